@@ -1,0 +1,1 @@
+"""The LangGraph: state, router, graph, one module for each expert."""

@@ -1,0 +1,75 @@
+"""Recompute the sums that an answer states."""
+
+from __future__ import annotations
+
+import re
+
+from qwendesk.messages import Check
+from qwendesk.tools.sandbox import PythonSandbox
+
+_LATEX = {
+    **dict.fromkeys((r"\(", r"\)", r"\[", r"\]", r"\left", r"\right", r"\,", r"\boxed", "$"), " "),
+    **{r"\times": "*", r"\cdot": "*", r"\div": "/", r"\approx": "≈"},
+}
+_SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "^": "^", "{": "(", "}": ")"})
+_CHAIN = re.compile(r"(?<![\w.,)\]^])[-(\d][\d\s.,+\-*/^()]*(?:[=≈][-\d\s.,+*/^()]*)+(?![\w(^%])")
+_NUMBER = re.compile(r"\d[\d.,]*")
+_OPERATOR = re.compile(r"\d[\s)]*[-+*/^]")
+_MOST = 8
+"""Statements that are recomputed in one answer."""
+_LONGEST = 400
+"""Characters of a line that is read; a longer one is no sum that a person could follow."""
+
+
+async def check_arithmetic(text: str, sandbox: PythonSandbox) -> list[Check]:
+    """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
+    checks = []
+    for left, sign, right in stated(text)[:_MOST]:
+        values = [await _value(side, sandbox) for side in (left, right)]
+        if values[0] is None or values[1] is None:
+            continue
+        holds = _same(values[0], values[1], right, loose=sign == "≈")
+        shown = f"{left} {sign} {right}"
+        detail = shown if holds else f"{shown}, but it is {values[0]:g}"
+        checks.append(Check("arithmetic", "passed" if holds else "failed", detail))
+    return checks
+
+
+def stated(text: str) -> list[tuple[str, str, str]]:
+    """Return what the text claims of numbers, as (left, sign, right); a chain gives one claim for each sign."""
+    for latex, plain in _LATEX.items():
+        text = text.replace(latex, plain)
+    lines = (line for line in text.translate(_SIGNS).splitlines() if len(line) <= _LONGEST)
+    return [claim for line in lines for chain in _CHAIN.findall(line) for claim in _claims(chain)]
+
+
+def _claims(chain: str) -> list[tuple[str, str, str]]:
+    parts = re.split(r"([=≈])", chain.strip().rstrip(".,"))
+    sides = [part.strip().rstrip(".,").strip() for part in parts[::2]]
+    return [
+        (left, sign, right)
+        for left, sign, right in zip(sides, parts[1::2], sides[1:], strict=False)
+        if _readable(left) and _readable(right) and _OPERATOR.search(left)
+    ]
+
+
+async def _value(side: str, sandbox: PythonSandbox) -> float | None:
+    plain = re.sub(r",(?=\d{3}\b)", "", side).replace("^", "**")
+    result = await sandbox.run(f"float({plain})", timeout=1.0)
+    try:
+        return float(result.value or "") if result.ok else None
+    except ValueError:
+        return None
+
+
+def _readable(side: str) -> bool:
+    """Tell whether each number has one reading: ``1,5`` is one and a half, or fifteen, or two numbers."""
+    return bool(side) and all(
+        re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d+)?|\d+(?:\.\d+)?", n) for n in _NUMBER.findall(side)
+    )
+
+
+def _same(left: float, right: float, shown: str, *, loose: bool) -> bool:
+    decimals = len(shown.rpartition(".")[2]) if "." in shown else 0
+    slack = 0.51 * 10**-decimals if decimals or loose else 1e-9
+    return abs(left - right) <= max(slack, abs(left) * (0.01 if loose else 1e-9))

@@ -1,0 +1,32 @@
+"""What a run of the graph is given: the ports it may use and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from qwendesk.agents.routing.base import Router
+from qwendesk.engines.pool import ModelPool
+from qwendesk.tools.registry import Toolbox
+from qwendesk.tools.sandbox import PythonSandbox
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """The typed dependencies of every node."""
+
+    pool: ModelPool
+    toolbox: Toolbox
+    sandbox: PythonSandbox
+    """Runs code that a model wrote, for checks."""
+    router: Router
+    own_tools: tuple[str, ...] = ()
+    """Tools that every specialist with tools is offered, beside its own: those of the program that embeds the desk."""
+    tool_rounds: int = 4
+    """How often in one turn the model may call tools."""
+    thinking: Literal["auto", "on", "off"] = "auto"
+    prompts: Path | None = None
+    """Folder whose templates come before the built-in ones."""
+    seed: int | None = None
+    """Seed of sampling, for repeatable answers."""

@@ -1,0 +1,147 @@
+"""Let the specialist answer, or ask for tools."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.experts import expert_for
+from qwendesk.agents.experts.base import Expert
+from qwendesk.agents.offers import offered, picks
+from qwendesk.agents.routing.language import english_name
+from qwendesk.agents.state import Tally, TurnState
+from qwendesk.engines.pool import Choice
+from qwendesk.errors import EngineUnavailable
+from qwendesk.messages import Notice, TextDelta, ThinkingDelta
+from qwendesk.prompts import render
+
+
+async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Stream one answer of the role's model."""
+    write, context = get_stream_writer(), runtime.context
+    choice, expert = chosen(state), expert_for(state["decision"].role)
+    model = await context.pool.load(choice, lambda text, fraction: write(Notice(text, fraction)))
+    settings = _settings(state, expert, context)
+    if tools := [] if picks(choice.card) or not choice.card.tools else offered(expert, context):
+        settings["tools"] = tools
+    template = "report" if _reports(state) else expert.prompt
+    collected = Collected()
+    async for chunk in model.astream(prompt(state, template, context, tools=bool(tools)), **settings):
+        collected.add(chunk)
+        if thinking := chunk.additional_kwargs.get("reasoning_content"):
+            write(ThinkingDelta(thinking))
+        if chunk.text:
+            write(TextDelta(chunk.text))
+    return {
+        "messages": [collected.message()],
+        "thinking": "".join(collected.thinking),
+        "notes": collected.notes(),
+        "tally": collected.tally(),
+    }
+
+
+def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
+    """Call tools where the model asks for them and may."""
+    last = state["messages"][-1]
+    asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
+    may = not state.get("stopped") and state.get("rounds", 0) < runtime.context.tool_rounds
+    return "act" if asks and may else "check"
+
+
+def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> list[BaseMessage]:
+    """Return all that the model reads: who it is, the older turns, this turn so far."""
+    language = english_name(state["language"])
+    system = render(template, folder=context.prompts, language=language, tools=tools)
+    turn = [_report(state["messages"], language)] if _reports(state) else state["messages"]
+    return [SystemMessage(system), *state["history"], *turn]
+
+
+def chosen(state: TurnState) -> Choice:
+    """Return the turn's model; the graph comes here only with one."""
+    choice = state["choice"]
+    if choice is None:
+        raise EngineUnavailable("No model was chosen for this turn.")
+    return choice
+
+
+def _reports(state: TurnState) -> bool:
+    """Tell whether a small model has only to report what its tool returned."""
+    return picks(chosen(state).card) and any(isinstance(message, ToolMessage) for message in state["messages"])
+
+
+def _report(turn: list[BaseMessage], language: str | None) -> HumanMessage:
+    """Put what tools returned into the question: a small model that sees a call in its prompt writes another one."""
+    results = [f"Result of {message.name}: {message.text}" for message in turn if isinstance(message, ToolMessage)]
+    wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
+    return HumanMessage("\n".join([f"Question: {turn[0].text}", *results, wanted]))
+
+
+def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
+    settings: dict[str, Any] = {"think": state["think"]}
+    if _reports(state):
+        settings |= {"temperature": 0.0, "repetition_penalty": 1.0}
+    elif expert.temperature is not None and not state["think"]:
+        settings["temperature"] = expert.temperature
+    if context.seed is not None:
+        settings["seed"] = context.seed
+    return settings
+
+
+@dataclass(slots=True)
+class Collected:
+    """Puts the pieces of an answer together."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: AIMessageChunk | None = None
+    last: AIMessageChunk | None = None
+    first_at: float | None = None
+
+    def add(self, chunk: AIMessageChunk) -> None:
+        """Take the next piece."""
+        self.text.append(chunk.text)
+        self.thinking.append(chunk.additional_kwargs.get("reasoning_content", ""))
+        if self.first_at is None and (chunk.text or self.thinking[-1] or chunk.tool_call_chunks):
+            self.first_at = time.perf_counter()
+        if chunk.tool_call_chunks:
+            self.calls = chunk if self.calls is None else self.calls + chunk
+        if chunk.usage_metadata:
+            self.last = chunk
+
+    def message(self) -> AIMessage:
+        """Return the whole message; thinking is left out, since it never goes back to a model."""
+        return AIMessage(
+            "".join(self.text),
+            tool_calls=self.calls.tool_calls if self.calls else [],
+            invalid_tool_calls=self.calls.invalid_tool_calls if self.calls else [],
+        )
+
+    def tally(self) -> Tally:
+        """Return its tokens and times."""
+        usage = self.last.usage_metadata if self.last else None
+        rate = self.last.response_metadata.get("tokens_per_second") if self.last else None
+        tokens_in, tokens_out = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+        return Tally(tokens_in, tokens_out, tokens_out / rate if rate else 0.0, self.first_at)
+
+    def notes(self) -> list[str]:
+        """Return what the person should know of it."""
+        meta = self.last.response_metadata if self.last else {}
+        notes = []
+        if dropped := meta.get("dropped_messages"):
+            notes.append(f"the {dropped} oldest messages did not fit into the model's context")
+        if meta.get("finish_reason") == "length":
+            notes.append("the answer was cut at its token limit")
+        return notes

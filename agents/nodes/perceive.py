@@ -1,0 +1,40 @@
+"""See what has come in: language, pictures, wishes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from qwendesk.agents.routing.base import Signals
+from qwendesk.agents.routing.language import identify
+from qwendesk.agents.state import TurnState
+from qwendesk.messages import Attachment, Inbound
+
+
+async def perceive(state: TurnState) -> dict[str, Any]:
+    """Collect the message's signals; an undecided language leaves the conversation's as it was."""
+    inbound = state["inbound"]
+    language = identify(inbound.text) or state["language"]
+    signals = Signals(
+        text=inbound.text,
+        language=language,
+        images=sum(part.kind == "image" for part in inbound.attachments),
+        audio=sum(part.kind == "audio" for part in inbound.attachments),
+        role=inbound.role,
+    )
+    return {"signals": signals, "language": language, "messages": [question(inbound)]}
+
+
+def question(inbound: Inbound) -> HumanMessage:
+    """Return the message as a model reads it, pictures included."""
+    pictures = [part for part in inbound.attachments if part.kind == "image"]
+    if not pictures:
+        return HumanMessage(inbound.text)
+    return HumanMessage([*map(_picture, pictures), {"type": "text", "text": inbound.text}])
+
+
+def _picture(part: Attachment) -> dict[str, Any]:
+    data = base64.b64encode(part.data).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{data}"}}

@@ -1,0 +1,45 @@
+"""Let a small model pick one tool, or none, under a grammar: what it writes is always a call that can be run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage
+from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.experts import expert_for
+from qwendesk.agents.nodes.answer import Collected, chosen, prompt
+from qwendesk.agents.offers import NO_TOOL, offered, suggest
+from qwendesk.agents.state import TurnState
+from qwendesk.messages import Notice
+
+_EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
+"""A call is copied from the question more than it is invented."""
+
+
+async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Ask for one call; where no tool fits the message, nothing is asked."""
+    context, expert = runtime.context, expert_for(state["decision"].role)
+    suggestion = suggest(offered(expert, context), state["inbound"].text)
+    if not suggestion:
+        return {"messages": []}
+    write = get_stream_writer()
+    model = await context.pool.load(chosen(state), lambda text, fraction: write(Notice(text, fraction)))
+    collected = Collected()
+    settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
+    async for chunk in model.astream(prompt(state, "pick", context), think=False, **settings):
+        collected.add(chunk)
+    return {"messages": _calls(collected.message()), "tally": collected.tally()}
+
+
+def after_pick(state: TurnState) -> Literal["act", "answer"]:
+    """Run the tool where one was picked."""
+    last = state["messages"][-1]
+    return "act" if isinstance(last, AIMessage) and last.tool_calls else "answer"
+
+
+def _calls(message: AIMessage) -> list[AIMessage]:
+    calls = [call for call in message.tool_calls if call["name"] != NO_TOOL][:1]
+    return [AIMessage("", tool_calls=calls)] if calls else []

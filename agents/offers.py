@@ -1,0 +1,93 @@
+"""Which tools a model is offered, and how.
+
+A model of a few billion parameters chooses freely among all tools its specialist has: the prompt stays the same from
+turn to turn, and so does its cache. A smaller one answers nearly everything with a call once it is shown a tool. It
+picks one tool, or none, under a grammar, and only where the message gives a reason for it (``nodes/pick.py``).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.experts.base import Expert
+from qwendesk.engines.catalogue import ModelCard
+
+_FREE_CHOICE = 2.0
+"""Billions of parameters from which a model is trusted to choose its tools freely."""
+NO_TOOL = "answer"
+"""The name under which a small model picks no tool at all."""
+_NO_TOOL_SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": NO_TOOL,
+        "description": (
+            "Answer the person directly, in words. Use it for greetings, explanations, opinions, translations, "
+            "knowledge and everything that no other function covers."
+        ),
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+
+
+def picks(card: ModelCard) -> bool:
+    """Tell whether the model picks its tools under a grammar; a model of unknown size is trusted."""
+    return card.tools and 0 < card.parameters < _FREE_CHOICE
+
+
+def offered(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
+    """Return the schemas of all tools the specialist may call: its own, and the embedding program's."""
+    if expert.tools == ():
+        return []
+    wanted = {*context.own_tools, *(context.toolbox.names if expert.tools is None else expert.tools)}
+    return context.toolbox.schemas(name for name in context.toolbox.names if name in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What a small model is asked to pick from."""
+
+    tools: list[dict[str, Any]]
+    """The schemas it is shown: always the same ones, so that their prompt stays cached. The first stands for none."""
+    grammar: dict[str, Any]
+    """JSON schema of the one call that it writes."""
+
+
+def suggest(schemas: list[dict[str, Any]], text: str) -> Suggestion | None:
+    """Return the choice that a text gives a reason for; None where no tool can be of use.
+
+    A tool without cues can always be; where the text holds another's cue, picking none is no longer allowed.
+    """
+    names = [schema["function"]["name"] for schema in schemas]
+    called_for = {name for name in names if _has_cue(name, text)}
+    possible = called_for | (set(names) - _cues().keys())
+    if not possible:
+        return None
+    shown = [_NO_TOOL_SCHEMA, *schemas]
+    if not called_for:
+        possible.add(NO_TOOL)
+    calls = [_call(schema["function"]) for schema in shown if schema["function"]["name"] in possible]
+    return Suggestion(shown, {"anyOf": calls})
+
+
+def _call(function: dict[str, Any]) -> dict[str, Any]:
+    closed = {"type": "object", "additionalProperties": False}
+    parameters = {**function["parameters"], "additionalProperties": False}
+    parts = {"name": {"const": function["name"]}, "arguments": parameters}
+    return {**closed, "properties": parts, "required": list(parts)}
+
+
+def _has_cue(name: str, text: str) -> bool:
+    cue = _cues().get(name)
+    return cue is not None and bool(cue.search(text[:4000]))
+
+
+@cache
+def _cues() -> dict[str, re.Pattern[str]]:
+    cues = tomllib.loads(resources.files(__package__).joinpath("tool_cues.toml").read_text("utf-8"))
+    return {name: re.compile("|".join(patterns), re.IGNORECASE) for name, patterns in cues.items()}

@@ -1,0 +1,46 @@
+"""The router's port: signals in, a decision with its reasons out; no model call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from qwendesk.messages import Role
+
+TextRole = Literal["general", "coder", "math", "thinking"]
+"""What words alone can ask for; pictures and sound decide for themselves."""
+
+TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What can be seen of a message without understanding it."""
+
+    text: str
+    language: str | None = None
+    """ISO 639-1 code; None when undecided."""
+    images: int = 0
+    audio: int = 0
+    role: Role | None = None
+    """The specialist the person asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The role a message goes to and why."""
+
+    role: Role
+    confidence: float
+    """0 to 1."""
+    runner_up: Role | None = None
+    signals: tuple[str, ...] = ()
+    """The reasons, strongest first, in words."""
+
+
+class Router(Protocol):
+    """Chooses a role by the words of a message."""
+
+    def route(self, signals: Signals) -> Decision:
+        """Return the role for a text; never raises, whatever the text is."""
+        ...

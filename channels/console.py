@@ -1,0 +1,174 @@
+"""The terminal as a channel: a prompt with history, streamed answers, chat commands."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from qwendesk.channels.base import Channel, Handler
+from qwendesk.channels.console_view import PlainView, TerminalView, View
+from qwendesk.errors import QwendeskError
+from qwendesk.messages import ROLES, Inbound, Reply
+
+HELP = """\
+| command | what it does |
+|---|---|
+| `/help` | this list |
+| `/new` | begin a new conversation |
+| `/why` | why the last answer came from where it did |
+| `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
+| `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
+| `/exit` | leave (so does Ctrl-D) |
+
+Ctrl-C stops an answer. End a line with `\\` to go on in the next.
+"""
+
+Explain = Callable[[str], Awaitable[str | None]]
+"""Says why a conversation's last answer is as it is; None where there is none yet."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What the person has chosen so far."""
+
+    conversation: str = field(default_factory=lambda: uuid4().hex)
+    role: str | None = None
+    model: str | None = None
+    think: bool | None = None
+
+
+class ConsoleChannel(Channel):
+    """Reads lines from a terminal and shows the answers there."""
+
+    name = "console"
+
+    def __init__(self, session: Session, explain: Explain, *, history: Path, out: Console, err: Console) -> None:
+        self._session = session
+        self._explain = explain
+        self._history = history
+        self._out = out
+        self._err = err
+        self._stopped = False
+
+    async def start(self, handler: Handler) -> None:
+        """Prompt, answer, and begin again until the person leaves."""
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+
+        self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prompt: PromptSession[str] = PromptSession(history=FileHistory(str(self._history)))
+        self._out.print("Ask anything; [bold]/help[/bold] lists the commands, Ctrl-D leaves.", style="dim")
+        while not self._stopped:
+            try:
+                line = await self._read(prompt)
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+            if line.strip():
+                await self._take(line.strip(), handler)
+
+    async def stop(self) -> None:
+        """Leave after the answer that is being given."""
+        self._stopped = True
+
+    async def send(self, reply: Reply) -> None:
+        """Show a whole reply."""
+        self._out.print(Markdown(reply.text))
+
+    async def answer(self, inbound: Inbound, handler: Handler) -> None:
+        """Show one answer as it comes; Ctrl-C stops it, and only it."""
+        task = asyncio.ensure_future(self._show(inbound, handler))
+        with _interrupts(task):
+            await asyncio.wait([task])
+        if task.cancelled():
+            self._err.print("(stopped)", style="dim")
+        elif error := task.exception():
+            if not isinstance(error, QwendeskError):
+                raise error
+            self._err.print(str(error), style="red", markup=False, highlight=False)
+
+    async def _show(self, inbound: Inbound, handler: Handler) -> None:
+        view: View = (TerminalView if self._out.is_terminal else PlainView)(self._out, self._err)
+        with view:
+            async with aclosing(handler(inbound)) as events:
+                async for event in events:
+                    view.show(event)
+
+    async def _read(self, prompt: object) -> str:
+        from prompt_toolkit import PromptSession
+
+        assert isinstance(prompt, PromptSession)
+        line = str(await prompt.prompt_async("you> "))
+        while line.endswith("\\"):
+            line = line[:-1] + "\n" + str(await prompt.prompt_async("...> "))
+        return line
+
+    async def _take(self, line: str, handler: Handler) -> None:
+        if line.startswith("/"):
+            await self._command(*line[1:].split(maxsplit=1))
+            return
+        session = self._session
+        wish = Inbound(line, session.conversation, channel=self.name, model=session.model, think=session.think)
+        role = next((role for role in ROLES if role == session.role), None)
+        await self.answer(replace(wish, role=role), handler)
+
+    async def _command(self, name: str = "help", argument: str = "") -> None:
+        match name.lower():
+            case "help":
+                self._out.print(Markdown(HELP))
+            case "new":
+                self._session.conversation = uuid4().hex
+                self._say("A new conversation.")
+            case "why":
+                reasons = await self._explain(self._session.conversation)
+                self._out.print(Markdown(reasons or "There is no answer in this conversation yet."))
+            case "model":
+                self._choose(argument.strip())
+            case "think" | "no_think" | "nothink":
+                self._think("no" if name.lower() != "think" else argument.strip().lower())
+            case "exit" | "quit":
+                self._stopped = True
+            case _:
+                self._say(f"There is no command /{name}; /help lists them.")
+
+    def _choose(self, name: str) -> None:
+        session = self._session
+        if name == "auto":
+            session.role = session.model = None
+        elif name in ROLES:
+            session.role = name
+        elif name:
+            session.model = name
+        self._say(f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}")
+
+    def _think(self, wish: Literal["no", "auto", ""] | str) -> None:
+        self._session.think = {"no": False, "auto": None}.get(wish, True)
+        self._say(f"thinking: {({True: 'on', False: 'off'}).get(self._session.think, 'auto')}")  # type: ignore[arg-type]
+
+    def _say(self, text: str) -> None:
+        self._out.print(text, style="dim", markup=False, highlight=False)
+
+
+class _interrupts:
+    """While it is entered, Ctrl-C cancels the task instead of ending the program."""
+
+    def __init__(self, task: asyncio.Future[None]) -> None:
+        self._task = task
+
+    def __enter__(self) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # no signals: Windows, or not the main thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._task.cancel)
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)

@@ -1,0 +1,177 @@
+"""What a turn looks like in a terminal, and in a pipe."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.text import Text
+
+from qwendesk.messages import Event, Finished, Notice, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+
+
+class View(Protocol):
+    """Shows the events of one turn."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(self, *exc: object) -> None:
+        """Leave the terminal as it was, also after an interruption."""
+        ...
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+
+class TerminalView:
+    """Streams Markdown: finished blocks are printed for good, only the last one is redrawn."""
+
+    def __init__(self, out: Console, notices: Console) -> None:
+        self._out = out
+        self._notices = NoticeLine(notices)
+        self._live = Live(console=out, refresh_per_second=8, transient=True)
+        self._text = self._thinking = ""
+
+    def __enter__(self) -> Self:
+        """Begin drawing."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Print what is still being drawn."""
+        self._settle_thinking()
+        self._live.stop()
+        self._notices.clear()
+        if self._text.strip():
+            self._out.print(Markdown(self._text))
+        self._text = ""
+
+    def show(self, event: Event) -> None:
+        """Draw one event."""
+        match event:
+            case Notice():
+                self._live.update(Text(_notice(event), style="dim"))
+            case Routed():
+                self._live.update(Text(f"{event.role} · {event.model} …", style="dim"))
+            case ThinkingDelta():
+                self._thinking += event.text
+                self._live.update(Text(self._thinking.strip(), style="dim italic"))
+            case TextDelta():
+                self._settle_thinking()
+                self._text += event.text
+                self._settle_blocks()
+                self._live.update(Markdown(self._text))
+            case ToolStarted():
+                self._print(Text(f"→ {event.name}({_arguments(event.arguments)})", style="dim"))
+            case ToolFinished():
+                mark = "✓" if event.use.ok else "✗"
+                self._print(Text(f"{mark} {_one_line(event.use.result)}", style="dim"))
+            case Finished():
+                pass
+
+    def _settle_blocks(self) -> None:
+        done, self._text = split_settled(self._text)
+        if done:
+            self._print(Markdown(done))
+
+    def _settle_thinking(self) -> None:
+        if self._thinking.strip():
+            self._print(Text(self._thinking.strip() + "\n", style="dim italic"))
+        self._thinking = ""
+
+    def _print(self, what: Text | Markdown) -> None:
+        self._live.update(Text(""))
+        self._out.print(what)
+
+
+class PlainView:
+    """Writes the answer's text as it comes, and nothing else; notices go beside it."""
+
+    def __init__(self, out: Console, notices: Console) -> None:
+        self._out = out
+        self._notices = NoticeLine(notices)
+        self._ended = True
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End the last line."""
+        self._notices.clear()
+        if not self._ended:
+            self._out.file.write("\n")
+            self._out.file.flush()
+
+    def show(self, event: Event) -> None:
+        """Write one event."""
+        if isinstance(event, TextDelta):
+            self._notices.clear()
+            self._ended = event.text.endswith("\n")
+            self._out.file.write(event.text)
+            self._out.file.flush()
+        elif isinstance(event, Notice):
+            self._notices.show(event)
+
+
+class NoticeLine:
+    """Notices: one line that is redrawn in a terminal, a line for each tenth of the way elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: tuple[str, int] | None = None
+        self._open = False
+
+    def show(self, notice: Notice) -> None:
+        """Show one notice."""
+        if self._console.is_terminal:
+            self._console.file.write(f"\r\x1b[2K{_notice(notice)}"[: self._console.width + 4])
+            self._console.file.flush()
+            self._open = True
+            return
+        step = (notice.text.split(":")[0], int((notice.fraction or 0) * 10))
+        if step != self._shown:
+            self._shown = step
+            self._console.print(_notice(notice), markup=False, highlight=False)
+
+    def clear(self) -> None:
+        """Take the redrawn line away."""
+        if self._open:
+            self._console.file.write("\r\x1b[2K")
+            self._console.file.flush()
+            self._open = False
+
+
+def split_settled(text: str) -> tuple[str, str]:
+    """Split streamed Markdown into what will not change any more and what may: at a blank line outside a fence."""
+    cut = 0
+    position = 0
+    fenced = False
+    for line in text.splitlines(keepends=True):
+        position += len(line)
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        elif not line.strip() and line.endswith("\n") and not fenced:
+            cut = position
+    return text[:cut], text[cut:]
+
+
+def _notice(notice: Notice) -> str:
+    if notice.fraction is None:
+        return notice.text
+    filled = round(notice.fraction * 20)
+    return f"{notice.text} [{'█' * filled}{'░' * (20 - filled)}] {notice.fraction:4.0%}"
+
+
+def _arguments(arguments: dict[str, object]) -> str:
+    return _one_line(", ".join(f"{name}={value!r}" for name, value in arguments.items()))
+
+
+def _one_line(text: str, longest: int = 120) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

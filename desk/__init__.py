@@ -1,0 +1,1 @@
+"""What makes it a desk: taking a message, answering it, keeping it."""

@@ -1,0 +1,113 @@
+"""One turn from message to stored reply; one at a time in each conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.graph import TurnGraph
+from qwendesk.agents.state import TurnInput, TurnState
+from qwendesk.desk.intake import check_limits
+from qwendesk.desk.receipts import Stopwatch, write_reply
+from qwendesk.errors import EngineTimeout, QwendeskError
+from qwendesk.memory.base import Memory, StoredMessage
+from qwendesk.messages import Event, Finished, Inbound, TextDelta
+
+
+class Turns:
+    """Runs turns: stores the question, lets the graph answer, stores the answer."""
+
+    def __init__(
+        self, graph: TurnGraph, context: TurnContext, memory: Memory, *, max_chars: int, timeout: float
+    ) -> None:
+        self._graph = graph
+        self._context = context
+        self._memory = memory
+        self._max_chars = max_chars
+        self._timeout = timeout
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def run(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
+        """Yield what happens in the turn; the last event carries the stored reply.
+
+        Leaving early stops the turn: what was said until then is stored.
+
+        Raises:
+            QwendeskError: the turn failed; the question stays stored.
+        """
+        check_limits(inbound, max_chars=self._max_chars)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self._turn(inbound, events))
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, QwendeskError):
+                await task
+
+    async def _turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
+        lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
+        async with lock:
+            watch = Stopwatch()
+            history = await self._memory.history(inbound.conversation, channel=inbound.channel)
+            turn = await self._memory.begin_turn(inbound)
+            said: list[str] = []
+            try:
+                async with asyncio.timeout(self._timeout):
+                    state = await self._answer(inbound, history, events, said)
+                reply = write_reply(state, inbound.conversation, watch)
+                await self._memory.finish_turn(turn, reply)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
+                raise
+            except TimeoutError as error:
+                text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
+                await self._memory.fail_turn(turn, "failed", text, "".join(said))
+                raise EngineTimeout(text) from error
+            except Exception as error:
+                await self._memory.fail_turn(turn, "failed", str(error), "".join(said))
+                raise
+            events.put_nowait(Finished(reply))
+
+    async def _answer(
+        self, inbound: Inbound, history: list[StoredMessage], events: asyncio.Queue[Event | None], said: list[str]
+    ) -> TurnState:
+        begin: TurnInput = {
+            "inbound": inbound,
+            "history": as_messages(history),
+            "language": await self._language(inbound),
+        }
+        state: dict[str, Any] = {}
+        async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
+            if mode == "values":
+                state = cast(dict[str, Any], item)
+                continue
+            if isinstance(item, TextDelta):
+                said.append(item.text)
+            events.put_nowait(cast(Event, item))
+        return cast(TurnState, state)
+
+    async def _language(self, inbound: Inbound) -> str | None:
+        last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
+        return last.receipt.get("language") if last and last.receipt else None
+
+
+def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
+    """Return stored messages as a model reads them; pictures of older turns are only mentioned."""
+    return [_as_message(message) for message in history]
+
+
+def _as_message(message: StoredMessage) -> BaseMessage:
+    if message.role == "assistant":
+        return AIMessage(message.text)
+    pictures = sum(part.kind == "image" for part in message.attachments)
+    return HumanMessage(message.text + ("\n[a picture came with this message]" if pictures else ""))

@@ -1,0 +1,39 @@
+"""Say in words why an answer is as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def explain(receipt: dict[str, Any]) -> str:
+    """Return a receipt as a few lines of Markdown."""
+    runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
+    lines = [
+        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
+        f"({receipt['engine'] or 'no engine'}).",
+        f"- because: {', '.join(receipt['signals'])} ({receipt['confidence']:.0%} sure{runner_up})",
+    ]
+    if receipt["fallback"]:
+        lines.append(f"- stand-in: {receipt['fallback']}")
+    lines.append(
+        f"- language: {receipt['language'] or 'undecided'}; thinking: {'on' if receipt['thinking'] else 'off'}"
+    )
+    lines += [_tool(use) for use in receipt["tools"]]
+    lines += [_check(check) for check in receipt["checks"]]
+    lines += [f"- note: {note}" for note in receipt["notes"]]
+    lines.append(
+        f"- {receipt['tokens_in']} tokens in, {receipt['tokens_out']} out at {receipt['tokens_per_second']:g}/s, "
+        f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
+    )
+    return "\n".join(lines)
+
+
+def _tool(use: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in use["arguments"].items())
+    result = " ".join(use["result"].split())
+    return f"- tool: `{use['name']}({arguments})` {'gave' if use['ok'] else 'failed:'} `{result}`"
+
+
+def _check(check: dict[str, Any]) -> str:
+    detail = f": {check['detail']}" if check["detail"] else ""
+    return f"- check: {check['name']} {check['outcome']}{detail}"

@@ -1,0 +1,305 @@
+"""The engine's port: LangChain's ``BaseChatModel`` with ``Capabilities`` beside it.
+
+An engine implements two things: which models it can run (``Engine``), and one asynchronous generator
+that turns messages into ``Delta`` pieces (``QwenChat._deltas``). Everything a Qwen needs on top of that,
+splitting the thinking off, reading tool calls in all their habits, usage and timings, is done here once.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.base import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ConfigDict
+
+from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
+from qwendesk.engines.reader import AnswerReader, Call
+from qwendesk.engines.store import ModelStore
+from qwendesk.errors import EngineError
+from qwendesk.settings import Settings
+
+Progress = Callable[[str, float | None], None]
+"""Told what is being done while a model is pulled or loaded, and how far it is (0 to 1, None: unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do and what it costs; the router decides by it."""
+
+    vision: bool = False
+    audio: bool = False
+    tools: bool = True
+    thinking: Literal["none", "hybrid", "always"] = "none"
+    """Whether the model thinks before it answers: never, when asked to, always."""
+    context: int = 32768
+    """Context window in tokens, as the engine serves it."""
+    languages: int = 29
+    """How many languages the model is made for."""
+    loaded: bool = False
+    """Whether the model is in memory now."""
+    cost: float = 1.0
+    """Relative cost of a token: billions of parameters that are active."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one answer."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached: int = 0
+    """How many of ``tokens_in`` came from the prompt cache."""
+    tokens_per_second: float = 0.0
+    """Speed of generation as the engine measured it; 0: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of an answer, as an engine's library hands it over."""
+
+    text: str = ""
+    """Visible text; tags of thinking and tool calls may still be inside. An engine whose prompt already ends in the
+    opening ``<think>`` tag hands that tag over as its first piece."""
+    thinking: str = ""
+    """Thinking that the engine's server has already split off."""
+    calls: tuple[Call, ...] = ()
+    """Tool calls that the engine's server has already read."""
+    usage: Usage | None = None
+    finish: Literal["stop", "length", "tool_calls"] | None = None
+    dropped: int = 0
+    """How many of the oldest messages were left out because the context window is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one answer is to be made."""
+
+    sampling: Sampling
+    stop: tuple[str, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    """Tool schemas in OpenAI's form."""
+    think: bool | None = None
+    """Thinking on or off; None: the model's own habit."""
+    max_tokens: int = 1024
+    seed: int | None = None
+    json_schema: dict[str, Any] | None = None
+    """JSON schema the answer must follow."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class QwenChat(BaseChatModel, ABC):
+    """A chat model of one engine; asynchronous only.
+
+    Keyword arguments of ``ainvoke``, ``astream`` and ``bind``: ``think``, ``max_tokens``, ``temperature``, ``top_p``,
+    ``top_k``, ``seed``, ``stop``, ``json_schema`` and, through ``bind_tools``, ``tools``.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    card: ModelCard
+    engine: str
+    max_tokens: int = 1024
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this model can do as it is served here."""
+
+    @abstractmethod
+    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+        """Generate one answer piece by piece; the last piece carries ``usage``.
+
+        Raises:
+            EngineError: the answer could not be made; the text says why.
+        """
+
+    @property
+    def _llm_type(self) -> str:
+        return f"qwendesk-{self.engine}"
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Let the model call tools; it always chooses freely, so ``tool_choice`` may only be ``"auto"`` or None."""
+        if tool_choice not in (None, "auto"):
+            raise EngineError(
+                f"tool_choice {tool_choice!r} is not supported: a Qwen chooses its tools freely ('auto')."
+            )
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        options = self._options(stop, kwargs)
+        reader = AnswerReader(options.tools)
+        clock = _Clock()
+        index = 0
+        last = Delta()
+        async for delta in self._deltas(messages, options):
+            clock.tick(delta)
+            last = _latest(last, delta)
+            text, thinking = reader.feed(delta.text)
+            if text or thinking or delta.thinking:
+                yield await _emit(_text_chunk(text, thinking + delta.thinking), run_manager)
+            for call in delta.calls:
+                yield await _emit(_call_chunk(call, index), run_manager)
+                index += 1
+        text, thinking, calls = reader.finish()
+        if text or thinking:
+            yield await _emit(_text_chunk(text, thinking), run_manager)
+        for call in calls:
+            yield await _emit(_call_chunk(call, index), run_manager)
+            index += 1
+        yield await _emit(self._last_chunk(last, clock, called=index > 0), run_manager)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise EngineError("Qwendesk's models are asynchronous: use ainvoke() or astream().")
+
+    def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Options:
+        known = {name: kwargs.pop(name) for name in ("think", "seed", "json_schema") if name in kwargs}
+        thinks = known.get("think") is True or self.card.thinking == "always"
+        sampling = self.card.thinking_sampling if thinks and self.card.thinking_sampling else self.card.sampling
+        changed = {name: kwargs.pop(name) for name in Sampling.names() if kwargs.get(name) is not None}
+        return Options(
+            sampling=replace(sampling, **changed),
+            stop=tuple(stop or ()),
+            tools=tuple(kwargs.pop("tools", ())),
+            max_tokens=kwargs.pop("max_tokens", None) or self.max_tokens,
+            extra=kwargs,
+            **known,
+        )
+
+    def _last_chunk(self, last: Delta, clock: _Clock, *, called: bool) -> AIMessageChunk:
+        usage = last.usage or Usage()
+        return AIMessageChunk(
+            content="",
+            usage_metadata=UsageMetadata(
+                input_tokens=usage.tokens_in,
+                output_tokens=usage.tokens_out,
+                total_tokens=usage.tokens_in + usage.tokens_out,
+                input_token_details=InputTokenDetails(cache_read=usage.cached),
+            ),
+            response_metadata={
+                "model_name": self.card.name,
+                "finish_reason": "tool_calls" if called else last.finish or "stop",
+                "tokens_per_second": usage.tokens_per_second or clock.rate(usage.tokens_out),
+                "dropped_messages": last.dropped,
+            },
+            chunk_position="last",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What an engine may be made from."""
+
+    settings: Settings
+    catalogue: Catalogue
+    store: ModelStore
+
+
+class Engine(ABC):
+    """One way to run models, such as llama.cpp in this process or an Ollama server."""
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def create(cls, parts: EngineParts) -> Engine:
+        """Make the engine from the program's settings; nothing is loaded or connected yet."""
+
+    @abstractmethod
+    async def models(self) -> list[ModelCard]:
+        """Return what can be used now without fetching anything.
+
+        Raises:
+            EngineUnavailable: the engine's server does not answer.
+        """
+
+    @abstractmethod
+    async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
+        """Return a model that is ready to answer; loading the same one again is free.
+
+        Raises:
+            EngineUnavailable: the model is not there; the text says how to get it.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
+        """Free what the engine holds."""
+
+
+class _Clock:
+    """Measures from the first token to the last."""
+
+    def __init__(self) -> None:
+        self._first = self._last = 0.0
+
+    def tick(self, delta: Delta) -> None:
+        if delta.text or delta.thinking or delta.calls:
+            self._last = time.perf_counter()
+            self._first = self._first or self._last
+
+    def rate(self, tokens: int) -> float:
+        """Tokens a second; 0 where fewer than two pieces came."""
+        spent = self._last - self._first
+        return (tokens - 1) / spent if spent > 0 and tokens > 1 else 0.0
+
+
+def _latest(last: Delta, delta: Delta) -> Delta:
+    return Delta(
+        usage=delta.usage or last.usage, finish=delta.finish or last.finish, dropped=delta.dropped or last.dropped
+    )
+
+
+def _text_chunk(text: str, thinking: str) -> AIMessageChunk:
+    extra = {"reasoning_content": thinking} if thinking else {}
+    return AIMessageChunk(content=text, additional_kwargs=extra)
+
+
+def _call_chunk(call: Call, index: int) -> AIMessageChunk:
+    chunk = tool_call_chunk(name=call.name, args=call.arguments_json, id=call.id, index=index)
+    return AIMessageChunk(content="", tool_call_chunks=[chunk])
+
+
+async def _emit(message: AIMessageChunk, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatGenerationChunk:
+    chunk = ChatGenerationChunk(message=message)
+    if run_manager:
+        text = message.content if isinstance(message.content, str) else ""
+        await run_manager.on_llm_new_token(text, chunk=chunk)
+    return chunk

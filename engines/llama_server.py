@@ -1,0 +1,125 @@
+"""llama.cpp's server inside this process: loaded from one file, reached over loopback with a random key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from qwendesk.engines.threads import be_patient
+from qwendesk.errors import EngineError, EngineUnavailable
+
+SLOTS = 4
+"""How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
+PROMPT_CACHE_MIB = 256
+"""Memory for the prompts of conversations that have lost their slot."""
+
+
+class LlamaServer:
+    """One loaded GGUF file. All methods are asynchronous and never block the event loop."""
+
+    def __init__(self, server: Any, address: str, key: str) -> None:
+        self._server = server
+        self._client = httpx.AsyncClient(
+            base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=None, trust_env=False
+        )
+        self.context = 0
+        """Context window in tokens."""
+
+    @classmethod
+    async def start(cls, file: Path, *, context: int, threads: int) -> LlamaServer:
+        """Load the model.
+
+        Raises:
+            EngineUnavailable: the file is broken, or of a kind that llama.cpp does not know.
+        """
+        key = secrets.token_urlsafe(24)
+        try:
+            server = await asyncio.to_thread(_load, file, context, threads, key)
+        except RuntimeError as error:
+            raise EngineUnavailable(
+                f"llama.cpp cannot load {str(file)!r}: the file is truncated, broken or of an unknown kind. "
+                "Check it with: qwendesk models list"
+            ) from error
+        self = cls(server, server.listening_address, key)
+        self.context = (await self._get("/props"))["default_generation_settings"]["n_ctx"]
+        return self
+
+    async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], **values: Any) -> str:
+        """Return the prompt as the model's own chat template writes it."""
+        body: dict[str, Any] = {"messages": messages, "chat_template_kwargs": values}
+        if tools:
+            body["tools"] = tools
+        return str((await self._post("/apply-template", body))["prompt"])
+
+    async def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the text's token ids; control tokens are recognised only where ``special`` is set."""
+        answer = await self._post("/tokenize", {"content": text, "parse_special": special})
+        return [int(token) for token in answer["tokens"]]
+
+    async def complete(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Yield the pieces of one completion; closing the iterator stops the generation."""
+        try:
+            async with self._client.stream("POST", "/completion", json=body | {"stream": True}) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise EngineError(_reason(await response.aread()))
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line[6:])
+                    elif line.startswith("error: "):
+                        raise EngineError(_reason(line[7:]))
+        except httpx.HTTPError as error:
+            raise EngineError(f"llama.cpp broke off: {error!r}") from error
+
+    async def aclose(self) -> None:
+        """Free the model."""
+        await self._client.aclose()
+        server, self._server = self._server, None
+        await asyncio.to_thread(_drop, [server])
+
+    async def _get(self, path: str) -> Any:
+        return (await self._client.get(path)).raise_for_status().json()
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        response = await self._client.post(path, json=body)
+        if response.status_code != httpx.codes.OK:
+            raise EngineError(_reason(response.content))
+        return response.json()
+
+
+def _load(file: Path, context: int, threads: int, key: str) -> Any:
+    be_patient()
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
+    params.n_ctx = context
+    params.n_parallel = SLOTS
+    params.kv_unified = True
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    params.api_keys = [key]
+    params.ui = False
+    params.endpoint_slots = False
+    params.warmup = False
+    params.verbosity = -1
+    return xllamacpp.Server(params)
+
+
+def _drop(held: list[Any]) -> None:
+    # the last reference goes here, in the worker thread: freeing the model waits for its threads to end
+    held.clear()
+
+
+def _reason(body: bytes | str) -> str:
+    try:
+        message = json.loads(body)
+        return f"llama.cpp refused: {message.get('error', message).get('message', message)}"
+    except (ValueError, AttributeError):
+        return f"llama.cpp refused: {body[:200]!r}"

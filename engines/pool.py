@@ -1,0 +1,140 @@
+"""Which model answers for a role, and one place that holds the loaded ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qwendesk import plugins
+from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.store import PullProgress
+from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.messages import Role
+from qwendesk.settings import STARTER_MODEL, Settings
+
+_LISTING_SECONDS = 10.0
+"""How long an engine's list of models is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model that answers for a role."""
+
+    engine: str
+    card: ModelCard
+    fallback: str | None = None
+    """Why it is not a model made for the role; None when it is."""
+
+
+class ModelPool:
+    """Chooses models and keeps them loaded; engines are made when first needed."""
+
+    def __init__(self, parts: EngineParts, engines: Mapping[str, Engine] | None = None) -> None:
+        self._parts = parts
+        self._engines = dict(engines or {})
+        self._listed: dict[str, tuple[float, list[ModelCard]]] = {}
+        self._pulling = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The program's settings."""
+        return self._parts.settings
+
+    def engine(self, name: str) -> Engine:
+        """Return the engine of that name.
+
+        Raises:
+            ConfigError: there is none, or its package is not installed.
+        """
+        if name not in self._engines:
+            self._engines[name] = plugins.load("engines", name).create(self._parts)
+        return self._engines[name]
+
+    async def models(self, engine: str | None = None) -> list[ModelCard]:
+        """Return what an engine (the default one) can run now."""
+        name = engine or self.settings.engine
+        then, cards = self._listed.get(name, (0.0, []))
+        if not cards or time.monotonic() - then > _LISTING_SECONDS:
+            cards = await self.engine(name).models()
+            self._listed[name] = (time.monotonic(), cards)
+        return cards
+
+    async def choose(self, role: Role, wish: str | None = None) -> Choice | None:
+        """Return the model for a role: the wished one, the one set for the role, or the best there is.
+
+        None where no model can do it at all (a picture, and no model that sees).
+        """
+        named = wish or self.settings.roles.get(role) or self.settings.model
+        if named and not (role in ("vision", "audio") and named == self.settings.model):
+            return await self._named(named)
+        return best(role, await self.models(), self.settings.engine)
+
+    async def prepare(self, progress: Progress) -> None:
+        """Make sure that there is a model at all: an empty store is given the starter model."""
+        settings = self.settings
+        if settings.engine != "llamacpp" or settings.model or await self.models():
+            return
+        async with self._pulling:
+            if await self.engine("llamacpp").models():
+                return
+            card = self._parts.catalogue.get(STARTER_MODEL)
+            progress(f"First start: fetching {card.name}, once", None)
+            await self._parts.store.pull(card, lambda step: progress(*_told(step)))
+        self._listed.clear()
+
+    async def load(self, choice: Choice, progress: Progress | None = None) -> QwenChat:
+        """Return the chosen model, ready to answer."""
+        return await self.engine(choice.engine).load(choice.card.name, progress)
+
+    async def aclose(self) -> None:
+        """Free all models and connections."""
+        for engine in self._engines.values():
+            await engine.aclose()
+
+    async def _named(self, named: str) -> Choice:
+        engine, name = self._split(named)
+        if engine == "llamacpp" and not name.endswith(".gguf"):
+            return Choice(engine, self._parts.catalogue.get(name))
+        cards = {card.name: card for card in await self.models(engine)}
+        card = cards.get(name)
+        if card is None and engine in ("scripted", "ollama"):
+            raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
+        return Choice(engine, card or ModelCard(name=name))
+
+    def _split(self, named: str) -> tuple[str, str]:
+        """Split ``engine:name``; a name's own colon (``qwen3:8b``) is not taken for an engine's."""
+        engine, colon, name = named.partition(":")
+        if colon and engine in {*plugins.names("engines"), *self._engines}:
+            if not name:
+                raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
+            return engine, name
+        return self.settings.engine, named
+
+
+def best(role: Role, cards: list[ModelCard], engine: str) -> Choice | None:
+    """Return the best of the models for a role: made for it, else able to stand in, larger before smaller."""
+    able = [card for card in cards if _able(role, card)]
+    made = [card for card in able if role in card.roles]
+    if made:
+        return Choice(engine, min(made, key=lambda card: (card.roles.index(role), -card.parameters)))
+    if not able:
+        return None
+    chosen = min(able, key=lambda card: (not _thinks(role, card), "general" not in card.roles, -card.parameters))
+    return Choice(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
+
+
+def _able(role: Role, card: ModelCard) -> bool:
+    return {"vision": card.vision, "audio": card.audio}.get(role, True)
+
+
+def _thinks(role: Role, card: ModelCard) -> bool:
+    return role == "thinking" and card.thinking != "none"
+
+
+def _told(step: PullProgress) -> tuple[str, float | None]:
+    source = f" from {step.source}" if step.source else ""
+    text = f"Fetching {step.model}{source}" + (f": {step.note}" if step.note else "")
+    return text, step.done / step.total if step.total and not step.note else None

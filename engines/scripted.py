@@ -1,0 +1,105 @@
+"""An engine that plays a script: for tests and demonstrations, with no model at all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from inspect import isawaitable
+
+from langchain_core.messages import BaseMessage
+from pydantic import PrivateAttr
+
+from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.errors import EngineError, EngineUnavailable
+
+Script = Iterable[str | Exception] | Callable[[list[BaseMessage]], str | Awaitable[str]]
+"""Replies in their order, or a function from the messages to the reply; an exception in the list is raised."""
+
+FAMILY: tuple[ModelCard, ...] = (
+    ModelCard(name="scripted-general", roles=("general",), parameters=7),
+    ModelCard(name="scripted-coder", roles=("coder",), parameters=7),
+    ModelCard(name="scripted-math", roles=("math",), parameters=7),
+    ModelCard(name="scripted-vision", roles=("vision",), parameters=7, vision=True),
+    ModelCard(name="scripted-thinking", roles=("thinking",), parameters=7, thinking="hybrid"),
+)
+"""One made-up model for each specialist."""
+
+
+class ScriptedEngine(Engine):
+    """Plays ``script``; without one, every model says which it is and what it was asked.
+
+    A reply may hold ``<think>`` and ``<tool_call>`` tags: they are read as a real model's would be. ``calls`` keeps
+    what each call was given.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self, script: Script | None = None, *, cards: Iterable[ModelCard] = FAMILY, delay: float = 0.0
+    ) -> None:
+        self.calls: list[tuple[str, list[BaseMessage], Options]] = []
+        self._cards = {card.name: card for card in cards}
+        self._reply = _player(script)
+        self._delay = delay
+        self._chats: dict[str, ScriptedChat] = {}
+
+    @classmethod
+    def create(cls, parts: EngineParts) -> ScriptedEngine:
+        """Make an engine without a script."""
+        return cls()
+
+    async def models(self) -> list[ModelCard]:
+        """Return the made-up models."""
+        return list(self._cards.values())
+
+    async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
+        """Return one of the made-up models."""
+        if name not in self._cards:
+            raise EngineUnavailable(f"No scripted model is called {name!r}; there are: {', '.join(self._cards)}.")
+        if name not in self._chats:
+            self._chats[name] = ScriptedChat(card=self._cards[name], engine=self.name)
+            self._chats[name]._home = self
+        return self._chats[name]
+
+
+class ScriptedChat(QwenChat):
+    """A chat model that plays its engine's script, word by word."""
+
+    _home: ScriptedEngine = PrivateAttr()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the card says."""
+        card = self.card
+        return Capabilities(card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0)
+
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+        self._home.calls.append((self.card.name, messages, options))
+        reply = self._home._reply(self.card, messages)
+        text = await reply if isawaitable(reply) else reply
+        pieces = re.findall(r"\s*\S+|\s+$", text)
+        for piece in pieces:
+            await asyncio.sleep(self._home._delay)
+            yield Delta(text=piece)
+        words = sum(len(message.text.split()) for message in messages)
+        yield Delta(usage=Usage(tokens_in=words, tokens_out=len(pieces)), finish="stop")
+
+
+def _player(script: Script | None) -> Callable[[ModelCard, list[BaseMessage]], str | Awaitable[str]]:
+    if script is None:
+        return lambda card, messages: f"This is {card.name}. You said: {messages[-1].text}"
+    if callable(script):
+        return lambda card, messages: script(messages)
+    replies = iter(script)
+
+    def play(card: ModelCard, messages: list[BaseMessage]) -> str:
+        reply = next(replies, None)
+        if reply is None:
+            raise EngineError("The script has no reply left.")
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    return play

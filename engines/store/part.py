@@ -1,0 +1,139 @@
+"""A file that is still growing, with its sum kept as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from qwendesk.errors import ModelStoreError
+
+BLOCK = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class PartFile:
+    """An unfinished file; opening it again goes on where the last pull stopped.
+
+    Disk work runs in threads; one method at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._sum = hashlib.sha256()
+        self._file: FileIO
+
+    async def __aenter__(self) -> PartFile:
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """The sum of all bytes so far."""
+        return self._sum.hexdigest()
+
+    async def write(self, data: bytes) -> None:
+        """Append.
+
+        Raises:
+            ModelStoreError: the disk is full or cannot be written.
+        """
+        await _finished(asyncio.to_thread(self._append, data))
+
+    async def truncate(self, size: int) -> None:
+        """Cut back to ``size`` bytes, because what comes after cannot be trusted."""
+        if size != self.size:
+            await _finished(asyncio.to_thread(self._cut, size))
+
+    async def flush(self) -> None:
+        """Put everything on the disk."""
+        with _disk(self.path):
+            await asyncio.to_thread(os.fsync, self._file.fileno())
+
+    async def discard(self) -> None:
+        """Forget every byte."""
+        await self.truncate(0)
+
+    async def head(self, count: int) -> bytes:
+        """Return the first bytes."""
+        return await asyncio.to_thread(_read_head, self.path, count)
+
+    def _open(self) -> None:
+        with _disk(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # unbuffered: what was written is in the file even after kill -9
+            self._file = self.path.open("ab", buffering=0)
+            self._rehash()
+
+    def _append(self, data: bytes) -> None:
+        with _disk(self.path):
+            view = memoryview(data)
+            while view:
+                written = self._file.write(view) or 0
+                self._sum.update(view[:written])
+                self.size += written
+                view = view[written:]
+
+    def _cut(self, size: int) -> None:
+        with _disk(self.path):
+            self._file.truncate(size)
+            self._rehash()
+
+    def _rehash(self) -> None:
+        self.size, self._sum = _sum(self.path)
+
+
+def sum_of(path: Path) -> str:
+    """Return a file's sha256; blocks."""
+    return _sum(path)[1].hexdigest()
+
+
+def _sum(path: Path) -> tuple[int, hashlib._Hash]:
+    size, total = 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            size += len(block)
+            total.update(block)
+    return size, total
+
+
+def _read_head(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Say what a disk error means."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ModelStoreError(
+                f"The disk is full while writing {str(path)!r}: free some space and pull again, "
+                "it goes on from here; or set QWENDESK_MODELS_DIR to a folder on a larger disk."
+            ) from error
+        raise ModelStoreError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+async def _finished(write: Coroutine[Any, Any, None]) -> None:
+    """Wait for a write even when cancelled: a thread cannot be stopped, and nobody may close the file under it."""
+    task = asyncio.ensure_future(write)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

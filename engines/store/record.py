@@ -1,0 +1,71 @@
+"""The small file beside each model that says what it is, so that nothing has to be hashed to know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+RECORD = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a model in the store."""
+
+    name: str
+    bytes: int
+    sha256: str
+    kind: Literal["model", "projector"] = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model in the store."""
+
+    name: str
+    files: tuple[StoredFile, ...]
+    """The model's own first part first."""
+    source: str
+    """Where it came from."""
+    pulled_at: str
+    """When, in ISO 8601, UTC."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.bytes for file in self.files)
+
+    def first(self, kind: Literal["model", "projector"]) -> StoredFile | None:
+        """Return the first file of a kind; None: there is none."""
+        return next((file for file in self.files if file.kind == kind), None)
+
+    def faults(self, folder: Path) -> list[str]:
+        """Say which files are missing or of another size than recorded."""
+        return [fault for file in self.files if (fault := _fault(folder / file.name, file.bytes))]
+
+
+def read_record(folder: Path) -> StoredModel | None:
+    """Return what a model's folder records; None: nothing that can be read."""
+    try:
+        tree = json.loads((folder / RECORD).read_text("utf-8"))
+        files = tuple(StoredFile(**file) for file in tree.pop("files"))
+        record = StoredModel(files=files, **tree)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if record.first("model") else None
+
+
+def write_record(folder: Path, record: StoredModel) -> None:
+    """Write the record at one stroke."""
+    fresh = folder / f"{RECORD}.part"
+    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
+    fresh.replace(folder / RECORD)
+
+
+def _fault(path: Path, size: int) -> str:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    found = path.stat().st_size
+    return "" if found == size else f"{path.name} has {found} bytes instead of {size}"

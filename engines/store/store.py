@@ -1,0 +1,187 @@
+"""The folder of model files: what is there, where it is, fetching and removing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import httpx
+
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.store.base import Kind, Progress, PullProgress, Remotes, Source
+from qwendesk.engines.store.hub import hubs
+from qwendesk.engines.store.index import PackageIndex
+from qwendesk.engines.store.local import LocalFile
+from qwendesk.engines.store.lock import held
+from qwendesk.engines.store.ollama import OllamaRegistry
+from qwendesk.engines.store.part import sum_of
+from qwendesk.engines.store.pull import FreeSpace, Pull, free_space
+from qwendesk.engines.store.record import StoredModel, read_record
+from qwendesk.engines.store.web import Web, open_web
+from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
+
+SOURCES = ("index", "huggingface", "modelscope", "ollama")
+"""Names of the sources, in the order they are preferred."""
+
+
+class ModelStore:
+    """Model files in one folder, a folder for each model.
+
+    Args:
+        folder: the store's folder; made when the first model is pulled.
+        remotes: the sources' addresses and time limits.
+        transport: stands in for the network.
+        free: tells the bytes free on the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        remotes: Remotes | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        free: FreeSpace = free_space,
+    ) -> None:
+        self.folder = folder
+        self._remotes = remotes or Remotes()
+        self._transport = transport
+        self._free = free
+
+    def installed(self) -> list[StoredModel]:
+        """Return the models that are here, by name; looks at the records only."""
+        if not self.folder.is_dir():
+            return []
+        records = [read_record(path) for path in sorted(self.folder.iterdir()) if path.is_dir()]
+        return [record for record in records if record]
+
+    def record(self, card: ModelCard) -> StoredModel | None:
+        """Return what is here of a model; None: nothing whole."""
+        return read_record(self._home(card))
+
+    def path(self, card: ModelCard) -> Path:
+        """Return the model's GGUF file (the first of several parts).
+
+        Raises:
+            EngineUnavailable: it is not here or damaged; the text says how to get it.
+        """
+        return self._path(card, "model") or self._lacking(card, "it has not been pulled")
+
+    def projector(self, card: ModelCard) -> Path | None:
+        """Return the model's second file, which lets it see or hear; None: it has none."""
+        if card.file:
+            return next(iter(sorted(card.file.parent.glob("mmproj*.gguf"))), None) if card.vision else None
+        return self._path(card, "projector")
+
+    async def pull(
+        self,
+        card: ModelCard,
+        progress: Progress | None = None,
+        source: str | None = None,
+        file: Path | None = None,
+    ) -> Path:
+        """Fetch a model unless it is here, and return its GGUF file; an interrupted pull goes on.
+
+        Args:
+            card: the model.
+            progress: told how far the pull is.
+            source: the only source to ask, one of ``SOURCES``; None: all that have it.
+            file: a GGUF file to take in instead; replaces what is here.
+
+        Raises:
+            ModelStoreError: no source could give it, with each one's reason; or the disk is full.
+            ConfigError: there is no such source, or the catalogue names none for the model.
+        """
+        if card.file:
+            return card.file
+        tell = progress or _silent
+        async with self._locked(card, tell):
+            if file is None and not await self.verify(card):
+                return self.path(card)
+            async with open_web(self._remotes, self._transport) as web:
+                chosen = [LocalFile(file)] if file else self._sources(web, card, source)
+                await Pull(card, self._home(card), tell, self._free).run(chosen)
+        return self.path(card)
+
+    async def verify(self, card: ModelCard, deep: bool = False) -> list[str]:
+        """Return what is wrong with a model's files; nothing: it is sound.
+
+        Args:
+            card: the model.
+            deep: read the files and compare their sums; takes seconds a gigabyte.
+        """
+        return await asyncio.to_thread(self._faults, card, deep)
+
+    async def remove(self, card: ModelCard) -> int:
+        """Delete a model with everything an interrupted pull has left, and return the bytes freed.
+
+        Raises:
+            ModelStoreError: nothing of it is here, or it is being pulled.
+        """
+        home = self._home(card)
+        if not home.is_dir():
+            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows what is.")
+        async with self._locked(card, _refuse):
+            freed = sum(path.stat().st_size for path in home.iterdir())
+            await asyncio.to_thread(shutil.rmtree, home)
+        return freed
+
+    def _home(self, card: ModelCard) -> Path:
+        return self.folder / card.name
+
+    def _path(self, card: ModelCard, kind: Kind) -> Path | None:
+        if card.file and kind == "model":
+            return card.file
+        record = self.record(card)
+        if not record:
+            return None
+        if faults := record.faults(self._home(card)):
+            self._lacking(card, f"it is damaged ({'; '.join(faults)})")
+        found = record.first(kind)
+        return self._home(card) / found.name if found else None
+
+    def _lacking(self, card: ModelCard, reason: str) -> Path:
+        raise EngineUnavailable(f"The model {card.name!r} is not here: {reason}. Run: qwendesk models pull {card.name}")
+
+    def _faults(self, card: ModelCard, deep: bool) -> list[str]:
+        home, record = self._home(card), self.record(card)
+        if not record:
+            return ["it has not been pulled"]
+        faults = record.faults(home)
+        if deep and not faults:
+            changed = [file.name for file in record.files if sum_of(home / file.name) != file.sha256]
+            faults = [f"{name} has another sum than when it was pulled" for name in changed]
+        return faults
+
+    def _locked(self, card: ModelCard, tell: Progress) -> AbstractAsyncContextManager[None]:
+        waiting = PullProgress(card.name, "", note="another pull of this model is running; waiting for it")
+        return held(self.folder / ".locks" / f"{card.name}.lock", lambda: tell(waiting))
+
+    def _sources(self, web: Web, card: ModelCard, wanted: str | None) -> list[Source]:
+        index = PackageIndex(web, self._remotes.index_url)
+        sources = [index, *hubs(web, self._remotes), OllamaRegistry(web, self._remotes.ollama_url)]
+        if wanted is not None and wanted not in SOURCES:
+            raise ConfigError(f"There is no source {wanted!r}; there are: {', '.join(SOURCES)}.")
+        offering = [source for source in sources if source.offers(card)]
+        chosen = [source for source in offering if wanted in (None, source.name)]
+        if not chosen:
+            raise ConfigError(_none_offers(card, wanted, offering))
+        return chosen
+
+
+def _none_offers(card: ModelCard, wanted: str | None, offering: list[Source]) -> str:
+    others = ", ".join(source.name for source in offering) or "none"
+    place = f"at {wanted!r} (it knows: {others})" if wanted else "anywhere"
+    return (
+        f"The catalogue knows no GGUF file of {card.name!r} {place}. Take a file you have: "
+        f"qwendesk models pull {card.name} --from FILE"
+    )
+
+
+def _silent(progress: PullProgress) -> None:
+    """Tell nobody."""
+
+
+def _refuse(progress: PullProgress) -> None:
+    raise ModelStoreError(f"{progress.model!r} is being pulled: stop that pull first.")

@@ -1,0 +1,56 @@
+"""Messages in the form that OpenAI-compatible servers and chat templates read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from qwendesk.errors import EngineError
+
+
+def openai_messages(messages: list[BaseMessage], *, text: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the messages as OpenAI-style dicts.
+
+    Thinking is left out: it never goes back to a model. What did not come from us (a person's, a model's or a tool's
+    words) passes through ``text``, which must keep template tokens in it from being read as such.
+    """
+    return [_message(message, text) for message in messages]
+
+
+def _message(message: BaseMessage, text: Callable[[str], str]) -> dict[str, Any]:
+    match message:
+        case SystemMessage():
+            return {"role": "system", "content": message.text}
+        case HumanMessage():
+            return {"role": "user", "content": _parts(message.content, text)}
+        case ToolMessage():
+            return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text(message.text)}
+        case AIMessage():
+            said: dict[str, Any] = {"role": "assistant", "content": text(message.text)}
+            if message.tool_calls:
+                said["tool_calls"] = [_call(dict(call), text) for call in message.tool_calls]
+            return said
+        case _:
+            raise EngineError(f"A message of type {type(message).__name__!r} cannot be sent to a model.")
+
+
+def _parts(content: str | list[str | dict[Any, Any]], text: Callable[[str], str]) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return text(content)
+    parts: list[dict[str, Any]] = []
+    for part in content:
+        if isinstance(part, str):
+            parts.append({"type": "text", "text": text(part)})
+        elif part.get("type") == "text":
+            parts.append({"type": "text", "text": text(part["text"])})
+        else:
+            parts.append(part)
+    return parts
+
+
+def _call(call: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
+    arguments = text(json.dumps(call["args"], ensure_ascii=False))
+    return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": arguments}}

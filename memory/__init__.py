@@ -1,0 +1,1 @@
+"""SQL memory: conversations, messages, receipts."""

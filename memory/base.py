@@ -1,0 +1,97 @@
+"""The memory's port: what is kept of conversations, and the values that come back out of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from qwendesk.messages import Attachment, Inbound, Reply
+
+TurnStatus = Literal["running", "done", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message of a conversation, from the person or from the desk."""
+
+    id: str
+    role: Literal["user", "assistant"]
+    text: str
+    created_at: datetime
+    attachments: tuple[Attachment, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A question, what became of it, and why the answer is as it is."""
+
+    conversation: str
+    question: str
+    answer: str | None
+    """None while no answer is stored; what there was of it where the turn was stopped."""
+    status: TurnStatus
+    receipt: dict[str, Any] | None
+    """The receipt as plain JSON types; None until the turn is done."""
+    started_at: datetime
+    thinking: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A conversation in a list."""
+
+    key: str
+    title: str
+    """The first words of the first message."""
+    messages: int
+    updated_at: datetime
+    """When the newest question came."""
+    channel: str = "python"
+
+
+class Memory(ABC):
+    """Keeps conversations; each method is one unit of work and raises ``StoreError`` where it cannot be done."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Get ready; create or upgrade the storage where that is needed."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Free what is held; closing twice is fine."""
+
+    @abstractmethod
+    async def begin_turn(self, inbound: Inbound) -> str:
+        """Store the person's message and a running turn in one transaction and return the turn's id.
+
+        A turn of the same conversation that a dead process left running is marked as failed.
+        """
+
+    @abstractmethod
+    async def finish_turn(self, turn_id: str, reply: Reply) -> None:
+        """Store the answer and close the turn in one transaction; a turn that is closed already stays as it is."""
+
+    @abstractmethod
+    async def fail_turn(
+        self, turn_id: str, status: Literal["failed", "stopped"], error: str, partial: str = ""
+    ) -> None:
+        """Close the turn without an answer, keeping what there is of one; a closed turn stays as it is."""
+
+    @abstractmethod
+    async def history(
+        self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
+    ) -> list[StoredMessage]:
+        """Return the newest ``limit`` messages, oldest first.
+
+        Files come with the newest few messages that have any; without ``with_attachments`` with none.
+        """
+
+    @abstractmethod
+    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
+        """Return the conversation's newest turn, whatever its status."""
+
+    @abstractmethod
+    async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
+        """Return the conversations of one channel or of all, newest first."""

@@ -1,0 +1,122 @@
+"""The connection to the database: SQLite tuned for a desk, PostgreSQL as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from qwendesk.errors import ConfigError
+from qwendesk.memory.failures import explained
+from qwendesk.memory.types import to_json
+
+T = TypeVar("T")
+
+
+class Database:
+    """An engine and its two units of work, ``read`` and ``write``; errors come out as ``StoreError``."""
+
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        parsed = _parse(url)
+        self.busy_timeout = busy_timeout
+        self.file = _file_of(parsed)
+        """The SQLite file; None for any other database."""
+        self.name = str(self.file) if self.file else parsed.render_as_string(hide_password=True)
+        """What an error calls the database."""
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # A SQLite database in memory lives in its one connection; a file needs few.
+        self.engine = _engine(parsed, 1 if self.is_sqlite and not self.file else 5)
+        if self.is_sqlite:
+            _tune(self.engine, busy_timeout)
+        self._reader = self.engine.execution_options(reads_only=True)
+        # SQLite takes one writer at a time: waiting here is fair and free, waiting inside SQLite is polling.
+        self._turnstile = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._working: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection to read by."""
+        with explained(self.name, self.busy_timeout):
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection inside a transaction, which is committed unless an error comes through."""
+        with explained(self.name, self.busy_timeout):
+            async with self._turnstile, self.engine.begin() as connection:
+                yield connection
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do a unit of work to its end even where the caller is cancelled, so that no connection is torn."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Let the work end and close all connections."""
+        await asyncio.gather(*self._working, return_exceptions=True)
+        await self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(
+            f"The database URL {url!r} cannot be read; write it like 'sqlite+aiosqlite:////folder/qwendesk.db'."
+        ) from error
+
+
+def _file_of(url: URL) -> Path | None:
+    name = url.database or ":memory:"
+    if url.get_backend_name() != "sqlite" or name == ":memory:" or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
+def _engine(url: URL, pool_size: int) -> AsyncEngine:
+    try:
+        return create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_use_lifo=True,  # the connection used last is the warm one
+            json_serializer=to_json,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The driver of {url.drivername!r} is not installed; for PostgreSQL: pip install 'qwendesk[postgres]'."
+        ) from error
+    except (ArgumentError, InvalidRequestError) as error:
+        raise ConfigError(
+            f"No asynchronous driver for {url.drivername!r}; use 'sqlite+aiosqlite' or 'postgresql+psycopg'."
+        ) from error
+
+
+def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout * 1000)}")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE: a transaction that first reads and then writes would fail at once where another one writes.
+        if not connection.get_execution_options().get("reads_only"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,68 @@
+"""Migrations: which revision a database has, which one this program needs, and the way there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+SCRIPTS = Path(__file__).parent / "migrations"
+
+
+@cache
+def known() -> tuple[str, ...]:
+    """Return all revisions, oldest first; each one's file is named ``<revision>_<what it does>.py``."""
+    return tuple(sorted(file.stem.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*.py")))
+
+
+def head() -> str:
+    """Return the revision this program needs."""
+    return known()[-1]
+
+
+async def current(engine: AsyncEngine) -> str | None:
+    """Return the database's revision; None where it has no tables yet."""
+    async with engine.execution_options(reads_only=True).connect() as connection:
+        return await connection.run_sync(_revision)
+
+
+async def upgrade(engine: AsyncEngine) -> None:
+    """Bring the database to ``head()``, all in one transaction; what is there already is left alone."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def config(connection: Connection | None = None, url: str | None = None) -> Config:
+    """Return Alembic's configuration for a connection, or for a URL to write SQL for.
+
+    Alembic is imported here, not above: it takes a third of a second, and a database is rarely upgraded.
+    """
+    from alembic.config import Config
+
+    made = Config(attributes={"connection": connection})
+    made.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    if url:
+        made.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return made
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    if connection.dialect.name == "postgresql":
+        # Two programs that start at once: the second waits here and then finds nothing to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('qwendesk-upgrade', 0))"))
+    command.upgrade(config(connection), "head")

@@ -1,0 +1,27 @@
+"""Alembic's way in: on a connection that is handed over, or as SQL for a URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import context
+
+from qwendesk.memory.tables import Base
+
+
+def _is_ours(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
+    """Leave alone the tables that libraries keep in the same database."""
+    return kind != "table" or name in Base.metadata.tables
+
+
+def _run(**target: Any) -> None:
+    context.configure(target_metadata=Base.metadata, render_as_batch=True, include_object=_is_ours, **target)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    url = context.config.get_main_option("sqlalchemy.url")
+    _run(url=url, literal_binds=True, dialect_opts={"paramstyle": "named"})
+else:
+    _run(connection=context.config.attributes["connection"])

@@ -1,0 +1,72 @@
+"""Fill in the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateNotFound
+from jinja2 import UndefinedError as MissingValue
+from jinja2.sandbox import SandboxedEnvironment
+
+from qwendesk.errors import ConfigError
+
+_SUFFIX = ".jinja"
+
+
+def render(name: str, *, folder: Path | None = None, **values: object) -> str:
+    """Return the text of a template.
+
+    Args:
+        name: the template's name, such as ``general``.
+        folder: where a person's own templates lie; one of the same name is taken before the built-in one.
+        values: what the template uses; None stands for "not known".
+
+    Raises:
+        ConfigError: there is no such template, a value is missing, or a person's own template is wrong.
+    """
+    try:
+        return _environment(folder).get_template(name + _SUFFIX).render(values).strip()
+    except TemplateNotFound as error:
+        missing = (error.name or name).removesuffix(_SUFFIX)
+        raise ConfigError(f"No prompt is called {missing!r}; there are: {', '.join(built_in())}.") from None
+    except MissingValue as error:
+        raise ConfigError(f"The prompt {name!r} needs a value that was not given: {error.message}.") from None
+    except (TemplateError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The prompt {name!r} cannot be filled in: {error}") from None
+
+
+def built_in() -> list[str]:
+    """Return the names of the built-in templates; partials, which begin with ``_``, are left out."""
+    found = (file.name for file in files(__package__).iterdir() if file.name.endswith(_SUFFIX))
+    return sorted(name.removesuffix(_SUFFIX) for name in found if not name.startswith("_"))
+
+
+@lru_cache(maxsize=8)
+def _environment(folder: Path | None) -> Environment:
+    loaders = [FunctionLoader(_packaged)]
+    if folder is not None:
+        loaders.insert(0, FunctionLoader(lambda name: _own(folder, name)))
+    return SandboxedEnvironment(
+        loader=ChoiceLoader(loaders), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+
+
+def _packaged(name: str) -> str | None:
+    file = files(__package__) / name
+    return file.read_text("utf-8") if _is_plain(name) and file.is_file() else None
+
+
+def _own(folder: Path, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+    """Read a person's own template; it is read again once the file has changed."""
+    file = folder / name
+    if not _is_plain(name) or not file.is_file():
+        return None
+    stamp = file.stat().st_mtime_ns
+    return file.read_text("utf-8"), str(file), lambda: file.is_file() and file.stat().st_mtime_ns == stamp
+
+
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name

@@ -1,0 +1,179 @@
+"""The composition root: every part is made here, from settings, unless a caller brings its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from langchain_core.tools import BaseTool
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.graph import build_graph
+from qwendesk.agents.routing import language
+from qwendesk.agents.routing.base import Router
+from qwendesk.agents.routing.rules import SignalRouter
+from qwendesk.desk.intake import read_image
+from qwendesk.desk.turns import Turns
+from qwendesk.engines.base import Engine, EngineParts
+from qwendesk.engines.catalogue import load_catalogue
+from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.store import ModelStore, Remotes
+from qwendesk.errors import ConfigError, EngineError
+from qwendesk.memory.base import Memory, StoredTurn
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
+from qwendesk.settings import Settings, load_settings
+from qwendesk.tools.registry import Toolbox, installed
+from qwendesk.tools.sandbox import PythonSandbox
+
+Image = Path | str | bytes
+"""A picture: a file's path, or the bytes of one."""
+
+
+class Desk:
+    """Answers messages, each with the right model, and remembers conversations.
+
+    ```python
+    async with Desk() as desk:
+        reply = await desk.ask("What is 37 * 91 + 4?", conversation="c1")
+        print(reply.text, reply.receipt.model)
+    ```
+
+    Args:
+        settings: all settings; None reads the file and the environment.
+        engines: engines by name that take the place of the installed ones.
+        tools: tools or plain typed functions that models may call, beside the installed ones.
+        memory: where conversations are kept; None opens the settings' database.
+        router: chooses the specialist by the words of a message.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        engines: Mapping[str, Engine] | None = None,
+        tools: Iterable[BaseTool | Callable[..., Any]] = (),
+        memory: Memory | None = None,
+        router: Router | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self._engines = engines
+        self._tools = tools
+        self._router = router or SignalRouter()
+        self.memory: Memory = memory or SqlMemory(self.settings.database)
+        self._open = AsyncExitStack()
+        self._turns: Turns | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the database; models are loaded when first needed."""
+        async with AsyncExitStack() as stack:
+            await self.memory.open()
+            stack.push_async_callback(self.memory.aclose)
+            await asyncio.to_thread(language.warm_up)
+            built_in = installed()
+            toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
+            own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})
+            sandbox = PythonSandbox()
+            stack.push_async_callback(sandbox.aclose)
+            self.pool = build_pool(self.settings, self._engines)
+            stack.push_async_callback(self.pool.aclose)
+            self._turns = self._build_turns(toolbox, sandbox, own)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Free models, workers and connections."""
+        self._turns = None
+        await self._open.aclose()
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        conversation: str | None = None,
+        images: Iterable[Image] = (),
+        role: Role | None = None,
+        model: str | None = None,
+        think: bool | None = None,
+    ) -> Reply:
+        """Return the reply to a message.
+
+        Args:
+            text: the message.
+            conversation: its conversation's name; None begins a new one.
+            images: pictures that come with it.
+            role: the specialist to ask; None lets the router choose.
+            model: the model to ask, as ``engine:name`` or a catalogue name.
+            think: whether a model that can think does so; None leaves it to the router.
+
+        Raises:
+            QwendeskError: there is no reply; the text says why and what to do.
+        """
+        stream = self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
+        async with aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.reply
+        raise EngineError("The turn ended without a reply.")
+
+    async def stream(
+        self,
+        text: str,
+        *,
+        conversation: str | None = None,
+        images: Iterable[Image] = (),
+        role: Role | None = None,
+        model: str | None = None,
+        think: bool | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what happens while a message is answered, as ``ask`` does it; the last event is ``Finished``.
+
+        Close the iterator (``contextlib.aclosing``) to stop an answer early.
+        """
+        if role is not None and role not in ROLES:
+            raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
+        attachments = tuple([await read_image(image) for image in images])
+        inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
+        async with aclosing(self.handle(inbound)) as events:
+            async for event in events:
+                yield event
+
+    async def handle(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
+        """Yield what happens while a channel's message is answered."""
+        if self._turns is None:
+            raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
+        async with aclosing(self._turns.run(inbound)) as events:
+            async for event in events:
+                yield event
+
+    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
+        """Return a conversation's newest turn with its receipt."""
+        return await self.memory.last_turn(conversation, channel=channel)
+
+    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...]) -> Turns:
+        settings = self.settings
+        context = TurnContext(
+            pool=self.pool,
+            toolbox=toolbox,
+            sandbox=sandbox,
+            router=self._router,
+            own_tools=own,
+            tool_rounds=settings.tool_rounds,
+            thinking=settings.thinking,
+            prompts=settings.data_dir / "prompts",
+            seed=settings.seed,
+        )
+        return Turns(
+            build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
+        )
+
+
+def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:
+    """Return the models of these settings; nothing is loaded yet."""
+    catalogue = load_catalogue(settings.data_dir / "models.toml")
+    store = ModelStore(settings.store_dir, Remotes.from_settings(settings))
+    return ModelPool(EngineParts(settings, catalogue, store), engines)

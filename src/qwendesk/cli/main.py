@@ -1,0 +1,58 @@
+"""All commands; a command's module is imported when the command runs, so that ``--help`` stays quick."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+COMMANDS = {
+    "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
+    "models": "List, fetch and remove models.",
+    "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
+}
+"""Each command's line of help; ``qwendesk.cli.NAME`` holds its ``app``."""
+
+
+class _Commands(TyperGroup):
+    """Knows the commands by name, and loads only the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _load(name) if name in COMMANDS else command, rest
+
+
+def _load(name: str) -> Any:
+    from importlib import import_module
+
+    return typer.main.get_command(import_module(f"qwendesk.cli.{name}").app)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qwendesk import __version__
+
+        typer.echo(f"qwendesk {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
+
+
+@app.callback()
+def qwendesk(version: Version = False) -> None:
+    """Every message gets the right Qwen model."""

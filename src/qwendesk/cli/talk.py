@@ -1,0 +1,108 @@
+"""Answer one message, a pipe, or a conversation in the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import uuid4
+
+from rich.console import Console
+
+from qwendesk.app import Desk
+from qwendesk.channels.console import ConsoleChannel, Session
+from qwendesk.channels.console_view import NoticeLine, PlainView, TerminalView, View
+from qwendesk.desk.intake import read_image
+from qwendesk.desk.why import explain
+from qwendesk.errors import ConfigError, EngineError
+from qwendesk.messages import ROLES, Finished, Inbound, Notice, Reply, Role
+from qwendesk.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asked for."""
+
+    message: str | None
+    images: tuple[str, ...]
+    role: str | None
+    model: str | None
+    think: bool | None
+    conversation: str | None
+    resume: bool
+    engine: str | None
+    as_json: bool
+
+
+async def talk(wishes: Wishes) -> None:
+    """Do what the command line asked for."""
+    role = _role(wishes.role)
+    message = _message(wishes)
+    settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
+    images = tuple([await read_image(image) for image in wishes.images])
+    async with Desk(settings) as desk:
+        conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
+        if message is None:
+            await _converse(desk, Session(conversation, wishes.role, wishes.model, wishes.think))
+            return
+        inbound = Inbound(message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.name)
+        reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
+        if wishes.as_json:
+            sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
+
+
+def _role(name: str | None) -> Role | None:
+    if name is not None and name not in ROLES:
+        raise ConfigError(f"There is no role {name!r}; there are: {', '.join(ROLES)}.")
+    return name
+
+
+def _message(wishes: Wishes) -> str | None:
+    """Return the one message to answer, or None for a conversation at the terminal."""
+    if wishes.message is not None:
+        return wishes.message
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()
+    if wishes.as_json or wishes.images:
+        raise ConfigError("--json and --image need a message: add -m TEXT, or pipe it in.")
+    return None
+
+
+async def _newest(desk: Desk) -> str | None:
+    newest = await desk.memory.conversations(channel=ConsoleChannel.name, limit=1)
+    return newest[0].key if newest else None
+
+
+async def _converse(desk: Desk, session: Session) -> None:
+    async def why(conversation: str) -> str | None:
+        turn = await desk.last_turn(conversation, channel=ConsoleChannel.name)
+        return explain(turn.receipt) if turn and turn.receipt else None
+
+    history = desk.settings.data_dir / "prompt_history"
+    console = ConsoleChannel(session, why, history=history, out=Console(), err=Console(stderr=True))
+    await console.start(desk.handle)
+
+
+async def _aloud(desk: Desk, inbound: Inbound) -> Reply:
+    out = Console()
+    view: View = (TerminalView if out.is_terminal else PlainView)(out, Console(stderr=True))
+    with view:
+        async with aclosing(desk.handle(inbound)) as events:
+            async for event in events:
+                view.show(event)
+                if isinstance(event, Finished):
+                    return event.reply
+    raise EngineError("The turn ended without a reply.")
+
+
+async def _quietly(desk: Desk, inbound: Inbound) -> Reply:
+    notices = NoticeLine(Console(stderr=True))
+    async with aclosing(desk.handle(inbound)) as events:
+        async for event in events:
+            if isinstance(event, Notice):
+                notices.show(event)
+            elif isinstance(event, Finished):
+                notices.clear()
+                return event.reply
+    raise EngineError("The turn ended without a reply.")

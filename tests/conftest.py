@@ -1,0 +1,48 @@
+"""No test touches the user's home or settings; the real model is kept in the user's cache and fetched once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwendesk import Desk, Settings
+from qwendesk.engines.scripted import Script, ScriptedEngine
+
+_REAL_MODELS = Settings().store_dir
+"""Where the user keeps models; read before the tests hide the user's settings."""
+_INDEX = Settings().index_url
+_ALIASES = ("OLLAMA_HOST", "OPENAI_BASE_URL", "OPENAI_API_KEY", "PIP_INDEX_URL", "HF_ENDPOINT")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """Give each test a home of its own and none of the user's settings."""
+    for name in [*os.environ]:
+        if name.startswith("QWENDESK_") or name in _ALIASES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("QWENDESK_HOME", str(tmp_path))
+    if request.node.get_closest_marker("model"):
+        monkeypatch.setenv("QWENDESK_MODELS_DIR", str(_REAL_MODELS))
+        monkeypatch.setenv("PIP_INDEX_URL", _INDEX)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk(own_home: Path) -> MakeDesk:
+    """Return a function that makes a desk with a scripted engine; the engine is at ``desk.script``."""
+
+    def make(script: Script | None = None, *, tools: Any = (), cards: Any = None, **settings: Any) -> Desk:
+        engine = ScriptedEngine(script, **({"cards": cards} if cards else {}))
+        desk = Desk(Settings(engine="scripted", **settings), engines={"scripted": engine}, tools=tools)
+        desk.script = engine  # type: ignore[attr-defined]
+        return desk
+
+    return make

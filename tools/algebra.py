@@ -1,0 +1,53 @@
+"""The tool ``algebra``: exact mathematics by SymPy, in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from langchain_core.tools import BaseTool
+
+from qwendesk.errors import ToolError
+from qwendesk.tools.base import OwningTool
+from qwendesk.tools.worker import Worker
+
+Operation = Literal["simplify", "solve", "derivative", "integral", "factor", "expand", "limit", "evaluate"]
+_LONGEST = 4000
+
+
+class Algebra:
+    """Does algebra in a worker that is started with the first question and ended when one takes too long."""
+
+    def __init__(self, time_limit: float = 5.0) -> None:
+        self._time_limit = time_limit
+        self.worker = Worker("qwendesk.tools.algebra_worker")
+
+    async def work(self, operation: str, expression: str, variable: str = "x") -> str:
+        """Return the result as text.
+
+        Raises:
+            ToolError: the expression cannot be read or worked out; the text says why.
+        """
+        request = {"operation": operation, "expression": expression, "variable": variable}
+        try:
+            answer = await self.worker.ask(request, self._time_limit)
+        except TimeoutError:
+            raise ToolError(f"This took longer than {self._time_limit:g} s: use a simpler expression.") from None
+        if error := answer.get("error"):
+            raise ToolError(str(error))
+        result = str(answer["result"])
+        return result if len(result) <= _LONGEST else f"{result[:_LONGEST]} [cut: {len(result):,} characters in all]"
+
+    async def aclose(self) -> None:
+        """End the worker."""
+        await self.worker.aclose()
+
+
+def algebra_tool(engine: Algebra | None = None) -> BaseTool:
+    """Make the tool; its worker starts with the first call."""
+    own = engine or Algebra()
+
+    async def algebra(operation: Operation, expression: str, variable: str = "x") -> str:
+        """Exact mathematics. variable: x; "x->0" for a limit, "x=0..1" for a definite integral."""
+        return await own.work(operation, expression, variable)
+
+    return OwningTool.from_function(coroutine=algebra, name="algebra", on_close=own.aclose)

@@ -1,0 +1,256 @@
+"""The process in which SymPy works: one JSON request a line in, one JSON answer a line out.
+
+Run as ``python -m qwendesk.tools.algebra_worker``. Text is never evaluated as Python: it is parsed to a syntax tree,
+and only numbers, names, known functions and arithmetic in that tree are turned into SymPy's objects.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
+
+_MEMORY = 1024 * 1024 * 1024
+_BITS = 200_000
+_FACTORIAL = 5_000
+_CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "e": sp.E, "E": sp.E, "i": sp.I, "I": sp.I}
+_CALLS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(sp, {"abs": "Abs"}.get(name, name)) for name in FUNCTIONS},
+    "log10": lambda value: sp.log(value, 10),
+    "log": lambda value, base=sp.E: sp.log(value, base),
+}
+_SEPARATOR = re.compile(r"[;\n]|,(?!\d{3}(?!\d))(?![^(]*\))")
+_DEFINITION = re.compile(r"^\s*(?:[A-Za-z]\w*\s*\([^()=]*\)|y)\s*=(?!=)")
+_POINT = re.compile(r"^\s*([^\W\d]\w*)\s*(?:->|→|=|from)\s*(.+)$")
+
+
+class Reader:
+    """Builds SymPy's objects from text."""
+
+    def __init__(self, variables: list[str]) -> None:
+        self._own = frozenset(variables)
+
+    def read(self, text: str) -> Any:
+        """Return the expression that a text means."""
+        source = to_python(text, self._own)
+        try:
+            return self._build(ast.parse(source, mode="eval").body)
+        except SyntaxError:
+            raise NotationError(f"{text!r} is not a complete expression.") from None
+
+    def _build(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=int() as value):
+                return sp.Integer(value)
+            case ast.Constant(value=float()):
+                return sp.Rational(ast.unparse(node))
+            case ast.Name(id=name):
+                return self._name(name)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._build(operand)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self._build(operand)
+            case ast.BinOp(left=left, op=op, right=right):
+                return _combine(op, self._build(left), self._build(right))
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS and name not in self._own:
+                return _apply(name, [self._build(arg) for arg in args])
+        raise NotationError(f"{ast.unparse(node)!r} cannot be read; write plain mathematics.")
+
+    def _name(self, name: str) -> Any:
+        known = name not in self._own and name in _CONSTANTS
+        return _CONSTANTS[name] if known else sp.Symbol(name)
+
+
+def _combine(op: ast.operator, left: Any, right: Any) -> Any:
+    match op:
+        case ast.Add():
+            return left + right
+        case ast.Sub():
+            return left - right
+        case ast.Mult():
+            return left * right
+        case ast.Div():
+            return left / right
+        case ast.Pow():
+            return _power(left, right)
+    raise NotationError("Only + - * / and powers can be read.")
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if base.is_Rational and exponent.is_Rational:
+        bits = max(abs(base.p), base.q).bit_length()
+        if abs(exponent) * bits > _BITS:
+            raise NotationError(f"{base}^{exponent} is too big to be worked out.")
+    return base**exponent
+
+
+def _apply(name: str, args: list[Any]) -> Any:
+    if name in ("factorial", "gamma", "binomial") and any(arg.is_number and abs(arg) > _FACTORIAL for arg in args):
+        raise NotationError(f"{name} is too big to be worked out here; at most {_FACTORIAL} can be its argument.")
+    try:
+        return _CALLS[name](*args)
+    except TypeError:
+        raise NotationError(f"{name}() does not take {len(args)} arguments.") from None
+
+
+def work(operation: str, expression: str, variable: str) -> str:
+    """Do one piece of algebra and return the result as text."""
+    point = _POINT.match(variable)
+    names = [point[1]] if point else [name for name in re.split(r"[,\s]+", variable) if name] or ["x"]
+    reader = Reader(names)
+    symbols = [sp.Symbol(name) for name in names]
+    if operation == "solve":
+        return _solve(reader, expression, symbols)
+    value = reader.read(_right_side(expression))
+    where = reader_points(reader, point[2]) if point else []
+    return _OPERATIONS[operation](value, symbols[0], where)
+
+
+def reader_points(reader: Reader, text: str) -> list[Any]:
+    """Read the place of a limit, or both ends of an integral."""
+    return [reader.read(part) for part in re.split(r"\.\.+|,|\bto\b", text)]
+
+
+def _right_side(expression: str) -> str:
+    """Leave out the ``f(x) =`` before what is meant."""
+    expression = _DEFINITION.sub("", expression)
+    if "=" in expression:
+        raise NotationError("Only the operation 'solve' takes an equation; give the expression alone.")
+    return expression
+
+
+def _solve(reader: Reader, text: str, symbols: list[Any]) -> str:
+    equations = [_equation(reader, part) for part in _SEPARATOR.split(text) if part.strip()]
+    free = sorted(set().union(*(equation.free_symbols for equation in equations)), key=str)
+    if len(symbols) == 1 and (len(equations) > 1 or symbols[0] not in free):
+        symbols = free
+    if not symbols:
+        return "always true" if all(equation == 0 for equation in equations) else "no solution"
+    if any(equation.has(sp.Abs, sp.sign, sp.Min, sp.Max) for equation in equations):
+        real = {name: sp.Symbol(name.name, real=True) for name in {*free, *symbols}}
+        equations, symbols = [equation.subs(real) for equation in equations], [real[name] for name in symbols]
+    try:
+        # a single equation is given bare: in a list, SymPy leaves out roots that have no closed form
+        found = sp.solve(equations[0] if len(equations) == 1 else equations, symbols, dict=True)
+    except NotImplementedError:
+        found = [_numerically(equations, symbols)]
+    if not found:
+        return "always true" if all(equation == 0 for equation in equations) else "no solution"
+    return "; or ".join(", ".join(f"{name} = {show(value)}" for name, value in one.items()) for one in found)
+
+
+def _equation(reader: Reader, text: str) -> Any:
+    sides = re.split(r"==?", text)
+    if len(sides) > 2:
+        raise NotationError(f"{text!r} has more than one '='; write one equation after another, with commas.")
+    left, right = reader.read(sides[0]), reader.read(sides[1]) if len(sides) == 2 else sp.Integer(0)
+    return sp.together(left - right) if len(sides) == 2 else left
+
+
+def _numerically(equations: list[Any], symbols: list[Any]) -> dict[Any, Any]:
+    try:
+        root = sp.nsolve(equations, symbols, [1] * len(symbols))
+    except (ValueError, TypeError, ZeroDivisionError):
+        raise NotationError("No way to solve this is known, and no root was found near 1.") from None
+    return dict(zip(symbols, root, strict=True))
+
+
+def _integral(value: Any, name: Any, where: list[Any]) -> str:
+    if len(where) == 2:
+        return show(sp.integrate(value, (name, *where)))
+    found = sp.integrate(value, name)
+    if found.has(sp.Integral):
+        raise NotationError("No closed form of this integral was found.")
+    return f"{show(found)} + C"
+
+
+def _limit(value: Any, name: Any, where: list[Any]) -> str:
+    if len(where) != 1:
+        raise NotationError("Say where the limit is: variable 'x->0' or 'x->oo'.")
+    if not where[0].is_finite:
+        return show(sp.limit(value, name, where[0]))
+    sides = [sp.limit(value, name, where[0], side) for side in "-+"]
+    if sides[0] == sides[1]:
+        return show(sides[0])
+    return f"the limit does not exist: {show(sides[0])} from the left, {show(sides[1])} from the right"
+
+
+def _factor(value: Any, name: Any, where: list[Any]) -> str:
+    if not value.is_Integer:
+        return show(sp.factor(value))
+    powers = sp.factorint(value).items()
+    return "*".join(f"{base}^{power}" if power > 1 else str(base) for base, power in powers) or str(value)
+
+
+def _evaluate(value: Any, name: Any, where: list[Any]) -> str:
+    return show(sp.simplify(value.subs(name, where[0]) if where else value))
+
+
+_OPERATIONS: dict[str, Callable[[Any, Any, list[Any]], str]] = {
+    "simplify": lambda value, name, where: show(sp.simplify(value)),
+    "derivative": lambda value, name, where: show(_at(sp.expand(sp.diff(value, name)), name, where)),
+    "integral": _integral,
+    "factor": _factor,
+    "expand": lambda value, name, where: show(sp.expand(value)),
+    "limit": _limit,
+    "evaluate": _evaluate,
+}
+
+
+def _at(value: Any, name: Any, where: list[Any]) -> Any:
+    return value.subs(name, where[0]) if where else value
+
+
+def show(value: Any) -> str:
+    """Write a result with ``^`` for powers; an exact number that is not plain gets its decimals beside it."""
+    if value.has(sp.zoo, sp.nan):
+        raise NotationError("The result is undefined (a division by zero).")
+    if value.has(sp.CRootOf):
+        value = sp.N(value, 10)
+    text = str(sp.sstr(value)).replace("**", "^")
+    if value.is_number and value.is_real and value.is_finite and not (value.is_Integer or value.is_Float):
+        return f"{text} ≈ {sp.sstr(sp.N(value, 10))}"
+    return text
+
+
+def answer(line: str) -> dict[str, str]:
+    """Answer one request."""
+    try:
+        return {"result": work(**json.loads(line))}
+    except NotationError as error:
+        return {"error": str(error)}
+    except (MemoryError, RecursionError):
+        return {"error": "This needs too much memory; use a smaller expression."}
+    except Exception as error:  # SymPy raises all kinds, and the process must live on
+        return {"error": f"SymPy could not do this: {type(error).__name__}: {str(error)[:200]}"}
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    _limit_resources()
+    print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answers are this program's output
+    for line in sys.stdin:
+        print(json.dumps(answer(line)), flush=True)  # noqa: T201
+
+
+def _limit_resources() -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):
+            continue
+
+
+if __name__ == "__main__":
+    main()

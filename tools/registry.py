@@ -1,0 +1,159 @@
+"""The tools a desk has: found by name, called with forgiving arguments, errors put so that a model can act."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as make_tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from qwendesk import plugins
+from qwendesk.errors import ConfigError, ToolError
+
+
+class Toolbox:
+    """Holds the tools while they are used and closes what they hold.
+
+    Args:
+        tools: LangChain tools, or typed asynchronous functions with a docstring; None: all installed tools.
+        time_limit: seconds that one call may take.
+    """
+
+    def __init__(
+        self, tools: Sequence[BaseTool | Callable[..., Any]] | None = None, *, time_limit: float = 20.0
+    ) -> None:
+        found = installed() if tools is None else map(_as_tool, tools)
+        self._tools = {tool.name: tool for tool in found}
+        self._time_limit = time_limit
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all tools."""
+        return list(self._tools)
+
+    def schemas(self, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Return the tools' schemas in OpenAI's form, as models are given them.
+
+        Raises:
+            ToolError: there is no such tool.
+        """
+        return [convert_to_openai_tool(self.get(name)) for name in (self._tools if names is None else names)]
+
+    def get(self, name: str) -> BaseTool:
+        """Return the tool of that name.
+
+        Raises:
+            ToolError: there is none; the text names the nearest.
+        """
+        if name in self._tools:
+            return self._tools[name]
+        near = get_close_matches(name.lower(), self._tools, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self._tools) or 'none'}."
+        raise ToolError(f"No tool is called {name!r}; {hint}")
+
+    async def run(self, name: str, arguments: dict[str, Any] | str) -> str:
+        """Call a tool and return its result as text.
+
+        Raises:
+            ToolError: the call failed; the text says why, so that the model can try again.
+        """
+        tool = self.get(name)
+        given = _read(name, arguments)
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return _text(await _call(tool, given))
+        except ToolError:
+            raise
+        except TimeoutError as error:
+            raise ToolError(f"{name} took longer than {self._time_limit:g} s and was stopped.") from error
+        except ValidationError as error:
+            raise ToolError(f"{name}: {'; '.join(map(_complaint, error.errors()))}") from error
+        except Exception as error:
+            raise ToolError(f"{name} failed: {type(error).__name__}: {_one_line(str(error))}") from error
+
+    async def aclose(self) -> None:
+        """Close every tool that holds something."""
+        closers = [tool.aclose() for tool in self._tools.values() if hasattr(tool, "aclose")]
+        await asyncio.gather(*closers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def installed() -> list[BaseTool]:
+    """Make every installed tool; an entry point names a tool or a factory without arguments.
+
+    Raises:
+        ConfigError: an entry point names something else.
+    """
+    return [_made(name, found) for name, found in plugins.load_all("tools")]
+
+
+def _made(name: str, found: Any) -> BaseTool:
+    tool = found if isinstance(found, BaseTool) else found() if callable(found) else None
+    if not isinstance(tool, BaseTool):
+        raise ConfigError(f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one.")
+    return tool
+
+
+def _as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
+    return tool if isinstance(tool, BaseTool) else make_tool(tool)
+
+
+def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
+    """Take arguments as an object or as the JSON text of one."""
+    try:
+        given = json.loads(arguments, strict=False) if isinstance(arguments, str) else arguments
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise ToolError(f"{name}: the arguments must be a JSON object, not {_one_line(str(arguments), 80)!r}.")
+    return given
+
+
+async def _call(tool: BaseTool, arguments: dict[str, Any]) -> Any:
+    try:
+        return await tool.ainvoke(arguments)
+    except ValidationError as error:
+        mended = _mended(arguments, error)
+        if mended == arguments:
+            raise
+    return await tool.ainvoke(mended)
+
+
+def _mended(arguments: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Turn numbers into text where text is asked for; models often leave the quotes out."""
+    wrong = {e["loc"][0] for e in error.errors() if e["type"] == "string_type" and len(e["loc"]) == 1}
+    return {
+        key: str(value) if key in wrong and isinstance(value, int | float) else value
+        for key, value in arguments.items()
+    }
+
+
+def _complaint(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"])) or "arguments"
+    if error["type"] == "missing":
+        return f"argument {field!r} is missing"
+    return f"argument {field!r}: {error['msg']}, got {_one_line(repr(error['input']), 80)}"
+
+
+def _text(result: Any) -> str:
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+
+
+def _one_line(text: str, most: int = 300) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

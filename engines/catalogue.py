@@ -67,7 +67,7 @@ class ModelCard:
     """What is known of one model, wherever it runs."""
 
     name: str
-    """The catalogue's name, such as ``qwen2.5-coder-0.5b``, or the server's own name for a model not in it."""
+    """The catalogue's name, such as ``qwen2.5-coder-0.5b``; of a model on a server, the server's own name for it."""
     series: str = ""
     parameters: float = 0.0
     """Billions of parameters."""

@@ -26,7 +26,12 @@ class LlamaServer:
     def __init__(self, server: Any, address: str, key: str) -> None:
         self._server = server
         self._client = httpx.AsyncClient(
-            base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=None, trust_env=False
+            base_url=address,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=None,
+            trust_env=False,
+            # the listener may close a connection that waits just as it is used again; a new one costs next to nothing
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self.context = 0
         """Context window in tokens."""
@@ -43,11 +48,11 @@ class LlamaServer:
             server = await asyncio.to_thread(_load, file, context, threads, key)
         except RuntimeError as error:
             raise EngineUnavailable(
-                f"llama.cpp cannot load {str(file)!r}: the file is truncated, broken or of an unknown kind. "
-                "Check it with: qwendesk models list"
+                f"llama.cpp cannot load {str(file)!r} ({error}). The file may be truncated, broken or of a kind it "
+                "does not know, or memory is short: see 'qwendesk models list' and 'qwendesk doctor'."
             ) from error
         self = cls(server, server.listening_address, key)
-        self.context = (await self._get("/props"))["default_generation_settings"]["n_ctx"]
+        self.context = (await self._ask("GET", "/props"))["default_generation_settings"]["n_ctx"]
         return self
 
     async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], **values: Any) -> str:
@@ -55,11 +60,11 @@ class LlamaServer:
         body: dict[str, Any] = {"messages": messages, "chat_template_kwargs": values}
         if tools:
             body["tools"] = tools
-        return str((await self._post("/apply-template", body))["prompt"])
+        return str((await self._ask("POST", "/apply-template", body))["prompt"])
 
     async def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the text's token ids; control tokens are recognised only where ``special`` is set."""
-        answer = await self._post("/tokenize", {"content": text, "parse_special": special})
+        answer = await self._ask("POST", "/tokenize", {"content": text, "parse_special": special})
         return [int(token) for token in answer["tokens"]]
 
     async def complete(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -82,11 +87,11 @@ class LlamaServer:
         server, self._server = self._server, None
         await asyncio.to_thread(_drop, [server])
 
-    async def _get(self, path: str) -> Any:
-        return (await self._client.get(path)).raise_for_status().json()
-
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        response = await self._client.post(path, json=body)
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise EngineError(f"llama.cpp broke off: {error!r}") from error
         if response.status_code != httpx.codes.OK:
             raise EngineError(_reason(response.content))
         return response.json()

@@ -17,7 +17,7 @@ from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.reader import Call
 from qwendesk.engines.wire import openai_messages
-from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
 
 if TYPE_CHECKING:
     from ollama import AsyncClient, ChatResponse, ShowResponse
@@ -45,13 +45,11 @@ class OllamaEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return the model; Ollama itself loads it at the first answer."""
-        catalogue = self._parts.catalogue
-        tag = catalogue.get(name).ollama[0] if name in catalogue and catalogue.get(name).ollama else name
         with _errors(self._host):
-            found = await self._card(tag)
+            found = await self._card(name)
         settings = self._parts.settings
         chat = OllamaChat(card=found, engine=self.name, max_tokens=settings.max_output_tokens)
-        chat._client, chat._host, chat._tag = self._client, self._host, tag
+        chat._client, chat._host, chat._tag = self._client, self._host, name
         chat._context = min(found.context, settings.context_tokens)
         return chat
 
@@ -61,8 +59,9 @@ class OllamaEngine(Engine):
             await self._made.close()  # type: ignore[no-untyped-call]  # the SDK leaves it without types
 
     async def _card(self, tag: str) -> ModelCard:
+        """Return what catalogue and server know of a model, under the server's own name."""
         known = self._parts.catalogue.find_by_ollama(tag) or ModelCard(name=tag)
-        return _as_served(known, await self._client.show(tag))
+        return _as_served(replace(known, name=tag), await self._client.show(tag))
 
     @property
     def _host(self) -> str:
@@ -190,6 +189,8 @@ def _errors(host: str) -> Iterator[None]:
         raise EngineUnavailable(
             f"No Ollama answers at {host!r}: start it with 'ollama serve', or set OLLAMA_HOST."
         ) from error
+    except httpx.TimeoutException as error:
+        raise EngineTimeout(f"Ollama at {host!r} did not answer in time.") from error
     except ollama.ResponseError as error:
         if error.status_code == httpx.codes.NOT_FOUND:
             raise EngineUnavailable(f"Ollama does not have it: {error.error}. Get it with: ollama pull NAME") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -54,7 +55,8 @@ class OpenAIEngine(Engine):
             await self._made.close()
 
     def _card(self, name: str) -> ModelCard:
-        return self._parts.catalogue.find_by_repo(name) or ModelCard(name=name)
+        """Return what the catalogue knows of a model, under the server's own name."""
+        return replace(self._parts.catalogue.find_by_repo(name) or ModelCard(name=name), name=name)
 
     @property
     def _url(self) -> str:
@@ -98,6 +100,7 @@ class OpenAIChat(QwenChat):
         calls = _Calls()
         with _errors(self._url):
             stream = await self._client.chat.completions.create(**self._request(messages, options))
+        with _errors(self._url, begun=True):
             try:
                 async for chunk in stream:
                     for delta in _pieces(chunk, calls):
@@ -179,7 +182,7 @@ def _pieces(chunk: ChatCompletionChunk, calls: _Calls) -> Iterator[Delta]:
 
 
 @contextmanager
-def _errors(url: str) -> Iterator[None]:
+def _errors(url: str, *, begun: bool = False) -> Iterator[None]:
     """Turn the SDK's errors into ours, with the next step."""
     import openai
 
@@ -188,6 +191,8 @@ def _errors(url: str) -> Iterator[None]:
     except openai.APITimeoutError as error:
         raise EngineTimeout(f"The server at {url!r} did not answer in time.") from error
     except openai.APIConnectionError as error:
+        if begun:
+            raise EngineError(f"The server at {url!r} broke off: {error.__cause__ or error}") from error
         raise EngineUnavailable(
             f"No server answers at {url!r}: start it, or set OPENAI_BASE_URL ({error.__cause__ or error})."
         ) from error

@@ -99,10 +99,16 @@ class ModelPool:
         if engine == "llamacpp" and not name.endswith(".gguf"):
             return Choice(engine, self._parts.catalogue.get(name))
         cards = {card.name: card for card in await self.models(engine)}
-        card = cards.get(name)
+        card = cards.get(name) or self._by_row(name, cards)
         if card is None and engine in ("scripted", "ollama"):
             raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
         return Choice(engine, card or ModelCard(name=name))
+
+    def _by_row(self, name: str, cards: dict[str, ModelCard]) -> ModelCard | None:
+        """Find a server's model by its catalogue name."""
+        catalogue = self._parts.catalogue
+        repo = catalogue.get(name).repo if name in catalogue else ""
+        return next((card for card in cards.values() if repo and card.repo == repo), None)
 
     def _split(self, named: str) -> tuple[str, str]:
         """Split ``engine:name``; a name's own colon (``qwen3:8b``) is not taken for an engine's."""

@@ -1,0 +1,132 @@
+"""The terminal as a channel: a real prompt fed through a pipe, answers on a recorded screen."""
+
+import asyncio
+import io
+import os
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from rich.console import Console
+
+from qwendesk.channels.console import ConsoleChannel, Session
+from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
+from qwendesk.desk.why import explain
+from qwendesk.errors import EngineError
+from qwendesk.messages import Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
+
+RECEIPT = Receipt("math", "m", "e", 0.9, "general", ("arithmetic",), "en", False, (), 1, 2, 3.0, 4.0, (), 5.0)
+Talk = Callable[..., Awaitable[tuple[str, list[Inbound]]]]
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Talk:
+    async def run(
+        typed: str, session: Session | None = None, answer: str = "An *answer*."
+    ) -> tuple[str, list[Inbound]]:
+        seen: list[Inbound] = []
+
+        async def handler(inbound: Inbound) -> AsyncGenerator[Event, None]:
+            seen.append(inbound)
+            if inbound.text == "fail":
+                raise EngineError("out of order")
+            if inbound.text == "wait":
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.Event().wait()
+            yield TextDelta(answer)
+            yield Finished(Reply(answer, inbound.conversation, RECEIPT))
+
+        async def why(conversation: str) -> str | None:
+            return explain(RECEIPT.as_dict()) if seen else None
+
+        screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+        channel = ConsoleChannel(session or Session("c"), why, history=tmp_path / "history", out=screen, err=screen)
+        with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+            pipe.send_text(typed + "\x04")
+            await channel.start(handler)
+        return screen.file.getvalue(), seen
+
+    return run
+
+
+async def test_lines_are_answered_until_the_person_leaves(talk: Talk) -> None:
+    screen, seen = await talk("Hello\n\nHow are you?\n")
+    assert [inbound.text for inbound in seen] == ["Hello", "How are you?"]
+    assert {inbound.conversation for inbound in seen} == {"c"}
+    assert screen.count("An answer.") >= 2
+
+
+async def test_a_line_can_go_on(talk: Talk) -> None:
+    _, seen = await talk("one\\\ntwo\n")
+    assert [inbound.text for inbound in seen] == ["one\ntwo"]
+
+
+async def test_the_commands(talk: Talk) -> None:
+    session = Session("c")
+    lines = ["/help", "/why", "/model math", "/think", "Hello", "/model qwen3-8b", "/no_think", "Hello"]
+    typed = "\n".join([*lines, "/model auto", "/think auto", "/new", "Hello", "/nonsense", ""])
+    screen, seen = await talk(typed, session)
+    assert [(i.role, i.model, i.think) for i in seen] == [
+        ("math", None, True),
+        ("math", "qwen3-8b", False),
+        (None, None, None),
+    ]
+    assert seen[2].conversation != "c"
+    for words in ("/no_think", "no answer in this conversation yet", "There is no command /nonsense"):
+        assert words in screen
+
+
+async def test_why_says_why(talk: Talk) -> None:
+    screen, _ = await talk("Hello\n/why\n/exit\nnever read\n")
+    assert "because: arithmetic (90% sure, next general)" in screen
+
+
+async def test_an_error_is_one_line_and_the_talk_goes_on(talk: Talk) -> None:
+    screen, seen = await talk("fail\nHello\n")
+    assert "out of order" in screen and "An answer." in screen
+    assert len(seen) == 2
+
+
+async def test_ctrl_c_stops_the_answer_and_not_the_program(talk: Talk) -> None:
+    screen, seen = await talk("wait\nHello\n")
+    assert "(stopped)" in screen and "An answer." in screen
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "settled"),
+    [
+        ("one", ""),
+        ("one\n\ntwo", "one\n\n"),
+        ("```\na\n\nb\n", ""),
+        ("```\na\n\nb\n```\n\nafter", "```\na\n\nb\n```\n\n"),
+        ("a\n\n```\nb", "a\n\n"),
+    ],
+)
+def test_markdown_settles_at_blank_lines_outside_fences(text: str, settled: str) -> None:
+    done, rest = split_settled(text)
+    assert (done, done + rest) == (settled, text)
+
+
+def test_nothing_is_printed_twice_and_thinking_is_apart() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
+    with TerminalView(screen, screen) as view:
+        for event in (Notice("Loading"), ThinkingDelta("Hm."), TextDelta("First.\n\nSec"), TextDelta("ond.")):
+            view.show(event)
+        view._live.stop()
+        final = screen.file.getvalue()
+    assert final.count("First.") == 1
+    assert screen.file.getvalue().rstrip().endswith("Second.")
+
+
+def test_a_pipe_gets_text_and_notices_go_beside_it() -> None:
+    out, err = (Console(file=io.StringIO(), width=80) for _ in range(2))
+    with PlainView(out, err) as view:
+        for event in (Notice("Loading"), Notice("Loading"), ThinkingDelta("Hm."), TextDelta("**a**"), TextDelta(" b")):
+            view.show(event)
+    assert out.file.getvalue() == "**a** b\n"
+    assert err.file.getvalue() == "Loading\n"

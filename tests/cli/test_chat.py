@@ -1,0 +1,124 @@
+"""``qwendesk chat`` as a program sees it, on the scripted engine."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+PROGRAM = [sys.executable, "-m", "qwendesk", "chat", "--engine", "scripted"]
+KEYS = {
+    "role", "model", "engine", "confidence", "runner_up", "signals", "language", "thinking", "tools", "tokens_in",
+    "tokens_out", "ttft_ms", "tokens_per_second", "checks", "duration_ms",
+}  # fmt: skip
+
+
+def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], input=stdin, capture_output=True, env=os.environ | environment, timeout=60, check=False
+    )
+
+
+def test_json_is_one_object_with_the_receipt() -> None:
+    done = run("-m", "What is 2 + 2?", "--json")
+    answer = json.loads(done.stdout)
+    assert answer.keys() == {"text", "conversation", "receipt"}
+    assert answer["receipt"].keys() >= KEYS
+    assert (answer["receipt"]["role"], answer["receipt"]["engine"]) == ("math", "scripted")
+    assert "What is 2 + 2?" in answer["text"]
+
+
+def test_a_pipe_gets_the_answer_alone() -> None:
+    done = run(stdin="Grüße 你好".encode())
+    assert done.stdout.decode() == "This is scripted-general. You said: Grüße 你好\n"
+
+
+def test_conversations_go_on_after_a_restart() -> None:
+    first = json.loads(run("-m", "One", "--json").stdout)
+    again = json.loads(run("-m", "Two", "--json", "--continue").stdout)
+    named = json.loads(run("-m", "Three", "--json", "-c", first["conversation"]).stdout)
+    assert first["conversation"] == again["conversation"] == named["conversation"]
+    with sqlite3.connect(Path(os.environ["QWENDESK_HOME"]) / "qwendesk.db") as database:
+        texts = [row[0] for row in database.execute("SELECT text FROM message WHERE role = 'user' ORDER BY seq")]
+    assert texts == ["One", "Two", "Three"]
+
+
+def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "dot.png")
+    seen = json.loads(run("-m", "What is it?", "--image", "dot.png", "--json").stdout)
+    asked = json.loads(run("-m", "What is it?", "--role", "coder", "--json").stdout)
+    assert (seen["receipt"]["role"], asked["receipt"]["role"]) == ("vision", "coder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["-m", "hi", "--role", "poet"], {}, "no role 'poet'"),
+        (["-m", "hi", "--model", "nonsense"], {}, "no model 'nonsense'"),
+        (["-m", "hi", "--model", "llamacpp:"], {}, "llamacpp:NAME"),
+        (["-m", "hi", "--engine", "nonsense"], {}, "No engine is called 'nonsense'"),
+        (["-m", "hi", "--image", "none.png"], {}, "'none.png' cannot be read"),
+        (["-m", ""], {}, "empty"),
+        (["-m", "x" * 9000], {}, "QWENDESK_MAX_INPUT_CHARS"),
+        (["-m", "hi"], {"QWENDESK_TOOL_ROUNDS": "many"}, "tool_rounds"),
+        (["-m", "hi"], {"QWENDESK_CONFIG": "none.toml"}, "none.toml"),
+        (["-m", "hi", "--engine", "llamacpp"], {"QWENDESK_INDEX_URL": "http://127.0.0.1:9/simple"}, "index"),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments: list[str], environment: dict[str, str], words: str) -> None:
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "QWENDESK_MODELSCOPE_URL": "http://127.0.0.1:9"}
+    done = run(*arguments, **nowhere, **environment)
+    errors = [line for line in done.stderr.decode().splitlines() if line.startswith("Error:")]
+    assert done.returncode == 1
+    assert len(errors) == 1 and words in errors[0], done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "qwendesk.toml").write_text('enigne = "ollama"\n')
+    done = run("-m", "hi")
+    assert done.returncode == 1 and b"enigne" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\x00" + b"x" * 200])
+def test_a_broken_database_is_one_clear_line(content: bytes) -> None:
+    Path(os.environ["QWENDESK_HOME"], "qwendesk.db").write_bytes(content)
+    done = run("-m", "hi")
+    assert done.returncode == 1
+    assert done.stderr.decode().count("Error:") == 1 and b"qwendesk.db" in done.stderr
+
+
+def test_a_killed_turn_keeps_its_question_and_the_next_start_works() -> None:
+    slow = "import qwendesk.engines.scripted as s; s.ScriptedEngine.__init__.__kwdefaults__['delay'] = 60"
+    start = "import sys; sys.argv[1:] = ['chat', '--engine', 'scripted', '-c', 'c']; import qwendesk.__main__ as m; m.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{slow}; {start}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdin.write(b"Do not lose me")
+    process.stdin.close()
+    database = Path(os.environ["QWENDESK_HOME"], "qwendesk.db")
+    while not _stored(database):
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    after = json.loads(run("-m", "And now?", "-c", "c", "--json").stdout)
+    assert _stored(database) == ["Do not lose me", "And now?"]
+    assert "And now?" in after["text"]
+
+
+def _stored(database: Path) -> list[str]:
+    if not database.exists():
+        return []
+    with sqlite3.connect(database, timeout=10) as connection:
+        try:
+            rows = connection.execute("SELECT text FROM message WHERE role = 'user' ORDER BY seq").fetchall()
+        except sqlite3.OperationalError:
+            return []
+    connection.close()
+    return [row[0] for row in rows]

@@ -95,7 +95,8 @@ def test_a_broken_database_is_one_clear_line(content: bytes) -> None:
 
 def test_a_killed_turn_keeps_its_question_and_the_next_start_works() -> None:
     slow = "import qwendesk.engines.scripted as s; s.ScriptedEngine.__init__.__kwdefaults__['delay'] = 60"
-    start = "import sys; sys.argv[1:] = ['chat', '--engine', 'scripted', '-c', 'c']; import qwendesk.__main__ as m; m.main()"
+    words = ["chat", "--engine", "scripted", "-c", "c"]
+    start = f"import sys; sys.argv[1:] = {words}; import qwendesk.__main__ as m; m.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{slow}; {start}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -1,0 +1,46 @@
+"""``qwendesk doctor``."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = [sys.executable, "-m", "qwendesk", "doctor"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    quick = {"QWENDESK_CONNECT_TIMEOUT": "0.5", "OLLAMA_HOST": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, env=os.environ | quick | environment, check=False
+    )
+
+
+def test_an_empty_home_is_ready_and_the_next_step_is_named() -> None:
+    done = run("--json")
+    report = json.loads(done.stdout)
+    findings = {finding["name"]: finding for finding in report["findings"]}
+    assert done.returncode == 0 and report["healthy"]
+    assert findings["engine llamacpp (default)"]["status"] == "note"
+    assert "qwendesk chat" in findings["engine llamacpp (default)"]["next_step"]
+    assert "ollama serve" in findings["engine ollama"]["detail"]
+    assert findings["engine openai"]["detail"] == "not set up"
+    assert findings["sandbox"]["status"] == findings["database"]["status"] == "ok"
+
+
+def test_a_default_engine_that_does_not_answer_is_a_problem() -> None:
+    done = run(QWENDESK_ENGINE="ollama")
+    assert done.returncode == 1
+    assert "✗ engine ollama (default)" in done.stdout and "Not ready" in done.stdout
+
+
+def test_a_broken_database_is_a_problem() -> None:
+    Path(os.environ["QWENDESK_HOME"], "qwendesk.db").write_bytes(b"garbage" * 100)
+    done = run("--json")
+    database = next(finding for finding in json.loads(done.stdout)["findings"] if finding["name"] == "database")
+    assert (done.returncode, database["status"]) == (1, "problem")
+
+
+def test_a_password_is_not_shown() -> None:
+    done = run("--json", QWENDESK_DATABASE_URL="postgresql+psycopg://me:secret@127.0.0.1:9/x")
+    assert "secret" not in done.stdout + done.stderr

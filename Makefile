@@ -11,6 +11,7 @@ help: ## Show this list
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing Qwendesk into $(VENV) (about a minute) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
@@ -19,6 +20,7 @@ $(VENV)/.dev: $(VENV)/.base
 	@touch $@
 
 install: $(VENV)/.base ## Install Qwendesk into .venv
+	@echo "Run 'source $(BIN)/activate' to have the command qwendesk on your path."
 
 chat: $(VENV)/.base ## Talk with a Qwen model; the first time fetches a small one (490 MB)
 	@$(BIN)/qwendesk chat

@@ -26,14 +26,14 @@ async def speed(threads: int) -> float:
     """Return the median speed of a few short generations."""
     settings = load_settings()
     catalogue = load_catalogue()
-    file = ModelStore(settings, catalogue).path(catalogue.get(STARTER_MODEL))
+    file = ModelStore(settings.store_dir).path(catalogue.get(STARTER_MODEL))
     server = await LlamaServer.start(file, context=2048, threads=threads)
     try:
         speeds = []
         for _ in range(ROUNDS):
             body = {"prompt": "Once upon a time", "n_predict": TOKENS, "temperature": 0, "ignore_eos": True}
             last = [piece async for piece in server.complete(body)][-1]
-            speeds.append(last["timings"]["predicted_per_second"])
+            speeds.append(float(last["timings"]["predicted_per_second"]))
         return statistics.median(speeds)
     finally:
         await server.aclose()

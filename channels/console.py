@@ -34,6 +34,8 @@ Ctrl-C stops an answer. End a line with `\\` to go on in the next.
 
 Explain = Callable[[str], Awaitable[str | None]]
 """Says why a conversation's last answer is as it is; None where there is none yet."""
+CheckModel = Callable[[str], Awaitable[None]]
+"""Raises ``QwendeskError`` where there is no model of that name."""
 
 
 @dataclass(slots=True)
@@ -51,9 +53,12 @@ class ConsoleChannel(Channel):
 
     name = "console"
 
-    def __init__(self, session: Session, explain: Explain, *, history: Path, out: Console, err: Console) -> None:
+    def __init__(
+        self, session: Session, explain: Explain, check_model: CheckModel, *, history: Path, out: Console, err: Console
+    ) -> None:
         self._session = session
         self._explain = explain
+        self._check_model = check_model
         self._history = history
         self._out = out
         self._err = err
@@ -65,6 +70,7 @@ class ConsoleChannel(Channel):
         from prompt_toolkit.history import FileHistory
 
         self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._history.touch(mode=0o600)
         prompt: PromptSession[str] = PromptSession(history=FileHistory(str(self._history)))
         self._out.print("Ask anything; [bold]/help[/bold] lists the commands, Ctrl-D leaves.", style="dim")
         while not self._stopped:
@@ -133,7 +139,7 @@ class ConsoleChannel(Channel):
                 reasons = await self._explain(self._session.conversation)
                 self._out.print(Markdown(reasons or "There is no answer in this conversation yet."))
             case "model":
-                self._choose(argument.strip())
+                await self._choose(argument.strip())
             case "think" | "no_think" | "nothink":
                 self._think("no" if name.lower() != "think" else argument.strip().lower())
             case "exit" | "quit":
@@ -141,8 +147,14 @@ class ConsoleChannel(Channel):
             case _:
                 self._say(f"There is no command /{name}; /help lists them.")
 
-    def _choose(self, name: str) -> None:
+    async def _choose(self, name: str) -> None:
         session = self._session
+        if name and name != "auto" and name not in ROLES:
+            try:
+                await self._check_model(name)
+            except QwendeskError as error:
+                self._say(str(error))
+                return
         if name == "auto":
             session.role = session.model = None
         elif name in ROLES:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.live import Live
 from rich.markdown import Markdown
+from rich.segment import Segment
 from rich.text import Text
 
 from qwendesk.messages import Event, Finished, Notice, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters: an answer must not steer the terminal it is shown in."""
+    return _CONTROLS.sub("", text)
 
 
 class View(Protocol):
@@ -59,13 +70,13 @@ class TerminalView:
             case Routed():
                 self._live.update(Text(f"{event.role} · {event.model} …", style="dim"))
             case ThinkingDelta():
-                self._thinking += event.text
+                self._thinking += printable(event.text)
                 self._live.update(Text(self._thinking.strip(), style="dim italic"))
             case TextDelta():
                 self._settle_thinking()
-                self._text += event.text
+                self._text += printable(event.text)
                 self._settle_blocks()
-                self._live.update(Markdown(self._text))
+                self._live.update(_Tail(Markdown(self._text)))
             case ToolStarted():
                 self._print(Text(f"→ {event.name}({_arguments(event.arguments)})", style="dim"))
             case ToolFinished():
@@ -87,6 +98,19 @@ class TerminalView:
     def _print(self, what: Text | Markdown) -> None:
         self._live.update(Text(""))
         self._out.print(what)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The last lines of something that is longer than the window."""
+
+    whole: Markdown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        lines = console.render_lines(self.whole, options.update(height=None), pad=False)
+        for line in lines[-max(1, console.height - 2) :]:
+            yield from line
+            yield Segment.line()
 
 
 class PlainView:
@@ -162,10 +186,11 @@ def split_settled(text: str) -> tuple[str, str]:
 
 
 def _notice(notice: Notice) -> str:
+    text = printable(notice.text)
     if notice.fraction is None:
-        return notice.text
+        return text
     filled = round(notice.fraction * 20)
-    return f"{notice.text} [{'█' * filled}{'░' * (20 - filled)}] {notice.fraction:4.0%}"
+    return f"{text} [{'█' * filled}{'░' * (20 - filled)}] {notice.fraction:4.0%}"
 
 
 def _arguments(arguments: dict[str, object]) -> str:
@@ -173,5 +198,5 @@ def _arguments(arguments: dict[str, object]) -> str:
 
 
 def _one_line(text: str, longest: int = 120) -> str:
-    line = " ".join(text.split())
+    line = " ".join(printable(text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import warnings
 from pathlib import Path
 
 from qwendesk.errors import InputError
@@ -41,15 +40,18 @@ async def read_image(source: Path | str | bytes) -> Attachment:
 
 def _read_image(source: Path | str | bytes) -> Attachment:
     name = "" if isinstance(source, bytes) else Path(source).name
-    data = source if isinstance(source, bytes) else _read_file(Path(source))
+    data = source if isinstance(source, bytes) else _read_file(Path(source).expanduser())
     if len(data) > _LARGEST_FILE:
-        raise InputError(f"The picture {name!r} has {len(data):,} bytes; at most {_LARGEST_FILE:,} are taken.")
+        raise InputError(f"The picture {name!r} is larger than {_LARGEST_FILE:,} bytes.")
     return Attachment("image", _mime(data, name), data, name)
 
 
 def _read_file(file: Path) -> bytes:
     try:
-        return file.expanduser().read_bytes()
+        if file.exists() and not file.is_file():
+            raise InputError(f"The picture {str(file)!r} is not a file.")
+        with file.open("rb") as opened:
+            return opened.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise InputError(f"The picture {str(file)!r} cannot be read: {error.strerror or error}.") from None
 
@@ -58,16 +60,16 @@ def _mime(data: bytes, name: str) -> str:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="error"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             mime = image.get_format_mimetype()
-            image.verify()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            if width * height <= _MOST_PIXELS:
+                image.verify()
+    except Image.DecompressionBombError:
         raise InputError(f"The picture {name!r} has more than {_MOST_PIXELS:,} pixels.") from None
     except Exception as error:  # a broken file makes the decoders raise nearly anything
-        raise InputError(
-            f"{name or 'The attachment'!r} is not a picture that can be read ({', '.join(_FORMATS)}): {error}"
-        ) from None
+        kinds = ", ".join(_FORMATS)
+        raise InputError(f"{name or 'The attachment'!r} is not a picture that can be read ({kinds}).") from error
     if width * height > _MOST_PIXELS:
         raise InputError(f"The picture {name!r} has {width}x{height} pixels; at most {_MOST_PIXELS:,} are taken.")
     return mime or "image/png"

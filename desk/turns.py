@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -15,9 +16,27 @@ from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.receipts import Stopwatch, write_reply
-from qwendesk.errors import EngineTimeout, QwendeskError
+from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredMessage
-from qwendesk.messages import Event, Finished, Inbound, TextDelta
+from qwendesk.messages import Event, Finished, Inbound, Notice, Routed, TextDelta, storable
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Hands events on, keeps what was said, and gives the turn its time anew while a model is fetched or loaded."""
+
+    events: asyncio.Queue[Event | None]
+    said: list[str]
+    limit: asyncio.Timeout
+    seconds: float
+
+    def tell(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, TextDelta):
+            self.said.append(event.text)
+        elif isinstance(event, Notice | Routed):
+            self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
+        self.events.put_nowait(event)
 
 
 class Turns:
@@ -31,6 +50,7 @@ class Turns:
         self._memory = memory
         self._max_chars = max_chars
         self._timeout = timeout
+        self._running: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
@@ -43,16 +63,27 @@ class Turns:
         """
         check_limits(inbound, max_chars=self._max_chars)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
+        inbound = replace(inbound, text=storable(inbound.text))
         task = asyncio.create_task(self._turn(inbound, events))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
                 yield event
-            await task
+            if task.cancelled():
+                raise EngineError("The desk was closed while it answered.")
+            task.result()
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError, QwendeskError):
                 await task
+
+    async def aclose(self) -> None:
+        """Stop the turns that are running; what was said until now is stored."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
         lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
@@ -62,8 +93,8 @@ class Turns:
             turn = await self._memory.begin_turn(inbound)
             said: list[str] = []
             try:
-                async with asyncio.timeout(self._timeout):
-                    state = await self._answer(inbound, history, events, said)
+                async with asyncio.timeout(self._timeout) as limit:
+                    state = await self._answer(inbound, history, _Listener(events, said, limit, self._timeout))
                 reply = write_reply(state, inbound.conversation, watch)
                 await self._memory.finish_turn(turn, reply)
             except asyncio.CancelledError:
@@ -78,25 +109,23 @@ class Turns:
                 raise
             events.put_nowait(Finished(reply))
 
-    async def _answer(
-        self, inbound: Inbound, history: list[StoredMessage], events: asyncio.Queue[Event | None], said: list[str]
-    ) -> TurnState:
+    async def _answer(self, inbound: Inbound, history: list[StoredMessage], listener: _Listener) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(history),
-            "language": await self._language(inbound),
+            "language": await self._language(inbound, history),
         }
         state: dict[str, Any] = {}
         async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
             if mode == "values":
                 state = cast(dict[str, Any], item)
                 continue
-            if isinstance(item, TextDelta):
-                said.append(item.text)
-            events.put_nowait(cast(Event, item))
+            listener.tell(cast(Event, item))
         return cast(TurnState, state)
 
-    async def _language(self, inbound: Inbound) -> str | None:
+    async def _language(self, inbound: Inbound, known: list[StoredMessage]) -> str | None:
+        if not known:
+            return None
         last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
         return last.receipt.get("language") if last and last.receipt else None
 

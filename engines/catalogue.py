@@ -100,6 +100,11 @@ class ModelCard:
         return self.active or self.parameters
 
 
+def without_senses(card: ModelCard) -> ModelCard:
+    """Return the card of a model that is served without the part it sees and hears with."""
+    return replace(card, vision=False, audio=False) if card.vision or card.audio else card
+
+
 class Catalogue:
     """All known models by name."""
 

@@ -49,7 +49,8 @@ class LlamaServer:
         except RuntimeError as error:
             raise EngineUnavailable(
                 f"llama.cpp cannot load {str(file)!r} ({error}). The file may be truncated, broken or of a kind it "
-                "does not know, or memory is short: see 'qwendesk models list' and 'qwendesk doctor'."
+                "does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
+                "'qwendesk doctor' looks at memory."
             ) from error
         self = cls(server, server.listening_address, key)
         self.context = (await self._ask("GET", "/props"))["default_generation_settings"]["n_ctx"]

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.context import fit, too_long
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.plain_text import mark, split_marks
@@ -42,7 +42,8 @@ class LlamaCppEngine(Engine):
     async def models(self) -> list[ModelCard]:
         """Return the cards of the files in the store."""
         stored = await asyncio.to_thread(self._store.installed)
-        return [self._catalogue.get(model.name) for model in stored if model.name in self._catalogue]
+        cards = [self._catalogue.get(model.name) for model in stored if model.name in self._catalogue]
+        return [without_senses(card) for card in cards]
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
@@ -128,10 +129,9 @@ class LlamaCppChat(QwenChat):
     async def _prompt(self, messages: list[BaseMessage], tools: list[dict[str, Any]], think: bool | None) -> list[int]:
         values = {"enable_thinking": think} if think is not None and self.card.thinking == "hybrid" else {}
         prompt = await self._server.render(openai_messages(messages, text=mark), tools, **values)
-        tokens: list[int] = []
-        for part, plain in split_marks(prompt):
-            tokens += await self._server.tokenize(part, special=not plain)
-        return tokens
+        parts = split_marks(prompt)
+        known = {part: await self._server.tokenize(part[0], special=not part[1]) for part in dict.fromkeys(parts)}
+        return [token for part in parts for token in known[part]]
 
     async def _ends_in_think(self, tokens: list[int]) -> bool:
         if self.card.thinking == "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class OllamaEngine(Engine):
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         self._made: AsyncClient | None = None
+        self._chats: dict[str, OllamaChat] = {}
 
     @classmethod
     def create(cls, parts: EngineParts) -> OllamaEngine:
@@ -41,16 +43,19 @@ class OllamaEngine(Engine):
         """Return the server's models with what it says they can do."""
         with _errors(self._host):
             listed = await self._client.list()
-            return [await self._card(model.model) for model in listed.models if model.model]
+            return await asyncio.gather(*(self._card(model.model) for model in listed.models if model.model))
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return the model; Ollama itself loads it at the first answer."""
+        if name in self._chats:
+            return self._chats[name]
         with _errors(self._host):
             found = await self._card(name)
         settings = self._parts.settings
         chat = OllamaChat(card=found, engine=self.name, max_tokens=settings.max_output_tokens)
         chat._client, chat._host, chat._tag = self._client, self._host, name
         chat._context = min(found.context, settings.context_tokens)
+        self._chats[name] = chat
         return chat
 
     async def aclose(self) -> None:

@@ -68,6 +68,10 @@ class OpenAIEngine(Engine):
             from openai import AsyncOpenAI, Timeout
 
             settings = self._parts.settings
+            if settings.openai_api_key is None and "openai_base_url" not in settings.model_fields_set:
+                raise EngineUnavailable(
+                    "The engine openai is not set up: set OPENAI_BASE_URL, and OPENAI_API_KEY if needed."
+                )
             key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
             timeout = Timeout(settings.turn_timeout, connect=settings.connect_timeout)
             self._made = AsyncOpenAI(base_url=self._url, api_key=key, timeout=timeout, max_retries=1)

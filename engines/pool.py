@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.store import PullProgress
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
@@ -27,6 +27,10 @@ class Choice:
     card: ModelCard
     fallback: str | None = None
     """Why it is not a model made for the role; None when it is."""
+
+
+def _silent(text: str, fraction: float | None) -> None:
+    """Tell nobody."""
 
 
 class ModelPool:
@@ -62,21 +66,39 @@ class ModelPool:
             self._listed[name] = (time.monotonic(), cards)
         return cards
 
-    async def choose(self, role: Role, wish: str | None = None) -> Choice | None:
+    async def choose(self, role: Role, wish: str | None = None, progress: Progress = _silent) -> Choice | None:
         """Return the model for a role: the wished one, the one set for the role, or the best there is.
 
-        None where no model can do it at all (a picture, and no model that sees).
-        """
-        named = wish or self.settings.roles.get(role) or self.settings.model
-        if named and not (role in ("vision", "audio") and named == self.settings.model):
-            return await self._named(named)
-        return best(role, await self.models(), self.settings.engine)
+        An empty store is given the starter model first. None where no model can do it at all: a picture, and no model
+        that sees.
 
-    async def prepare(self, progress: Progress) -> None:
-        """Make sure that there is a model at all: an empty store is given the starter model."""
-        settings = self.settings
-        if settings.engine != "llamacpp" or settings.model or await self.models():
-            return
+        Raises:
+            ConfigError: the wished model is unknown.
+            EngineUnavailable: the wished model is not there, or the engine does not answer.
+        """
+        if wish:
+            choice = await self._named(wish)
+            return choice if _able(role, choice.card) else None
+        return await self._configured(role) or await self._best(role, progress)
+
+    async def _configured(self, role: Role) -> Choice | None:
+        """Return the model that the settings name for a role, if it can be used for it."""
+        named = self.settings.roles.get(role) or self.settings.model
+        choice = await self._named(named) if named else None
+        if choice is None or not _able(role, choice.card):
+            return None
+        if await self._is_there(choice):
+            return choice
+        other = await self._best(role, _silent)
+        return replace(other, fallback=f"{named} is not here; {other.card.name} stands in") if other else choice
+
+    async def _best(self, role: Role, progress: Progress) -> Choice | None:
+        name = self.settings.engine
+        if not await self.models() and name == "llamacpp" and role not in ("vision", "audio"):
+            await self._fetch_starter(progress)
+        return best(role, await self.models(), name)
+
+    async def _fetch_starter(self, progress: Progress) -> None:
         async with self._pulling:
             if await self.engine("llamacpp").models():
                 return
@@ -84,6 +106,11 @@ class ModelPool:
             progress(f"First start: fetching {card.name}, once", None)
             await self._parts.store.pull(card, lambda step: progress(*_told(step)))
         self._listed.clear()
+
+    async def _is_there(self, choice: Choice) -> bool:
+        if choice.engine != "llamacpp" or choice.card.file:
+            return True
+        return choice.card.name in {card.name for card in await self.models("llamacpp")}
 
     async def load(self, choice: Choice, progress: Progress | None = None) -> QwenChat:
         """Return the chosen model, ready to answer."""
@@ -96,8 +123,8 @@ class ModelPool:
 
     async def _named(self, named: str) -> Choice:
         engine, name = self._split(named)
-        if engine == "llamacpp" and not name.endswith(".gguf"):
-            return Choice(engine, self._parts.catalogue.get(name))
+        if engine == "llamacpp":
+            return Choice(engine, without_senses(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await self.models(engine)}
         card = cards.get(name) or self._by_row(name, cards)
         if card is None and engine in ("scripted", "ollama"):
@@ -143,4 +170,6 @@ def _thinks(role: Role, card: ModelCard) -> bool:
 def _told(step: PullProgress) -> tuple[str, float | None]:
     source = f" from {step.source}" if step.source else ""
     text = f"Fetching {step.model}{source}" + (f": {step.note}" if step.note else "")
-    return text, step.done / step.total if step.total and not step.note else None
+    if not step.total or step.note:
+        return text, None
+    return f"{text}: {step.done / 1e6:,.0f} of {step.total / 1e6:,.0f} MB", step.done / step.total

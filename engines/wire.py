@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, SystemMessage, ToolMessage
 
 from qwendesk.errors import EngineError
 
@@ -30,8 +30,8 @@ def _message(message: BaseMessage, text: Callable[[str], str]) -> dict[str, Any]
             return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text(message.text)}
         case AIMessage():
             said: dict[str, Any] = {"role": "assistant", "content": text(message.text)}
-            if message.tool_calls:
-                said["tool_calls"] = [_call(dict(call), text) for call in message.tool_calls]
+            if calls := [*map(dict, message.tool_calls), *map(_emptied, message.invalid_tool_calls)]:
+                said["tool_calls"] = [_call(call, text) for call in calls]
             return said
         case _:
             raise EngineError(f"A message of type {type(message).__name__!r} cannot be sent to a model.")
@@ -51,6 +51,11 @@ def _parts(content: str | list[str | dict[Any, Any]], text: Callable[[str], str]
     return parts
 
 
+def _emptied(call: InvalidToolCall) -> dict[str, Any]:
+    """Return a call whose arguments could not be read; it has to stand before the answer that says so."""
+    return {"id": call["id"], "name": call["name"] or "unknown", "args": {}}
+
+
 def _call(call: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
     arguments = text(json.dumps(call["args"], ensure_ascii=False))
-    return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": arguments}}
+    return {"id": call["id"], "type": "function", "function": {"name": text(call["name"]), "arguments": arguments}}

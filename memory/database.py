@@ -73,7 +73,7 @@ def _parse(url: str) -> URL:
         return make_url(url)
     except ArgumentError as error:
         raise ConfigError(
-            f"The database URL {url!r} cannot be read; write it like 'sqlite+aiosqlite:////folder/qwendesk.db'."
+            f"The database URL cannot be read (scheme {url.partition('://')[0]!r}); write it like 'sqlite+aiosqlite:////folder/qwendesk.db'."
         ) from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +12,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+from qwendesk.messages import storable
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-
-def storable(text: str) -> str:
-    """Replace what a database cannot hold, NUL and lone surrogates, by U+FFFD."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def to_json(value: object) -> str:

@@ -11,7 +11,7 @@ _LATEX = {
     **dict.fromkeys((r"\(", r"\)", r"\[", r"\]", r"\left", r"\right", r"\,", r"\boxed", "$"), " "),
     **{r"\times": "*", r"\cdot": "*", r"\div": "/", r"\approx": "≈"},
 }
-_SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "^": "^", "{": "(", "}": ")"})
+_SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "{": "(", "}": ")"})
 _CHAIN = re.compile(r"(?<![\w.,)\]^])[-(\d][\d\s.,+\-*/^()]*(?:[=≈][-\d\s.,+*/^()]*)+(?![\w(^%])")
 _NUMBER = re.compile(r"\d[\d.,]*")
 _OPERATOR = re.compile(r"\d[\s)]*[-+*/^]")

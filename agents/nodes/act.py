@@ -34,7 +34,8 @@ async def act(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]
         for use, call in zip(uses, last.tool_calls, strict=True)
     ]
     results += [_unreadable(call) for call in last.invalid_tool_calls]
-    return {"rounds": rounds, "messages": results, "tools": uses}
+    failed = [f"the tool {use.name} failed: {use.result}" for use in uses if not use.ok]
+    return {"rounds": rounds, "messages": results, "tools": uses, "notes": failed}
 
 
 async def _use(call: ToolCall, toolbox: Toolbox) -> ToolUse:
@@ -56,13 +57,15 @@ def _repeated(said: list[AIMessage]) -> bool:
 
 
 def _signature(message: AIMessage) -> str:
-    return json.dumps([(call["name"], call["args"]) for call in message.tool_calls], sort_keys=True, default=str)
+    calls = [*message.tool_calls, *message.invalid_tool_calls]
+    return json.dumps([(call["name"], call["args"]) for call in calls], sort_keys=True, default=str)
 
 
 def _enough(last: AIMessage, uses: list[ToolUse]) -> list[ToolMessage]:
     known = f" Its result was: {uses[-1].result}" if uses else ""
     text = f"You have made this call three times.{known} Answer the person now, without calling a tool."
-    return [ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error") for call in last.tool_calls]
+    calls = [*last.tool_calls, *last.invalid_tool_calls]
+    return [ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"], status="error") for call in calls]
 
 
 def _unreadable(call: InvalidToolCall) -> ToolMessage:

@@ -39,12 +39,14 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         settings["tools"] = tools
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
+    between = "\n\n" if said(state) else ""
     async for chunk in model.astream(prompt(state, template, context, tools=bool(tools)), **settings):
         collected.add(chunk)
         if thinking := chunk.additional_kwargs.get("reasoning_content"):
             write(ThinkingDelta(thinking))
         if chunk.text:
-            write(TextDelta(chunk.text))
+            write(TextDelta(between + chunk.text))
+            between = ""
     return {
         "messages": [collected.message()],
         "thinking": "".join(collected.thinking),
@@ -65,8 +67,14 @@ def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool
     """Return all that the model reads: who it is, the older turns, this turn so far."""
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
-    turn = [_report(state["messages"], language)] if _reports(state) else state["messages"]
+    turn = _small_turn(state, language) if picks(chosen(state).card) else state["messages"]
     return [SystemMessage(system), *state["history"], *turn]
+
+
+def said(state: TurnState) -> str:
+    """Return all that the model has said to the person in this turn, also before it called a tool."""
+    texts = [message.text.strip() for message in state["messages"] if isinstance(message, AIMessage)]
+    return "\n\n".join(text for text in texts if text)
 
 
 def chosen(state: TurnState) -> Choice:
@@ -79,14 +87,21 @@ def chosen(state: TurnState) -> Choice:
 
 def _reports(state: TurnState) -> bool:
     """Tell whether a small model has only to report what its tool returned."""
-    return picks(chosen(state).card) and any(isinstance(message, ToolMessage) for message in state["messages"])
+    return picks(chosen(state).card) and any(map(_succeeded, state["messages"]))
 
 
-def _report(turn: list[BaseMessage], language: str | None) -> HumanMessage:
+def _succeeded(message: BaseMessage) -> bool:
+    return isinstance(message, ToolMessage) and message.status == "success"
+
+
+def _small_turn(state: TurnState, language: str | None) -> list[BaseMessage]:
     """Put what tools returned into the question: a small model that sees a call in its prompt writes another one."""
-    results = [f"Result of {message.name}: {message.text}" for message in turn if isinstance(message, ToolMessage)]
+    turn = state["messages"]
+    results = [f"Result of {message.name}: {message.text}" for message in turn if _succeeded(message)]
+    if not results:
+        return turn[:1]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
-    return HumanMessage("\n".join([f"Question: {turn[0].text}", *results, wanted]))
+    return [HumanMessage("\n".join([f"Question: {turn[0].text}", *results, wanted]))]
 
 
 def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
@@ -114,7 +129,7 @@ class Collected:
         """Take the next piece."""
         self.text.append(chunk.text)
         self.thinking.append(chunk.additional_kwargs.get("reasoning_content", ""))
-        if self.first_at is None and (chunk.text or self.thinking[-1] or chunk.tool_call_chunks):
+        if self.first_at is None and (chunk.text or self.thinking[-1]):
             self.first_at = time.perf_counter()
         if chunk.tool_call_chunks:
             self.calls = chunk if self.calls is None else self.calls + chunk

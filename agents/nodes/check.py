@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.checks.result import check_grounded, check_result
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
+from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.offers import picks
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import Check
@@ -16,7 +17,7 @@ from qwendesk.messages import Check
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Run the specialist's checks on its answer."""
-    text = state["messages"][-1].text
+    text = said(state)
     checks: list[Check] = check_result(text, state["tools"])
     if (choice := state["choice"]) and picks(choice.card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
@@ -31,7 +32,7 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
     async for chunk in model.astream(prompt(state, "pick", context), think=False, **settings):
         collected.add(chunk)
-    return {"messages": _calls(collected.message()), "tally": collected.tally()}
+    return {"messages": _calls(collected.message()), "tally": replace(collected.tally(), first_at=None)}
 
 
 def after_pick(state: TurnState) -> Literal["act", "answer"]:

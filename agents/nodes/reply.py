@@ -7,13 +7,14 @@ from typing import Any
 from langgraph.config import get_stream_writer
 
 from qwendesk.agents.checks.result import GROUNDED, STATES
+from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import TextDelta
 
 _CANNOT = {
     "vision": (
         "I cannot see the picture: no model that sees is installed here, so I will not guess what it shows. "
-        "You can describe it in words, or add a model with: qwendesk models pull qwen2.5-vl-3b"
+        "You can describe it in words, or use an engine with a model that sees, such as Ollama with qwen2.5vl:3b."
     ),
     "audio": (
         "I cannot hear the recording: no model for speech is installed here. Please write what you would like to know."
@@ -24,8 +25,7 @@ _NOTHING = "I have no answer to that. Please put the question in another way."
 
 async def reply(state: TurnState) -> dict[str, Any]:
     """Take the model's last words; where it found none, the last tool's result speaks for itself."""
-    text = state["messages"][-1].text.strip()
-    if text:
+    if text := said(state):
         return {"text": text + _correction(state)}
     results = [use.result for use in state["tools"] if use.ok]
     instead = results[-1] if results else _NOTHING

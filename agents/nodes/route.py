@@ -18,11 +18,11 @@ from qwendesk.messages import Notice, Routed
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Decide by signals; fetch the starter model first where there is none at all."""
+    """Decide by signals; where there is no model at all, the starter model is fetched first."""
     write, context = get_stream_writer(), runtime.context
-    await context.pool.prepare(lambda text, fraction: write(Notice(text, fraction)))
     decision = decide(state["signals"], context.router)
-    choice = await context.pool.choose(decision.role, state["inbound"].model)
+    wish = state["inbound"].model
+    choice = await context.pool.choose(decision.role, wish, lambda text, fraction: write(Notice(text, fraction)))
     think, notes = _thinking(state, context, decision, choice)
     if choice:
         write(Routed(decision.role, choice.card.name, choice.engine, why(decision)))

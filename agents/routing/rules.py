@@ -51,22 +51,15 @@ _STRUCTURE = (
         2.4,
         "a formula",
     ),
-    _Rule(
-        "math",
-        re.compile(r"\d+(?:[.,]\d+)?\s*(?:%|percent)|\b\d[\d.,]*\b.*\b\d[\d.,]*\b.*\b\d"),
-        0.8,
-        "several numbers",
-    ),
-    _Rule(
-        "thinking", re.compile(r"\bif\b.+\b(?:then|will|would)\b.+\?", re.IGNORECASE | re.DOTALL), 0.7, "a condition"
-    ),
+    _Rule("math", re.compile(r"\d\s?(?:%|percent)|\d\D{1,80}\d\D{1,80}\d"), 0.8, "several numbers"),
+    _Rule("thinking", re.compile(r"\bif\b[^?]{1,200}\b(?:then|will|would)\b", re.IGNORECASE), 0.7, "a condition"),
     _Rule(
         "thinking",
-        re.compile(r"\b(?:1|a|i)\).+\b(?:2|b|ii)\).+\b(?:3|c|iii)\)", re.IGNORECASE | re.DOTALL),
+        re.compile(r"\b(?:3|c|iii)\)", re.IGNORECASE),
         1.2,
         "several options",
     ),
-    _Rule("thinking", re.compile(r"[?？].{10,}[?？]", re.DOTALL), 0.6, "several questions"),
+    _Rule("thinking", re.compile(r"[?？][^?？]{10,}[?？]"), 0.6, "several questions"),
 )
 _GENERAL = 1.0
 """What speaks for the generalist before anything has been seen."""

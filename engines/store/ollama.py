@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from qwendesk.engines.catalogue import ModelCard
@@ -14,6 +15,8 @@ _KINDS: dict[str, Kind] = {
     "application/vnd.ollama.image.model": "model",
     "application/vnd.ollama.image.projector": "projector",
 }
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class OllamaRegistry(Source):
@@ -55,7 +58,7 @@ class OllamaRegistry(Source):
 def _file(card: ModelCard, base: str, layer: dict[str, Any]) -> RemoteFile | None:
     kind = _KINDS.get(str(layer.get("mediaType")))
     digest = str(layer.get("digest", ""))
-    if not kind or not digest.startswith("sha256:"):
+    if not kind or not _DIGEST.fullmatch(digest):
         return None
     # another quantisation run than the hubs' file: it gets a name of its own, and its digest is its sum
     name = f"{card.name}-ollama.gguf" if kind == "model" else f"mmproj-{card.name}-ollama.gguf"

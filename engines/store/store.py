@@ -97,7 +97,7 @@ class ModelStore:
             return card.file
         tell = progress or _silent
         async with self._locked(card, tell):
-            if file is None and not await self.verify(card):
+            if file is None and await self._sound(card, tell):
                 return self.path(card)
             async with open_web(self._remotes, self._transport) as web:
                 chosen = [LocalFile(file)] if file else self._sources(web, card, source)
@@ -126,6 +126,13 @@ class ModelStore:
             freed = sum(path.stat().st_size for path in home.iterdir())
             await asyncio.to_thread(shutil.rmtree, home)
         return freed
+
+    async def _sound(self, card: ModelCard, tell: Progress) -> bool:
+        """Tell whether a model is here and as it was when it came; reads all of it."""
+        if self.record(card) is None:
+            return False
+        tell(PullProgress(card.name, "", note="checking what is here"))
+        return not await self.verify(card, deep=True)
 
     def _home(self, card: ModelCard) -> Path:
         return self.folder / card.name

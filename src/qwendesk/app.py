@@ -82,6 +82,7 @@ class Desk:
             self.pool = build_pool(self.settings, self._engines)
             stack.push_async_callback(self.pool.aclose)
             self._turns = self._build_turns(toolbox, sandbox, own)
+            stack.push_async_callback(self._turns.aclose)
             self._open = stack.pop_all()
         return self
 

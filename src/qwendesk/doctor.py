@@ -42,7 +42,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is fetched and no model is loaded."""
     pool = build_pool(settings)
     try:
-        findings = [_python(), await _machine(), _disk(settings)]
+        findings = [_python(), await _machine(), _disk(settings), *_strange_variables()]
         findings += [await _engine(name, pool, settings) for name in plugins.names("engines")]
         findings.append(await _roles(pool))
         findings.append(await _guarded("database", lambda: _database(settings)))
@@ -66,6 +66,18 @@ async def _machine() -> Finding:
     if memory.available < _TIGHT_MEMORY:
         return Finding("machine", "note", detail, "Close other programs, or use a server: QWENDESK_ENGINE=ollama.")
     return Finding("machine", "ok", detail)
+
+
+def _strange_variables() -> list[Finding]:
+    known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
+    strange = sorted(
+        name for name in os.environ if name.startswith("QWENDESK_") and name.partition("__")[0] not in known
+    )
+    return (
+        [Finding("settings", "note", f"unknown variables: {', '.join(strange)}", "Check the spelling.")]
+        if strange
+        else []
+    )
 
 
 def _disk(settings: Settings) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -9,6 +10,14 @@ Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The specialists a message can go to."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Replace what neither a database nor a tokenizer can hold, NUL and lone surrogates, by U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)

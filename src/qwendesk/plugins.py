@@ -28,15 +28,21 @@ def load(kind: Kind, name: str) -> Any:
     try:
         return point.load()
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"The {kind[:-1]} {name!r} needs the package {error.name!r}: pip install 'qwendesk[{name}]'."
-        ) from error
+        raise ConfigError(f"The {kind[:-1]} {name!r} needs the package {error.name!r}: {_advice(point)}.") from error
 
 
 def load_all(kind: Kind) -> Iterator[tuple[str, Any]]:
     """Yield name and object of every plug-in of one kind."""
     for name in names(kind):
         yield name, load(kind, name)
+
+
+def _advice(point: EntryPoint) -> str:
+    """Say how to get what a plug-in needs: an extra of the distribution it comes from, where that has one."""
+    dist = point.dist
+    extras = dist.metadata.get_all("Provides-Extra") or [] if dist else []
+    wanted = f"{dist.name}[{point.name}]" if dist and point.name in extras else dist.name if dist else point.name
+    return f"pip install '{wanted}'"
 
 
 def _points(kind: Kind) -> Iterator[EntryPoint]:

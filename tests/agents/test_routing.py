@@ -1,7 +1,10 @@
 """The router by signals and the policy."""
 
+import time
+
 import pytest
 
+from qwendesk.agents.offers import suggest
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Signals
 from qwendesk.agents.routing.language import english_name, identify
@@ -78,3 +81,17 @@ def test_numbers_code_and_names_leave_the_language_open(text: str) -> None:
 def test_every_language_has_a_name() -> None:
     assert english_name("it") == "Italian"
     assert english_name(None) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["1) 2) ", "i) b) ii) ", "7", "7 ", "if a? ", "if ", "? ", "x(", "a.py ", "sum ", "é", "((", "3x", "1+", "%"],
+)
+def test_no_text_takes_long(piece: str) -> None:
+    text = piece * (8000 // len(piece))
+    begun = time.process_time()
+    SignalRouter().route(Signals(text))
+    suggest([{"function": {"name": "python", "parameters": {}}}], text)
+    identify(text)
+    # the slowest takes a hundredth of this; a pattern that backtracks takes a hundred times as long
+    assert time.process_time() - begun < 2

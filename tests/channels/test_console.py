@@ -16,7 +16,7 @@ from rich.console import Console
 from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
 from qwendesk.desk.why import explain
-from qwendesk.errors import EngineError
+from qwendesk.errors import ConfigError, EngineError
 from qwendesk.messages import Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
 
 RECEIPT = Receipt("math", "m", "e", 0.9, "general", ("arithmetic",), "en", False, (), 1, 2, 3.0, 4.0, (), 5.0)
@@ -44,7 +44,14 @@ def talk(tmp_path: Path) -> Talk:
             return explain(RECEIPT.as_dict()) if seen else None
 
         screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-        channel = ConsoleChannel(session or Session("c"), why, history=tmp_path / "history", out=screen, err=screen)
+
+        async def check(model: str) -> None:
+            if model == "nonsense":
+                raise ConfigError("No model is called 'nonsense'.")
+
+        channel = ConsoleChannel(
+            session or Session("c"), why, check, history=tmp_path / "history", out=screen, err=screen
+        )
         with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
             pipe.send_text(typed + "\x04")
             await channel.start(handler)
@@ -67,7 +74,17 @@ async def test_a_line_can_go_on(talk: Talk) -> None:
 
 async def test_the_commands(talk: Talk) -> None:
     session = Session("c")
-    lines = ["/help", "/why", "/model math", "/think", "Hello", "/model qwen3-8b", "/no_think", "Hello"]
+    lines = [
+        "/help",
+        "/why",
+        "/model math",
+        "/think",
+        "Hello",
+        "/model qwen3-8b",
+        "/model nonsense",
+        "/no_think",
+        "Hello",
+    ]
     typed = "\n".join([*lines, "/model auto", "/think auto", "/new", "Hello", "/nonsense", ""])
     screen, seen = await talk(typed, session)
     assert [(i.role, i.model, i.think) for i in seen] == [
@@ -76,7 +93,12 @@ async def test_the_commands(talk: Talk) -> None:
         (None, None, None),
     ]
     assert seen[2].conversation != "c"
-    for words in ("/no_think", "no answer in this conversation yet", "There is no command /nonsense"):
+    for words in (
+        "/no_think",
+        "no answer in this conversation yet",
+        "There is no command /nonsense",
+        "No model is called 'nonsense'",
+    ):
         assert words in screen
 
 
@@ -130,3 +152,11 @@ def test_a_pipe_gets_text_and_notices_go_beside_it() -> None:
             view.show(event)
     assert out.file.getvalue() == "**a** b\n"
     assert err.file.getvalue() == "Loading\n"
+
+
+def test_an_answer_cannot_steer_the_terminal() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
+    with TerminalView(screen, screen) as view:
+        for event in (Notice("a\x1b]0;x\x07"), ThinkingDelta("\x1b[2J"), TextDelta("b\x1b]52;c;eA==\x07\x9b2Jc")):
+            view.show(event)
+    assert not any(steering in screen.file.getvalue() for steering in ("\x1b]", "\x1b[2J", "\x9b", "\x07"))

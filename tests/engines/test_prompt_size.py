@@ -16,7 +16,6 @@ MOST_TOKENS = 700
 @pytest.mark.timeout(600)
 async def test_the_general_role_takes_at_most_700_tokens() -> None:
     pool = build_pool(Settings())
-    await pool.prepare(lambda text, fraction: None)
     async with Toolbox() as toolbox:
         schemas = toolbox.schemas()
     try:

@@ -57,7 +57,7 @@ async def test_two_pulls_at_once_fetch_once(server, tmp_path):
     notes: list[str] = []
 
     def waits(progress: PullProgress) -> None:
-        if progress.note:
+        if "waiting" in progress.note:
             notes.append(progress.note)
             server.go_on.set()
 

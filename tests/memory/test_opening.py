@@ -181,7 +181,7 @@ async def test_an_error_quotes_nobody(make: Make) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "'nonsense' cannot be read"),
+        ("nonsense", "scheme 'nonsense'"),
         ("sqlite:///x.db", "No asynchronous driver for 'sqlite'"),
         ("postgresql+nonsense://x/y", "No asynchronous driver for 'postgresql.nonsense'"),
     ],

@@ -20,6 +20,8 @@ app = typer.Typer(
     help="List, fetch and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
+_GB_A_BILLION = 0.62
+"""Size of a billion parameters at the usual quantisation, for files whose size the catalogue does not hold."""
 WIDE = 160
 """Width of tables that go to a file or a program."""
 Name = Annotated[str, typer.Argument(help="The model's name, such as qwen2.5-coder-0.5b.")]
@@ -152,7 +154,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for title in ("model", "state", "size", "parameters", "context", "best at", "licence"):
         table.add_column(title, no_wrap=title in ("model", "size"))
     for row in rows:
-        size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else ""
+        size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else f"~{row['parameters'] * _GB_A_BILLION:.1f} GB"
         numbers = (size, f"{row['parameters']:g}B", f"{row['context']:,}")
         table.add_row(row["name"], row["state"], *numbers, ", ".join(row["roles"]), row["licence"])
     console.print(table)

@@ -12,12 +12,15 @@ from rich.console import Console
 
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
-from qwendesk.channels.console_view import NoticeLine, PlainView, TerminalView, View
+from qwendesk.channels.console_view import NoticeLine, PlainView, TerminalView, View, printable
 from qwendesk.desk.intake import read_image
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.messages import ROLES, Finished, Inbound, Notice, Reply, Role
 from qwendesk.settings import load_settings
+
+_SMALL = 2.0
+"""Billions of parameters below which a person is warned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,37 @@ async def _newest(desk: Desk) -> str | None:
 
 
 async def _converse(desk: Desk, session: Session) -> None:
+    out, err = Console(), Console(stderr=True)
+    out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
+    for message in (await desk.memory.history(session.conversation, channel=ConsoleChannel.name, limit=200))[-2:]:
+        who = "you> " if message.role == "user" else ""
+        out.print(who + printable(message.text), style="dim", markup=False, highlight=False)
+
     async def why(conversation: str) -> str | None:
         turn = await desk.last_turn(conversation, channel=ConsoleChannel.name)
+        if turn and not turn.receipt:
+            return f"The last answer has no receipt: it was {turn.status}."
         return explain(turn.receipt) if turn and turn.receipt else None
 
+    async def check(model: str) -> None:
+        await desk.pool.choose("general", model)
+
     history = desk.settings.data_dir / "prompt_history"
-    console = ConsoleChannel(session, why, history=history, out=Console(), err=Console(stderr=True))
+    console = ConsoleChannel(session, why, check, history=history, out=out, err=err)
     await console.start(desk.handle)
+
+
+async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
+    """Fetch the first model where there is none, and say which one will answer."""
+    choice = await desk.pool.choose(
+        "general", session.model, lambda text, fraction: notices.show(Notice(text, fraction))
+    )
+    notices.clear()
+    if choice is None:
+        return "No model can answer yet: see qwendesk doctor."
+    small = 0 < choice.card.parameters < _SMALL
+    warning = " A model this small makes things up: 'qwendesk models list --all' shows larger ones." if small else ""
+    return f"Answering with {choice.card.name} on {choice.engine}.{warning}"
 
 
 async def _aloud(desk: Desk, inbound: Inbound) -> Reply:

@@ -6,18 +6,21 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from qwendesk.channels.base import Channel, Handler
-from qwendesk.channels.console_view import PlainView, TerminalView, View
+from qwendesk.channels.console_view import view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, Reply
+from qwendesk.messages import ROLES, Inbound, Reply, Role
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
 
 HELP = """\
 | command | what it does |
@@ -43,7 +46,7 @@ class Session:
     """What the person has chosen so far."""
 
     conversation: str = field(default_factory=lambda: uuid4().hex)
-    role: str | None = None
+    role: Role | None = None
     model: str | None = None
     think: bool | None = None
 
@@ -104,19 +107,15 @@ class ConsoleChannel(Channel):
             self._err.print(str(error), style="red", markup=False, highlight=False)
 
     async def _show(self, inbound: Inbound, handler: Handler) -> None:
-        view: View = (TerminalView if self._out.is_terminal else PlainView)(self._out, self._err)
-        with view:
+        with view_for(self._out, self._err) as view:
             async with aclosing(handler(inbound)) as events:
                 async for event in events:
                     view.show(event)
 
-    async def _read(self, prompt: object) -> str:
-        from prompt_toolkit import PromptSession
-
-        assert isinstance(prompt, PromptSession)
-        line = str(await prompt.prompt_async("you> "))
+    async def _read(self, prompt: PromptSession[str]) -> str:
+        line = await prompt.prompt_async("you> ")
         while line.endswith("\\"):
-            line = line[:-1] + "\n" + str(await prompt.prompt_async("...> "))
+            line = line[:-1] + "\n" + await prompt.prompt_async("...> ")
         return line
 
     async def _take(self, line: str, handler: Handler) -> None:
@@ -124,9 +123,8 @@ class ConsoleChannel(Channel):
             await self._command(*line[1:].split(maxsplit=1))
             return
         session = self._session
-        wish = Inbound(line, session.conversation, channel=self.name, model=session.model, think=session.think)
-        role = next((role for role in ROLES if role == session.role), None)
-        await self.answer(replace(wish, role=role), handler)
+        inbound = Inbound(line, session.conversation, (), session.role, session.model, session.think, channel=self.name)
+        await self.answer(inbound, handler)
 
     async def _command(self, name: str = "help", argument: str = "") -> None:
         match name.lower():
@@ -157,15 +155,16 @@ class ConsoleChannel(Channel):
                 return
         if name == "auto":
             session.role = session.model = None
-        elif name in ROLES:
-            session.role = name
+        elif role := next((role for role in ROLES if role == name), None):
+            session.role = role
         elif name:
             session.model = name
         self._say(f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}")
 
-    def _think(self, wish: Literal["no", "auto", ""] | str) -> None:
-        self._session.think = {"no": False, "auto": None}.get(wish, True)
-        self._say(f"thinking: {({True: 'on', False: 'off'}).get(self._session.think, 'auto')}")  # type: ignore[arg-type]
+    def _think(self, wish: str) -> None:
+        think = {"no": False, "auto": None}.get(wish, True)
+        self._session.think = think
+        self._say(f"thinking: {'auto' if think is None else 'on' if think else 'off'}")
 
     def _say(self, text: str) -> None:
         self._out.print(text, style="dim", markup=False, highlight=False)

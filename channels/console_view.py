@@ -143,6 +143,11 @@ class PlainView:
             self._notices.show(event)
 
 
+def view_for(out: Console, notices: Console) -> View:
+    """Return the view that suits where the answer goes."""
+    return TerminalView(out, notices) if out.is_terminal else PlainView(out, notices)
+
+
 class NoticeLine:
     """Notices: one line that is redrawn in a terminal, a line for each tenth of the way elsewhere."""
 
@@ -151,8 +156,10 @@ class NoticeLine:
         self._shown: tuple[str, int] | None = None
         self._open = False
 
-    def show(self, notice: Notice) -> None:
-        """Show one notice."""
+    def show(self, notice: Event) -> None:
+        """Show one notice; other events are not for this line."""
+        if not isinstance(notice, Notice):
+            return
         if self._console.is_terminal:
             self._console.file.write(f"\r\x1b[2K{_notice(notice)}"[: self._console.width + 4])
             self._console.file.flush()

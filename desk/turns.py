@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -18,7 +18,7 @@ from qwendesk.desk.intake import check_limits
 from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredMessage
-from qwendesk.messages import Event, Finished, Inbound, Notice, Routed, TextDelta, storable
+from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +140,14 @@ def _as_message(message: StoredMessage) -> BaseMessage:
         return AIMessage(message.text)
     pictures = sum(part.kind == "image" for part in message.attachments)
     return HumanMessage(message.text + ("\n[a picture came with this message]" if pictures else ""))
+
+
+async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:
+    """Follow a turn to its end and return the reply; ``show`` is given every event."""
+    async with aclosing(events):
+        async for event in events:
+            if show:
+                show(event)
+            if isinstance(event, Finished):
+                return event.reply
+    raise EngineError("The turn ended without a reply.")

@@ -17,15 +17,15 @@ from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.rules import SignalRouter
 from qwendesk.desk.intake import read_image
-from qwendesk.desk.turns import Turns
+from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
-from qwendesk.errors import ConfigError, EngineError
+from qwendesk.errors import ConfigError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
@@ -114,12 +114,9 @@ class Desk:
         Raises:
             QwendeskError: there is no reply; the text says why and what to do.
         """
-        stream = self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event.reply
-        raise EngineError("The turn ended without a reply.")
+        return await reply_of(
+            self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
+        )
 
     async def stream(
         self,

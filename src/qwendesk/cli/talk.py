@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -12,11 +11,12 @@ from rich.console import Console
 
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
-from qwendesk.channels.console_view import NoticeLine, PlainView, TerminalView, View, printable
+from qwendesk.channels.console_view import NoticeLine, printable, view_for
 from qwendesk.desk.intake import read_image
+from qwendesk.desk.turns import reply_of
 from qwendesk.desk.why import explain
-from qwendesk.errors import ConfigError, EngineError
-from qwendesk.messages import ROLES, Finished, Inbound, Notice, Reply, Role
+from qwendesk.errors import ConfigError
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role
 from qwendesk.settings import load_settings
 
 _SMALL = 2.0
@@ -47,7 +47,7 @@ async def talk(wishes: Wishes) -> None:
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
         if message is None:
-            await _converse(desk, Session(conversation, wishes.role, wishes.model, wishes.think))
+            await _converse(desk, Session(conversation, role, wishes.model, wishes.think))
             return
         inbound = Inbound(message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.name)
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
@@ -112,24 +112,12 @@ async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
 
 
 async def _aloud(desk: Desk, inbound: Inbound) -> Reply:
-    out = Console()
-    view: View = (TerminalView if out.is_terminal else PlainView)(out, Console(stderr=True))
-    with view:
-        async with aclosing(desk.handle(inbound)) as events:
-            async for event in events:
-                view.show(event)
-                if isinstance(event, Finished):
-                    return event.reply
-    raise EngineError("The turn ended without a reply.")
+    with view_for(Console(), Console(stderr=True)) as view:
+        return await reply_of(desk.handle(inbound), view.show)
 
 
 async def _quietly(desk: Desk, inbound: Inbound) -> Reply:
     notices = NoticeLine(Console(stderr=True))
-    async with aclosing(desk.handle(inbound)) as events:
-        async for event in events:
-            if isinstance(event, Notice):
-                notices.show(event)
-            elif isinstance(event, Finished):
-                notices.clear()
-                return event.reply
-    raise EngineError("The turn ended without a reply.")
+    reply = await reply_of(desk.handle(inbound), notices.show)
+    notices.clear()
+    return reply

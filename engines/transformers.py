@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -109,8 +109,9 @@ class TransformersChat(QwenChat):
             if prompt.thinks:
                 yield Delta(text="<think>")
             request = _request(options, prompt.tokens, prompt.thinks, self._context)
-            async for piece in _stream(loaded, request):
-                yield _delta(piece, len(prompt.tokens))
+            async with aclosing(_stream(loaded, request)) as pieces:
+                async for piece in pieces:
+                    yield _delta(piece, len(prompt.tokens))
 
 
 def _request(options: Options, tokens: list[int], thinks: bool, context: int) -> Request:
@@ -127,7 +128,7 @@ def _request(options: Options, tokens: list[int], thinks: bool, context: int) ->
     )
 
 
-async def _stream(loaded: Loaded, request: Request) -> AsyncIterator[Piece]:
+async def _stream(loaded: Loaded, request: Request) -> AsyncGenerator[Piece, None]:
     """Yield the pieces of an answer; whoever stops listening stops it."""
     loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
 

@@ -65,6 +65,20 @@ async def loaded(chat: TransformersChat) -> Loaded:
     return await chat._garage.ready(chat._source)
 
 
+async def idle(chat: TransformersChat) -> Any:
+    """Return the model's scheduler when it has nothing to do."""
+    scheduler = (await loaded(chat)).scheduler
+    async with asyncio.timeout(5):
+        while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
+            await asyncio.sleep(0.01)
+    return scheduler
+
+
+async def forget(chat: TransformersChat) -> None:
+    """Forget the caches of earlier answers."""
+    (await idle(chat))._kept.clear()
+
+
 async def tokens_of(chat: TransformersChat, text: str, count: int = 24, **options: Any) -> list[int]:
     """Return the tokens that the engine's own loop makes."""
     model = await loaded(chat)
@@ -118,7 +132,7 @@ async def test_a_batch_of_different_lengths_gives_the_same(kind: str, load: Load
         return answer
 
     alone = [await ask(number) for number in range(10)]
-    (await loaded(chat)).scheduler._kept.clear()
+    await forget(chat)
     assert await asyncio.gather(*(ask(number) for number in range(10))) == alone
 
 
@@ -130,7 +144,7 @@ async def test_the_next_turn_prefills_only_what_is_new(load: Load) -> None:
     again = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
     # the empty thinking that the prompt ends in is not part of a history, so all before it is what can be kept
     assert again.usage_metadata["input_token_details"]["cache_read"] >= answer.usage_metadata["input_tokens"] - 5
-    (await loaded(chat)).scheduler._kept.clear()
+    await forget(chat)
     fresh = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
     assert fresh.usage_metadata["input_token_details"]["cache_read"] == 0
     assert fresh.text == again.text
@@ -164,10 +178,7 @@ async def test_who_leaves_early_stops_within_a_token(load: Load) -> None:
     async for _ in stream:
         break
     await stream.aclose()
-    scheduler = (await loaded(chat)).scheduler
-    async with asyncio.timeout(5):
-        while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
-            await asyncio.sleep(0.01)
+    scheduler = await idle(chat)
     kept = list(scheduler._kept._kept.values())[-1]
     assert kept.cache.length < 100
 

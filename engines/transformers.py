@@ -17,6 +17,7 @@ from qwendesk.errors import ConfigError
 
 if TYPE_CHECKING:
     from qwendesk.engines.hf.garage import Garage, Loaded
+    from qwendesk.engines.hf.prompt import Prompt
     from qwendesk.engines.hf.source import Source
 
 
@@ -87,6 +88,7 @@ class TransformersChat(QwenChat):
         """What the loaded weights can do."""
         card = self.card
         return Capabilities(
+            vision=self._garage.sees(card.name, card.vision),
             tools=card.tools,
             thinking=card.thinking,
             context=self._context,
@@ -108,23 +110,25 @@ class TransformersChat(QwenChat):
                 yield Delta(dropped=prompt.dropped)
             if prompt.thinks:
                 yield Delta(text="<think>")
-            request = _request(options, prompt.tokens, prompt.thinks, self._context)
+            request = _request(options, prompt, self._context)
             async with aclosing(_stream(loaded, request)) as pieces:
                 async for piece in pieces:
                     yield _delta(piece, len(prompt.tokens))
 
 
-def _request(options: Options, tokens: list[int], thinks: bool, context: int) -> Request:
+def _request(options: Options, prompt: Prompt, context: int) -> Request:
     return Request(
-        tokens=tokens,
+        tokens=prompt.tokens,
         emit=lambda piece: None,
         sampling=options.sampling,
         seed=options.seed,
         stop=options.stop,
-        max_tokens=min(options.max_tokens, context - len(tokens)),
-        thinks=thinks,
+        max_tokens=min(options.max_tokens, context - len(prompt.tokens)),
+        thinks=prompt.thinks,
         think_budget=options.think_budget,
         json_schema=options.json_schema,
+        media=prompt.shown.media if prompt.shown else {},
+        keys=prompt.keys,
     )
 
 

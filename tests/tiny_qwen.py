@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -41,6 +42,45 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 """Class prefix, tokenizer and config of each tiny model."""
 
 
+_TEXT = {name: value for name, value in _SMALL.items() if name != "tie_word_embeddings"}
+_EYES = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 14}
+_PLACES = {
+    "image_token_id": 151655,
+    "video_token_id": 151656,
+    "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653,
+}
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+SEEING: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "qwen2.5-vl": (
+        "Qwen2_5_VL",
+        "qwen2.5",
+        {
+            "text_config": _TEXT | {"rope_parameters": _ROPE | {"mrope_section": [2, 3, 3]}},
+            "vision_config": _EYES | {"out_hidden_size": 64, "fullatt_block_indexes": [1], "window_size": 56},
+        },
+    ),
+    "qwen3-vl": (
+        "Qwen3VL",
+        "qwen3",
+        {
+            "text_config": _TEXT
+            | {"head_dim": 16, "rope_parameters": _ROPE | {"mrope_section": [4, 2, 2], "mrope_interleaved": True}},
+            "vision_config": _EYES
+            | {"out_hidden_size": 64, "deepstack_visual_indexes": [0], "num_position_embeddings": 64},
+        },
+    ),
+}
+"""The same for models that see."""
+_SEEING_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
+    "{% for part in m['content'] %}{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""What the family's templates for pictures come to."""
+
+
 @cache
 def tokenizer_folder(name: str) -> Path:
     """Return a folder with the tokenizer's files, fetched once into the user's cache; skip where nobody gives it."""
@@ -69,6 +109,30 @@ def make_model(kind: str, folder: Path, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     for file in tokenizer_folder(tokenizer).iterdir():
         shutil.copy(file, folder / file.name)
+    return folder
+
+
+def make_seeing_model(kind: str, folder: Path, seed: int = 0) -> Path:
+    """Write a tiny model that sees, with its tokenizer and image processor, into a folder."""
+    import torch
+    import transformers
+
+    prefix, tokenizer, config = SEEING[kind]
+    torch.manual_seed(seed)
+    made = getattr(transformers, f"{prefix}Config")(**config, **_PLACES, tie_word_embeddings=True)
+    model = getattr(transformers, f"{prefix}ForConditionalGeneration")(made).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1 and "embed" not in name:
+                weight.mul_(6)
+    model.generation_config.eos_token_id = [151645, 151643]
+    model.save_pretrained(folder)
+    for file in tokenizer_folder(tokenizer).iterdir():
+        shutil.copy(file, folder / file.name)
+    named = json.loads((folder / "tokenizer_config.json").read_text("utf-8")) | {"chat_template": _SEEING_TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(named), "utf-8")
+    eyes: Any = transformers.Qwen2VLImageProcessorPil
+    eyes(patch_size=14, merge_size=2, temporal_patch_size=2).save_pretrained(folder)
     return folder
 
 

@@ -15,6 +15,8 @@ class SequenceCache:
     def __init__(self) -> None:
         self.length = 0
         """How many tokens are in it."""
+        self.shift = 0
+        """What pictures have added to the places of the tokens behind them."""
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
         self._wanted = 0
 
@@ -50,7 +52,7 @@ class SequenceCache:
     def copy(self, length: int) -> SequenceCache:
         """Return a cache of its own with the first ``length`` tokens."""
         other = SequenceCache()
-        other.length = length
+        other.length, other.shift = length, self.shift
         other._layers = {
             layer: (keys[:, :, :length].clone(), values[:, :, :length].clone())
             for layer, (keys, values) in self._layers.items()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwendesk.engines.base import Progress
-from qwendesk.engines.hf.load import load_model, load_vocabulary, make_runner, parameters
+from qwendesk.engines.hf.load import load_model, load_pictures, load_vocabulary, make_runner, parameters
 from qwendesk.engines.hf.place import Place
 from qwendesk.engines.hf.prefix import PrefixStore
 from qwendesk.engines.hf.prompt import Prompter
@@ -35,7 +35,9 @@ class Loaded:
         self.vocabulary: Vocabulary = load_vocabulary(source, model)
         self.bytes = int(model.get_memory_footprint())
         context = min(source.card.context, settings.context_tokens)
-        self.prompter = Prompter(self.vocabulary, source.card, context)
+        self.sees = (pictures := load_pictures(source, model, context)) is not None
+        """Whether it can be shown pictures."""
+        self.prompter = Prompter(self.vocabulary, source.card, context, pictures)
         self.users = 0
         """Answers that are being made."""
         kept: PrefixStore[Any] = PrefixStore(KEPT_MIB * MIB, KEPT_CHATS)
@@ -62,6 +64,10 @@ class Garage:
     def has(self, name: str) -> bool:
         """Tell whether the model is in memory."""
         return name in self._loaded
+
+    def sees(self, name: str, otherwise: bool) -> bool:
+        """Tell whether the model can be shown pictures; ``otherwise`` is the answer for one that is not in memory."""
+        return self._loaded[name].sees if name in self._loaded else otherwise
 
     async def ready(self, source: Source, progress: Progress | None = None) -> Loaded:
         """Return the model, loaded if it is not.

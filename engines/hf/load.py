@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from qwendesk.engines.hf.attention import PACKED, register
+from qwendesk.engines.hf.pictures import Pictures
 from qwendesk.engines.hf.place import Place
 from qwendesk.engines.hf.runner import PackedRunner, PlainRunner, Runner
 from qwendesk.engines.hf.source import Source
@@ -64,12 +65,30 @@ def make_runner(model: Any) -> Runner[Any]:
     """Return what runs the model: packed, where every layer keeps nothing but keys and values."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None) or ["full_attention"]
-    plain = not all(kind in _ATTENDING for kind in kinds) or not getattr(model, "_supports_attention_backend", False)
-    if plain or model.config is not config:
+    if not all(kind in _ATTENDING for kind in kinds) or not getattr(model, "_supports_attention_backend", False):
         return PlainRunner(model)
     register()
-    model.set_attn_implementation(PACKED)
+    # a vision tower looks at each picture as a whole and keeps its own attention
+    model.set_attn_implementation(PACKED if config is model.config else {"text_config": PACKED})
     return PackedRunner(model)
+
+
+def load_pictures(source: Source, model: Any, context: int) -> Pictures | None:
+    """Return what prepares pictures for the model; None: it cannot see.
+
+    Raises:
+        EngineUnavailable: its image processor is missing or cannot be used here.
+    """
+    token = getattr(model.config, "image_token_id", None)
+    if token is None or getattr(model.config, "vision_config", None) is None:
+        return None
+    from transformers import AutoImageProcessor
+
+    with _errors(source):
+        # Pillow does it everywhere; torchvision is one more large package to keep in step with torch
+        untyped: Any = AutoImageProcessor
+        processor = untyped.from_pretrained(str(source.path), backend="pil", local_files_only=True)
+        return Pictures(processor, token, context)
 
 
 def parameters(source: Source) -> int:

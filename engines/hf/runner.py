@@ -43,7 +43,32 @@ class PackedRunner(Runner[SequenceCache]):
         return SequenceCache()
 
     def forward(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
-        """Show the model the new tokens of all sequences, one behind the other."""
+        """Show the model the new tokens of all sequences in one pass, and each prompt with pictures in its own."""
+        seen = {id(sequence): self._pictures(sequence) for sequence, _ in work if sequence.is_unseen}
+        rest = [(sequence, count) for sequence, count in work if id(sequence) not in seen]
+        rows = iter(self._pack(rest) if rest else ())
+        return [seen[id(sequence)] if id(sequence) in seen else next(rows) for sequence, _ in work]
+
+    def _pictures(self, sequence: Sequence[SequenceCache]) -> Tensor:
+        device, count = self.model.device, len(sequence.tokens)
+        pack = Pack([sequence.cache], [count])
+        media = {name: part.to(device) for name, part in sequence.request.media.items()}
+        tokens = torch.tensor([sequence.tokens], device=device)
+        # the model finds the places of the pictures' tokens by itself, and by how much those behind them move
+        out = self.model(
+            input_ids=tokens,
+            mm_token_type_ids=(tokens == self.model.config.image_token_id).int(),
+            use_cache=False,
+            logits_to_keep=1,
+            qwendesk_pack=pack,
+            **media,
+        )
+        pack.advance()
+        sequence.cache.shift = int(self.model.model.rope_deltas.reshape(-1)[0])
+        scores: Tensor = out.logits[0, -1].float()
+        return scores
+
+    def _pack(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
         device = self.model.device
         pack = Pack([sequence.cache for sequence, _ in work], [count for _, count in work])
         tokens, places, last = _row(work)
@@ -125,7 +150,7 @@ def _row(work: list[tuple[Sequence[SequenceCache], int]]) -> tuple[list[int], li
     for sequence, count in work:
         start = sequence.cache.length
         tokens += sequence.tokens[start : start + count]
-        places += range(start, start + count)
+        places += range(start + sequence.cache.shift, start + sequence.cache.shift + count)
         last.append(len(tokens) - 1 if start + count == len(sequence.tokens) else None)
     return tokens, places, last
 

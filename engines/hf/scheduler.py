@@ -109,8 +109,9 @@ class Scheduler(Generic[C]):
         room = _CHUNK_BESIDES if answering else _CHUNK
         work = []
         for sequence in self._active:
-            count = 1 if sequence.waiting == 1 else min(sequence.waiting, room)
-            room -= count if sequence.waiting > 1 else 0
+            whole = sequence.waiting == 1 or sequence.is_unseen
+            count = sequence.waiting if whole else min(sequence.waiting, room)
+            room -= 0 if whole else count
             if count:
                 work.append((sequence, count))
         return work
@@ -133,15 +134,22 @@ class Scheduler(Generic[C]):
     def _begin(self, request: Request) -> Sequence[C]:
         assert self._runner
         grammar = self._grammars.make(request.json_schema) if request.json_schema is not None else None
-        cache = self._kept.take(request.tokens) or self._runner.new_cache()
+        cache = self._cached(request) or self._runner.new_cache()
         cache.reserve(len(request.tokens) + min(request.max_tokens, _AHEAD))
         return Sequence(request, self._vocabulary, cache, grammar)
+
+    def _cached(self, request: Request) -> C | None:
+        keys = request.tokens if request.keys is None else request.keys
+        cache = self._kept.take(keys)
+        # pictures are shown with the whole prompt, so a cache helps only if all of them are in it
+        pictures = max((at for at, key in enumerate(keys) if key < 0), default=-1)
+        return cache if cache is None or cache.length > pictures else None
 
     def _leave(self, goes: Callable[[Sequence[C]], bool]) -> None:
         """Let sequences go; what the model has seen of them is kept."""
         for sequence in [sequence for sequence in self._active if goes(sequence)]:
             self._active.remove(sequence)
-            self._kept.put(sequence.tokens, sequence.cache)
+            self._kept.put(sequence.keys, sequence.cache)
 
     def _fail(self, error: Exception) -> None:
         """End all answers; their caches may be half written and are dropped."""

@@ -25,6 +25,8 @@ class Sequence(Generic[C]):
         self.cache = cache
         self.tokens = list(request.tokens)
         """Prompt and answer; those behind ``cache.length`` have not been seen by the model yet."""
+        self.keys = list(request.keys) if request.keys is not None else self.tokens
+        """What the caches of other answers are compared with."""
         self.finished = False
         self._cached = cache.length
         self._out = 0
@@ -34,6 +36,11 @@ class Sequence(Generic[C]):
         self._grammar = grammar
         self._ends = vocabulary.ends
         self.started = time.perf_counter()
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether its pictures have not been shown yet: they go together with the whole prompt."""
+        return bool(self.request.media) and not self.cache.length
 
     @property
     def waiting(self) -> int:
@@ -65,6 +72,8 @@ class Sequence(Generic[C]):
     def _accept(self, token: int) -> None:
         self._out += 1
         self.tokens.append(token)
+        if self.keys is not self.tokens:
+            self.keys.append(token)
         self._thinking.follow(token)
         if token in self._ends:
             self._finish("stop", self._text.finish())

@@ -35,6 +35,10 @@ Progress = Callable[[str, float | None], None]
 """Told what is being done while a model is pulled or loaded, and how far it is (0 to 1, None: unknown)."""
 
 
+_PASSED_ON = ("think", "think_budget", "seed", "json_schema")
+"""Keyword arguments that go into ``Options`` under their own name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can do and what it costs; the router decides by it."""
@@ -93,6 +97,8 @@ class Options:
     """Tool schemas in OpenAI's form."""
     think: bool | None = None
     """Thinking on or off; None: the model's own habit."""
+    think_budget: int | None = None
+    """After so many tokens thinking is closed and the answer follows; None: no limit of its own."""
     max_tokens: int = 1024
     seed: int | None = None
     json_schema: dict[str, Any] | None = None
@@ -103,8 +109,9 @@ class Options:
 class QwenChat(BaseChatModel, ABC):
     """A chat model of one engine; asynchronous only.
 
-    Keyword arguments of ``ainvoke``, ``astream`` and ``bind``: ``think``, ``max_tokens``, ``temperature``, ``top_p``,
-    ``top_k``, ``seed``, ``stop``, ``json_schema`` and, through ``bind_tools``, ``tools``.
+    Keyword arguments of ``ainvoke``, ``astream`` and ``bind``: ``think``, ``think_budget``, ``max_tokens``,
+    ``temperature``, ``top_p``, ``top_k``, ``repetition_penalty``, ``seed``, ``stop``, ``json_schema`` and,
+    through ``bind_tools``, ``tools``.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -192,7 +199,7 @@ class QwenChat(BaseChatModel, ABC):
         raise EngineError("Qwendesk's models are asynchronous: use ainvoke() or astream().")
 
     def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Options:
-        known = {name: kwargs.pop(name) for name in ("think", "seed", "json_schema") if name in kwargs}
+        known = {name: kwargs.pop(name) for name in _PASSED_ON if name in kwargs}
         thinks = known.get("think") is True or self.card.thinking == "always"
         sampling = self.card.thinking_sampling if thinks and self.card.thinking_sampling else self.card.sampling
         changed = {name: kwargs.pop(name) for name in Sampling.names() if kwargs.get(name) is not None}

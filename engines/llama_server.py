@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class LlamaServer:
         answer = await self._ask("POST", "/tokenize", {"content": text, "parse_special": special})
         return [int(token) for token in answer["tokens"]]
 
-    async def complete(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def complete(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the pieces of one completion; closing the iterator stops the generation."""
         try:
             async with self._client.stream("POST", "/completion", json=body | {"stream": True}) as response:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
+from qwendesk.engines.budget import ThinkingBudget
 from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.context import fit, too_long
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.plain_text import mark, split_marks
+from qwendesk.engines.thinking import CLOSING
 from qwendesk.engines.threads import free_threads
 from qwendesk.engines.wire import openai_messages
 
@@ -104,13 +108,48 @@ class LlamaCppChat(QwenChat):
         tokens, dropped = await self._fitting(messages, options)
         if dropped:
             yield Delta(dropped=dropped)
-        if await self._ends_in_think(tokens):
+        inside = await self._ends_in_think(tokens)
+        if inside:
             yield Delta(text="<think>")
-        async for piece in self._server.complete(self._request(tokens, options)):
-            if piece.get("content"):
-                yield Delta(text=piece["content"])
-            if piece.get("stop"):
-                yield Delta(usage=_usage(piece), finish="length" if piece.get("stop_type") == "limit" else "stop")
+        async with aclosing(self._answer(tokens, options, ThinkingBudget(options.think_budget, inside))) as answer:
+            async for delta in answer:
+                yield delta
+
+    async def _answer(self, tokens: list[int], options: Options, budget: ThinkingBudget) -> AsyncGenerator[Delta, None]:
+        """Complete the prompt; thinking whose budget is used up is closed, and the completion goes on behind it."""
+        said: list[int] = []
+        if not budget.used_up:
+            async with aclosing(self._server.complete(self._request(tokens, options))) as pieces:
+                async for piece in pieces:
+                    said += piece.get("tokens", ())
+                    if piece.get("content"):
+                        yield Delta(text=piece["content"])
+                    if piece.get("stop"):
+                        yield _last(piece)
+                        return
+                    if budget.feed(piece.get("content", ""), len(piece.get("tokens", ()))):
+                        break
+        closing = await self._server.tokenize(CLOSING, special=True)
+        yield Delta(text=CLOSING)
+        async with aclosing(self._after(tokens, said + closing, options)) as rest:
+            async for delta in rest:
+                yield delta
+
+    async def _after(self, tokens: list[int], said: list[int], options: Options) -> AsyncGenerator[Delta, None]:
+        """Go on with an answer of which some has been said; it counts as one."""
+        left = options.max_tokens - len(said)
+        if left <= 0:
+            yield Delta(usage=Usage(len(tokens), len(said)), finish="length")
+            return
+        async with aclosing(self._server.complete(self._request(tokens + said, options, left))) as pieces:
+            async for piece in pieces:
+                if piece.get("content"):
+                    yield Delta(text=piece["content"])
+                if piece.get("stop"):
+                    last = _last(piece)
+                    assert last.usage
+                    whole = replace(last.usage, tokens_in=len(tokens), tokens_out=last.usage.tokens_out + len(said))
+                    yield replace(last, usage=whole)
 
     async def _fitting(self, messages: list[BaseMessage], options: Options) -> tuple[list[int], int]:
         """Return the prompt's tokens and how many of the oldest messages had to be left out for it to fit."""
@@ -139,11 +178,12 @@ class LlamaCppChat(QwenChat):
         opening = await self._server.tokenize("<think>\n", special=True)
         return tokens[-len(opening) :] == opening
 
-    def _request(self, tokens: list[int], options: Options) -> dict[str, Any]:
+    def _request(self, tokens: list[int], options: Options, most: int | None = None) -> dict[str, Any]:
         sampling = options.sampling
         body: dict[str, Any] = {
             "prompt": tokens,
-            "n_predict": min(options.max_tokens, self._server.context - len(tokens)),
+            "n_predict": min(most or options.max_tokens, self._server.context - len(tokens)),
+            "return_tokens": True,
             "cache_prompt": True,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -158,6 +198,10 @@ class LlamaCppChat(QwenChat):
         if options.json_schema is not None:
             body["json_schema"] = options.json_schema
         return body
+
+
+def _last(piece: dict[str, Any]) -> Delta:
+    return Delta(usage=_usage(piece), finish="length" if piece.get("stop_type") == "limit" else "stop")
 
 
 def _usage(piece: dict[str, Any]) -> Usage:

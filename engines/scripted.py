@@ -12,7 +12,11 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.thinking import CLOSING
 from qwendesk.errors import EngineError, EngineUnavailable
+
+_WORD = re.compile(r"\s*\S+|\s+$")
 
 Script = Iterable[str | Exception] | Callable[[list[BaseMessage]], str | Awaitable[str]]
 """Replies in their order, or a function from the messages to the reply; an exception in the list is raised."""
@@ -77,14 +81,47 @@ class ScriptedChat(QwenChat):
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
         self._home.calls.append((self.card.name, messages, options))
+        messages, dropped = self._fitting(messages)
         reply = self._home._reply(self.card, messages)
         text = await reply if isawaitable(reply) else reply
-        pieces = re.findall(r"\s*\S+|\s+$", text)
-        for piece in pieces:
+        text, stopped = _until(text, options.stop)
+        pieces = _pieces(text, options.think_budget)
+        shown = pieces[: options.max_tokens]
+        for piece in shown:
             await asyncio.sleep(self._home._delay)
             yield Delta(text=piece)
-        words = sum(len(message.text.split()) for message in messages)
-        yield Delta(usage=Usage(tokens_in=words, tokens_out=len(pieces)), finish="stop")
+        usage = Usage(tokens_in=_words(messages), tokens_out=len(shown))
+        cut = len(shown) < len(pieces) and not stopped
+        yield Delta(usage=usage, finish="length" if cut else "stop", dropped=dropped)
+
+    def _fitting(self, messages: list[BaseMessage]) -> tuple[list[BaseMessage], int]:
+        """Leave out the oldest messages where there are more words than the context window has tokens."""
+        kept, room = messages, self.card.context
+        while (words := _words(kept)) > room:
+            fewer = fit(kept, excess=words - room, total=words)
+            if len(fewer) == len(kept):
+                raise too_long(words, room)
+            kept = fewer
+        return kept, len(messages) - len(kept)
+
+
+def _words(messages: list[BaseMessage]) -> int:
+    return sum(len(message.text.split()) for message in messages)
+
+
+def _until(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:
+    """Cut the reply at the first stop word."""
+    found = [at for word in stop if (at := text.find(word)) >= 0]
+    return (text[: min(found)], True) if found else (text, False)
+
+
+def _pieces(text: str, budget: int | None) -> list[str]:
+    """Cut the reply into words, with its thinking closed where it has more of them than its budget."""
+    head, tag, tail = text.partition("</think>")
+    thought = _WORD.findall(head)
+    if budget is None or not tag or len(thought) <= budget:
+        return _WORD.findall(text)
+    return [*thought[:budget], CLOSING, *_WORD.findall(tail)]
 
 
 def _player(script: Script | None) -> Callable[[ModelCard, list[BaseMessage]], str | Awaitable[str]]:

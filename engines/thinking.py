@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 OPEN, CLOSE = "<think>", "</think>"
+CLOSING = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
+    "</think>\n\n"
+)
+"""Put behind thinking whose budget is used up: the words that Qwen3 was trained to answer after."""
 
 
 class ThinkingSplitter:

@@ -68,6 +68,15 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for embedded models; None: as many as the machine has free."""
 
+    device: str | None = None
+    """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    """Number type of weights on transformers; None: the fastest one that the device computes in."""
+    quantize: Literal["8bit", "4bit"] | None = None
+    """Make weights smaller on transformers (bitsandbytes; needs an NVIDIA GPU)."""
+    models_memory_mb: int | None = Field(default=None, ge=1)
+    """Memory that all models on transformers may hold together; None: four fifths of what is free."""
+
     ollama_host: str = Field(
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),

@@ -1,0 +1,283 @@
+"""How near the embedded engines come to the libraries under them, as ratios of one run.
+
+python -m benchmarks.engines [--json] [--quick]; exits with 1 where a target is missed. llama.cpp is measured on the
+starter model (qwendesk models pull qwen2.5-coder-0.5b; left out where it is not there), transformers on a model of
+random weights (left out where torch is not installed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from qwendesk.app import build_pool
+from qwendesk.engines.base import Options, QwenChat
+from qwendesk.engines.catalogue import Sampling
+from qwendesk.engines.threads import be_patient, free_threads
+from qwendesk.errors import QwendeskError
+from qwendesk.settings import STARTER_MODEL, Settings, load_settings
+
+QUICK = "--quick" in sys.argv
+ROUNDS = 3 if QUICK else 7
+TOKENS = 48 if QUICK else 96
+STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
+TARGETS = {
+    "llamacpp_ratio": (">=", 0.97),
+    "transformers_ratio": (">=", 0.97),
+    "batch8_speedup": (">=", 3.0),
+    "turn20_ttft_ratio.llamacpp": ("<=", 0.15),
+    "turn20_ttft_ratio.transformers": ("<=", 0.15),
+    "loop_block_ms_p999": ("<=", 20.0),
+    "memory_ratio": ("<=", 1.1),
+}
+PROMPT = "Once upon a time there was a small town by the sea, and in it lived"
+
+
+async def rate(chat: QwenChat, text: str = PROMPT) -> float:
+    """Return the tokens a second of one answer, from its first piece to its last."""
+    times: list[float] = []
+    tokens = 0
+    async for piece in chat.astream(text, max_tokens=TOKENS, **STILL):
+        if piece.text:
+            times.append(time.perf_counter())
+        if piece.usage_metadata:
+            tokens = piece.usage_metadata["output_tokens"]
+    return (tokens - 1) / (times[-1] - times[0])
+
+
+async def best_of(raw: Callable[[], Awaitable[float]], engine: Callable[[], Awaitable[float]]) -> float:
+    """Return the engine's best rate over the library's best: turn about, so that both see the same machine."""
+    await raw(), await engine()
+    pairs = [(await raw(), await engine()) for _ in range(ROUNDS)]
+    return max(own for _, own in pairs) / max(library for library, _ in pairs)
+
+
+async def first_token(chat: QwenChat, messages: list[BaseMessage]) -> float:
+    """Return the seconds until the first token of an answer."""
+    begun = time.perf_counter()
+    await chat.ainvoke(messages, max_tokens=1, **STILL)
+    return time.perf_counter() - begun
+
+
+async def turn20(chat: QwenChat) -> float:
+    """Return the time to the first token of turn 20 of a chat over that of the same prompt seen for the first time."""
+    question = "Tell me a little more about the town, its people, its harbour and its ships. " * (1 if QUICK else 3)
+    messages: list[BaseMessage] = [SystemMessage("You are a patient guide.")]
+    for turn in range(20):
+        messages.append(HumanMessage(f"{turn}. {question}"))
+        again = await first_token(chat, messages) if turn == 19 else 0.0
+        if turn < 19:
+            messages.append(AIMessage((await chat.ainvoke(messages, max_tokens=4, **STILL)).text))
+    fresh = [await first_token(chat, [SystemMessage(f"{n} is the day today."), *messages[1:]]) for n in range(2)]
+    return again / min(fresh)
+
+
+async def longest_block(work: Awaitable[Any]) -> float:
+    """Return by how many milliseconds the event loop was late while ``work`` ran, at the 99.9th percentile."""
+    late: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.001)
+            late.append((time.perf_counter() - begun - 0.001) * 1e3)
+
+    ticking = asyncio.create_task(tick())
+    await work
+    ticking.cancel()
+    with suppress(asyncio.CancelledError):
+        await ticking
+    late.sort()
+    return late[int(len(late) * 0.999)]
+
+
+async def llamacpp(result: dict[str, Any]) -> None:
+    """Measure the engine on the starter model against the library's own call."""
+    pool = build_pool(load_settings(engine="llamacpp", context_tokens=4096))
+    try:
+        chat: Any = await pool.engine("llamacpp").load(STARTER_MODEL)
+    except QwendeskError as error:
+        print(f"llama.cpp is left out: {error}", file=sys.stderr)
+        return
+    server, tokens = chat._server._server, await chat._prompt([HumanMessage(PROMPT)], [], None)
+    body = chat._request(tokens, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
+
+    def complete() -> float:
+        times: list[float] = []
+        server.handle_completions(json.dumps(body), lambda piece: times.append(time.perf_counter()))
+        # the last piece but one carries the last token
+        return (len(times) - 2) / (times[-2] - times[0])
+
+    result["llamacpp_ratio"] = await best_of(lambda: asyncio.to_thread(complete), lambda: rate(chat))
+    result["turn20_ttft_ratio"]["llamacpp"] = await turn20(chat)
+    await pool.aclose()
+
+
+def random_model(folder: Path) -> Path:
+    """Write a Qwen2 of about 60 million random weights, with a tokenizer of single bytes."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", chat_template=template)
+    config = Qwen2Config(
+        vocab_size=1024,
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=4,
+        num_attention_heads=16,
+        num_key_value_heads=2,
+        max_position_embeddings=16384,
+        tie_word_embeddings=False,
+        eos_token_id=wrapped.eos_token_id,
+    )
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(config)
+    with torch.no_grad():
+        # only letters are answered: an answer that ends by itself, or shows nothing, could not be timed
+        model.lm_head.weight[97:].zero_()
+        model.lm_head.weight[:33].zero_()
+    model.save_pretrained(folder)
+    wrapped.save_pretrained(folder)
+    return folder
+
+
+async def transformers(result: dict[str, Any]) -> None:
+    """Measure the engine on random weights against loops over the library."""
+    be_patient()
+    try:
+        import torch
+    except ImportError as error:
+        print(f"transformers is left out: {error}", file=sys.stderr)
+        return
+    threads = await free_threads()
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = str(random_model(Path(scratch)))
+        pool = build_pool(Settings(engine="transformers", context_tokens=8192, threads=threads, home=Path(scratch)))
+        chat = await pool.engine("transformers").load(folder)
+        library = Library(folder, threads)
+        result["transformers_ratio"] = await best_of(lambda: asyncio.to_thread(library.one, PROMPT), lambda: rate(chat))
+        prompts = [PROMPT + " and so on" * n for n in range(8)]
+        result["batch8_speedup"] = await best_of(
+            lambda: asyncio.to_thread(library.many, prompts), lambda: together(chat, prompts)
+        )
+        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS))
+        result["turn20_ttft_ratio"]["transformers"] = await turn20(chat)
+        result["memory_ratio"] = await growth(chat)
+        await pool.aclose()
+
+
+async def together(chat: QwenChat, prompts: list[str]) -> float:
+    """Return the tokens a second of many chats at once."""
+    begun = time.perf_counter()
+    answers = await asyncio.gather(*(chat.ainvoke(prompt, max_tokens=TOKENS, **STILL) for prompt in prompts))
+    made = sum(answer.usage_metadata["output_tokens"] for answer in answers if answer.usage_metadata)
+    return made / (time.perf_counter() - begun)
+
+
+async def growth(chat: QwenChat) -> float:
+    """Return the memory after 200 turns of different chats over that after 20."""
+    after: list[int] = []
+    for turn in range(200):
+        await chat.ainvoke(f"{turn}: " + "What about the harbour? " * 4, max_tokens=2, **STILL)
+        if turn in (19, 199):
+            after.append(psutil.Process().memory_info().rss)
+    return after[1] / after[0]
+
+
+class Library:
+    """The same weights under transformers alone, loaded as the engine loads them."""
+
+    def __init__(self, folder: str, threads: int) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from qwendesk.engines.hf.place import Place
+
+        place = Place.chosen(Settings(home=Path(folder)))
+        self._threads = threads
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=place.dtype, attn_implementation="sdpa").eval()
+
+    def one(self, text: str) -> float:
+        """Return the tokens a second of a bare loop over the model, from the first token to the last."""
+        import torch
+
+        torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            out = self._model(**self._prompt(text), use_cache=True, logits_to_keep=1)
+            begun = time.perf_counter()
+            for _ in range(TOKENS - 1):
+                token = out.logits[:, -1].argmax(-1, keepdim=True)
+                out = self._model(
+                    input_ids=token, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1
+                )
+            return (TOKENS - 1) / (time.perf_counter() - begun)
+
+    def many(self, texts: list[str]) -> float:
+        """Return the tokens a second of one ``generate`` after the other."""
+        import torch
+
+        torch.set_num_threads(self._threads)
+        begun, made = time.perf_counter(), 0
+        for text in texts:
+            prompt = self._prompt(text)
+            out = self._model.generate(**prompt, max_new_tokens=TOKENS, do_sample=False, pad_token_id=0)
+            made += out.shape[1] - prompt["input_ids"].shape[1]
+        return made / (time.perf_counter() - begun)
+
+    def _prompt(self, text: str) -> Any:
+        chat = [{"role": "user", "content": text}]
+        return self._tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)
+
+
+async def _repeat(work: Callable[[], Awaitable[Any]], times: int) -> None:
+    for _ in range(times):
+        await work()
+
+
+def _missed(result: dict[str, Any]) -> list[str]:
+    found = []
+    for name, (way, target) in TARGETS.items():
+        value: Any = result
+        for part in name.split("."):
+            value = value.get(part) if value is not None else None
+        if value is not None and not (value >= target if way == ">=" else value <= target):
+            found.append(f"{name} is {value}, the target {way} {target}")
+    return found
+
+
+def main() -> None:
+    result: dict[str, Any] = {"turn20_ttft_ratio": {}}
+
+    async def measure() -> None:
+        await transformers(result)
+        await llamacpp(result)
+
+    asyncio.run(measure())
+    rounded = json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3))
+    print(json.dumps(rounded) if "--json" in sys.argv else json.dumps(rounded, indent=2))
+    for line in _missed(rounded):
+        print(line, file=sys.stderr)
+    sys.exit(bool(_missed(rounded)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The loaded models under a memory limit: the one not used for longest makes room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qwendesk.engines.base import Progress
+from qwendesk.engines.hf.load import load_model, load_pictures, load_vocabulary, make_runner, parameters
+from qwendesk.engines.hf.place import Place
+from qwendesk.engines.hf.prefix import PrefixStore
+from qwendesk.engines.hf.prompt import Prompter
+from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.engines.hf.scheduler import Scheduler
+from qwendesk.engines.hf.source import Source
+from qwendesk.engines.hf.vocabulary import Vocabulary
+from qwendesk.engines.threads import free_threads
+from qwendesk.errors import EngineUnavailable
+from qwendesk.settings import Settings
+
+MIB = 1 << 20
+KEPT_MIB = 512
+"""Memory for the caches of conversations that may go on."""
+KEPT_CHATS = 16
+"""How many conversations they are at most."""
+
+
+class Loaded:
+    """A model in memory."""
+
+    def __init__(self, source: Source, model: Any, settings: Settings, threads: int) -> None:
+        self.vocabulary: Vocabulary = load_vocabulary(source, model)
+        self.bytes = int(model.get_memory_footprint())
+        context = min(source.card.context, settings.context_tokens)
+        self.sees = (pictures := load_pictures(source, model, context)) is not None
+        """Whether it can be shown pictures."""
+        self.prompter = Prompter(self.vocabulary, source.card, context, pictures)
+        self.users = 0
+        """Answers that are being made."""
+        kept: PrefixStore[Any] = PrefixStore(KEPT_MIB * MIB, KEPT_CHATS)
+        self.scheduler: Scheduler[Any] = Scheduler(make_runner(model), self.vocabulary, kept, threads)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the model in memory meanwhile."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
+
+
+class Garage:
+    """Holds the loaded models; used from the event loop only."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    def has(self, name: str) -> bool:
+        """Tell whether the model is in memory."""
+        return name in self._loaded
+
+    def sees(self, name: str, otherwise: bool) -> bool:
+        """Tell whether the model can be shown pictures; ``otherwise`` is the answer for one that is not in memory."""
+        return self._loaded[name].sees if name in self._loaded else otherwise
+
+    async def ready(self, source: Source, progress: Progress | None = None) -> Loaded:
+        """Return the model, loaded if it is not.
+
+        Raises:
+            EngineUnavailable: it cannot be loaded, or there is no memory for it.
+        """
+        name = source.card.name
+        if name not in self._loaded:
+            # asked first without the lock: whoever uses a loaded model does not wait for another one's loading
+            async with self._lock:
+                if name not in self._loaded:
+                    if progress:
+                        progress(f"Loading {name}", None)
+                    self._loaded[name] = await self._load(source)
+        self._loaded.move_to_end(name)
+        return self._loaded[name]
+
+    async def unload(self, name: str) -> None:
+        """Free a model."""
+        if loaded := self._loaded.pop(name, None):
+            await asyncio.to_thread(loaded.scheduler.close)
+
+    async def aclose(self) -> None:
+        """Free all models."""
+        for name in list(self._loaded):
+            await self.unload(name)
+
+    async def _load(self, source: Source) -> Loaded:
+        place = await asyncio.to_thread(Place.chosen, self._settings)
+        weights = await asyncio.to_thread(parameters, source)
+        await self._make_room(source.card.name, int(weights * place.bytes_per_parameter), place)
+        threads = self._settings.threads or await free_threads()
+        loaded = await asyncio.to_thread(_loaded, source, place, self._settings, threads)
+        await _warm_up(loaded)
+        return loaded
+
+    async def _make_room(self, name: str, needed: int, place: Place) -> None:
+        while needed > (room := self._room(place)):
+            idle = next((other for other, loaded in self._loaded.items() if not loaded.users), None)
+            if idle is None:
+                raise EngineUnavailable(
+                    f"{name!r} needs {needed // MIB} MB of memory and there are {max(0, room) // MIB}: choose a "
+                    "smaller model or a GGUF file on llamacpp, or raise QWENDESK_MODELS_MEMORY_MB."
+                )
+            await self.unload(idle)
+
+    def _room(self, place: Place) -> int:
+        limit = self._settings.models_memory_mb
+        if limit is None:
+            return place.free_bytes()
+        return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values())
+
+
+def _loaded(source: Source, place: Place, settings: Settings, threads: int) -> Loaded:
+    return Loaded(source, load_model(source, place), settings, threads)
+
+
+async def _warm_up(loaded: Loaded) -> None:
+    """Make one token, so that the first person does not wait for what a library does only once."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def emit(piece: Piece) -> None:
+        loop.call_soon_threadsafe(done.set)
+
+    tokens = loaded.vocabulary.encode("Hi")
+    loaded.scheduler.submit(Request(tokens=tokens, emit=emit, max_tokens=1))
+    await done.wait()

@@ -1,0 +1,63 @@
+"""Keep an answer to a JSON schema: only tokens that can still lead to one may be drawn."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qwendesk.engines.hf.vocabulary import Vocabulary
+from qwendesk.errors import EngineError
+
+_COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""One way to write the spaces, as json.dumps does: a small model can lose itself in them."""
+_BITS = torch.arange(8, dtype=torch.uint8)
+
+
+class Grammars:
+    """Makes grammars for one model; its vocabulary is prepared when the first one is asked for."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._prepared: Any = None
+
+    def make(self, schema: dict[str, Any]) -> Grammar:
+        """Return a grammar at its beginning.
+
+        Raises:
+            EngineError: the schema does not hold, or its package is not installed.
+        """
+        try:
+            from llguidance import LLMatcher
+            from llguidance.hf import from_tokenizer
+        except ImportError as error:
+            raise EngineError(
+                "A JSON schema needs llguidance: install it with: pip install 'qwendesk[transformers]'"
+            ) from error
+        if self._prepared is None:
+            ends = sorted(self._vocabulary.ends)
+            self._prepared = from_tokenizer(self._vocabulary.tokenizer, eos_token=ends)
+        matcher = LLMatcher(self._prepared, LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT))
+        if matcher.is_error():
+            raise EngineError(f"The JSON schema does not hold: {matcher.get_error()}")
+        return Grammar(matcher)
+
+
+class Grammar:
+    """How far one answer has come in its grammar."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def restrict(self, logits: Tensor) -> None:
+        """Make impossible what the grammar does not allow next."""
+        packed = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.uint8)
+        allowed = ((packed.unsqueeze(1) >> _BITS) & 1).bool().flatten()[: logits.shape[0]].to(logits.device)
+        logits[: allowed.shape[0]].masked_fill_(~allowed, float("-inf"))
+        logits[allowed.shape[0] :] = float("-inf")
+
+    def take(self, token: int) -> None:
+        """Go on by the token that was drawn."""
+        self._matcher.consume_token(token)

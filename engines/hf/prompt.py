@@ -1,0 +1,134 @@
+"""Make a prompt's tokens from messages, by the chat template of the model's own tokenizer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from PIL.Image import Image
+
+from qwendesk.engines.base import Options
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.hf.pictures import Pictures, Shown
+from qwendesk.engines.hf.vocabulary import Vocabulary
+from qwendesk.engines.plain_text import mark, split_marks
+from qwendesk.engines.thinking import OPEN
+from qwendesk.engines.wire import openai_messages
+from qwendesk.errors import EngineError
+
+_MIN_ANSWER = 256
+"""Tokens of the context window that are always kept free for the answer."""
+_LONGEST = 16
+"""A text of more characters for each token of the window is not even cut into tokens."""
+_USUAL = 3
+"""Characters of a token, for the estimate that is used then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt that fits into the context window."""
+
+    tokens: list[int]
+    thinks: bool = False
+    """It ends inside the thinking."""
+    dropped: int = 0
+    """How many of the oldest messages were left out."""
+    shown: Shown | None = None
+    """The pictures in it."""
+    keys: list[int] | None = None
+    """The tokens, with each picture's own number in the place of its tokens."""
+
+
+class Prompter:
+    """Writes the prompts of one model; its methods block and belong into a thread."""
+
+    def __init__(self, vocabulary: Vocabulary, card: ModelCard, context: int, pictures: Pictures | None = None) -> None:
+        self._pictures = pictures
+        self._vocabulary = vocabulary
+        self._card = card
+        self._context = context
+
+    def fitting(self, messages: list[BaseMessage], options: Options) -> Prompt:
+        """Return the prompt, without the oldest messages where the window is full.
+
+        Raises:
+            EngineError: the newest message alone is too long.
+        """
+        room = self._context - min(options.max_tokens, max(_MIN_ANSWER, self._context // 4))
+        dropped = 0
+        while True:
+            text, images = self._render(messages, list(options.tools), options.think)
+            tokens = self._tokens(text)
+            shown = self._pictures.show(images) if self._pictures and images else None
+            count = len(text) // _USUAL if tokens is None else len(tokens) + sum(shown.counts if shown else ())
+            if tokens is not None and count <= room:
+                return self._prompt(tokens, shown, text.rstrip().endswith(OPEN), dropped)
+            kept = fit(messages, excess=max(1, count - room), total=count)
+            if len(kept) == len(messages):
+                raise too_long(count, room)
+            dropped += len(messages) - len(kept)
+            messages = kept
+
+    def _prompt(self, tokens: list[int], shown: Shown | None, thinks: bool, dropped: int) -> Prompt:
+        if shown is None or self._pictures is None:
+            return Prompt(tokens, thinks, dropped)
+        place = self._pictures.token
+        if tokens.count(place) != len(shown.counts):
+            raise EngineError(f"The chat template of {self._card.name!r} has no place for pictures.")
+        spread, keys, pictures = [], [], iter(zip(shown.counts, shown.marks, strict=True))
+        for token in tokens:
+            count, key = next(pictures) if token == place else (1, token)
+            spread += [token] * count
+            keys += [key] * count
+        return Prompt(spread, thinks, dropped, shown, keys)
+
+    def count(self, messages: list[BaseMessage], tools: list[dict[str, Any]]) -> int:
+        """Return how many tokens the whole prompt has."""
+        return len(self._encode(self._render(messages, tools, None)[0]))
+
+    def _render(
+        self, messages: list[BaseMessage], tools: list[dict[str, Any]], think: bool | None
+    ) -> tuple[str, list[Image]]:
+        """Return the prompt as text, with what only looks like control tokens marked, and its pictures."""
+        images: list[Image] = []
+        values = {"enable_thinking": think} if think is not None and self._card.thinking == "hybrid" else {}
+        written = [self._for_template(message, images) for message in openai_messages(messages, text=mark)]
+        try:
+            text = self._vocabulary.tokenizer.apply_chat_template(
+                written, tools=tools or None, add_generation_prompt=True, tokenize=False, **values
+            )
+            return str(text), images
+        except Exception as error:  # a template may raise what it likes
+            raise EngineError(f"The chat template of {self._card.name!r} refuses these messages: {error}") from error
+
+    def _tokens(self, text: str) -> list[int] | None:
+        if len(text) > _LONGEST * self._context:
+            return None
+        return self._encode(text)
+
+    def _encode(self, text: str) -> list[int]:
+        return [token for part, plain in split_marks(text) for token in self._vocabulary.encode(part, plain=plain)]
+
+    def _for_template(self, message: dict[str, Any], images: list[Image]) -> dict[str, Any]:
+        """Return a message as Qwen's templates want it: arguments of calls as objects, pictures apart."""
+        if isinstance(message["content"], list):
+            parts = [self._part(part, images) for part in message["content"]]
+            texts = [part["text"] for part in parts if part["type"] == "text"]
+            message["content"] = parts if len(texts) < len(parts) else "\n".join(texts)
+        for call in message.get("tool_calls", ()):
+            function = call["function"]
+            function["arguments"] = json.loads(function["arguments"])
+        return message
+
+    def _part(self, part: dict[str, Any], images: list[Image]) -> dict[str, Any]:
+        if part["type"] == "text":
+            return part
+        if part["type"] != "image_url" or self._pictures is None:
+            raise EngineError(
+                f"{self._card.name!r} cannot take what the message holds, {part['type']!r}: choose a model that can."
+            )
+        images.append(self._pictures.read(part))
+        return {"type": "image"}

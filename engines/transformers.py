@@ -1,0 +1,173 @@
+"""The transformers engine: safetensors and GGUF files in this process, many chats in one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import BaseMessage
+from pydantic import PrivateAttr
+
+from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwendesk.engines.hf.garage import Garage, Loaded
+    from qwendesk.engines.hf.prompt import Prompt
+    from qwendesk.engines.hf.source import Source
+
+
+class TransformersEngine(Engine):
+    """Runs the Hub's models, folders of safetensors and GGUF files with transformers and torch."""
+
+    name = "transformers"
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
+        self._made: Garage | None = None
+        self._chats: dict[str, TransformersChat] = {}
+        self._loading = asyncio.Lock()
+
+    @classmethod
+    def create(cls, parts: EngineParts) -> TransformersEngine:
+        """Make the engine; torch is not imported yet."""
+        return cls(parts)
+
+    async def models(self) -> list[ModelCard]:
+        """Return the catalogue's models that lie in the Hub's cache or, as GGUF files, in the store."""
+        from qwendesk.engines.hf.source import hub_models
+
+        catalogue = self._parts.catalogue
+        stored = await asyncio.to_thread(self._parts.store.installed)
+        files = [catalogue.get(model.name) for model in stored if model.name in catalogue]
+        found = await asyncio.to_thread(hub_models, self._parts)
+        return list({card.name: card for card in [*files, *found]}.values())
+
+    async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
+        """Load a model by its catalogue name, folder, GGUF file or repository; ``NAME+ADAPTER`` adds a LoRA adapter."""
+        async with self._loading:
+            if name not in self._chats:
+                self._chats[name] = await self._chat(name, progress)
+        await (await self._garage()).ready(self._chats[name]._source, progress)
+        return self._chats[name]
+
+    async def aclose(self) -> None:
+        """Free all loaded models."""
+        if self._made:
+            await self._made.aclose()
+
+    async def _chat(self, name: str, progress: Progress | None) -> TransformersChat:
+        from qwendesk.engines.hf.source import find_source
+
+        garage = await self._garage()
+        source = await asyncio.to_thread(find_source, name, self._parts, progress)
+        chat = TransformersChat(card=source.card, engine=self.name, max_tokens=self._parts.settings.max_output_tokens)
+        chat._source, chat._garage = source, garage
+        chat._context = min(source.card.context, self._parts.settings.context_tokens)
+        return chat
+
+    async def _garage(self) -> Garage:
+        if self._made is None:
+            self._made = await asyncio.to_thread(_open_garage, self._parts)
+        return self._made
+
+
+class TransformersChat(QwenChat):
+    """A chat model on transformers; one that had to make room for others comes back by itself."""
+
+    _source: Source = PrivateAttr()
+    _garage: Garage = PrivateAttr()
+    _context: int = PrivateAttr()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the loaded weights can do."""
+        card = self.card
+        return Capabilities(
+            vision=self._garage.sees(card.name, card.vision),
+            tools=card.tools,
+            thinking=card.thinking,
+            context=self._context,
+            languages=card.languages,
+            loaded=self._garage.has(card.name),
+            cost=card.cost,
+        )
+
+    async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:
+        """Return how many tokens the whole prompt has, the chat template's own included."""
+        loaded = await self._garage.ready(self._source)
+        return await asyncio.to_thread(loaded.prompter.count, messages, tools or [])
+
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+        loaded = await self._garage.ready(self._source)
+        with loaded.in_use():
+            prompt = await asyncio.to_thread(loaded.prompter.fitting, messages, options)
+            if prompt.dropped:
+                yield Delta(dropped=prompt.dropped)
+            if prompt.thinks:
+                yield Delta(text="<think>")
+            request = _request(options, prompt, self._context)
+            async with aclosing(_stream(loaded, request)) as pieces:
+                async for piece in pieces:
+                    yield _delta(piece, len(prompt.tokens))
+
+
+def _request(options: Options, prompt: Prompt, context: int) -> Request:
+    return Request(
+        tokens=prompt.tokens,
+        emit=lambda piece: None,
+        sampling=options.sampling,
+        seed=options.seed,
+        stop=options.stop,
+        max_tokens=min(options.max_tokens, context - len(prompt.tokens)),
+        thinks=prompt.thinks,
+        think_budget=options.think_budget,
+        json_schema=options.json_schema,
+        media=prompt.shown.media if prompt.shown else {},
+        keys=prompt.keys,
+    )
+
+
+async def _stream(loaded: Loaded, request: Request) -> AsyncGenerator[Piece, None]:
+    """Yield the pieces of an answer; whoever stops listening stops it."""
+    loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
+
+    def emit(piece: Piece) -> None:
+        with suppress(RuntimeError):  # the event loop has been closed: nobody listens
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+    request.emit = emit
+    loaded.scheduler.submit(request)
+    try:
+        while True:
+            piece = await pieces.get()
+            if piece.error:
+                raise piece.error
+            yield piece
+            if piece.finish:
+                return
+    finally:
+        request.cancelled = True
+
+
+def _delta(piece: Piece, tokens_in: int) -> Delta:
+    usage = Usage(tokens_in, piece.tokens_out, piece.cached) if piece.finish else None
+    return Delta(text=piece.text, usage=usage, finish=piece.finish)
+
+
+def _open_garage(parts: EngineParts) -> Garage:
+    """Import torch, in a thread: it takes seconds."""
+    from qwendesk.engines.threads import be_patient
+
+    be_patient()
+    try:
+        from qwendesk.engines.hf.garage import Garage
+    except ImportError as error:
+        raise ConfigError(
+            f"The engine 'transformers' lacks {error.name!r}: pip install 'qwendesk[transformers]'"
+        ) from error
+    return Garage(parts.settings)

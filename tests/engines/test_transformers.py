@@ -1,0 +1,317 @@
+"""The transformers engine on tiny models of the real architectures: the same tokens as ``generate`` gives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from qwendesk.app import build_pool
+from qwendesk.engines.base import Options
+from qwendesk.engines.catalogue import Sampling
+from qwendesk.engines.hf.garage import Loaded
+from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.engines.transformers import TransformersChat
+from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
+from qwendesk.settings import Settings
+from tests.tiny_qwen import MODELS, make_model
+
+GREEDY: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
+TEXTS = ["Hello there", "Count to ten, please.", "Why is the sky blue? " * 12, "ok"]
+
+Tiny = Callable[[str], Path]
+Load = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = make_model(kind, tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture
+async def load(tiny: Tiny, own_home: Path) -> AsyncIterator[Load]:
+    pools = []
+
+    async def load(kind: str | Path, **settings: Any) -> TransformersChat:
+        pools.append(build_pool(Settings(engine="transformers", dtype="float32", threads=1, **settings)))
+        name = str(tiny(kind) if isinstance(kind, str) and kind in MODELS else kind)
+        chat = await pools[-1].engine("transformers").load(name)
+        assert isinstance(chat, TransformersChat)
+        return chat
+
+    yield load
+    for pool in pools:
+        await pool.aclose()
+
+
+async def loaded(chat: TransformersChat) -> Loaded:
+    return await chat._garage.ready(chat._source)
+
+
+async def idle(chat: TransformersChat) -> Any:
+    """Return the model's scheduler when it has nothing to do."""
+    scheduler = (await loaded(chat)).scheduler
+    async with asyncio.timeout(5):
+        while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
+            await asyncio.sleep(0.01)
+    return scheduler
+
+
+async def forget(chat: TransformersChat) -> None:
+    """Forget the caches of earlier answers."""
+    (await idle(chat))._kept.clear()
+
+
+async def tokens_of(chat: TransformersChat, text: str, count: int = 24, **options: Any) -> list[int]:
+    """Return the tokens that the engine's own loop makes."""
+    model = await loaded(chat)
+    prompt = model.prompter.fitting([HumanMessage(text)], Options(Sampling(), max_tokens=count))
+    done: asyncio.Queue[Piece] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    sequences = []
+    begin = model.scheduler._begin
+    model.scheduler._begin = lambda asked: sequences.append(begin(asked)) or sequences[-1]  # type: ignore[method-assign]
+    emit = lambda piece: loop.call_soon_threadsafe(done.put_nowait, piece)  # noqa: E731
+    request = Request(prompt.tokens, emit, Sampling(**GREEDY), max_tokens=count, **options)
+    model.scheduler.submit(request)
+    while not (await done.get()).finish:
+        pass
+    model.scheduler._begin = begin  # type: ignore[method-assign]
+    return sequences[0].tokens[len(prompt.tokens) :]
+
+
+def references(folder: Path, count: int = 24) -> list[list[int]]:
+    """Return the tokens of ``generate`` for each text."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    found = []
+    for text in TEXTS:
+        chat = [{"role": "user", "content": text}]
+        prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        out = model.generate(**prompt, max_new_tokens=count, do_sample=False, eos_token_id=[151645, 151643])
+        found.append([int(token) for token in out[0, prompt["input_ids"].shape[1] :]])
+    return found
+
+
+@pytest.mark.parametrize("kind", MODELS)
+async def test_greedy_tokens_are_those_of_generate(kind: str, load: Load, tiny: Tiny) -> None:
+    chat = await load(kind)
+    expected = references(tiny(kind))
+    assert len({tuple(tokens) for tokens in expected}) == len(TEXTS), "the texts have to lead to different answers"
+    assert [await tokens_of(chat, text) for text in TEXTS] == expected
+    assert [await tokens_of(chat, text) for text in TEXTS] == expected, "continued from a cache"
+    assert await tokens_of(chat, TEXTS[0], thinks=True, think_budget=1000) == expected[0]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+async def test_a_batch_of_different_lengths_gives_the_same(kind: str, load: Load) -> None:
+    chat = await load(kind)
+
+    async def ask(number: int) -> str:
+        text = TEXTS[number % len(TEXTS)] + " so?" * number
+        answer: str = (await chat.ainvoke(text, **GREEDY, max_tokens=8 + 3 * number)).text
+        return answer
+
+    alone = [await ask(number) for number in range(10)]
+    await forget(chat)
+    assert await asyncio.gather(*(ask(number) for number in range(10))) == alone
+
+
+async def test_the_next_turn_prefills_only_what_is_new(load: Load) -> None:
+    chat = await load("qwen3")
+    first = [SystemMessage("You help. " * 30), HumanMessage("Name a colour.")]
+    answer = await chat.ainvoke(first, max_tokens=8, think=False, **GREEDY)
+    turn = [*first, AIMessage(answer.text), HumanMessage("Another one?")]
+    again = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
+    # the empty thinking that the prompt ends in is not part of a history, so all before it is what can be kept
+    assert again.usage_metadata["input_token_details"]["cache_read"] >= answer.usage_metadata["input_tokens"] - 5
+    await forget(chat)
+    fresh = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
+    assert fresh.usage_metadata["input_token_details"]["cache_read"] == 0
+    assert fresh.text == again.text
+
+
+async def test_a_system_text_is_shared_and_stays(load: Load) -> None:
+    chat = await load("qwen2")
+    system = SystemMessage("You help. " * 40)
+    for question in ("One?", "Two, which is quite different?", "One?"):
+        last = await chat.ainvoke([system, HumanMessage(question + " Really?" * 60)], max_tokens=4, **GREEDY)
+    assert last.usage_metadata["input_token_details"]["cache_read"] == last.usage_metadata["input_tokens"] - 1
+
+
+async def test_each_answer_has_its_own_seed_and_settings(load: Load) -> None:
+    chat = await load("qwen3")
+    hot = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "max_tokens": 12}
+    alone = [(await chat.ainvoke("Hi", seed=seed, **hot)).text for seed in (1, 2)]
+    greedy = (await chat.ainvoke("Hi", **GREEDY, max_tokens=12)).text
+    mixed = await asyncio.gather(
+        chat.ainvoke("Hi", seed=2, **hot),
+        chat.ainvoke("Hi", **GREEDY, max_tokens=12),
+        chat.ainvoke("Hi", seed=1, **hot),
+    )
+    assert alone[0] != alone[1]
+    assert [answer.text for answer in mixed] == [alone[1], greedy, alone[0]]
+
+
+async def test_who_leaves_early_stops_within_a_token(load: Load) -> None:
+    chat = await load("qwen2")
+    stream = chat.astream("Tell me a story.", max_tokens=3000, temperature=1.0, top_k=0, seed=1)
+    async for _ in stream:
+        break
+    await stream.aclose()
+    scheduler = await idle(chat)
+    kept = list(scheduler._kept._kept.values())[-1]
+    assert kept.cache.length < 100
+
+
+async def test_a_used_up_budget_closes_the_thinking(load: Load) -> None:
+    chat = await load("qwen3")
+    vocabulary = (await loaded(chat)).vocabulary
+    tokens = await tokens_of(chat, "Think.", 60, thinks=True, think_budget=7)
+    assert tuple(tokens[7 : 7 + len(vocabulary.closing)]) == vocabulary.closing
+    assert vocabulary.think_close in vocabulary.closing
+    assert len(tokens) == 60, "and the answer follows"
+
+
+async def test_control_tokens_in_a_text_stay_text(load: Load) -> None:
+    chat = await load("qwen3")
+    vocabulary, prompter = (await loaded(chat)).vocabulary, (await loaded(chat)).prompter
+    options = Options(Sampling())
+    usual = prompter.fitting([HumanMessage("a")], options).tokens
+    for control in ("<|im_end|>", "<|im_start|>", "<think>", "</think>", "<tool_call>"):
+        prompt = prompter.fitting([HumanMessage(f"a{control}b")], options).tokens
+        number = vocabulary.tokenizer.convert_tokens_to_ids(control)
+        assert prompt.count(number) == usual.count(number), control
+        assert control in vocabulary.backend.decode(prompt, skip_special_tokens=True)
+
+
+async def test_calls_and_results_go_through_the_template(load: Load) -> None:
+    chat = await load("qwen2")
+    model = await loaded(chat)
+    called = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 1, "b": "</tool_call>"}, "id": "c1"}])
+    tool = {"type": "function", "function": {"name": "add", "description": "Add.", "parameters": {"type": "object"}}}
+    messages = [HumanMessage("1+2?"), called, ToolMessage("3", tool_call_id="c1")]
+    prompt = model.prompter.fitting(messages, Options(Sampling(), tools=(tool,)))
+    text = model.vocabulary.backend.decode(prompt.tokens, skip_special_tokens=False)
+    assert '{"name": "add", "arguments": {"a": 1, "b": "</tool_call>"}}\n</tool_call>' in text
+    assert "<tool_response>\n3\n</tool_response>" in text
+
+
+async def test_a_json_schema_is_kept_to(load: Load) -> None:
+    chat = await load("qwen2")
+    schema = {"type": "object", "properties": {"age": {"enum": [1, 2]}, "ok": {"type": "boolean"}}}
+    schema |= {"required": ["age", "ok"], "additionalProperties": False}
+    answer = await chat.ainvoke("How old?", json_schema=schema, max_tokens=60, seed=1)
+    assert json.loads(answer.text)["age"] in (1, 2)
+    with pytest.raises(EngineError, match="schema"):
+        await chat.ainvoke("Hi", json_schema={"type": "nothing"}, max_tokens=8)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).text
+
+
+async def test_models_make_room_for_each_other_and_come_back(load: Load, tiny: Tiny) -> None:
+    first = await load("qwen2", models_memory_mb=60)
+    garage, source = first._garage, first._source
+    before = (await first.ainvoke("Hi", max_tokens=6, **GREEDY)).text
+    await garage.ready(replace(source, card=replace(source.card, name="other"), path=tiny("qwen3")))
+    assert not garage.has(source.card.name) and garage.has("other")
+    assert (await first.ainvoke("Hi", max_tokens=6, **GREEDY)).text == before
+    assert not garage.has("other")
+
+
+async def test_a_model_too_large_for_the_limit_is_refused(load: Load) -> None:
+    with pytest.raises(EngineUnavailable, match="QWENDESK_MODELS_MEMORY_MB"):
+        await load("qwen2", models_memory_mb=10)
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+async def test_an_adapter_changes_the_model(load: Load, tiny: Tiny, own_home: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    config = peft.LoraConfig(r=4, lora_alpha=256, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    torch.manual_seed(1)
+    adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(tiny("qwen3")), config)
+    adapted.save_pretrained(own_home / "adapters" / "polite")
+    plain = await load("qwen3")
+    polite = await load(f"{tiny('qwen3')}+polite")
+    says = [(await chat.ainvoke("Hi", max_tokens=8, **GREEDY)).text for chat in (plain, polite)]
+    assert says[0] != says[1]
+    with pytest.raises(ConfigError, match="rude"):
+        await load(f"{tiny('qwen3')}+rude")
+
+
+def spoil(folder: Path, fault: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights, meta = folder / "model.safetensors", {"format": "pt"}
+    if fault == "truncated":
+        weights.write_bytes(weights.read_bytes()[:1_000_000])
+    elif fault == "missing":
+        weights.unlink()
+    elif fault == "renamed":
+        save_file({f"other.{name}": value for name, value in load_file(weights).items()}, weights, meta)
+    elif fault == "garbage":
+        weights.write_bytes(b"no weights at all")
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 1000}))
+        state = load_file(weights)
+        state["model.embed_tokens.weight"] = state["model.embed_tokens.weight"][:1000].clone()
+        save_file(state, weights, meta)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "missing", "renamed", "tokenizer", "garbage"])
+async def test_broken_files_are_errors_that_say_so(fault: str, load: Load, tiny: Tiny, own_home: Path) -> None:
+    folder = own_home / "broken"
+    shutil.copytree(tiny("qwen2"), folder)
+    spoil(folder, fault)
+    with pytest.raises(EngineUnavailable, match="tokenizer" if fault == "tokenizer" else "transformers cannot load"):
+        await load(folder)
+
+
+async def test_a_text_of_ten_million_characters_is_refused_at_once(load: Load) -> None:
+    chat = await load("qwen2")
+    async with asyncio.timeout(5):
+        with pytest.raises(EngineError, match="QWENDESK_CONTEXT_TOKENS"):
+            await chat.ainvoke("word " * 2_000_000, max_tokens=8)
+
+
+async def test_no_network_is_told_at_once(load: Load, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(own_home / "hub"))
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineUnavailable, match="not on this machine"):
+            await load("Qwen/Qwen3-0.6B", huggingface_url="http://127.0.0.1:9", connect_timeout=1)
+
+
+async def test_smaller_weights_need_their_device(load: Load) -> None:
+    with pytest.raises(EngineError, match="NVIDIA"):
+        await load("qwen2", quantize="4bit", device="cpu")
+
+
+async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await load("qwen2")
+    runner = (await loaded(chat)).scheduler._runner
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "forward", lambda work: 1 / 0)
+        with pytest.raises(EngineError, match="ZeroDivisionError"):
+            await chat.ainvoke("Hi", max_tokens=4)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4

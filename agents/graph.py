@@ -19,7 +19,10 @@ TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 
 
 def build_graph() -> TurnGraph:
-    """Wire the nodes; what they work with comes as the run's ``TurnContext``."""
+    """Wire the nodes; what they work with comes as the run's ``TurnContext``.
+
+    All of them are coroutines, the routers too: anything else would be run in a thread of its own.
+    """
     graph = StateGraph(TurnState, context_schema=TurnContext, input_schema=TurnInput)
     graph.add_node(perceive)
     graph.add_node(route)

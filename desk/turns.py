@@ -20,6 +20,9 @@ from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
 
+_LANGUAGES = 1000
+"""Conversations whose language is kept at hand; those of others are looked up."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
@@ -50,6 +53,7 @@ class Turns:
         self._memory = memory
         self._max_chars = max_chars
         self._timeout = timeout
+        self._languages: dict[tuple[str, str], str | None] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -96,6 +100,7 @@ class Turns:
                 async with asyncio.timeout(self._timeout) as limit:
                     state = await self._answer(inbound, history, _Listener(events, said, limit, self._timeout))
                 reply = write_reply(state, inbound.conversation, watch)
+                self._remember(inbound, reply.receipt.language)
                 await self._memory.finish_turn(turn, reply)
             except asyncio.CancelledError:
                 await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
@@ -126,8 +131,16 @@ class Turns:
     async def _language(self, inbound: Inbound, known: list[StoredMessage]) -> str | None:
         if not known:
             return None
+        key = (inbound.channel, inbound.conversation)
+        if key in self._languages:
+            return self._languages[key]
         last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
         return last.receipt.get("language") if last and last.receipt else None
+
+    def _remember(self, inbound: Inbound, language: str | None) -> None:
+        self._languages[inbound.channel, inbound.conversation] = language
+        while len(self._languages) > _LANGUAGES:
+            self._languages.pop(next(iter(self._languages)))
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:

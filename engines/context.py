@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from qwendesk.errors import EngineError
+
+_BYTES_A_TOKEN = 3
+_AROUND = 8
+"""Tokens that a chat template writes around a message."""
 
 
 def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMessage]:
@@ -24,12 +32,34 @@ def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMes
     return messages
 
 
+def fit_estimated(
+    messages: list[BaseMessage], *, context: int, answer: int, tools: Sequence[dict[str, Any]] = ()
+) -> tuple[list[BaseMessage], int]:
+    """Leave out the oldest messages for a server whose tokenizer is not at hand; return the rest and how many went.
+
+    Three bytes count as a token: more than English needs, about what Chinese does. What cannot be made to fit is
+    left to the server to refuse.
+    """
+    room = context - min(answer, context // 4) - len(json.dumps(tools)) // _BYTES_A_TOKEN
+    kept = messages
+    while (size := sum(map(_estimate, kept))) > room:
+        fewer = fit(kept, excess=size - room, total=size)
+        if len(fewer) == len(kept):
+            break
+        kept = fewer
+    return kept, len(messages) - len(kept)
+
+
 def too_long(tokens: int, room: int) -> EngineError:
     """Return the error for a single message that no leaving out can help."""
     return EngineError(
         f"This message needs {tokens} tokens, but the model has room for {room}. Shorten it, choose a model with a "
         "larger context, or raise QWENDESK_CONTEXT_TOKENS."
     )
+
+
+def _estimate(message: BaseMessage) -> int:
+    return len(message.text.encode("utf-8", errors="replace")) // _BYTES_A_TOKEN + _AROUND
 
 
 def _length(message: BaseMessage) -> int:

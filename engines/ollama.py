@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.context import fit_estimated
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.reader import Call
 from qwendesk.engines.wire import openai_messages
@@ -101,6 +102,9 @@ class OllamaChat(QwenChat):
         )
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+        context, tools = self._context, options.tools
+        messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
+        yield Delta(dropped=dropped)
         with _errors(self._host):
             async for piece in await self._client.chat(**self._request(messages, options)):
                 yield _delta(piece)

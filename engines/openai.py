@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.context import fit_estimated
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.reader import Call
 from qwendesk.engines.wire import openai_messages
@@ -102,6 +103,9 @@ class OpenAIChat(QwenChat):
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
         calls = _Calls()
+        context, tools = self.card.context, options.tools
+        messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
+        yield Delta(dropped=dropped)
         with _errors(self._url):
             stream = await self._client.chat.completions.create(**self._request(messages, options))
         with _errors(self._url, begun=True):

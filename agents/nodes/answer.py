@@ -55,7 +55,7 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     }
 
 
-def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
+async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
     """Call tools where the model asks for them and may."""
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)

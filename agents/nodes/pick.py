@@ -35,7 +35,7 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     return {"messages": _calls(collected.message()), "tally": replace(collected.tally(), first_at=None)}
 
 
-def after_pick(state: TurnState) -> Literal["act", "answer"]:
+async def after_pick(state: TurnState) -> Literal["act", "answer"]:
     """Run the tool where one was picked."""
     last = state["messages"][-1]
     return "act" if isinstance(last, AIMessage) and last.tool_calls else "answer"

@@ -29,7 +29,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {"decision": decision, "choice": choice, "think": think, "notes": notes}
 
 
-def after_route(state: TurnState) -> Literal["answer", "pick", "decline"]:
+async def after_route(state: TurnState) -> Literal["answer", "pick", "decline"]:
     """Answer where a model can; a picture that no model can see is declined."""
     choice = state["choice"]
     if choice is None:

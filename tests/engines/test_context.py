@@ -1,0 +1,36 @@
+"""Making a conversation fit."""
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from qwendesk.engines.context import fit, fit_estimated
+
+
+def talk(turns: int, text: str = "word " * 20) -> list[BaseMessage]:
+    pairs = [message for n in range(turns) for message in (HumanMessage(f"{n} {text}"), AIMessage(text))]
+    return [SystemMessage("Be brief."), *pairs, HumanMessage("newest")]
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    messages = talk(3)
+    assert fit_estimated(messages, context=8192, answer=256) == (messages, 0)
+
+
+def test_the_system_text_and_the_newest_turns_stay() -> None:
+    kept, dropped = fit_estimated(talk(200), context=2048, answer=256)
+    assert (kept[0].text, kept[-1].text) == ("Be brief.", "newest")
+    assert isinstance(kept[1], HumanMessage)
+    assert dropped == 402 - len(kept) > 0
+    assert len(kept) > 10
+
+
+def test_tools_and_the_answer_take_room_too() -> None:
+    tools = [{"function": {"name": "x" * 3000}}]
+    with_tools, _ = fit_estimated(talk(200), context=2048, answer=256, tools=tools)
+    without, _ = fit_estimated(talk(200), context=2048, answer=256)
+    assert len(with_tools) < len(without)
+
+
+def test_a_message_that_is_too_long_by_itself_is_left_to_the_server() -> None:
+    messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("word " * 10_000)]
+    assert fit_estimated(messages, context=2048, answer=256) == (messages, 0)
+    assert fit(messages, excess=10, total=20) == messages

@@ -169,3 +169,17 @@ def test_importing_the_commands_costs_little():
     code = "import sys, qwendesk.cli.models; print([m for m in ('httpx', 'pydantic', 'rich') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_model_is_recommended_with_its_reasons():
+    rows = json.loads(run("recommend", "--memory", "8", "--task", "coder", "--json").stdout)
+    assert rows and "coder" in rows[0]["reasons"][0]
+    assert "qwendesk models pull" in run("recommend", "--memory", "8").stdout
+    assert "no task 'poetry'" in run("recommend", "--task", "poetry", exit_code=1).output
+
+
+def test_a_model_is_tried_out(monkeypatch):
+    monkeypatch.setenv("QWENDESK_ENGINE", "scripted")
+    trial = json.loads(run("test", "scripted-coder", "--json").stdout)
+    assert (trial["model"], trial["health"], trial["advice"]) == ("scripted-coder", "healthy", [])
+    assert trial["ttft_ms"] > 0

@@ -20,8 +20,6 @@ app = typer.Typer(
     help="List, fetch and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
-_GB_A_BILLION = 0.62
-"""Size of a billion parameters at the usual quantisation, for files whose size the catalogue does not hold."""
 WIDE = 160
 """Width of tables that go to a file or a program."""
 Name = Annotated[str, typer.Argument(help="The model's name, such as qwen2.5-coder-0.5b.")]
@@ -31,6 +29,9 @@ SourceName = Annotated[
     str | None, typer.Option("--source", help="Ask this source only: index, huggingface, modelscope or ollama.")
 ]
 FromFile = Annotated[Path | None, typer.Option("--from", help="Take in this GGUF file instead of fetching one.")]
+Task = Annotated[str, typer.Option("--task", help="general, coder, math, vision, thinking or audio.")]
+Memory = Annotated[float | None, typer.Option("--memory", help="GB of memory for it; default: what is free.")]
+Language = Annotated[str | None, typer.Option("--language", help="A language that matters, such as it or sw.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -67,6 +68,24 @@ def rm(name: Name, yes: Yes = False) -> None:
 def path(name: Name) -> None:
     """Write the path of a model's GGUF file."""
     typer.echo(run_command(_path(name)))
+
+
+@app.command()
+def recommend(
+    task: Task = "general", memory: Memory = None, language: Language = None, as_json: AsJson = False
+) -> None:
+    """Say which models suit this machine, a task and a language, and why."""
+    from qwendesk.cli.recommendations import show_recommendations
+
+    run_command(show_recommendations(task, memory, language, as_json))
+
+
+@app.command()
+def test(name: Name, as_json: AsJson = False) -> None:
+    """Load a model, let it answer, and say how fast and healthy it is."""
+    from qwendesk.cli.recommendations import show_trial
+
+    run_command(show_trial(name, as_json))
 
 
 async def _list(everything: bool, as_json: bool) -> None:
@@ -133,11 +152,14 @@ def _card(catalogue: Catalogue, name: str, store: ModelStore | None = None) -> M
 
 
 def _row(card: ModelCard, record: StoredModel | None, store: ModelStore) -> dict[str, Any]:
+    from qwendesk.engines.recommend import size_gb
+
     faults = record.faults(store.folder / card.name) if record else []
     return {
         "name": card.name,
         "state": "damaged" if faults else "here" if record else "-",
         "bytes": record.bytes if record else card.weights.bytes if card.weights else None,
+        "estimate_gb": round(size_gb(card), 2),
         "parameters": card.parameters,
         "context": card.context,
         "roles": list(card.roles),
@@ -154,7 +176,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for title in ("model", "state", "size", "parameters", "context", "best at", "licence"):
         table.add_column(title, no_wrap=title in ("model", "size"))
     for row in rows:
-        size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else f"~{row['parameters'] * _GB_A_BILLION:.1f} GB"
+        size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else f"~{row['estimate_gb']:.1f} GB"
         numbers = (size, f"{row['parameters']:g}B", f"{row['context']:,}")
         table.add_row(row["name"], row["state"], *numbers, ", ".join(row["roles"]), row["licence"])
     console.print(table)

@@ -15,7 +15,10 @@ KINDS = (
 )  # fmt: skip
 """The kinds of words, in the order of the features made of them."""
 
-_WORD = re.compile(r"[^\s\d!\"$%&'()*,./:;<=>?@\[\\\]^_`{|}~\u2010-\u2027’。、？！：；，「」『』（）«»।॥؟،؛…·-]+")
+_WORD = re.compile(
+    r"[^\s\d!\"$%&'()*,./:;<=>?@\[\\\]^_`{|}~\u00a0-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf×÷\u2000-\u206f"
+    r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff65।॥؟،؛-]+"
+)
 _DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts that put no spaces between words, and Korean, whose words grow at the end."""
 _PREFIXED = re.compile(r"[\u0590-\u06ff]")

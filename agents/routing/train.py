@@ -26,13 +26,13 @@ from qwendesk.agents.routing.model import Array, fit, softmax
 from qwendesk.agents.routing.scores import Answer, accuracy, scores
 from qwendesk.agents.routing.trained import choose
 
-HOLD = 0.45
+HOLD = 0.7
 """How strongly weights are held to the priors; chosen by leaving sources out."""
 _FLOOR = 0.05
 """Added to each feature's spread, so that a rare sign does not count beyond measure."""
 _WARMTHS = np.linspace(0.4, 2.0, 33)
-_THRESHOLDS = (0.42, 0.5)
-"""Below this share a domain is no decision; from this share on a text needs thinking."""
+_THRESHOLDS = (0.34, 0.5)
+"""Below this share no role is decided on; from this share on a text of no other domain needs thinking."""
 _SEEN = frozenset({"coder", "math"})
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals, TextRole
-from qwendesk.agents.routing.classifier import DOMAINS, Classifier, load_classifier
+from qwendesk.agents.routing.classifier import Classifier, load_classifier
 from qwendesk.agents.routing.cues import load_cues
 from qwendesk.agents.routing.features import features
 from qwendesk.agents.routing.model import Array
@@ -49,15 +49,13 @@ class TrainedRouter:
 
 def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
     """Return the role for a text's features, and whether it was a decision rather than an abstention."""
-    domains = classifier.domains(values)
-    first = int(domains.argmax())
-    if domains[first] < classifier.thresholds[0]:
+    general, coder, math, thinking = map(float, classifier.probabilities(values))
+    least, needed = map(float, classifier.thresholds)
+    if max(general, coder, math, thinking) < least:
         return "general", False
-    if DOMAINS[first] == "coder":
-        return "coder", True
-    if DOMAINS[first] == "math":
-        return "math", True
-    return ("thinking" if classifier.needs_thinking(values) >= classifier.thresholds[1] else "general"), True
+    if max(coder, math) > max(general, thinking):
+        return ("coder" if coder >= math else "math"), True
+    return ("thinking" if thinking >= needed * (general + thinking) else "general"), True
 
 
 def reasons(classifier: Classifier, values: Array, role: TextRole) -> list[str]:

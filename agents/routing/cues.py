@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 
 KINDS = (
-    "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist", "service",
+    "tech", "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist", "service",
     "talk", "numbers",
 )  # fmt: skip
 """The kinds of words, in the order of the features made of them."""

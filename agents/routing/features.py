@@ -20,6 +20,11 @@ _EDGE = 4
 _QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
 _SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_LABEL = re.compile(
+    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№|\+)\s?\d+|\b[A-Za-z]+-?\d[\w-]*"
+    r"|\b(?:1[5-9]|20)\d\d\b|\b(?!\d*00\b)\d{4,}\b(?![.,]\d|\s?[%$€£¥])"
+)
+"""Dates, times, years, and numbers by which orders, rooms and products are called: none of them is calculated with."""
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
 _DENSE_LETTERS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _DENSITIES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
@@ -28,7 +33,7 @@ NAMES = (
     *(pattern.name for pattern in PATTERNS),
     *(f"{name}_density" for name in _DENSITIES),
     "length", "lines", "sentences", "words_per_sentence", "questions", "ends_in_question", "no_question",
-    "numbers_count", "numbers_density", "many_numbers", "no_numbers", "capitals", "repeated_names", "very_short", "symbols",
+    "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers", "capitals", "repeated_names", "very_short", "symbols",
     *KINDS,
     *(f"{kind}_density" for kind in KINDS),
     *(f"{kind}_first" for kind in KINDS),
@@ -87,7 +92,8 @@ def _structure(text: str, size: float) -> list[float]:
 def _shape(text: str, words: list[str], size: float) -> list[float]:
     sentences = max(1, sum(1 for part in _SENTENCE.split(text) if part.strip()))
     questions = len(_QUESTION.findall(text))
-    numbers = len(_NUMBER.findall(text))
+    labels = len(_LABEL.findall(text))
+    numbers = len(_NUMBER.findall(_LABEL.sub(" ", text)))
     names = _CAPITAL.findall(text)
     repeated = len(names) - len(set(names))
     letters = sum(map(len, words))
@@ -99,6 +105,7 @@ def _shape(text: str, words: list[str], size: float) -> list[float]:
         log1p(questions),
         float(bool(_QUESTION.search(text[-3:]))),
         float(questions == 0),
+        log1p(labels),
         log1p(numbers),
         min(numbers / size, 1.0) * 4,
         float(numbers >= 2) + float(numbers >= 3),

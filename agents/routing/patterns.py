@@ -37,7 +37,7 @@ PATTERNS = (
     _p("tag", r"</?[a-z][\w-]*(?:\s[^<>]*)?>", "tags"),
     _p("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as code has it"),
     _p("latex", r"\\(?:[a-zA-Z]{2,}|\[|\()|\$[^$\n]{1,80}\$", "formulas"),
-    _p("arithmetic", r"\d\s*[-+*/×÷^]\s*[\d(]|\d\s*=\s*[\d?]|[\d)]\s*[xX]\s*\d", "arithmetic"),
+    _p("arithmetic", r"\d\s*[+*×÷^]\s*[\d(]|\d\s+[-/]\s+[\d(]|\d-\d+\s?[=?]|\d\s*=\s*[\d?]|[\d)]\s*[xX]\s*\d", "arithmetic"),
     _p("equation", r"\b\d*[a-z]\s*(?:[-+*/^=<>]|\*\*)\s*\(?-?\d|\d\s*[-+*/=]\s*[a-z]\b|\b[a-z]\s?\([a-z0-9]{1,2}\)\s*=|\d[xyzn]\b|\b[a-z]\^", "a formula"),
     _p("math_sign", r"[∫∑√≤≥≠∞∂π²³⁴±×÷∈∀∃∠°]", "mathematical signs"),
     _p("money", r"[$€£¥₹₽₩₺₫]\s?\d|\d\s?[$€£¥₹₽₩₺₫]", "amounts of money"),

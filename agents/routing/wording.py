@@ -6,6 +6,7 @@ from qwendesk.agents.routing.features import NAMES
 from qwendesk.agents.routing.patterns import PATTERNS
 
 _KINDS = {
+    "tech": "names of programming languages or tools",
     "code": "words of programming",
     "data": "words for files and data",
     "math": "words of mathematics",
@@ -24,6 +25,7 @@ _KINDS = {
 _SHAPES = {
     "length": "a long text",
     "very_short": "a short text",
+    "labels": "numbers that name something",
     "numbers_count": "numbers",
     "numbers_density": "numbers",
     "many_numbers": "numbers",

@@ -24,7 +24,9 @@ _DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u340
 _PREFIXED = re.compile(r"[\u0590-\u06ff]")
 """Scripts in which articles and prepositions are written together with the word behind them."""
 _PREFIXES = 4
-_MARKS = re.compile(r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_MARKS = re.compile(
+    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 _LETTERS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
 _SHORT = 3
 """Letters up to which a cue stands for itself only."""

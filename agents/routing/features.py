@@ -19,6 +19,9 @@ _EDGE = 4
 
 _QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
 _SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
+_SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
+_GREETING, _OPENING, _MATTER = 14, 90, 8
+"""The most words and characters of a greeting, and the least that has to follow."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _LABEL = re.compile(
     r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№|\+)\s?\d+|\b[A-Za-z]+-?\d[\w-]*"
@@ -33,7 +36,8 @@ NAMES = (
     *(pattern.name for pattern in PATTERNS),
     *(f"{name}_density" for name in _DENSITIES),
     "length", "lines", "sentences", "words_per_sentence", "questions", "ends_in_question", "no_question",
-    "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers", "capitals", "repeated_names", "very_short", "symbols",
+    "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers",
+    "capitals", "repeated_names", "very_short", "symbols",
     *KINDS,
     *(f"{kind}_density" for kind in KINDS),
     *(f"{kind}_first" for kind in KINDS),
@@ -51,12 +55,28 @@ def clip(text: str) -> str:
     return f"{text[:_HEAD]}\n{text[-_TAIL:]}"
 
 
+def without_greeting(text: str, cues: Cues) -> str:
+    """Return a text without the polite sentence it opens with, where enough follows."""
+    opening, _, matter = _partition(text)
+    words = words_of(fold(opening))
+    talk = 1 << KINDS.index("talk")
+    greets = len(words) <= _GREETING and any(at < _EDGE and mask & talk for at, mask in cues.find(words))
+    return matter if greets and len(matter) > len(opening) / 2 and len(matter) >= _MATTER else text
+
+
+def _partition(text: str) -> tuple[str, str, str]:
+    """Return the first sentence, its end, and what follows."""
+    end = _SENTENCE_END.search(text, 0, _OPENING)
+    return (text[: end.start()], end[0], text[end.end() :]) if end else (text, "", "")
+
+
 def features(text: str, cues: Cues | None = None) -> NDArray[np.float32]:
     """Return a text's features, in the order of `NAMES`; None takes the cues that ship with the package."""
-    text = clip(text)
+    cues = cues or load_cues()
+    text = without_greeting(clip(text), cues)
     words = words_of(fold(text))
     size = _size(text, words)
-    values = _structure(text, size) + _shape(text, words, size) + _kinds(cues or load_cues(), words, size)
+    values = _structure(text, size) + _shape(text, words, size) + _kinds(cues, words, size)
     return np.array(values + _pairs(dict(zip(NAMES, values, strict=False))), dtype=np.float32)
 
 

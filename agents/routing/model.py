@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-STRENGTH = 2000.0
-"""How strongly a weight is held to where it began: the sum of squares of what it has moved, over the questions' loss."""
 _STEPS = 400
 
 

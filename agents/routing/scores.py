@@ -65,10 +65,10 @@ def most_sure(answers: Sequence[Answer], percent: int) -> Sequence[Answer]:
 
 def confusion(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
     """Return how often each label was taken for each role."""
-    table = {label: dict.fromkeys(TEXT_ROLES, 0) for label in TEXT_ROLES}
+    table: dict[str, dict[str, int]] = {label: {role: 0 for role in TEXT_ROLES} for label in TEXT_ROLES}
     for answer in answers:
         table[answer.label][answer.role] += 1
-    return {label: dict(row) for label, row in table.items()}
+    return table
 
 
 def bins(answers: Sequence[Answer]) -> list[tuple[float, float, int]]:
@@ -76,7 +76,9 @@ def bins(answers: Sequence[Answer]) -> list[tuple[float, float, int]]:
     groups: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[min(int(answer.confidence * _BINS), _BINS - 1)].append(answer)
-    return [(fmean(a.confidence for a in groups[key]), accuracy(groups[key]), len(groups[key])) for key in sorted(groups)]
+    return [
+        (fmean(a.confidence for a in groups[key]), accuracy(groups[key]), len(groups[key])) for key in sorted(groups)
+    ]
 
 
 def calibration_error(answers: Sequence[Answer]) -> float:

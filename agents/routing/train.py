@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -101,14 +102,16 @@ def calibrate(seen: Iterable[tuple[Question, Classifier, Array]]) -> Array:
     """Return the warmth of domain and thinking under which unseen questions are least surprising."""
     domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
     rows = list(seen)
-    sources = [question.source for question, _, _ in rows]
+    if not rows:
+        return np.ones(2)
+    sources = Counter(question.source for question, _, _ in rows)
     for question, classifier, values in rows:
         standard = classifier.standard(values)
         domain_logits.append(classifier.domain.logits(standard))
         thinking_logits.append(classifier.thinking.logits(standard))
         domains.append(DOMAINS.index(question.label) if question.label in _SEEN else 0)
         thinks.append(int(question.label == "thinking"))
-        weights.append(sources.count(question.source) ** -0.5)
+        weights.append(sources[question.source] ** -0.5)
     other = np.array(domains) == 0
     weight = np.array(weights)
     return np.array(
@@ -162,9 +165,9 @@ def _table(rows: Sequence[tuple[Question, Classifier, Array]]) -> str:
 
 def _shares(questions: Sequence[Question]) -> Array:
     """Return how much each question counts: sources by the root of their size, roles alike."""
-    sources = [question.source for question in questions]
+    sources = Counter(question.source for question in questions)
     labels = np.array([question.label for question in questions])
-    shares = np.array([sources.count(source) ** -0.5 for source in sources])
+    shares = np.array([sources[question.source] ** -0.5 for question in questions])
     for label in set(labels):
         shares[labels == label] /= shares[labels == label].sum()
     result: Array = shares / shares.sum()

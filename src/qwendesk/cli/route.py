@@ -55,7 +55,9 @@ async def _explain(text: str, images: list[Path], as_json: bool) -> None:
         await read_image(image)
     language = identify(text)
     decision = decide(Signals(text, language, images=len(images)), TrainedRouter())
-    typer.echo(json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language))
+    typer.echo(
+        json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language)
+    )
 
 
 def _tree(decision: Decision, language: str | None) -> dict[str, Any]:

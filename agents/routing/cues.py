@@ -10,8 +10,8 @@ from functools import cache
 from importlib import resources
 
 KINDS = (
-    "tech", "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist", "service",
-    "talk", "numbers",
+    "tech", "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist",
+    "service", "talk", "numbers",
 )  # fmt: skip
 """The kinds of words, in the order of the features made of them."""
 

@@ -65,7 +65,8 @@ def most_sure(answers: Sequence[Answer], percent: int) -> Sequence[Answer]:
 
 def confusion(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
     """Return how often each label was taken for each role."""
-    table: dict[str, dict[str, int]] = {label: {role: 0 for role in TEXT_ROLES} for label in TEXT_ROLES}
+    roles: tuple[str, ...] = TEXT_ROLES
+    table = {label: dict.fromkeys(roles, 0) for label in roles}
     for answer in answers:
         table[answer.label][answer.role] += 1
     return table

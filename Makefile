@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat test lint format type check bench clean
+.PHONY: help install chat router test lint format type check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ install: $(VENV)/.base ## Install Qwendesk into .venv
 
 chat: $(VENV)/.base ## Talk with a Qwen model; the first time fetches a small one (490 MB)
 	@$(BIN)/qwendesk chat
+
+router: $(VENV)/.base ## Train the router on its public questions and write its artefact
+	$(BIN)/python -m qwendesk.agents.routing.train
 
 test: $(VENV)/.dev ## Run all tests, also those on the real model (fetched once)
 	$(BIN)/python -m pytest
@@ -46,6 +49,7 @@ bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.turn
 	$(BIN)/python -m benchmarks.threads
+	$(BIN)/python -m benchmarks.routing
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from qwendesk.messages import Role
@@ -36,6 +37,10 @@ class Decision:
     runner_up: Role | None = None
     signals: tuple[str, ...] = ()
     """The reasons, strongest first, in words."""
+    probabilities: Mapping[TextRole, float] = field(default_factory=dict)
+    """Each text role's share, calibrated; empty where no classifier decided."""
+    needs_thinking: float = 0.0
+    """How likely it needs thinking, whatever its domain: 0 to 1."""
 
 
 class Router(Protocol):

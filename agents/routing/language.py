@@ -5,28 +5,45 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
+from math import exp, log
 from tomllib import loads
 from typing import Any
 
-_NOT_WORDS = re.compile(r"```.*?(?:```|$)|`[^`]*`|https?://\S+|\S+@\S+|[\w./\\-]*\d[\w./\\-]*|[^\w\s']|_", re.DOTALL)
+from qwendesk.agents.routing.cues import fold, words_of
+
+_NOT_WORDS = re.compile(
+    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|\S+@\S+|[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
+    r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
+    re.DOTALL,
+)
 """Code, addresses and numbers: they are the same in every language."""
+_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
+"""A capitalised word behind another one: a title or a name, mostly in English."""
 _LONGEST = 400
 """Characters that are looked at; more of them change nothing."""
 _SHORTEST = 6
 """Letters of the Latin alphabet under which a text says nothing about its language."""
-_LEAST = 0.15
-_MARGIN = 2.0
-"""How many times as likely as the second the first language has to be."""
+_FEWEST = 3
+"""Words that have to be left for names to be set aside."""
+_MARKER = 1.6
+"""What a language's own small word counts, in nats."""
+_LEAST = 0.3
+_MARGIN = 1.5
+"""How many times as likely as the second the first language has to be, unless they are near."""
 
 
 def identify(text: str) -> str | None:
     """Return the text's language as an ISO 639-1 code, or None where code, numbers and names leave it open."""
-    words = _NOT_WORDS.sub(" ", text[: _LONGEST * 4])[:_LONGEST].strip()
+    words = _words(text)
     letters = sum(character.isalpha() for character in words)
-    if letters < (_SHORTEST if words.isascii() else 2):
+    small = words_of(fold(words))
+    own = _own(small)
+    if letters < (_SHORTEST if words.isascii() else 2) or (not own and _only_names(words)):
         return None
-    (first, likely), (_, less) = _identifier().rank(words)[:2]
-    return str(first) if likely >= _LEAST and likely >= _MARGIN * less else None
+    scores = {str(code): log(max(share, 1e-12)) for code, share in _identifier().rank(_without_names(words))}
+    for code in scores:
+        scores[code] += _MARKER * min(own.get(code, 0), 4) - _rare().get(code, 0.0)
+    return _decided(scores)
 
 
 def english_name(code: str | None) -> str | None:
@@ -37,6 +54,41 @@ def english_name(code: str | None) -> str | None:
 def warm_up() -> None:
     """Load the identifier (about half a second), so that the first message need not wait."""
     _identifier()
+
+
+def _words(text: str) -> str:
+    """Return what is written in words; shouting is the same as speaking."""
+    words = _NOT_WORDS.sub(" ", text[: _LONGEST * 4])[:_LONGEST].strip()
+    return words.lower() if words.isupper() else words
+
+
+def _without_names(words: str) -> str:
+    """Return the words without names in them, where enough other words remain."""
+    rest = _NAME.sub(" ", words)
+    return rest if len(rest.split()) >= _FEWEST else words
+
+
+def _only_names(words: str) -> bool:
+    """Return whether there is nothing but a few capitalised words."""
+    parts = words.split()
+    return words.isascii() and 1 < len(parts) <= _FEWEST and all(part[0].isupper() for part in parts)
+
+
+def _own(words: list[str]) -> dict[str, int]:
+    """Return how many small words of its own each language has in a text."""
+    found: dict[str, int] = {}
+    for word in set(words):
+        for code in _markers().get(word, ()):
+            found[code] = found.get(code, 0) + 1
+    return found
+
+
+def _decided(scores: dict[str, float]) -> str | None:
+    first, *others = sorted(scores, key=lambda code: -scores[code])
+    near = _near().get(first, frozenset())
+    second = max((scores[code] for code in others if code not in near), default=-99.0)
+    total = sum(exp(score - scores[first]) for code, score in scores.items() if code not in near)
+    return first if 1 / (1 + total) >= _LEAST and scores[first] - second >= log(_MARGIN) else None
 
 
 @cache
@@ -51,3 +103,28 @@ def _identifier() -> Any:
 @cache
 def _names() -> dict[str, str]:
     return loads(resources.files(__package__).joinpath("languages.toml").read_text("utf-8"))
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    return loads(resources.files(__package__).joinpath("markers.toml").read_text("utf-8"))
+
+
+@cache
+def _markers() -> dict[str, tuple[str, ...]]:
+    markers: dict[str, tuple[str, ...]] = {}
+    for code, words in _tables()["words"].items():
+        for word in set(words_of(fold(words))):
+            markers[word] = (*markers.get(word, ()), code)
+    return markers
+
+
+@cache
+def _rare() -> dict[str, float]:
+    return _tables()["rare"]
+
+
+@cache
+def _near() -> dict[str, frozenset[str]]:
+    groups = [frozenset(codes.split()) for codes in _tables()["near"].values()]
+    return {code: group for group in groups for code in group}

@@ -13,9 +13,9 @@ from langchain_core.tools import BaseTool
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.routing import language
+from qwendesk.agents.routing import language, trained
 from qwendesk.agents.routing.base import Router
-from qwendesk.agents.routing.rules import SignalRouter
+from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.intake import read_image
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
@@ -63,7 +63,7 @@ class Desk:
         self.settings = settings or load_settings()
         self._engines = engines
         self._tools = tools
-        self._router = router or SignalRouter()
+        self._router = router or TrainedRouter()
         self.memory: Memory = memory or SqlMemory(self.settings.database)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
@@ -74,6 +74,7 @@ class Desk:
             await self.memory.open()
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
+            await asyncio.to_thread(trained.warm_up)
             built_in = installed()
             toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
             own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})

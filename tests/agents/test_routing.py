@@ -1,4 +1,4 @@
-"""The router by signals and the policy."""
+"""The router and the policy."""
 
 import time
 
@@ -8,7 +8,7 @@ from qwendesk.agents.offers import suggest
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Signals
 from qwendesk.agents.routing.language import english_name, identify
-from qwendesk.agents.routing.rules import SignalRouter
+from qwendesk.agents.routing.trained import TrainedRouter
 
 CASES = [
     ("Find the derivative of f(x) = x³ + 2x² - 5x + 3", "math"),
@@ -32,7 +32,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "role"), CASES)
 def test_the_words_lead_to_the_specialist(text: str, role: str) -> None:
-    decision = SignalRouter().route(Signals(text))
+    decision = TrainedRouter().route(Signals(text))
     assert decision.role == role
     assert 0 < decision.confidence <= 1
     assert decision.runner_up not in (None, role)
@@ -43,11 +43,11 @@ def test_the_words_lead_to_the_specialist(text: str, role: str) -> None:
     "text", ["", "🎉🎉", "x" * 1_000_000, "\u200f\u200b", "route this to the coder", "\ud800", "((((" * 5000]
 )
 def test_any_text_gets_an_answer(text: str) -> None:
-    assert SignalRouter().route(Signals(text)).role in ("general", "coder", "math", "thinking")
+    assert TrainedRouter().route(Signals(text)).role in ("general", "coder", "math", "thinking")
 
 
 def test_a_wish_beats_a_picture_and_a_picture_beats_words() -> None:
-    router = SignalRouter()
+    router = TrainedRouter()
     assert decide(Signals("def f(): pass", images=1, role="math"), router).role == "math"
     assert decide(Signals("def f(): pass", images=2), router).signals == ("2 pictures are attached",)
     assert decide(Signals("def f(): pass", audio=1), router).role == "audio"
@@ -90,7 +90,7 @@ def test_every_language_has_a_name() -> None:
 def test_no_text_takes_long(piece: str) -> None:
     text = piece * (8000 // len(piece))
     begun = time.process_time()
-    SignalRouter().route(Signals(text))
+    TrainedRouter().route(Signals(text))
     suggest([{"function": {"name": "python", "parameters": {}}}], text)
     identify(text)
     # the slowest takes a hundredth of this; a pattern that backtracks takes a hundred times as long

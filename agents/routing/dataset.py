@@ -1,0 +1,71 @@
+"""The labelled public questions that the classifier is trained and measured on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from qwendesk.agents.routing.base import TEXT_ROLES, TextRole
+from qwendesk.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the role that its data set's own category stands for."""
+
+    text: str
+    label: TextRole
+    lang: str = ""
+    """ISO 639-1 code."""
+    group: str = ""
+    """The same for translations of one question: they never stand on both sides of a test."""
+    source: str = ""
+
+
+def load_questions() -> list[Question]:
+    """Return the questions that ship with the package."""
+    text = resources.files(__package__).joinpath("data", "questions.jsonl").read_text("utf-8")
+    return list(parse(text.splitlines(), "questions.jsonl"))
+
+
+def read_questions(file: Path) -> list[Question]:
+    """Return the questions of a JSON Lines file of ``{"text", "label", "lang", "group"}``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not such a question.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The questions {str(file)!r} cannot be read: {error}.") from error
+    questions = list(parse(lines, str(file)))
+    if not questions:
+        raise ConfigError(f"There are no questions in {str(file)!r}; write one JSON object a line.")
+    return questions
+
+
+def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
+    """Yield the questions of JSON lines; empty lines do not count.
+
+    Raises:
+        ConfigError: a line is not a question; the text names the line.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _question(line, f"{name}:{number}")
+
+
+def _question(line: str, where: str) -> Question:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        text, label = str(row["text"]), row["label"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({error!r}).') from error
+    if label not in TEXT_ROLES:
+        raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")
+    rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
+    return Question(text, cast(TextRole, label), **rest)

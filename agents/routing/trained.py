@@ -1,0 +1,80 @@
+"""The router in use: features, classifier, abstention, and the reasons in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals, TextRole
+from qwendesk.agents.routing.classifier import Classifier, load_classifier
+from qwendesk.agents.routing.cues import load_cues
+from qwendesk.agents.routing.features import features
+from qwendesk.agents.routing.model import Array
+from qwendesk.agents.routing.wording import REASONS
+
+_REASONS = 3
+"""How many reasons are told."""
+_WEAK = 0.25
+"""Log-odds under which a reason is not worth telling."""
+
+
+class TrainedRouter:
+    """Chooses a role by a small trained classifier, in any script, in under a millisecond.
+
+    Args:
+        classifier: what to choose by; None takes the one that ships with the package, when it is first needed.
+    """
+
+    def __init__(self, classifier: Classifier | None = None) -> None:
+        self._classifier = classifier
+
+    def route(self, signals: Signals) -> Decision:
+        """Return the role for a text; below the thresholds it is the generalist's."""
+        classifier = self._classifier or load_classifier()
+        values = features(signals.text).astype(np.float64)
+        shares = classifier.probabilities(values)
+        by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
+        role, sure = choose(classifier, values)
+        runner_up = max((other for other in TEXT_ROLES if other != role), key=by_role.__getitem__)
+        return Decision(
+            role=role,
+            confidence=round(by_role[role], 3),
+            runner_up=runner_up,
+            signals=tuple(reasons(classifier, values, role)) if sure else ("too little speaks for one specialist",),
+            probabilities=by_role,
+            needs_thinking=round(float(classifier.needs_thinking(values)), 3),
+        )
+
+
+def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
+    """Return the role for a text's features, and whether it was a decision rather than an abstention."""
+    general, coder, math, thinking = map(float, classifier.probabilities(values))
+    least, needed = map(float, classifier.thresholds)
+    if max(general, coder, math, thinking) < least:
+        return "general", False
+    if max(coder, math) > max(general, thinking):
+        return ("coder" if coder >= math else "math"), True
+    return ("thinking" if thinking >= needed * (general + thinking) else "general"), True
+
+
+def reasons(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
+    """Return what in a text speaks for a role, strongest first."""
+    present = values / classifier.scale
+    column = {"coder": 1, "math": 2}.get(role, 0)
+    gain = present * (classifier.domain.weights[:, column] - classifier.domain.weights.mean(axis=1))
+    if column == 0:
+        sign = 1 if role == "thinking" else -1
+        gain = gain + sign * present * (classifier.thinking.weights[:, 1] - classifier.thinking.weights[:, 0]) / 2
+    total: dict[str, float] = defaultdict(float)
+    for reason, part in zip(REASONS, gain, strict=True):
+        if reason:
+            total[reason] += float(part)
+    told = sorted((reason for reason, part in total.items() if part > _WEAK), key=lambda reason: -total[reason])
+    return told[:_REASONS] or ["nothing speaks for a specialist"]
+
+
+def warm_up() -> None:
+    """Load the classifier and the cues, so that the first message need not wait."""
+    load_classifier()
+    load_cues()

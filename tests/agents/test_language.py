@@ -1,0 +1,63 @@
+"""Language identification on short utterances; "undecided" where there is nothing to go by."""
+
+import pytest
+
+from qwendesk.agents.routing.dataset import load_questions
+from qwendesk.agents.routing.language import english_name, identify
+
+NEIGHBOURS = [
+    ("Jeg vil gerne bestille et bord til i morgen", "da"),
+    ("Jag vill boka ett bord till imorgon", "sv"),
+    ("Mohu si dnes objednat stůl?", "cs"),
+    ("Môžem si dnes objednať stôl?", "sk"),
+    ("Podseti me da pozovem mamu večeras", "sr"),
+    ("Tolong ingatkan saya besok", "id"),
+    ("Onde está a minha encomenda?", "pt"),
+    ("¿Dónde está mi pedido?", "es"),
+    ("Де моє замовлення?", "uk"),
+    ("Къде е моята поръчка?", "bg"),
+    ("तुम्ही कसे आहात?", "mr"),
+]
+
+
+@pytest.mark.parametrize(("text", "code"), NEIGHBOURS)
+def test_neighbours_are_told_apart(text: str, code: str) -> None:
+    assert identify(text) == code
+
+
+@pytest.mark.parametrize(("text", "code"), [("WHERE IS MY ORDER TODAY?", "en"), ("WIE KANN ICH DAS ÄNDERN?", "de")])
+def test_shouting_is_the_same_language(text: str, code: str) -> None:
+    assert identify(text) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "John Smith",
+        "Netflix",
+        "GET /api/v1",
+        "SKU-123",
+        "`return x`",
+        "https://example.org/wo-ist-das",
+        "a@b.example",
+        "٤٢",
+    ],
+)
+def test_names_code_and_numbers_leave_it_open(text: str) -> None:
+    assert identify(text) is None
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\u202e\u200f", "x" * 1_000_000, "é" * 10_000])
+def test_any_text_is_looked_at(text: str) -> None:
+    code = identify(text)
+    assert code is None or english_name(code)
+
+
+def test_public_utterances_are_named() -> None:
+    found: dict[str, list[bool]] = {}
+    for question in load_questions():
+        if question.source in ("xsid", "xquad", "msvamp"):
+            found.setdefault(question.lang, []).append(identify(question.text) == question.lang)
+    shares = [sum(right) / len(right) for right in found.values()]
+    assert len(shares) >= 19
+    assert sum(shares) / len(shares) >= 0.95

@@ -1,6 +1,7 @@
 # Everything runs in .venv, which any target makes by itself.
 PYTHON ?= python3
 VENV ?= .venv
+TORCH ?= torch
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -30,6 +31,13 @@ router: $(VENV)/.base ## Train the router on its public questions and write its 
 
 test: $(VENV)/.dev ## Run all tests, also those on the real model (fetched once)
 	$(BIN)/python -m pytest
+
+$(VENV)/.hf: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[transformers]'
+	@touch $@
+
+transformers: $(VENV)/.hf ## Test the transformers engine too (installs torch: TORCH=torch==2.13.0)
+	$(BIN)/python -m pytest tests/engines tests/conformance -k "hf or transformers or Transformers"
 
 lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ TORCH ?= torch
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat router test lint format type check bench clean
+.PHONY: help install chat router test transformers lint format type check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -44,6 +44,7 @@ bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.turn
 	$(BIN)/python -m benchmarks.threads
+	$(BIN)/python -m benchmarks.engines
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -58,6 +58,7 @@ bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.turn
 	$(BIN)/python -m benchmarks.threads
 	$(BIN)/python -m benchmarks.routing
+	$(BIN)/python -m benchmarks.engines --quick
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

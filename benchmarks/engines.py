@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import sys
 import tempfile
 import time
@@ -28,8 +29,8 @@ from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
 
 QUICK = "--quick" in sys.argv
-ROUNDS = 3 if QUICK else 7
-TOKENS = 48 if QUICK else 96
+ROUNDS = 5 if QUICK else 11
+TOKENS = 32 if QUICK else 96
 STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 TARGETS = {
     "llamacpp_ratio": (">=", 0.97),
@@ -55,11 +56,13 @@ async def rate(chat: QwenChat, text: str = PROMPT) -> float:
     return (tokens - 1) / (times[-1] - times[0])
 
 
-async def best_of(raw: Callable[[], Awaitable[float]], engine: Callable[[], Awaitable[float]]) -> float:
-    """Return the engine's best rate over the library's best: turn about, so that both see the same machine."""
+async def compare(
+    raw: Callable[[], Awaitable[float]], engine: Callable[[], Awaitable[float]], rounds: int = ROUNDS
+) -> float:
+    """Return the engine's rate over the library's: the median of pairs, so that both see the same machine."""
     await raw(), await engine()
-    pairs = [(await raw(), await engine()) for _ in range(ROUNDS)]
-    return max(own for _, own in pairs) / max(library for library, _ in pairs)
+    pairs = [(await raw(), await engine(), await raw()) for _ in range(rounds)]
+    return statistics.median(own * 2 / (before + after) for before, own, after in pairs)
 
 
 async def first_token(chat: QwenChat, messages: list[BaseMessage]) -> float:
@@ -113,12 +116,11 @@ async def llamacpp(result: dict[str, Any]) -> None:
     body = chat._request(tokens, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
 
     def complete() -> float:
-        times: list[float] = []
-        server.handle_completions(json.dumps(body), lambda piece: times.append(time.perf_counter()))
-        # the last piece but one carries the last token
-        return (len(times) - 2) / (times[-2] - times[0])
+        begun = time.perf_counter()
+        server.handle_completions(json.dumps(body), lambda piece: None)
+        return TOKENS / (time.perf_counter() - begun)
 
-    result["llamacpp_ratio"] = await best_of(lambda: asyncio.to_thread(complete), lambda: rate(chat))
+    result["llamacpp_ratio"] = await compare(lambda: asyncio.to_thread(complete), lambda: together(chat, [PROMPT]))
     result["turn20_ttft_ratio"]["llamacpp"] = await turn20(chat)
     await pool.aclose()
 
@@ -174,10 +176,10 @@ async def transformers(result: dict[str, Any]) -> None:
         pool = build_pool(Settings(engine="transformers", context_tokens=8192, threads=threads, home=Path(scratch)))
         chat = await pool.engine("transformers").load(folder)
         library = Library(folder, threads)
-        result["transformers_ratio"] = await best_of(lambda: asyncio.to_thread(library.one, PROMPT), lambda: rate(chat))
+        result["transformers_ratio"] = await compare(lambda: asyncio.to_thread(library.one, PROMPT), lambda: rate(chat))
         prompts = [PROMPT + " and so on" * n for n in range(8)]
-        result["batch8_speedup"] = await best_of(
-            lambda: asyncio.to_thread(library.many, prompts), lambda: together(chat, prompts)
+        result["batch8_speedup"] = await compare(
+            lambda: asyncio.to_thread(library.many, prompts), lambda: together(chat, prompts), rounds=ROUNDS // 2
         )
         result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS))
         result["turn20_ttft_ratio"]["transformers"] = await turn20(chat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -43,7 +44,9 @@ class TransformersEngine(Engine):
 
         catalogue = self._parts.catalogue
         stored = await asyncio.to_thread(self._parts.store.installed)
-        files = [catalogue.get(model.name) for model in stored if model.name in catalogue]
+        # a GGUF file is read for its text model alone, and sound is not taken at all
+        cards = [catalogue.get(model.name) for model in stored if model.name in catalogue]
+        files = [replace(card, vision=False, audio=False) for card in cards]
         found = await asyncio.to_thread(hub_models, self._parts)
         return list({card.name: card for card in [*files, *found]}.values())
 

@@ -29,6 +29,14 @@ _SMALL = {
     "tie_word_embeddings": True,
 }
 _MIXED = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2, "head_dim": 16}
+_LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "shared_expert_intermediate_size": 64,
+}
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "qwen2": ("Qwen2", "qwen2.5", _SMALL),
     "qwen2-window": (
@@ -37,6 +45,8 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
         _SMALL | {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
     ),
     "qwen3": ("Qwen3", "qwen3", _SMALL | {"head_dim": 16}),
+    "qwen2-moe": ("Qwen2Moe", "qwen2.5", _SMALL | _MIXED | {"shared_expert_intermediate_size": 64}),
+    "qwen3-next": ("Qwen3Next", "qwen3", _SMALL | _MIXED | _LINEAR),
     "qwen3-moe": ("Qwen3Moe", "qwen3", _SMALL | _MIXED),
 }
 """Class prefix, tokenizer and config of each tiny model."""

@@ -14,6 +14,7 @@ from qwendesk.engines.hf.place import Place
 from qwendesk.engines.hf.prefix import PrefixStore
 from qwendesk.engines.hf.prompt import Prompter
 from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.engines.hf.runner import PackedRunner
 from qwendesk.engines.hf.scheduler import Scheduler
 from qwendesk.engines.hf.source import Source
 from qwendesk.engines.hf.vocabulary import Vocabulary
@@ -35,13 +36,15 @@ class Loaded:
         self.vocabulary: Vocabulary = load_vocabulary(source, model)
         self.bytes = int(model.get_memory_footprint())
         context = min(source.card.context, settings.context_tokens)
-        self.sees = (pictures := load_pictures(source, model, context)) is not None
+        runner = make_runner(model)
+        pictures = load_pictures(source, model, context) if isinstance(runner, PackedRunner) else None
+        self.sees = pictures is not None
         """Whether it can be shown pictures."""
         self.prompter = Prompter(self.vocabulary, source.card, context, pictures)
         self.users = 0
         """Answers that are being made."""
         kept: PrefixStore[Any] = PrefixStore(KEPT_MIB * MIB, KEPT_CHATS)
-        self.scheduler: Scheduler[Any] = Scheduler(make_runner(model), self.vocabulary, kept, threads)
+        self.scheduler: Scheduler[Any] = Scheduler(runner, self.vocabulary, kept, threads)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

@@ -33,6 +33,8 @@ C = TypeVar("C", bound=Keepable)
 class _Kept(Generic[C]):
     tokens: list[int]
     cache: C
+    bytes: int
+    """Its size when it came; a cache may shrink when it is cut."""
 
 
 class PrefixStore(Generic[C]):
@@ -62,7 +64,7 @@ class PrefixStore(Generic[C]):
         if not cache.length:
             return
         cache.trim()
-        self._kept[self._next] = _Kept(tokens[: cache.length], cache)
+        self._kept[self._next] = _Kept(tokens[: cache.length], cache, cache.bytes)
         self._next += 1
         self._bytes += cache.bytes
         while self._kept and (self._bytes > self._max_bytes or len(self._kept) > self._max_caches):
@@ -83,8 +85,10 @@ class PrefixStore(Generic[C]):
             self._kept.move_to_end(key)
             copied: C = copy(length)
             return copied
+        if not kept.cache.crop(length):
+            return None
         self._remove(key)
-        return kept.cache if kept.cache.crop(length) else None
+        return kept.cache
 
     def clear(self) -> None:
         """Forget everything."""
@@ -92,8 +96,7 @@ class PrefixStore(Generic[C]):
         self._bytes = 0
 
     def _remove(self, key: int) -> None:
-        # a kept cache is not written to, so it has the size it came with
-        self._bytes -= self._kept.pop(key).cache.bytes
+        self._bytes -= self._kept.pop(key).bytes
 
 
 def _common(kept: list[int], tokens: list[int], most: int) -> int:

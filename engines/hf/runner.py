@@ -82,7 +82,9 @@ class PackedRunner(Runner[SequenceCache]):
             qwendesk_pack=pack,
         )
         pack.advance()
-        rows = iter(out.logits[0].float() if len(wanted) else ())
+        # some models return all rows, whatever was asked for
+        scores = out.logits[0] if out.logits.shape[1] == max(1, len(wanted)) else out.logits[0, wanted]
+        rows = iter(scores.float() if len(wanted) else ())
         return [None if at is None else next(rows) for at in last]
 
 

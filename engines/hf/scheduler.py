@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from qwendesk.engines.hf.grammar import Grammars
 from qwendesk.engines.hf.prefix import Keepable, PrefixStore
@@ -91,8 +92,8 @@ class Scheduler(Generic[C]):
             return not self._closed
 
     def _step(self) -> None:
-        self._leave(lambda sequence: sequence.request.cancelled)
         self._join()
+        self._leave(lambda sequence: sequence.finished or sequence.request.cancelled)
         work = self._share()
         if not work:
             return
@@ -100,8 +101,14 @@ class Scheduler(Generic[C]):
         scores = self._runner.forward(work)
         for (sequence, _), logits in zip(work, scores, strict=True):
             if logits is not None:
-                sequence.take(logits)
+                self._take(sequence, logits)
         self._leave(lambda sequence: sequence.finished)
+
+    def _take(self, sequence: Sequence[C], logits: Tensor) -> None:
+        try:
+            sequence.take(logits)
+        except Exception as error:  # scores that are no numbers, a grammar without a way on: this answer's own trouble
+            sequence.fail(_told(error))
 
     def _share(self) -> list[tuple[Sequence[C], int]]:
         """Tell how many tokens of each sequence the next pass takes: one of each answer, a stretch of the prompts."""
@@ -158,12 +165,19 @@ class Scheduler(Generic[C]):
             self._active.clear()
             if self._closed:
                 self._waiting.clear()
-        told = error if isinstance(error, QwendeskError) else EngineError(f"The model broke off: {_reason(error)}")
-        told.__cause__ = error if told is not error else None
+        told = _told(error)
         for sequence in active:
             sequence.fail(told)
         for request in waiting:
             request.emit(Piece(error=told))
+
+
+def _told(error: Exception) -> QwendeskError:
+    if isinstance(error, QwendeskError):
+        return error
+    told = EngineError(f"The model broke off: {_reason(error)}")
+    told.__cause__ = error
+    return told
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Generic, Literal, TypeVar
 
 from torch import Tensor
@@ -35,7 +34,7 @@ class Sequence(Generic[C]):
         self._text = TextStream(vocabulary.backend, vocabulary.silent, request.stop)
         self._grammar = grammar
         self._ends = vocabulary.ends
-        self.started = time.perf_counter()
+        self._close_thinking()
 
     @property
     def is_unseen(self) -> bool:
@@ -55,19 +54,19 @@ class Sequence(Generic[C]):
         if self._grammar and not self._thinking.inside:
             self._grammar.take(token)
         self._accept(token)
-        for forced in self._thinking.closing():
-            if not self.finished:
-                self._sampler.see((forced,))
-                self._accept(forced)
+        self._close_thinking()
 
     def fail(self, error: Exception) -> None:
         """End it without an answer."""
         self.finished = True
         self.request.emit(Piece(error=error))
 
-    def close(self) -> None:
-        """End it because there is nothing to be generated."""
-        self._finish("length", "")
+    def _close_thinking(self) -> None:
+        """Close thinking whose budget is used up."""
+        for token in self._thinking.closing():
+            if not self.finished:
+                self._sampler.see((token,))
+                self._accept(token)
 
     def _accept(self, token: int) -> None:
         self._out += 1

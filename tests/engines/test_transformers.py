@@ -21,6 +21,7 @@ from qwendesk.engines.base import Options
 from qwendesk.engines.catalogue import Sampling
 from qwendesk.engines.hf.garage import Loaded
 from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.transformers import TransformersChat
 from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
 from qwendesk.settings import Settings
@@ -190,6 +191,32 @@ async def test_a_used_up_budget_closes_the_thinking(load: Load) -> None:
     assert tuple(tokens[7 : 7 + len(vocabulary.closing)]) == vocabulary.closing
     assert vocabulary.think_close in vocabulary.closing
     assert len(tokens) == 60, "and the answer follows"
+
+
+async def test_without_a_budget_there_is_no_thinking(load: Load) -> None:
+    chat = await load("qwen3")
+    closing = (await loaded(chat)).vocabulary.closing
+    tokens = await tokens_of(chat, "Think.", 60, thinks=True, think_budget=0)
+    assert tuple(tokens[: len(closing)]) == closing and len(tokens) == 60
+
+
+async def test_scores_that_are_no_numbers_end_their_own_answer_only(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await load("qwen2")
+    take = Sequence.take
+    calls = []
+
+    def spoilt(self: Any, logits: Any) -> None:
+        calls.append(self)
+        take(self, logits * float("nan") if self.request.max_tokens == 7 else logits)
+
+    monkeypatch.setattr(Sequence, "take", spoilt)
+    broken, whole = await asyncio.gather(
+        chat.ainvoke("Hi", max_tokens=7, seed=1), chat.ainvoke("Hi", max_tokens=8, **GREEDY), return_exceptions=True
+    )
+    assert isinstance(broken, EngineError)
+    assert whole.usage_metadata["output_tokens"] == 8
 
 
 async def test_control_tokens_in_a_text_stay_text(load: Load) -> None:

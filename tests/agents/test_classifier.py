@@ -71,7 +71,9 @@ def test_words_about_routing_are_content(text: str) -> None:
     assert "you asked for it" not in decision.signals
 
 
-@pytest.mark.parametrize("text", ["What is in the picture I sent?", "Was ist auf diesem Bild zu sehen?", "这张图片里有什么？"])
+@pytest.mark.parametrize(
+    "text", ["What is in the picture I sent?", "Was ist auf diesem Bild zu sehen?", "这张图片里有什么？"]
+)
 def test_words_alone_never_lead_to_vision(text: str) -> None:
     assert TrainedRouter().route(Signals(text)).role in TEXT_ROLES
 
@@ -216,7 +218,12 @@ def test_scores_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("{", "no question"), ('{"text": "x"}', "no question"), ("[]", "no question"), ('{"text": "x", "label": "art"}', "art")],
+    [
+        ("{", "no question"),
+        ('{"text": "x"}', "no question"),
+        ("[]", "no question"),
+        ('{"text": "x", "label": "art"}', "art"),
+    ],
 )
 def test_a_bad_line_is_named(line: str, said: str) -> None:
     with pytest.raises(ConfigError, match=rf"f:2 .*{said}"):

@@ -32,7 +32,16 @@ def test_shouting_is_the_same_language(text: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["John Smith", "Netflix", "GET /api/v1", "SKU-123", "`return x`", "https://example.org/wo-ist-das", "a@b.example", "٤٢"],
+    [
+        "John Smith",
+        "Netflix",
+        "GET /api/v1",
+        "SKU-123",
+        "`return x`",
+        "https://example.org/wo-ist-das",
+        "a@b.example",
+        "٤٢",
+    ],
 )
 def test_names_code_and_numbers_leave_it_open(text: str) -> None:
     assert identify(text) is None

@@ -32,7 +32,9 @@ def softmax(logits: Array) -> Array:
     return result
 
 
-def fit(values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, hold: float) -> Linear:
+def fit(
+    values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, hold: float, free: Array | None = None
+) -> Linear:
     """Return the model that explains the questions best without moving far from the prior.
 
     Args:
@@ -41,15 +43,17 @@ def fit(values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, h
         shares: how much each question counts; they add up to 1.
         prior: the weights to begin with, features by classes.
         hold: the penalty on the square of what a weight has moved.
+        free: 1 for each feature whose weights may move, 0 for the others; None lets all move.
     """
     wanted = np.eye(prior.shape[1])[labels]
+    moves = np.ones((len(prior), 1)) if free is None else free[:, None]
     weights, offsets = prior.copy(), np.zeros(prior.shape[1])
     ahead = (weights, offsets)
     rate = 1.0 / (hold + 0.5 * float(shares @ (values**2).sum(axis=1)) / 4 + 0.25)
     for step in range(_STEPS):
         wrong = (softmax(values @ ahead[0] + ahead[1]) - wanted) * shares[:, None]
         new = (
-            ahead[0] - rate * (values.T @ wrong + hold * (ahead[0] - prior)),
+            ahead[0] - rate * moves * (values.T @ wrong + hold * (ahead[0] - prior)),
             ahead[1] - rate * wrong.sum(axis=0),
         )
         push = step / (step + 3)

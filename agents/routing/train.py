@@ -27,7 +27,7 @@ from qwendesk.agents.routing.model import Array, fit, softmax
 from qwendesk.agents.routing.scores import Answer, accuracy, scores
 from qwendesk.agents.routing.trained import choose
 
-HOLD = 0.7
+HOLD = 0.5
 """How strongly weights are held to the priors; chosen by leaving sources out."""
 _FLOOR = 0.05
 """Added to each feature's spread, so that a rare sign does not count beyond measure."""
@@ -61,19 +61,21 @@ def train(seen: Material) -> Classifier:
     roles = np.array([TEXT_ROLES.index(question.label) for question in seen.questions])
     shares = _shares(seen.questions)
     prior = _priors() * scale[:, None]
+    free = _free()
     other = (roles == 0) | (roles == TEXT_ROLES.index("thinking"))
     domains = np.where(other, 0, roles)
     domain_prior = np.stack([prior[:, 0] + prior[:, 3], prior[:, 1], prior[:, 2]], axis=1)
     return Classifier(
         mean,
         scale,
-        fit(standard, domains, shares, domain_prior, HOLD),
+        fit(standard, domains, shares, domain_prior, HOLD, free),
         fit(
             standard[other],
             (roles[other] > 0).astype(np.int64),
             shares[other] / shares[other].sum(),
             prior[:, [0, 3]],
             HOLD,
+            free,
         ),
         np.ones(2),
         np.array(_THRESHOLDS),
@@ -178,6 +180,12 @@ def _priors() -> Array:
     """Return the weights known beforehand, features by roles."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
     return np.array([[tables[role].get(name, 0.0) for role in TEXT_ROLES] for name in NAMES])
+
+
+def _free() -> Array:
+    """Return 1 for each feature that data sets may teach, 0 for those in which they differ by how they were made."""
+    tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
+    return np.array([float(name not in tables["held"]["features"]) for name in NAMES])
 
 
 def _warmth(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:

@@ -41,7 +41,7 @@ TARGETS = {
     "loop_block_ms_p999": ("<=", 20.0),
     "memory_ratio": ("<=", 1.1),
 }
-PROMPT = "Once upon a time there was a small town by the sea, and in it lived"
+PROMPT = "Tell me a long story about a small town by the sea."
 
 
 async def rate(chat: QwenChat, text: str = PROMPT) -> float:
@@ -116,9 +116,11 @@ async def llamacpp(result: dict[str, Any]) -> None:
     body = chat._request(tokens, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
 
     def complete() -> float:
-        begun = time.perf_counter()
-        server.handle_completions(json.dumps(body), lambda piece: None)
-        return TOKENS / (time.perf_counter() - begun)
+        begun, pieces = time.perf_counter(), []
+        server.handle_completions(json.dumps(body), pieces.append)
+        spent = time.perf_counter() - begun
+        last = pieces[-1] if isinstance(pieces[-1], dict) else json.loads(pieces[-1])
+        return float(last["timings"]["predicted_n"]) / spent
 
     result["llamacpp_ratio"] = await compare(lambda: asyncio.to_thread(complete), lambda: together(chat, [PROMPT]))
     result["turn20_ttft_ratio"]["llamacpp"] = await turn20(chat)
@@ -126,7 +128,7 @@ async def llamacpp(result: dict[str, Any]) -> None:
 
 
 def random_model(folder: Path) -> Path:
-    """Write a Qwen2 of about 60 million random weights, with a tokenizer of single bytes."""
+    """Write a Qwen2 of about 200 million random weights, with a tokenizer of single bytes."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -141,10 +143,10 @@ def random_model(folder: Path) -> Path:
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", chat_template=template)
     config = Qwen2Config(
         vocab_size=1024,
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=4,
-        num_attention_heads=16,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=12,
+        num_attention_heads=14,
         num_key_value_heads=2,
         max_position_embeddings=16384,
         tie_word_embeddings=False,
@@ -199,7 +201,7 @@ async def growth(chat: QwenChat) -> float:
     """Return the memory after 200 turns of different chats over that after 20."""
     after: list[int] = []
     for turn in range(200):
-        await chat.ainvoke(f"{turn}: " + "What about the harbour? " * 4, max_tokens=2, **STILL)
+        await chat.ainvoke(f"{turn}: " + "What about the harbour?", max_tokens=2, **STILL)
         if turn in (19, 199):
             after.append(psutil.Process().memory_info().rss)
     return after[1] / after[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +264,29 @@ async def test_models_make_room_for_each_other_and_come_back(load: Load, tiny: T
     assert not garage.has(source.card.name) and garage.has("other")
     assert (await first.ainvoke("Hi", max_tokens=6, **GREEDY)).text == before
     assert not garage.has("other")
+
+
+async def test_an_unloaded_model_is_gone_from_memory(load: Load) -> None:
+    chat = await load("qwen2")
+    model = weakref.ref((await loaded(chat)).scheduler._runner.model)
+    await chat.ainvoke("Hi", max_tokens=4, **GREEDY)
+    assert chat.capabilities.loaded
+    await chat._garage.unload(chat.card.name)
+    gc.collect()
+    assert model() is None
+    assert not chat.capabilities.loaded
+
+
+async def test_an_answer_ends_with_its_model(load: Load) -> None:
+    chat = await load("qwen2")
+    scheduler = await idle(chat)
+    asked = asyncio.create_task(chat.ainvoke("Hi", max_tokens=3000, temperature=1.0, seed=1))
+    async with asyncio.timeout(5):
+        while not scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has begun
+            await asyncio.sleep(0.01)
+    await chat._garage.aclose()
+    with pytest.raises(EngineError, match="unloaded"):
+        await asked
 
 
 async def test_a_model_too_large_for_the_limit_is_refused(load: Load) -> None:

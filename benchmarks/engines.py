@@ -116,7 +116,8 @@ async def llamacpp(result: dict[str, Any]) -> None:
     body = chat._request(tokens, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
 
     def complete() -> float:
-        begun, pieces = time.perf_counter(), []
+        pieces: list[Any] = []
+        begun = time.perf_counter()
         server.handle_completions(json.dumps(body), pieces.append)
         spent = time.perf_counter() - begun
         last = pieces[-1] if isinstance(pieces[-1], dict) else json.loads(pieces[-1])

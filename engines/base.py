@@ -18,7 +18,6 @@ from langchain_core.language_models.base import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -26,6 +25,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
 from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
+from qwendesk.engines.chunks import call_chunk, emit, text_chunk
 from qwendesk.engines.reader import AnswerReader, Call
 from qwendesk.engines.store import ModelStore
 from qwendesk.errors import EngineError
@@ -168,17 +168,17 @@ class QwenChat(BaseChatModel, ABC):
             last = _latest(last, delta)
             text, thinking = reader.feed(delta.text)
             if text or thinking or delta.thinking:
-                yield await _emit(_text_chunk(text, thinking + delta.thinking), run_manager)
+                yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
             for call in delta.calls:
-                yield await _emit(_call_chunk(call, index), run_manager)
+                yield await emit(call_chunk(call, index), run_manager)
                 index += 1
         text, thinking, calls = reader.finish()
         if text or thinking:
-            yield await _emit(_text_chunk(text, thinking), run_manager)
+            yield await emit(text_chunk(text, thinking), run_manager)
         for call in calls:
-            yield await _emit(_call_chunk(call, index), run_manager)
+            yield await emit(call_chunk(call, index), run_manager)
             index += 1
-        yield await _emit(self._last_chunk(last, clock, called=index > 0), run_manager)
+        yield await emit(self._last_chunk(last, clock, called=index > 0), run_manager)
 
     async def _agenerate(
         self,
@@ -292,21 +292,3 @@ def _latest(last: Delta, delta: Delta) -> Delta:
     return Delta(
         usage=delta.usage or last.usage, finish=delta.finish or last.finish, dropped=delta.dropped or last.dropped
     )
-
-
-def _text_chunk(text: str, thinking: str) -> AIMessageChunk:
-    extra = {"reasoning_content": thinking} if thinking else {}
-    return AIMessageChunk(content=text, additional_kwargs=extra)
-
-
-def _call_chunk(call: Call, index: int) -> AIMessageChunk:
-    chunk = tool_call_chunk(name=call.name, args=call.arguments_json, id=call.id, index=index)
-    return AIMessageChunk(content="", tool_call_chunks=[chunk])
-
-
-async def _emit(message: AIMessageChunk, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatGenerationChunk:
-    chunk = ChatGenerationChunk(message=message)
-    if run_manager:
-        text = message.content if isinstance(message.content, str) else ""
-        await run_manager.on_llm_new_token(text, chunk=chunk)
-    return chunk

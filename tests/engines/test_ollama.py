@@ -143,6 +143,7 @@ async def test_leaving_early_closes_the_connection(open_chat: Open) -> None:
             break
         await pieces.aclose()
         await site.gone.wait()
+    assert site.gone.is_set()
 
 
 async def test_a_model_is_found_by_its_catalogue_name(open_chat: Open) -> None:

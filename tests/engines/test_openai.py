@@ -137,3 +137,4 @@ async def test_leaving_early_closes_the_connection(open_chat: Open) -> None:
             break
         await pieces.aclose()
         await site.gone.wait()
+    assert site.gone.is_set()

@@ -80,6 +80,7 @@ async def test_opening_and_closing_twice_is_fine(make: Make) -> None:
     memory = make()
     await memory.open()
     await memory.open()
+    assert await memory.conversations() == []
     await memory.aclose()
     await memory.aclose()
 

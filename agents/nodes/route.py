@@ -16,6 +16,9 @@ from qwendesk.agents.state import TurnState
 from qwendesk.engines.pool import Choice
 from qwendesk.messages import Notice, Routed
 
+_HARD = 0.5
+"""How likely a message needs thinking for a model that can to do so unasked."""
+
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Decide by signals; where there is no model at all, the starter model is fetched first."""
@@ -57,4 +60,5 @@ def _thinking(
         return True, notes
     if wish is not None:
         return wish, []
-    return {"on": True, "off": False}.get(context.thinking, expert_for(decision.role).thinks), []
+    hard = expert_for(decision.role).thinks or decision.needs_thinking >= _HARD
+    return {"on": True, "off": False}.get(context.thinking, hard), []

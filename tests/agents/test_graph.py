@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from qwendesk import Desk, Settings
+from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, InputError
@@ -291,3 +292,15 @@ async def test_a_special_file_is_no_picture(make_desk: MakeDesk) -> None:
     async with make_desk(["never"]) as desk:
         with pytest.raises(InputError, match="not a file"):
             await desk.ask("What is this?", images=["/dev/zero"])
+
+
+@pytest.mark.parametrize(("needs", "expected"), [(0.9, True), (0.1, False)])
+async def test_a_hard_message_is_thought_about_whatever_its_specialist(needs: float, expected: bool) -> None:
+    class Fixed:
+        def route(self, signals: Signals) -> Decision:
+            return Decision("math", 0.9, needs_thinking=needs)
+
+    cards = (ModelCard(name="only", roles=("math",), parameters=7, thinking="hybrid"),)
+    engine = ScriptedEngine(["Hello."], cards=cards)
+    async with Desk(Settings(engine="scripted"), engines={"scripted": engine}, router=Fixed()) as desk:
+        assert (await desk.ask("Hello")).receipt.thinking is expected

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,8 @@ class TransformersEngine(Engine):
         # a GGUF file is read for its text model alone, and sound is not taken at all
         cards = [catalogue.get(model.name) for model in stored if model.name in catalogue]
         files = [replace(card, vision=False, audio=False) for card in cards]
-        found = await asyncio.to_thread(hub_models, self._parts)
+        with _extra():
+            found = await asyncio.to_thread(hub_models, self._parts)
         return list({card.name: card for card in [*files, *found]}.values())
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
@@ -167,10 +168,17 @@ def _open_garage(parts: EngineParts) -> Garage:
     from qwendesk.engines.threads import be_patient
 
     be_patient()
-    try:
+    with _extra():
         from qwendesk.engines.hf.garage import Garage
+    return Garage(parts.settings)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say what to install where the extra's packages are missing."""
+    try:
+        yield
     except ImportError as error:
         raise ConfigError(
             f"The engine 'transformers' lacks {error.name!r}: pip install 'qwendesk[transformers]'"
         ) from error
-    return Garage(parts.settings)

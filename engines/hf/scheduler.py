@@ -155,8 +155,9 @@ class Scheduler(Generic[C]):
     def _leave(self, goes: Callable[[Sequence[C]], bool]) -> None:
         """Let sequences go; what the model has seen of them is kept."""
         for sequence in [sequence for sequence in self._active if goes(sequence)]:
-            self._active.remove(sequence)
+            # kept first: whoever finds nobody busy finds the cache
             self._kept.put(sequence.keys, sequence.cache)
+            self._active.remove(sequence)
 
     def _fail(self, error: Exception) -> None:
         """End all answers; their caches may be half written and are dropped."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import shutil
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -352,6 +353,18 @@ async def test_no_network_is_told_at_once(load: Load, monkeypatch: pytest.Monkey
     async with asyncio.timeout(20):
         with pytest.raises(EngineUnavailable, match="not on this machine"):
             await load("Qwen/Qwen3-0.6B", huggingface_url="http://127.0.0.1:9", connect_timeout=1)
+
+
+@pytest.mark.parametrize("missing", ["torch", "huggingface_hub"])
+async def test_a_missing_package_is_an_error_that_says_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("qwendesk.engines.hf.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    engine = build_pool(Settings(engine="transformers")).engine("transformers")
+    with pytest.raises(ConfigError, match=r"qwendesk\[transformers\]"):
+        await (engine.models() if missing == "huggingface_hub" else engine.load("qwen2.5-0.5b"))
 
 
 async def test_smaller_weights_need_their_device(load: Load) -> None:

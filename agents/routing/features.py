@@ -23,9 +23,11 @@ _SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
 _GREETING, _OPENING, _MATTER = 14, 90, 8
 """The most words and characters of a greeting, and the least that has to follow."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_OPERATOR = r"[-+*/×÷^=]"
 _LABEL = re.compile(
-    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№|\+)\s?\d+|\b[A-Za-z]+-?\d[\w-]*"
-    r"|\b(?:1[5-9]|20)\d\d\b|\b(?!\d*00\b)\d{4,}\b(?![.,]\d|\s?[%$€£¥])"
+    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№)\s?\d+|(?<!\d)(?<!\d\s)\+\d{5,}"
+    r"|\b[A-Za-z]+-?\d[\w-]*|\b(?:1[5-9]|20)\d\d\b"
+    rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
 )
 """Dates, times, years, and numbers by which orders, rooms and products are called: none of them is calculated with."""
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")

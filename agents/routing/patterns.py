@@ -26,7 +26,7 @@ PATTERNS = (
         "code_line",
         r"^\s*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ |function\s+\w+\s*\("
         r"|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w|using \w+;"
-        r"|return\b|for \w+ in )",
+        r"|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
         "lines of code",
     ),
     _p("trace", r"Traceback \(most recent|^\s+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"),

@@ -26,6 +26,8 @@ CASES = [
     ("Berechne die Wurzel aus 144", "math"),
     ("写一个函数来反转字符串", "coder"),
     ("これを計算してください: 12 × 7", "math"),
+    ("Fix this: def f(x) return x+1", "coder"),
+    ("What is 1234 * 5678?", "math"),
     ("```\nfor i in x: print(i)\n```\nwhy does this fail?", "coder"),
 ]
 

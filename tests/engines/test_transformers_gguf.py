@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 
 async def test_the_starter_model_answers_alone_in_company_and_again() -> None:
     pool = build_pool(Settings(engine="llamacpp"))
-    await pool.prepare(lambda text, fraction: None)
+    await pool.choose("coder")
     chat = await pool.engine("transformers").load(STARTER_MODEL)
     still = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 12}
     questions = ["What is the capital of France? One word.", "Write 'hello' in Spanish. One word."]

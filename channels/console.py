@@ -17,7 +17,7 @@ from rich.markdown import Markdown
 from qwendesk.channels.base import Channel, Handler
 from qwendesk.channels.console_view import view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Inbound, Reply, Role, as_role
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -155,7 +155,7 @@ class ConsoleChannel(Channel):
                 return
         if name == "auto":
             session.role = session.model = None
-        elif role := next((role for role in ROLES if role == name), None):
+        elif role := as_role(name):
             session.role = role
         elif name:
             session.model = name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -103,7 +103,6 @@ class Options:
     seed: int | None = None
     json_schema: dict[str, Any] | None = None
     """JSON schema the answer must follow."""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class QwenChat(BaseChatModel, ABC):
@@ -208,7 +207,6 @@ class QwenChat(BaseChatModel, ABC):
             stop=tuple(stop or ()),
             tools=tuple(kwargs.pop("tools", ())),
             max_tokens=kwargs.pop("max_tokens", None) or self.max_tokens,
-            extra=kwargs,
             **known,
         )
 

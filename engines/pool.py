@@ -66,11 +66,13 @@ class ModelPool:
             self._listed[name] = (time.monotonic(), cards)
         return cards
 
-    async def choose(self, role: Role, wish: str | None = None, progress: Progress = _silent) -> Choice | None:
+    async def choose(
+        self, role: Role, wish: str | None = None, progress: Progress = _silent, *, fetch: bool = True
+    ) -> Choice | None:
         """Return the model for a role: the wished one, the one set for the role, or the best there is.
 
-        An empty store is given the starter model first. None where no model can do it at all: a picture, and no model
-        that sees.
+        An empty store is given the starter model first, unless ``fetch`` is off. None where no model can do it at all:
+        a picture, and no model that sees.
 
         Raises:
             ConfigError: the wished model is unknown.
@@ -79,9 +81,9 @@ class ModelPool:
         if wish:
             choice = await self._named(wish)
             return choice if _able(role, choice.card) else None
-        return await self._configured(role) or await self._best(role, progress)
+        return await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
 
-    async def _configured(self, role: Role) -> Choice | None:
+    async def _configured(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         """Return the model that the settings name for a role, if it can be used for it."""
         named = self.settings.roles.get(role) or self.settings.model
         choice = await self._named(named) if named else None
@@ -89,12 +91,12 @@ class ModelPool:
             return None
         if await self._is_there(choice):
             return choice
-        other = await self._best(role, _silent)
+        other = await self._best(role, progress, fetch)
         return replace(other, fallback=f"{named} is not here; {other.card.name} stands in") if other else choice
 
-    async def _best(self, role: Role, progress: Progress) -> Choice | None:
+    async def _best(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         name = self.settings.engine
-        if not await self.models() and name == "llamacpp" and role not in ("vision", "audio"):
+        if fetch and name == "llamacpp" and role not in ("vision", "audio") and not await self.models():
             await self._fetch_starter(progress)
         return best(role, await self.models(), name)
 

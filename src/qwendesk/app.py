@@ -74,7 +74,8 @@ class Desk:
             await self.memory.open()
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
-            await asyncio.to_thread(trained.warm_up)
+            if isinstance(self._router, TrainedRouter):
+                await asyncio.to_thread(trained.warm_up)
             built_in = installed()
             toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
             own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})

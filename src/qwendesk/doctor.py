@@ -115,7 +115,7 @@ def _set_up(settings: Settings) -> bool:
 
 async def _roles(pool: ModelPool) -> Finding:
     try:
-        choices = {role: await pool.choose(role) for role in ROLES}
+        choices = {role: await pool.choose(role, fetch=False) for role in ROLES}
     except QwendeskError as error:
         return Finding("specialists", "problem", str(error))
     played = [f"{role}: {choice.card.name}" for role, choice in choices.items() if choice]

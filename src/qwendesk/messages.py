@@ -13,6 +13,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+def as_role(name: str) -> Role | None:
+    """Return the role of that name; None where there is none."""
+    return next((role for role in ROLES if role == name), None)
+
+
 def storable(text: str) -> str:
     """Replace what neither a database nor a tokenizer can hold, NUL and lone surrogates, by U+FFFD."""
     if text.isascii() and "\0" not in text:

@@ -25,6 +25,7 @@ def test_an_empty_home_is_ready_and_the_next_step_is_named() -> None:
     assert "qwendesk chat" in findings["engine llamacpp (default)"]["next_step"]
     assert "ollama serve" in findings["engine ollama"]["detail"]
     assert findings["engine openai"]["detail"] == "not set up"
+    assert not Path(os.environ["QWENDESK_HOME"], "models").exists(), "the doctor fetches nothing"
     assert findings["sandbox"]["status"] == findings["database"]["status"] == "ok"
 
 

@@ -14,7 +14,7 @@ from qwendesk.engines.recommend import Machine, Recommendation, recommend
 from qwendesk.engines.threads import usable_cores
 from qwendesk.engines.trial import try_out
 from qwendesk.errors import ConfigError, EngineUnavailable
-from qwendesk.messages import ROLES
+from qwendesk.messages import ROLES, as_role
 from qwendesk.settings import load_settings
 
 _SHARE = 0.7
@@ -23,7 +23,7 @@ _SHARE = 0.7
 
 async def show_recommendations(task: str, memory: float | None, language: str | None, as_json: bool) -> None:
     """Print the best models for a task on this machine."""
-    role = next((role for role in ROLES if role == task), None)
+    role = as_role(task)
     if role is None:
         raise ConfigError(f"There is no task {task!r}; there are: {', '.join(ROLES)}.")
     free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _SHARE

@@ -62,6 +62,12 @@ class Database:
         task.add_done_callback(self._working.discard)
         return await asyncio.shield(task)
 
+    async def settle(self) -> None:
+        """Let what was deleted be gone from SQLite's journal as well, not only from the file."""
+        if self.file:
+            async with self.read() as connection:
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def aclose(self) -> None:
         """Let the work end and close all connections."""
         await asyncio.gather(*self._working, return_exceptions=True)
@@ -113,6 +119,7 @@ def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout * 1000)}")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # who asks to be forgotten is not found in the file's empty places
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

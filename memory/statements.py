@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
-from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.remembered import ToolCall
+from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Tenant, Turn
 
 INTERRUPTED = "interrupted: the process ended before the answer"
 """The error of a turn that a dead process left running."""
@@ -37,7 +38,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     here: ColumnElement[str] = literal_column("conversation.id")
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
     return statement.on_conflict_do_update(
-        index_elements=["channel", "account", "external_id"],
+        index_elements=["tenant_id", "channel", "account", "external_id"],
         set_={"next_seq": Conversation.next_seq + 1, "updated_at": statement.excluded.updated_at},
     ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists())
 
@@ -45,7 +46,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
 @cache
 def add_identity(dialect: str) -> ReturningInsert[Any]:
     """Name a person on a channel and give the person's id; the name's first owner keeps it."""
-    key = ["channel", "account", "external_user_id"]
+    key = ["tenant_id", "channel", "account", "external_user_id"]
     # DO NOTHING would give no row back, so the row is written over with what it holds.
     same = {"external_user_id": PersonIdentity.external_user_id}
     statement = _upsert(dialect, PersonIdentity).on_conflict_do_update(index_elements=key, set_=same)
@@ -74,6 +75,18 @@ def add_attachment() -> Insert:
 def add_turn() -> Insert:
     """Add a turn."""
     return insert(Turn)
+
+
+@cache
+def add_tool_call() -> Insert:
+    """Add calls of tools."""
+    return insert(ToolCall)
+
+
+@cache
+def add_tenant(dialect: str) -> Insert:
+    """Add a tenant unless it is there."""
+    return _upsert(dialect, Tenant).on_conflict_do_nothing()
 
 
 @cache

@@ -58,9 +58,13 @@ def _is_card(digits: str) -> bool:
 
 
 def _is_account(text: str) -> bool:
-    """Check an IBAN by its remainder."""
+    """Check an IBAN by its remainder; words that follow it may have been found with it."""
     plain = text.replace(" ", "").upper()
-    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+    return any(_remainder(plain[:length]) == 1 for length in range(15, len(plain) + 1))
+
+
+def _remainder(plain: str) -> int:
+    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97
 
 
 def _looks_random(run: str) -> bool:
@@ -75,4 +79,4 @@ def _looks_random(run: str) -> bool:
 def _is_plain(run: str) -> bool:
     """Tell whether a run is only words and numbers with signs between them, such as an address or a date."""
     parts = re.split(r"[-_./=]+", run)
-    return all(re.fullmatch(r"[A-Za-z]*|\d{1,8}|[A-Z]?[a-z]+\d{1,4}", part) for part in parts)
+    return all(re.fullmatch(r"[A-Za-z]*|\d{1,8}|[A-Z]?[a-z]+\d{1,4}|\d{1,4}[A-Za-z]{1,3}", part) for part in parts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +40,17 @@ async def current(engine: AsyncEngine) -> str | None:
 
 async def upgrade(engine: AsyncEngine, to: str = "head") -> None:
     """Bring the database to ``head()``, all in one transaction; what is there already is left alone."""
+    async with transaction(engine) as connection:
+        await connection.run_sync(_upgrade, to)
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Give a connection on which tables may be written anew; all of it happens or nothing."""
     async with engine.connect() as connection, _loose_references(connection):
         async with connection.begin():
-            await connection.run_sync(_upgrade, to)
+            yield connection
+            await connection.run_sync(_check_references)
 
 
 @asynccontextmanager
@@ -63,14 +73,14 @@ async def _outside_transaction(connection: AsyncConnection, statement: str) -> N
     await driver.execute(statement)
 
 
-def config(connection: Connection | None = None, url: str | None = None) -> Config:
-    """Return Alembic's configuration for a connection, or for a URL to write SQL for.
+def config(connection: Connection | None = None, url: str | None = None, *, quiet: bool = False) -> Config:
+    """Return Alembic's configuration for a connection, or for a URL to write SQL for; ``quiet``: nothing is printed.
 
     Alembic is imported here, not above: it takes a third of a second, and a database is rarely upgraded.
     """
     from alembic.config import Config
 
-    made = Config(attributes={"connection": connection})
+    made = Config(attributes={"connection": connection}, stdout=StringIO() if quiet else sys.stdout)
     made.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     made.set_main_option("path_separator", "os")
     if url:
@@ -91,5 +101,8 @@ def _upgrade(connection: Connection, to: str) -> None:
         # Two programs that start at once: the second waits here and then finds nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('qwendesk-upgrade', 0))"))
     command.upgrade(config(connection), to)
+
+
+def _check_references(connection: Connection) -> None:
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
-        raise StoreError("The upgrade would break references between tables, so nothing was changed.")
+        raise StoreError("References between tables would be broken, so nothing was changed.")

@@ -58,11 +58,12 @@ def _of_conversations() -> tuple[tuple[str, Select[Any]], ...]:
         asked.person_id == bindparam("of_person"),
     )
     of_message = Message.conversation_id.in_(theirs), or_(Message.person_id == bindparam("of_person"), beside.exists())
+    order = (Message.conversation_id, Message.seq, Message.role.desc(), Message.part)
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
     columns = {table: table.__table__.columns for table in (Conversation, Message, StoredAttachment, Turn, ToolCall)}
     return (
         ("conversations", select(*columns[Conversation]).where(Conversation.id.in_(theirs))),
-        ("messages", select(*columns[Message]).where(*of_message).order_by(Message.conversation_id, Message.seq)),
+        ("messages", select(*columns[Message]).where(*of_message).order_by(*order)),
         ("attachments", select(*columns[StoredAttachment]).where(StoredAttachment.message_id.in_(questions))),
         ("turns", select(*columns[Turn]).where(Turn.question_id.in_(questions))),
         ("tool_calls", select(*columns[ToolCall]).where(ToolCall.turn_id.in_(turns))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, Required, TypedDict
+from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
@@ -38,6 +38,9 @@ class Tally:
 class TurnInput(TypedDict):
     """What a turn begins with."""
 
+    background: NotRequired[str]
+    """What the model is told of the past: a summary, facts about the person."""
+
     inbound: Inbound
     history: list[BaseMessage]
     """Older turns of the conversation, oldest first."""
@@ -51,6 +54,7 @@ class TurnState(TypedDict, total=False):
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
     language: Required[str | None]
+    background: str
     signals: Signals
     decision: Decision
     choice: Choice | None

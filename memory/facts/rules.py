@@ -55,6 +55,13 @@ def tidy(fact: NewFact) -> NewFact:
     return replace(fact, key=key, value=_line(fact.value, VALUE_CHARS), confidence=confidence)
 
 
+def is_grounded(value: str, source: str) -> bool:
+    """Tell whether all words of a value were said."""
+    said = _folded(source)
+    words = re.findall(r"\w+", _folded(value))
+    return bool(words) and all(word in said for word in words)
+
+
 def _line(text: str, longest: int) -> str:
     normal = unicodedata.normalize("NFC", storable(text))
     return " ".join(_CONTROLS.sub(" ", normal).split())[:longest].strip()
@@ -67,9 +74,7 @@ def _is_health(fact: NewFact, source: str | None) -> bool:
 
 def _ungrounded(fact: NewFact, source: str) -> str | None:
     """Say where a model made a fact up, or took it from a sentence about a secret."""
-    said = _folded(source)
-    words = re.findall(r"\w+", _folded(fact.value))
-    if not words or not all(word in said for word in words):
+    if not is_grounded(fact.value, source):
         return "the person did not say so"
     if any(speaks_of_secret(sentence) for sentence in _around(fact.value, source)):
         return "it was said of a password or the like"

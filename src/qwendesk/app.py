@@ -16,7 +16,11 @@ from qwendesk.agents.graph import build_graph
 from qwendesk.agents.routing import language, trained
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
+from qwendesk.desk.background import Background, Job
+from qwendesk.desk.commands import Commands
 from qwendesk.desk.intake import read_image
+from qwendesk.desk.learning import Learner
+from qwendesk.desk.summaries import Summariser
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
@@ -64,7 +68,8 @@ class Desk:
         self._engines = engines
         self._tools = tools
         self._router = router or TrainedRouter()
-        self.memory: Memory = memory or SqlMemory(self.settings.database)
+        self.memory: Memory = memory or _memory(self.settings)
+        self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
 
@@ -168,8 +173,25 @@ class Desk:
             seed=settings.seed,
         )
         return Turns(
-            build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
+            build_graph(),
+            context,
+            self.memory,
+            max_chars=settings.max_input_chars,
+            timeout=settings.turn_timeout,
+            later=self._background(),
         )
+
+    def _background(self) -> Background:
+        settings, prompts = self.settings, self.settings.data_dir / "prompts"
+        jobs: list[Job] = [Summariser(self.memory, self.pool, settings.context_tokens, prompts)]
+        if settings.learn_facts != "off":
+            jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
+        # a server answers many at once, so background work need not wait for a pause
+        return Background(jobs, gives_way=settings.engine != "openai")
+
+
+def _memory(settings: Settings) -> SqlMemory:
+    return SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:

@@ -61,7 +61,8 @@ async def opened() -> AsyncIterator[SqlMemory]:
     from qwendesk.memory.sql import SqlMemory
     from qwendesk.settings import load_settings
 
-    memory = SqlMemory(load_settings().database)
+    settings = load_settings()
+    memory = SqlMemory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         yield memory

@@ -19,6 +19,8 @@ from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role
 from qwendesk.settings import load_settings
 
+PERSON = Inbound("", "").person
+"""Who sits at the terminal."""
 _SMALL = 2.0
 """Billions of parameters below which a person is warned."""
 
@@ -98,7 +100,14 @@ async def _converse(desk: Desk, session: Session) -> None:
         await desk.pool.choose("general", model)
 
     history = desk.settings.data_dir / "prompt_history"
-    console = ConsoleChannel(session, why, check, history=history, out=out, err=err)
+
+    async def command(line: str) -> str | None:
+        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.name)
+        if line.split()[:2] == ["/forget", "me"]:
+            history.unlink(missing_ok=True)  # what was typed is kept there too
+        return answer
+
+    console = ConsoleChannel(session, why, check, history=history, out=out, err=err, commands=command)
     await console.converse(desk.handle)
 
 

@@ -52,11 +52,11 @@ def _row(kind: str, *columns: Any) -> list[Any]:
 def _messages() -> Select[Any]:
     columns = (Message.id, Message.role, Message.text, Message.created_at, Message.seq, Message.parts)
     covered = func.coalesce(_reach().scalar_subquery(), 0)
-    # "assistant" sorts before "user": read backwards, the question comes first
+    # all columns in one direction: the index is read backwards and nothing is sorted, however long the conversation
     return (
         select(*_row("message", *columns))
         .where(Message.conversation_id == _conversation().scalar_subquery(), Message.seq > covered)
-        .order_by(Message.seq.desc(), Message.role, Message.part.desc())
+        .order_by(Message.seq.desc(), Message.role.desc(), Message.part.desc())
         .limit(bindparam("messages"))
     )
 

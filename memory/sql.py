@@ -121,7 +121,7 @@ class SqlMemory(Memory):
             newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
             having = [row.id for row in newest if row.parts][:FILES_FOR] if with_attachments else []
             files = await self._files(connection, having) if having else {}
-        return _context(found, files)
+        return _context(found, files, messages)
 
     @unit_of_work
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
@@ -189,9 +189,11 @@ class SqlMemory(Memory):
         return files
 
 
-def _context(found: tuple[list[Row[Any]], ...], files: Mapping[str, list[Attachment]]) -> StoredContext:
+def _context(found: tuple[list[Row[Any]], ...], files: Mapping[str, list[Attachment]], limit: int) -> StoredContext:
     """Put messages, summary and facts in their order: oldest first, a question before its answer."""
     messages = sorted(found[0], key=lambda row: (row.seq, row.role != "user"))
+    if len(messages) == limit and len(messages) > 1 and messages[0].seq != messages[1].seq:
+        del messages[0]  # the limit has come between a question and its answer
     return StoredContext(
         [StoredMessage(row.id, row.role, row.text, row.at, tuple(files.get(row.id, ()))) for row in messages],
         next((Summary(row.text, row.seq) for row in found[1]), None),

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     CompoundSelect,
+    Integer,
     Row,
     Select,
     Text,
@@ -25,6 +26,7 @@ from qwendesk.memory.remembered import ConversationSummary, StoredFact
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity
 from qwendesk.memory.types import Json
 
+_LIMIT = bindparam("messages", type_=Integer)
 _SHAPE = ("kind", "id", "role", "text", "at", "seq", "parts")
 
 
@@ -51,13 +53,16 @@ def _row(kind: str, *columns: Any) -> list[Any]:
 
 def _messages() -> Select[Any]:
     columns = (Message.id, Message.role, Message.text, Message.created_at, Message.seq, Message.parts)
+    newest = _conversation(Conversation.next_seq - _LIMIT).scalar_subquery()
     covered = func.coalesce(_reach().scalar_subquery(), 0)
     # all columns in one direction: the index is read backwards and nothing is sorted, however long the conversation
     return (
         select(*_row("message", *columns))
         .where(Message.conversation_id == _conversation().scalar_subquery(), Message.seq > covered)
+        # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
+        .where(Message.seq >= newest)
         .order_by(Message.seq.desc(), Message.role.desc(), Message.part.desc())
-        .limit(bindparam("messages"))
+        .limit(_LIMIT)
     )
 
 
@@ -86,8 +91,8 @@ def _facts() -> Select[Any]:
     return live.order_by(of.id.desc()).limit(bindparam("facts"))
 
 
-def _conversation() -> Select[Any]:
-    return select(Conversation.id).where(
+def _conversation(column: Any = Conversation.id) -> Select[Any]:
+    return select(column).where(
         Conversation.channel == bindparam("channel"),
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),

@@ -52,17 +52,18 @@ class StoredFact(Base):
     __table_args__ = (
         Index(
             "uq_fact_live",
-            *("tenant_id", "person_id", "namespace", "key"),
+            *("tenant_id", "namespace", "key", "person_id"),
             unique=True,
             sqlite_where=_LIVE,
             postgresql_where=_LIVE,
         ),
-        Index("ix_fact_newest", "person_id", "namespace", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        # the only index that begins with the person, so that a planner has no other that would need sorting
+        Index("ix_fact_newest", "person_id", "namespace", "id"),
     )
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
-    person_id: Mapped[str] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[str] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"))
     namespace: Mapped[str] = mapped_column(server_default="")
     """Whose shelf it stands on; empty: the desk's own."""
     key: Mapped[str]

@@ -5,7 +5,19 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -111,23 +123,30 @@ def turn_status() -> Select[Any]:
 
 
 def _in_conversation(column: Any) -> Any:
-    found = select(Conversation.id).where(
+    return column == _of_conversation(Conversation.id)
+
+
+def _of_conversation(column: Any) -> ScalarSelect[Any]:
+    found = select(column).where(
         Conversation.channel == bindparam("channel"),
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),
     )
-    return column == found.scalar_subquery()
+    return found.scalar_subquery()
 
 
 @cache
 def newest_messages() -> Select[Any]:
     """Give a conversation's messages, newest first: an answer stands beside its question, whenever it came."""
+    limit = bindparam("limit", type_=Integer)
     # "assistant" sorts before "user": read backwards, the question comes first.
     return (
         select(Message.id, Message.role, Message.text, Message.created_at, Message.parts)
         .where(_in_conversation(Message.conversation_id))
+        # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
+        .where(Message.seq >= _of_conversation(Conversation.next_seq - limit))
         .order_by(Message.seq.desc(), Message.role, Message.part.desc())
-        .limit(bindparam("limit"))
+        .limit(limit)
     )
 
 

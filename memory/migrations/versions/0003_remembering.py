@@ -77,9 +77,9 @@ def _facts() -> None:
         ),
     )
     live: dict[str, Any] = {"sqlite_where": LIVE, "postgresql_where": LIVE}
-    op.create_index("uq_fact_live", "fact", ["tenant_id", "person_id", "namespace", "key"], unique=True, **live)
-    op.create_index("ix_fact_newest", "fact", ["person_id", "namespace", "id"], **live)
-    for column in ("person_id", "source_message_id", "superseded_by"):
+    op.create_index("uq_fact_live", "fact", ["tenant_id", "namespace", "key", "person_id"], unique=True, **live)
+    op.create_index("ix_fact_newest", "fact", ["person_id", "namespace", "id"])
+    for column in ("source_message_id", "superseded_by"):
         op.create_index(f"ix_fact_{column}", "fact", [column])
 
 

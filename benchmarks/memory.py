@@ -25,13 +25,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests import postgres_server
 
 from qwendesk.memory.database import Database
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.memory.upkeep.backup import backup, restore
 from qwendesk.memory.upkeep.state import check
 from qwendesk.messages import Inbound
-from tests import postgres_server
 
 LIMIT_RATIO = 2.0
 FEW = 1_000
@@ -122,9 +122,9 @@ async def filled(url: str, rows: int) -> SqlMemory:
     return memory
 
 
-async def timed(work: Callable[[], Awaitable[Any]]) -> float:
+async def timed(work: Callable[..., Awaitable[Any]], *arguments: object) -> float:
     begun = time.perf_counter()
-    await work()
+    await work(*arguments)
     return (time.perf_counter() - begun) * 1e3
 
 
@@ -154,10 +154,7 @@ async def growth(kind: str, size: Size) -> dict[str, Any]:
         large = await filled(large_url, size.rows)
         result["fill_s"] = round(time.perf_counter() - begun, 1)
         for call in (context, long_context, facts, many_facts):
-            pairs = [
-                (await timed(lambda: call(small, FEW)), await timed(lambda: call(large, size.rows)))
-                for _ in range(ROUNDS)
-            ]
+            pairs = [(await timed(call, small, FEW), await timed(call, large, size.rows)) for _ in range(ROUNDS)]
             few, many = (statistics.median(times) for times in zip(*pairs, strict=True))
             result[f"{call.__name__}_p50_ms"] = round(many, 3)
             result[f"{call.__name__}_ratio"] = round(many / few, 2)
@@ -244,7 +241,7 @@ async def backups(size: Size) -> dict[str, Any]:
         times, problems = [], 0
         for number in range(5):
             copy = Path(folder) / f"copy{number}"
-            times.append(await timed(lambda: backup(database, copy)))  # noqa: B023 - awaited in this round
+            times.append(await timed(backup, database, copy))
             again = Database(f"sqlite+aiosqlite:///{folder}/restored{number}.db", 5)
             await restore(again, copy)
             problems += len((await check(again)).problems) + await gaps(again)
@@ -259,7 +256,9 @@ async def backups(size: Size) -> dict[str, Any]:
 async def gaps(database: Database) -> int:
     """Count questions that are missing between others of their writer."""
     async with database.read() as connection:
-        found = [row[0].split() for row in await connection.execute(text("SELECT text FROM message WHERE role = 'user'"))]
+        found = [
+            row[0].split() for row in await connection.execute(text("SELECT text FROM message WHERE role = 'user'"))
+        ]
     numbers: dict[str, set[int]] = {}
     for name, number in found:
         numbers.setdefault(name, set()).add(int(number))

@@ -68,14 +68,14 @@ def _messages() -> Select[Any]:
 
 def _summary() -> Select[Any]:
     of = ConversationSummary
-    columns = (of.id, _nothing(Text), of.text, of.created_at, of.to_seq, _nothing(Json))
+    columns: tuple[Any, ...] = (of.id, _nothing(Text), of.text, of.created_at, of.to_seq, _nothing(Json))
     here = of.conversation_id == _conversation().scalar_subquery()
     return select(*_row("summary", *columns)).where(here).order_by(of.to_seq.desc()).limit(1)
 
 
 def _facts() -> Select[Any]:
     of = StoredFact
-    columns = (of.id, of.key, of.value, of.valid_from, literal_column("0"), _nothing(Json))
+    columns: tuple[Any, ...] = (of.id, of.key, of.value, of.valid_from, literal_column("0"), _nothing(Json))
     person = (
         select(PersonIdentity.person_id)
         .join(Person, Person.id == PersonIdentity.person_id)
@@ -106,5 +106,3 @@ def _reach() -> Select[Any]:
 
 def _nothing(kind: Any) -> Any:
     return cast(null(), kind)
-
-

@@ -19,6 +19,8 @@ from qwendesk.memory.failures import explained
 from qwendesk.memory.types import to_json
 
 T = TypeVar("T")
+_QUICKLY_REWRITTEN = 256 * 2**20
+"""Bytes of a SQLite file that is written anew in a second or two."""
 
 
 class Database:
@@ -64,11 +66,18 @@ class Database:
         task.add_done_callback(self._working.discard)
         return await asyncio.shield(task)
 
-    async def settle(self) -> None:
-        """Let what was deleted be gone from SQLite's journal as well, not only from the file."""
-        if self.file:
-            async with self.read() as connection:
-                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    async def settle(self, *, always: bool = False) -> None:
+        """Let what was deleted be gone from SQLite's file and journal, and give its space back.
+
+        A deleted row is overwritten, but a copy may have stayed behind where a page was split; so the file is written
+        anew, unless it is so large that others would wait for long (``always``: then too).
+        """
+        if not self.file:
+            return
+        async with self._turnstile, self.read() as connection:
+            if always or (await asyncio.to_thread(self.file.stat)).st_size <= _QUICKLY_REWRITTEN:
+                await connection.exec_driver_sql("VACUUM")
+            await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def aclose(self) -> None:
         """Let the work end and close all connections."""

@@ -47,10 +47,9 @@ async def upgrade(engine: AsyncEngine, to: str = "head") -> None:
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Give a connection on which tables may be written anew; all of it happens or nothing."""
-    async with engine.connect() as connection, _loose_references(connection):
-        async with connection.begin():
-            yield connection
-            await connection.run_sync(_check_references)
+    async with engine.connect() as connection, _loose_references(connection), connection.begin():
+        yield connection
+        await connection.run_sync(_check_references)
 
 
 @asynccontextmanager

@@ -94,9 +94,7 @@ class LinkCode(Base):
     digest: Mapped[str]
     """SHA-256 of the code."""
     owner_id: Mapped[str] = mapped_column(Text, ForeignKey("person_identity.id", ondelete="CASCADE"), index=True)
-    other_id: Mapped[str | None] = mapped_column(
-        Text, ForeignKey("person_identity.id", ondelete="CASCADE"), index=True
-    )
+    other_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person_identity.id", ondelete="CASCADE"), index=True)
     owner_entered: Mapped[bool]
     expires_at: Mapped[datetime]
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, bindparam
 from sqlalchemy.engine import CursorResult
@@ -68,12 +68,14 @@ class TenantConnection:
     """For migrations and tests; a repository has no business with it."""
     tenant: str
 
-    async def execute(self, statement: Executable, values: Values | Sequence[Values] = ()) -> CursorResult[Any]:
+    async def execute(
+        self, statement: Executable, values: Values | Sequence[Values] = ()
+    ) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement, narrowed to the tenant."""
         scoped = narrowed(statement)
-        if isinstance(values, Mapping) or not values:
-            return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, dict(values)))
-        many = [scoped.filled(self.tenant, row) for row in cast(Sequence[Values], values)]
+        if isinstance(values, Mapping):
+            return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, values))
+        many = [scoped.filled(self.tenant, row) for row in values] or scoped.filled(self.tenant, {})
         return await self.raw.execute(scoped.statement, many)
 
 
@@ -114,7 +116,8 @@ def _scoped(statement: Any) -> Any:
     def inner(part: Any, **_: Any) -> Any:
         return _scoped(part) if isinstance(part, Select) and part is not statement else None
 
-    scoped = visitors.replacement_traverse(statement, {}, inner)
+    traverse: Any = visitors.replacement_traverse  # typed for column expressions only
+    scoped = traverse(statement, {}, inner)
     if isinstance(statement, Select):
         return scoped.where(*_criteria(statement.get_final_froms()))
     if isinstance(statement, Update | Delete):

@@ -27,6 +27,7 @@ ACCOUNT = ""
 FILES_FOR = 4
 """The newest so many messages that have files come with them."""
 
+
 class SqlMemory(Memory):
     """Keeps conversations in SQLite (one file, no server) or PostgreSQL.
 
@@ -65,6 +66,10 @@ class SqlMemory(Memory):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._database.whole_database.aclose()
+
+    async def settle(self) -> None:
+        """Write a SQLite file anew, so that nothing of what was deleted is left in it; others wait meanwhile."""
+        await self._database.whole_database.settle(always=True)
 
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
@@ -114,7 +119,7 @@ class SqlMemory(Memory):
         self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
     ) -> StoredContext:
         """Read messages, summary and facts at once."""
-        values = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
+        values: dict[str, Any] = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
         values |= {"person": inbound.person, "messages": messages, "facts": facts}
         async with self._database.read() as connection:
             found = context.split(list(await connection.execute(context.statement(), values)))

@@ -28,7 +28,6 @@ from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Notice, TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 
-
 _WITHOUT_BACKGROUND = ("pick", "report")
 """Prompts that small models follow only when they are short."""
 

@@ -19,7 +19,8 @@ _HEALTH = re.compile(
     r"therap|surgery|disabilit|disorder|syndrome|insulin|bipolar|autis|adhd|krank|schwanger|medikament|behinder|enfermedad|"
     r"embaraz|cáncer|maladie|enceinte|grossesse|médicament|doença|grávida|malatti|incinta|ziekte|zwanger|chorob|ciąż|hastal|hamile|"
     r"болезн|болею|беремен|рак\b|диабет|депресс|аллерг|хвороб|מחלה|בהריון|מרض|مرض|حامل|سرطان|سكري|बीमारी|गर्भवती|"
-    r"โรค|ตั้งครรภ์|bệnh|mang thai|penyakit|hamil|病|癌|糖尿|抑郁|抑鬱|怀孕|懷孕|过敏|過敏|妊娠|うつ|アレルギー|질병|당뇨|우울|임신|알레르기",
+    r"โรค|ตั้งครรภ์|bệnh|mang thai|penyakit|hamil|"
+    r"病|癌|糖尿|抑郁|抑鬱|怀孕|懷孕|过敏|過敏|妊娠|うつ|アレルギー|질병|당뇨|우울|임신|알레르기",
     re.IGNORECASE,
 )
 
@@ -48,8 +49,13 @@ class Rules:
         return _ungrounded(fact, source) if source is not None else None
 
 
-def tidy(fact: NewFact) -> NewFact:
-    """Return the fact in one line each for key and value, without control characters, cut to their length."""
+def tidy(fact: NewFact, *, exact: bool = False) -> NewFact:
+    """Return the fact in one line each for key and value, without control characters, cut to their length.
+
+    ``exact`` leaves key and value as a program chose them.
+    """
+    if exact:
+        return replace(fact, key=storable(fact.key), value=storable(fact.value))
     key = _line(fact.key, KEY_CHARS).replace("_", " ").casefold()
     confidence = min(1.0, max(0.0, fact.confidence)) if fact.confidence == fact.confidence else 0.0
     return replace(fact, key=key, value=_line(fact.value, VALUE_CHARS), confidence=confidence)

@@ -18,10 +18,12 @@ _SHAPES = {
     "a social security number": re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),
 }
 _WORDS = re.compile(
-    r"passw(?:or|ör)d|passwort|kennwort|passphrase|passcode|\bpwd\b|\bpin\b|\bcvv\b|\bcvc\b|\bsecret\b|\bapi.?key|access.?key|"
-    r"private.?key|seed phrase|recovery (?:code|phrase)|\btoken\b|\botp\b|geheim(?:zahl|wort)|contraseña|clave|mot de passe|code secret|"
-    r"senha|palavra-passe|\bparola d.ordine|password|wachtwoord|hasło|lösenord|adgangskode|salasana|jelszó|heslo|parolă|"
-    r"şifre|parola|пароль|пін|пин-?код|секретн|סיסמ|كلمة (?:ال)?(?:مرور|سر)|رمز|گذرواژه|पासवर्ड|পাসওয়ার্ড|รหัส(?:ผ่าน|ลับ)|mật khẩu|kata sandi|"
+    r"passw(?:or|ör)d|passwort|kennwort|passphrase|passcode|\bpwd\b|\bpin\b|\bcvv\b|\bcvc\b|\bsecret\b|\bapi.?key|"
+    r"access.?key|private.?key|seed phrase|recovery (?:code|phrase)|\btoken\b|\botp\b|geheim(?:zahl|wort)|contraseña|"
+    r"clave|mot de passe|code secret|"
+    r"senha|palavra-passe|wachtwoord|hasło|lösenord|adgangskode|salasana|jelszó|heslo|parolă|"
+    r"şifre|parola|пароль|пін|пин-?код|секретн|סיסמ|كلمة (?:ال)?(?:مرور|سر)|رمز|گذرواژه|पासवर्ड|পাসওয়ার্ড|"
+    r"รหัส(?:ผ่าน|ลับ)|mật khẩu|kata sandi|"
     r"密码|密碼|口令|パスワード|暗証番号|비밀번호|암호",
     re.IGNORECASE,
 )

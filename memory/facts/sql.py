@@ -39,12 +39,12 @@ class SqlFacts(Facts):
     async def learn(self, person: str, facts: Sequence[NewFact], *, namespace: str = "") -> Learned:
         """Check and store the facts."""
         # the last one of a key is what the person said last
-        fresh = {fact.key: fact for fact in map(tidy, facts)}
+        fresh = {fact.key: fact for fact in (tidy(one, exact=bool(namespace)) for one in facts)}
         async with self._database.write() as connection:
             wish = (await connection.execute(statements.wish(), {"of_person": person})).scalar_one_or_none()
             if not wish:
-                reason = "the person is not known" if wish is None else "the person does not want it"
-                return Learned(refused=tuple((key, reason) for key in fresh))
+                why = "the person is not known" if wish is None else "the person does not want it"
+                return Learned(refused=tuple((key, why) for key in fresh))
             sources = await _sources(connection, person, fresh.values())
             refused = {key: reason for key, fact in fresh.items() if (reason := self._refusal(fact, sources))}
             accepted = [fact for key, fact in fresh.items() if key not in refused]
@@ -66,12 +66,12 @@ class SqlFacts(Facts):
         values: dict[str, Any] = {"of_person": person}
         async with self._database.write() as connection:
             if what is None:
-                shelf = {} if namespace is None else {"of_namespace": namespace}
+                shelf: dict[str, Any] = {} if namespace is None else {"of_namespace": namespace}
                 done = await connection.execute(statements.delete_all(namespace is not None), values | shelf)
                 return done.rowcount
-            rows = (await connection.execute(statements.everything(), values)).all()
-            found = {(shelf, key) for shelf, key, value in rows if _mentions(what, key, value)}
-            wanted = [(shelf, key) for shelf, key in sorted(found) if namespace in (None, shelf)]
+            held = (await connection.execute(statements.everything(), values)).all()
+            found = {(on, key) for on, key, value in held if _mentions(what, key, value)}
+            wanted = sorted((on, key) for on, key in found if namespace in (None, on))
             return sum([await _delete(connection, person, *one) for one in wanted])
 
     @unit_of_work

@@ -37,7 +37,9 @@ def _on_shelf() -> ColumnElement[bool]:
 def known() -> Select[Any]:
     """Give a person's live facts, newest first."""
     live = StoredFact.valid_to.is_(None)
-    return select(*COLUMNS).where(_of_person(), _on_shelf(), live).order_by(StoredFact.id.desc()).limit(bindparam("limit"))
+    return (
+        select(*COLUMNS).where(_of_person(), _on_shelf(), live).order_by(StoredFact.id.desc()).limit(bindparam("limit"))
+    )
 
 
 @cache
@@ -57,7 +59,7 @@ def live_values() -> Select[Any]:
 @cache
 def close() -> Update:
     """Let a live fact cease to hold."""
-    values = {"valid_to": bindparam("now"), "superseded_by": bindparam("successor")}
+    values: dict[str, Any] = {"valid_to": bindparam("now"), "superseded_by": bindparam("successor")}
     return update(StoredFact).where(StoredFact.id == bindparam("fact"), StoredFact.valid_to.is_(None)).values(values)
 
 
@@ -77,7 +79,8 @@ def wish() -> Select[Any]:
 def sources() -> Select[Any]:
     """Give the person's messages among some ids."""
     mine = Message.person_id == bindparam("of_person")
-    return select(Message.id, Message.text).where(Message.id.in_(bindparam("messages", expanding=True)), mine)
+    columns: tuple[Any, ...] = (Message.id, Message.text)
+    return select(*columns).where(Message.id.in_(bindparam("messages", expanding=True)), mine)
 
 
 @cache
@@ -89,19 +92,17 @@ def namespaces() -> Select[Any]:
 @cache
 def everything() -> Select[Any]:
     """Give key and value of all that is or was known of a person."""
-    return select(StoredFact.namespace, StoredFact.key, StoredFact.value).where(_of_person())
+    columns: tuple[Any, ...] = (StoredFact.namespace, StoredFact.key, StoredFact.value)
+    return select(*columns).where(_of_person())
 
 
 @cache
 def delete_keys() -> Delete:
     """Delete all values of some keys on a shelf."""
-    return delete(StoredFact).where(
-        _of_person(), _on_shelf(), StoredFact.key.in_(bindparam("keys", expanding=True))
-    )
+    return delete(StoredFact).where(_of_person(), _on_shelf(), StoredFact.key.in_(bindparam("keys", expanding=True)))
 
 
 @cache
 def delete_all(one_shelf: bool) -> Delete:
     """Delete all facts of a person, or those of one shelf."""
     return delete(StoredFact).where(_of_person(), *([_on_shelf()] if one_shelf else []))
-

@@ -12,7 +12,6 @@ from qwendesk.memory.remembered import ConversationSummary, StoredFact
 from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment
 
-
 _AT_ONCE = 10_000
 """Conversations named in one statement; databases take only so many values."""
 

@@ -52,7 +52,7 @@ def _live() -> Select[Any]:
 
 @cache
 def _close() -> Update:
-    values = {"valid_to": bindparam("now"), "superseded_by": bindparam("successor")}
+    values: dict[str, Any] = {"valid_to": bindparam("now"), "superseded_by": bindparam("successor")}
     return update(StoredFact).where(StoredFact.id == bindparam("fact")).values(values)
 
 

@@ -123,7 +123,7 @@ class SqlPeople(People):
         return {"name": name, "channel": channel, "account": self._account}
 
 
-def _people(found: Iterable[Row[Any]]) -> list[Person]:
+def _people(found: Iterable[Row[*tuple[Any, ...]]]) -> list[Person]:
     """Put the rows of each person together."""
     people: dict[str, Person] = {}
     for id_, remembers, created_at, channel, name in found:

@@ -21,7 +21,9 @@ _MEMBER: tuple[Any, ...] = (
 
 
 def _members() -> Select[Any]:
-    joined = select(*_MEMBER).select_from(Person).join(PersonIdentity, PersonIdentity.person_id == Person.id, isouter=True)
+    joined = (
+        select(*_MEMBER).select_from(Person).join(PersonIdentity, PersonIdentity.person_id == Person.id, isouter=True)
+    )
     return joined.order_by(Person.id.desc(), PersonIdentity.id)
 
 
@@ -70,7 +72,8 @@ def set_remembers() -> Update:
 @cache
 def identity() -> Select[Any]:
     """Give id and person of a name on a channel."""
-    return select(PersonIdentity.id, PersonIdentity.person_id).where(*_called())
+    columns: tuple[Any, ...] = (PersonIdentity.id, PersonIdentity.person_id)
+    return select(*columns).where(*_called())
 
 
 @cache
@@ -110,5 +113,5 @@ def delete_code() -> Delete:
 @cache
 def enter_code() -> Update:
     """Keep who has entered a code."""
-    values = {"other_id": bindparam("other"), "owner_entered": bindparam("entered")}
+    values: dict[str, Any] = {"other_id": bindparam("other"), "owner_entered": bindparam("entered")}
     return update(LinkCode).where(LinkCode.id == bindparam("of_id")).values(values)

@@ -26,8 +26,9 @@ def _conversation() -> ScalarSelect[Any]:
 def latest() -> Select[Any]:
     """Give a conversation's id, what of it was read for facts, and its newest summary."""
     summary = ConversationSummary
+    columns: tuple[Any, ...] = (Conversation.id, Conversation.learned_seq, summary.text, summary.to_seq)
     return (
-        select(Conversation.id, Conversation.learned_seq, summary.text, summary.to_seq)
+        select(*columns)
         .select_from(Conversation)
         .join_from(Conversation, summary, summary.conversation_id == Conversation.id, isouter=True)
         .where(Conversation.id == _conversation())

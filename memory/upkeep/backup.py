@@ -9,6 +9,7 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import Connection, inspect, text
 
@@ -42,7 +43,7 @@ async def backup(database: Database, file: Path) -> Copy:
     state = await revision(database)
     if state.revision is None:
         raise StoreError(f"The database {database.name!r} has no tables yet, so there is nothing to back up.")
-    if file.exists():
+    if await asyncio.to_thread(file.exists):
         raise StoreError(f"{str(file)!r} exists already; name another file or remove it first.")
     part = file.with_name(file.name + ".part")
     with explained(str(file), database.busy_timeout):
@@ -51,7 +52,7 @@ async def backup(database: Database, file: Path) -> Copy:
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
-    return Copy(str(file), file.stat().st_size, state.revision)
+    return await _copied(file, state.revision)
 
 
 async def restore(database: Database, file: Path, *, force: bool = False) -> Copy:
@@ -74,18 +75,26 @@ async def restore(database: Database, file: Path, *, force: bool = False) -> Cop
     else:
         await _fill(database, file, wanted)
     await prepare(database)
-    return Copy(str(file), file.stat().st_size, wanted)
+    return await _copied(file, wanted)
 
 
 async def _write(database: Database, revision: str, part: Path) -> None:
-    # nobody else may read what people wrote
-    with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:  # noqa: PTH123
+    with await asyncio.to_thread(_private, part) as opened:
         if not database.file:
             await portable.write(database, revision, opened)
         else:
             await asyncio.to_thread(_copy, database.file, part)
         opened.flush()
         os.fsync(opened.fileno())
+
+
+def _private(part: Path) -> BinaryIO:
+    """Open a new file that nobody else may read: it will hold what people wrote."""
+    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+async def _copied(file: Path, revision: str) -> Copy:
+    return Copy(str(file), (await asyncio.to_thread(file.stat)).st_size, revision)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -132,7 +141,7 @@ def _has_rows(connection: Connection) -> bool:
 
 
 async def _put_file(database: Database, file: Path) -> None:
-    """Copy the backup's pages into the file in one transaction, so that a program that has it open sees all or nothing."""
+    """Copy the backup's pages into the file in one transaction; a program that has it open sees all or nothing."""
     target = database.file
     assert target is not None
     with explained(database.name, database.busy_timeout):

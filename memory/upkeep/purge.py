@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Delete, bindparam, delete, exists, or_, select
+from sqlalchemy import BindParameter, Delete, bindparam, delete, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from qwendesk.memory.audit import record
@@ -31,23 +32,20 @@ async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = F
     What holds now about a person stays until it is forgotten. Return how many rows of each table went, or would go.
     """
     counts: dict[str, int] = {}
-    try:
+    with suppress(_Undo):
         async with database.write() as connection:
             for table, statement in _steps().items():
                 counts[table] = (await connection.execute(statement, {"before": before})).rowcount
             if dry_run:
                 raise _Undo
             await record(connection, "purge", before.isoformat(), counts)
-    except _Undo:
-        return counts
-    await database.whole_database.settle()
     return counts
 
 
 @cache
 def _steps() -> dict[str, Delete]:
     """Give the statements in their order: a summary holds the words of the messages that go."""
-    before = bindparam("before")
+    before: BindParameter[datetime] = bindparam("before")
     asked, old = aliased(Message), aliased(Message)
     beside = exists(asked.id).where(
         asked.conversation_id == Message.conversation_id,
@@ -64,10 +62,3 @@ def _steps() -> dict[str, Delete]:
         "fact": delete(StoredFact).where(StoredFact.valid_to < before),
         "link_code": delete(LinkCode).where(LinkCode.expires_at < before),
     }
-
-
-async def compact(database: Database) -> None:
-    """Give the space of what was removed back to the disk; SQLite does not do so by itself."""
-    if database.file:
-        async with database.read() as connection:
-            await connection.exec_driver_sql("VACUUM")

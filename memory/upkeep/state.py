@@ -45,7 +45,9 @@ async def check(database: Database) -> State:
     if state.revision is None:
         return State(None, state.head, ("there are no tables yet: run 'qwendesk db upgrade'",))
     if state.is_newer:
-        return State(state.revision, state.head, (f"revision {state.revision} is of a newer Qwendesk: upgrade qwendesk",))
+        return State(
+            state.revision, state.head, (f"revision {state.revision} is of a newer Qwendesk: upgrade qwendesk",)
+        )
     try:
         problems = await _damage(database) if database.is_sqlite else []
     except StoreError as error:

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     tenant: str = Field(default="default", min_length=1)
     """Whose conversations and people these are; those of other tenants in the same database are out of reach."""
     learn_facts: Literal["auto", "on", "off"] = "auto"
-    """Whether facts about people are learned from what they say; ``auto``: by models of two billion parameters and more."""
+    """Whether facts about people are learned from what they say; ``auto``: by models of 2 billion parameters and more."""
     allow_health_facts: bool = False
     """Whether facts about health may be kept."""
     turn_timeout: float = Field(default=600, gt=0)

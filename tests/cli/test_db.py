@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +27,9 @@ async def _fill() -> None:
     store = SqlMemory(load_settings().database)
     await store.open()
     for person in ("ada", "bob", "o'\"\0\x1b[2J"):
-        turn = await store.begin_turn(Inbound(f"I am {person}", person, (Attachment("image", "i", b"x"),), person=person))
+        turn = await store.begin_turn(
+            Inbound(f"I am {person}", person, (Attachment("image", "i", b"x"),), person=person)
+        )
         await store.fail_turn(turn, "stopped", "", "Hello")
     await store.facts.learn((await store.people.meet("ada")).id, [NewFact("home", "Rome")])
     await store.people.meet("ada", channel="slack")
@@ -101,4 +102,4 @@ def test_an_export_and_a_removal(filled: Path) -> None:
 def test_a_folder_that_is_not_there_is_one_line(filled: Path) -> None:
     code, _, error = run(db.app, "backup", "no/such/folder/copy.db")
     assert code == 1 and error.count("\n") == 1 and "copy.db" in error
-    assert not [name for name in os.listdir(filled) if name.endswith(".part")]
+    assert not list(filled.glob("*.part"))

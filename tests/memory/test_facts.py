@@ -90,8 +90,8 @@ async def test_only_the_persons_own_messages_are_a_source(memory: SqlMemory, ada
 
 
 async def test_odd_names_and_values_are_cleaned(memory: SqlMemory, ada: str) -> None:
-    await memory.facts.learn(ada, [NewFact("na\0me", "O'Brien\0 \"x\"\n\x1b[2J; DROP TABLE fact;--\ud800")])
-    assert await known(memory, ada) == {"na\ufffdme": "O'Brien\ufffd \"x\" [2J; DROP TABLE fact;--\ufffd"}
+    await memory.facts.learn(ada, [NewFact("na\0me", 'O\'Brien\0 "x"\n\x1b[2J; DROP TABLE fact;--\ud800')])
+    assert await known(memory, ada) == {"na\ufffdme": 'O\'Brien\ufffd "x" [2J; DROP TABLE fact;--\ufffd'}
     assert (await memory.people.meet("o'\0\"--\udfff")).names[0].name == "o'\ufffd\"--\ufffd"
     assert (await memory.people.named("o'\0\"--\udfff"))[0].names[0].channel == "python"
 

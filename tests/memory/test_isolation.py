@@ -30,7 +30,9 @@ class Step:
 STEPS = st.lists(
     st.builds(
         Step,
-        st.sampled_from(["say", "say", "file", "learn", "learn", "forget fact", "forget me", "summarise", "mute", "code"]),
+        st.sampled_from(
+            ["say", "say", "file", "learn", "learn", "forget fact", "forget me", "summarise", "mute", "code"]
+        ),
         st.integers(0, TENANTS - 1),
         st.integers(0, PEOPLE - 1),
         st.integers(0, CONVERSATIONS - 1),
@@ -60,7 +62,11 @@ class World:
         self.memories = [memory.of_tenant(f"{prefix}-{tenant}") for tenant in range(TENANTS)]
 
     async def do(self, step: Step) -> None:
-        memory, name, mine = self.memories[step.tenant], f"p{step.person}", MARKS[step.tenant, step.person, step.channel]
+        memory, name, mine = (
+            self.memories[step.tenant],
+            f"p{step.person}",
+            MARKS[step.tenant, step.person, step.channel],
+        )
         # people share the key of a conversation with their namesakes elsewhere, but not with each other
         key = f"{name}-c{step.conversation}"
         person = await memory.people.meet(name, channel=step.channel)
@@ -91,7 +97,10 @@ class World:
             key = f"{name}-c{number}"
             seen += [await memory.context(Inbound("?", key, person=name, channel=channel))]
             seen += [await memory.history(key, channel=channel), await memory.last_turn(key, channel=channel)]
-            seen += [await memory.summaries.pending(key, channel=channel), await memory.summaries.unlearned(key, channel=channel)]
+            seen += [
+                await memory.summaries.pending(key, channel=channel),
+                await memory.summaries.unlearned(key, channel=channel),
+            ]
         if known := await memory.people.find(name, channel=channel):
             seen += [await memory.facts.known(known.id), json.dumps(await memory.people.export(known.id))]
             seen += [await memory.facts.past(known.id, f"k{number}") for number in range(CONVERSATIONS)]
@@ -101,7 +110,9 @@ class World:
     async def seen_by_tenant(self, tenant: int) -> str:
         memory = self.memories[tenant]
         people = await memory.people.listed()
-        return repr([people, await memory.conversations(limit=1000), [await memory.people.export(one.id) for one in people]])
+        return repr(
+            [people, await memory.conversations(limit=1000), [await memory.people.export(one.id) for one in people]]
+        )
 
 
 @given(steps=STEPS)

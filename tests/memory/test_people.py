@@ -139,7 +139,11 @@ async def test_an_export_has_everything(memory: SqlMemory) -> None:
 async def dump(memory: SqlMemory) -> str:
     """Return all rows of all tables as a text."""
     async with memory._database.whole_database.read() as connection:
-        found = [(table.name, row) for table in Base.metadata.sorted_tables for row in await connection.execute(table.select())]
+        found = [
+            (table.name, row)
+            for table in Base.metadata.sorted_tables
+            for row in await connection.execute(table.select())
+        ]
     return repr(found)
 
 

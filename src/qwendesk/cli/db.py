@@ -135,8 +135,8 @@ async def _restore(file: Path, force: bool, as_json: bool) -> None:
 async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     from qwendesk.memory.opening import prepare
     from qwendesk.memory.scope import TenantDatabase
-    from qwendesk.memory.upkeep.purge import compact, tenants
     from qwendesk.memory.upkeep.purge import purge as remove
+    from qwendesk.memory.upkeep.purge import tenants
 
     before = datetime.now(UTC) - _age(older_than)
     if not dry_run and not yes:
@@ -148,7 +148,7 @@ async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> No
             for table, count in (await remove(TenantDatabase(database, tenant), before, dry_run=dry_run)).items():
                 total[table] = total.get(table, 0) + count
         if not dry_run:
-            await compact(database)
+            await database.settle(always=True)
     what = ", ".join(f"{count} of {table}" for table, count in total.items() if count) or "nothing"
     _show({"dry_run": dry_run, "removed": total}, f"{'would remove' if dry_run else 'removed'} {what}", as_json)
 

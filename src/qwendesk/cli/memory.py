@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,7 +95,7 @@ async def _show(text: str, as_json: bool) -> None:
 
 
 async def _export(text: str, out: Path | None) -> None:
-    if out and out.exists():
+    if out is not None and await asyncio.to_thread(lambda: out.exists()):
         raise ConfigError(f"{str(out)!r} exists already; name another file or remove it first.")
     async with opened() as memory:
         everything = await memory.people.export((await _one(memory, text)).id)
@@ -103,11 +104,15 @@ async def _export(text: str, out: Path | None) -> None:
         typer.echo(written)
         return
     try:
-        out.touch(mode=0o600, exist_ok=False)
-        out.write_text(written + "\n", "utf-8")
+        await asyncio.to_thread(_write, out, written + "\n")
     except OSError as error:
         raise ConfigError(f"{str(out)!r} cannot be written: {error.strerror or error}.") from None
     typer.echo(f"{out}: {len(everything['messages'])} messages, {len(everything['fact'])} facts")
+
+
+def _write(out: Path, text: str) -> None:
+    out.touch(mode=0o600, exist_ok=False)
+    out.write_text(text, "utf-8")
 
 
 async def _forget(text: str, yes: bool, as_json: bool) -> None:
@@ -116,6 +121,7 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
         if not yes:
             typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
         erased = await memory.people.forget(person.id)
+        await memory.settle()
     counts = ", ".join(f"{count} of {table}" for table, count in erased.counts.items() if count)
     typer.echo(json.dumps({"person": person.id, "removed": erased.counts}) if as_json else f"removed {counts}")
 

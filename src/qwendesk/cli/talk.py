@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -102,9 +103,9 @@ async def _converse(desk: Desk, session: Session) -> None:
     history = desk.settings.data_dir / "prompt_history"
 
     async def command(line: str) -> str | None:
-        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.name)
-        if line.split()[:2] == ["/forget", "me"]:
-            history.unlink(missing_ok=True)  # what was typed is kept there too
+        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.manifest.name)
+        if line.lower().split() == ["/forget", "me"]:
+            await asyncio.to_thread(history.write_bytes, b"")  # what was typed is kept there too
         return answer
 
     console = ConsoleChannel(session, why, check, history=history, out=out, err=err, commands=command)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard, without_senses
+from qwendesk.engines.openai import OpenAIEngine
+from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.store import PullProgress
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
@@ -54,8 +56,14 @@ class ModelPool:
             ConfigError: there is none, or its package is not installed.
         """
         if name not in self._engines:
-            self._engines[name] = plugins.load("engines", name).create(self._parts)
+            self._engines[name] = self._make(name)
         return self._engines[name]
+
+    def _make(self, name: str) -> Engine:
+        if name not in plugins.names("engines") and is_server(name, self.settings):
+            return OpenAIEngine(self._parts, server_of(name, self.settings))
+        engine: Engine = plugins.load("engines", name).create(self._parts)
+        return engine
 
     async def models(self, engine: str | None = None) -> list[ModelCard]:
         """Return what an engine (the default one) can run now."""
@@ -142,7 +150,7 @@ class ModelPool:
     def _split(self, named: str) -> tuple[str, str]:
         """Split ``engine:name``; a name's own colon (``qwen3:8b``) is not taken for an engine's."""
         engine, colon, name = named.partition(":")
-        if colon and engine in {*plugins.names("engines"), *self._engines}:
+        if colon and (engine in {*plugins.names("engines"), *self._engines} or is_server(engine, self.settings)):
             if not name:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name

@@ -98,19 +98,17 @@ class OpenAIEngine(Engine):
     def _client(self) -> AsyncOpenAI:
         if self._made is None:
             self._server.check()
-            import httpx
-            from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+            from openai import AsyncOpenAI, Timeout
 
             settings = self._parts.settings
-            # a server may close a connection that waits just as it is used again; a new one costs next to nothing
-            limits = httpx.Limits(max_keepalive_connections=0)
             self._made = AsyncOpenAI(
                 base_url=self._server.url,
                 api_key=self._server.key or "none",
                 timeout=Timeout(settings.connect_timeout),
                 # with somebody else to ask, waiting for this server would only cost time
                 max_retries=0 if settings.fallback.chain else 2,
-                http_client=DefaultAsyncHttpxClient(limits=limits),
+                # a server may close a connection that waits just as it is used again; a new one costs next to nothing
+                default_headers={"Connection": "close"},
             )
         return self._made
 

@@ -94,7 +94,7 @@ KINDS: dict[str, Kind] = {
         "https://lmstudio.ai/docs/developer/openai-compat/chat-completions",
         sampling=_LLAMA_SAMPLING,
     ),
-    "foundry": Kind(None, "https://learn.microsoft.com/azure/ai-foundry/foundry-local"),
+    "foundry": Kind(None, "https://learn.microsoft.com/en-us/azure/ai-foundry/foundry-local/reference/reference-rest"),
     "dashscope": Kind(
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         "https://www.alibabacloud.com/help/en/model-studio/deep-thinking",

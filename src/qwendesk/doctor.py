@@ -130,12 +130,19 @@ async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:
 
 
 async def _roles(pool: ModelPool) -> Finding:
-    try:
-        choices = {role: await pool.choose(role, fetch=False) for role in ROLES}
-    except QwendeskError as error:
-        return Finding("specialists", "problem", str(error))
-    played = [f"{role}: {choice.card.name}" for role, choice in choices.items() if choice]
-    missing = [role for role, choice in choices.items() if choice is None]
+    played, missing, errors = list[str](), list[str](), list[str]()
+    for role in ROLES:
+        try:
+            choice = await pool.choose(role, fetch=False)
+        except QwendeskError as error:
+            choice = None
+            errors.append(str(error))
+        if choice:
+            played.append(f"{role}: {choice.card.name}")
+        else:
+            missing.append(role)
+    if errors and not played:
+        return Finding("specialists", "problem", errors[0])
     return Finding(
         "specialists",
         "note" if missing else "ok",

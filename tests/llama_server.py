@@ -22,7 +22,9 @@ TEMPLATE = """{%- if tools %}{{- "# Tools\\n<tools>" }}{%- for tool in tools %}{
 
 
 @contextmanager
-def llama_server(file: Path, *, name: str, context: int = 512, template: str | None = None) -> Iterator[str]:
+def llama_server(
+    file: Path, *, name: str, context: int = 512, threads: int = 1, template: str | None = None
+) -> Iterator[str]:
     """Serve a GGUF file; yield the address."""
     be_patient()
     import xllamacpp
@@ -33,7 +35,7 @@ def llama_server(file: Path, *, name: str, context: int = 512, template: str | N
     params.n_ctx = context
     params.n_parallel = 4
     params.kv_unified = True
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.ui = params.warmup = False
     params.verbosity = -1

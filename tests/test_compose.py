@@ -63,7 +63,10 @@ def test_each_part_can_be_changed() -> None:
 
 def test_vllm_starts_only_when_asked_for() -> None:
     services = compose()
-    assert {name for name, service in services.items() if "vllm" in service.get("profiles", ())} == {"vllm", "desk-vllm"}
+    assert {name for name, service in services.items() if "vllm" in service.get("profiles", ())} == {
+        "vllm",
+        "desk-vllm",
+    }
     assert services["desk-vllm"]["depends_on"] == {"vllm": {"condition": "service_healthy"}}
     assert services["vllm"]["healthcheck"]["test"][0] == "CMD"
 

@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from qwendesk.engines.base import Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError
+from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
 
-FALLS_OVER: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout)
+FALLS_OVER: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
 """Errors for which another model may do better; a question that was refused is refused everywhere."""
 
 
@@ -123,7 +123,8 @@ class Answering:
             return
         why = "; ".join(f"{failed.name} could not answer: {error}" for failed, error in reasons)
         self.choice = replace(choice, fallback=f"{why}; {choice.name} stands in")
-        self._progress(f"{reasons[-1][0].name} cannot answer ({reasons[-1][1]}); asking {choice.name}", None)
+        # the reason may name addresses inside of a network: it is for the receipt
+        self._progress(f"{reasons[-1][0].name} cannot answer; asking {choice.name}", None)
 
     async def _ask(
         self, choice: Choice, messages: Sequence[BaseMessage], options: dict[str, Any]

@@ -134,7 +134,7 @@ class Server:
     """Its engine's name."""
     kind: Kind
     url: str = ""
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     set_up: bool = True
     """Whether it may be asked: nobody's cloud is without being told to."""
     url_setting: str = ""

@@ -14,9 +14,10 @@ from qwendesk.engines import lanes
 from qwendesk.engines.base import Delta
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import Choice, Cooldowns
+from qwendesk.engines.llamacpp import LlamaCppChat, LlamaCppEngine
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
-from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
 from qwendesk.messages import Finished, Notice
 from qwendesk.settings import FallbackSettings
 
@@ -67,13 +68,13 @@ async def desks() -> AsyncIterator[Desks]:
     await made.pool.aclose()
 
 
-@pytest.mark.parametrize("kind", [EngineUnavailable, EngineFailed, EngineTimeout])
-async def test_the_next_one_answers_and_says_why(desks: Desks, kind: type[EngineError]) -> None:
+@pytest.mark.parametrize("kind", [EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError])
+async def test_the_next_one_answers_and_says_why(desks: Desks, kind: type[QwendeskError]) -> None:
     desks.first.error = kind("it is down")
     text, choice = await desks.ask()
     assert (text, choice.engine, choice.card) == ("So be it.", "second", SMALL)
     assert choice.fallback == "first:big could not answer: it is down; second:small stands in"
-    assert desks.notices == ["first:big cannot answer (it is down); asking second:small"]
+    assert desks.notices == ["first:big cannot answer; asking second:small"]
 
 
 async def test_a_question_that_is_refused_is_refused_everywhere(desks: Desks) -> None:
@@ -173,7 +174,7 @@ async def test_the_receipt_and_a_notice_tell_of_it() -> None:
         events = [event async for event in desk.stream("Hello there, how are you?")]
     notices = [event.text for event in events if isinstance(event, Notice)]
     receipt = next(event.reply.receipt for event in events if isinstance(event, Finished))
-    assert "first:big cannot answer (smoke); asking second:small" in notices
+    assert "first:big cannot answer; asking second:small" in notices
     assert (receipt.engine, receipt.model) == ("second", "small")
     assert receipt.fallback == "first:big could not answer: smoke; second:small stands in"
 
@@ -219,3 +220,24 @@ async def test_who_leaves_in_the_middle_frees_the_place() -> None:
                 async for _ in pieces:
                     break
     await pool.aclose()
+
+
+async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
+        if card.name == "big":
+            begun.set()
+            await go.wait()
+        return LlamaCppChat(card=card, engine="llamacpp")
+
+    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
+    monkeypatch.setattr(LlamaCppEngine, "_start", start)
+    engine = build_pool(Settings()).engine("llamacpp")
+    await engine.load("small")
+    loading = asyncio.create_task(engine.load("big"))
+    await begun.wait()
+    async with asyncio.timeout(5):
+        assert (await engine.load("small")).card.name == "small"
+    go.set()
+    assert (await loading).card.name == "big"

@@ -44,9 +44,10 @@ async def examine(settings: Settings) -> list[Finding]:
     pool = build_pool(settings)
     try:
         findings = [_python(), await _machine(), _disk(settings), *_strange_variables()]
-        findings += [await _engine(name, pool, settings) for name in _engines(settings)]
-        findings.append(await _roles(pool))
-        findings += [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
+        stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
+        covered = any(finding.status == "ok" for finding in stand_ins)
+        findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
+        findings += [*stand_ins, await _roles(pool)]
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
         return findings
@@ -99,7 +100,8 @@ def _engines(settings: Settings) -> list[str]:
     return list(dict.fromkeys([*plugins.names("engines"), *settings.servers, settings.engine]))
 
 
-async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
+async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool) -> Finding:
+    """Look at one engine; ``covered``: another model could answer for it."""
     title = f"engine {name}" + (" (default)" if name == settings.engine else "")
     try:
         if name == "openai" and name != settings.engine and not server_of(name, settings).set_up:
@@ -107,7 +109,7 @@ async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
     except (QwendeskError, TimeoutError) as error:
-        status: Literal["problem", "note"] = "problem" if name == settings.engine else "note"
+        status: Literal["problem", "note"] = "problem" if name == settings.engine and not covered else "note"
         return Finding(title, status, str(error) or "no answer in time")
     where = f"{server_of(name, settings).url}: " if is_server(name, settings) else ""
     if names:

@@ -56,7 +56,7 @@ def test_the_chosen_server_and_the_stand_ins_are_asked() -> None:
         QWENDESK_FALLBACK__CHAIN=chain,
     )
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
-    assert findings["engine vllm (default)"]["status"] == "problem"
+    assert (done.returncode, findings["engine vllm (default)"]["status"]) == (0, "note"), "another one answers for it"
     assert "start it, or set QWENDESK_SERVERS__VLLM__URL" in findings["engine vllm (default)"]["detail"]
     assert findings["fallback 1"]["status"] == "note"
     assert "qwendesk models pull qwen3-4b" in findings["fallback 1"]["detail"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ class OpenAIChat(QwenChat):
             cost=card.cost,
         )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         pace = Pace(f"The server at {self._server.url!r}", self._settings)
         stream, dropped = await pace.wait(self._open(messages, options))
         answer = StreamedAnswer()

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, select, update
+from sqlalchemy import Delete, Select, Table, Update, bindparam, delete, select, update
 
 from qwendesk.memory.audit import record
 from qwendesk.memory.remembered import StoredFact
 from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Message, Person, PersonIdentity
+from qwendesk.memory.tables import Base, Person
 
 
 async def join(connection: TenantConnection, *, into: str, person: str) -> None:
@@ -19,10 +19,7 @@ async def join(connection: TenantConnection, *, into: str, person: str) -> None:
     wishes = (await connection.execute(_wishes(), {"both": [into, person]})).scalars().all()
     await _close_doubles(connection, into, person)
     move = {"of_person": person, "into": into}
-    counts = {
-        table.__tablename__: (await connection.execute(_move(table), move)).rowcount
-        for table in (PersonIdentity, Message, StoredFact)
-    }
+    counts = {table.name: (await connection.execute(_move(table), move)).rowcount for table in _tables()}
     await connection.execute(_set_wish(), {"of_person": into, "wish": all(wishes)})
     await connection.execute(_remove(), {"of_person": person})
     await record(connection, "link", into, counts)
@@ -56,9 +53,14 @@ def _close() -> Update:
     return update(StoredFact).where(StoredFact.id == bindparam("fact")).values(values)
 
 
+def _tables() -> list[Table]:
+    """Return every table that says whose its rows are."""
+    return [table for table in Base.metadata.sorted_tables if "person_id" in table.c]
+
+
 @cache
-def _move(table: Any) -> Update:
-    return update(table).where(table.person_id == bindparam("of_person")).values(person_id=bindparam("into"))
+def _move(table: Table) -> Update:
+    return update(table).where(table.c.person_id == bindparam("of_person")).values(person_id=bindparam("into"))
 
 
 @cache

@@ -52,6 +52,8 @@ class Inbound:
     """Thinking forced on or off; None lets the router choose."""
     person: str = "local"
     channel: str = "python"
+    retry: bool = False
+    """The last answer to this question was no good: the next model up the chain is to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,23 @@ class Check:
     name: str
     outcome: Literal["passed", "failed", "skipped"]
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One question of a message that held several, and who answered it."""
+
+    question: str
+    role: Role
+    model: str
+    engine: str
+    confidence: float
+    signals: tuple[str, ...]
+    thinking: bool
+    tools: tuple[ToolUse, ...]
+    checks: tuple[Check, ...]
+    fallback: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,10 @@ class Receipt:
     """Why another model stood in for the role's own; None when none did."""
     notes: tuple[str, ...] = ()
     """What else the person should know, such as older turns left out of a full context."""
+    escalation: str | None = None
+    """Why a stronger model, or one that thinks, was asked after the first; None when none was."""
+    parts: tuple[Part, ...] = ()
+    """The questions of a message that held several, in their order; tools and checks above are those of all."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""
@@ -147,6 +170,14 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """The answer begins anew, with another model or with thinking: what was shown of it is void."""
+
+    reason: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted:
     """A tool is being called."""
 
@@ -177,5 +208,5 @@ class Finished:
     reply: Reply
 
 
-Event = Routed | TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Notice | Finished
+Event = Routed | TextDelta | ThinkingDelta | Restarted | ToolStarted | ToolFinished | Notice | Finished
 """What ``Desk.stream`` yields."""

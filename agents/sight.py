@@ -1,0 +1,42 @@
+"""Whether a message without a picture speaks of one: of the conversation's last, or of one that was never sent."""
+
+from __future__ import annotations
+
+from qwendesk.agents.followup import is_short, leans, news
+from qwendesk.agents.lexicon import Marks, mark
+from qwendesk.agents.past import Past
+
+_LONGEST = 600
+"""Characters of a message that are looked at; it names its picture at the beginning."""
+_NEW = 2
+"""New words in a message that may still be about a picture."""
+
+
+def recalls_picture(text: str, past: Past, turns: int) -> bool:
+    """Tell whether a message is about the last picture, which came at most so many messages ago or is named."""
+    if not past.pictures:
+        return False
+    marks = mark("picture", text[:_LONGEST])
+    if _points(marks):
+        return not marks.has("makes") or marks.has("sent")
+    if marks.has("makes") or past.picture_age > turns or not is_short(text):
+        return False
+    place = mark("followup", text)
+    if place.has("leaves"):
+        return False
+    fresh = past.picture_age == 1 and past.role == "vision"
+    about = (marks.has("look", "noun") or leans(place)) if fresh else (marks.has("look") and place.has("refers"))
+    seen = frozenset(marks.at.get("look", ())) | frozenset(marks.at.get("noun", ()))
+    return about and news(text, place, past, seen) <= _NEW
+
+
+def misses_picture(text: str, past: Past) -> bool:
+    """Tell whether a message points to a picture although none was ever sent."""
+    if past.pictures or len(text) > _LONGEST:
+        return False
+    marks = mark("picture", text)
+    return _points(marks) and not marks.has("makes")
+
+
+def _points(marks: Marks) -> bool:
+    return marks.has("within") or (marks.has("noun") and marks.has("sent"))

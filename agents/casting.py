@@ -16,8 +16,9 @@ from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 
 _LANGUAGES = (
-    "en zh es fr de ja it ru ar ko vi th pt id nl pl tr he hi cs sv fa uk bn ur ms ro hu el da fi no nb sk bg hr sr ca"
-).split()
+    "en", "zh", "es", "fr", "de", "ja", "it", "ru", "ar", "ko", "vi", "th", "pt", "id", "nl", "pl", "tr", "he", "hi",
+    "cs", "sv", "fa", "uk", "bn", "ur", "ms", "ro", "hu", "el", "da", "fi", "no", "nb", "sk", "bg", "hr", "sr", "ca",
+)  # fmt: skip
 """The family's languages, in the order in which models with few of them have them."""
 _WIDEST = 100
 """Languages from which a model is taken to know every one."""
@@ -41,7 +42,7 @@ class Cast:
 async def cast(
     pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: Models, progress: Progress
 ) -> Cast:
-    """Return the model for a decision: the wished one, that of a rule, that of the settings, or the best by its costs."""
+    """Return the model for a decision: wished for, named by a rule or the settings, or the best by its costs."""
     role = decision.role
     if wish:
         return Cast(await pool.choose(role, wish, progress))

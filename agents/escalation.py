@@ -89,7 +89,7 @@ def _suits(role: Role, card: ModelCard) -> bool:
 
 
 def _bare(text: str) -> str:
-    return " ".join(re.findall(r"\w+(?:[.,:/*+^-]\w+)*", fold(text[:4000])))
+    return " ".join(fold(text[:4000]).split()).strip(" .!?。！？؟¿¡")
 
 
 @cache

@@ -37,14 +37,13 @@ def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decisi
 
 
 def _by_wish(signals: Signals) -> Decision | None:
-    role, reasons = signals.role, ("you asked for it",)
+    role, asked = signals.role, "you asked for it"
     if role is None or (role == "audio" and not signals.audio):
         return None
     if role == "vision" and not signals.images:
-        recalled = bool(signals.past.pictures)
-        reasons = (*reasons, "the picture from your earlier message")
-        return Decision("vision", 1.0, signals=reasons, by="wish", picture=True) if recalled else None
-    return Decision(role, 1.0, signals=reasons, by="wish")
+        reasons = (asked, "the picture from your earlier message")
+        return Decision("vision", 1.0, signals=reasons, by="wish", picture=True) if signals.past.pictures else None
+    return Decision(role, 1.0, signals=(asked,), by="wish")
 
 
 def _by_attachments(signals: Signals) -> Decision | None:

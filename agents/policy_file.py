@@ -25,7 +25,7 @@ class Conversation(_Table):
     stick: bool = True
     """A short message that goes on with the topic stays with the specialist who answered last."""
     picture_turns: int = Field(default=4, ge=0)
-    """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when it is named."""
+    """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when named."""
 
 
 class Abstain(_Table):
@@ -47,7 +47,7 @@ class Thinking(_Table):
     at: float = Field(default=0.5, ge=0, le=1)
     """How likely a message has to need it."""
     budget: int | None = Field(default=None, ge=16)
-    """Most tokens of thinking; a message just hard enough gets half. By default three quarters of the longest answer."""
+    """Most tokens of thinking; a message just hard enough gets half. Without it: 3/4 of the longest answer."""
 
 
 class Models(_Table):
@@ -178,9 +178,10 @@ def _fault(fault: dict[str, Any], text: str) -> str:
 
 def _known(place: list[Any]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {name: type(value) for name, value in Policy() if isinstance(value, _Table)}
+    tables |= {"rule": Rule, "when": When}
     table: type[BaseModel] = Policy
     for part in place:
-        table = {**tables, "rule": Rule, "when": When}.get(str(part), table)
+        table = tables.get(str(part), table)
     return list(table.model_fields)
 
 

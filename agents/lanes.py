@@ -55,7 +55,7 @@ class Lanes:
 
 def title(index: int, question: str) -> str:
     """Return what stands above a part's answer: the person's own words, in the person's own language."""
-    line = " ".join(question.split()).replace("*", "∗")
+    line = " ".join(question.split())
     if len(line) > _TITLE:
         line = line[:_TITLE].rsplit(" ", 1)[0] + " …"
-    return f"{chr(10) * 2 if index else ''}**{line}**\n\n"
+    return ("\n\n" if index else "") + f"> {line}\n\n"

@@ -97,11 +97,14 @@ class Turns:
         async with lock:
             watch = Stopwatch()
             history = await self._memory.history(inbound.conversation, channel=inbound.channel)
+            # before this turn is stored, since it would be the last one then
+            known = await self._last(inbound, history)
             turn = await self._memory.begin_turn(inbound)
             said: list[str] = []
             try:
                 async with asyncio.timeout(self._timeout) as limit:
-                    state = await self._answer(inbound, history, _Listener(events, said, limit, self._timeout))
+                    listener = _Listener(events, said, limit, self._timeout)
+                    state = await self._answer(inbound, history, known, listener)
                 reply = write_reply(state, inbound.conversation, watch)
                 self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
                 await self._memory.finish_turn(turn, reply)
@@ -117,8 +120,9 @@ class Turns:
                 raise
             events.put_nowait(Finished(reply))
 
-    async def _answer(self, inbound: Inbound, history: list[StoredMessage], listener: _Listener) -> TurnState:
-        known = await self._last(inbound, history)
+    async def _answer(
+        self, inbound: Inbound, history: list[StoredMessage], known: Known, listener: _Listener
+    ) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(history),
@@ -139,9 +143,8 @@ class Turns:
             return Known()
         key = (inbound.channel, inbound.conversation)
         if key not in self._known:
-            self._remember(
-                inbound, known_of(await self._memory.last_turn(inbound.conversation, channel=inbound.channel))
-            )
+            last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
+            self._remember(inbound, known_of(last))
         return self._known[key]
 
     def _remember(self, inbound: Inbound, known: Known) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
+from qwendesk.agents.followup import is_short, leans
+from qwendesk.agents.lexicon import mark
 from qwendesk.agents.past import Past
 from qwendesk.agents.policy_file import Escalate
 from qwendesk.agents.routing.cues import fold
@@ -50,12 +52,14 @@ def is_refusal(text: str) -> bool:
     return 0 < len(text) <= _REFUSALS_IN and text.lstrip(" *_\n").replace("’", "'").lower().startswith(_refusals())
 
 
-def is_repeated(text: str, past: Past) -> bool:
-    """Tell whether the person asks the same again; "yes" and "go on" may well be said twice."""
+def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
+    """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
     same = _bare(text)
     if len(_DENSE.findall(same)) < _REPEATED[1] and len(same.split()) < _REPEATED[0]:
         return False
-    return any(_bare(question) == same for question in past.questions[-_EXTENT:])
+    if all(_bare(question) != same for question in past.questions[-_EXTENT:]):
+        return False
+    return not (is_short(text) and leans(mark("followup", text, language)))
 
 
 def step_up(

@@ -25,11 +25,11 @@ _KNOWN = 3000
 """Characters of the last answer that are looked at."""
 
 
-def goes_on(text: str, past: Past) -> bool:
+def goes_on(text: str, past: Past, language: str | None = None) -> bool:
     """Tell whether a message leans on the last question and its answer."""
     if not is_short(text):
         return False
-    marks = mark("followup", text)
+    marks = mark("followup", text, language)
     if not marks.words:
         return any(sign.isdigit() for sign in text)
     if marks.has("leaves") and not marks.has("changes"):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from qwendesk.agents.routing.cues import Cues, fold, words_of
 
 _FILES = ("followup", "picture")
 _NOWHERE = 1_000_000
+_SHORT = 3
+"""Letters up to which a word means different things in different languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ class Marks:
         return min(self.at.get(kind, {_NOWHERE}))
 
 
-def mark(file: str, text: str) -> Marks:
-    """Find a file's cues in a text."""
-    kinds, cues = _load(file)
+def mark(file: str, text: str, language: str | None = None) -> Marks:
+    """Find a file's cues in a text; of a known language, the shortest words of others count for nothing."""
+    kinds, cues = _load(file, language)
     words = words_of(fold(text))
     at: dict[str, set[int]] = {}
     for index, bits in cues.find(words):
@@ -44,17 +46,26 @@ def mark(file: str, text: str) -> Marks:
 def warm_up() -> None:
     """Read the files, so that the first message need not wait."""
     for file in _FILES:
-        _load(file)
+        _load(file, None)
+        _load(file, "en")
 
 
 @cache
-def _load(file: str) -> tuple[tuple[str, ...], Cues]:
+def _tables(file: str) -> dict[str, dict[str, list[str]]]:
     tables = tomllib.loads(resources.files(__package__).joinpath(f"{file}_cues.toml").read_text("utf-8"))
-    kinds = tuple(tables)
-    return kinds, Cues(
+    return {
+        kind: {code: [cue.strip() for cue in line.split(",") if cue.strip()] for code, line in lines.items()}
+        for kind, lines in tables.items()
+    }
+
+
+@lru_cache(maxsize=64)
+def _load(file: str, language: str | None) -> tuple[tuple[str, ...], Cues]:
+    tables = _tables(file)
+    return tuple(tables), Cues(
         (number, cue)
-        for number, kind in enumerate(kinds)
-        for line in tables[kind].values()
-        for cue in line.split(",")
-        if cue.strip()
+        for number, lines in enumerate(tables.values())
+        for code, cues in lines.items()
+        for cue in cues
+        if language in (None, code) or code == "any" or len(cue) > _SHORT or not cue.isascii()
     )

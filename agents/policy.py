@@ -56,14 +56,14 @@ def _by_attachments(signals: Signals) -> Decision | None:
 
 def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decision | None:
     """Return what the last turns say of a message, unless its words clearly say something else."""
-    text, past = signals.text, signals.past
+    text, past, language = signals.text, signals.past, signals.language
     elsewhere = words.role not in ("general", past.role) and words.confidence >= _OTHER_TOPIC
     of_code = words.role == "coder" and words.confidence >= _OTHER_TOPIC
-    if not of_code and recalls_picture(text, past, policy.conversation.picture_turns):
+    if not of_code and recalls_picture(text, past, policy.conversation.picture_turns, language):
         return _seen(words, "the picture from your earlier message", picture=True)
-    if not of_code and misses_picture(text, past):
+    if not of_code and misses_picture(text, past, language):
         return _seen(words, "you speak of a picture, but none was sent", missing=True)
-    if policy.conversation.stick and past.role in _STICKY and not elsewhere and goes_on(text, past):
+    if policy.conversation.stick and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
         if past.role == words.role:
             return None
         reasons = (f"stayed with {past.role}: a short follow-up",)

@@ -12,16 +12,16 @@ _NEW = 2
 """New words in a message that may still be about a picture."""
 
 
-def recalls_picture(text: str, past: Past, turns: int) -> bool:
+def recalls_picture(text: str, past: Past, turns: int, language: str | None = None) -> bool:
     """Tell whether a message is about the last picture, which came at most so many messages ago or is named."""
     if not past.pictures:
         return False
-    marks = mark("picture", text[:_LONGEST])
+    marks = mark("picture", text[:_LONGEST], language)
     if _points(marks):
         return not marks.has("makes") or marks.has("sent")
     if marks.has("makes") or past.picture_age > turns or not is_short(text):
         return False
-    place = mark("followup", text)
+    place = mark("followup", text, language)
     if place.has("leaves"):
         return False
     fresh = past.picture_age == 1 and past.role == "vision"
@@ -30,11 +30,11 @@ def recalls_picture(text: str, past: Past, turns: int) -> bool:
     return about and news(text, place, past, seen) <= _NEW
 
 
-def misses_picture(text: str, past: Past) -> bool:
+def misses_picture(text: str, past: Past, language: str | None = None) -> bool:
     """Tell whether a message points to a picture although none was ever sent."""
     if past.pictures or len(text) > _LONGEST:
         return False
-    marks = mark("picture", text)
+    marks = mark("picture", text, language)
     return _points(marks) and not marks.has("makes")
 
 

@@ -108,6 +108,11 @@ def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tu
     return split(state["signals"], context.router, context.policy.split)
 
 
+def _asked_before(state: TurnState) -> bool:
+    inbound = state["inbound"]
+    return not inbound.attachments and is_repeated(inbound.text, state["past"], state["language"])
+
+
 async def _first_try(
     state: TurnState, context: TurnContext, decision: Decision, chosen: Cast, tries: Effort
 ) -> tuple[Cast, Effort, str | None]:
@@ -115,7 +120,7 @@ async def _first_try(
     inbound = state["inbound"]
     if inbound.retry:
         reason = "you asked for a better answer"
-    elif context.policy.escalate.repeated and not inbound.attachments and is_repeated(inbound.text, state["past"]):
+    elif context.policy.escalate.repeated and _asked_before(state):
         reason = "you asked the same before"
     else:
         return chosen, tries, None

@@ -238,7 +238,7 @@ async def test_a_question_asked_twice_goes_up_the_chain(make_desk: MakeDesk) -> 
         await desk.ask("Hello there", model="small", conversation="c")
         first = await desk.ask(question, conversation="c")
         again = await desk.ask(question.upper() + " ", conversation="c")
-        twice = [await desk.ask("yes", conversation="c") for _ in range(2)]
+        twice = [await desk.ask("make it longer", conversation="c") for _ in range(2)]
     assert (first.receipt.model, again.receipt.model) == ("small", "big")
     assert again.receipt.escalation.startswith("you asked the same before")
     assert again.receipt.escalation in again.receipt.signals

@@ -107,6 +107,12 @@ async def test_why_says_why(talk: Talk) -> None:
     assert "because: arithmetic (90% sure, next general)" in screen
 
 
+async def test_retry_asks_the_last_question_again(talk: Talk) -> None:
+    screen, seen = await talk("/retry\nHello\n/retry\n/new\n/retry\n")
+    assert [(inbound.text, inbound.retry) for inbound in seen] == [("Hello", False), ("Hello", True)]
+    assert screen.count("no question here yet") == 2
+
+
 async def test_an_error_is_one_line_and_the_talk_goes_on(talk: Talk) -> None:
     screen, seen = await talk("fail\nHello\n")
     assert "out of order" in screen and "An answer." in screen

@@ -57,7 +57,7 @@ def _by_attachments(signals: Signals) -> Decision | None:
 def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decision | None:
     """Return what the last turns say of a message, unless its words clearly say something else."""
     text, past, language = signals.text, signals.past, signals.language
-    elsewhere = words.role not in ("general", past.role) and words.confidence >= _OTHER_TOPIC
+    elsewhere = words.role in ("coder", "math") and words.role != past.role and words.confidence >= _OTHER_TOPIC
     of_code = words.role == "coder" and words.confidence >= _OTHER_TOPIC
     if not of_code and recalls_picture(text, past, policy.conversation.picture_turns, language):
         return _seen(words, "the picture from your earlier message", picture=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwendesk.agents.followup import is_short, leans, news
+from qwendesk.agents.followup import is_short, leans, tie_to
 from qwendesk.agents.lexicon import Marks, mark
 from qwendesk.agents.past import Past
 
@@ -25,9 +25,13 @@ def recalls_picture(text: str, past: Past, turns: int, language: str | None = No
     if place.has("leaves"):
         return False
     fresh = past.picture_age == 1 and past.role == "vision"
-    about = (marks.has("look", "noun") or leans(place)) if fresh else (marks.has("look") and place.has("refers"))
     seen = frozenset(marks.at.get("look", ())) | frozenset(marks.at.get("noun", ()))
-    return about and news(text, place, past, seen) <= _NEW
+    tie = tie_to(text, place, past, seen)
+    if fresh:
+        about = marks.has("look", "noun") or leans(place) or tie.shared > 0
+    else:
+        about = marks.has("look") and place.has("refers")
+    return about and tie.news <= _NEW
 
 
 def misses_picture(text: str, past: Past, language: str | None = None) -> bool:

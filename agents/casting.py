@@ -12,6 +12,7 @@ from qwendesk.agents.routing.language import english_name
 from qwendesk.engines.base import Progress
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.pool import Choice, ModelPool, best
+from qwendesk.engines.servers import is_server
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 
@@ -22,8 +23,6 @@ _LANGUAGES = (
 """The family's languages, in the order in which models with few of them have them."""
 _WIDEST = 100
 """Languages from which a model is taken to know every one."""
-_ELSEWHERE = ("openai",)
-"""Engines whose models are kept in memory by others: changing them costs nothing here."""
 _A_DOUBLING = 0.25
 """What twice the size is worth, where being made for the role is worth 1."""
 _NEXT_ROLE = 0.2
@@ -53,10 +52,13 @@ async def cast(
         except (ConfigError, EngineUnavailable) as error:
             notes = (f"the model of your rule was passed over: {error}",)
     choice = await pool.choose(role, None, progress)
-    if choice is None or pool.settings.roles.get(role) or pool.settings.model:
+    settings = pool.settings
+    # what stands in from another engine has been chosen by the chain of those
+    if choice is None or settings.roles.get(role) or settings.model or choice.engine != settings.engine:
         return Cast(choice, notes=notes)
     cards = await pool.models(choice.engine)
-    loaded = frozenset() if choice.engine in _ELSEWHERE else pool.loaded(choice.engine)
+    # a server keeps its models in memory itself: changing them costs nothing here
+    loaded = frozenset[str]() if is_server(choice.engine, settings) else pool.loaded(choice.engine)
     chosen = weigh(role, choice, cards, loaded, language, policy)
     return replace(chosen, notes=notes)
 

@@ -29,6 +29,8 @@ class TurnContext:
     thinking: Literal["auto", "on", "off"] = "auto"
     policy: Policy = Policy()
     """How a decision is made, where the user has a say."""
+    think_budget: int | None = None
+    """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None
     """Folder whose templates come before the built-in ones."""
     seed: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Decision
@@ -30,7 +31,7 @@ def effort(
     wish: bool | None,
     setting: Literal["auto", "on", "off"],
     policy: Policy,
-    longest: int,
+    most: int,
 ) -> Effort:
     """Return the effort for a message: the person's wish, a rule, the setting, then how hard it is.
 
@@ -40,24 +41,26 @@ def effort(
         wish: what the person asked for.
         setting: the desk's setting.
         policy: from which difficulty on, and how many tokens.
-        longest: the longest answer in tokens, thinking included.
+        most: the most tokens of thinking.
     """
     ability = card.thinking if card else "none"
     if ability == "none":
         return Effort(notes=("this model cannot think before it answers",) if wish else ())
     if ability == "always":
         notes = ("this model always thinks before it answers",) if wish is False else ()
-        return Effort(True, _budget(decision, policy, longest), notes)
+        return Effort(True, _budget(decision, policy, most), notes)
     asked = wish if wish is not None else decision.think
     if asked is None:
         asked = {"on": True, "off": False}.get(setting, _is_hard(decision, policy))
-    full = wish is True
-    return Effort(True, _budget(decision, policy, longest, full=full)) if asked else Effort()
+    # who asks for thinking, or for a specialist, has said how hard it is
+    full = wish is True or decision.by == "wish"
+    return Effort(True, _budget(decision, policy, most, full=full)) if asked else Effort()
 
 
-def full_effort(policy: Policy, longest: int) -> Effort:
-    """Return the effort of a second try: thinking, with all the tokens there are for it."""
-    return Effort(True, _most(policy, longest))
+def longest_thinking(context: TurnContext) -> int:
+    """Return the most tokens of thinking: of the policy file, else of the settings, else most of the longest answer."""
+    longest = int(context.pool.settings.max_output_tokens * _SHARE)
+    return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 
 def _is_hard(decision: Decision, policy: Policy) -> bool:
@@ -65,15 +68,10 @@ def _is_hard(decision: Decision, policy: Policy) -> bool:
     return unsure or expert_for(decision.role).thinks or decision.needs_thinking >= policy.thinking.at
 
 
-def _budget(decision: Decision, policy: Policy, longest: int, *, full: bool = False) -> int:
+def _budget(decision: Decision, policy: Policy, most: int, *, full: bool = False) -> int:
     """Return half of the most tokens for a message that is just hard enough, up to all of them for the hardest."""
-    most, at = _most(policy, longest), policy.thinking.at
+    at = policy.thinking.at
     if full or at >= 1:
         return most
     share = min(max((decision.needs_thinking - at) / (1 - at), 0.0), 1.0)
-    return round(most * (0.5 + 0.5 * share))
-
-
-def _most(policy: Policy, longest: int) -> int:
-    wanted = policy.thinking.budget or longest
-    return max(1, min(wanted, int(longest * _SHARE)))
+    return max(1, round(most * (0.5 + 0.5 * share)))

@@ -47,7 +47,8 @@ class Thinking(_Table):
     at: float = Field(default=0.5, ge=0, le=1)
     """How likely a message has to need it."""
     budget: int | None = Field(default=None, ge=16)
-    """Most tokens of thinking; a message just hard enough gets half. Without it: 3/4 of the longest answer."""
+    """Most tokens of thinking; a message just hard enough gets half. Without it: the setting ``think_budget``, at most
+    three quarters of the longest answer."""
 
 
 class Models(_Table):

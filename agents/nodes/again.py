@@ -9,7 +9,7 @@ from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.effort import Effort, full_effort
+from qwendesk.agents.effort import Effort, longest_thinking
 from qwendesk.agents.escalation import Step, step_up
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import Again, TurnState
@@ -35,7 +35,7 @@ async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     except EngineError as error:
         return {"again": None, "notes": [f"{needed.reason}; {name} could not be asked: {error}"]}
     write(Restarted(needed.reason, name))
-    tries = full_effort(context.policy, context.pool.settings.max_output_tokens) if step.think else Effort()
+    tries = Effort(True, longest_thinking(context)) if step.think else Effort()
     return {
         "choice": step.choice,
         "think": tries.think,

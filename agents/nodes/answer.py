@@ -33,14 +33,14 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     """Stream one answer of the role's model."""
     write, context = get_stream_writer(), runtime.context
     choice, expert = chosen(state), expert_for(state["decision"].role)
-    model = await context.pool.load(choice, lambda text, fraction: write(Notice(text, fraction)))
+    answering = context.pool.answering(choice, lambda text, fraction: write(Notice(text, fraction)))
     settings = _settings(state, expert, context)
     if tools := [] if picks(choice.card) or not choice.card.tools else offered(expert, context):
         settings["tools"] = tools
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
     between = "\n\n" if said(state) else ""
-    async for chunk in model.astream(prompt(state, template, context, tools=bool(tools)), **settings):
+    async for chunk in answering.stream(prompt(state, template, context, tools=bool(tools)), **settings):
         collected.add(chunk)
         if thinking := chunk.additional_kwargs.get("reasoning_content"):
             write(ThinkingDelta(thinking))
@@ -52,6 +52,7 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         "thinking": "".join(collected.thinking),
         "notes": collected.notes(),
         "tally": collected.tally(),
+        "choice": answering.choice,
     }
 
 
@@ -113,7 +114,8 @@ def _small_turn(state: TurnState, language: str | None) -> list[BaseMessage]:
 
 def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
     settings: dict[str, Any] = {"think": state["think"]}
-    if budget := state.get("think_budget"):
+    # the setting goes to every model: one of a server may think although nothing is known of it
+    if budget := state.get("think_budget") or context.think_budget:
         settings["think_budget"] = budget
     if _reports(state):
         settings |= {"temperature": 0.0, "repetition_penalty": 1.0}

@@ -12,7 +12,7 @@ from langgraph.types import Send
 from qwendesk.agents.casting import Cast, cast
 from qwendesk.agents.consult import consult
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.effort import Effort, effort, full_effort
+from qwendesk.agents.effort import Effort, effort, longest_thinking
 from qwendesk.agents.escalation import is_repeated
 from qwendesk.agents.lanes import Lanes
 from qwendesk.agents.nodes.again import next_try
@@ -76,7 +76,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         context.policy.models,
         lambda text, fraction: write(Notice(text, fraction)),
     )
-    longest = context.pool.settings.max_output_tokens
+    longest = longest_thinking(context)
     card = chosen.choice.card if chosen.choice else None
     tries = effort(decision, card, inbound.think, context.thinking, context.policy, longest)
     chosen, tries, escalation = await _first_try(state, context, decision, chosen, tries)
@@ -130,5 +130,5 @@ async def _first_try(
         return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
     told = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
-        tries = full_effort(context.policy, context.pool.settings.max_output_tokens)
+        tries = Effort(True, longest_thinking(context))
     return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, told)), tries, told

@@ -182,6 +182,7 @@ class Desk:
             tool_rounds=settings.tool_rounds,
             thinking=settings.thinking,
             policy=policy,
+            think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
             seed=settings.seed,
         )

@@ -169,6 +169,13 @@ async def test_the_budget_of_thinking_reaches_the_model(make_desk: MakeDesk) -> 
     ]
 
 
+async def test_the_budget_of_the_file_comes_first(make_desk: MakeDesk, own_home: Any) -> None:
+    (own_home / "policy.toml").write_text("[thinking]\nbudget = 100\n")
+    async with make_desk(["Hello."], cards=(HYBRID,), think_budget=50) as desk:
+        await desk.ask("Hello", think=True)
+    assert desk.script.calls[0][2].think_budget == 100
+
+
 async def test_failed_code_is_tried_again_by_a_larger_model(make_desk: MakeDesk) -> None:
     bad, good = "```python\nprint(1/0)\n```", "```python\nprint(42)\n```"
     async with small_first(make_desk, [bad, good]) as desk:

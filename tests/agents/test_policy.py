@@ -306,13 +306,8 @@ def test_difficulty_decides_on_thinking_and_its_budget(
     needs: float, wish: bool | None, rule: bool | None, setting: Any, expected: int | None
 ) -> None:
     decision = Decision("math", 0.9, needs_thinking=needs, think=rule)
-    tries = effort(decision, HYBRID, wish, setting, Policy(), 1024)
+    tries = effort(decision, HYBRID, wish, setting, Policy(), 768)
     assert (tries.think, tries.budget) == (expected is not None, expected)
-
-
-def test_the_budget_of_the_file_is_the_most() -> None:
-    policy = Policy.model_validate({"thinking": {"budget": 100}})
-    assert effort(Decision("math", 0.9, needs_thinking=1.0), HYBRID, None, "auto", policy, 1024).budget == 100
 
 
 def test_an_abstention_is_thought_about() -> None:

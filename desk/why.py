@@ -9,8 +9,7 @@ def explain(receipt: dict[str, Any]) -> str:
     """Return a receipt as a few lines of Markdown."""
     runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
     lines = [
-        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
-        f"({receipt['engine'] or 'no engine'}).",
+        _who(receipt),
         f"- because: {', '.join(receipt['signals'])} ({receipt['confidence']:.0%} sure{runner_up})",
     ]
     if receipt["fallback"]:
@@ -29,6 +28,15 @@ def explain(receipt: dict[str, Any]) -> str:
         f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
     )
     return "\n".join(lines)
+
+
+def _who(receipt: dict[str, Any]) -> str:
+    if parts := receipt.get("parts"):
+        return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
+    return (
+        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
+        f"({receipt['engine'] or 'no engine'})."
+    )
 
 
 def _part(number: int, part: dict[str, Any]) -> str:

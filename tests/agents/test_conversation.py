@@ -193,6 +193,19 @@ async def test_failed_code_is_tried_again_by_a_larger_model(make_desk: MakeDesk)
     assert "second try" in explain(reply.receipt.as_dict())
 
 
+async def test_stopping_the_second_try_keeps_nothing_of_the_first(make_desk: MakeDesk) -> None:
+    async with make_desk(["37 * 91 + 4 = 3372", "Let us see what comes out"], cards=(HYBRID,)) as desk:
+        stream = desk.stream("What is 37*91+4?", conversation="c", think=None)
+        again = False
+        async for event in stream:
+            again = again or isinstance(event, Restarted)
+            if again and isinstance(event, TextDelta):
+                break
+        await stream.aclose()
+        kept = (await desk.memory.history("c"))[-1].text
+    assert again and "Let us see what comes out".startswith(kept.strip())
+
+
 async def test_it_is_tried_again_only_once(make_desk: MakeDesk) -> None:
     bad = "```python\nprint(1/0)\n```"
     async with small_first(make_desk, [bad, bad, "never"]) as desk:
@@ -347,7 +360,9 @@ async def test_several_questions_go_to_their_specialists(make_desk: MakeDesk) ->
     assert [event.role for event in events if isinstance(event, Routed)] == ["coder", "math", "general"]
     assert reply.receipt.tokens_out > 0
     assert turn is not None and turn.receipt is not None
-    assert "part 2: 'What is 37*91+4?' went to **math**" in explain(turn.receipt)
+    told = explain(turn.receipt)
+    assert told.startswith("**coder, math, general** answered")
+    assert "part 2: 'What is 37*91+4?' went to **math**" in told
 
 
 async def test_what_comes_first_is_shown_first_whoever_is_quicker(make_desk: MakeDesk) -> None:

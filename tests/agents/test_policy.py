@@ -355,6 +355,7 @@ def test_several_questions_are_cut_apart(text: str, language: str) -> None:
         "Where is my order B-77 and when will it arrive?",
         "Write a SQL query that sums the prices. How many rows will it return?",
         "Write a class and also write tests.",
+        "Write a SQL query that lists all customers. Tell me about the history of customer service.",
         "Write a Python script that calculates 15% of 300 and prints the result",
         "Should I use Python or Java? Which is faster?",
         "What is 12*7? What is 13*8?",

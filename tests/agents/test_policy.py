@@ -385,3 +385,15 @@ def test_no_message_takes_long(piece: str) -> None:
     decide(Signals(text, "en", past=SEEN), ROUTER)
     split(Signals(text[:1500], "en"), ROUTER, Split())
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "🎉🎉", "x" * 1_000_000, "\u200f\u200b", "\ud800 it", "5", "?", "...", "1. ", "> it\n> that", "and"]
+    + ["route this to the coder", "İ ﷺ ﬁ ß", "\x00 and \x1b[31m", "- \n- \n- ", "。。。", "¿¿¿ ???"],
+)
+@pytest.mark.parametrize("past", [Past(), CODE, SEEN, LATER], ids=["new", "code", "seen", "later"])
+def test_any_text_is_decided(text: str, past: Past) -> None:
+    signals = Signals(text, past=past)
+    assert decide(signals, ROUTER).role in ("general", "coder", "math", "thinking", "vision")
+    assert split(signals, ROUTER, Split()) == ()

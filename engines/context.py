@@ -40,14 +40,19 @@ def fit_estimated(
     Three bytes count as a token: more than English needs, about what Chinese does. What cannot be made to fit is
     left to the server to refuse.
     """
-    room = context - min(answer, context // 4) - len(json.dumps(tools)) // _BYTES_A_TOKEN
+    room = context - min(answer, context // 4)
     kept = messages
-    while (size := sum(map(_estimate, kept))) > room:
+    while (size := estimate(kept, tools)) > room:
         fewer = fit(kept, excess=size - room, total=size)
         if len(fewer) == len(kept):
             break
         kept = fewer
     return kept, len(messages) - len(kept)
+
+
+def estimate(messages: list[BaseMessage], tools: Sequence[dict[str, Any]] = ()) -> int:
+    """Return about how many tokens messages and tools have."""
+    return sum(map(_estimate, messages)) + len(json.dumps(tools)) // _BYTES_A_TOKEN
 
 
 def too_long(tokens: int, room: int) -> EngineError:

@@ -129,7 +129,7 @@ class ModelPool:
             return Choice(engine, without_senses(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await self.models(engine)}
         card = cards.get(name) or self._by_row(name, cards)
-        if card is None and engine in ("scripted", "ollama"):
+        if card is None and engine == "scripted":
             raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
         return Choice(engine, card or ModelCard(name=name))
 

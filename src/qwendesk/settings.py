@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     """How often in one turn the model may call tools."""
     turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
+    first_token_timeout: float = Field(default=300, gt=0)
+    """Seconds that a server may take to begin an answer; a long prompt on a CPU takes minutes."""
+    token_timeout: float = Field(default=120, gt=0)
+    """Seconds that a server may fall silent in the middle of an answer."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers; None: a new one each time."""
     threads: int | None = Field(default=None, ge=1)
@@ -81,6 +85,11 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
+    ollama_pull: bool = False
+    """Fetch a model that the Ollama server lacks when it is asked for; off: say how to fetch it."""
+    ollama_keep_alive: str | None = Field(default=None, pattern=r"^(-?\d+|(\d+(\.\d+)?(ms|s|m|h))+)$")
+    """How long Ollama keeps a model in memory after an answer: ``30m``, seconds, ``0`` (not at all), ``-1`` (for good);
+    None: as the server is set."""
     openai_base_url: str = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),

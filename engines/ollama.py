@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat, Resident
@@ -42,12 +42,15 @@ class OllamaEngine(Engine):
         await self._server.running()
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def ask(tag: str, digest: str) -> Served:
+        async def ask(tag: str, digest: str) -> Served | None:
             async with gate:
-                return await self._served(tag, digest)
+                # a broken model must not hide the others
+                with suppress(EngineError):
+                    return await self._served(tag, digest)
+            return None
 
         found = await asyncio.gather(*(ask(tag, digest) for tag, digest in tags.items()))
-        return [model.card for model in found if model.talks]
+        return [model.card for model in found if model and model.talks]
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return a model that the server has in its memory; where the settings say so, one that it lacks is fetched."""

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
 
+_LONGEST = 300
+"""Characters of a reason that are shown: a proxy answers with whole pages."""
+
 
 class OllamaRefused(EngineError):
     """The server does not do what was asked of this model, such as tools or thinking."""
@@ -32,7 +35,8 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         raise EngineTimeout(f"Ollama at {host!r} did not answer in time.") from error
     except ollama.ResponseError as error:
         raise _refusal(error, host, tag) from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    # the client takes JSON of another form for its own: that surfaces as one of the latter two
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
         raise EngineError(f"Ollama at {host!r} broke off or sent garbage: {error!r}. Ask again, or restart it.") from (
             error
         )
@@ -47,7 +51,7 @@ def missing(host: str, tag: str) -> EngineUnavailable:
 
 
 def _refusal(error: Exception, host: str, tag: str) -> EngineError:
-    status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()
+    status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()[:_LONGEST]
     if status == 404 and "not found" in reason:
         return missing(host, tag)
     if "does not support" in reason:

@@ -105,7 +105,9 @@ async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
     if names:
         return Finding(title, "ok", ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else ""))
     fetch = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
-    return Finding(title, "note", "no model yet", fetch if name == "llamacpp" else "")
+    if name == "ollama":
+        fetch = "Run 'qwendesk models pull ollama:qwen3:4b', or another one of 'qwendesk models list --all'."
+    return Finding(title, "note", "no model yet", fetch if name in ("llamacpp", "ollama") else "")
 
 
 def _set_up(settings: Settings) -> bool:

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
-from qwendesk.engines.conformance import SCRIPT, EngineConformance
+from qwendesk.engines.conformance import EngineConformance
 from qwendesk.settings import Settings
-from tests.scripted_model import write_gguf
+from tests.conformance.real_model import RealModelConformance, RealModelTools
 from tests.servers.ollama import RealOllama
-from tests.servers.ollama_templates import SCRIPTED, SCRIPTED_BARE
 
 pytestmark = pytest.mark.ollama
 
 
-@pytest.fixture(scope="module")
-def made(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Put the script on the server, once for each template."""
-    gguf = write_gguf(SCRIPT, tmp_path_factory.mktemp("scripted") / "scripted.gguf")
-    templates = {"able": SCRIPTED, "bare": SCRIPTED_BARE}
-    tags = {name: real_ollama.make(f"qwendesk-test-{name}", gguf, template) for name, template in templates.items()}
-    yield tags
-    for tag in tags.values():
-        real_ollama.remove(tag)
+@pytest.fixture
+async def engine(real_ollama: RealOllama) -> AsyncIterator[Engine]:
+    pool = build_pool(Settings(engine="ollama", ollama_host=real_ollama.url, context_tokens=512, threads=1))
+    yield pool.engine("ollama")
+    await pool.aclose()
 
 
 class TestOllama(EngineConformance):
     """The server reads tool calls and splits thinking off."""
 
     @pytest.fixture
-    def model(self, made: dict[str, str]) -> str:
-        return made["able"]
-
-    @pytest.fixture
-    async def engine(self, real_ollama: RealOllama) -> AsyncIterator[Engine]:
-        pool = build_pool(Settings(engine="ollama", ollama_host=real_ollama.url, context_tokens=512, threads=1))
-        yield pool.engine("ollama")
-        await pool.aclose()
+    def model(self, scripted_ollama: dict[str, str]) -> str:
+        return scripted_ollama["able"]
 
 
 class TestOllamaPrompted(TestOllama):
     """The server knows neither tools nor thinking of the model."""
 
     @pytest.fixture
-    def model(self, made: dict[str, str]) -> str:
-        return made["bare"]
+    def model(self, scripted_ollama: dict[str, str]) -> str:
+        return scripted_ollama["bare"]
+
+
+@pytest.mark.model
+class TestStarterOnOllama(RealModelConformance):
+    """The server offers the starter model its tools."""
+
+    @pytest.fixture
+    def model(self, starter_ollama: dict[str, str]) -> str:
+        return starter_ollama["starter"]
+
+
+@pytest.mark.model
+class TestStarterOnOllamaPrompted(RealModelTools):
+    """The server has it without tools: they are told in the prompt."""
+
+    @pytest.fixture
+    def model(self, starter_ollama: dict[str, str]) -> str:
+        return starter_ollama["starter-bare"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -18,10 +19,18 @@ import httpx
 import ollama
 import pytest
 
+from qwendesk.engines.catalogue import load_catalogue
+from qwendesk.engines.conformance import SCRIPT
+from qwendesk.engines.store import ModelStore, Remotes
+from qwendesk.settings import STARTER_MODEL, Settings
+from tests.scripted_model import write_gguf
 from tests.servers.ollama_install import CannotInstall, installed
+from tests.servers.ollama_templates import CHATML, CHATML_TOOLS, SCRIPTED, SCRIPTED_BARE
 
 OWN_SERVER = os.environ.get("QWENDESK_TEST_OLLAMA")
 """Address of a server to use instead; read before the tests hide the user's settings."""
+REAL_MODELS = Settings()
+"""The user's own settings, for the starter model in the user's cache; read before they are hidden too."""
 _START_SECONDS = 60.0
 _ALWAYS = {"temperature": 0.0, "num_thread": 1}
 
@@ -43,9 +52,16 @@ class RealOllama:
         with ollama.Client(self.url) as client, suppress(ollama.ResponseError):
             client.delete(tag)
 
+    def load(self, tag: str) -> None:
+        with ollama.Client(self.url) as client:
+            client.generate(tag)
+
     def unload(self, tag: str) -> None:
         with ollama.Client(self.url) as client:
             client.generate(tag, keep_alive=0)
+            end = time.monotonic() + _START_SECONDS
+            while time.monotonic() < end and tag in [model.model for model in client.ps().models]:
+                time.sleep(0.05)
 
     def _link(self, gguf: Path) -> str:
         """Put a file where an upload would put it, without copying it."""
@@ -92,6 +108,8 @@ def _environment(folder: Path, home: Path, host: str) -> dict[str, str]:
         "OLLAMA_MODELS": str(home / "models"),
         "OLLAMA_NUM_PARALLEL": "1",
         "OLLAMA_NOPRUNE": "1",
+        # else a part of the model is given to the GPU that is not there, and comes back as noise
+        "OLLAMA_NUM_GPU": "0",
         # threads that spin while they wait for each other cost more than they bring on a busy machine
         "OMP_NUM_THREADS": "1",
         "KMP_BLOCKTIME": "0",
@@ -115,3 +133,29 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def scripted_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Put the conformance suite's script on the server: ``able`` with tools and thinking, ``bare`` without."""
+    folder = tmp_path_factory.mktemp("scripted")
+    # two files: models of the same one are the same to the server's memory
+    ggufs = {"able": write_gguf(SCRIPT, folder / "able.gguf")}
+    ggufs |= {"bare": write_gguf(SCRIPT | {"@bare-only": "Yes."}, folder / "bare.gguf")}
+    yield from _made(real_ollama, ggufs, {"able": SCRIPTED, "bare": SCRIPTED_BARE})
+
+
+@pytest.fixture(scope="session")
+def starter_ollama(real_ollama: RealOllama) -> Iterator[dict[str, str]]:
+    """Put the starter model on the server, fetched first where it is not in the user's cache."""
+    store = ModelStore(REAL_MODELS.store_dir, Remotes.from_settings(REAL_MODELS))
+    templates = {"starter": CHATML_TOOLS, "starter-bare": CHATML}
+    gguf = asyncio.run(store.pull(load_catalogue().get(STARTER_MODEL)))
+    yield from _made(real_ollama, dict.fromkeys(templates, gguf), templates)
+
+
+def _made(server: RealOllama, ggufs: dict[str, Path], templates: dict[str, str]) -> Iterator[dict[str, str]]:
+    tags = {name: server.make(f"qwendesk-test-{name}", ggufs[name], text) for name, text in templates.items()}
+    yield tags
+    for tag in tags.values():
+        server.remove(tag)

@@ -2,8 +2,9 @@
 
 SCRIPTED = """\
 {{- range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}\
-{{ range .ToolCalls }}<tool_call>{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}</tool_call>\
-{{ end }}{{ end }}{{ if .Tools }}{{ end }}"""
+{{ if .ToolCalls }}<tool_call>{{ range .ToolCalls }}\
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}{{ end }}</tool_call>{{ end }}\
+{{ end }}{{ if .Tools }}{{ end }}"""
 """For a model that plays a script: texts alone, so that the last message ends the prompt."""
 
 SCRIPTED_BARE = "{{- range .Messages }}{{ .Content }}{{ end }}"
@@ -40,10 +41,9 @@ For each function call, return a json object with function name and arguments wi
 {{ if eq .Role "user" }}<|im_start|>user
 {{ .Content }}<|im_end|>
 {{ else if eq .Role "assistant" }}<|im_start|>assistant
-{{ .Content }}{{ range .ToolCalls }}
-<tool_call>
-{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
-</tool_call>{{ end }}{{ if not $last }}<|im_end|>
+{{ .Content }}{{ if .ToolCalls }}<tool_call>
+{{ range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+{{ end }}</tool_call>{{ end }}{{ if not $last }}<|im_end|>
 {{ end }}{{ else if eq .Role "tool" }}<|im_start|>user
 <tool_response>
 {{ .Content }}

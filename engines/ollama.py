@@ -11,7 +11,7 @@ from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.ollama_api import OllamaServer
 from qwendesk.engines.ollama_chat import OllamaChat
 from qwendesk.engines.ollama_errors import missing
-from qwendesk.engines.ollama_wire import Served, Setup, served
+from qwendesk.engines.ollama_wire import Served, Setup, own_name, served
 from qwendesk.errors import EngineError, EngineUnavailable
 
 _AT_ONCE = 4
@@ -54,10 +54,12 @@ class OllamaEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return a model that the server has in its memory; where the settings say so, one that it lacks is fetched."""
-        async with self._loading:
-            if name not in self._chats:
-                self._chats[name] = await self._chat(name, progress)
-            return self._chats[name]
+        # one that is ready does not wait for another that is being loaded
+        if name not in self._chats:
+            async with self._loading:
+                if name not in self._chats:
+                    self._chats[name] = await self._chat(name, progress)
+        return self._chats[name]
 
     async def pull(self, name: str, progress: Progress | None = None) -> str:
         """Let the server fetch a model from its library; what an interrupted pull has brought is kept."""
@@ -117,16 +119,18 @@ class OllamaEngine(Engine):
         """Return what catalogue and server know of a model, under the server's own name; asked once."""
         known = self._known.get((tag, digest))
         if known is None:
-            card = self._parts.catalogue.find_by_ollama(tag) or ModelCard(name=tag)
-            known = served(replace(card, name=tag), await self._server.show(tag))
+            shown, catalogue = await self._server.show(tag), self._parts.catalogue
+            card = catalogue.find_by_ollama(tag) or catalogue.find_by_repo(own_name(shown)) or ModelCard(name=tag)
+            known = served(replace(card, name=tag), shown)
             self._known[tag, digest] = known
         return known
 
     def _tag(self, name: str) -> str:
-        """Return the tag of a model of the catalogue; any other name is a tag."""
+        """Return the tag of a model of the catalogue; any other name is a tag, its version left out or not."""
         catalogue = self._parts.catalogue
         tags = catalogue.get(name).ollama if name in catalogue else ()
-        return tags[0] if tags else name
+        tag = tags[0] if tags else name
+        return tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
 
 
 def _told(tag: str, status: str, layers: list[tuple[int, int]]) -> tuple[str, float | None]:

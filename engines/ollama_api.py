@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwendesk.engines.base import Resident
 from qwendesk.engines.ollama_errors import ollama_errors
 from qwendesk.engines.pacing import Pace
-from qwendesk.errors import EngineError
+from qwendesk.errors import EngineFailed
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class OllamaServer:
                     if piece.done:
                         self.loaded.add(body["model"])
                         return
-        raise EngineError(f"Ollama at {self.host!r} broke off: its answer has no end. Ask again.")
+        raise EngineFailed(f"Ollama at {self.host!r} broke off: its answer has no end. Ask again.")
 
     async def pull(self, tag: str) -> AsyncGenerator[ProgressResponse, None]:
         """Yield how far the server is with fetching a model; who stops listening stops it, what has come is kept."""

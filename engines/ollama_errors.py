@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 
 _LONGEST = 300
 """Characters of a reason that are shown: a proxy answers with whole pages."""
@@ -37,9 +37,9 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         raise _refusal(error, host, tag) from error
     # the client takes JSON of another form for its own: that surfaces as one of the latter two
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
-        raise EngineError(f"Ollama at {host!r} broke off or sent garbage: {error!r}. Ask again, or restart it.") from (
-            error
-        )
+        raise EngineFailed(
+            f"Ollama at {host!r} broke off or sent garbage: {repr(error)[:_LONGEST]}. Ask again, or restart it."
+        ) from error
 
 
 def missing(host: str, tag: str) -> EngineUnavailable:
@@ -60,6 +60,9 @@ def _refusal(error: Exception, host: str, tag: str) -> EngineError:
         return EngineUnavailable(
             f"Ollama's library has no {tag!r}: 'qwendesk models list --all' and https://ollama.com/library show names."
         )
+    if "context length" in reason or "context size" in reason:
+        return EngineError(f"Ollama refused: {reason}. Shorten the message, or raise QWENDESK_CONTEXT_TOKENS.")
     if "memory" in reason:
-        return EngineError(f"Ollama refused: {reason}. Choose a smaller model, or lower QWENDESK_CONTEXT_TOKENS.")
-    return EngineError(f"Ollama at {host!r} refused: {reason or f'status {status}'}")
+        return EngineFailed(f"Ollama refused: {reason}. Choose a smaller model, or lower QWENDESK_CONTEXT_TOKENS.")
+    kind = EngineError if 400 <= status < 500 else EngineFailed
+    return kind(f"Ollama at {host!r} refused: {reason or f'status {status}'}")

@@ -34,12 +34,19 @@ class Served:
     """It is a model for chats; an embedding model is not."""
 
 
+def own_name(shown: ShowResponse) -> str:
+    """Return the name that a model's file gives itself, such as ``Qwen2.5-Coder-0.5B``, whatever its tag says."""
+    info = dict(shown.modelinfo or {})
+    return f"{info.get('general.basename', '')}-{info.get('general.size_label', '')}"
+
+
 def served(card: ModelCard, shown: ShowResponse) -> Served:
     """Return the model with what the server says of it; servers before 0.6.4 say nothing of capabilities."""
     able = set(shown.capabilities or ())
     info = dict(shown.modelinfo or {})
     context = next((value for key, value in info.items() if key.endswith(".context_length")), card.context)
-    card = replace(card, context=context)
+    parameters = card.parameters or round(info.get("general.parameter_count", 0) / 1e9, 2)
+    card = replace(card, context=context, parameters=parameters)
     if not able:
         return Served(card)
     thinking = card.thinking if card.thinking == "always" else "hybrid" if "thinking" in able else "none"

@@ -102,12 +102,12 @@ async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
     except (QwendeskError, TimeoutError) as error:
         status: Literal["problem", "note"] = "problem" if name == settings.engine else "note"
         return Finding(title, status, str(error) or "no answer in time")
+    if name == "ollama" and not names:
+        return Finding(title, "note", "no model yet", "Run 'qwendesk models pull ollama:qwen3:4b', or another one.")
     if names:
         return Finding(title, "ok", ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else ""))
     fetch = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
-    if name == "ollama":
-        fetch = "Run 'qwendesk models pull ollama:qwen3:4b', or another one of 'qwendesk models list --all'."
-    return Finding(title, "note", "no model yet", fetch if name in ("llamacpp", "ollama") else "")
+    return Finding(title, "note", "no model yet", fetch if name == "llamacpp" else "")
 
 
 def _set_up(settings: Settings) -> bool:

@@ -190,6 +190,23 @@ async def test_the_server_is_asked_once_what_a_model_can_do() -> None:
     assert [path for path, _ in site.asked].count("/api/show") == 1
 
 
+@pytest.mark.parametrize(
+    ("info", "roles", "parameters"),
+    [
+        ({"general.basename": "Qwen2.5-Coder", "general.size_label": "7B"}, ("coder", "general"), 7.61),
+        ({"general.basename": "Mine", "general.parameter_count": 1_240_000_000}, ("general",), 1.24),
+    ],
+)
+async def test_a_model_under_a_name_of_ones_own_is_known_by_its_file(
+    info: dict[str, Any], roles: tuple[str, ...], parameters: float
+) -> None:
+    async with fake_ollama(stream(), tag="ours:latest", shown=BARE | {"model_info": info}) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        (card,) = await engine.models()
+        await engine.aclose()
+    assert (card.name, card.roles[: len(roles)], card.parameters) == ("ours:latest", roles, parameters)
+
+
 async def test_a_model_that_cannot_talk_is_not_offered() -> None:
     async with fake_ollama(
         stream(), tag="bge-m3:latest", shown={"capabilities": ["embedding"], "model_info": {}}
@@ -241,6 +258,16 @@ async def test_a_missing_model_is_fetched_where_the_settings_say_so() -> None:
         await pool.aclose()
     assert ("Ollama fetches qwen3:8b: 50 of 100 MB", 0.5) in told
     assert told[-1] == ("Ollama loads qwen3:8b", None)
+
+
+async def test_a_tag_without_its_version_is_the_latest() -> None:
+    async with fake_ollama(stream({"content": "ok"}), tag="mine:latest") as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        chat = await engine.load("mine")
+        await chat.ainvoke("Hello")
+        assert chat.capabilities.loaded
+        await engine.aclose()
+    assert site.asked[-1][1]["model"] == "mine:latest"
 
 
 async def test_a_pull_that_stops_is_an_error() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qwendesk.app import build_pool
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.settings import Settings
 from tests.engines.web_server import Reply, serve
 from tests.servers.fake_ollama import fake_chat, lines, stream
@@ -18,14 +18,16 @@ KIND = "application/x-ndjson"
     ("reply", "kind", "words"),
     [
         (Reply({"error": "model 'qwen3:8b' not found"}, status=404), EngineUnavailable, "models pull ollama:qwen3:8b"),
-        (Reply({"error": "model requires more system memory"}, status=500), EngineError, "QWENDESK_CONTEXT_TOKENS"),
-        (Reply(lines=["<html>Bad gateway</html>" * 99], status=502), EngineError, "refused: .{300}$"),
-        (Reply(lines=["{not json\n"], kind=KIND), EngineError, "garbage"),
-        (Reply(lines=["[1, 2]\n"], kind=KIND), EngineError, "garbage"),
-        (lines({"error": "llama runner process has terminated"}), EngineError, "refused.*terminated"),
-        (Reply(lines=[], kind=KIND, cut=True), EngineError, "broke off"),
-        (Reply(lines=[json.dumps(ONE) + "\n"], kind=KIND, cut=True), EngineError, "broke off"),
-        (lines(ONE), EngineError, "no end"),
+        (Reply({"error": "model requires more system memory"}, status=500), EngineFailed, "QWENDESK_CONTEXT_TOKENS"),
+        (Reply(lines=["<html>Bad gateway</html>" * 99], status=502), EngineFailed, "refused: .{300}$"),
+        (Reply(lines=["{not json\n"], kind=KIND), EngineFailed, "garbage"),
+        (Reply(lines=["[1, 2]\n"], kind=KIND), EngineFailed, "garbage"),
+        (lines({"error": "llama runner process has terminated"}), EngineFailed, "refused.*terminated"),
+        (Reply({"error": "input exceeds the context length"}, status=400), EngineError, "QWENDESK_CONTEXT_TOKENS"),
+        (Reply({"error": "invalid format"}, status=400), EngineError, "refused: invalid format"),
+        (Reply(lines=[], kind=KIND, cut=True), EngineFailed, "broke off"),
+        (Reply(lines=[json.dumps(ONE) + "\n"], kind=KIND, cut=True), EngineFailed, "broke off"),
+        (lines(ONE), EngineFailed, "no end"),
         (Reply(lines=[], kind=KIND, stall=True), EngineTimeout, "FIRST_TOKEN_TIMEOUT"),
         (Reply(lines=[json.dumps(ONE) + "\n"], kind=KIND, stall=True), EngineTimeout, "TOKEN_TIMEOUT"),
     ],

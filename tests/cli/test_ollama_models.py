@@ -13,7 +13,7 @@ from tests.servers.ollama import RealOllama
 from tests.servers.ollama_registry import registry
 from tests.servers.ollama_templates import SCRIPTED
 
-pytestmark = pytest.mark.ollama
+pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from qwendesk.settings import Settings
 from tests.conformance.real_model import RealModelConformance, RealModelTools
 from tests.servers.ollama import RealOllama
 
-pytestmark = pytest.mark.ollama
+pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

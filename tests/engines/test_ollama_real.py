@@ -21,7 +21,7 @@ from tests.servers.ollama import RealOllama
 from tests.servers.ollama_registry import registry
 from tests.servers.ollama_templates import SCRIPTED
 
-pytestmark = pytest.mark.ollama
+pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -101,7 +101,6 @@ async def test_a_model_that_no_registry_has_is_an_error(engine: Engine) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
 async def test_a_desk_answers_with_a_tool_through_ollama(
     real_ollama: RealOllama, starter_ollama: dict[str, str], own_home: Path
 ) -> None:

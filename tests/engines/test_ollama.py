@@ -243,8 +243,10 @@ PULLED = lines(
 async def test_a_missing_model_names_the_command_that_fetches_it() -> None:
     async with fake_ollama(stream(), pulled=PULLED) as site:
         pool = build_pool(Settings(engine="ollama", ollama_host=site.url, model="qwen3-8b"))
+        with pytest.raises(EngineUnavailable, match="qwendesk models pull ollama:qwen3-8b"):
+            await pool.choose("general")
         with pytest.raises(EngineUnavailable, match="qwendesk models pull ollama:qwen3:8b"):
-            await pool.load(await pool.choose("general"))
+            await pool.engine("ollama").load("qwen3-8b")
         await pool.aclose()
     assert "/api/pull" not in [path for path, _ in site.asked]
 

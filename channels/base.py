@@ -15,8 +15,8 @@ Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 Accept = Callable[[Inbound], Awaitable[Admission]]
 """Takes a message for good: once it returns, the message survives a killed process."""
 
-Markup = Literal["plain", "html", "mrkdwn", "markdown"]
-"""How a channel writes bold and code: not at all, Telegram's and Matrix's HTML, Slack's mrkdwn, Markdown itself."""
+Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
+"""How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,10 @@ def _packed(parts: Sequence[str], between: str, fits: Fits) -> list[str]:
 
 def _count_fitting(cuts: Sequence[int], fits: Callable[[int], bool]) -> int:
     """Return how many cuts fit, all before the first that does not."""
-    low, high = 0, len(cuts)
+    low, high = 0, 1
+    while high <= len(cuts) and fits(cuts[high - 1]):  # short steps first: to write out a long text costs time
+        low, high = high, high * 2
+    high = min(high - 1, len(cuts))
     while low < high:
         middle = (low + high) // 2
         if fits(cuts[middle]):

@@ -38,6 +38,8 @@ class Capabilities:
     """Seconds that a typing sign lasts; None: the platform has none."""
     buttons: int = 0
     """How many buttons a message may have."""
+    groups: bool = False
+    """Whether several people may write in one conversation."""
     threads: bool = False
     max_file_in: int = 0
     """Largest file that can be fetched, in bytes; 0: files are not taken."""

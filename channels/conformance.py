@@ -173,6 +173,8 @@ class ChannelConformance:
         self, simulator: Simulator, channel: Channel, desk: Desk
     ) -> None:
         """A mention is meant for the desk, talk among people is not; its own name is not part of the message."""
+        if not channel.manifest.capabilities.groups:
+            pytest.skip("on this platform people are alone with the desk")
         group = {"chat": "-5005", "group": True}
         await simulator.write(Written("lunch?", **group))  # type: ignore[arg-type]
         await simulator.write(Written("what is 2+2?", mention=True, **group))  # type: ignore[arg-type]
@@ -298,7 +300,7 @@ class ChannelConformance:
         if secret is None:
             return
         wrong = self.channel_class.create(self.channel_class.manifest.read(settings | {secret: "wrong:secret"}))
-        with pytest.raises(ChannelError, match=secret.upper()):
+        with pytest.raises((ChannelError, ConfigError), match=f"(?i){secret}"):
             await wrong.check()
         await wrong.aclose()
 

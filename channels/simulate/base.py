@@ -133,9 +133,9 @@ class Caller:
         self.answers: list[int] = []
         """The status of each answer."""
 
-    async def call(self, body: bytes, headers: dict[str, str]) -> int:
-        """Post a body and return the status."""
+    async def call(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """Post a body and return the answer."""
         async with httpx.AsyncClient(timeout=30) as client:
             answer = await client.post(self.url, content=body, headers=headers)
         self.answers.append(answer.status_code)
-        return answer.status_code
+        return answer

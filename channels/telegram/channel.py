@@ -42,6 +42,7 @@ class TelegramChannel(Channel):
             edit_interval=1.2,
             typing=5.0,
             buttons=8,
+            groups=True,
             threads=True,
             max_file_in=LARGEST_FILE,
             max_file_out=50 * 2**20,

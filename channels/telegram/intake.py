@@ -61,7 +61,12 @@ class Intake:
             with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
                 async with told():
                     await self._bot.answer_callback_query(parsed.callback)
-        files = tuple([await self._fetch(file) for file in parsed.files])
+        try:
+            files = tuple([await self._fetch(file) for file in parsed.files])
+        except ChannelError as error:
+            if not error.permanent:
+                raise
+            return await self._accept(replace(parsed.inbound, unreadable="file"))
         return await self._accept(replace(parsed.inbound, attachments=files))
 
     async def _fetch(self, file: File) -> Attachment:

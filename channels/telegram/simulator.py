@@ -195,6 +195,8 @@ class TelegramSimulator(Simulator):
 
     def _do_getfile(self, form: dict[str, Any]) -> dict[str, Any]:
         name = form["file_id"]
+        if name not in self._files:
+            raise Refused(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
         return {"file_id": name, "file_unique_id": name, "file_size": len(self._files[name]), "file_path": name}
 
     def _do_answercallbackquery(self, form: dict[str, Any]) -> bool:

@@ -47,14 +47,14 @@ class Calls:
         """
         return (await self._asked("GET", url, headers=dict(headers))).json()
 
-    async def fetch(self, url: str, largest: int) -> bytes:
+    async def fetch(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes:
         """Return a file.
 
         Raises:
             ChannelError: it cannot be had, or is larger than ``largest`` bytes.
         """
         try:
-            async with self._pool().stream("GET", url) as answer:
+            async with self._pool().stream("GET", url, headers=dict(headers or {})) as answer:
                 self._check(answer)
                 data = bytearray()
                 async for chunk in answer.aiter_bytes():

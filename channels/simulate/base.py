@@ -59,6 +59,9 @@ class Simulator(ABC):
     calls: bool = False
     """Whether the platform calls the desk; else the desk asks or listens."""
 
+    says_how_long: bool = True
+    """Whether a platform that asks to wait says for how many seconds."""
+
     def __init__(self) -> None:
         self.desk = ""
         """The desk's own address; has to be known before a platform that calls it is started."""

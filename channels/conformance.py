@@ -292,14 +292,13 @@ class ChannelConformance:
 
     async def test_a_wrong_credential_is_named(self, simulator: Simulator) -> None:
         """``check`` says who the desk is, or what to do."""
-        settings = simulator.settings()
-        channel = self.channel_class.create(self.channel_class.manifest.read(settings))
+        channel = self.channel_class.create(self.channel_class.manifest.read(simulator.settings()))
         assert await channel.check()
         await channel.aclose()
         secret = next((one.name for one in self.channel_class.manifest.settings if one.secret and one.required), None)
         if secret is None:
             return
-        wrong = self.channel_class.create(self.channel_class.manifest.read(settings | {secret: "wrong:secret"}))
+        wrong = self.channel_class.create(self.channel_class.manifest.read(simulator.wrong_settings(secret)))
         with pytest.raises((ChannelError, ConfigError), match=f"(?i){secret}"):
             await wrong.check()
         await wrong.aclose()

@@ -78,6 +78,10 @@ class Simulator(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what the channel's settings have to be to speak with this platform."""
 
+    def wrong_settings(self, secret: str) -> dict[str, Any]:
+        """Return settings that this platform refuses: one of its secrets is wrong."""
+        return self.settings() | {secret: "wrong:secret"}
+
     @abstractmethod
     async def write(self, written: Written) -> str:
         """Let a person write, and return the platform's id of the message."""

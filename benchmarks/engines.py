@@ -112,8 +112,8 @@ async def llamacpp(result: dict[str, Any]) -> None:
     except QwendeskError as error:
         print(f"llama.cpp is left out: {error}", file=sys.stderr)
         return
-    server, tokens = chat._server._server, await chat._prompt([HumanMessage(PROMPT)], [], None)
-    body = chat._request(tokens, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
+    server, prompt = chat._server._server, await chat._prompter.prompt([HumanMessage(PROMPT)], [])
+    body = chat._request(prompt, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
 
     def complete() -> float:
         pieces: list[Any] = []

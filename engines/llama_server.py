@@ -35,25 +35,39 @@ class LlamaServer:
         )
         self.context = 0
         """Context window in tokens."""
+        self.vision = self.audio = False
+        """Whether it can be shown pictures, and played recordings."""
+        self.media_marker = ""
+        """Stands in a prompt where a picture or a recording goes; a new one at each start, so nobody can guess it."""
 
     @classmethod
-    async def start(cls, file: Path, *, context: int, threads: int) -> LlamaServer:
+    async def start(cls, file: Path, *, context: int, threads: int, projector: Path | None = None) -> LlamaServer:
         """Load the model.
+
+        Args:
+            file: the model, or the first of its numbered parts.
+            context: context window in tokens.
+            threads: CPU threads.
+            projector: the second file, which the model sees or hears with.
 
         Raises:
             EngineUnavailable: the file is broken, or of a kind that llama.cpp does not know.
         """
         key = secrets.token_urlsafe(24)
         try:
-            server = await asyncio.to_thread(_load, file, context, threads, key)
+            server = await asyncio.to_thread(_load, file, projector, context, threads, key)
         except RuntimeError as error:
             raise EngineUnavailable(
-                f"llama.cpp cannot load {str(file)!r} ({error}). The file may be truncated, broken or of a kind it "
-                "does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
+                f"llama.cpp cannot load {_both(file, projector)} ({error}). The file may be truncated, broken or of a "
+                "kind it does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
                 "'qwendesk doctor' looks at memory."
             ) from error
         self = cls(server, server.listening_address, key)
-        self.context = (await self._ask("GET", "/props"))["default_generation_settings"]["n_ctx"]
+        props = await self._ask("GET", "/props")
+        self.context = props["default_generation_settings"]["n_ctx"]
+        senses = props.get("modalities", {})
+        self.vision, self.audio = bool(senses.get("vision")), bool(senses.get("audio"))
+        self.media_marker = str(props.get("media_marker", ""))
         return self
 
     async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], **values: Any) -> str:
@@ -98,12 +112,14 @@ class LlamaServer:
         return response.json()
 
 
-def _load(file: Path, context: int, threads: int, key: str) -> Any:
+def _load(file: Path, projector: Path | None, context: int, threads: int, key: str) -> Any:
     be_patient()
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
+    if projector:
+        params.mmproj.path = str(projector)
     params.n_ctx = context
     params.n_parallel = SLOTS
     params.kv_unified = True
@@ -116,6 +132,10 @@ def _load(file: Path, context: int, threads: int, key: str) -> Any:
     params.warmup = False
     params.verbosity = -1
     return xllamacpp.Server(params)
+
+
+def _both(file: Path, projector: Path | None) -> str:
+    return f"{str(file)!r} with {str(projector)!r}" if projector else repr(str(file))
 
 
 def _drop(held: list[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ class OllamaChat(QwenChat):
             card.vision, card.audio, card.tools, card.thinking, self._context, card.languages, cost=card.cost
         )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         context, tools = self._context, options.tools
         messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
         yield Delta(dropped=dropped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ class OpenAIChat(QwenChat):
             cost=card.cost,
         )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         calls = _Calls()
         context, tools = self.card.context, options.tools
         messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)

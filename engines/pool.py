@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard, without_senses
+from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.store import PullProgress
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
@@ -126,7 +126,7 @@ class ModelPool:
     async def _named(self, named: str) -> Choice:
         engine, name = self._split(named)
         if engine == "llamacpp":
-            return Choice(engine, without_senses(self._parts.catalogue.get(name)))
+            return Choice(engine, self._parts.store.served(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await self.models(engine)}
         card = cards.get(name) or self._by_row(name, cards)
         if card is None and engine in ("scripted", "ollama"):

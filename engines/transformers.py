@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,7 @@ class TransformersChat(QwenChat):
         loaded = await self._garage.ready(self._source)
         return await asyncio.to_thread(loaded.prompter.count, messages, tools or [])
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         loaded = await self._garage.ready(self._source)
         with loaded.in_use():
             prompt = await asyncio.to_thread(loaded.prompter.fitting, messages, options)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
+from qwendesk.engines.pictures import read_picture
 from qwendesk.errors import EngineError
 
-_MAX_PIXELS = 80_000_000
-"""A picture of more is refused before it is unpacked: a small file can hold a huge one."""
 _SHARE = 4
 """A picture takes at most this part of the context window; a larger one is made smaller."""
 
@@ -53,20 +49,7 @@ class Pictures:
         Raises:
             EngineError: it is no picture, one of too many pixels, or not in the message itself.
         """
-        url = str(part.get("image_url", {}).get("url", ""))
-        head, comma, data = url.partition(",")
-        if not (comma and head.startswith("data:") and head.endswith(";base64")):
-            raise EngineError("A picture has to be in the message itself, as a data: URL in base64.")
-        try:
-            image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
-            pixels = image.width * image.height
-            if pixels > _MAX_PIXELS:
-                raise EngineError(f"The picture has {pixels} pixels; {_MAX_PIXELS} are the most. Send a smaller one.")
-            scale = min(1.0, (self._pixels / pixels) ** 0.5)
-            wanted = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-            return image.convert("RGB") if scale == 1.0 else image.convert("RGB").resize(wanted)
-        except (OSError, ValueError, binascii.Error, SyntaxError, Image.DecompressionBombError) as error:
-            raise EngineError(f"The picture cannot be read: {error}") from error
+        return read_picture(part, self._pixels)
 
     def show(self, images: list[Image.Image]) -> Shown:
         """Return what the model is shown."""

@@ -18,7 +18,7 @@ TOKENS_A_SECOND = 25
 """Tokens that stand for a second of sound in the models of the family."""
 _SHARE = 2
 """A recording takes at most this part of the context window."""
-_SHORTEST = 0.1
+SHORTEST = 0.1
 """Seconds; of less a model is left with a single token, which none is made for."""
 _OPEN_END = 0xFFFFFFFF
 """Length in the header of a WAV file that was written to a pipe."""
@@ -82,8 +82,8 @@ def _check(frames: int, rate: int, most: float) -> None:
     if not 0 < rate <= 768_000:
         raise EngineError(f"The recording says that it has {rate} samples a second, which none has.")
     seconds = frames / rate
-    if seconds < _SHORTEST:
-        raise EngineError(f"The recording is {seconds:.2f} seconds long; it has to be {_SHORTEST} at least.")
+    if seconds < SHORTEST:
+        raise EngineError(f"The recording is {seconds:.2f} seconds long; it has to be {SHORTEST} at least.")
     if seconds > most:
         raise EngineError(
             f"The recording is {_clock(seconds)} long; this model takes {_clock(most)} at most. Send a shorter one, "

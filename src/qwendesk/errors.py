@@ -48,7 +48,18 @@ class ToolError(QwendeskError):
 
 
 class ChannelError(QwendeskError):
-    """A message could not be delivered on its channel."""
+    """A message could not be delivered on its channel.
+
+    Args:
+        text: what happened and what to do.
+        retry_after: seconds after which the platform wants to be asked again; None: it did not say.
+        permanent: whether trying again is vain, such as where the person has blocked the bot.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.permanent = permanent
 
 
 class StoreError(QwendeskError):

@@ -1,4 +1,4 @@
-"""Write a tiny Qwen2.5-VL of random weights as llama.cpp wants it: a GGUF file, and beside it the one it sees with."""
+"""Write tiny random Qwens as llama.cpp wants them: a GGUF file, and beside it the one it sees or hears with."""
 
 from __future__ import annotations
 
@@ -8,23 +8,41 @@ from typing import Any
 WIDTH, HEADS, LAYERS, HIDDEN = 64, 4, 2, 128
 """Of the text model."""
 EYE, EYE_HEADS, EYE_HIDDEN, PATCH = 32, 2, 64, 14
-_CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+MELS = 128
+_CONTROL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|audio_bos|>",
+    "<|audio_eos|>",
+)
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
     "{% for part in m['content'] %}{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_THINKING = _TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
 
 
-def write_seeing_gguf(folder: Path, name: str = "Qwen2.5-VL-tiny") -> Path:
-    """Write both files into a folder and return the first."""
+def write_seeing_gguf(folder: Path, name: str = "Qwen2.5-VL-tiny", *, thinks: bool = False) -> Path:
+    """Write a Qwen2.5-VL into a folder and return its first file; ``thinks``: its prompts end inside the thinking."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_eyes(folder / f"mmproj-{name}-f16.gguf")
-    return _write_text(folder / f"{name}.gguf")
+    return _write_text(folder / f"{name}.gguf", _THINKING if thinks else _TEMPLATE)
 
 
-def _write_text(file: Path) -> Path:
+def write_hearing_gguf(folder: Path, name: str = "Qwen2-Audio-7B-Instruct") -> Path:
+    """Write a model with the ears of Qwen2-Audio into a folder and return its first file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_ears(folder / f"mmproj-{name}-f16.gguf")
+    return _write_text(folder / f"{name}.gguf", _TEMPLATE)
+
+
+def _write_text(file: Path, template: str) -> Path:
     import gguf
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -50,7 +68,7 @@ def _write_text(file: Path) -> Path:
     writer.add_bos_token_id(names.index("<|endoftext|>"))
     writer.add_eos_token_id(names.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(_TEMPLATE)
+    writer.add_chat_template(template)
     small = WIDTH // 2
     shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(names), WIDTH), "output_norm.weight": (WIDTH,)}
     for layer in range(LAYERS):
@@ -100,6 +118,41 @@ def _write_eyes(file: Path) -> Path:
     return _finish(writer, shapes, file)
 
 
+def _write_ears(file: Path) -> Path:
+    import gguf
+
+    writer = gguf.GGUFWriter(file, "clip")
+    writer.add_bool("clip.has_audio_encoder", True)
+    writer.add_string("clip.projector_type", "qwen2a")
+    writer.add_uint32("clip.audio.num_mel_bins", MELS)
+    writer.add_uint32("clip.audio.embedding_length", EYE)
+    writer.add_uint32("clip.audio.feed_forward_length", EYE_HIDDEN)
+    writer.add_uint32("clip.audio.projection_dim", WIDTH)
+    writer.add_uint32("clip.audio.block_count", LAYERS)
+    writer.add_uint32("clip.audio.attention.head_count", EYE_HEADS)
+    writer.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-5)
+    shapes: dict[str, tuple[int, ...]] = {
+        "a.conv1d.1.weight": (EYE, MELS, 3),
+        "a.conv1d.1.bias": (EYE, 1),
+        "a.conv1d.2.weight": (EYE, EYE, 3),
+        "a.conv1d.2.bias": (EYE, 1),
+        "a.position_embd.weight": (1500, EYE),
+        "a.post_ln.weight": (EYE,),
+        "a.post_ln.bias": (EYE,),
+        "mm.a.fc.weight": (WIDTH, EYE),
+        "mm.a.fc.bias": (WIDTH,),
+    }
+    for layer in range(LAYERS):
+        sizes: dict[str, tuple[int, ...]] = {"ln1": (EYE,), "ln2": (EYE,)}
+        sizes |= {f"attn_{part}": (EYE, EYE) for part in ("q", "k", "v", "out")}
+        sizes |= {"ffn_up": (EYE_HIDDEN, EYE), "ffn_down": (EYE, EYE_HIDDEN)}
+        for name, shape in sizes.items():
+            shapes |= {f"a.blk.{layer}.{name}.weight": shape, f"a.blk.{layer}.{name}.bias": shape[:1]}
+        # Whisper's keys have none
+        del shapes[f"a.blk.{layer}.attn_k.bias"]
+    return _finish(writer, shapes, file)
+
+
 def _finish(writer: Any, shapes: dict[str, tuple[int, ...]], file: Path) -> Path:
     import numpy as np
 
@@ -107,7 +160,7 @@ def _finish(writer: Any, shapes: dict[str, tuple[int, ...]], file: Path) -> Path
     for name, shape in shapes.items():
         norm = "norm" in name or ".ln" in name or "post_ln" in name
         values = np.ones(shape) if norm else chance.normal(0, 0.3, shape)
-        writer.add_tensor(name, values.astype(np.float32))
+        writer.add_tensor(name, values.astype(np.float16 if "conv1d" in name and "weight" in name else np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

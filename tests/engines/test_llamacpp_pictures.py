@@ -159,3 +159,17 @@ async def test_the_desk_shows_it_the_picture(file: Path) -> None:
         reply = await desk.ask("What is it?", images=[saved(picture("red"))])
     assert (reply.receipt.role, reply.receipt.model) == ("vision", str(file))
     assert reply.receipt.tokens_in > 20
+
+
+@pytest.mark.parametrize("budget", [0, 5])
+async def test_thinking_about_a_picture_keeps_to_its_budget(pool: ModelPool, own_home: Path, budget: int) -> None:
+    thinking = write_seeing_gguf(own_home, "Qwen3-VL-2B-Thinking", thinks=True)
+    chat: Any = await pool.engine("llamacpp").load(str(thinking))
+    answer = await chat.ainvoke(
+        [message("What is it?", picture("red"))], **GREEDY | {"max_tokens": 160}, think_budget=budget
+    )
+    thought, words, _ = answer.additional_kwargs["reasoning_content"].partition("Considering the limited time")
+    assert words and len(thought.strip()) <= budget, "each of its tokens is a byte"
+    assert answer.text, "and the answer follows"
+    assert budget < answer.usage_metadata["output_tokens"] <= 160
+    assert answer.usage_metadata["input_tokens"] < 80

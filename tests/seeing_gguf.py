@@ -28,11 +28,20 @@ _TEMPLATE = (
 _THINKING = _TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
 
 
-def write_seeing_gguf(folder: Path, name: str = "Qwen2.5-VL-tiny", *, thinks: bool = False) -> Path:
-    """Write a Qwen2.5-VL into a folder and return its first file; ``thinks``: its prompts end inside the thinking."""
+def write_seeing_gguf(
+    folder: Path, name: str = "Qwen2.5-VL-tiny", *, thinks: bool = False, rows: int | None = None
+) -> Path:
+    """Write a Qwen2.5-VL into a folder and return its first file.
+
+    Args:
+        folder: where to.
+        name: the model's name.
+        thinks: its prompts end inside the thinking.
+        rows: how many tokens the weights are made for; None: as many as the tokenizer has.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _write_eyes(folder / f"mmproj-{name}-f16.gguf")
-    return _write_text(folder / f"{name}.gguf", _THINKING if thinks else _TEMPLATE)
+    return _write_text(folder / f"{name}.gguf", _THINKING if thinks else _TEMPLATE, rows)
 
 
 def write_hearing_gguf(folder: Path, name: str = "Qwen2-Audio-7B-Instruct") -> Path:
@@ -42,7 +51,7 @@ def write_hearing_gguf(folder: Path, name: str = "Qwen2-Audio-7B-Instruct") -> P
     return _write_text(folder / f"{name}.gguf", _TEMPLATE)
 
 
-def _write_text(file: Path, template: str) -> Path:
+def _write_text(file: Path, template: str, rows: int | None = None) -> Path:
     import gguf
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -70,7 +79,10 @@ def _write_text(file: Path, template: str) -> Path:
     writer.add_add_bos_token(False)
     writer.add_chat_template(template)
     small = WIDTH // 2
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(names), WIDTH), "output_norm.weight": (WIDTH,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (rows or len(names), WIDTH),
+        "output_norm.weight": (WIDTH,),
+    }
     for layer in range(LAYERS):
         shapes |= {f"blk.{layer}.{norm}_norm.weight": (WIDTH,) for norm in ("attn", "ffn")}
         for part, size in {"q": WIDTH, "k": small, "v": small}.items():

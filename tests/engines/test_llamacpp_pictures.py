@@ -153,6 +153,22 @@ async def test_a_broken_second_file_is_an_error_that_says_so(pool: ModelPool, fi
         await pool.engine("llamacpp").load(str(own_home / file.name))
 
 
+@pytest.mark.parametrize("fault", ["truncated", "renamed", "tokenizer", "garbage", "empty"])
+async def test_a_broken_model_is_an_error_that_says_so(pool: ModelPool, own_home: Path, fault: str) -> None:
+    model = write_seeing_gguf(own_home, rows=100 if fault == "tokenizer" else None)
+    whole = model.read_bytes()
+    spoilt = {
+        "truncated": whole[: len(whole) // 2],
+        "renamed": whole.replace(b"output_norm.weight", b"output_nurm.weight"),
+        "tokenizer": whole,
+        "garbage": b"no model at all",
+        "empty": b"",
+    }
+    model.write_bytes(spoilt[fault])
+    with pytest.raises(EngineUnavailable, match="llama.cpp cannot load"):
+        await pool.engine("llamacpp").load(str(model))
+
+
 async def test_the_desk_shows_it_the_picture(file: Path) -> None:
     settings = Settings(engine="llamacpp", model=str(file), context_tokens=1024, threads=1, max_output_tokens=4)
     async with Desk(settings) as desk:

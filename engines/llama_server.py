@@ -16,6 +16,8 @@ from qwendesk.errors import EngineError, EngineUnavailable
 
 SLOTS = 4
 """How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
+SLOTS_WITH_MEDIA = 2
+"""The same of a model that sees or hears; each costs the memory of a whole context window."""
 PROMPT_CACHE_MIB = 256
 """Memory for the prompts of conversations that have lost their slot."""
 
@@ -35,6 +37,8 @@ class LlamaServer:
         )
         self.context = 0
         """Context window in tokens."""
+        self.room = 0
+        """Tokens that all slots have together."""
         self.vision = self.audio = False
         """Whether it can be shown pictures, and played recordings."""
         self.media_marker = ""
@@ -65,6 +69,7 @@ class LlamaServer:
         self = cls(server, server.listening_address, key)
         props = await self._ask("GET", "/props")
         self.context = props["default_generation_settings"]["n_ctx"]
+        self.room = self.context * (SLOTS_WITH_MEDIA if projector else 1)
         senses = props.get("modalities", {})
         self.vision, self.audio = bool(senses.get("vision")), bool(senses.get("audio"))
         self.media_marker = str(props.get("media_marker", ""))
@@ -90,7 +95,7 @@ class LlamaServer:
                     raise EngineError(_reason(await response.aread()))
                 async for line in response.aiter_lines():
                     if line.startswith("data: "):
-                        yield json.loads(line[6:])
+                        yield _piece(line[6:])
                     elif line.startswith("error: "):
                         raise EngineError(_reason(line[7:]))
         except httpx.HTTPError as error:
@@ -120,9 +125,10 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.model.path = str(file)
     if projector:
         params.mmproj.path = str(projector)
-    params.n_ctx = context
-    params.n_parallel = SLOTS
-    params.kv_unified = True
+    # with media the server cannot take the room of a slot that waits: each one has a window of its own then
+    params.n_parallel = SLOTS_WITH_MEDIA if projector else SLOTS
+    params.n_ctx = context * SLOTS_WITH_MEDIA if projector else context
+    params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
@@ -141,6 +147,13 @@ def _both(file: Path, projector: Path | None) -> str:
 def _drop(held: list[Any]) -> None:
     # the last reference goes here, in the worker thread: freeing the model waits for its threads to end
     held.clear()
+
+
+def _piece(text: str) -> dict[str, Any]:
+    piece: dict[str, Any] = json.loads(text)
+    if "error" in piece:
+        raise EngineError(_reason(text))
+    return piece
 
 
 def _reason(body: bytes | str) -> str:

@@ -16,9 +16,11 @@ from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Opti
 from qwendesk.engines.budget import ThinkingBudget
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.llama_prompt import LlamaPrompt, LlamaPrompter
+from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
+from qwendesk.errors import EngineError
 
 
 class LlamaCppEngine(Engine):
@@ -73,7 +75,7 @@ class LlamaCppEngine(Engine):
         projector = self._store.projector(card)
         server = await LlamaServer.start(file, context=context, threads=threads, projector=projector)
         chat = LlamaCppChat(card=card, engine=self.name, max_tokens=self._settings.max_output_tokens)
-        chat._server, chat._prompter = server, LlamaPrompter(server, card)
+        chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(server.room)
         return chat
 
 
@@ -82,6 +84,7 @@ class LlamaCppChat(QwenChat):
 
     _server: LlamaServer = PrivateAttr()
     _prompter: LlamaPrompter = PrivateAttr()
+    _room: Room = PrivateAttr()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -113,7 +116,9 @@ class LlamaCppChat(QwenChat):
         inside = await self._prompter.thinks(prompt)
         if inside:
             yield Delta(text=OPEN)
-        async with aclosing(self._answer(prompt, options, ThinkingBudget(options.think_budget, inside))) as answer:
+        wanted = min(self._server.context, prompt.length + options.max_tokens)
+        answer = self._answer(prompt, options, ThinkingBudget(options.think_budget, inside))
+        async with self._room.taken(wanted), aclosing(answer):
             async for delta in answer:
                 yield delta
 
@@ -136,6 +141,8 @@ class LlamaCppChat(QwenChat):
                         return
                     if budget.feed(text, len(tokens)):
                         break
+                else:
+                    raise EngineError("llama.cpp broke off in the middle of its answer.")
         yield Delta(text=CLOSING)
         said += await self._server.tokenize(CLOSING, special=True)
         async with aclosing(self._after(prompt, said, words + CLOSING, options)) as rest:

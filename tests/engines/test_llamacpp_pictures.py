@@ -189,3 +189,11 @@ async def test_thinking_about_a_picture_keeps_to_its_budget(pool: ModelPool, own
     assert answer.text, "and the answer follows"
     assert budget < answer.usage_metadata["output_tokens"] <= 160
     assert answer.usage_metadata["input_tokens"] < 80
+
+
+async def test_many_conversations_with_pictures_do_not_push_each_other_out(chat: Any) -> None:
+    """Each takes about a quarter of the window: more of them than it holds, one after the other and at once."""
+    asked = [message(f"What is it? {n}", picture(colour, (450, 450))) for n, colour in enumerate(["red", "blue"] * 4)]
+    alone = [await ask(chat, one) for one in asked]
+    assert alone[0][1] * len(asked) > 1.5 * chat.capabilities.context
+    assert [tokens for _, tokens in await asyncio.gather(*(ask(chat, one) for one in asked))] == [n for _, n in alone]

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.engines.pool import Choice
-from qwendesk.messages import Check, Inbound, ToolUse
+from qwendesk.messages import Check, Inbound, Role, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class TurnState(TypedDict, total=False):
     language: Required[str | None]
     signals: Signals
     decision: Decision
+    unasked: Role | None
+    """The role that would have been chosen had the person wished for none; None where none was wished for."""
     choice: Choice | None
     think: bool
     messages: Annotated[list[BaseMessage], operator.add]

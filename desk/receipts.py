@@ -47,4 +47,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         duration_ms=duration,
         fallback=choice.fallback if choice else f"no model for {decision.role} is installed",
         notes=tuple(state.get("notes", ())),
+        wished_role=state["inbound"].role,
+        wished_model=state["inbound"].model,
+        unasked=state.get("unasked"),
     )

@@ -11,6 +11,7 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.offers import picks
 from qwendesk.agents.policy import decide
+from qwendesk.agents.wishes import unasked
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import TurnState
 from qwendesk.engines.pool import Choice
@@ -29,7 +30,13 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     think, notes = _thinking(state, context, decision, choice)
     if choice:
         write(Routed(decision.role, choice.card.name, choice.engine, why(decision)))
-    return {"decision": decision, "choice": choice, "think": think, "notes": notes}
+    return {
+        "decision": decision,
+        "unasked": unasked(state["signals"], context.router),
+        "choice": choice,
+        "think": think,
+        "notes": notes,
+    }
 
 
 async def after_route(state: TurnState) -> Literal["answer", "pick", "decline"]:

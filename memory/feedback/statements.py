@@ -58,8 +58,9 @@ def ratings_of_turns() -> Select[Any]:
 @cache
 def turn_to_rate(named: bool) -> Select[Any]:
     """Give the turn of an id, or a conversation's newest one that is over, and who asked; nobody else changes it."""
+    columns: tuple[Any, ...] = (Turn.id, Message.person_id)
     statement = (
-        select(Turn.id, Message.person_id)
+        select(*columns)
         .join(Message, Message.id == Turn.question_id)
         .join(Conversation, Conversation.id == Turn.conversation_id)
         .where(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -25,7 +26,7 @@ from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
@@ -110,7 +111,7 @@ class Desk:
             conversation: its conversation's name; None begins a new one.
             images: pictures that come with it.
             role: the specialist to ask; None lets the router choose.
-            model: the model to ask, as ``engine:name`` or a catalogue name.
+            model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
 
         Raises:
@@ -146,7 +147,8 @@ class Desk:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
             raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
-        async with aclosing(self._turns.run(inbound)) as events:
+        role, model = as_wish(inbound.role, inbound.model)
+        async with aclosing(self._turns.run(replace(inbound, role=role, model=model))) as events:
             async for event in events:
                 yield event
 

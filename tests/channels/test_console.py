@@ -160,3 +160,9 @@ def test_an_answer_cannot_steer_the_terminal() -> None:
         for event in (Notice("a\x1b]0;x\x07"), ThinkingDelta("\x1b[2J"), TextDelta("b\x1b]52;c;eA==\x07\x9b2Jc")):
             view.show(event)
     assert not any(steering in screen.file.getvalue() for steering in ("\x1b]", "\x1b[2J", "\x9b", "\x07"))
+
+
+async def test_a_virtual_model_chooses_its_specialist(talk: Talk) -> None:
+    screen, seen = await talk("/model qwen-coder\none\n/model qwen-auto\ntwo\n")
+    assert [(inbound.role, inbound.model) for inbound in seen] == [("coder", None), (None, None)]
+    assert "specialist: coder; model: auto" in screen

@@ -11,9 +11,9 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.offers import picks
 from qwendesk.agents.policy import decide
-from qwendesk.agents.wishes import unasked
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import TurnState
+from qwendesk.agents.wishes import unasked
 from qwendesk.engines.pool import Choice
 from qwendesk.messages import Notice, Routed
 

@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.routing import language, trained
+from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.intake import read_image
@@ -64,7 +64,7 @@ class Desk:
         self.settings = settings or load_settings()
         self._engines = engines
         self._tools = tools
-        self._router = router or TrainedRouter()
+        self._router = router or build_router(self.settings)
         self.memory: Memory = memory or SqlMemory(self.settings.database)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
@@ -76,7 +76,7 @@ class Desk:
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
             if isinstance(self._router, TrainedRouter):
-                await asyncio.to_thread(trained.warm_up)
+                await asyncio.to_thread(self._router.warm_up)
             built_in = installed()
             toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
             own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})
@@ -172,6 +172,11 @@ class Desk:
         return Turns(
             build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
         )
+
+
+def build_router(settings: Settings) -> TrainedRouter:
+    """Return the router of these settings, a user's own where one is in the data folder; nothing is loaded yet."""
+    return TrainedRouter(folder=settings.data_dir, tier=settings.router)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:

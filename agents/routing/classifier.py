@@ -96,8 +96,12 @@ def load(file: IO[bytes]) -> Classifier:
         )
 
 
-@cache
 def load_classifier(artefact: str = ARTEFACT) -> Classifier:
-    """Return a classifier that ships with the package."""
+    """Return a classifier that ships with the package, read once."""
+    return _shipped(artefact)
+
+
+@cache
+def _shipped(artefact: str) -> Classifier:
     with resources.files(__package__).joinpath(artefact).open("rb") as file:
         return load(file)

@@ -18,8 +18,8 @@ from qwendesk.agents.routing.trained import choose
 
 OWN = "own"
 """The source of examples of one's own."""
-TOLERANCE = {"accuracy": 0.005, "ece": 0.005}
-"""How much accuracy may fall and the calibration error may rise on the questions that ship."""
+TOLERANCE = {"accuracy": 0.005, "ece": 0.01}
+"""How much accuracy may fall and the calibration error may rise on the questions that ship: what chance does alone."""
 _FOLDS = 5
 
 

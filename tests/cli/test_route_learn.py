@@ -1,15 +1,18 @@
 """``qwendesk route replay`` and ``route learn``, from stored turns to a router that has learned from them."""
 
 import asyncio
+import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from qwendesk.agents.routing.dataset import load_questions
+from qwendesk.cli import route_turns
 from qwendesk.cli.route import app
 from qwendesk.cli.route_choice import moment
 from qwendesk.errors import ConfigError
@@ -104,9 +107,17 @@ def test_replay_shows_what_would_change() -> None:
     assert json.loads(run("replay", "--limit", "1", "--json").stdout)["turns"] == 1
 
 
-def test_many_turns_are_read_page_by_page() -> None:
-    store([(f"Where is order {number}?", "general", None, None) for number in range(501)])
-    assert json.loads(run("replay", "--json").stdout)["turns"] == 501
+def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(route_turns, "_PAGE", 10)
+    monkeypatch.setattr(route_turns, "_SHORT", 20)
+    monkeypatch.setattr(route_turns, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
+    store([(f"Where is order {number}?", "general", None, None) for number in range(35)])
+    assert json.loads(run("replay", "--json").stdout)["turns"] == 35
+    assert "35/35" in screen.getvalue()
+    screen.truncate(0)
+    assert json.loads(run("replay", "--json", "--limit", "15").stdout)["turns"] == 15
+    assert "15/15" not in screen.getvalue()
 
 
 @pytest.mark.usefixtures("few_questions")

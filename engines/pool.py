@@ -37,6 +37,7 @@ class ModelPool:
         self._engines = dict(engines or {})
         self._listed: dict[str, tuple[float, list[ModelCard]]] = {}
         self._pulling = asyncio.Lock()
+        self._ready: dict[tuple[str, str], QwenChat] = {}
         self._lanes: dict[str, Lane] = {}
         fallback = parts.settings.fallback
         self._cooldowns = Cooldowns(fallback.cooldown, fallback.cooldown_max)
@@ -130,7 +131,15 @@ class ModelPool:
 
     async def load(self, choice: Choice, progress: Progress | None = None) -> QwenChat:
         """Return the chosen model, ready to answer."""
-        return await self.engine(choice.engine).load(choice.card.name, progress)
+        model = await self.engine(choice.engine).load(choice.card.name, progress)
+        self._ready[choice.engine, choice.card.name] = model
+        return model
+
+    def loaded(self, engine: str) -> frozenset[str]:
+        """Return the names of an engine's models that have answered here and are still in memory."""
+        return frozenset(
+            name for (of, name), model in self._ready.items() if of == engine and model.capabilities.loaded
+        )
 
     async def find(self, named: str) -> Choice:
         """Return the model of that name, which is there.

@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from qwendesk.agents.past import Past
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.routing.language import identify
 from qwendesk.agents.routing.learning import wish_of
 from qwendesk.agents.routing.masking import masked
 from qwendesk.memory.feedback.base import PastTurn
+from qwendesk.messages import Attachment, as_role
 
+_QUESTIONS = 5
+"""A person's last messages that a conversation knows."""
+_SOME_PICTURE = Attachment("image", "image/png", b"")
+"""Stands for the one that came: what it shows does not matter here."""
 _EXAMPLES = 5
 """Examples kept of each change."""
 _SHOWN = 200
@@ -52,7 +58,7 @@ class Change:
 
 @dataclass(slots=True)
 class Replay:
-    """Collects what would change; give it turns one by one."""
+    """Collects what would change; give it turns one by one, oldest first, so that each is seen in its conversation."""
 
     decide: Decide
     turns: int = 0
@@ -62,6 +68,7 @@ class Replay:
     wishes_met_then: int = 0
     """Wishes for the role that the router would have chosen anyway."""
     wishes_met_now: int = 0
+    _past: dict[tuple[str, str], Past] = field(default_factory=dict)
     _moves: dict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
     _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
 
@@ -70,11 +77,14 @@ class Replay:
         self.turns += 1
         receipt = turn.receipt or {}
         old = receipt.get("unasked") or turn.role
+        key = turn.channel, turn.conversation
+        past = self._past.get(key, Past())
+        self._past[key] = after(past, turn)
         if old is None:
             self.unanswered += 1
             return
         self.compared += 1
-        decision = self.decide(signals_of(turn))
+        decision = self.decide(signals_of(turn, past))
         if wish := wish_of(turn):
             self.wishes += 1
             self.wishes_met_then += old == wish
@@ -116,10 +126,21 @@ class Replay:
         del examples[_EXAMPLES:]
 
 
-def signals_of(turn: PastTurn) -> Signals:
+def signals_of(turn: PastTurn, past: Past) -> Signals:
     """Return what could be seen of a turn's message, without the person's wish."""
     language = identify(turn.question) or (turn.receipt or {}).get("language")
-    return Signals(turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"))
+    return Signals(
+        turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, past
+    )
+
+
+def after(past: Past, turn: PastTurn) -> Past:
+    """Return what a conversation knows after a turn."""
+    questions = (*past.questions, turn.question)[-_QUESTIONS:]
+    role = as_role(turn.role or "") or past.role
+    if "image" in turn.kinds:
+        return Past(role, questions, turn.answer, (_SOME_PICTURE,), 1)
+    return Past(role, questions, turn.answer, past.pictures, past.picture_age + 1 if past.pictures else 0)
 
 
 def _no_counts() -> Counter[str]:

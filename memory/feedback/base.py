@@ -34,6 +34,8 @@ class PastTurn:
     question: str
     kinds: tuple[str, ...]
     """What came with the question, such as ``image``."""
+    answer: str
+    """What there is of an answer."""
     role: str | None
     """Who answered; None where nobody did."""
     receipt: dict[str, Any] | None

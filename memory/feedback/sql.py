@@ -27,6 +27,7 @@ async def read_turns(
             channel=row.channel,
             question=row.text,
             kinds=tuple(str(part["type"]) for part in row.parts or ()),
+            answer=row.answer or "",
             role=row.role,
             receipt=row.receipt,
             started_at=row.started_at,

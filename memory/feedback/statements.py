@@ -13,6 +13,10 @@ from qwendesk.memory.tables import Conversation, Feedback, Message, Turn
 @cache
 def past_turns(since: bool, before: bool) -> Select[Any]:
     """Give turns that are over, newest first: some since a moment, a page before a turn."""
+    answer = select(Message.text).where(
+        Message.conversation_id == Turn.conversation_id, Message.seq == Turn.seq, Message.role == "assistant"
+    )
+    answered = answer.correlate(Turn).order_by(Message.part).limit(1).scalar_subquery()
     statement = (
         select(
             Turn.id,
@@ -20,6 +24,7 @@ def past_turns(since: bool, before: bool) -> Select[Any]:
             Conversation.channel,
             Message.text,
             Message.parts,
+            answered.label("answer"),
             Turn.role,
             Turn.receipt,
             Turn.started_at,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qwendesk.agents.past import Past
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.routing.learning import lessons
 from qwendesk.agents.routing.masking import masked
@@ -24,6 +25,7 @@ def past(question: str, role: str | None = "general", *ratings: Rating, **receip
         channel="python",
         question=question,
         kinds=(),
+        answer="an answer",
         role=role,
         receipt=known | receipt if role else None,
         started_at=datetime.now(UTC),
@@ -180,3 +182,23 @@ def test_replay_keeps_few_examples_the_rated_ones_first() -> None:
     assert len(change.examples) == 5
     assert change.examples[0].rating == -1
     assert len(change.examples[0].text) == 200
+
+
+def test_replay_sees_each_turn_in_its_conversation() -> None:
+    seen: list[Past] = []
+
+    def decide(signals: Signals) -> Decision:
+        seen.append(signals.past)
+        return Decision("general", 0.9)
+
+    shown = replace(past("Look", "vision", conversation="c"), kinds=("image",))
+    turns = [shown, past("Elsewhere", conversation="d"), past("What colour?", "vision", conversation="c")]
+    Replay(decide).add_all([*turns, past("And now?", conversation="c")])
+    assert [(before.role, before.questions, before.picture_age) for before in seen] == [
+        (None, (), 0),
+        (None, (), 0),
+        ("vision", ("Look",), 1),
+        ("vision", ("Look", "What colour?"), 2),
+    ]
+    assert seen[2].answer == "an answer"
+    assert seen[3].pictures and not seen[1].pictures

@@ -107,9 +107,22 @@ def test_replay_shows_what_would_change() -> None:
     assert json.loads(run("replay", "--limit", "1", "--json").stdout)["turns"] == 1
 
 
+def test_replay_tries_another_policy(own_home: Path) -> None:
+    store([("Where is my invoice?", "general", None, None)])
+    assert json.loads(run("replay", "--json").stdout)["changed"] == 0
+    rules = own_home / "mine.toml"
+    rules.write_text('[[rule]]\nwhen = {contains = ["invoice"]}\nrole = "math"\n', "utf-8")
+    tree = json.loads(run("replay", "--policy", str(rules), "--json").stdout)
+    assert [(change["old"], change["new"]) for change in tree["changes"]] == [("general", "math")]
+    told = run("replay", "--policy", str(own_home / "none.toml"))
+    assert told.exit_code == 1
+    assert "none.toml" in told.stderr
+
+
 def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(route_turns, "_PAGE", 10)
+    monkeypatch.setattr(route_turns, "_STEP", 5)
     monkeypatch.setattr(route_turns, "_SHORT", 20)
     monkeypatch.setattr(route_turns, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
     store([(f"Where is order {number}?", "general", None, None) for number in range(35)])

@@ -20,6 +20,8 @@ app = typer.Typer(
 Text = Annotated[str, typer.Argument(help="The message; '-' reads it from standard input.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="A picture that comes with it; may be repeated.")]
 Questions = Annotated[Path, typer.Argument(help='JSON Lines of {"text", "label", "lang", "group"}.')]
+Write = Annotated[bool, typer.Option("--write", help="Write a commented file that changes nothing, to begin with.")]
+Check = Annotated[Path | None, typer.Option("--check", help="Check a file, and say what is wrong in which line.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 RouterName = Annotated[
     str | None, typer.Option("--router", help="Another router: default, accurate, or the file of one (.npz).")
@@ -27,6 +29,7 @@ RouterName = Annotated[
 Since = Annotated[
     str | None, typer.Option("--since", help="24h, 7d, 2w, or a date such as 2026-01-31; all by default.")
 ]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Another policy file than the one in force.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Look at this many of the newest turns at most.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where the examples go; a new file in the data folder.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Train with what was found at once, without a look at it.")]
@@ -58,6 +61,7 @@ def evaluate(file: Questions, router: RouterName = None, as_json: AsJson = False
 @app.command()
 def replay(
     since: Since = None,
+    policy: PolicyFile = None,
     router: RouterName = None,
     limit: Limit = 10_000,
     as_json: AsJson = False,
@@ -65,7 +69,20 @@ def replay(
     """Show what the present router and policy would do otherwise with questions of the past."""
     from qwendesk.cli.route_replay import replay
 
-    run_command(replay(since, router, limit, as_json))
+    run_command(replay(since, policy, router, limit, as_json))
+
+
+@app.command()
+def policy(as_json: AsJson = False, write: Write = False, check: Check = None) -> None:
+    """Show the policy that is in force and where each value comes from, or write or check a policy file."""
+    from qwendesk.cli.route_policy import check_policy, show_policy, write_policy
+
+    if check:
+        run_command(check_policy(check))
+    elif write:
+        run_command(write_policy())
+    else:
+        run_command(show_policy(as_json))
 
 
 @app.command()

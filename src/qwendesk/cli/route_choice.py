@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from qwendesk.agents.policy_file import FILE, Policy, load_policy, read_policy
 from qwendesk.agents.routing.installed import read_classifier
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.app import build_router
@@ -26,6 +27,15 @@ async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
     router = _router(name, settings)
     await asyncio.to_thread(router.warm_up)
     return router
+
+
+def chosen_policy(file: Path | None, settings: Settings) -> Policy:
+    """Return the policy of that file; None takes the one in force.
+
+    Raises:
+        ConfigError: it does not hold.
+    """
+    return read_policy(file) if file else load_policy(settings.data_dir / FILE)
 
 
 def _router(name: str | None, settings: Settings) -> TrainedRouter:

@@ -11,7 +11,7 @@ import typer
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.routing.language import english_name, identify
-from qwendesk.cli.route_choice import chosen_router
+from qwendesk.cli.route_choice import chosen_policy, chosen_router
 from qwendesk.desk.intake import read_image
 from qwendesk.settings import load_settings
 
@@ -21,8 +21,9 @@ async def explain(text: str, images: list[Path], router: str | None, as_json: bo
     for image in images:
         await read_image(image)
     language = identify(text)
-    chosen = await chosen_router(router, load_settings())
-    decision = decide(Signals(text, language, images=len(images)), chosen)
+    settings = load_settings()
+    chosen, policy = await chosen_router(router, settings), chosen_policy(None, settings)
+    decision = decide(Signals(text, language, images=len(images)), chosen, policy)
     typer.echo(
         json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language)
     )

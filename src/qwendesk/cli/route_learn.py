@@ -17,10 +17,8 @@ from qwendesk.agents.routing.installed import install, take_back
 from qwendesk.agents.routing.learning import Lessons, lessons
 from qwendesk.agents.routing.refit import Figures, Refit, refit
 from qwendesk.cli.route_choice import moment
-from qwendesk.cli.route_turns import past_turns
+from qwendesk.cli.route_turns import stored_turns
 from qwendesk.errors import ConfigError
-from qwendesk.memory.feedback.base import PastTurn
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.settings import Settings, load_settings
 
 _MOST = 200_000
@@ -55,7 +53,7 @@ async def learn(wish: Lesson) -> None:
 
 async def _collect(wish: Lesson, settings: Settings) -> Path | None:
     """Write the examples of past turns; None where there are none."""
-    found = lessons(await _turns(settings, moment(wish.since)))
+    found = lessons(await stored_turns(settings, moment(wish.since), _MOST))
     file = wish.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
     if not found.examples:
         _say(wish, _collected(found, None), _nothing(found))
@@ -64,15 +62,6 @@ async def _collect(wish: Lesson, settings: Settings) -> Path | None:
     if not wish.apply or not wish.as_json:
         _say(wish, _collected(found, file), _told(found, file, wish.apply))
     return file
-
-
-async def _turns(settings: Settings, since: datetime | None) -> list[PastTurn]:
-    memory = SqlMemory(settings.database)
-    await memory.open()
-    try:
-        return [turn async for page in past_turns(memory, since, _MOST) for turn in page]
-    finally:
-        await memory.aclose()
 
 
 def _write(found: Lessons, file: Path) -> None:

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import typer
 
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.replay import Change, Example, Replay
 from qwendesk.channels.console_view import printable
-from qwendesk.cli.route_choice import chosen_router, moment
-from qwendesk.cli.route_turns import past_turns
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.cli.route_choice import chosen_policy, chosen_router, moment
+from qwendesk.cli.route_turns import stored_turns, with_bar
 from qwendesk.settings import load_settings
 
 _THUMBS = {1: " (was rated up)", -1: " (was rated down)"}
 
 
-async def replay(since: str | None, router: str | None, limit: int, as_json: bool) -> None:
+async def replay(since: str | None, policy: Path | None, router: str | None, limit: int, as_json: bool) -> None:
     """Tell where questions of the past would go now."""
     begin, settings = moment(since), load_settings()
-    chosen = await chosen_router(router, settings)
-    report = Replay(lambda signals: decide(signals, chosen))
-    memory = SqlMemory(settings.database)
-    await memory.open()
-    try:
-        async for page in past_turns(memory, begin, limit):
-            await asyncio.to_thread(report.add_all, page)
-    finally:
-        await memory.aclose()
+    rules, chosen = chosen_policy(policy, settings), await chosen_router(router, settings)
+    report = Replay(lambda signals: decide(signals, chosen, rules))
+    turns = await stored_turns(settings, begin, limit)
+    for some in with_bar(sorted(turns, key=lambda turn: turn.id), "replayed"):
+        await asyncio.to_thread(report.add_all, some)
     if as_json:
         begun = {"since": begin.isoformat() if begin else None}
         typer.echo(json.dumps(begun | report.as_dict(), ensure_ascii=False, indent=2))

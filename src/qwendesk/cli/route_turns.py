@@ -1,8 +1,8 @@
-"""Past turns, read page by page, with a bar where it takes long."""
+"""Past turns, read page by page, and a bar for what takes long."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Console
@@ -10,24 +10,45 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from qwendesk.memory.base import Memory
 from qwendesk.memory.feedback.base import PastTurn
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.settings import Settings
 
 _PAGE = 500
+_STEP = 50
+"""Turns after which a bar moves."""
 _SHORT = 1000
 """Turns up to which no bar is needed."""
 
 
-async def past_turns(memory: Memory, since: datetime | None, limit: int) -> AsyncIterator[list[PastTurn]]:
-    """Yield pages of turns, newest first; a bar on stderr shows how far it is."""
-    total = min(await memory.count_turns(since=since), limit)
+async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
+    """Return the newest turns of the settings' database, at most so many."""
+    memory = SqlMemory(settings.database)
+    await memory.open()
+    try:
+        return await _all_pages(memory, since, limit)
+    finally:
+        await memory.aclose()
+
+
+def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTurn]]:
+    """Yield a few turns at a time; where there are many, a bar on stderr shows how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=total <= _SHORT or not console.is_terminal) as bar:
-        task, last = bar.add_task("turns", total=total), None
-        while page := await memory.turns(since=since, before=last, limit=min(_PAGE, total)):
-            page = page[:total]
-            yield page
-            bar.advance(task, len(page))
-            total -= len(page)
-            last = page[-1].id
-            if total <= 0:
-                return
+    quiet = len(turns) <= _SHORT or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(doing, total=len(turns))
+        for begin in range(0, len(turns), _STEP):
+            some = turns[begin : begin + _STEP]
+            yield some
+            bar.advance(task, len(some))
+
+
+async def _all_pages(memory: Memory, since: datetime | None, limit: int) -> list[PastTurn]:
+    turns: list[PastTurn] = []
+    while len(turns) < limit:
+        before = turns[-1].id if turns else None
+        page = await memory.turns(since=since, before=before, limit=min(_PAGE, limit - len(turns)))
+        if not page:
+            break
+        turns += page
+    return turns

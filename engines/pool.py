@@ -215,10 +215,18 @@ class ModelPool:
         if engine == "llamacpp":
             return Choice(engine, without_senses(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
-        card = cards.get(name) or self._by_row(name, cards)
+        card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
+        if card is None and engine == "ollama" and self.settings.ollama_pull:
+            card = self._to_pull(name)
         if card is None and engine in ("scripted", "ollama"):
-            raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
+            raise EngineUnavailable(_lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
+
+    def _to_pull(self, name: str) -> ModelCard:
+        """Return what is known of a model that an Ollama server has yet to fetch."""
+        catalogue = self._parts.catalogue
+        known = catalogue.get(name) if name in catalogue else catalogue.find_by_ollama(name)
+        return replace(known, name=name) if known else ModelCard(name=name)
 
     def _by_row(self, name: str, cards: dict[str, ModelCard]) -> ModelCard | None:
         """Find a server's model by its catalogue name."""
@@ -238,6 +246,11 @@ class ModelPool:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name
         return self.settings.engine, named
+
+
+def _lacking(engine: str, name: str, cards: Mapping[str, ModelCard]) -> str:
+    fetch = f" Run 'qwendesk models pull ollama:{name}' to fetch it." if engine == "ollama" else ""
+    return f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.{fetch}"
 
 
 def best(role: Role, cards: list[ModelCard], engine: str) -> Choice | None:

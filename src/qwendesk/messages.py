@@ -74,6 +74,8 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
+    unreadable: str | None = None
+    """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
 
 
 @dataclass(frozen=True, slots=True)

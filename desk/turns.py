@@ -21,6 +21,7 @@ from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 
+_NOUNS = {"image": "picture", "audio": "recording"}
 _AT_HAND = 1000
 """Conversations of which the last turn is kept at hand; those of others are looked up."""
 
@@ -154,15 +155,16 @@ class Turns:
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
-    """Return stored messages as a model reads them; pictures of older turns are only mentioned."""
+    """Return stored messages as a model reads them; pictures and recordings of older turns are only mentioned."""
     return [_as_message(message) for message in history]
 
 
 def _as_message(message: StoredMessage) -> BaseMessage:
     if message.role == "assistant":
         return AIMessage(message.text)
-    pictures = sum(part.kind == "image" for part in message.attachments)
-    return HumanMessage(message.text + ("\n[a picture came with this message]" if pictures else ""))
+    kinds = {part.kind for part in message.attachments}
+    came = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
+    return HumanMessage(message.text + "".join(came))
 
 
 async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:

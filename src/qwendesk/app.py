@@ -19,7 +19,7 @@ from qwendesk.agents.policy_file import FILE, Policy, load_policy
 from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
-from qwendesk.desk.intake import read_image
+from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
@@ -35,6 +35,8 @@ from qwendesk.tools.sandbox import PythonSandbox
 
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
+Audio = Path | str | bytes
+"""A recording: a file's path, or the bytes of one."""
 
 
 class Desk:
@@ -104,6 +106,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -114,6 +117,7 @@ class Desk:
             text: the message.
             conversation: its conversation's name; None begins a new one.
             images: pictures that come with it.
+            audio: recordings that come with it, such as voice messages; the text may be empty then.
             role: the specialist to ask; None lets the router choose.
             model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
@@ -122,7 +126,9 @@ class Desk:
             QwendeskError: there is no reply; the text says why and what to do.
         """
         return await reply_of(
-            self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
+            self.stream(
+                text, conversation=conversation, images=images, audio=audio, role=role, model=model, think=think
+            )
         )
 
     async def stream(
@@ -131,6 +137,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -141,7 +148,7 @@ class Desk:
         """
         if role is not None and role not in ROLES:
             raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
-        attachments = tuple([await read_image(image) for image in images])
+        attachments = (*[await read_image(one) for one in images], *[await read_audio(one) for one in audio])
         inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
         async with aclosing(self.handle(inbound)) as events:
             async for event in events:

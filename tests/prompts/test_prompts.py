@@ -6,7 +6,7 @@ from qwendesk.errors import ConfigError
 from qwendesk.prompts import render
 from qwendesk.prompts.rendering import built_in
 
-ROLES = ["coder", "general", "math", "thinking", "vision"]
+ROLES = ["audio", "coder", "general", "math", "thinking", "vision"]
 OTHERS = ["pick", "report", "sort"]
 """What a small model is told before and after its tool has run, and where it sorts a message."""
 

@@ -26,7 +26,7 @@ from qwendesk.engines.hf.garage import Loaded
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.transformers import TransformersChat
-from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineUnavailable
 from qwendesk.settings import Settings
 from tests.tiny_qwen import MODELS, make_model
 
@@ -384,4 +384,18 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
         patched.setattr(runner, "forward", lambda work: 1 / 0)
         with pytest.raises(EngineError, match="ZeroDivisionError"):
             await chat.ainvoke("Hi", max_tokens=4)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+
+
+async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await load("qwen2")
+    runner = (await loaded(chat)).scheduler._runner
+    await forget(chat)
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "new_cache", lambda: 1 / 0)
+        async with asyncio.timeout(10):
+            with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+                await chat.ainvoke("Hi", max_tokens=4)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4

@@ -20,7 +20,7 @@ from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
-from qwendesk.errors import EngineError
+from qwendesk.errors import EngineError, EngineFailed
 
 
 class LlamaCppEngine(Engine):
@@ -142,7 +142,7 @@ class LlamaCppChat(QwenChat):
                     if budget.feed(text, len(tokens)):
                         break
                 else:
-                    raise EngineError("llama.cpp broke off in the middle of its answer.")
+                    raise _broken_off()
         yield Delta(text=CLOSING)
         said += await self._server.tokenize(CLOSING, special=True)
         async with aclosing(self._after(prompt, said, words + CLOSING, options)) as rest:
@@ -170,6 +170,8 @@ class LlamaCppChat(QwenChat):
                         usage, tokens_in=usage.tokens_in - len(said), tokens_out=usage.tokens_out + len(said)
                     )
                     yield replace(last, usage=whole)
+                    return
+        raise _broken_off()
 
     def _request(
         self, prompt: LlamaPrompt, options: Options, said: Sequence[int] = (), words: str = ""
@@ -194,6 +196,10 @@ class LlamaCppChat(QwenChat):
         if options.json_schema is not None:
             body["json_schema"] = options.json_schema
         return body
+
+
+def _broken_off() -> EngineError:
+    return EngineFailed("llama.cpp broke off in the middle of its answer: ask again.")
 
 
 def _last(piece: dict[str, Any]) -> Delta:

@@ -121,6 +121,17 @@ async def test_a_model_that_failed_rests_longer_each_time_until_it_answers(desks
     assert desks.first.asked == 5, "the first rest is short again after a success"
 
 
+def test_questions_that_fail_together_count_once() -> None:
+    now = 0.0
+    cooldowns = Cooldowns(10, 600, lambda: now)
+    for _ in range(8):
+        cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 10
+    now = 10
+    cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 20
+
+
 async def test_one_that_was_asked_for_by_name_has_no_stand_in(desks: Desks) -> None:
     desks.first.error = EngineUnavailable("it is down")
     for _ in range(2):

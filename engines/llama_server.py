@@ -67,7 +67,12 @@ class LlamaServer:
                 "'qwendesk doctor' looks at memory."
             ) from error
         self = cls(server, server.listening_address, key)
-        props = await self._ask("GET", "/props")
+        del server
+        try:
+            props = await self._ask("GET", "/props")
+        except BaseException:
+            await self.aclose()
+            raise
         self.context = props["default_generation_settings"]["n_ctx"]
         self.room = self.context * (SLOTS_WITH_MEDIA if projector else 1)
         senses = props.get("modalities", {})

@@ -18,6 +18,7 @@ from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.llama_prompt import LlamaPrompt, LlamaPrompter
 from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
+from qwendesk.engines.once import Once
 from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineError, EngineFailed
@@ -34,7 +35,7 @@ class LlamaCppEngine(Engine):
         self._catalogue = parts.catalogue
         self._store = parts.store
         self._loaded: dict[str, LlamaCppChat] = {}
-        self._loading = asyncio.Lock()
+        self._loading = Once[LlamaCppChat]()
 
     @classmethod
     def create(cls, parts: EngineParts) -> LlamaCppEngine:
@@ -49,21 +50,24 @@ class LlamaCppEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
-        if name in self._loaded:  # another one that is being loaded keeps nobody waiting for this one
-            return self._loaded[name]
-        async with self._loading:
-            if name not in self._loaded:
-                card, file = self._find(name)
-                if progress:
-                    progress(f"Loading {card.name}", None)
-                self._loaded[name] = await self._start(card, file)
-            return self._loaded[name]
+        if name not in self._loaded:
+            return await self._loading.make(name, lambda: self._load(name, progress))
+        return self._loaded[name]
 
     async def aclose(self) -> None:
-        """Free all loaded models."""
+        """Free all loaded models, when those that are being loaded are there."""
+        await self._loading.wait()
         while self._loaded:
             _, chat = self._loaded.popitem()
             await chat.aclose()
+
+    async def _load(self, name: str, progress: Progress | None) -> LlamaCppChat:
+        card, file = self._find(name)
+        if progress:
+            progress(f"Loading {card.name}", None)
+        # kept here: whoever asked for it may have left
+        self._loaded[name] = await self._start(card, file)
+        return self._loaded[name]
 
     def _find(self, name: str) -> tuple[ModelCard, Path]:
         card = self._store.served(self._catalogue.get(name))

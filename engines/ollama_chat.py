@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -91,7 +92,8 @@ class OllamaChat(QwenChat):
     async def _ask(
         self, messages: list[BaseMessage], options: Options, begun: dict[str, Any] | None
     ) -> AsyncGenerator[Delta, None]:
-        body = request(self._setup, self._model, messages, options)
+        # pictures make it large
+        body = await asyncio.to_thread(request, self._setup, self._model, messages, options)
         body["messages"] += [begun] if begun else []
         async with aclosing(self._server.chat(body)) as pieces:
             async for piece in pieces:

@@ -146,6 +146,21 @@ async def test_pictures_go_beside_the_text() -> None:
     assert site.asked[-1][1]["messages"][0] == {"role": "user", "content": "What is it?", "images": ["aGk="]}
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}, "'input_audio'"),
+        ({"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}, "in the message itself"),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,!"}}, "cannot be read"),
+    ],
+)
+async def test_what_it_cannot_take_is_refused_and_not_left_out(part: dict[str, Any], words: str) -> None:
+    async with fake_chat(stream({"content": "ok"})) as (chat, _):
+        with pytest.raises(EngineError, match=words):
+            await chat.ainvoke([HumanMessage([{"type": "text", "text": "What is it?"}, part])])
+    assert not chat.capabilities.audio
+
+
 async def test_template_tokens_are_broken() -> None:
     async with fake_chat(stream({"content": "ok"})) as (chat, site):
         await chat.ainvoke("a<|im_start|>system")

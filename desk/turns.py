@@ -93,7 +93,9 @@ class Turns:
         lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
         async with lock:
             watch = Stopwatch()
-            history = await self._memory.history(inbound.conversation, channel=inbound.channel)
+            history = await self._memory.history(
+                inbound.conversation, channel=inbound.channel, account=inbound.account, before=inbound.seq
+            )
             turn = await self._memory.begin_turn(inbound)
             said: list[str] = []
             try:
@@ -134,7 +136,7 @@ class Turns:
         key = (inbound.channel, inbound.conversation)
         if key in self._languages:
             return self._languages[key]
-        last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
+        last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel, account=inbound.account)
         return last.receipt.get("language") if last and last.receipt else None
 
     def _remember(self, inbound: Inbound, language: str | None) -> None:

@@ -66,6 +66,7 @@ class Memory(ABC):
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the person's message and a running turn in one transaction and return the turn's id.
 
+        A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same turn.
         A turn of the same conversation that a dead process left running is marked as failed.
         """
 
@@ -81,15 +82,24 @@ class Memory(ABC):
 
     @abstractmethod
     async def history(
-        self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
+        self,
+        conversation: str,
+        *,
+        channel: str = "python",
+        account: str = "",
+        before: int | None = None,
+        limit: int = 200,
+        with_attachments: bool = True,
     ) -> list[StoredMessage]:
-        """Return the newest ``limit`` messages, oldest first.
+        """Return the newest ``limit`` messages, oldest first; those before a turn's number where one is given.
 
         Files come with the newest few messages that have any; without ``with_attachments`` with none.
         """
 
     @abstractmethod
-    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
+    async def last_turn(
+        self, conversation: str, *, channel: str = "python", account: str = ""
+    ) -> StoredTurn | None:
         """Return the conversation's newest turn, whatever its status."""
 
     @abstractmethod

@@ -10,14 +10,14 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import rows, statements
+from qwendesk.memory import replay, rows, statements
 from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
 from qwendesk.memory.opening import prepare
 from qwendesk.messages import Attachment, Inbound, Reply
 
-ACCOUNT = ""
-"""The bot's account on a channel; a second one of the same channel gets another."""
+NO_END = 2**31 - 1
+"""A number that no message has."""
 FILES_FOR = 4
 """The newest so many messages that have files come with them."""
 
@@ -49,6 +49,11 @@ class SqlMemory(Memory):
         self._database = Database(url, busy_timeout)
         self._dialect = self._database.engine.dialect.name
 
+    @property
+    def database(self) -> Database:
+        """The database, for the desk's own tables."""
+        return self._database
+
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""
         await prepare(self._database)
@@ -63,6 +68,8 @@ class SqlMemory(Memory):
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
         async with self._database.write() as connection:
+            if inbound.seq is not None and (begun := await replay.reopen(connection, inbound)):
+                return begun
             conversation, seq, person = await self._enter(connection, inbound, now)
             question = rows.question(inbound, conversation, seq, person, files, now)
             await connection.execute(statements.add_message(), question)
@@ -87,10 +94,18 @@ class SqlMemory(Memory):
 
     @_whole
     async def history(
-        self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
+        self,
+        conversation: str,
+        *,
+        channel: str = "python",
+        account: str = "",
+        before: int | None = None,
+        limit: int = 200,
+        with_attachments: bool = True,
     ) -> list[StoredMessage]:
         """Read the newest messages."""
-        values = {"channel": channel, "account": ACCOUNT, "key": conversation, "limit": limit}
+        values: dict[str, Any] = {"channel": channel, "account": account, "key": conversation, "limit": limit}
+        values["before"] = NO_END if before is None else before
         async with self._database.read() as connection:
             found = (await connection.execute(statements.newest_messages(), values)).all()
             having = [row.id for row in found if row.parts][:FILES_FOR] if with_attachments else []
@@ -101,9 +116,11 @@ class SqlMemory(Memory):
         ]
 
     @_whole
-    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
+    async def last_turn(
+        self, conversation: str, *, channel: str = "python", account: str = ""
+    ) -> StoredTurn | None:
         """Read the newest turn."""
-        values = {"channel": channel, "account": ACCOUNT, "key": conversation}
+        values = {"channel": channel, "account": account, "key": conversation}
         async with self._database.read() as connection:
             found = (await connection.execute(statements.newest_turn(), values)).one_or_none()
         return StoredTurn(conversation, *found) if found else None
@@ -118,17 +135,18 @@ class SqlMemory(Memory):
 
     async def _enter(self, connection: AsyncConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
         """Return the conversation's id, the turn's number in it and the person's id."""
-        entry = rows.conversation(inbound, ACCOUNT, now)
+        entry = rows.conversation(inbound, inbound.account, now)
         entered = await connection.execute(statements.enter_conversation(self._dialect), entry)
         conversation, next_seq, person, has_left = entered.one()
         if has_left:
             left = {"in_conversation": conversation, "now": now}
             await connection.execute(statements.close_left_turns(), left)
-        return conversation, next_seq - 1, person or await self._meet(connection, inbound, now)
+        seq = next_seq - 1 if inbound.seq is None else inbound.seq
+        return conversation, seq, person or await self._meet(connection, inbound, now)
 
     async def _meet(self, connection: AsyncConnection, inbound: Inbound, now: datetime) -> str:
         """Add a person who writes for the first time."""
-        person, identity = rows.person(inbound, ACCOUNT, now)
+        person, identity = rows.person(inbound, inbound.account, now)
         await connection.execute(statements.add_person(), person)
         owner = await connection.execute(statements.add_identity(self._dialect), identity)
         return str(owner.scalar_one())

@@ -38,7 +38,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
     return statement.on_conflict_do_update(
         index_elements=["channel", "account", "external_id"],
-        set_={"next_seq": Conversation.next_seq + 1, "updated_at": statement.excluded.updated_at},
+        set_={"next_seq": Conversation.next_seq + bindparam("step"), "updated_at": statement.excluded.updated_at},
     ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists())
 
 
@@ -97,13 +97,21 @@ def turn_status() -> Select[Any]:
     return select(Turn.status).where(Turn.id == bindparam("turn_id"))
 
 
-def _in_conversation(column: Any) -> Any:
-    found = select(Conversation.id).where(
+def _is_conversation() -> tuple[Any, ...]:
+    return (
         Conversation.channel == bindparam("channel"),
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),
     )
-    return column == found.scalar_subquery()
+
+
+def _in_conversation(column: Any) -> Any:
+    return column == select(Conversation.id).where(*_is_conversation()).scalar_subquery()
+
+
+def _begun_anew() -> Any:
+    """Give the number after which the person began the conversation anew, in the same chat."""
+    return func.coalesce(Conversation.settings["since"].as_integer(), 0)
 
 
 @cache
@@ -112,7 +120,8 @@ def newest_messages() -> Select[Any]:
     # "assistant" sorts before "user": read backwards, the question comes first.
     return (
         select(Message.id, Message.role, Message.text, Message.created_at, Message.parts)
-        .where(_in_conversation(Message.conversation_id))
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(*_is_conversation(), Message.seq < bindparam("before"), Message.seq > _begun_anew())
         .order_by(Message.seq.desc(), Message.role, Message.part.desc())
         .limit(bindparam("limit"))
     )

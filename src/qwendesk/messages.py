@@ -64,6 +64,8 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
+    seq: int | None = None
+    """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,127 @@
+"""The door: each message is taken once, in order, from people who may talk, as fast as the desk can follow."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from qwendesk.desk.commands import STOP, parse
+from qwendesk.desk.guests import Guests
+from qwendesk.desk.intake import check_limits
+from qwendesk.desk.ports import Dispatcher
+from qwendesk.desk.texts import say
+from qwendesk.errors import InputError, StoreError
+from qwendesk.memory.inbox import Bucket, Inbox, Stored
+from qwendesk.messages import Admission, Inbound
+
+_COUNT_FOR = 1.0
+"""Seconds for which the number of open messages is taken for granted."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken."""
+
+    per_hour: float = 100
+    """Messages of one person on one channel in an hour; as many may come at once."""
+    channel_per_hour: float | None = None
+    """Messages of all people on one channel in an hour; None: any number."""
+    open_in_conversation: int = 20
+    """Messages of one conversation that may wait."""
+    open_in_all: int = 5000
+    """Messages that may wait altogether."""
+    max_chars: int = 8192
+
+
+class Reception:
+    """Takes messages for good: once ``accept`` returns ``accepted``, the message survives a killed process.
+
+    Args:
+        heard_stop: is told which messages a person asked to stop.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        guests: Guests,
+        dispatcher: Dispatcher,
+        limits: Limits | None = None,
+        heard_stop: Callable[[Iterable[str]], None] = lambda ids: None,
+    ) -> None:
+        self._inbox = inbox
+        self._guests = guests
+        self._dispatcher = dispatcher
+        self._limits = limits or Limits()
+        self._heard_stop = heard_stop
+        self._counted_until = 0.0
+        self._open = 0
+
+    async def accept(self, inbound: Inbound) -> Admission:
+        """Take a message, or say why not; a database that is away makes the desk ``busy``, not fail."""
+        try:
+            return await self._accept(inbound)
+        except StoreError as error:
+            log.warning("A message was put off: %s", error)
+            return Admission("busy", retry_after=1.0)
+
+    async def _accept(self, inbound: Inbound) -> Admission:
+        verdict = await self._guests.look(inbound)
+        if verdict.role is None:
+            # in a group, the desk keeps silent towards strangers: a code is nobody else's business
+            text = "" if inbound.group else say(verdict.text_key, inbound.locale, code=verdict.code)
+            return Admission("refused", text=text)
+        command = parse(inbound.text)
+        if command and command.name == STOP:
+            return await self._stop(inbound)
+        try:
+            check_limits(inbound, max_chars=self._limits.max_chars)
+        except InputError as error:
+            return Admission("refused", text=say("not_taken", inbound.locale, reason=str(error)))
+        if await self._is_full():
+            return Admission("busy", text=say("busy", inbound.locale), retry_after=5.0)
+        stored = await self._inbox.admit(
+            inbound, self._buckets(inbound), self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
+        )
+        return self._admission(stored)
+
+    def _admission(self, stored: Stored) -> Admission:
+        match stored.outcome:
+            case "accepted":
+                self._open += 1
+                self._dispatcher.nudge()
+                return Admission("accepted", stored.seq)
+            case "duplicate":
+                return Admission("duplicate")
+            case "full":
+                return Admission("busy", text=say("busy", stored.locale), retry_after=5.0)
+        minutes = max(1, math.ceil(60 / self._limits.per_hour))
+        return Admission("refused", text=say("limited", stored.locale, minutes=minutes), retry_after=minutes * 60.0)
+
+    async def _stop(self, inbound: Inbound) -> Admission:
+        ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)
+        self._heard_stop(ids)
+        return Admission("accepted", text="" if ids else say("nothing_to_stop", inbound.locale))
+
+    def _buckets(self, inbound: Inbound) -> list[Bucket]:
+        limits = self._limits
+        buckets = [
+            Bucket(
+                f"person:{inbound.channel}:{inbound.account}:{inbound.person}",
+                limits.per_hour,
+                limits.per_hour / 3600,
+            )
+        ]
+        if limits.channel_per_hour:
+            key = f"channel:{inbound.channel}:{inbound.account}"
+            buckets.append(Bucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
+        return buckets
+
+    async def _is_full(self) -> bool:
+        if monotonic() > self._counted_until:
+            self._counted_until = monotonic() + _COUNT_FOR
+            self._open = await self._inbox.open_count()
+        return self._open >= self._limits.open_in_all

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,7 +27,10 @@ WORKFLOW = "answer"
 WIRE = "1"
 """The form of what is enqueued; another one is not run by older workers."""
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-_LEAST_PAUSE = 0.02
+_LEAST_PAUSE = 0.04
+"""Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
+_NOTED = 0.005
+"""Seconds that the queue takes to note that a message is done, after which the next of its conversation may begin."""
 
 
 class DbosDispatcher:
@@ -87,7 +91,7 @@ class DbosDispatcher:
                 "run_migrations": False,
                 "use_listen_notify": False,
                 "scheduler_polling_interval_sec": 3600.0,
-                "notification_listener_polling_interval_sec": 60.0,
+                "notification_listener_polling_interval_sec": 0.5,
             }
         )
 
@@ -97,7 +101,7 @@ class DbosDispatcher:
             try:
                 await handle(id_)
             finally:
-                asyncio.get_running_loop().call_later(_LEAST_PAUSE, self.nudge)
+                asyncio.get_running_loop().call_later(_NOTED, self.nudge)
 
         DBOS.launch()
         self._running = True
@@ -127,13 +131,22 @@ class DbosDispatcher:
 
             self._running = False
             self._nudge.close()
-            await _apart(
-                partial(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=max(0, round(patience)))
-            )
+            await self._idle(patience)
+            await _apart(partial(DBOS.destroy, destroy_registry=True))
             # DBOS had made its threads the loop's own, and has ended them
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         if self._engine is not None:
             await asyncio.to_thread(self._engine.dispose)
+
+    async def _idle(self, patience: float) -> None:
+        """Wait for what runs, the queue's own notes about it included."""
+        from dbos._dbos import _get_dbos_instance
+
+        active = _get_dbos_instance()._active_workflows_set
+        until = monotonic() + patience
+        await asyncio.sleep(2 * _LEAST_PAUSE)  # a look that had begun may still hand something over
+        while active.activeList() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
+            await asyncio.sleep(_LEAST_PAUSE)
 
     async def lost(self, ids: Sequence[str]) -> list[str]:
         """Return which of these the queue has ended with, though they are open."""

@@ -15,7 +15,7 @@ class Nudge:
 
     Args:
         thread: the name of the thread to wake.
-        pause: seconds it waits in any case, so that a burst is taken in one look.
+        pause: least number of seconds between two looks, so that a burst is taken in few.
     """
 
     def __init__(self, thread: str, pause: float) -> None:
@@ -23,6 +23,7 @@ class Nudge:
         self._pause = pause
         self._given = threading.Event()
         self._closed = False
+        self._last = 0.0
         self.attached = False
 
     def attach(self, dbos: Any) -> None:
@@ -39,7 +40,7 @@ class Nudge:
         self._given.set()
 
     def close(self) -> None:
-        """Wake the thread for good."""
+        """Wake the thread and let it end."""
         self._closed = True
         self._given.set()
 
@@ -50,9 +51,10 @@ class Nudge:
             if threading.current_thread().name != self._thread:
                 return plain(timeout)
             if not self._closed:
-                time.sleep(self._pause)
+                time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
                 self._given.wait(timeout)
                 self._given.clear()
-            return stop.is_set()
+                self._last = time.monotonic()
+            return self._closed or stop.is_set()
 
         stop.wait = wait  # type: ignore[method-assign]

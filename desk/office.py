@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from filelock import FileLock, Timeout
+
 from qwendesk.desk.accept import Limits, Reception
 from qwendesk.desk.commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
@@ -16,6 +18,7 @@ from qwendesk.desk.guests import Guests, House
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.upkeep import Upkeep
 from qwendesk.desk.worker import Worker
+from qwendesk.errors import ConfigError
 from qwendesk.memory.database import Database
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
@@ -61,6 +64,8 @@ class Office:
         self.guestbook = Guestbook(database)
         self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1)
         self._url = url
+        self._database = database
+        self._lock: FileLock | None = None
         self._answering = answering
         self._worker = self._make_worker(answering) if answering else None
         guests = Guests(self.guestbook, houses or {})
@@ -72,9 +77,11 @@ class Office:
 
     async def start(self) -> None:
         """Get the queue ready; where this process answers, begin with what was left."""
-        await self.dispatcher.open()
         if self._worker is None:
+            await self.dispatcher.open()
             return
+        self._be_the_only_one()
+        await self.dispatcher.open()
         if not self.dispatcher.is_sqlite:
             from qwendesk.desk.supervisor import Supervisor
 
@@ -100,6 +107,21 @@ class Office:
         if self._supervisor is not None:
             with suppress(asyncio.CancelledError):
                 await self._supervisor.stop()  # type: ignore[attr-defined]
+        if self._lock:
+            self._lock.release()
+
+    def _be_the_only_one(self) -> None:
+        """Refuse to answer from a SQLite file that another process answers from."""
+        if self._database.file is None:
+            return
+        self._lock = FileLock(f"{self._database.file}.worker")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                f"Another qwendesk answers from {self._database.name!r} already; stop it first, "
+                "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
+            ) from None
 
     def _make_worker(self, answering: Answering) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, answering.pace)

@@ -89,7 +89,9 @@ class Supervisor:
             "WHERE s.status = 'PENDING' AND s.executor_id <> %s GROUP BY s.executor_id",
             [_FROZEN, self._executor],
         )
-        dead = {name for name, is_frozen in await found.fetchall() if is_frozen or await self._is_free(connection, name)}
+        dead = {
+            name for name, is_frozen in await found.fetchall() if is_frozen or await self._is_free(connection, name)
+        }
         for name in sorted(dead & self._suspects):
             log.warning("The worker %s is gone: its messages are taken over.", name)
             await self._recover(name)

@@ -33,4 +33,4 @@ def _catalogue(language: str) -> dict[str, str]:
 
     with (LOCALES / f"{language}.po").open("rb") as file:
         catalogue = read_po(file, locale=language)
-    return {message.id: message.string for message in catalogue if isinstance(message.id, str) and message.id}
+    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}

@@ -11,6 +11,7 @@ from qwendesk.desk.ports import Dispatcher
 from qwendesk.memory.inbox import Inbox
 
 _EVERY = 60.0
+"""Seconds between two rounds; a round deletes so little that nobody has to wait for it."""
 _OLD = timedelta(seconds=60)
 _QUEUE_KEEPS = 24 * 3600.0
 """Seconds for which the queue keeps what it has done."""
@@ -45,10 +46,8 @@ class Upkeep:
         for id_ in await self._dispatcher.lost(waiting):
             log.warning("A message was lost by the queue and is put back.")
             await self._inbox.put_back(id_, self._dispatcher.enqueue)
-        while await self._dispatcher.forget(_QUEUE_KEEPS):
-            await asyncio.sleep(0)
-        while await self._inbox.prune(datetime.now(UTC) - _INBOX_KEEPS):
-            await asyncio.sleep(0)
+        await self._dispatcher.forget(_QUEUE_KEEPS)
+        await self._inbox.prune(datetime.now(UTC) - _INBOX_KEEPS)
 
     async def _run(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError
+from qwendesk.memory.direct import connector
 from qwendesk.memory.failures import explained
 from qwendesk.memory.types import to_json
 
@@ -94,6 +95,7 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
             pool_use_lifo=True,  # the connection used last is the warm one
             json_serializer=to_json,
             hide_parameters=True,
+            **({"async_creator": connector(url)} if url.get_driver_name() == "aiosqlite" else {}),
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

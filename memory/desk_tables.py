@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qwendesk.memory.tables import Base, ConversationId, Id, TenantId
@@ -22,8 +23,8 @@ class InboundEvent(Base):
         Index(
             "ix_inbound_event_open",
             "conversation_id",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
+            sqlite_where=sql("status = 'queued'"),
+            postgresql_where=sql("status = 'queued'"),
         ),
     )
 
@@ -38,9 +39,9 @@ class InboundEvent(Base):
     payload: Mapped[dict[str, Any]]
     """The message without its files."""
     status: Mapped[str] = mapped_column(server_default="queued")
-    runs: Mapped[int] = mapped_column(server_default=text("0"))
+    runs: Mapped[int] = mapped_column(server_default=sql("0"))
     """How often a worker has begun it; a worker whose run is not the last one may send nothing."""
-    stop: Mapped[bool] = mapped_column(server_default=text("false"))
+    stop: Mapped[bool] = mapped_column(server_default=sql("false"))
     """Whether the person asked to stop the answer."""
     error: Mapped[str | None]
     received_at: Mapped[datetime]
@@ -73,17 +74,15 @@ class OutboundMessage(Base):
         Index(
             "ix_outbound_failed",
             "id",
-            sqlite_where=text("status = 'failed'"),
-            postgresql_where=text("status = 'failed'"),
+            sqlite_where=sql("status = 'failed'"),
+            postgresql_where=sql("status = 'failed'"),
         ),
     )
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     key: Mapped[str]
-    inbound_id: Mapped[str | None] = mapped_column(
-        Text, ForeignKey("inbound_event.id", ondelete="CASCADE"), index=True
-    )
+    inbound_id: Mapped[str | None] = mapped_column(Text, ForeignKey("inbound_event.id", ondelete="CASCADE"), index=True)
     conversation_id: Mapped[ConversationId]
     part: Mapped[int]
     text: Mapped[str]
@@ -91,7 +90,7 @@ class OutboundMessage(Base):
     status: Mapped[str]
     message_id: Mapped[str | None]
     """The platform's name for it, once it is there; a streamed answer has one before it is complete."""
-    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(server_default=sql("0"))
     error: Mapped[str | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -98,7 +98,8 @@ class Inbox:
         """Return the answer where an earlier run has stored one."""
         values = {"in_conversation": arrived.conversation_id, "at": arrived.inbound.seq}
         async with self._database.read() as connection:
-            return (await connection.execute(inbox_statements.answer(), values)).scalar_one_or_none()
+            text: str | None = (await connection.execute(inbox_statements.answer(), values)).scalar_one_or_none()
+            return text
 
     async def choose(self, conversation_id: str, **changes: Any) -> dict[str, Any]:
         """Change what is chosen in a conversation and return all of it; None unchooses."""

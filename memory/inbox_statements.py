@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, false, func, insert, literal_column, select, update
+from sqlalchemy import Select, Update, bindparam, delete, false, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
 
 from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
 from qwendesk.memory.tables import Conversation, Message, Turn
@@ -118,7 +118,7 @@ def close() -> Update:
 
 
 @cache
-def reopen() -> ReturningUpdate[Any]:
+def reopen() -> ReturningUpdate[str, int]:
     """Open a message again that was given up."""
     given_up = InboundEvent.status.in_(["dead", "failed"])
     return (
@@ -187,7 +187,7 @@ def given_up() -> Select[Any]:
 
 
 @cache
-def prune() -> Delete:
+def prune() -> ReturningDelete[str]:
     """Forget finished deliveries."""
     old = (
         select(InboundEvent.id)
@@ -231,7 +231,7 @@ def waiting() -> Select[Any]:
 
 
 @cache
-def place() -> Select[Any]:
+def place() -> Select[str, int]:
     """Give an open message's conversation and number."""
     event = InboundEvent
     return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), _OPEN)

@@ -101,7 +101,7 @@ class Outbox:
 
 
 @cache
-def _claim(dialect: str) -> ReturningInsert[Any]:
+def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
     row = OutboundMessage
     source = select(
         bindparam("new_id", type_=row.id.type),
@@ -141,7 +141,12 @@ def _mark() -> Update:
 @cache
 def _mark_sent() -> Update:
     row = OutboundMessage
-    changes = {"status": "sent", "message_id": bindparam("id_"), "sent_at": bindparam("now"), "error": None}
+    changes: dict[str, Any] = {
+        "status": "sent",
+        "message_id": bindparam("id_"),
+        "sent_at": bindparam("now"),
+        "error": None,
+    }
     return update(row).where(row.key == bindparam("key_")).values(**changes)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Delete, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +25,7 @@ async def reopen(connection: AsyncConnection, inbound: Inbound) -> str | None:
 
 
 @cache
-def _reopen() -> ReturningUpdate[Any]:
+def _reopen() -> ReturningUpdate[str, str]:
     conversation = select(Conversation.id).where(
         Conversation.channel == bindparam("of_channel"),
         Conversation.account == bindparam("of_account"),

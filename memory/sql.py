@@ -116,9 +116,7 @@ class SqlMemory(Memory):
         ]
 
     @_whole
-    async def last_turn(
-        self, conversation: str, *, channel: str = "python", account: str = ""
-    ) -> StoredTurn | None:
+    async def last_turn(self, conversation: str, *, channel: str = "python", account: str = "") -> StoredTurn | None:
         """Read the newest turn."""
         values = {"channel": channel, "account": account, "key": conversation}
         async with self._database.read() as connection:

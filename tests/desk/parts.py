@@ -78,13 +78,11 @@ class Running:
     async def settle(self, seconds: float = 20.0) -> None:
         """Wait until nothing is open."""
         async with asyncio.timeout(seconds):
-            while await self.office.inbox.open_count():
+            while await self.office.inbox.open_count():  # noqa: ASYNC110 - another process may be what settles it
                 await asyncio.sleep(0.02)
 
     async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
-        return await self.office.accept(
-            Inbound(text, conversation, channel="test", person="ann", event=event, **more)
-        )
+        return await self.office.accept(Inbound(text, conversation, channel="test", person="ann", event=event, **more))
 
 
 @asynccontextmanager
@@ -111,9 +109,7 @@ async def running(
         database = desk.memory.database
         commands = Commands(Inbox(database), _no_reason, _any_model)
         answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05))
-        office = Office(
-            database, made.database, answering=answering if answers else None, houses=houses, limits=limits
-        )
+        office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
         await office.start()
         try:
             yield Running(office, outlet, desk, engine)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ WORKFLOW = "answer"
 WIRE = "1"
 """The form of what is enqueued; another one is not run by older workers."""
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_MIGRATING = "hashtextextended('qwendesk-queue', 0)"
 _LEAST_PAUSE = 0.04
 """Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
 _NOTED = 0.005
@@ -205,9 +207,11 @@ def _migrate(engine: Engine, url: str) -> None:
     if engine.dialect.name == "sqlite":
         DBOS.migrate(url)
         return
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(hashtextextended('qwendesk-queue', 0))"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # asked again and again: DBOS builds indexes beside the traffic, which waits for every statement that waits
+        while not connection.execute(text(f"SELECT pg_try_advisory_lock({_MIGRATING})")).scalar():
+            time.sleep(0.2)
         try:
             DBOS.migrate(url)
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended('qwendesk-queue', 0))"))
+            connection.execute(text(f"SELECT pg_advisory_unlock({_MIGRATING})"))

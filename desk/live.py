@@ -112,7 +112,10 @@ class Live:
             text = _PLACEHOLDER
         if not text or age < _POST_AFTER or text == self._shown:
             return
-        piece = self._outlet.shape(text)[0]
+        pieces = self._outlet.shape(text)
+        if not pieces:
+            return
+        piece = pieces[0]
         self._next_edit = monotonic() + abilities.edit_interval
         self._shown = text
         if self._message_id is None:

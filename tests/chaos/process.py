@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import time
@@ -20,7 +21,7 @@ from typing import Any
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.delivery import Pace
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Outbound
 from tests.desk.parts import TestOutlet, running
 
 LIMITS = Limits(per_hour=1e9, open_in_conversation=1000, open_in_all=10**6)
@@ -35,6 +36,18 @@ class Diary:
     def write(self, what: str, **more: Any) -> None:
         line = {"what": what, "at": time.time(), "process": os.getpid(), **more}
         os.write(self._file, (json.dumps(line) + "\n").encode())
+
+
+class Takeovers(logging.Handler):
+    """Writes down when a dead worker was found."""
+
+    def __init__(self, diary: Diary) -> None:
+        super().__init__()
+        self._diary = diary
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "taken over" in record.getMessage():
+            self._diary.write("recovered", worker=str(record.args))
 
 
 class Outlet(TestOutlet):
@@ -70,8 +83,10 @@ async def accept_all(args: argparse.Namespace, diary: Diary) -> None:
             for number in range(args.messages):
                 text, event = f"message {number}", f"{conversation}-{number}"
                 async with gate:
-                    while (await desk.say(text, f"c{conversation}", event)).outcome == "busy":
-                        await asyncio.sleep(0.1)
+                    admitted = await desk.say(text, f"c{conversation}", event)
+                    while admitted.outcome == "busy":
+                        await asyncio.sleep(admitted.retry_after or 0.1)
+                        admitted = await desk.say(text, f"c{conversation}", event)
 
         await asyncio.gather(*(one(conversation) for conversation in range(args.conversations)))
         diary.write("accepted")
@@ -90,6 +105,7 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
         await asyncio.sleep(args.slow)
         return f"re {text}"
 
+    logging.getLogger("qwendesk.desk.supervisor").addHandler(Takeovers(diary))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -36,7 +36,7 @@ class Town:
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
-    def wait_for(self, what: str, count: int = 1, seconds: float = 60) -> None:
+    def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
         """Wait until something has been written down so often."""
         until = time.monotonic() + seconds
         while len(self.diary(what)) < count:

@@ -7,8 +7,11 @@ from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
+    "serve": "Run the desk: the channels that are set up, the answering, the web server.",
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, and measure the router.",
+    "pairing": "Decide who may talk with the desk.",
+    "tickets": "See and retry messages that could not be answered or delivered.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
 }
 """Each command's line of help; ``qwendesk.cli.NAME`` holds its ``app``."""

@@ -101,6 +101,13 @@ class Inbox:
             text: str | None = (await connection.execute(inbox_statements.answer(), values)).scalar_one_or_none()
             return text
 
+    async def conversation_of(self, channel: str, account: str, conversation: str) -> str | None:
+        """Return the id of a conversation."""
+        values = {"of_channel": channel, "of_account": account, "of_key": conversation}
+        async with self._database.read() as connection:
+            id_: str | None = (await connection.execute(inbox_statements.conversation(), values)).scalar_one_or_none()
+            return id_
+
     async def choose(self, conversation_id: str, **changes: Any) -> dict[str, Any]:
         """Change what is chosen in a conversation and return all of it; None unchooses."""
         return await self._database.whole(self._choose(conversation_id, changes))

@@ -235,3 +235,9 @@ def place() -> Select[str, int]:
     """Give an open message's conversation and number."""
     event = InboundEvent
     return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), _OPEN)
+
+
+@cache
+def conversation() -> Select[str]:
+    """Give a conversation's id."""
+    return select(Conversation.id).where(*_is_conversation())

@@ -78,10 +78,11 @@ async def accept_all(args: argparse.Namespace, diary: Diary) -> None:
     async with running(args.folder, url=args.url, limits=LIMITS, answers=False) as desk:
         diary.write("ready")
         gate = asyncio.Semaphore(20)
+        texts = args.texts.split(",") if args.texts else [f"message {number}" for number in range(args.messages)]
 
         async def one(conversation: int) -> None:
-            for number in range(args.messages):
-                text, event = f"message {number}", f"{conversation}-{number}"
+            for number, text in enumerate(texts):
+                event = f"{conversation}-{number}"
                 async with gate:
                     admitted = await desk.say(text, f"c{conversation}", event)
                     while admitted.outcome == "busy":
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--conversations", type=int, default=1)
     parser.add_argument("--messages", type=int, default=1)
+    parser.add_argument("--texts", help="comma-separated messages instead of numbered ones")
     parser.add_argument("--slow", type=float, default=0.02)
     parser.add_argument("--fails", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)

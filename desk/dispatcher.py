@@ -29,7 +29,7 @@ WIRE = "1"
 """The form of what is enqueued; another one is not run by older workers."""
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _MIGRATING = "hashtextextended('qwendesk-queue', 0)"
-_LEAST_PAUSE = 0.04
+_LEAST_PAUSE = 0.06
 """Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
 _NOTED = 0.005
 """Seconds that the queue takes to note that a message is done, after which the next of its conversation may begin."""

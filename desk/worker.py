@@ -82,8 +82,8 @@ class Worker:
 
     async def _answer(self, arrived: Arrived, outlet: Outlet) -> Answer:
         language = arrived.settings.get("language") or arrived.inbound.locale
-        if arrived.run > MOST_RUNS:
-            return Answer(say("gave_up", language), "dead", f"{arrived.run - 1} runs ended their process")
+        if arrived.attempt > MOST_RUNS:
+            return Answer(say("gave_up", language), "dead", f"{arrived.attempt - 1} runs ended their process")
         if arrived.run > 1 and (text := await self._inbox.answered(arrived)):
             return Answer(text)
         inbound = chosen(arrived.inbound, arrived.settings)

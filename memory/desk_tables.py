@@ -41,6 +41,8 @@ class InboundEvent(Base):
     status: Mapped[str] = mapped_column(server_default="queued")
     runs: Mapped[int] = mapped_column(server_default=sql("0"))
     """How often a worker has begun it; a worker whose run is not the last one may send nothing."""
+    pardoned: Mapped[int] = mapped_column(server_default=sql("0"))
+    """How many of its runs no longer speak against it, as somebody has put it back into the queue."""
     stop: Mapped[bool] = mapped_column(server_default=sql("false"))
     """Whether the person asked to stop the answer."""
     error: Mapped[str | None]

@@ -23,11 +23,17 @@ class DirectConnection(aiosqlite.Connection):
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._running or self._connection is None:
             raise ValueError("Connection closed")
-        may_wait = fn == self._connection.commit or (args and isinstance(args[0], str) and args[0].startswith("BEGIN"))
-        if may_wait:
+        if self._may_wait(fn, args):
             # aiosqlite has no types inside
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         return fn(*args, **kwargs)
+
+    def _may_wait(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """Whether another writer or the disk decides how long it takes: not inside a transaction, nor for reading."""
+        if self._connection is None or fn == self._connection.commit:
+            return True
+        statement = args[0] if args and isinstance(args[0], str) else ""
+        return bool(statement) and not self._connection.in_transaction and not statement.startswith("SELECT")
 
 
 def connector(url: URL) -> Callable[..., Any]:

@@ -46,11 +46,12 @@ class Arrived:
     id: str
     run: int
     """Which run this is, from 1; what a run does counts only while it is the newest one."""
+    attempt: int
+    """Which run it is since the message came, or was last put back into the queue by somebody."""
     conversation_id: str
     inbound: Inbound
     settings: dict[str, Any]
     """What was chosen in the conversation: role, model, think, language."""
-    stop: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Inbox:
         return spent.scalar_one_or_none() is not None
 
     async def _begin(self, id_: str) -> Arrived | None:
-        async with self._database.write() as connection:
+        async with self._database.single() as connection:
             row = (await connection.execute(inbox_statements.begin(), {"event_id": id_})).one_or_none()
             if row is None:
                 return None
@@ -214,10 +215,11 @@ class Inbox:
             if row.payload.get("files"):
                 found = await connection.execute(inbox_statements.files(), {"event_id": id_})
                 files = [Attachment(*file) for file in found]
-        return Arrived(id_, row.runs, row.conversation_id, _inbound(row, files), row.settings or {}, row.stop)
+        inbound = _inbound(row, files)
+        return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
-        async with self._database.write() as connection:
+        async with self._database.single() as connection:
             return await close_event(connection, id_, run, outcome, error)
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
@@ -247,7 +249,7 @@ class Inbox:
         return settings
 
     async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
-        async with self._database.write() as connection:
+        async with self._database.single() as connection:
             return [row[0] for row in await connection.execute(statement, values)]
 
 

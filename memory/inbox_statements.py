@@ -80,23 +80,20 @@ def begin() -> ReturningUpdate[Any]:
     """Count a run and give the message."""
     event = InboundEvent
     chosen = select(Conversation.settings).where(Conversation.id == literal_column("inbound_event.conversation_id"))
-    return (
-        update(event)
-        .where(event.id == bindparam("event_id"), _OPEN)
-        .values(runs=event.runs + 1)
-        .returning(
-            event.runs,
-            event.conversation_id,
-            event.seq,
-            event.channel,
-            event.account,
-            event.event,
-            event.person,
-            event.payload,
-            event.stop,
-            chosen.scalar_subquery().label("settings"),
-        )
+    columns: tuple[Any, ...] = (
+        event.runs,
+        event.pardoned,
+        event.conversation_id,
+        event.seq,
+        event.channel,
+        event.account,
+        event.event,
+        event.person,
+        event.payload,
+        chosen.scalar_subquery().label("settings"),
     )
+    statement = update(event).where(event.id == bindparam("event_id"), _OPEN).values(runs=event.runs + 1)
+    return statement.returning(*columns)
 
 
 @cache
@@ -124,7 +121,7 @@ def reopen() -> ReturningUpdate[str, int]:
     return (
         update(InboundEvent)
         .where(InboundEvent.id == bindparam("event_id"), given_up)
-        .values(status="queued", error=None, finished_at=None, runs=0, stop=false())
+        .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
         .returning(InboundEvent.conversation_id, InboundEvent.seq)
     )
 

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Delete, bindparam, delete, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert
 
-from qwendesk.memory.tables import Conversation, Message, Turn
-from qwendesk.messages import Inbound
+from qwendesk.memory.tables import Message, Turn
 
 
-async def reopen(connection: AsyncConnection, inbound: Inbound) -> str | None:
-    """Let a turn run again that was begun and not done, without what was said of its answer; None: not begun."""
-    key = {"of_channel": inbound.channel, "of_account": inbound.account, "of_key": inbound.conversation}
-    values = {**key, "at": inbound.seq}
-    found = (await connection.execute(_reopen(), values)).one_or_none()
-    if found is None:
-        return None
-    turn, conversation = found
-    await connection.execute(_unsay(), {"in_conversation": conversation, "at": inbound.seq})
-    return str(turn)
+async def add_once(connection: AsyncConnection, dialect: str, question: dict[str, Any]) -> bool:
+    """Store a question under its number; False where it is there already."""
+    added = await connection.execute(_add_once(dialect), question)
+    return added.scalar_one_or_none() is not None
+
+
+async def reopen(connection: AsyncConnection, conversation: str, seq: int) -> str:
+    """Let a turn run again, unless it is done, without what was said of its answer; return its id."""
+    values = {"in_conversation": conversation, "at": seq}
+    turn = str((await connection.execute(_turn(), values)).scalar_one())
+    if (await connection.execute(_rerun(), {"turn_id": turn})).rowcount:
+        await connection.execute(_unsay(), values)
+    return turn
 
 
 @cache
-def _reopen() -> ReturningUpdate[str, str]:
-    conversation = select(Conversation.id).where(
-        Conversation.channel == bindparam("of_channel"),
-        Conversation.account == bindparam("of_account"),
-        Conversation.external_id == bindparam("of_key"),
-    )
-    here = Turn.conversation_id == conversation.scalar_subquery()
-    return (
-        update(Turn)
-        .where(here, Turn.seq == bindparam("at"), Turn.status != "done")
-        .values(status="running", error=None, finished_at=None)
-        .returning(Turn.id, Turn.conversation_id)
-    )
+def _add_once(dialect: str) -> ReturningInsert[str]:
+    insert: Any = sqlite.insert(Message) if dialect == "sqlite" else postgresql.insert(Message)
+    statement: ReturningInsert[str] = insert.on_conflict_do_nothing(
+        index_elements=["conversation_id", "seq", "role", "part"]
+    ).returning(Message.id)
+    return statement
+
+
+@cache
+def _turn() -> Select[str]:
+    return select(Turn.id).where(Turn.conversation_id == bindparam("in_conversation"), Turn.seq == bindparam("at"))
+
+
+@cache
+def _rerun() -> Update:
+    not_done = (Turn.id == bindparam("turn_id")) & (Turn.status != "done")
+    return update(Turn).where(not_done).values(status="running", error=None, finished_at=None)
 
 
 @cache

@@ -68,11 +68,12 @@ class SqlMemory(Memory):
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
         async with self._database.write() as connection:
-            if inbound.seq is not None and (begun := await replay.reopen(connection, inbound)):
-                return begun
             conversation, seq, person = await self._enter(connection, inbound, now)
             question = rows.question(inbound, conversation, seq, person, files, now)
-            await connection.execute(statements.add_message(), question)
+            if inbound.seq is None:
+                await connection.execute(statements.add_message(), question)
+            elif not await replay.add_once(connection, self._dialect, question):
+                return await replay.reopen(connection, conversation, seq)
             if files:
                 of_question = [{**file, "message_id": question["id"]} for file in files]
                 await connection.execute(statements.add_attachment(), of_question)

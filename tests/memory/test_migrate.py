@@ -87,4 +87,4 @@ def test_the_sql_can_be_written_out(url: str, json: str) -> None:
     written = config.output_buffer.getvalue()
     assert "CREATE TABLE conversation" in written
     assert json in written
-    assert f"VALUES ('{migrate.head()}')" in written
+    assert f"'{migrate.head()}'" in written

@@ -68,6 +68,7 @@ def _inbound() -> None:
         sa.Column("payload", JSON, nullable=False),
         _text("status", server_default="queued"),
         sa.Column("runs", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("pardoned", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("stop", sa.Boolean, nullable=False, server_default=sa.text("false")),
         _text("error", nullable=True),
         _moment("received_at"),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from qwendesk.service import Part, Service
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -40,9 +42,10 @@ async def _serve(role: str, given: dict[str, object]) -> None:
         raise ConfigError(f"There is no role {role!r}; there are: {', '.join(PARTS)}.")
     part: Part = role  # type: ignore[assignment]  # looked up just now
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    told = _listen()
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
-        await _until_told()
+        await told.wait()
         typer.echo("Stopping: what is being answered may end.")
 
 
@@ -58,14 +61,19 @@ def _greeting(service: Service) -> str:
     return "\n".join(lines)
 
 
-async def _until_told() -> None:
+def _listen() -> asyncio.Event:
+    """Return what is set once the program is told to stop; told again, it ends at once."""
     import asyncio
     import signal
 
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        told.set()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, told.set)
-    await told.wait()
-    for name in (signal.SIGTERM, signal.SIGINT):  # a second one ends it at once
-        loop.remove_signal_handler(name)
+        loop.add_signal_handler(name, tell)
+    return told

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from qwendesk.channels.base import Capabilities, Channel
+from qwendesk.channels.text.shape import Piece, shape
 from qwendesk.messages import Outbound
-
-
-@dataclass(frozen=True, slots=True)
-class PlainPiece:
-    """One message's text without markup."""
-
-    text: str
-    plain: str
 
 
 class ChannelOutlet:
@@ -28,10 +20,9 @@ class ChannelOutlet:
         """What the platform can do."""
         return self._channel.manifest.capabilities
 
-    def shape(self, text: str) -> Sequence[PlainPiece]:
-        """Cut a text into messages of the platform's length."""
-        longest = self.capabilities.max_length
-        return [PlainPiece(part, part) for part in _cut(text.strip(), longest) if part.strip()]
+    def shape(self, text: str) -> Sequence[Piece]:
+        """Cut a text into messages of the platform's length and markup."""
+        return shape(text, self.capabilities)
 
     async def send(self, message: Outbound) -> str | None:
         """Deliver a message."""
@@ -44,7 +35,3 @@ class ChannelOutlet:
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written."""
         await self._channel.typing(conversation)
-
-
-def _cut(text: str, longest: int) -> list[str]:
-    return [text[start : start + longest] for start in range(0, len(text), longest)]

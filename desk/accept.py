@@ -77,6 +77,8 @@ class Reception:
         command = parse(inbound.text)
         if command and command.name == STOP:
             return await self._stop(inbound)
+        if inbound.unreadable and not inbound.text.strip() and not inbound.attachments:
+            return Admission("refused", text=say("unreadable", inbound.locale, kind=inbound.unreadable))
         try:
             check_limits(inbound, max_chars=self._limits.max_chars)
         except InputError as error:
@@ -104,7 +106,7 @@ class Reception:
     async def _stop(self, inbound: Inbound) -> Admission:
         ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)
         self._heard_stop(ids)
-        return Admission("accepted", text="" if ids else say("nothing_to_stop", inbound.locale))
+        return Admission("accepted") if ids else Admission("refused", text=say("nothing_to_stop", inbound.locale))
 
     def _buckets(self, inbound: Inbound) -> list[Bucket]:
         limits = self._limits

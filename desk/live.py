@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from qwendesk.desk.ports import Outlet
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.memory.inbox import Arrived
-from qwendesk.messages import Event, TextDelta
+from qwendesk.messages import Event, Restarted, TextDelta
 
 if TYPE_CHECKING:
     from qwendesk.desk.delivery import Delivery
@@ -51,7 +51,7 @@ class Live:
         """Take what happens in the turn."""
         if isinstance(event, TextDelta):
             self._pieces.append(event.text)
-        elif type(event).__name__ == "Restarted":
+        elif isinstance(event, Restarted):
             self._pieces.clear()
 
     async def __aenter__(self) -> Self:

@@ -97,7 +97,7 @@ class Worker:
         live = Live(arrived, outlet, self._delivery)
         async with live:
             try:
-                return Answer(await self._insist(arrived, inbound, live))
+                return Answer(_noted(await self._insist(arrived, inbound, live), inbound, language))
             except StoreError:
                 raise
             except EngineTimeout as error:
@@ -149,6 +149,11 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         think=inbound.think if inbound.think is not None else think,
         locale=settings.get("language") or inbound.locale,
     )
+
+
+def _noted(text: str, inbound: Inbound, language: str | None) -> str:
+    """Say with the answer what of the message could not be read."""
+    return _with(text, say("unreadable", language, kind=inbound.unreadable)) if inbound.unreadable else text
 
 
 def _failed(live: Live, text: str, error: Exception) -> Answer:

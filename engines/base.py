@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -28,7 +29,7 @@ from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
 from qwendesk.engines.chunks import call_chunk, emit, text_chunk
 from qwendesk.engines.reader import AnswerReader, Call
 from qwendesk.engines.store import ModelStore
-from qwendesk.errors import EngineError
+from qwendesk.errors import ConfigError, EngineError
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]
@@ -103,6 +104,20 @@ class Options:
     seed: int | None = None
     json_schema: dict[str, Any] | None = None
     """JSON schema the answer must follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model in an engine's memory."""
+
+    bytes: int
+    """Memory in all."""
+    gpu_bytes: int = 0
+    """How much of it is a GPU's."""
+    context: int | None = None
+    """Context window it was loaded with, where that is known."""
+    until: datetime | None = None
+    """When it is thrown out unless it is used."""
 
 
 class QwenChat(BaseChatModel, ABC):
@@ -243,6 +258,8 @@ class Engine(ABC):
     """One way to run models, such as llama.cpp in this process or an Ollama server."""
 
     name: str
+    parallel: int = 8
+    """How many answers of one model are made side by side; further ones wait in line."""
 
     @classmethod
     @abstractmethod
@@ -264,6 +281,18 @@ class Engine(ABC):
         Raises:
             EngineUnavailable: the model is not there; the text says how to get it.
         """
+
+    async def pull(self, name: str, progress: Progress | None = None) -> str:
+        """Let the engine's server fetch a model, and return the server's name for it.
+
+        Raises:
+            ConfigError: models of this engine are not fetched through it.
+        """
+        raise ConfigError(f"The engine {self.name!r} fetches no models: put {name!r} on its server yourself.")
+
+    async def resident(self) -> dict[str, Resident]:
+        """Return the models in memory by name, as far as the engine can tell."""
+        return {}
 
     async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
         """Free what the engine holds."""

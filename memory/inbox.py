@@ -279,6 +279,8 @@ def _inbound(row: Any, files: list[Attachment]) -> Inbound:
         locale=payload.get("locale"),
         group=bool(payload.get("group")),
         display_name=payload.get("display_name", ""),
+        retry=bool(payload.get("retry")),
+        unreadable=payload.get("unreadable"),
         seq=row.seq,
     )
 

@@ -70,6 +70,8 @@ def _payload(inbound: Inbound) -> Row:
         "locale": inbound.locale,
         "group": inbound.group,
         "display_name": inbound.display_name,
+        "retry": inbound.retry,
+        "unreadable": inbound.unreadable,
         "files": len(inbound.attachments),
     }
     needed = ("text", "conversation", "think")

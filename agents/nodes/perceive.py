@@ -23,13 +23,15 @@ async def perceive(state: TurnState) -> dict[str, Any]:
         images=sum(part.kind == "image" for part in inbound.attachments),
         audio=sum(part.kind == "audio" for part in inbound.attachments),
         role=inbound.role,
+        channel=inbound.channel,
+        past=state["past"],
     )
-    return {"signals": signals, "language": language, "messages": [question(inbound)]}
+    return {"signals": signals, "language": language}
 
 
-def question(inbound: Inbound) -> HumanMessage:
-    """Return the message as a model reads it, pictures included."""
-    pictures = [part for part in inbound.attachments if part.kind == "image"]
+def question(inbound: Inbound, recalled: tuple[Attachment, ...] = ()) -> HumanMessage:
+    """Return the message as a model reads it, with its pictures or those it recalls."""
+    pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
     if not pictures:
         return HumanMessage(inbound.text)
     return HumanMessage([*map(_picture, pictures), {"type": "text", "text": inbound.text}])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from langgraph.config import get_stream_writer
@@ -45,7 +48,19 @@ def _correction(state: TurnState) -> str:
 
 
 async def decline(state: TurnState) -> dict[str, Any]:
-    """Say plainly what no model here can do."""
-    text = _CANNOT.get(state["decision"].role, _NOTHING)
+    """Say plainly what no model here can do, or ask for the picture that is spoken of."""
+    decision = state["decision"]
+    text = missing_picture(state["language"]) if decision.missing else _CANNOT.get(decision.role, _NOTHING)
     get_stream_writer()(TextDelta(text))
     return {"text": text}
+
+
+def missing_picture(language: str | None) -> str:
+    """Return the words that ask for a picture, in the person's language where they are known in it."""
+    texts = _phrases()["missing_picture"]
+    return texts.get(language or "en", texts["en"])
+
+
+@cache
+def _phrases() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files("qwendesk.agents").joinpath("phrases.toml").read_text("utf-8"))

@@ -11,8 +11,10 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool
 
+from qwendesk.agents import lexicon
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
+from qwendesk.agents.policy_file import FILE, Policy, load_policy
 from qwendesk.agents.routing import language, trained
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
@@ -22,7 +24,7 @@ from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
@@ -74,6 +76,8 @@ class Desk:
             await self.memory.open()
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
+            await asyncio.to_thread(lexicon.warm_up)
+            policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(trained.warm_up)
             built_in = installed()
@@ -83,7 +87,7 @@ class Desk:
             stack.push_async_callback(sandbox.aclose)
             self.pool = build_pool(self.settings, self._engines)
             stack.push_async_callback(self.pool.aclose)
-            self._turns = self._build_turns(toolbox, sandbox, own)
+            self._turns = self._build_turns(toolbox, sandbox, own, policy)
             stack.push_async_callback(self._turns.aclose)
             self._open = stack.pop_all()
         return self
@@ -150,11 +154,24 @@ class Desk:
             async for event in events:
                 yield event
 
+    async def retry(self, conversation: str, *, channel: str = "python") -> Reply:
+        """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
+
+        Raises:
+            QwendeskError: there is no question yet, or no reply to it.
+        """
+        history = await self.memory.history(conversation, channel=channel)
+        asked = next((message for message in reversed(history) if message.role == "user"), None)
+        if asked is None:
+            raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
+        inbound = Inbound(asked.text, conversation, asked.attachments, channel=channel, retry=True)
+        return await reply_of(self.handle(inbound))
+
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt."""
         return await self.memory.last_turn(conversation, channel=channel)
 
-    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...]) -> Turns:
+    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings
         context = TurnContext(
             pool=self.pool,
@@ -164,6 +181,8 @@ class Desk:
             own_tools=own,
             tool_rounds=settings.tool_rounds,
             thinking=settings.thinking,
+            policy=policy,
+            think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
             seed=settings.seed,
         )

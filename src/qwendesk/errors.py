@@ -5,6 +5,7 @@ QwendeskError
 │   └── InputError         the message itself cannot be taken (too long, unreadable picture)
 ├── EngineError            a model could not answer
 │   ├── EngineUnavailable  the model or its server is not there
+│   ├── EngineFailed       the server is overloaded, broke off or sent garbage
 │   └── EngineTimeout      the model did not answer in time
 ├── ModelStoreError        a model file could not be fetched, checked or kept
 ├── ToolError              a tool failed; the model is told and may try again
@@ -33,6 +34,10 @@ class EngineError(QwendeskError):
 
 class EngineUnavailable(EngineError):
     """The model, its file or its server is not there."""
+
+
+class EngineFailed(EngineError):
+    """The server took the question and failed: overloaded, broken off, garbage; the question was not at fault."""
 
 
 class EngineTimeout(EngineError):

@@ -143,7 +143,7 @@ class Service:
             self.keepers[name] = keeper = Keeper(name, channel)
             keeper.start(self.office.accept)
             stack.push_async_callback(keeper.stop)
-        routes: dict[str, Any] = {name: getattr(channel, "routes", list)() for name, channel in mine.items()}
+        routes = {name: channel.routes() for name, channel in mine.items()}
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)

@@ -80,7 +80,7 @@ async def test_stop_ends_the_running_answer_at_once_and_the_next_message_is_answ
         await asyncio.sleep(0.5)
         await desk.say("a quick one")
         stopped = await desk.say("/stop")
-        assert stopped.outcome == "accepted" and stopped.text == ""
+        assert stopped.outcome == "accepted"
         await desk.settle(15)
         assert desk.outlet.texts == ["(stopped)", "quick"]
         assert "nothing" in (await desk.say("/stop")).text

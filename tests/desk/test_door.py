@@ -87,6 +87,15 @@ async def test_what_cannot_be_taken_is_refused_with_the_reason(tmp_path: Path) -
         assert (await desk.say("  ")).outcome == "refused"
 
 
+async def test_what_cannot_be_read_is_said_alone_or_with_the_answer(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda messages: "fine") as desk:
+        alone = await desk.say("", unreadable="video")
+        assert alone.outcome == "refused" and "video" in alone.text
+        await desk.say("look at this", unreadable="sticker")
+        await desk.settle()
+        assert desk.outlet.texts[0].startswith("fine") and "sticker" in desk.outlet.texts[0]
+
+
 async def test_files_reach_the_turn(tmp_path: Path) -> None:
     picture = Attachment("image", "image/png", b"not really", "a.png")
     async with running(tmp_path) as desk:

@@ -19,6 +19,9 @@ from qwendesk.messages import Admission, Inbound
 
 _COUNT_FOR = 1.0
 """Seconds for which the number of open messages is taken for granted."""
+_TELL_AGAIN = 60.0
+"""Seconds before somebody who goes on all the same is told again that there is a limit."""
+_MOST_TOLD = 10_000
 log = logging.getLogger(__name__)
 
 
@@ -57,6 +60,7 @@ class Reception:
         self._dispatcher = dispatcher
         self._limits = limits or Limits()
         self._heard_stop = heard_stop
+        self._told: dict[tuple[str, str, str], float] = {}
         self._counted_until = 0.0
         self._open = 0
 
@@ -88,9 +92,9 @@ class Reception:
         stored = await self._inbox.admit(
             inbound, self._buckets(inbound), self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
         )
-        return self._admission(stored)
+        return self._admission(inbound, stored)
 
-    def _admission(self, stored: Stored) -> Admission:
+    def _admission(self, inbound: Inbound, stored: Stored) -> Admission:
         match stored.outcome:
             case "accepted":
                 self._open += 1
@@ -99,9 +103,21 @@ class Reception:
             case "duplicate":
                 return Admission("duplicate")
             case "full":
-                return Admission("busy", text=say("busy", stored.locale), retry_after=5.0)
+                # not "busy": a platform that delivers in order would hold back everybody else behind this one
+                return Admission("refused", text=self._once(inbound, say("busy", stored.locale)))
         minutes = max(1, math.ceil(60 / self._limits.per_hour))
-        return Admission("refused", text=say("limited", stored.locale, minutes=minutes), retry_after=minutes * 60.0)
+        text = self._once(inbound, say("limited", stored.locale, minutes=minutes))
+        return Admission("refused", text=text, retry_after=minutes * 60.0)
+
+    def _once(self, inbound: Inbound, text: str) -> str:
+        """Return the text, unless this conversation has been told so a moment ago: a flood is not answered by one."""
+        now, key = monotonic(), (inbound.channel, inbound.account, inbound.conversation)
+        if self._told.get(key, 0.0) > now:
+            return ""
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[key] = now + _TELL_AGAIN
+        return text
 
     async def _stop(self, inbound: Inbound) -> Admission:
         ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)

@@ -145,9 +145,7 @@ class Turns:
             return Known()
         key = (inbound.channel, inbound.conversation)
         if key not in self._known:
-            last = await self._memory.last_turn(
-                inbound.conversation, channel=inbound.channel, account=inbound.account
-            )
+            last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel, account=inbound.account)
             self._remember(inbound, known_of(last))
         return self._known[key]
 

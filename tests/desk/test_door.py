@@ -59,8 +59,9 @@ async def test_too_many_messages_are_refused_politely_and_not_stored(tmp_path: P
     async with running(tmp_path, limits=Limits(per_hour=3), answers=False) as desk:
         outcomes = [(await desk.say("hello", event=f"e{number}")).outcome for number in range(5)]
         assert outcomes == ["accepted"] * 3 + ["refused"] * 2
-        last = await desk.say("hello", event="e9", locale="en-GB")
-        assert "20 min" in last.text and last.retry_after == 1200
+        elsewhere = await desk.say("hello", "c2", event="e9", locale="it-IT")
+        assert "20 min" in elsewhere.text and "Continua" in elsewhere.text and elsewhere.retry_after == 1200
+        assert (await desk.say("hello", "c2", event="e10")).text == "", "a flood is not answered by one"
         assert await desk.office.inbox.open_count() == 3
         # another delivery of what was taken is no new message
         assert (await desk.say("hello", event="e0")).outcome == "duplicate"
@@ -76,7 +77,7 @@ async def test_a_channel_has_a_limit_of_its_own(tmp_path: Path) -> None:
 async def test_a_full_conversation_and_a_full_desk_are_busy(tmp_path: Path) -> None:
     limits = Limits(open_in_conversation=2, open_in_all=3)
     async with running(tmp_path, limits=limits, answers=False) as desk:
-        assert [(await desk.say("hello")).outcome for _ in range(3)] == ["accepted", "accepted", "busy"]
+        assert [(await desk.say("hello")).outcome for _ in range(3)] == ["accepted", "accepted", "refused"]
         assert [(await desk.say("hello", "c2")).outcome for _ in range(2)] == ["accepted", "busy"]
 
 

@@ -202,11 +202,11 @@ async def _cpu(count: int, step: Any) -> float:
     return round((time.process_time() - begun) / (count - 1) * 1e3, 2)
 
 
-async def acceptance(seconds: float, rate: float = 50) -> dict[str, float]:
-    """Milliseconds that an acceptance takes while messages come at a steady rate and are answered (SQLite)."""
+async def acceptance(url: str | None, seconds: float, workers: int, rate: float = 50) -> dict[str, float]:
+    """Milliseconds that an acceptance takes while messages come at a steady rate and are answered."""
     took: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        async with running(Path(folder)) as here:
+    with tempfile.TemporaryDirectory() as folder, _workers(url, workers):
+        async with running(Path(folder), url, answers=not workers) as here:
             await here.accept(-1, 1)
             await here.settle()
 
@@ -283,11 +283,13 @@ def postgres(url: str | None) -> Iterator[str | None]:
 def measure(quick: bool, url: str | None) -> dict[str, Any]:
     messages = 200 if quick else 1000
     result: dict[str, Any] = {"stages_cpu_ms": asyncio.run(stages(30 if quick else 100))}
+    seconds = 4 if quick else 20
     result["sqlite"] = asyncio.run(throughput(None, messages, 0))
+    result["acceptance"] = {"sqlite": asyncio.run(acceptance(None, seconds, 0))}
     with postgres(url) as found:
         if found:
             result["postgresql_2_workers"] = asyncio.run(throughput(found, messages, 2))
-    result["acceptance"] = asyncio.run(acceptance(4 if quick else 20))
+            result["acceptance"]["postgresql_2_workers"] = asyncio.run(acceptance(found, seconds, 2))
     result["first_sign_ms"] = asyncio.run(first_sign(5 if quick else 20))
     result["idle"] = idle(8 if quick else 30)
     return result | {"wanted": WANTED}
@@ -299,7 +301,8 @@ def show(result: dict[str, Any]) -> None:
     for name in ("sqlite", "postgresql_2_workers"):
         if name in result:
             print(f"{name:20} {result[name]['per_second']:6.1f} messages/s (wanted {WANTED['per_second']:g})")
-    print(f"{'acceptance':20} p50 {result['acceptance']['p50_ms']} ms, p99 {result['acceptance']['p99_ms']} ms at 50/s")
+    for name, took in result["acceptance"].items():
+        print(f"acceptance, {name}: p50 {took['p50_ms']} ms, p99 {took['p99_ms']} ms at 50/s")
     print(f"{'first sign':20} {result['first_sign_ms']} ms")
     print(f"{'idle':20} {result['idle']['cpu_percent']} % of a core, {result['idle']['mb']} MB")
 

@@ -35,7 +35,7 @@ class Answering:
     outlets: Mapping[str, Outlet]
     commands: Commands
     pace: Pace = field(default_factory=Pace)
-    at_once: int = 32
+    at_once: int = 16
     """How many conversations are answered at once."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, Required, TypedDict
+from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
@@ -14,7 +14,7 @@ from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.split import Question
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import Check, Inbound, Part, ToolUse
+from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ class PartAnswer:
 class TurnInput(TypedDict):
     """What a turn begins with."""
 
+    background: NotRequired[str]
+    """What the model is told of the past: a summary, facts about the person."""
+
     inbound: Inbound
     history: list[BaseMessage]
     """Older turns of the conversation, oldest first."""
@@ -79,9 +82,12 @@ class TurnState(TypedDict, total=False):
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
     language: Required[str | None]
+    background: str
     past: Required[Past]
     signals: Signals
     decision: Decision
+    unasked: Role | None
+    """The role that would have been chosen had the person wished for none; None where none was wished for."""
     choice: Choice | None
     think: bool
     think_budget: int | None

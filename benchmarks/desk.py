@@ -26,7 +26,7 @@ import psutil
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.accept import Limits
-from qwendesk.desk.commands import Commands
+from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.engines.scripted import ScriptedEngine

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
-from qwendesk.desk.commands import STOP, parse
+from qwendesk.desk.chat_commands import STOP, parse
 from qwendesk.desk.guests import Guests
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.ports import Dispatcher

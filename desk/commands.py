@@ -1,150 +1,97 @@
-"""What a person can tell the desk itself, the same on every channel: ``/help``, ``/new``, ``/model`` ..."""
+"""The chat commands about memory, the same on every channel."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from qwendesk.desk.texts import known_language, languages, say
-from qwendesk.errors import QwendeskError
-from qwendesk.memory.inbox import Arrived, Inbox
-from qwendesk.messages import Inbound, as_role
+from qwendesk.memory.base import Memory
+from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.people.base import Linked
 
-_COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
-STOP = "stop"
-Explain = Callable[[Inbound], Awaitable[str | None]]
-"""Says why the conversation's last answer is as it is; None where there is none."""
-CheckModel = Callable[[str], Awaitable[None]]
-"""Raises ``QwendeskError`` where there is no model of that name."""
+HELP = {
+    "/memory [on|off]": "what I know about you; `off`: learn and use nothing",
+    "/remember TEXT": "keep a note about you, such as `name: Ada`",
+    "/forget WHAT": "forget the facts about you that mention it",
+    "/forget me": "remove you and everything you wrote, for good",
+    "/link [CODE]": "be one person on two channels: get a code here, enter it on both",
+}
+"""Each command and what it does."""
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command as it was written."""
-
-    name: str
-    argument: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A command, who gave it and where."""
-
-    command: Command
-    arrived: Arrived
-
-    @property
-    def language(self) -> str | None:
-        """The language to answer in."""
-        return self.arrived.settings.get("language") or self.arrived.inbound.locale
-
-
-Run = Callable[[Call], Awaitable[str]]
-"""Does what a command says and returns what to answer."""
+_LINKED: dict[Linked, str] = {
+    "joined": "Done: you are one person on both channels now.",
+    "half": "Good. Now enter the same code on the channel where you got it.",
+    "waiting": "Good. Now enter the same code on the other channel.",
+    "same": "You are one person on both channels already.",
+    "unknown": "There is no such code, or no more. /link makes a new one.",
+}
+_MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class _Registered:
-    run: Run | None
-    help: Callable[[str | None], str]
-
-
-def parse(text: str) -> Command | None:
-    """Return the command that a message is; None where it is none. A bot's name after ``@`` is left out."""
-    found = _COMMAND.fullmatch(text.strip())
-    return Command(found["name"].lower(), (found["argument"] or "").strip()) if found else None
-
-
 class Commands:
-    """The commands that there are; others may add theirs.
+    """Answers the commands of people."""
 
-    Args:
-        inbox: where a conversation's choices are kept.
-        explain: says why the last answer is as it is.
-        check_model: knows which models there are.
-    """
+    memory: Memory
 
-    def __init__(self, inbox: Inbox, explain: Explain, check_model: CheckModel) -> None:
-        self._inbox = inbox
-        self._explain = explain
-        self._check_model = check_model
-        self._all: dict[str, _Registered] = {}
-        built_in: dict[str, Run | None] = {
-            "help": self._help,
-            "new": self._new,
-            "why": self._why,
-            "model": self._model,
-            "think": self._think,
-            "no_think": self._no_think,
-            "lang": self._lang,
-            STOP: None,  # heard at the door: it may not wait behind the answer it stops
-        }
-        for name, run in built_in.items():
-            self._all[name] = _Registered(run, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
+    async def run(self, line: str, *, person: str, channel: str) -> str | None:
+        """Return the answer to a line such as ``/memory``, in Markdown; None where it is no command of these.
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All commands, for a platform's menu."""
-        return tuple(self._all)
+        Args:
+            line: what was written.
+            person: who wrote it, by the channel's own name.
+            channel: where.
+        """
+        name, _, argument = line.strip().removeprefix("/").partition(" ")
+        argument = " ".join(argument.split())
+        match name.lower():
+            case "memory":
+                return await self._memory(argument.lower(), person, channel)
+            case "remember":
+                return await self._remember(argument, person, channel)
+            case "forget":
+                return await self._forget(argument, person, channel)
+            case "link":
+                return await self._link(argument, person, channel)
+        return None
 
-    def describe(self, name: str, language: str | None = None) -> str:
-        """Return a command's line of help."""
-        return self._all[name].help(language)
+    async def _memory(self, wish: str, name: str, channel: str) -> str:
+        person = await self.memory.people.meet(name, channel=channel)
+        if wish in ("on", "off"):
+            await self.memory.people.set_remembers(person.id, wish == "on")
+            return "I will note facts about you." if wish == "on" else "I will neither note nor use facts about you."
+        facts = await self.memory.facts.known(person.id, limit=_MOST)
+        lines = [f"- **{fact.key}**: {fact.value} ({fact.valid_from:%Y-%m-%d})" for fact in reversed(facts)]
+        off = "" if person.remembers else "\n\nThis is switched off: `/memory on`."
+        return ("\n".join(lines) or "I know nothing about you.") + off
 
-    def add(self, name: str, run: Run, help_: Callable[[str | None], str]) -> None:
-        """Add a command; ``help_`` gives its line of help in a language."""
-        self._all[name] = _Registered(run, help_)
+    async def _remember(self, text: str, name: str, channel: str) -> str:
+        if not text:
+            return "Write what to keep: `/remember name: Ada`."
+        key, colon, value = text.partition(":")
+        fact = NewFact(key, value) if colon and value.strip() else NewFact(f"note {text[:40]}", text)
+        person = await self.memory.people.meet(name, channel=channel)
+        learned = await self.memory.facts.learn(person.id, [fact])
+        if learned.refused:
+            return f"I do not keep that: {learned.refused[0][1]}."
+        return f"Noted: **{learned.kept[0].key}**: {learned.kept[0].value}"
 
-    async def run(self, command: Command, arrived: Arrived) -> str | None:
-        """Do what a command says; None where there is none of that name, and the message is one for a model."""
-        name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
-        registered = self._all.get(name)
-        if registered is None or registered.run is None:
-            return None
-        return await registered.run(Call(command, arrived))
+    async def _forget(self, what: str, name: str, channel: str) -> str:
+        if not what:
+            return "Write what to forget: `/forget Berlin`, or `/forget me` for everything."
+        person = await self.memory.people.find(name, channel=channel)
+        if person is None:
+            return "I know nothing about you."
+        if what.lower() == "me":
+            counts = (await self.memory.people.forget(person.id)).counts
+            return f"You are forgotten: {counts['message']} messages and {counts['fact']} facts are gone for good."
+        gone = await self.memory.facts.forget(person.id, what)
+        return f"Forgotten: {gone} facts." if gone else f"I know no fact about you that mentions {what!r}."
 
-    async def _help(self, call: Call) -> str:
-        lines = [f"/{name} {self.describe(name, call.language)}" for name in self._all]
-        return "\n".join([say("help", call.language), "", *lines])
-
-    async def _new(self, call: Call) -> str:
-        await self._choose(call, since=call.arrived.inbound.seq)
-        return say("new", call.language)
-
-    async def _why(self, call: Call) -> str:
-        return await self._explain(call.arrived.inbound) or say("no_answer_yet", call.language)
-
-    async def _model(self, call: Call) -> str:
-        name = call.command.argument
-        settings = call.arrived.settings
-        if name == "auto":
-            settings = await self._choose(call, role=None, model=None)
-        elif role := as_role(name):
-            settings = await self._choose(call, role=role)
-        elif name:
-            try:
-                await self._check_model(name)
-            except QwendeskError as error:
-                return str(error)
-            settings = await self._choose(call, model=name)
-        return say("model", call.language, role=settings.get("role", "auto"), model=settings.get("model", "auto"))
-
-    async def _think(self, call: Call) -> str:
-        auto = call.command.argument.lower() == "auto"
-        await self._choose(call, think=None if auto else True)
-        return say("think_auto" if auto else "think_on", call.language)
-
-    async def _no_think(self, call: Call) -> str:
-        await self._choose(call, think=False)
-        return say("think_off", call.language)
-
-    async def _lang(self, call: Call) -> str:
-        tag = call.command.argument
-        if not known_language(tag):
-            return say("which_language", call.language, languages=", ".join(languages()))
-        await self._choose(call, language=known_language(tag))
-        return say("language", tag)
-
-    async def _choose(self, call: Call, **changes: object) -> dict[str, object]:
-        return await self._inbox.choose(call.arrived.conversation_id, **changes)
+    async def _link(self, code: str, name: str, channel: str) -> str:
+        if code:
+            return _LINKED[await self.memory.people.enter_code(code, name, channel=channel)]
+        made = await self.memory.people.new_code(name, channel=channel)
+        return (
+            f"Your code is **{made.code}**, good for ten minutes. Write `/link {made.code}` on the other channel, and "
+            "then here as well. Give it to nobody: who enters it becomes you."
+        )

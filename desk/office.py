@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from filelock import FileLock, Timeout
 
 from qwendesk.desk.accept import Limits, Reception
-from qwendesk.desk.commands import Commands
+from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.desk.dispatcher import DbosDispatcher
 from qwendesk.desk.guests import Guests, House

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.desk.commands import Commands, parse
+from qwendesk.desk.chat_commands import Commands, parse
 from qwendesk.desk.delivery import Delivery
 from qwendesk.desk.live import Live
 from qwendesk.desk.ports import Outlet, RunTurn
@@ -17,6 +17,7 @@ from qwendesk.desk.stops import Stops
 from qwendesk.desk.texts import say
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.memory.inbox import Arrived, Inbox, Outcome
+from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.messages import Finished, Inbound, as_role
 
 MOST_RUNS = 3
@@ -140,10 +141,12 @@ class Worker:
 
 
 def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
-    """Return the message with what was chosen in its conversation, where it says nothing itself."""
+    """Return the message as the memory knows its conversation, with what was chosen there where it says nothing."""
     think = settings.get("think")
     return replace(
         inbound,
+        conversation=conversation_key(inbound.account, inbound.conversation),
+        account="",
         role=inbound.role or as_role(settings.get("role") or ""),
         model=inbound.model or settings.get("model"),
         think=inbound.think if inbound.think is not None else think,

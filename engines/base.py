@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -140,7 +141,7 @@ class QwenChat(BaseChatModel, ABC):
         """What this model can do as it is served here."""
 
     @abstractmethod
-    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         """Generate one answer piece by piece; the last piece carries ``usage``.
 
         Raises:
@@ -177,15 +178,17 @@ class QwenChat(BaseChatModel, ABC):
         clock = _Clock()
         index = 0
         last = Delta()
-        async for delta in self._deltas(messages, options):
-            clock.tick(delta)
-            last = _latest(last, delta)
-            text, thinking = reader.feed(delta.text)
-            if text or thinking or delta.thinking:
-                yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
-            for call in delta.calls:
-                yield await emit(call_chunk(call, index), run_manager)
-                index += 1
+        # closed here, at once: a generator that is only dropped goes on until somebody collects it
+        async with aclosing(self._deltas(messages, options)) as deltas:
+            async for delta in deltas:
+                clock.tick(delta)
+                last = _latest(last, delta)
+                text, thinking = reader.feed(delta.text)
+                if text or thinking or delta.thinking:
+                    yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
+                for call in delta.calls:
+                    yield await emit(call_chunk(call, index), run_manager)
+                    index += 1
         text, thinking, calls = reader.finish()
         if text or thinking:
             yield await emit(text_chunk(text, thinking), run_manager)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard, without_senses
+from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach
 from qwendesk.engines.chain import Choice as Choice
 from qwendesk.engines.lanes import Lane
@@ -167,7 +167,7 @@ class ModelPool:
             self._lanes[name] = Lane(choice.card.name, places, settings.queue_timeout)
         return self._lanes[name].place(tell)
 
-    async def _others(self, asked: Choice, sees: bool) -> AsyncIterator[Choice]:
+    async def _others(self, asked: Choice, senses: frozenset[str]) -> AsyncIterator[Choice]:
         """Yield the models of the chain that may stand in for one; those that failed lately are left out."""
         for named in self.settings.fallback.chain:
             try:
@@ -176,7 +176,7 @@ class ModelPool:
                 # asking it says why it cannot answer
                 choice = self._bare(named)
             known = choice.name == asked.name or self._cooldowns.rests(choice.name)
-            if not known and (choice.card.vision or not sees):
+            if not known and all(getattr(choice.card, sense) for sense in senses):
                 yield choice
 
     async def _standby(self, role: Role, why: str, but: Choice | None = None) -> Choice | None:
@@ -213,7 +213,7 @@ class ModelPool:
         """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
         if engine == "llamacpp":
-            return Choice(engine, without_senses(self._parts.catalogue.get(name)))
+            return Choice(engine, self._parts.store.served(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
         card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
         if card is None and engine == "ollama" and self.settings.ollama_pull:

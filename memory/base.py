@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from qwendesk.memory.facts.base import Facts
+from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.people.base import People
+from qwendesk.memory.summaries.base import Summaries, Summary
 from qwendesk.messages import Attachment, Inbound, Reply
 
 TurnStatus = Literal["running", "done", "failed", "stopped"]
@@ -51,8 +55,34 @@ class ConversationInfo:
     channel: str = "python"
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFact:
+    """A fact about the person who writes, as a model is told it."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContext:
+    """What a turn begins with."""
+
+    messages: list[StoredMessage]
+    """Those that the summary does not cover, oldest first."""
+    summary: Summary | None
+    facts: tuple[KnownFact, ...]
+    """Oldest first, so that a new one changes nothing before it; none where the person wants none to be used."""
+
+
 class Memory(ABC):
     """Keeps conversations; each method is one unit of work and raises ``StoreError`` where it cannot be done."""
+
+    people: People
+    """Who writes, and the removal of everything about a person."""
+    facts: Facts
+    """What is known about people."""
+    summaries: Summaries
+    """What older turns said, in short."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -83,24 +113,46 @@ class Memory(ABC):
 
     @abstractmethod
     async def history(
-        self,
-        conversation: str,
-        *,
-        channel: str = "python",
-        account: str = "",
-        before: int | None = None,
-        limit: int = 200,
-        with_attachments: bool = True,
+        self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
     ) -> list[StoredMessage]:
-        """Return the newest ``limit`` messages, oldest first; those before a turn's number where one is given.
+        """Return the newest ``limit`` messages, oldest first.
 
         Files come with the newest few messages that have any; without ``with_attachments`` with none.
         """
 
     @abstractmethod
-    async def last_turn(self, conversation: str, *, channel: str = "python", account: str = "") -> StoredTurn | None:
+    async def context(
+        self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
+    ) -> StoredContext:
+        """Return what a turn begins with: the newest messages after the summary, the summary, the newest facts."""
+
+    @abstractmethod
+    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return the conversation's newest turn, whatever its status."""
 
     @abstractmethod
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
         """Return the conversations of one channel or of all, newest first."""
+
+    @abstractmethod
+    async def turns(
+        self, *, since: datetime | None = None, before: str | None = None, limit: int = 500
+    ) -> list[PastTurn]:
+        """Return a page of turns that are over, newest first, of all conversations.
+
+        Args:
+            since: the earliest beginning.
+            before: the id of the page before's last turn; None begins with the newest.
+            limit: the most turns in the page.
+        """
+
+    @abstractmethod
+    async def count_turns(self, *, since: datetime | None = None) -> int:
+        """Return how many turns ``turns`` would give in all."""
+
+    @abstractmethod
+    async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:
+        """Store what the person thought of a turn, None meaning the newest that is over, and return the turn's id.
+
+        A newer rating takes the place of the older one.
+        """

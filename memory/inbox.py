@@ -104,7 +104,7 @@ class Inbox:
 
     async def conversation_of(self, channel: str, account: str, conversation: str) -> str | None:
         """Return the id of a conversation."""
-        values = {"of_channel": channel, "of_account": account, "of_key": conversation}
+        values = {"of_channel": channel, "of_key": inbox_rows.conversation_key(account, conversation)}
         async with self._database.read() as connection:
             id_: str | None = (await connection.execute(inbox_statements.conversation(), values)).scalar_one_or_none()
             return id_
@@ -129,7 +129,7 @@ class Inbox:
 
     async def ask_to_stop(self, channel: str, account: str, conversation: str) -> list[str]:
         """Ask for the running answers of a conversation to be stopped, and name them."""
-        values = {"of_channel": channel, "of_account": account, "of_key": conversation}
+        values = {"of_channel": channel, "of_key": inbox_rows.conversation_key(account, conversation)}
         return await self._database.whole(self._ids(inbox_statements.ask_to_stop(), values))
 
     async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
@@ -190,8 +190,8 @@ class Inbox:
         self, connection: AsyncConnection, inbound: Inbound, now: datetime
     ) -> tuple[str, int, int, dict[str, Any]]:
         """Give the message its number; the row stays locked, so that numbers follow the order of acceptance."""
-        key: dict[str, Any] = {"of_channel": inbound.channel, "of_account": inbound.account, "now": now}
-        key["of_key"] = inbound.conversation
+        key: dict[str, Any] = {"of_channel": inbound.channel, "now": now}
+        key["of_key"] = inbox_rows.conversation_key(inbound.account, inbound.conversation)
         taken = (await connection.execute(inbox_statements.take_number(), key)).one_or_none()
         if taken is None:
             row = inbox_rows.conversation(inbound, now)

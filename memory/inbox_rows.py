@@ -13,13 +13,18 @@ from qwendesk.messages import Inbound, storable
 Row = dict[str, Any]
 
 
+def conversation_key(account: str, conversation: str) -> str:
+    """Return a conversation's key in the memory, which knows channels but not the desk's accounts on them."""
+    return f"{account}/{conversation}" if account else conversation
+
+
 def conversation(inbound: Inbound, now: datetime) -> Row:
     """Make the row of a conversation whose first message is being taken."""
     return {
         "id": str(uuid7()),
         "channel": inbound.channel,
-        "account": inbound.account,
-        "external_id": inbound.conversation,
+        "account": "",
+        "external_id": conversation_key(inbound.account, inbound.conversation),
         "next_seq": 1,
         "title": title(inbound),
         "locale": inbound.locale,

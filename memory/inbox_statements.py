@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
 
 from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
-from qwendesk.memory.tables import Conversation, Message, Turn
+from qwendesk.memory.tables import DEFAULT_TENANT, Conversation, Message, Turn
 
 _OPEN = InboundEvent.status == literal_column("'queued'")
 
@@ -25,7 +25,8 @@ def upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
 def _is_conversation() -> tuple[Any, ...]:
     return (
         Conversation.channel == bindparam("of_channel"),
-        Conversation.account == bindparam("of_account"),
+        Conversation.account == literal_column("''"),
+        Conversation.tenant_id == literal_column(f"'{DEFAULT_TENANT}'"),
         Conversation.external_id == bindparam("of_key"),
     )
 

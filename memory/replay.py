@@ -7,19 +7,19 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, Update, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
+from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Message, Turn
 
 
-async def add_once(connection: AsyncConnection, dialect: str, question: dict[str, Any]) -> bool:
+async def add_once(connection: TenantConnection, dialect: str, question: dict[str, Any]) -> bool:
     """Store a question under its number; False where it is there already."""
     added = await connection.execute(_add_once(dialect), question)
     return added.scalar_one_or_none() is not None
 
 
-async def reopen(connection: AsyncConnection, conversation: str, seq: int) -> str:
+async def reopen(connection: TenantConnection, conversation: str, seq: int) -> str:
     """Let a turn run again, unless it is done, without what was said of its answer; return its id."""
     values = {"in_conversation": conversation, "at": seq}
     turn = str((await connection.execute(_turn(), values)).scalar_one())

@@ -17,10 +17,13 @@ from qwendesk.messages import TextDelta
 _CANNOT = {
     "vision": (
         "I cannot see the picture: no model that sees is installed here, so I will not guess what it shows. "
-        "You can describe it in words, or use an engine with a model that sees, such as Ollama with qwen2.5vl:3b."
+        "You can describe it in words. Whoever runs this desk can give it such a model: "
+        "'qwendesk models pull qwen2.5-vl-3b', or qwen2.5vl:3b on Ollama."
     ),
     "audio": (
-        "I cannot hear the recording: no model for speech is installed here. Please write what you would like to know."
+        "I cannot hear the recording: no model that hears is installed here, so I will not guess what it says. "
+        "You can write it in words. Whoever runs this desk can give it such a model: "
+        "'qwendesk models pull qwen2.5-omni-3b', or Qwen2-Audio on the engine transformers."
     ),
 }
 _NOTHING = "I have no answer to that. Please put the question in another way."

@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic import context
 
-from qwendesk.memory import desk_tables  # noqa: F401 - its tables are described there
+from qwendesk.memory import desk_tables, remembered  # noqa: F401 - their tables are described there
 from qwendesk.memory.tables import Base
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -15,10 +16,14 @@ from qwendesk.agents import lexicon
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
 from qwendesk.agents.policy_file import FILE, Policy, load_policy
-from qwendesk.agents.routing import language, trained
+from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
-from qwendesk.desk.intake import read_image
+from qwendesk.desk.background import Background, Job
+from qwendesk.desk.commands import Commands
+from qwendesk.desk.intake import read_audio, read_image
+from qwendesk.desk.learning import Learner
+from qwendesk.desk.summaries import Summariser
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
@@ -27,13 +32,15 @@ from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
 
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
+Audio = Path | str | bytes
+"""A recording: a file's path, or the bytes of one."""
 
 
 class Desk:
@@ -65,8 +72,9 @@ class Desk:
         self.settings = settings or load_settings()
         self._engines = engines
         self._tools = tools
-        self._router = router or TrainedRouter()
-        self.memory: Memory = memory or SqlMemory(self.settings.database)
+        self._router = router or build_router(self.settings)
+        self.memory: Memory = memory or _memory(self.settings)
+        self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
 
@@ -79,7 +87,7 @@ class Desk:
             await asyncio.to_thread(lexicon.warm_up)
             policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):
-                await asyncio.to_thread(trained.warm_up)
+                await asyncio.to_thread(self._router.warm_up)
             built_in = installed()
             toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
             own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})
@@ -103,6 +111,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -113,15 +122,18 @@ class Desk:
             text: the message.
             conversation: its conversation's name; None begins a new one.
             images: pictures that come with it.
+            audio: recordings that come with it, such as voice messages; the text may be empty then.
             role: the specialist to ask; None lets the router choose.
-            model: the model to ask, as ``engine:name`` or a catalogue name.
+            model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
 
         Raises:
             QwendeskError: there is no reply; the text says why and what to do.
         """
         return await reply_of(
-            self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
+            self.stream(
+                text, conversation=conversation, images=images, audio=audio, role=role, model=model, think=think
+            )
         )
 
     async def stream(
@@ -130,6 +142,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -140,7 +153,7 @@ class Desk:
         """
         if role is not None and role not in ROLES:
             raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
-        attachments = tuple([await read_image(image) for image in images])
+        attachments = (*[await read_image(one) for one in images], *[await read_audio(one) for one in audio])
         inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
         async with aclosing(self.handle(inbound)) as events:
             async for event in events:
@@ -150,7 +163,8 @@ class Desk:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
             raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
-        async with aclosing(self._turns.run(inbound)) as events:
+        role, model = as_wish(inbound.role, inbound.model)
+        async with aclosing(self._turns.run(replace(inbound, role=role, model=model))) as events:
             async for event in events:
                 yield event
 
@@ -187,8 +201,30 @@ class Desk:
             seed=settings.seed,
         )
         return Turns(
-            build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
+            build_graph(),
+            context,
+            self.memory,
+            max_chars=settings.max_input_chars,
+            timeout=settings.turn_timeout,
+            later=self._background(),
         )
+
+    def _background(self) -> Background:
+        settings, prompts = self.settings, self.settings.data_dir / "prompts"
+        jobs: list[Job] = [Summariser(self.memory, self.pool, settings.context_tokens, prompts)]
+        if settings.learn_facts != "off":
+            jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
+        # a server answers many at once, so background work need not wait for a pause
+        return Background(jobs, gives_way=settings.engine != "openai")
+
+
+def _memory(settings: Settings) -> SqlMemory:
+    return SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
+
+
+def build_router(settings: Settings) -> TrainedRouter:
+    """Return the router of these settings, a user's own where one is in the data folder; nothing is loaded yet."""
+    return TrainedRouter(folder=settings.data_dir, tier=settings.router)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:

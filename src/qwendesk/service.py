@@ -12,12 +12,13 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
 from qwendesk.desk.accept import Limits
-from qwendesk.desk.commands import Commands
+from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
 from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import load
@@ -127,7 +128,8 @@ class Service:
 
     def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
         async def why(inbound: Inbound) -> str | None:
-            turn = await memory.last_turn(inbound.conversation, channel=inbound.channel, account=inbound.account)
+            key = conversation_key(inbound.account, inbound.conversation)
+            turn = await memory.last_turn(key, channel=inbound.channel)
             return explain(turn.receipt) if turn and turn.receipt else None
 
         async def check(model: str) -> None:
@@ -135,6 +137,7 @@ class Service:
 
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
         commands = Commands(Inbox(memory.database), why, check)
+        add_memory(commands, desk.commands)
         return Answering(desk.handle, outlets, commands, at_once=self.settings.conversations_at_once)
 
     async def _accept(self, stack: AsyncExitStack) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.accept import Limits
-from qwendesk.desk.commands import Commands
+from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Pace
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office

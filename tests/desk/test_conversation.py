@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.commands import Command, parse
+from qwendesk.desk.chat_commands import Command, parse
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from rich.console import Console
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import NoticeLine, printable, view_for
-from qwendesk.desk.intake import read_image
+from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.turns import reply_of
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
-from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
 from qwendesk.settings import load_settings
 
+PERSON = Inbound("", "").person
+"""Who sits at the terminal."""
 _SMALL = 2.0
 """Billions of parameters below which a person is warned."""
 
@@ -29,6 +32,7 @@ class Wishes:
 
     message: str | None
     images: tuple[str, ...]
+    audio: tuple[str, ...]
     role: str | None
     model: str | None
     think: bool | None
@@ -40,17 +44,17 @@ class Wishes:
 
 async def talk(wishes: Wishes) -> None:
     """Do what the command line asked for."""
-    role = _role(wishes.role)
+    role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
-    images = tuple([await read_image(image) for image in wishes.images])
+    attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
         if message is None:
-            await _converse(desk, Session(conversation, role, wishes.model, wishes.think))
+            await _converse(desk, Session(conversation, role, model, wishes.think))
             return
         inbound = Inbound(
-            message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.manifest.name
+            message, conversation, attached, role, model, wishes.think, channel=ConsoleChannel.manifest.name
         )
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
         if wishes.as_json:
@@ -67,6 +71,8 @@ def _message(wishes: Wishes) -> str | None:
     """Return the one message to answer, or None for a conversation at the terminal."""
     if wishes.message is not None:
         return wishes.message
+    if wishes.audio and sys.stdin.isatty():
+        return ""
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()
     if wishes.as_json or wishes.images:
@@ -98,7 +104,14 @@ async def _converse(desk: Desk, session: Session) -> None:
         await desk.pool.choose("general", model)
 
     history = desk.settings.data_dir / "prompt_history"
-    console = ConsoleChannel(session, why, check, history=history, out=out, err=err)
+
+    async def command(line: str) -> str | None:
+        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.manifest.name)
+        if line.lower().split() == ["/forget", "me"]:
+            await asyncio.to_thread(history.write_bytes, b"")  # what was typed is kept there too
+        return answer
+
+    console = ConsoleChannel(session, why, check, history=history, out=out, err=err, commands=command)
     await console.converse(desk.handle)
 
 

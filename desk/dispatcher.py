@@ -134,9 +134,9 @@ class DbosDispatcher:
             self._running = False
             self._nudge.close()
             await self._idle(patience)
-            await _apart(partial(DBOS.destroy, destroy_registry=True))
-            # DBOS had made its threads the loop's own, and has ended them
+            # DBOS had made its threads the loop's own, and ends them: whoever needs one from now on gets another
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+            await _apart(partial(DBOS.destroy, destroy_registry=True))
         if self._engine is not None:
             await asyncio.to_thread(self._engine.dispose)
 

@@ -49,6 +49,11 @@ class SqlMemory(Memory):
         self._database = Database(url, busy_timeout)
         self._dialect = self._database.engine.dialect.name
 
+    @property
+    def database(self) -> Database:
+        """The connection, for what is kept in the same database."""
+        return self._database
+
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""
         await prepare(self._database)

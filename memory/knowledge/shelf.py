@@ -112,7 +112,8 @@ class Shelf:
         gone = delete(KbDocument).where(KbDocument.tenant_id == tenant, KbDocument.id.in_(list(ids)))
         async with self._database.write() as connection:
             count = (await connection.execute(gone)).rowcount
-            await self._bump(connection, tenant)
+            if count:
+                await self._bump(connection, tenant)
         return int(count)
 
     async def forget_vectors(self, tenant: str) -> None:
@@ -176,7 +177,7 @@ class Shelf:
         values = {"tenant": scope.tenant, "visible": list(scope.visible), "numbers": list(scores)}
         async with self._database.read() as connection:
             rows = (await connection.execute(_passages(), values)).all()
-        found = [Passage(*row[:7], score=scores[row[0]]) for row in rows]
+        found = [Passage(*(*row, scores[row[0]])) for row in rows]
         return sorted(found, key=lambda passage: (-passage.score, passage.chunk))
 
     async def _add_vectors(

@@ -26,6 +26,8 @@ class TurnContext:
     tool_rounds: int = 4
     """How often in one turn the model may call tools."""
     thinking: Literal["auto", "on", "off"] = "auto"
+    think_budget: int | None = None
+    """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None
     """Folder whose templates come before the built-in ones."""
     seed: int | None = None

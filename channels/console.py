@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,10 @@ from uuid import uuid4
 from rich.console import Console
 from rich.markdown import Markdown
 
-from qwendesk.channels.base import Channel, Handler
+from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
 from qwendesk.channels.console_view import view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, Reply, Role, as_role
+from qwendesk.messages import ROLES, Inbound, Outbound, Role, as_role
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -54,7 +54,7 @@ class Session:
 class ConsoleChannel(Channel):
     """Reads lines from a terminal and shows the answers there."""
 
-    name = "console"
+    manifest = Manifest("console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000))
 
     def __init__(
         self, session: Session, explain: Explain, check_model: CheckModel, *, history: Path, out: Console, err: Console
@@ -67,8 +67,17 @@ class ConsoleChannel(Channel):
         self._err = err
         self._stopped = False
 
-    async def start(self, handler: Handler) -> None:
-        """Prompt, answer, and begin again until the person leaves."""
+    async def start(self, accept: Accept) -> None:
+        """Hand over what is typed, until the person leaves; answers come by ``send``."""
+        async for line in self._lines():
+            await accept(self._inbound(line))
+
+    async def converse(self, handler: Handler) -> None:
+        """Prompt, show the answer as it comes, and begin again until the person leaves."""
+        async for line in self._lines():
+            await self._take(line, handler)
+
+    async def _lines(self) -> AsyncIterator[str]:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import FileHistory
 
@@ -84,15 +93,16 @@ class ConsoleChannel(Channel):
             except EOFError:
                 return
             if line.strip():
-                await self._take(line.strip(), handler)
+                yield line.strip()
 
     async def stop(self) -> None:
         """Leave after the answer that is being given."""
         self._stopped = True
 
-    async def send(self, reply: Reply) -> None:
+    async def send(self, message: Outbound) -> str | None:
         """Show a whole reply."""
-        self._out.print(Markdown(reply.text))
+        self._out.print(Markdown(message.text))
+        return message.key
 
     async def answer(self, inbound: Inbound, handler: Handler) -> None:
         """Show one answer as it comes; Ctrl-C stops it, and only it."""
@@ -122,9 +132,11 @@ class ConsoleChannel(Channel):
         if line.startswith("/"):
             await self._command(*line[1:].split(maxsplit=1))
             return
-        session = self._session
-        inbound = Inbound(line, session.conversation, (), session.role, session.model, session.think, channel=self.name)
-        await self.answer(inbound, handler)
+        await self.answer(self._inbound(line), handler)
+
+    def _inbound(self, line: str) -> Inbound:
+        session, channel = self._session, self.manifest.name
+        return Inbound(line, session.conversation, (), session.role, session.model, session.think, channel=channel)
 
     async def _command(self, name: str = "help", argument: str = "") -> None:
         match name.lower():

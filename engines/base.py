@@ -243,6 +243,8 @@ class Engine(ABC):
     """One way to run models, such as llama.cpp in this process or an Ollama server."""
 
     name: str
+    parallel: int = 8
+    """How many answers of one model are made side by side; further ones wait in line."""
 
     @classmethod
     @abstractmethod

@@ -33,21 +33,31 @@ def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMes
 
 
 def fit_estimated(
-    messages: list[BaseMessage], *, context: int, answer: int, tools: Sequence[dict[str, Any]] = ()
+    messages: list[BaseMessage],
+    *,
+    context: int,
+    answer: int,
+    tools: Sequence[dict[str, Any]] = (),
+    scale: float = 1.0,
 ) -> tuple[list[BaseMessage], int]:
     """Leave out the oldest messages for a server whose tokenizer is not at hand; return the rest and how many went.
 
-    Three bytes count as a token: more than English needs, about what Chinese does. What cannot be made to fit is
-    left to the server to refuse.
+    Three bytes count as a token: more than English needs, about what Chinese does; ``scale`` corrects that where the
+    server has said how many there are. What cannot be made to fit is left to the server to refuse.
     """
-    room = context - min(answer, context // 4) - len(json.dumps(tools)) // _BYTES_A_TOKEN
+    room = int((context - min(answer, context // 4)) / scale)
     kept = messages
-    while (size := sum(map(_estimate, kept))) > room:
+    while (size := estimate(kept, tools)) > room:
         fewer = fit(kept, excess=size - room, total=size)
         if len(fewer) == len(kept):
             break
         kept = fewer
     return kept, len(messages) - len(kept)
+
+
+def estimate(messages: list[BaseMessage], tools: Sequence[dict[str, Any]] = ()) -> int:
+    """Return about how many tokens messages and tools have."""
+    return sum(map(_estimate, messages)) + len(json.dumps(tools)) // _BYTES_A_TOKEN
 
 
 def too_long(tokens: int, room: int) -> EngineError:

@@ -16,7 +16,7 @@ from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Opti
 from qwendesk.engines.budget import ThinkingBudget
 from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.context import fit, too_long
-from qwendesk.engines.llama_server import LlamaServer
+from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.plain_text import mark, split_marks
 from qwendesk.engines.thinking import CLOSING
 from qwendesk.engines.threads import free_threads
@@ -30,6 +30,7 @@ class LlamaCppEngine(Engine):
     """Runs the model store's GGUF files, and any other GGUF file by its path."""
 
     name = "llamacpp"
+    parallel = SLOTS
 
     def __init__(self, parts: EngineParts) -> None:
         self._settings = parts.settings
@@ -51,6 +52,8 @@ class LlamaCppEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
+        if name in self._loaded:  # another one that is being loaded keeps nobody waiting for this one
+            return self._loaded[name]
         async with self._loading:
             if name not in self._loaded:
                 card, file = self._find(name)

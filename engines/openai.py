@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
+from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit_estimated
+from qwendesk.engines.context import estimate, fit_estimated, too_long
+from qwendesk.engines.openai_errors import ContextOverflow, failures
+from qwendesk.engines.openai_stream import StreamedAnswer
+from qwendesk.engines.pacing import Pace
 from qwendesk.engines.plain_text import defuse
-from qwendesk.engines.reader import Call
+from qwendesk.engines.servers import Server, server_of
 from qwendesk.engines.wire import openai_messages
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
+from qwendesk.errors import EngineUnavailable
+from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types import Model
     from openai.types.chat import ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
+
+_SHORTEST_ANSWER = 16
+"""Tokens that are always asked for; a server that has no room for them refuses."""
+_STRETCH = 1.3
+"""By how much an estimate grows after a server refused a prompt without saying its size."""
 
 
 class OpenAIEngine(Engine):
@@ -29,9 +37,13 @@ class OpenAIEngine(Engine):
 
     name = "openai"
 
-    def __init__(self, parts: EngineParts) -> None:
+    def __init__(self, parts: EngineParts, server: Server | None = None) -> None:
         self._parts = parts
+        self._server = server or server_of(self.name, parts.settings)
+        self.name = self._server.name
         self._made: AsyncOpenAI | None = None
+        self._cards: dict[str, ModelCard] | None = None
+        self._chats: dict[str, OpenAIChat] = {}
 
     @classmethod
     def create(cls, parts: EngineParts) -> OpenAIEngine:
@@ -39,43 +51,65 @@ class OpenAIEngine(Engine):
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:
-        """Return the server's models; those in the catalogue with what it knows of them."""
-        with _errors(self._url):
-            page = await self._client.models.list()
-        return [self._card(model.id) for model in page.data]
+        """Return the server's models, those of a cloud only as far as they are of the family."""
+        self._cards = await self._list()
+        cards = list((self._cards or {}).values())
+        return [card for card in cards if card.series] if self._server.kind.cloud else cards
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return the model; whether the server has it shows at the first answer."""
-        chat = OpenAIChat(card=self._card(name), engine=self.name, max_tokens=self._parts.settings.max_output_tokens)
-        chat._client, chat._url, chat._id = self._client, self._url, name
-        return chat
+        """Return the model; the server itself loads it, at its start or at the first answer."""
+        if name in self._chats:
+            return self._chats[name]
+        if self._cards is None or name not in self._cards:
+            self._cards = await self._list()
+        if self._cards is not None and name not in self._cards:
+            known = ", ".join(list(self._cards)[:8]) or "none"
+            raise EngineUnavailable(f"The server at {self._server.url!r} has no model {name!r}; there are: {known}.")
+        return self._chats.setdefault(name, self._chat((self._cards or {}).get(name) or self._known(name)))
 
     async def aclose(self) -> None:
         """Close the connections."""
         if self._made:
             await self._made.close()
 
-    def _card(self, name: str) -> ModelCard:
-        """Return what the catalogue knows of a model, under the server's own name."""
-        return replace(self._parts.catalogue.find_by_repo(name) or ModelCard(name=name), name=name)
+    async def _list(self) -> dict[str, ModelCard] | None:
+        """Return what the server says it has; None where it does not list its models."""
+        from openai import NotFoundError
 
-    @property
-    def _url(self) -> str:
-        return self._parts.settings.openai_base_url
+        with failures(self._server):
+            try:
+                page = await self._client.models.list()
+            except NotFoundError:
+                return None
+            return {model.id: _as_served(self._known(model.id), model) for model in page.data}
+
+    def _known(self, name: str) -> ModelCard:
+        """Return what the catalogue knows of a model, under the server's own name."""
+        found = self._parts.catalogue.find_by_repo(name.partition(":")[0])
+        return replace(found or ModelCard(name=name), name=name)
+
+    def _chat(self, card: ModelCard) -> OpenAIChat:
+        settings = self._parts.settings
+        chat = OpenAIChat(card=card, engine=self.name, max_tokens=settings.max_output_tokens)
+        chat._client, chat._server, chat._settings = self._client, self._server, settings
+        return chat
 
     @property
     def _client(self) -> AsyncOpenAI:
         if self._made is None:
+            self._server.check()
             from openai import AsyncOpenAI, Timeout
 
             settings = self._parts.settings
-            if settings.openai_api_key is None and "openai_base_url" not in settings.model_fields_set:
-                raise EngineUnavailable(
-                    "The engine openai is not set up: set OPENAI_BASE_URL, and OPENAI_API_KEY if needed."
-                )
-            key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
-            timeout = Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-            self._made = AsyncOpenAI(base_url=self._url, api_key=key, timeout=timeout, max_retries=1)
+            self._made = AsyncOpenAI(
+                base_url=self._server.url,
+                api_key=self._server.key or "none",
+                timeout=Timeout(settings.connect_timeout),
+                # with somebody else to ask, waiting for this server would only cost time
+                max_retries=0 if settings.fallback.chain else 2,
+                # a server may close a connection that waits just as it is used again; a new one costs next to nothing
+                default_headers={"Connection": "close"},
+            )
         return self._made
 
 
@@ -83,8 +117,8 @@ class OpenAIChat(QwenChat):
     """A chat model behind an OpenAI-compatible server."""
 
     _client: AsyncOpenAI = PrivateAttr()
-    _url: str = PrivateAttr()
-    _id: str = PrivateAttr()
+    _server: Server = PrivateAttr()
+    _settings: Settings = PrivateAttr()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -101,26 +135,51 @@ class OpenAIChat(QwenChat):
             cost=card.cost,
         )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
-        calls = _Calls()
-        context, tools = self.card.context, options.tools
-        messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
-        yield Delta(dropped=dropped)
-        with _errors(self._url):
-            stream = await self._client.chat.completions.create(**self._request(messages, options))
-        with _errors(self._url, begun=True):
-            try:
-                async for chunk in stream:
-                    for delta in _pieces(chunk, calls):
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
+        pace = Pace(f"The server at {self._server.url!r}", self._settings)
+        stream, dropped = await pace.wait(self._open(messages, options))
+        answer = StreamedAnswer()
+        try:
+            if dropped:
+                yield Delta(dropped=dropped)
+            with failures(self._server, begun=True):
+                async for chunk in pace.each(aiter(stream)):
+                    for delta in answer.read(chunk):
                         yield delta
-            finally:
-                await stream.close()
-        yield Delta(calls=calls.read())
+            for delta in answer.end(self._server.url):
+                yield delta
+        finally:
+            await stream.close()
+
+    async def _open(
+        self, messages: list[BaseMessage], options: Options
+    ) -> tuple[AsyncStream[ChatCompletionChunk], int]:
+        """Ask; where the server finds the conversation too long, leave out more of it and ask again."""
+        context, scale, asked = self.card.context, 1.0, None
+        while True:
+            kept, dropped = fit_estimated(
+                messages, context=context, answer=options.max_tokens, tools=options.tools, scale=scale
+            )
+            size = estimate(kept, options.tools)
+            room = max(_SHORTEST_ANSWER, context - int(size * scale))
+            body = self._request(kept, replace(options, max_tokens=min(options.max_tokens, room)))
+            try:
+                with failures(self._server):
+                    return await self._client.chat.completions.create(**body), dropped
+            except ContextOverflow as refused:
+                tokens = refused.tokens or int(size * scale)
+                if asked == (len(kept), body["max_tokens"]):
+                    raise too_long(tokens, refused.limit or context) from refused
+                asked = len(kept), body["max_tokens"]
+                context = min(context, refused.limit or context)
+                scale = max(tokens / size, scale) if refused.tokens else scale * _STRETCH
 
     def _request(self, messages: list[BaseMessage], options: Options) -> dict[str, Any]:
+        from openai import Timeout
+
         sampling = options.sampling
         body: dict[str, Any] = {
-            "model": self._id,
+            "model": self.card.name,
             "messages": openai_messages(messages, text=defuse),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -128,6 +187,7 @@ class OpenAIChat(QwenChat):
             "stream": True,
             "stream_options": {"include_usage": True},
             "extra_body": self._beyond_openai(options),
+            "timeout": Timeout(None, connect=self._settings.connect_timeout),
         }
         if options.stop:
             body["stop"] = list(options.stop)
@@ -141,74 +201,22 @@ class OpenAIChat(QwenChat):
         return body
 
     def _beyond_openai(self, options: Options) -> dict[str, Any]:
-        """Return what servers of Qwen models understand and a stricter server would refuse."""
-        if not self.card.series:
+        """Return what this kind of server understands; a plain one is told only of models that are known."""
+        kind, card = self._server.kind, self.card
+        if self._server.plain and not card.series:
             return {}
-        sampling = options.sampling
-        body: dict[str, Any] = {"top_k": sampling.top_k, "repetition_penalty": sampling.repetition_penalty}
-        if self.card.thinking == "hybrid" and options.think is not None:
-            body["chat_template_kwargs"] = {"enable_thinking": options.think}
-        return body
+        body = {name: getattr(options.sampling, field) for field, name in kind.sampling.items()}
+        if card.thinking == "hybrid":
+            return body | kind.switch(options.think, options.think_budget)
+        return body | (kind.switch(None, options.think_budget) if card.thinking == "always" else {})
 
 
-class _Calls:
-    """Puts streamed tool calls together, piece by piece."""
-
-    def __init__(self) -> None:
-        self._parts: dict[int, dict[str, str]] = {}
-
-    def add(self, piece: ChoiceDeltaToolCall) -> None:
-        part = self._parts.setdefault(piece.index, {"id": "", "name": "", "arguments": ""})
-        part["id"] += piece.id or ""
-        if piece.function:
-            part["name"] += piece.function.name or ""
-            part["arguments"] += piece.function.arguments or ""
-
-    def read(self) -> tuple[Call, ...]:
-        return tuple(
-            Call(name=part["name"], arguments_json=part["arguments"] or "{}", id=part["id"] or f"call_{index}")
-            for index, part in sorted(self._parts.items())
-        )
-
-
-def _pieces(chunk: ChatCompletionChunk, calls: _Calls) -> Iterator[Delta]:
-    for choice in chunk.choices[:1]:
-        extra = choice.delta.model_extra or {}
-        thinking = extra.get("reasoning_content") or extra.get("reasoning") or ""
-        for piece in choice.delta.tool_calls or ():
-            calls.add(piece)
-        finish = choice.finish_reason
-        yield Delta(
-            text=choice.delta.content or "",
-            thinking=thinking,
-            finish=finish if finish in ("stop", "length", "tool_calls") else None,
-        )
-    if chunk.usage:
-        details = chunk.usage.prompt_tokens_details
-        cached = (details.cached_tokens or 0) if details else 0
-        yield Delta(usage=Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, cached))
-
-
-@contextmanager
-def _errors(url: str, *, begun: bool = False) -> Iterator[None]:
-    """Turn the SDK's errors into ours, with the next step."""
-    import openai
-
-    try:
-        yield
-    except openai.APITimeoutError as error:
-        raise EngineTimeout(f"The server at {url!r} did not answer in time.") from error
-    except openai.APIConnectionError as error:
-        if begun:
-            raise EngineError(f"The server at {url!r} broke off: {error.__cause__ or error}") from error
-        raise EngineUnavailable(
-            f"No server answers at {url!r}: start it, or set OPENAI_BASE_URL ({error.__cause__ or error})."
-        ) from error
-    except openai.AuthenticationError as error:
-        raise EngineUnavailable(f"The server at {url!r} wants a key: set OPENAI_API_KEY.") from error
-    except openai.NotFoundError as error:
-        raise EngineUnavailable(f"The server at {url!r} does not have it: {error.message}") from error
-    except openai.APIError as error:
-        raise EngineError(f"The server at {url!r} refused: {error.message}") from error
-    except Exception as error:  # a cut stream surfaces as an error of the SDK's own HTTP library
-        raise EngineError(f"The server at {url!r} broke off or sent garbage: {error!r}") from error
+def _as_served(card: ModelCard, model: Model) -> ModelCard:
+    """Return the card with what the server says of the model, in the ways that servers say it."""
+    extra = model.model_extra or {}
+    meta = extra.get("meta") or {}
+    context = extra.get("max_model_len") or extra.get("context_length") or meta.get("n_ctx") or card.context
+    senses = (extra.get("architecture") or {}).get("input_modalities")
+    if senses is None:
+        return replace(card, context=context)
+    return replace(card, context=context, vision="image" in senses, audio="audio" in senses)

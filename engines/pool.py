@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard, without_senses
+from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach
+from qwendesk.engines.chain import Choice as Choice
+from qwendesk.engines.lanes import Lane
+from qwendesk.engines.openai import OpenAIEngine
+from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.store import PullProgress
-from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
 from qwendesk.settings import STARTER_MODEL, Settings
 
 _LISTING_SECONDS = 10.0
 """How long an engine's list of models is trusted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The model that answers for a role."""
-
-    engine: str
-    card: ModelCard
-    fallback: str | None = None
-    """Why it is not a model made for the role; None when it is."""
 
 
 def _silent(text: str, fraction: float | None) -> None:
@@ -41,6 +37,9 @@ class ModelPool:
         self._engines = dict(engines or {})
         self._listed: dict[str, tuple[float, list[ModelCard]]] = {}
         self._pulling = asyncio.Lock()
+        self._lanes: dict[str, Lane] = {}
+        fallback = parts.settings.fallback
+        self._cooldowns = Cooldowns(fallback.cooldown, fallback.cooldown_max)
 
     @property
     def settings(self) -> Settings:
@@ -54,8 +53,14 @@ class ModelPool:
             ConfigError: there is none, or its package is not installed.
         """
         if name not in self._engines:
-            self._engines[name] = plugins.load("engines", name).create(self._parts)
+            self._engines[name] = self._make(name)
         return self._engines[name]
+
+    def _make(self, name: str) -> Engine:
+        if name not in plugins.names("engines") and is_server(name, self.settings):
+            return OpenAIEngine(self._parts, server_of(name, self.settings))
+        engine: Engine = plugins.load("engines", name).create(self._parts)
+        return engine
 
     async def models(self, engine: str | None = None) -> list[ModelCard]:
         """Return what an engine (the default one) can run now."""
@@ -71,17 +76,26 @@ class ModelPool:
     ) -> Choice | None:
         """Return the model for a role: the wished one, the one set for the role, or the best there is.
 
-        An empty store is given the starter model first, unless ``fetch`` is off. None where no model can do it at all:
-        a picture, and no model that sees.
+        An empty store is given the starter model first, unless ``fetch`` is off. Where it does not answer or failed
+        lately, a model of the fallback chain stands in, but never for a wished one. None where no model can do it at
+        all: a picture, and no model that sees.
 
         Raises:
             ConfigError: the wished model is unknown.
             EngineUnavailable: the wished model is not there, or the engine does not answer.
         """
         if wish:
-            choice = await self._named(wish)
-            return choice if _able(role, choice.card) else None
-        return await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
+            choice = await self._named(wish, anyway=True)
+            return replace(choice, pinned=True) if _able(role, choice.card) else None
+        try:
+            found = await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
+        except FALLS_OVER as error:
+            if standby := await self._standby(role, str(error)):
+                return standby
+            raise
+        if found and self._cooldowns.rests(found.name):
+            return await self._standby(role, f"{found.name} failed lately", but=found) or found
+        return found
 
     async def _configured(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         """Return the model that the settings name for a role, if it can be used for it."""
@@ -98,7 +112,7 @@ class ModelPool:
         name = self.settings.engine
         if fetch and name == "llamacpp" and role not in ("vision", "audio") and not await self.models():
             await self._fetch_starter(progress)
-        return best(role, await self.models(), name)
+        return best(role, await self._cards(name), name)
 
     async def _fetch_starter(self, progress: Progress) -> None:
         async with self._pulling:
@@ -118,16 +132,80 @@ class ModelPool:
         """Return the chosen model, ready to answer."""
         return await self.engine(choice.engine).load(choice.card.name, progress)
 
+    async def find(self, named: str) -> Choice:
+        """Return the model of that name, which is there.
+
+        Raises:
+            QwendeskError: it is not there, or its engine does not answer.
+        """
+        choice = await self._named(named, anyway=True)
+        if not await self._is_there(choice):
+            name = choice.card.name
+            raise EngineUnavailable(f"{name} has not been fetched: 'qwendesk models pull {name}'.")
+        if is_server(choice.engine, self.settings):
+            await self.load(choice)
+        return choice
+
+    def answering(self, choice: Choice, progress: Progress = _silent) -> Answering:
+        """Return an answer to be streamed: in the model's line, and by who stands in where the model cannot."""
+        return Answering(Reach(self.load, self._place, self._others, self._cooldowns), choice, progress)
+
+    def _place(self, choice: Choice, tell: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        settings, name = self.settings, choice.name
+        if name not in self._lanes:
+            set_up = settings.answers_at_once
+            places = set_up.get(name) or set_up.get(choice.engine) or self.engine(choice.engine).parallel
+            self._lanes[name] = Lane(choice.card.name, places, settings.queue_timeout)
+        return self._lanes[name].place(tell)
+
+    async def _others(self, asked: Choice, sees: bool) -> AsyncIterator[Choice]:
+        """Yield the models of the chain that may stand in for one; those that failed lately are left out."""
+        for named in self.settings.fallback.chain:
+            try:
+                choice = await self._named(named)
+            except QwendeskError:
+                # asking it says why it cannot answer
+                choice = self._bare(named)
+            known = choice.name == asked.name or self._cooldowns.rests(choice.name)
+            if not known and (choice.card.vision or not sees):
+                yield choice
+
+    async def _standby(self, role: Role, why: str, but: Choice | None = None) -> Choice | None:
+        """Return the first model of the chain that is there."""
+        for named in self.settings.fallback.chain:
+            try:
+                choice = await self._named(named)
+                there = await self._is_there(choice)
+            except QwendeskError:
+                continue
+            resting = self._cooldowns.rests(choice.name) or (but and choice.name == but.name)
+            if there and not resting and _able(role, choice.card):
+                return replace(choice, fallback=f"{why}; {choice.name} stands in")
+        return None
+
+    async def _cards(self, name: str) -> list[ModelCard]:
+        """Return an engine's models; with a chain to turn to, one that failed lately is not asked for a while."""
+        if self.settings.fallback.chain and (seconds := self._cooldowns.rests(name)):
+            raise EngineUnavailable(f"The engine {name} failed lately and is asked again in {seconds:.0f} s.")
+        try:
+            cards = await self.models(name)
+        except FALLS_OVER:
+            self._cooldowns.failed(name)
+            raise
+        self._cooldowns.answered(name)
+        return cards
+
     async def aclose(self) -> None:
         """Free all models and connections."""
         for engine in self._engines.values():
             await engine.aclose()
 
-    async def _named(self, named: str) -> Choice:
+    async def _named(self, named: str, *, anyway: bool = False) -> Choice:
+        """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
         if engine == "llamacpp":
             return Choice(engine, without_senses(self._parts.catalogue.get(name)))
-        cards = {card.name: card for card in await self.models(engine)}
+        cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
         card = cards.get(name) or self._by_row(name, cards)
         if card is None and engine in ("scripted", "ollama"):
             raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
@@ -139,10 +217,14 @@ class ModelPool:
         repo = catalogue.get(name).repo if name in catalogue else ""
         return next((card for card in cards.values() if repo and card.repo == repo), None)
 
+    def _bare(self, named: str) -> Choice:
+        engine, name = self._split(named)
+        return Choice(engine, ModelCard(name=name))
+
     def _split(self, named: str) -> tuple[str, str]:
         """Split ``engine:name``; a name's own colon (``qwen3:8b``) is not taken for an engine's."""
         engine, colon, name = named.partition(":")
-        if colon and engine in {*plugins.names("engines"), *self._engines}:
+        if colon and (engine in {*plugins.names("engines"), *self._engines} or is_server(engine, self.settings)):
             if not name:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name

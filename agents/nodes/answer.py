@@ -33,14 +33,14 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     """Stream one answer of the role's model."""
     write, context = get_stream_writer(), runtime.context
     choice, expert = chosen(state), expert_for(state["decision"].role)
-    model = await context.pool.load(choice, lambda text, fraction: write(Notice(text, fraction)))
+    answering = context.pool.answering(choice, lambda text, fraction: write(Notice(text, fraction)))
     settings = _settings(state, expert, context)
     if tools := [] if picks(choice.card) or not choice.card.tools else offered(expert, context):
         settings["tools"] = tools
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
     between = "\n\n" if said(state) else ""
-    async for chunk in model.astream(prompt(state, template, context, tools=bool(tools)), **settings):
+    async for chunk in answering.stream(prompt(state, template, context, tools=bool(tools)), **settings):
         collected.add(chunk)
         if thinking := chunk.additional_kwargs.get("reasoning_content"):
             write(ThinkingDelta(thinking))
@@ -52,6 +52,7 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         "thinking": "".join(collected.thinking),
         "notes": collected.notes(),
         "tally": collected.tally(),
+        "choice": answering.choice,
     }
 
 
@@ -112,6 +113,8 @@ def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[st
         settings["temperature"] = expert.temperature
     if context.seed is not None:
         settings["seed"] = context.seed
+    if context.think_budget is not None:
+        settings["think_budget"] = context.think_budget
     return settings
 
 

@@ -27,12 +27,13 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     if not suggestion:
         return {"messages": []}
     write = get_stream_writer()
-    model = await context.pool.load(chosen(state), lambda text, fraction: write(Notice(text, fraction)))
+    answering = context.pool.answering(chosen(state), lambda text, fraction: write(Notice(text, fraction)))
     collected = Collected()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
-    async for chunk in model.astream(prompt(state, "pick", context), think=False, **settings):
+    async for chunk in answering.stream(prompt(state, "pick", context), think=False, **settings):
         collected.add(chunk)
-    return {"messages": _calls(collected.message()), "tally": replace(collected.tally(), first_at=None)}
+    tally = replace(collected.tally(), first_at=None)
+    return {"messages": _calls(collected.message()), "tally": tally, "choice": answering.choice}
 
 
 async def after_pick(state: TurnState) -> Literal["act", "answer"]:

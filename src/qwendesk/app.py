@@ -179,6 +179,7 @@ class Desk:
             own_tools=own,
             tool_rounds=settings.tool_rounds,
             thinking=settings.thinking,
+            think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
             seed=settings.seed,
         )

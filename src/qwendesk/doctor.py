@@ -17,6 +17,7 @@ from qwendesk import plugins
 from qwendesk.app import build_pool, engine_parts
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.knowledge.library import open_knowledge
@@ -45,8 +46,10 @@ async def examine(settings: Settings) -> list[Finding]:
     pool = build_pool(settings)
     try:
         findings = [_python(), await _machine(), _disk(settings), *_strange_variables()]
-        findings += [await _engine(name, pool, settings) for name in plugins.names("engines")]
-        findings.append(await _roles(pool))
+        stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
+        covered = any(finding.status == "ok" for finding in stand_ins)
+        findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
+        findings += [*stand_ins, await _roles(pool)]
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
@@ -95,34 +98,56 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "ok", detail)
 
 
-async def _engine(name: str, pool: ModelPool, settings: Settings) -> Finding:
+def _engines(settings: Settings) -> list[str]:
+    """Return the engines to look at: the installed ones and the servers that were set up."""
+    return list(dict.fromkeys([*plugins.names("engines"), *settings.servers, settings.engine]))
+
+
+async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool) -> Finding:
+    """Look at one engine; ``covered``: another model could answer for it."""
     title = f"engine {name}" + (" (default)" if name == settings.engine else "")
-    if name == "openai" and name != settings.engine and not _set_up(settings):
-        return Finding(title, "note", "not set up", "Set OPENAI_BASE_URL to use a server such as vLLM.")
     try:
+        if name == "openai" and name != settings.engine and not server_of(name, settings).set_up:
+            return Finding(title, "note", "not set up", "Set OPENAI_BASE_URL to use a server: docs/engines.md.")
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
     except (QwendeskError, TimeoutError) as error:
-        status: Literal["problem", "note"] = "problem" if name == settings.engine else "note"
+        status: Literal["problem", "note"] = "problem" if name == settings.engine and not covered else "note"
         return Finding(title, status, str(error) or "no answer in time")
+    where = f"{server_of(name, settings).url}: " if is_server(name, settings) else ""
     if names:
-        return Finding(title, "ok", ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else ""))
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return Finding(title, "ok", where + ", ".join(names[:8]) + more)
     fetch = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
-    return Finding(title, "note", "no model yet", fetch if name == "llamacpp" else "")
+    return Finding(title, "note", f"{where}no model yet", fetch if name == "llamacpp" else "")
 
 
-def _set_up(settings: Settings) -> bool:
-    """Tell whether a server was named: nobody's cloud is asked without being told to."""
-    return settings.openai_api_key is not None or "openai_base_url" in settings.model_fields_set
+async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:
+    """Look whether a model of the fallback chain could stand in now."""
+    title = f"fallback {number}"
+    try:
+        async with asyncio.timeout(pool.settings.connect_timeout + 5):
+            choice = await pool.find(named)
+    except (QwendeskError, TimeoutError) as error:
+        told = f"{named}: {str(error) or 'no answer in time'}"
+        return Finding(title, "note", told, "Until then the next one of [fallback] chain stands in.")
+    return Finding(title, "ok", choice.name)
 
 
 async def _roles(pool: ModelPool) -> Finding:
-    try:
-        choices = {role: await pool.choose(role, fetch=False) for role in ROLES}
-    except QwendeskError as error:
-        return Finding("specialists", "problem", str(error))
-    played = [f"{role}: {choice.card.name}" for role, choice in choices.items() if choice]
-    missing = [role for role, choice in choices.items() if choice is None]
+    played, missing, errors = list[str](), list[str](), list[str]()
+    for role in ROLES:
+        try:
+            choice = await pool.choose(role, fetch=False)
+        except QwendeskError as error:
+            choice = None
+            errors.append(str(error))
+        if choice:
+            played.append(f"{role}: {choice.card.name}")
+        else:
+            missing.append(role)
+    if errors and not played:
+        return Finding("specialists", "problem", errors[0])
     return Finding(
         "specialists",
         "note" if missing else "ok",

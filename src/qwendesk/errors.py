@@ -5,6 +5,7 @@ QwendeskError
 │   └── InputError         the message itself cannot be taken (too long, unreadable picture)
 ├── EngineError            a model could not answer
 │   ├── EngineUnavailable  the model or its server is not there
+│   ├── EngineFailed       the server is overloaded, broke off or sent garbage
 │   └── EngineTimeout      the model did not answer in time
 ├── ModelStoreError        a model file could not be fetched, checked or kept
 ├── ToolError              a tool failed; the model is told and may try again
@@ -35,6 +36,10 @@ class EngineUnavailable(EngineError):
     """The model, its file or its server is not there."""
 
 
+class EngineFailed(EngineError):
+    """The server took the question and failed: overloaded, broken off, garbage; the question was not at fault."""
+
+
 class EngineTimeout(EngineError):
     """The model did not answer within its time limit."""
 
@@ -48,7 +53,18 @@ class ToolError(QwendeskError):
 
 
 class ChannelError(QwendeskError):
-    """A message could not be delivered on its channel."""
+    """A message could not be delivered on its channel.
+
+    Args:
+        text: what happened and what to do.
+        retry_after: seconds after which the platform wants to be asked again; None: it did not say.
+        permanent: whether trying again is vain, such as where the person has blocked the bot.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.permanent = permanent
 
 
 class StoreError(QwendeskError):

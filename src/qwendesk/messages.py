@@ -51,7 +51,59 @@ class Inbound:
     think: bool | None = None
     """Thinking forced on or off; None lets the router choose."""
     person: str = "local"
+    """The person's name on the channel, as the platform keeps it."""
     channel: str = "python"
+    account: str = ""
+    """Which of the desk's own accounts on the channel was written to: a bot, a workspace, a mailbox."""
+    event: str | None = None
+    """The platform's name for this delivery: another one of that name is the same message. None: never repeated."""
+    reply_to: str | None = None
+    """The platform's id of the message, for an answer that quotes it."""
+    locale: str | None = None
+    """The language the platform says the person reads, such as ``it`` or ``pt-br``."""
+    group: bool = False
+    """Whether others read along."""
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a message at the door."""
+
+    outcome: Literal["accepted", "duplicate", "refused", "busy"]
+    """``refused``: tell the person ``text``. ``busy``: nothing is stored; the platform shall deliver it again later."""
+    seq: int | None = None
+    """The message's place in its conversation, where it was accepted."""
+    text: str = ""
+    """What to tell the person, in their language; empty: nothing."""
+    retry_after: float | None = None
+    """Seconds after which a busy desk may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something to press under a message; pressing it is a message of its own."""
+
+    label: str
+    value: str
+    """What comes back, at most 64 bytes of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message for a person, as a channel is to deliver it."""
+
+    key: str
+    """The same key is the same message, however often it is sent."""
+    conversation: str
+    text: str
+    account: str = ""
+    reply_to: str | None = None
+    """The platform's id of the message that is answered."""
+    attachments: tuple[Attachment, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    plain: str = ""
+    """The same text without markup, for a platform that refuses the markup or wants both."""
 
 
 @dataclass(frozen=True, slots=True)

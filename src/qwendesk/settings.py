@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,38 @@ from qwendesk.messages import Role
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """The catalogue name of the model that the first chat pulls by itself."""
+
+
+def _key(variable: str) -> Any:
+    """Return a field for a cloud's key, read from the variable that the cloud's own tools read."""
+    name = variable.lower()
+    return Field(default=None, validation_alias=AliasChoices(name, f"QWENDESK_{variable}", variable))
+
+
+class ServerSettings(BaseModel):
+    """An OpenAI-compatible server: the table ``[servers.NAME]``, after which NAME is an engine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str | None = None
+    """Which server it is, such as ``vllm`` (docs/engines.md has them all); None: what NAME says, else ``openai``."""
+    url: str | None = None
+    """Where it listens, with the ``/v1``; None: the kind's usual address."""
+    api_key: SecretStr | None = None
+    """Its key; None: the kind's usual variable, such as ``DASHSCOPE_API_KEY``."""
+
+
+class FallbackSettings(BaseModel):
+    """Who answers when a model cannot: the table ``[fallback]``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    chain: tuple[str, ...] = ()
+    """Models that stand in, in their order, as ``engine:name`` or a catalogue name."""
+    cooldown: float = Field(default=10, gt=0)
+    """Seconds for which a model that failed is not asked; doubled with each further failure."""
+    cooldown_max: float = Field(default=600, gt=0)
+    """Longest cooldown, in seconds."""
 
 
 class Settings(BaseSettings):
@@ -52,6 +84,13 @@ class Settings(BaseSettings):
     """A model for a role, as ``engine:name`` or a catalogue name."""
     thinking: Literal["auto", "on", "off"] = "auto"
     """Thinking on models that have it: chosen for each message, always, never."""
+    think_budget: int | None = Field(default=None, ge=1)
+    """Tokens after which thinking is closed and the answer follows; None: no limit but ``max_output_tokens``."""
+    fallback: FallbackSettings = FallbackSettings()
+    """Models that stand in for one that cannot answer."""
+    answers_at_once: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """How many answers are made side by side, for an engine or for one ``engine:name``; further ones wait in line.
+    Without an entry it is the engine's own number: 4 on llama.cpp, 8 elsewhere."""
 
     embedder: str | None = None
     """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
@@ -67,6 +106,12 @@ class Settings(BaseSettings):
     """How often in one turn the model may call tools."""
     turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
+    first_token_timeout: float = Field(default=300, gt=0)
+    """Seconds that a server may take to begin an answer; a long prompt on a CPU takes minutes."""
+    token_timeout: float = Field(default=120, gt=0)
+    """Seconds that a server may fall silent in the middle of an answer."""
+    queue_timeout: float = Field(default=300, gt=0)
+    """Seconds that a question waits in line for a busy model."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers; None: a new one each time."""
     threads: int | None = Field(default=None, ge=1)
@@ -85,6 +130,8 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
+    servers: dict[str, ServerSettings] = Field(default_factory=dict)
+    """OpenAI-compatible servers by the name of their engine; those of docs/engines.md need no entry."""
     openai_base_url: str = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
@@ -92,6 +139,11 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("openai_api_key", "QWENDESK_OPENAI_API_KEY", "OPENAI_API_KEY")
     )
+
+    dashscope_api_key: SecretStr | None = _key("DASHSCOPE_API_KEY")
+    openrouter_api_key: SecretStr | None = _key("OPENROUTER_API_KEY")
+    together_api_key: SecretStr | None = _key("TOGETHER_API_KEY")
+    fireworks_api_key: SecretStr | None = _key("FIREWORKS_API_KEY")
 
     index_url: str = Field(
         default="https://pypi.org/simple",
@@ -104,7 +156,7 @@ class Settings(BaseSettings):
     )
     modelscope_url: str = "https://modelscope.cn"
     connect_timeout: float = Field(default=10, gt=0)
-    """Seconds to wait for a source of models to answer."""
+    """Seconds to wait for a server or a source of models to take a connection."""
 
     @property
     def data_dir(self) -> Path:

@@ -54,7 +54,7 @@ def talk(tmp_path: Path) -> Talk:
         )
         with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
             pipe.send_text(typed + "\x04")
-            await channel.start(handler)
+            await channel.converse(handler)
         return screen.file.getvalue(), seen
 
     return run

@@ -45,3 +45,20 @@ def test_a_broken_database_is_a_problem() -> None:
 def test_a_password_is_not_shown() -> None:
     done = run("--json", QWENDESK_DATABASE_URL="postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_the_chosen_server_and_the_stand_ins_are_asked() -> None:
+    chain = json.dumps(["llamacpp:qwen3-4b", "scripted:scripted-general"])
+    done = run(
+        "--json",
+        QWENDESK_ENGINE="vllm",
+        QWENDESK_SERVERS__VLLM__URL="http://127.0.0.1:9/v1",
+        QWENDESK_FALLBACK__CHAIN=chain,
+    )
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert (done.returncode, findings["engine vllm (default)"]["status"]) == (0, "note"), "another one answers for it"
+    assert "start it, or set QWENDESK_SERVERS__VLLM__URL" in findings["engine vllm (default)"]["detail"]
+    assert findings["fallback 1"]["status"] == "note"
+    assert "qwendesk models pull qwen3-4b" in findings["fallback 1"]["detail"]
+    assert findings["fallback 2"]["detail"] == "scripted:scripted-general"
+    assert "general: scripted-general" in findings["specialists"]["detail"], "the chain plays the specialists"

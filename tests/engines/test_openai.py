@@ -6,16 +6,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
-from qwendesk.settings import Settings
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
+from qwendesk.settings import FallbackSettings, ServerSettings, Settings
 from tests.engines.web_server import Reply, WebServer, serve
 
 Open = Callable[..., AbstractAsyncContextManager[tuple[QwenChat, WebServer]]]
 MODEL = "Qwen/Qwen3-8B"
+SSE = "text/event-stream"
+Server = Callable[..., AbstractAsyncContextManager[tuple[QwenChat, WebServer]]]
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -26,6 +28,31 @@ def stream(*deltas: dict[str, Any], finish: str = "stop", **usage: int) -> Reply
         chunks.append({"choices": [], "usage": usage | {"total_tokens": sum(usage.values())}})
     lines = [f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk'} | chunk)}\n\n" for chunk in chunks]
     return Reply(lines=[*lines, "data: [DONE]\n\n"], kind="text/event-stream")
+
+
+def word(text: str) -> str:
+    chunk = {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+@pytest.fixture
+def own_server() -> Server:
+    """Open a vLLM that answers by a function of what it was asked."""
+
+    @asynccontextmanager
+    async def opened(answer: Callable[[dict[str, Any]], Reply], **served: Any) -> AsyncIterator[Any]:
+        def reply(path: str, body: dict[str, Any]) -> Reply:
+            listed = {"object": "list", "data": [{"id": MODEL, "object": "model"} | served]}
+            return Reply(listed) if "models" in path else answer(body)
+
+        async with serve(reply) as site:
+            pool = build_pool(Settings(engine="vllm", servers={"vllm": ServerSettings(url=f"{site.url}/v1")}))
+            try:
+                yield await pool.load(await pool.choose("general")), site
+            finally:
+                await pool.aclose()
+
+    return opened
 
 
 @pytest.fixture
@@ -109,16 +136,99 @@ async def test_an_unknown_model_is_sent_nothing_beyond_openais_own_parameters(op
     [
         (Reply({"error": {"message": "no such model"}}, status=404), EngineUnavailable, "no such model"),
         (Reply({"error": {"message": "who are you"}}, status=401), EngineUnavailable, "OPENAI_API_KEY"),
-        (Reply({"error": {"message": "context too long"}}, status=400), EngineError, "context too long"),
-        (Reply(lines=["data: {not json\n\n"], kind="text/event-stream"), EngineError, "garbage"),
-        (Reply(lines=['data: {"choices": []}\n\n'], kind="text/event-stream", cut=True), EngineError, "broke off"),
-        (Reply(lines=[], kind="text/event-stream", stall=True), EngineTimeout, "in time"),
+        (Reply({"error": {"message": "bad picture"}}, status=400), EngineError, "bad picture"),
+        (Reply({"error": "busy"}, status=429, headers={"Retry-After": "7"}), EngineFailed, "try again in 7 s"),
+        (Reply({"error": "busy"}, status=429), EngineFailed, "try again later"),
+        (Reply({"error": "no memory"}, status=500), EngineFailed, r"failed \(500\): look at its log"),
+        (Reply(lines=["<html>Bad gateway" * 999], kind="text/html", status=502), EngineFailed, r"failed \(502\)"),
+        (Reply(lines=["<html>Welcome"], kind="text/html"), EngineFailed, "does the address end in /v1"),
+        (Reply(lines=["data: {not json\n\n"], kind=SSE), EngineFailed, "garbage"),
+        (Reply(lines=['data: {"error": {"message": "out of memory"}}\n\n'], kind=SSE), EngineFailed, "out of memory"),
+        (Reply(lines=['data: {"choices": []}\n\n'], kind=SSE, cut=True), EngineFailed, "broke off"),
+        (Reply(lines=[word("Hel")], kind=SSE, cut=True), EngineFailed, "broke off"),
+        (Reply(lines=[word("Hel")], kind=SSE), EngineFailed, "broke off in the middle"),
+        (Reply(lines=[], kind=SSE, stall=True), EngineTimeout, "QWENDESK_FIRST_TOKEN_TIMEOUT"),
+        (Reply(lines=[word("Hel")], kind=SSE, stall=True), EngineTimeout, "QWENDESK_TOKEN_TIMEOUT"),
     ],
 )
 async def test_what_goes_wrong_is_said(open_chat: Open, reply: Reply, kind: type[Exception], words: str) -> None:
-    async with open_chat(reply, turn_timeout=0.5) as (chat, _):
-        with pytest.raises(kind, match=words):
+    # with a chain, nothing is tried again: somebody else can be asked at once
+    chain = FallbackSettings(chain=("llamacpp:qwen3-4b",))
+    async with open_chat(reply, first_token_timeout=0.3, token_timeout=0.3, fallback=chain) as (chat, site):
+        with pytest.raises(kind, match=words) as caught:
             await chat.ainvoke("Hello")
+    assert type(caught.value) is kind
+    assert sum("chat" in path for path, _ in site.asked) == 1
+
+
+async def test_without_a_chain_a_busy_server_is_asked_again(own_server: Server) -> None:
+    replies = iter([Reply({"error": "busy"}, status=429, headers={"Retry-After": "0.01"}), stream({"content": "ok"})])
+    async with own_server(lambda body: next(replies)) as (chat, _):
+        assert (await chat.ainvoke("Hello")).text == "ok"
+
+
+async def test_a_conversation_that_a_server_finds_too_long_is_made_shorter(own_server: Server) -> None:
+    def answer(body: dict[str, Any]) -> Reply:
+        tokens = sum(len(message["content"]) for message in body["messages"])
+        if tokens + body["max_tokens"] <= 2000:
+            return stream({"content": "ok"})
+        told = (
+            f"This model's maximum context length is 2000 tokens. However, you requested {tokens + body['max_tokens']}"
+        )
+        return Reply({"message": f"{told} tokens ({tokens} in the messages, ...)", "code": 400}, status=400)
+
+    talk = [message for n in range(40) for message in (HumanMessage(f"{n} " + "x" * 90), AIMessage("y" * 90))]
+    async with own_server(answer) as (chat, site):
+        reply = await chat.ainvoke([SystemMessage("Be brief."), *talk, HumanMessage("Well?")], max_tokens=100)
+        sent = [message["content"] for message in site.asked[-1][1]["messages"]]
+        with pytest.raises(EngineError, match=r"needs 9000 tokens.*room for 2000.*QWENDESK_CONTEXT_TOKENS"):
+            await chat.ainvoke("x" * 9000)
+    assert (reply.text, sent[0], sent[-1]) == ("ok", "Be brief.", "Well?")
+    assert reply.response_metadata["dropped_messages"] == 82 - len(sent) > 0
+    assert sum(map(len, sent)) > 1000, "no more was left out than had to be"
+
+
+async def test_a_long_answer_is_asked_for_only_where_there_is_room(own_server: Server) -> None:
+    served = {"max_model_len": 1000}
+    async with own_server(lambda body: stream({"content": "ok"}), **served) as (chat, site):
+        await chat.ainvoke("x" * 1500, max_tokens=4000)
+    assert site.asked[-1][1]["max_tokens"] < 500
+    assert chat.capabilities.context == 1000
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"index": 0, "id": "a", "function": {"name": "clock", "arguments": "{}"}}, {"index": 1, "id": "b"}],
+        [{"function": {"name": "clock", "arguments": "{"}}, {"function": {"arguments": "}"}}],
+        [{"index": 0, "id": "a", "function": {"name": "clock", "arguments": n}} for n in ("{", "}")],
+        [{"index": 0, "function": {"name": "clock", "arguments": {}}}],
+        [{"index": 0, "function": {"name": "clo"}}, {"index": 0, "function": {"name": "ck", "arguments": "{}"}}],
+    ],
+    ids=["two", "no index, no id", "all in each piece", "an object", "the name in pieces"],
+)
+async def test_pieces_of_calls_in_all_habits(open_chat: Open, pieces: list[dict[str, Any]]) -> None:
+    reply = stream(*({"tool_calls": [piece]} for piece in pieces), finish="tool_calls")
+    async with open_chat(reply) as (chat, _):
+        answer = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
+    first = answer.tool_calls[0]
+    assert (first["name"], first["args"]) == ("clock", {})
+    assert first["id"]
+
+
+async def test_two_calls_under_one_index_are_two(open_chat: Open) -> None:
+    calls = [
+        {"index": 0, "id": key, "function": {"name": "clock", "arguments": f'{{"zone": "{key}"}}'}} for key in "ab"
+    ]
+    async with open_chat(stream(*({"tool_calls": [call]} for call in calls), finish="tool_calls")) as (chat, _):
+        answer = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
+    assert [(call["id"], call["args"]) for call in answer.tool_calls] == [("a", {"zone": "a"}), ("b", {"zone": "b"})]
+
+
+async def test_without_usage_the_pieces_are_counted(open_chat: Open) -> None:
+    async with open_chat(stream({"content": "Good "}, {"content": "day."})) as (chat, _):
+        answer = await chat.ainvoke("Hello")
+    assert answer.usage_metadata["output_tokens"] == 2
 
 
 async def test_no_server_says_what_to_do() -> None:

@@ -20,6 +20,7 @@ class Reply:
     status: int = 200
     lines: list[str] = field(default_factory=list)
     kind: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     """Close the connection before the end."""
     stall: bool = False
@@ -70,7 +71,9 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any]]:
 async def _send(writer: asyncio.StreamWriter, reply: Reply, reader: asyncio.StreamReader, site: WebServer) -> None:
     text = "".join(reply.lines) if reply.body is None else json.dumps(reply.body)
     length = len(text.encode()) + (100 if reply.cut or reply.stall else 0)
-    head = f"HTTP/1.1 {reply.status} X\r\nContent-Type: {reply.kind}\r\nContent-Length: {length}\r\n\r\n"
+    headers = {"Content-Type": reply.kind, "Content-Length": str(length)} | reply.headers
+    lines = [f"HTTP/1.1 {reply.status} X", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join([*lines, "", ""])
     writer.write(head.encode() + text.encode())
     await writer.drain()
     if reply.stall:

@@ -13,7 +13,9 @@ Model = Annotated[str | None, typer.Option("--model", help="Ask this model: NAME
 Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering (models that can).")]
 Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Go on with this conversation.")]
 Resume = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]
-EngineName = Annotated[str | None, typer.Option("--engine", help="llamacpp, ollama, openai or scripted.")]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="llamacpp, ollama, scripted or a server such as vllm.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with text and receipt.")]
 
 

@@ -49,7 +49,9 @@ async def talk(wishes: Wishes) -> None:
         if message is None:
             await _converse(desk, Session(conversation, role, wishes.model, wishes.think))
             return
-        inbound = Inbound(message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.name)
+        inbound = Inbound(
+            message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.manifest.name
+        )
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
         if wishes.as_json:
             sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
@@ -73,19 +75,21 @@ def _message(wishes: Wishes) -> str | None:
 
 
 async def _newest(desk: Desk) -> str | None:
-    newest = await desk.memory.conversations(channel=ConsoleChannel.name, limit=1)
+    newest = await desk.memory.conversations(channel=ConsoleChannel.manifest.name, limit=1)
     return newest[0].key if newest else None
 
 
 async def _converse(desk: Desk, session: Session) -> None:
     out, err = Console(), Console(stderr=True)
     out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
-    for message in (await desk.memory.history(session.conversation, channel=ConsoleChannel.name, limit=200))[-2:]:
+    for message in (await desk.memory.history(session.conversation, channel=ConsoleChannel.manifest.name, limit=200))[
+        -2:
+    ]:
         who = "you> " if message.role == "user" else ""
         out.print(who + printable(message.text), style="dim", markup=False, highlight=False)
 
     async def why(conversation: str) -> str | None:
-        turn = await desk.last_turn(conversation, channel=ConsoleChannel.name)
+        turn = await desk.last_turn(conversation, channel=ConsoleChannel.manifest.name)
         if turn and not turn.receipt:
             return f"The last answer has no receipt: it was {turn.status}."
         return explain(turn.receipt) if turn and turn.receipt else None
@@ -95,7 +99,7 @@ async def _converse(desk: Desk, session: Session) -> None:
 
     history = desk.settings.data_dir / "prompt_history"
     console = ConsoleChannel(session, why, check, history=history, out=out, err=err)
-    await console.start(desk.handle)
+    await console.converse(desk.handle)
 
 
 async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:

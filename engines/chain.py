@@ -1,0 +1,159 @@
+"""Ask a model, and where it cannot answer, the next one of the chain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from langchain_core.messages import AIMessageChunk, BaseMessage
+
+from qwendesk.engines.base import Progress, QwenChat
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
+
+FALLS_OVER: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
+"""Errors for which another model may do better; a question that was refused is refused everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model that answers for a role."""
+
+    engine: str
+    card: ModelCard
+    fallback: str | None = None
+    """Why it is not a model made for the role; None when it is."""
+    pinned: bool = False
+    """Whether the person asked for this very model, so that no other may stand in."""
+
+    @property
+    def name(self) -> str:
+        """Engine and model."""
+        return f"{self.engine}:{self.card.name}"
+
+
+class Cooldowns:
+    """Which models failed lately and are not asked for a while.
+
+    Args:
+        first: seconds after the first failure; each further one doubles them.
+        most: longest time.
+        clock: a clock in seconds.
+    """
+
+    def __init__(self, first: float, most: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._first, self._most, self._clock = first, most, clock
+        self._failed: dict[str, tuple[int, float]] = {}
+
+    def rests(self, name: str) -> float:
+        """Return for how many seconds the model is not to be asked; 0: ask it."""
+        return max(0.0, self._failed.get(name, (0, 0.0))[1] - self._clock())
+
+    def failed(self, name: str) -> None:
+        """Note a failure."""
+        times = self._failed.get(name, (0, 0.0))[0]
+        # a server that is down for days must not lead to a number without end
+        seconds = min(self._most, self._first * 2.0 ** min(times, 32))
+        self._failed[name] = times + 1, self._clock() + seconds
+
+    def answered(self, name: str) -> None:
+        """Forget the failures."""
+        self._failed.pop(name, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How the chain gets at models; the pool has it."""
+
+    load: Callable[[Choice, Progress], Awaitable[QwenChat]]
+    place: Callable[[Choice, Callable[[str], None]], AbstractAsyncContextManager[None]]
+    """A place in the model's line."""
+    others: Callable[[Choice, bool], AsyncIterator[Choice]]
+    """The models that may stand in for one, and that see where that is needed."""
+    cooldowns: Cooldowns
+
+
+class Answering:
+    """One answer of a model, or of who stands in for it; ``choice`` is who it is.
+
+    A model that fails before anything of its answer was seen is passed over; after that its error is the answer's.
+    """
+
+    def __init__(self, reach: Reach, choice: Choice, progress: Progress) -> None:
+        self._reach = reach
+        self._progress = progress
+        self.choice = choice
+
+    async def stream(self, messages: Sequence[BaseMessage], **options: Any) -> AsyncGenerator[AIMessageChunk, None]:
+        """Yield the answer's pieces; ``options`` are those of ``QwenChat``.
+
+        Raises:
+            EngineError: nobody could answer; the text says who was asked and why each could not.
+        """
+        asked, reasons = self.choice, list[tuple[Choice, QwendeskError]]()
+        async with aclosing(self._candidates(asked, messages)) as candidates:
+            async for choice in candidates:
+                self._step(choice, asked, reasons)
+                seen = False
+                try:
+                    async with aclosing(self._ask(choice, messages, options)) as pieces:
+                        async for piece in pieces:
+                            seen = True
+                            yield piece
+                except QwendeskError as error:
+                    self._note(choice, error, seen, standby=choice is not asked)
+                    reasons.append((choice, error))
+                else:
+                    self._reach.cooldowns.answered(choice.name)
+                    return
+        raise _nobody(reasons)
+
+    async def _candidates(self, asked: Choice, messages: Sequence[BaseMessage]) -> AsyncGenerator[Choice, None]:
+        yield asked
+        if not asked.pinned:
+            async for other in self._reach.others(asked, _shows_pictures(messages)):
+                yield other
+
+    def _step(self, choice: Choice, asked: Choice, reasons: list[tuple[Choice, QwendeskError]]) -> None:
+        """Say who is asked now, where it is not the one who was asked for."""
+        if not reasons:
+            return
+        why = "; ".join(f"{failed.name} could not answer: {error}" for failed, error in reasons)
+        self.choice = replace(choice, fallback=f"{why}; {choice.name} stands in")
+        # the reason may name addresses inside of a network: it is for the receipt
+        self._progress(f"{reasons[-1][0].name} cannot answer; asking {choice.name}", None)
+
+    async def _ask(
+        self, choice: Choice, messages: Sequence[BaseMessage], options: dict[str, Any]
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        model = await self._reach.load(choice, self._progress)
+        fitting = options if choice.card.tools else {key: value for key, value in options.items() if key != "tools"}
+        async with self._reach.place(choice, lambda text: self._progress(text, None)):
+            stream = cast(AsyncGenerator[AIMessageChunk, None], model.astream(list(messages), **fitting))
+            async with aclosing(stream):
+                async for piece in stream:
+                    yield piece
+
+    def _note(self, choice: Choice, error: QwendeskError, seen: bool, *, standby: bool) -> None:
+        """Let the model rest; raise the error where nobody else may be asked."""
+        if isinstance(error, FALLS_OVER):
+            self._reach.cooldowns.failed(choice.name)
+        if seen or not (standby or isinstance(error, FALLS_OVER)):
+            raise error
+
+
+def _shows_pictures(messages: Sequence[BaseMessage]) -> bool:
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
+def _nobody(reasons: list[tuple[Choice, QwendeskError]]) -> QwendeskError:
+    first = reasons[0][1]
+    if len(reasons) == 1:
+        return first
+    return EngineUnavailable(
+        "No model could answer. " + " ".join(f"{choice.name}: {error}" for choice, error in reasons)
+    )

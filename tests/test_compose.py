@@ -1,0 +1,88 @@
+"""``docker-compose.yml``: it is read as Docker would, without Docker."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from qwendesk.engines.servers import server_of
+from qwendesk.settings import Settings
+
+FILE = Path(__file__).parent.parent / "docker-compose.yml"
+VARIABLE = re.compile(r"\$\{(\w+)(:?-)?([^}]*)\}")
+
+
+def compose(**variables: str) -> dict[str, Any]:
+    def value(found: re.Match[str]) -> str:
+        name, kind, default = found.groups()
+        given = variables.get(name)
+        return default if given is None or (not given and kind == ":-") else given
+
+    services: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value, FILE.read_text("utf-8")))["services"]
+    return services
+
+
+def flags(**variables: str) -> dict[str, str]:
+    words = shlex.split(compose(**variables)["vllm"]["command"])
+    at = [n for n, word in enumerate(words) if word.startswith("--")]
+    ends = [*at[1:], len(words)]
+    return {"model": words[0]} | {words[n]: " ".join(words[n + 1 : end]) for n, end in zip(at, ends, strict=True)}
+
+
+def test_vllm_is_told_all_that_the_desk_needs() -> None:
+    assert flags() == {
+        "model": "Qwen/Qwen3-8B",
+        "--tensor-parallel-size": "1",
+        "--gpu-memory-utilization": "0.90",
+        "--max-model-len": "32768",
+        "--enable-auto-tool-choice": "",
+        "--tool-call-parser": "hermes",
+        "--reasoning-parser": "qwen3",
+    }
+
+
+def test_each_part_can_be_changed() -> None:
+    told = flags(
+        VLLM_MODEL="Qwen/Qwen2.5-32B-Instruct-AWQ",
+        VLLM_TENSOR_PARALLEL="4",
+        VLLM_GPU_MEMORY="0.8",
+        VLLM_MAX_MODEL_LEN="8192",
+        VLLM_TOOL_PARSER="qwen3_coder",
+        VLLM_THINKING="",
+        VLLM_FLAGS="--max-num-seqs 32",
+    )
+    assert (told["model"], told["--tensor-parallel-size"]) == ("Qwen/Qwen2.5-32B-Instruct-AWQ", "4")
+    assert (told["--gpu-memory-utilization"], told["--max-model-len"]) == ("0.8", "8192")
+    assert (told["--tool-call-parser"], told["--max-num-seqs"]) == ("qwen3_coder", "32")
+    assert "--reasoning-parser" not in told
+
+
+def test_vllm_starts_only_when_asked_for() -> None:
+    services = compose()
+    assert {name for name, service in services.items() if "vllm" in service.get("profiles", ())} == {
+        "vllm",
+        "desk-vllm",
+    }
+    assert services["desk-vllm"]["depends_on"] == {"vllm": {"condition": "service_healthy"}}
+    assert services["vllm"]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_every_volume_is_declared() -> None:
+    declared = yaml.safe_load(FILE.read_text("utf-8"))["volumes"]
+    used = {volume.partition(":")[0] for service in compose().values() for volume in service.get("volumes", ())}
+    assert used == set(declared)
+
+
+@pytest.mark.parametrize(("service", "engine"), [("desk", "ollama"), ("desk-vllm", "vllm")])
+def test_the_desk_finds_its_server(service: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in compose()[service]["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert (settings.engine, os.environ["QWENDESK_HOME"]) == (engine, "/data")
+    url = settings.ollama_host if engine == "ollama" else server_of(engine, settings).url
+    assert url in ("http://ollama:11434", "http://vllm:8000/v1")
+    assert url.split("//")[1].split(":")[0] in compose()

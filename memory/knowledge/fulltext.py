@@ -28,6 +28,8 @@ _FRESH = 300.0
 class FullText(ABC):
     """Finds passages by their words."""
 
+    _BUDGET: float = BUDGET
+
     async def find(self, connection: AsyncConnection, question: str, scope: Scope, limit: int) -> dict[int, float]:
         """Return the best passages that the scope may read, best first, and how much of the question each covers.
 
@@ -36,7 +38,7 @@ class FullText(ABC):
         """
         asked = list(dict.fromkeys(terms(question)))[:_MOST_TERMS]
         known = await self._frequencies(connection, asked) if asked else {}
-        chosen = affordable(known)
+        chosen = affordable(known, self._BUDGET)
         found = await self._ranked(connection, chosen, scope, limit) if chosen else []
         if not found:
             return {}
@@ -134,6 +136,9 @@ class PostgresFullText(FullText):
         "WHERE s.schemaname = current_schema() AND s.tablename = 'kb_chunk' AND s.attname = 'tsv'"
     )
 
+    _BUDGET = BUDGET / 2
+    """Its ranking looks at each passage once a term."""
+
     def __init__(self) -> None:
         self._common: dict[str, float] = {}
         self._rare = 1.0
@@ -167,8 +172,9 @@ class PostgresFullText(FullText):
     async def _ranked(
         self, connection: AsyncConnection, chosen: dict[str, float], scope: Scope, limit: int
     ) -> list[int]:
-        # compiling a query of milliseconds takes far longer than running it
-        await connection.execute(text("SELECT set_config('jit', 'off', true)"))
+        # compiling a query of milliseconds takes far longer than running it, and so does matching every passage
+        settings = "SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)"
+        await connection.execute(text(settings))
         values: dict[str, object] = {"tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
         values["any"] = " | ".join(f"'{term}'" for term in chosen)
         for number, (term, frequency) in enumerate(chosen.items()):

@@ -42,18 +42,19 @@ class World:
         vocabulary = 50_000
         shares = 1 / np.arange(1, vocabulary + 1)
         self._shares = shares / shares.sum()
-        self._vocabulary = vocabulary
+        self._vocabulary = [f"w{number}" for number in range(vocabulary)]
         self._basis = self._random.standard_normal((96, DIMENSION)).astype(np.float32)
         self._fade = np.exp(-np.arange(96) / 30).astype(np.float32)
         self.vectors = self._meanings(chunks)
-        self.texts = [self._text() for _ in range(chunks)]
+        self.texts = self._texts(chunks)
 
     def questions(self, count: int) -> list[tuple[str, NDArray[np.float32]]]:
         """Return questions: words of a passage beside others, and a vector near to its own."""
         rows = self._random.integers(0, len(self.texts), count)
         noise = self._random.standard_normal((count, DIMENSION)).astype(np.float32) * 0.03
         near = _unit(self.vectors[rows] + noise)
-        asked = [self.texts[row].split()[:6] + self._text().split()[:4] for row in rows]
+        beside = self._texts(count)
+        asked = [self.texts[row].split()[:6] + other.split()[:4] for row, other in zip(rows, beside, strict=True)]
         return [(" ".join(words), vector) for words, vector in zip(asked, near, strict=True)]
 
     def _meanings(self, count: int) -> Vectors:
@@ -61,8 +62,9 @@ class World:
         noise = self._random.standard_normal((count, DIMENSION)).astype(np.float32)
         return _unit(latent @ self._basis + 0.3 * noise)
 
-    def _text(self) -> str:
-        return " ".join(f"w{number}" for number in self._random.choice(self._vocabulary, WORDS, p=self._shares))
+    def _texts(self, count: int) -> list[str]:
+        words = self._random.choice(len(self._vocabulary), (count, WORDS), p=self._shares)
+        return [" ".join([self._vocabulary[word] for word in row]) for row in words.tolist()]
 
 
 class _Known:

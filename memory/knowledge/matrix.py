@@ -83,14 +83,15 @@ class Matrix:
         readable = [self.names[name] for name in visible if name in self.names]
         hidden = None if len(readable) == len(self.names) else ~np.isin(self.scopes, readable)
         rows = self._candidates(question, hidden, limit)
-        scores = self.vectors[rows].astype(np.float32) @ question
+        scores = _products(self.vectors[rows].astype(np.float32), question)
         order = np.lexsort((self.ids[rows], -scores))[:limit]
         return [int(number) for number in self.ids[rows[order]]]
 
     def _candidates(
         self, question: NDArray[np.float32], hidden: NDArray[np.bool_] | None, limit: int
     ) -> NDArray[np.intp]:
-        scores = self.coarse.rows @ (question @ self.coarse.axes) if self.coarse else self._whole(question)
+        coarse = self.coarse
+        scores = _products(coarse.rows, question @ coarse.axes) if coarse else self._whole(question)
         if hidden is not None:
             scores[hidden] = -np.inf
         most = min(max(limit, _AGAIN), len(scores))
@@ -100,4 +101,10 @@ class Matrix:
     def _whole(self, question: NDArray[np.float32]) -> NDArray[np.float32]:
         # slice by slice: half precision has to be widened first, and a slice stays in the processor's cache
         slices = range(0, len(self.vectors), _SLICE)
-        return np.concatenate([self.vectors[at : at + _SLICE].astype(np.float32) @ question for at in slices])
+        return np.concatenate([_products(self.vectors[at : at + _SLICE].astype(np.float32), question) for at in slices])
+
+
+def _products(rows: Vectors, question: NDArray[np.float32]) -> NDArray[np.float32]:
+    # not by BLAS: on a busy machine its threads wait for one another for longer than all of this takes
+    products: NDArray[np.float32] = np.einsum("ij,j->i", rows, question)
+    return products

@@ -5,7 +5,13 @@ import pytest
 from qwendesk.agents.nodes.sources import sources
 from qwendesk.messages import ToolUse
 
-RESULT = "[1] Shop, Returns, line 3\nGoods may be sent back\nwithin 30 days.\n\n[2] a.pdf, page 2\n[see note]\nThe kettle costs 49 euros."
+RESULT = """[1] Shop, Returns, line 3
+Goods may be sent back
+within 30 days.
+
+[2] a.pdf, page 2
+[see note]
+The kettle costs 49 euros."""
 
 
 def use(result: str = RESULT, name: str = "search_knowledge", ok: bool = True) -> ToolUse:

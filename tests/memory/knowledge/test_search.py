@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -111,8 +112,9 @@ async def add_owners(url: str) -> None:
             )
             await connection.execute(
                 text(
-                    "INSERT INTO conversation (id, tenant_id, channel, account, external_id, next_seq, title, created_at, "
-                    f"updated_at) VALUES ('c-{owner}', '{tenant}', 'test', '', '{owner}', 1, '', {now}, {now})"
+                    "INSERT INTO conversation (id, tenant_id, channel, account, external_id, next_seq, title, "
+                    "created_at, updated_at) "
+                    f"VALUES ('c-{owner}', '{tenant}', 'test', '', '{owner}', 1, '', {now}, {now})"
                 )
             )
     await database.aclose()
@@ -152,8 +154,7 @@ async def test_nobody_finds_what_is_meant_for_another(kb_url: str, embedder: Wor
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 17), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 async def test_random_histories_keep_scopes_apart(tmp_path: Path, history: list[tuple[int, int, bool]]) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / f'{abs(hash(tuple(history)))}.db'}"
-    Path(url.removeprefix("sqlite+aiosqlite:///")).unlink(missing_ok=True)
+    url = f"sqlite+aiosqlite:///{tmp_path / uuid4().hex}.db"
     kept: dict[tuple[int, int], None] = {}
     async with open_knowledge(url, WordVectors()) as base:
         await add_owners(url)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Router
 from qwendesk.engines.pool import ModelPool
 from qwendesk.tools.registry import Toolbox
@@ -26,6 +27,8 @@ class TurnContext:
     tool_rounds: int = 4
     """How often in one turn the model may call tools."""
     thinking: Literal["auto", "on", "off"] = "auto"
+    policy: Policy = Policy()
+    """How a decision is made, where the user has a say."""
     think_budget: int | None = None
     """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None

@@ -1,18 +1,26 @@
-"""The graph of one turn: perceive → route → answer ⇄ act → check → reply (a small model picks before it answers)."""
+"""The graph of one turn: perceive → route → answer ⇄ act → check → reply.
+
+A small model picks a tool before it answers; an answer that fails is tried again, once; several questions in one
+message are parts that go this way side by side, and are merged.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.nodes.act import act
+from qwendesk.agents.nodes.again import after_again, again
 from qwendesk.agents.nodes.answer import after_answer, answer
-from qwendesk.agents.nodes.check import check
+from qwendesk.agents.nodes.check import after_check, check
+from qwendesk.agents.nodes.part import PartState, merge, part_node
 from qwendesk.agents.nodes.perceive import perceive
 from qwendesk.agents.nodes.pick import after_pick, pick
 from qwendesk.agents.nodes.reply import decline, reply
-from qwendesk.agents.nodes.route import after_route, route
+from qwendesk.agents.nodes.route import DESTINATIONS, after_route, route, route_part
 from qwendesk.agents.state import TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
@@ -26,19 +34,35 @@ def build_graph() -> TurnGraph:
     graph = StateGraph(TurnState, context_schema=TurnContext, input_schema=TurnInput)
     graph.add_node(perceive)
     graph.add_node(route)
-    graph.add_node(pick)
-    graph.add_node(answer)
-    graph.add_node(act)
-    graph.add_node(check)
-    graph.add_node(reply)
-    graph.add_node(decline)
+    graph.add_node("part", part_node(_part_graph()), input_schema=PartState)
+    graph.add_node(merge)
     graph.add_edge(START, "perceive")
     graph.add_edge("perceive", "route")
-    graph.add_conditional_edges("route", after_route)
+    graph.add_conditional_edges("route", after_route, DESTINATIONS)
+    graph.add_edge("part", "merge")
+    graph.add_edge("merge", END)
+    _add_answering(graph)
+    return graph.compile()
+
+
+def _part_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
+    """Wire the graph that answers one question of a message that holds several."""
+    graph = StateGraph(TurnState, context_schema=TurnContext)
+    graph.add_node("route", route_part)
+    graph.add_edge(START, "route")
+    graph.add_conditional_edges("route", after_route, DESTINATIONS[:-1])
+    _add_answering(graph)
+    return graph.compile()
+
+
+def _add_answering(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
+    """Add all that comes behind the route."""
+    for node in (pick, answer, act, check, again, reply, decline):
+        graph.add_node(node)
     graph.add_conditional_edges("pick", after_pick)
     graph.add_conditional_edges("answer", after_answer)
     graph.add_edge("act", "answer")
-    graph.add_edge("check", "reply")
+    graph.add_conditional_edges("check", after_check)
+    graph.add_conditional_edges("again", after_again)
     graph.add_edge("reply", END)
     graph.add_edge("decline", END)
-    return graph.compile()

@@ -1,24 +1,112 @@
-"""From signals to a decision, strongest claim first: the person's wish, then attachments, then the words."""
+"""From signals to a decision, strongest claim first: wish, attachments, own rules, conversation, words, abstention."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from qwendesk.agents.followup import goes_on
+from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Decision, Router, Signals
+from qwendesk.agents.rules import first_fitting
+from qwendesk.agents.sight import misses_picture, recalls_picture
+from qwendesk.messages import Role
+
+_STICKY: tuple[Role, ...] = ("coder", "math", "thinking")
+"""Who keeps a conversation while its topic lasts; the others are chosen anew for each message."""
+_OTHER_TOPIC = 0.6
+"""How sure the words have to be of another specialist to leave one, or to be about code rather than about a picture."""
+_STAYS = 0.8
+"""The confidence told where the conversation decides: its cues are right about so often."""
+DEFAULT = Policy()
 
 
-def decide(signals: Signals, router: Router) -> Decision:
-    """Return where the message goes and why."""
-    if signals.role and not _senseless(signals):
-        return Decision(signals.role, 1.0, signals=("you asked for it",))
+def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decision:
+    """Return where the message goes and why; no model is asked."""
+    if by_claim := _by_wish(signals) or _by_attachments(signals):
+        return by_claim
+    decision = router.route(signals)
+    rule = first_fitting(policy.rule, signals)
+    if rule and rule[0].role:
+        decision = replace(decision, role=rule[0].role, confidence=1.0, signals=(rule[1],), by="rule", abstained=False)
+    else:
+        decision = _by_conversation(signals, decision, policy) or _by_words(decision, policy)
+    if rule:
+        reasons = decision.signals if rule[0].role else (*decision.signals, rule[1])
+        decision = replace(decision, model=rule[0].model, think=rule[0].think, signals=reasons)
+    return decision
+
+
+def _by_wish(signals: Signals) -> Decision | None:
+    role, asked = signals.role, "you asked for it"
+    if role is None or (role == "audio" and not signals.audio):
+        return None
+    if role == "vision" and not signals.images:
+        reasons = (asked, "the picture from your earlier message")
+        return Decision("vision", 1.0, signals=reasons, by="wish", picture=True) if signals.past.pictures else None
+    return Decision(role, 1.0, signals=(asked,), by="wish")
+
+
+def _by_attachments(signals: Signals) -> Decision | None:
     if signals.images:
-        return Decision("vision", 1.0, signals=(_count(signals.images, "picture"),))
+        return Decision("vision", 1.0, signals=(_count(signals.images, "picture"),), by="attachment")
     if signals.audio:
-        return Decision("audio", 1.0, signals=(_count(signals.audio, "recording"),))
-    return router.route(signals)
+        return Decision("audio", 1.0, signals=(_count(signals.audio, "recording"),), by="attachment")
+    return None
 
 
-def _senseless(signals: Signals) -> bool:
-    """Tell whether a specialist of the eyes or ears was asked for without anything to see or hear."""
-    return (signals.role == "vision" and not signals.images) or (signals.role == "audio" and not signals.audio)
+def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decision | None:
+    """Return what the last turns say of a message, unless its words clearly say something else."""
+    text, past, language = signals.text, signals.past, signals.language
+    elsewhere = words.role in ("coder", "math") and words.role != past.role and words.confidence >= _OTHER_TOPIC
+    of_code = words.role == "coder" and words.confidence >= _OTHER_TOPIC
+    if not of_code and recalls_picture(text, past, policy.conversation.picture_turns, language):
+        return _seen(words, "the picture from your earlier message", picture=True)
+    if not of_code and misses_picture(text, past, language):
+        return _seen(words, "you speak of a picture, but none was sent", missing=True)
+    if policy.conversation.stick and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
+        if past.role == words.role:
+            return None
+        reasons = (f"stayed with {past.role}: a short follow-up",)
+        return replace(
+            words,
+            role=past.role,
+            confidence=_STAYS,
+            runner_up=words.role,
+            signals=reasons,
+            by="conversation",
+            abstained=False,
+        )
+    return None
+
+
+def _seen(words: Decision, reason: str, *, picture: bool = False, missing: bool = False) -> Decision:
+    return replace(
+        words,
+        role="vision",
+        confidence=_STAYS,
+        runner_up=words.role,
+        signals=(reason,),
+        by="conversation",
+        abstained=False,
+        picture=picture,
+        missing=missing,
+    )
+
+
+def _by_words(decision: Decision, policy: Policy) -> Decision:
+    """Take the words' role, or abstain where too little speaks for one."""
+    if not decision.abstained and decision.confidence >= policy.abstain.below:
+        return decision
+    reasons = decision.signals if decision.abstained else ("too little speaks for one specialist",)
+    return replace(
+        decision,
+        role="general",
+        confidence=decision.probabilities.get("general", decision.confidence),
+        runner_up=decision.runner_up if decision.role == "general" else decision.role,
+        signals=reasons,
+        by="abstention",
+        abstained=True,
+    )
 
 
 def _count(number: int, noun: str) -> str:

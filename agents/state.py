@@ -8,9 +8,13 @@ from typing import Annotated, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
+from qwendesk.agents.escalation import Step
+from qwendesk.agents.past import Past
 from qwendesk.agents.routing.base import Decision, Signals
+from qwendesk.agents.split import Question
 from qwendesk.engines.pool import Choice
-from qwendesk.messages import Check, Inbound, ToolUse
+from qwendesk.errors import QwendeskError
+from qwendesk.messages import Check, Inbound, Part, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,28 @@ class Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The second try that an answer needs."""
+
+    reason: str
+    step: Step
+    told: bool
+    """Whether the model is told what was wrong; an answer that was none is just asked for anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartAnswer:
+    """What became of one question of several."""
+
+    index: int
+    text: str
+    receipt: Part | None
+    """None where it could not be answered at all."""
+    state: TurnState | None = None
+    error: QwendeskError | None = None
+
+
 class TurnInput(TypedDict):
     """What a turn begins with."""
 
@@ -43,6 +69,8 @@ class TurnInput(TypedDict):
     """Older turns of the conversation, oldest first."""
     language: str | None
     """The conversation's language so far."""
+    past: Past
+    """Its last turns, as far as they tell where this one belongs."""
 
 
 class TurnState(TypedDict, total=False):
@@ -51,10 +79,23 @@ class TurnState(TypedDict, total=False):
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
     language: Required[str | None]
+    past: Required[Past]
     signals: Signals
     decision: Decision
     choice: Choice | None
     think: bool
+    think_budget: int | None
+    base: list[BaseMessage]
+    """What the second try is told in place of this turn's messages so far."""
+    since: int
+    """The first of this turn's messages that belongs to the try that counts."""
+    again: Again | None
+    escalation: str | None
+    """Why this is the second try."""
+    questions: tuple[Question, ...]
+    """The questions of a message that holds several; empty for one."""
+    answers: Annotated[list[PartAnswer], operator.add]
+    parts: tuple[Part, ...]
     messages: Annotated[list[BaseMessage], operator.add]
     """This turn's messages: the question, tool calls, their results, the answer."""
     tools: Annotated[list[ToolUse], operator.add]

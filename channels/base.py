@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Event, Inbound, Outbound
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""
 Accept = Callable[[Inbound], Awaitable[Admission]]
 """Takes a message for good: once it returns, the message survives a killed process."""
 
-Markup = Literal["plain", "html", "mrkdwn", "markdown"]
-"""How a channel writes bold and code: not at all, Telegram's and Matrix's HTML, Slack's mrkdwn, Markdown itself."""
+Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
+"""How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Capabilities:
     """Seconds that a typing sign lasts; None: the platform has none."""
     buttons: int = 0
     """How many buttons a message may have."""
+    groups: bool = False
+    """Whether several people may write in one conversation."""
     threads: bool = False
     max_file_in: int = 0
     """Largest file that can be fetched, in bytes; 0: files are not taken."""
@@ -42,6 +47,22 @@ class Capabilities:
     """Largest file that can be sent, in bytes; 0: files are not sent."""
     idempotent: bool = False
     """Whether the platform itself drops a message that is sent twice with the same key."""
+
+
+Value = str | int | float | bool
+"""What a setting may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a channel, as ``[channels.NAME]`` in ``qwendesk.toml`` or ``QWENDESK_CHANNELS__NAME__KEY``."""
+
+    name: str
+    help: str
+    secret: bool = False
+    required: bool = False
+    default: Value = ""
+    """Also says which type the setting has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +74,44 @@ class Manifest:
     capabilities: Capabilities
     settings: tuple[Setting, ...] = ()
 
+    def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every setting with its value; a variable's text is turned into the setting's type.
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting of a channel, as ``[channels.NAME]`` in ``qwendesk.toml`` or ``QWENDESK_CHANNELS__NAME__KEY``."""
+        Raises:
+            ConfigError: one is unknown, missing or of another type.
+        """
+        known = {setting.name: setting for setting in self.settings}
+        if unknown := sorted(values.keys() - known.keys()):
+            raise ConfigError(f"[channels.{self.name}] has unknown settings {unknown!r}; known: {sorted(known)!r}.")
+        read = {name: self._typed(setting, values.get(name, setting.default)) for name, setting in known.items()}
+        for setting in self.settings:
+            if setting.required and not read[setting.name]:
+                variable = f"QWENDESK_CHANNELS__{self.name}__{setting.name}".upper()
+                raise ConfigError(f"{self.title} needs {setting.name!r}: {setting.help} Set {variable}.")
+        return read
 
-    name: str
-    help: str
-    secret: bool = False
-    required: bool = False
-    default: str | int | float | bool | None = None
+    def _typed(self, setting: Setting, value: Any) -> Value:
+        kind = type(setting.default)
+        if kind is bool and isinstance(value, str):
+            value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+        try:
+            if isinstance(value, Value) and (kind is not bool or isinstance(value, bool)):
+                return kind(value)
+        except ValueError:
+            pass
+        shown = "" if setting.secret else f", not {value!r}"
+        raise ConfigError(f"{setting.name!r} in [channels.{self.name}] must be {kind.__name__}{shown}.")
 
 
 class Channel(ABC):
     """One place where people write."""
 
     manifest: ClassVar[Manifest]
+
+    @classmethod
+    def create(cls, settings: Mapping[str, Any]) -> Self:
+        """Make the channel from its settings, as ``manifest.read`` gives them; nothing is connected yet."""
+        return cls(**settings)
 
     @abstractmethod
     async def start(self, accept: Accept) -> None:
@@ -106,6 +149,10 @@ class Channel(ABC):
             ChannelError: they do not hold; the text says what to do.
         """
         return "nothing to check"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""
+        return ()
 
     async def aclose(self) -> None:  # noqa: B027 - a channel that holds nothing need not say so
         """Free connections."""

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -28,6 +28,7 @@ HELP = """\
 | `/help` | this list |
 | `/new` | begin a new conversation |
 | `/why` | why the last answer came from where it did |
+| `/retry` | answer the last question again, by a stronger model or with thinking |
 | `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
 | `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
 | `/exit` | leave (so does Ctrl-D) |
@@ -66,6 +67,7 @@ class ConsoleChannel(Channel):
         self._out = out
         self._err = err
         self._stopped = False
+        self._last: Inbound | None = None
 
     async def start(self, accept: Accept) -> None:
         """Hand over what is typed, until the person leaves; answers come by ``send``."""
@@ -129,10 +131,20 @@ class ConsoleChannel(Channel):
         return line
 
     async def _take(self, line: str, handler: Handler) -> None:
+        if line.lower() == "/retry":
+            await self._again(handler)
+            return
         if line.startswith("/"):
             await self._command(*line[1:].split(maxsplit=1))
             return
-        await self.answer(self._inbound(line), handler)
+        self._last = self._inbound(line)
+        await self.answer(self._last, handler)
+
+    async def _again(self, handler: Handler) -> None:
+        if self._last is None or self._last.conversation != self._session.conversation:
+            self._say("There is no question here yet that could be answered again.")
+            return
+        await self.answer(replace(self._last, retry=True), handler)
 
     def _inbound(self, line: str) -> Inbound:
         session, channel = self._session, self.manifest.name

@@ -13,7 +13,17 @@ from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
-from qwendesk.messages import Event, Finished, Notice, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+from qwendesk.messages import (
+    Event,
+    Finished,
+    Notice,
+    Restarted,
+    Routed,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+)
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -77,6 +87,10 @@ class TerminalView:
                 self._text += printable(event.text)
                 self._settle_blocks()
                 self._live.update(_Tail(Markdown(self._text)))
+            case Restarted():
+                self._settle_thinking()
+                self._text = ""
+                self._print(Text(f"↻ {event.model}: {printable(event.reason)} (what is above is void)", style="dim"))
             case ToolStarted():
                 self._print(Text(f"→ {event.name}({_arguments(event.arguments)})", style="dim"))
             case ToolFinished():
@@ -120,6 +134,7 @@ class PlainView:
         self._out = out
         self._notices = NoticeLine(notices)
         self._ended = True
+        self._written = False
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -137,8 +152,13 @@ class PlainView:
         if isinstance(event, TextDelta):
             self._notices.clear()
             self._ended = event.text.endswith("\n")
+            self._written = True
             self._out.file.write(event.text)
             self._out.file.flush()
+        elif isinstance(event, Restarted) and self._written:
+            # what was written cannot be taken back: a blank line parts it from what counts
+            self._out.file.write("\n" if self._ended else "\n\n")
+            self._notices.show(Notice("What was written above is void: it is answered anew."))
         elif isinstance(event, Notice):
             self._notices.show(event)
 

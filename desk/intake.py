@@ -1,4 +1,4 @@
-"""What may come in: the limits of a message, and pictures that can be read."""
+"""What may come in: the limits of a message, and pictures and recordings that can be read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from qwendesk.messages import Attachment, Inbound
 
 _LARGEST_FILE = 20 * 2**20
 _MOST_PIXELS = 50_000_000
+_SOUNDS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "ogg", "AIFF": "aiff"}
+"""Kinds of recordings that are taken, and their names in MIME types."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
@@ -40,20 +42,58 @@ async def read_image(source: Path | str | bytes) -> Attachment:
 
 def _read_image(source: Path | str | bytes) -> Attachment:
     name = "" if isinstance(source, bytes) else Path(source).name
-    data = source if isinstance(source, bytes) else _read_file(Path(source).expanduser())
-    if len(data) > _LARGEST_FILE:
-        raise InputError(f"The picture {name!r} is larger than {_LARGEST_FILE:,} bytes.")
+    data = _bytes(source, "picture")
     return Attachment("image", _mime(data, name), data, name)
 
 
-def _read_file(file: Path) -> bytes:
+async def read_audio(source: Path | str | bytes) -> Attachment:
+    """Return a recording, from a file or from its bytes, after a look at whether it is one.
+
+    Raises:
+        InputError: it cannot be read, is no recording or is too large.
+    """
+    return await asyncio.to_thread(_read_audio, source)
+
+
+def _read_audio(source: Path | str | bytes) -> Attachment:
+    name = "" if isinstance(source, bytes) else Path(source).name
+    data = _bytes(source, "recording")
+    return Attachment("audio", f"audio/{_sound(data, name)}", data, name)
+
+
+def _bytes(source: Path | str | bytes, what: str) -> bytes:
+    data = source if isinstance(source, bytes) else _read_file(Path(source).expanduser(), what)
+    if len(data) > _LARGEST_FILE:
+        name = "" if isinstance(source, bytes) else f" {Path(source).name!r}"
+        raise InputError(f"The {what}{name} is larger than {_LARGEST_FILE:,} bytes.")
+    return data
+
+
+def _read_file(file: Path, what: str) -> bytes:
     try:
         if file.exists() and not file.is_file():
-            raise InputError(f"The picture {str(file)!r} is not a file.")
+            raise InputError(f"The {what} {str(file)!r} is not a file.")
         with file.open("rb") as opened:
             return opened.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise InputError(f"The picture {str(file)!r} cannot be read: {error.strerror or error}.") from None
+        raise InputError(f"The {what} {str(file)!r} cannot be read: {error.strerror or error}.") from None
+
+
+def _sound(data: bytes, name: str) -> str:
+    """Read the header alone; how long it may be is for the model to say that hears it."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            kind, frames = str(file.format), int(file.frames)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError):
+        kind, frames = "", 0
+    if kind not in _SOUNDS:
+        kinds = ", ".join(sorted({*_SOUNDS} - {"WAVEX"}))
+        raise InputError(f"{name or 'The attachment'!r} is not a recording that can be read ({kinds}).")
+    if not frames:
+        raise InputError(f"The recording {name!r} has no sound in it.")
+    return _SOUNDS[kind]
 
 
 def _mime(data: bytes, name: str) -> str:

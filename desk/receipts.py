@@ -45,6 +45,15 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         tokens_per_second=round(tally.tokens_out / tally.generating, 1) if tally.generating else 0.0,
         checks=tuple(state.get("checks", ())),
         duration_ms=duration,
-        fallback=choice.fallback if choice else f"no model for {decision.role} is installed",
+        fallback=_stand_in(state),
         notes=tuple(state.get("notes", ())),
+        escalation=state.get("escalation"),
+        parts=state.get("parts", ()),
     )
+
+
+def _stand_in(state: TurnState) -> str | None:
+    decision, choice = state["decision"], state.get("choice")
+    if choice:
+        return choice.fallback
+    return None if decision.missing else f"no model for {decision.role} is installed"

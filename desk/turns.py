@@ -15,13 +15,15 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.intake import check_limits
+from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredMessage
-from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
+from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 
-_LANGUAGES = 1000
-"""Conversations whose language is kept at hand; those of others are looked up."""
+_NOUNS = {"image": "picture", "audio": "recording"}
+_AT_HAND = 1000
+"""Conversations of which the last turn is kept at hand; those of others are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class _Listener:
         """Take one event."""
         if isinstance(event, TextDelta):
             self.said.append(event.text)
-        elif isinstance(event, Notice | Routed):
+        elif isinstance(event, Notice | Routed | Restarted):
+            if isinstance(event, Restarted):
+                self.said.clear()
             self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
         self.events.put_nowait(event)
 
@@ -53,7 +57,7 @@ class Turns:
         self._memory = memory
         self._max_chars = max_chars
         self._timeout = timeout
-        self._languages: dict[tuple[str, str], str | None] = {}
+        self._known: dict[tuple[str, str], Known] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -94,13 +98,16 @@ class Turns:
         async with lock:
             watch = Stopwatch()
             history = await self._memory.history(inbound.conversation, channel=inbound.channel)
+            # before this turn is stored, since it would be the last one then
+            known = await self._last(inbound, history)
             turn = await self._memory.begin_turn(inbound)
             said: list[str] = []
             try:
                 async with asyncio.timeout(self._timeout) as limit:
-                    state = await self._answer(inbound, history, _Listener(events, said, limit, self._timeout))
+                    listener = _Listener(events, said, limit, self._timeout)
+                    state = await self._answer(inbound, history, known, listener)
                 reply = write_reply(state, inbound.conversation, watch)
-                self._remember(inbound, reply.receipt.language)
+                self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
                 await self._memory.finish_turn(turn, reply)
             except asyncio.CancelledError:
                 await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
@@ -114,11 +121,14 @@ class Turns:
                 raise
             events.put_nowait(Finished(reply))
 
-    async def _answer(self, inbound: Inbound, history: list[StoredMessage], listener: _Listener) -> TurnState:
+    async def _answer(
+        self, inbound: Inbound, history: list[StoredMessage], known: Known, listener: _Listener
+    ) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(history),
-            "language": await self._language(inbound, history),
+            "language": known.language,
+            "past": past_of(history, known.role),
         }
         state: dict[str, Any] = {}
         async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
@@ -128,31 +138,33 @@ class Turns:
             listener.tell(cast(Event, item))
         return cast(TurnState, state)
 
-    async def _language(self, inbound: Inbound, known: list[StoredMessage]) -> str | None:
-        if not known:
-            return None
+    async def _last(self, inbound: Inbound, history: list[StoredMessage]) -> Known:
+        """Return what is known of the last turn; it is looked up only where it is not at hand."""
+        if not history:
+            return Known()
         key = (inbound.channel, inbound.conversation)
-        if key in self._languages:
-            return self._languages[key]
-        last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
-        return last.receipt.get("language") if last and last.receipt else None
+        if key not in self._known:
+            last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
+            self._remember(inbound, known_of(last))
+        return self._known[key]
 
-    def _remember(self, inbound: Inbound, language: str | None) -> None:
-        self._languages[inbound.channel, inbound.conversation] = language
-        while len(self._languages) > _LANGUAGES:
-            self._languages.pop(next(iter(self._languages)))
+    def _remember(self, inbound: Inbound, known: Known) -> None:
+        self._known[inbound.channel, inbound.conversation] = known
+        while len(self._known) > _AT_HAND:
+            self._known.pop(next(iter(self._known)))
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
-    """Return stored messages as a model reads them; pictures of older turns are only mentioned."""
+    """Return stored messages as a model reads them; pictures and recordings of older turns are only mentioned."""
     return [_as_message(message) for message in history]
 
 
 def _as_message(message: StoredMessage) -> BaseMessage:
     if message.role == "assistant":
         return AIMessage(message.text)
-    pictures = sum(part.kind == "image" for part in message.attachments)
-    return HumanMessage(message.text + ("\n[a picture came with this message]" if pictures else ""))
+    kinds = {part.kind for part in message.attachments}
+    came = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
+    return HumanMessage(message.text + "".join(came))
 
 
 async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:

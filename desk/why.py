@@ -9,8 +9,7 @@ def explain(receipt: dict[str, Any]) -> str:
     """Return a receipt as a few lines of Markdown."""
     runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
     lines = [
-        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
-        f"({receipt['engine'] or 'no engine'}).",
+        _who(receipt),
         f"- because: {', '.join(receipt['signals'])} ({receipt['confidence']:.0%} sure{runner_up})",
     ]
     if receipt["fallback"]:
@@ -18,6 +17,9 @@ def explain(receipt: dict[str, Any]) -> str:
     lines.append(
         f"- language: {receipt['language'] or 'undecided'}; thinking: {'on' if receipt['thinking'] else 'off'}"
     )
+    if receipt.get("escalation"):
+        lines.append(f"- second try: {receipt['escalation']}")
+    lines += [_part(number, part) for number, part in enumerate(receipt.get("parts", ()), 1)]
     lines += [_tool(use) for use in receipt["tools"]]
     lines += [_check(check) for check in receipt["checks"]]
     lines += [f"- note: {note}" for note in receipt["notes"]]
@@ -26,6 +28,24 @@ def explain(receipt: dict[str, Any]) -> str:
         f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
     )
     return "\n".join(lines)
+
+
+def _who(receipt: dict[str, Any]) -> str:
+    if parts := receipt.get("parts"):
+        return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
+    return (
+        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
+        f"({receipt['engine'] or 'no engine'})."
+    )
+
+
+def _part(number: int, part: dict[str, Any]) -> str:
+    question = " ".join(part["question"].split())
+    stand_in = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
+    return (
+        f"- part {number}: {question!r} went to **{part['role']}**, played by {part['model'] or 'no model'}: "
+        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){stand_in}"
+    )
 
 
 def _tool(use: dict[str, Any]) -> str:

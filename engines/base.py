@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -28,7 +30,7 @@ from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
 from qwendesk.engines.chunks import call_chunk, emit, text_chunk
 from qwendesk.engines.reader import AnswerReader, Call
 from qwendesk.engines.store import ModelStore
-from qwendesk.errors import EngineError
+from qwendesk.errors import ConfigError, EngineError
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]
@@ -105,6 +107,20 @@ class Options:
     """JSON schema the answer must follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model in an engine's memory."""
+
+    bytes: int
+    """Memory in all."""
+    gpu_bytes: int = 0
+    """How much of it is a GPU's."""
+    context: int | None = None
+    """Context window it was loaded with, where that is known."""
+    until: datetime | None = None
+    """When it is thrown out unless it is used."""
+
+
 class QwenChat(BaseChatModel, ABC):
     """A chat model of one engine; asynchronous only.
 
@@ -125,7 +141,7 @@ class QwenChat(BaseChatModel, ABC):
         """What this model can do as it is served here."""
 
     @abstractmethod
-    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         """Generate one answer piece by piece; the last piece carries ``usage``.
 
         Raises:
@@ -162,15 +178,17 @@ class QwenChat(BaseChatModel, ABC):
         clock = _Clock()
         index = 0
         last = Delta()
-        async for delta in self._deltas(messages, options):
-            clock.tick(delta)
-            last = _latest(last, delta)
-            text, thinking = reader.feed(delta.text)
-            if text or thinking or delta.thinking:
-                yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
-            for call in delta.calls:
-                yield await emit(call_chunk(call, index), run_manager)
-                index += 1
+        # closed here, at once: a generator that is only dropped goes on until somebody collects it
+        async with aclosing(self._deltas(messages, options)) as deltas:
+            async for delta in deltas:
+                clock.tick(delta)
+                last = _latest(last, delta)
+                text, thinking = reader.feed(delta.text)
+                if text or thinking or delta.thinking:
+                    yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
+                for call in delta.calls:
+                    yield await emit(call_chunk(call, index), run_manager)
+                    index += 1
         text, thinking, calls = reader.finish()
         if text or thinking:
             yield await emit(text_chunk(text, thinking), run_manager)
@@ -266,6 +284,18 @@ class Engine(ABC):
         Raises:
             EngineUnavailable: the model is not there; the text says how to get it.
         """
+
+    async def pull(self, name: str, progress: Progress | None = None) -> str:
+        """Let the engine's server fetch a model, and return the server's name for it.
+
+        Raises:
+            ConfigError: models of this engine are not fetched through it.
+        """
+        raise ConfigError(f"The engine {self.name!r} fetches no models: put {name!r} on its server yourself.")
+
+    async def resident(self) -> dict[str, Resident]:
+        """Return the models in memory by name, as far as the engine can tell."""
+        return {}
 
     async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
         """Free what the engine holds."""

@@ -64,6 +64,10 @@ class Cooldowns:
         self._failed.pop(name, None)
 
 
+_SENSES = {"image_url": "vision", "input_audio": "audio"}
+"""What a model needs for the parts of a message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How the chain gets at models; the pool has it."""
@@ -71,8 +75,8 @@ class Reach:
     load: Callable[[Choice, Progress], Awaitable[QwenChat]]
     place: Callable[[Choice, Callable[[str], None]], AbstractAsyncContextManager[None]]
     """A place in the model's line."""
-    others: Callable[[Choice, bool], AsyncIterator[Choice]]
-    """The models that may stand in for one, and that see where that is needed."""
+    others: Callable[[Choice, frozenset[str]], AsyncIterator[Choice]]
+    """The models that may stand in for one, and that see or hear where that is needed."""
     cooldowns: Cooldowns
 
 
@@ -114,7 +118,7 @@ class Answering:
     async def _candidates(self, asked: Choice, messages: Sequence[BaseMessage]) -> AsyncGenerator[Choice, None]:
         yield asked
         if not asked.pinned:
-            async for other in self._reach.others(asked, _shows_pictures(messages)):
+            async for other in self._reach.others(asked, _senses(messages)):
                 yield other
 
     def _step(self, choice: Choice, asked: Choice, reasons: list[tuple[Choice, QwendeskError]]) -> None:
@@ -145,9 +149,11 @@ class Answering:
             raise error
 
 
-def _shows_pictures(messages: Sequence[BaseMessage]) -> bool:
+def _senses(messages: Sequence[BaseMessage]) -> frozenset[str]:
+    """Return what a model has to be able to, beside reading: the names of a card's fields."""
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+    kinds = {part.get("type") for part in parts if isinstance(part, dict)}
+    return frozenset(sense for kind, sense in _SENSES.items() if kind in kinds)
 
 
 def _nobody(reasons: list[tuple[Choice, QwendeskError]]) -> QwendeskError:

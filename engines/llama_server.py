@@ -16,6 +16,8 @@ from qwendesk.errors import EngineError, EngineUnavailable
 
 SLOTS = 4
 """How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
+SLOTS_WITH_MEDIA = 2
+"""The same of a model that sees or hears; each costs the memory of a whole context window."""
 PROMPT_CACHE_MIB = 256
 """Memory for the prompts of conversations that have lost their slot."""
 
@@ -35,25 +37,42 @@ class LlamaServer:
         )
         self.context = 0
         """Context window in tokens."""
+        self.room = 0
+        """Tokens that all slots have together."""
+        self.vision = self.audio = False
+        """Whether it can be shown pictures, and played recordings."""
+        self.media_marker = ""
+        """Stands in a prompt where a picture or a recording goes; a new one at each start, so nobody can guess it."""
 
     @classmethod
-    async def start(cls, file: Path, *, context: int, threads: int) -> LlamaServer:
+    async def start(cls, file: Path, *, context: int, threads: int, projector: Path | None = None) -> LlamaServer:
         """Load the model.
+
+        Args:
+            file: the model, or the first of its numbered parts.
+            context: context window in tokens.
+            threads: CPU threads.
+            projector: the second file, which the model sees or hears with.
 
         Raises:
             EngineUnavailable: the file is broken, or of a kind that llama.cpp does not know.
         """
         key = secrets.token_urlsafe(24)
         try:
-            server = await asyncio.to_thread(_load, file, context, threads, key)
+            server = await asyncio.to_thread(_load, file, projector, context, threads, key)
         except RuntimeError as error:
             raise EngineUnavailable(
-                f"llama.cpp cannot load {str(file)!r} ({error}). The file may be truncated, broken or of a kind it "
-                "does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
+                f"llama.cpp cannot load {_both(file, projector)} ({error}). The file may be truncated, broken or of a "
+                "kind it does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
                 "'qwendesk doctor' looks at memory."
             ) from error
         self = cls(server, server.listening_address, key)
-        self.context = (await self._ask("GET", "/props"))["default_generation_settings"]["n_ctx"]
+        props = await self._ask("GET", "/props")
+        self.context = props["default_generation_settings"]["n_ctx"]
+        self.room = self.context * (SLOTS_WITH_MEDIA if projector else 1)
+        senses = props.get("modalities", {})
+        self.vision, self.audio = bool(senses.get("vision")), bool(senses.get("audio"))
+        self.media_marker = str(props.get("media_marker", ""))
         return self
 
     async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], **values: Any) -> str:
@@ -76,7 +95,7 @@ class LlamaServer:
                     raise EngineError(_reason(await response.aread()))
                 async for line in response.aiter_lines():
                     if line.startswith("data: "):
-                        yield json.loads(line[6:])
+                        yield _piece(line[6:])
                     elif line.startswith("error: "):
                         raise EngineError(_reason(line[7:]))
         except httpx.HTTPError as error:
@@ -98,15 +117,18 @@ class LlamaServer:
         return response.json()
 
 
-def _load(file: Path, context: int, threads: int, key: str) -> Any:
+def _load(file: Path, projector: Path | None, context: int, threads: int, key: str) -> Any:
     be_patient()
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
-    params.n_ctx = context
-    params.n_parallel = SLOTS
-    params.kv_unified = True
+    if projector:
+        params.mmproj.path = str(projector)
+    # with media the server cannot take the room of a slot that waits: each one has a window of its own then
+    params.n_parallel = SLOTS_WITH_MEDIA if projector else SLOTS
+    params.n_ctx = context * SLOTS_WITH_MEDIA if projector else context
+    params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
@@ -118,9 +140,20 @@ def _load(file: Path, context: int, threads: int, key: str) -> Any:
     return xllamacpp.Server(params)
 
 
+def _both(file: Path, projector: Path | None) -> str:
+    return f"{str(file)!r} with {str(projector)!r}" if projector else repr(str(file))
+
+
 def _drop(held: list[Any]) -> None:
     # the last reference goes here, in the worker thread: freeing the model waits for its threads to end
     held.clear()
+
+
+def _piece(text: str) -> dict[str, Any]:
+    piece: dict[str, Any] = json.loads(text)
+    if "error" in piece:
+        raise EngineError(_reason(text))
+    return piece
 
 
 def _reason(body: bytes | str) -> str:

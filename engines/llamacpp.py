@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,13 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.budget import ThinkingBudget
-from qwendesk.engines.catalogue import ModelCard, without_senses
-from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.llama_prompt import LlamaPrompt, LlamaPrompter
+from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
-from qwendesk.engines.plain_text import mark, split_marks
-from qwendesk.engines.thinking import CLOSING
+from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
-from qwendesk.engines.wire import openai_messages
-
-_MIN_ANSWER = 256
-"""Tokens of the context window that are always kept free for the answer."""
+from qwendesk.errors import EngineError
 
 
 class LlamaCppEngine(Engine):
@@ -48,7 +45,7 @@ class LlamaCppEngine(Engine):
         """Return the cards of the files in the store."""
         stored = await asyncio.to_thread(self._store.installed)
         cards = [self._catalogue.get(model.name) for model in stored if model.name in self._catalogue]
-        return [without_senses(card) for card in cards]
+        return await asyncio.to_thread(lambda: [self._store.served(card) for card in cards])
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
@@ -69,15 +66,16 @@ class LlamaCppEngine(Engine):
             await chat.aclose()
 
     def _find(self, name: str) -> tuple[ModelCard, Path]:
-        card = self._catalogue.get(name)
+        card = self._store.served(self._catalogue.get(name))
         return card, self._store.path(card)
 
     async def _start(self, card: ModelCard, file: Path) -> LlamaCppChat:
         context = min(card.context, self._settings.context_tokens)
         threads = self._settings.threads or await free_threads()
-        server = await LlamaServer.start(file, context=context, threads=threads)
+        projector = self._store.projector(card)
+        server = await LlamaServer.start(file, context=context, threads=threads, projector=projector)
         chat = LlamaCppChat(card=card, engine=self.name, max_tokens=self._settings.max_output_tokens)
-        chat._server = server
+        chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(server.room)
         return chat
 
 
@@ -85,12 +83,16 @@ class LlamaCppChat(QwenChat):
     """A chat model on an embedded llama.cpp."""
 
     _server: LlamaServer = PrivateAttr()
+    _prompter: LlamaPrompter = PrivateAttr()
+    _room: Room = PrivateAttr()
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the loaded file can do: text only, whatever its card says of pictures."""
+        """What the loaded files can do, whatever the card says of pictures and sound."""
         card = self.card
         return Capabilities(
+            vision=self._server.vision,
+            audio=self._server.audio,
             tools=card.tools,
             thinking=card.thinking,
             context=self._server.context,
@@ -101,91 +103,82 @@ class LlamaCppChat(QwenChat):
 
     async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:
         """Return how many tokens the whole prompt has, the chat template's own included."""
-        return len(await self._prompt(messages, tools or [], think=None))
+        return (await self._prompter.prompt(messages, tools or [])).length
 
     async def aclose(self) -> None:
         """Free the model."""
         await self._server.aclose()
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
-        tokens, dropped = await self._fitting(messages, options)
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
+        prompt, dropped = await self._prompter.fitting(messages, options)
         if dropped:
             yield Delta(dropped=dropped)
-        inside = await self._ends_in_think(tokens)
+        inside = await self._prompter.thinks(prompt)
         if inside:
-            yield Delta(text="<think>")
-        async with aclosing(self._answer(tokens, options, ThinkingBudget(options.think_budget, inside))) as answer:
+            yield Delta(text=OPEN)
+        wanted = min(self._server.context, prompt.length + options.max_tokens)
+        answer = self._answer(prompt, options, ThinkingBudget(options.think_budget, inside))
+        async with self._room.taken(wanted), aclosing(answer):
             async for delta in answer:
                 yield delta
 
-    async def _answer(self, tokens: list[int], options: Options, budget: ThinkingBudget) -> AsyncGenerator[Delta, None]:
+    async def _answer(
+        self, prompt: LlamaPrompt, options: Options, budget: ThinkingBudget
+    ) -> AsyncGenerator[Delta, None]:
         """Complete the prompt; thinking whose budget is used up is closed, and the completion goes on behind it."""
         said: list[int] = []
+        words = ""
         if not budget.used_up:
-            async with aclosing(self._server.complete(self._request(tokens, options))) as pieces:
+            async with aclosing(self._server.complete(self._request(prompt, options))) as pieces:
                 async for piece in pieces:
-                    said += piece.get("tokens", ())
-                    if piece.get("content"):
-                        yield Delta(text=piece["content"])
+                    text, tokens = piece.get("content", ""), piece.get("tokens", ())
+                    said += tokens
+                    words += text
+                    if text:
+                        yield Delta(text=text)
                     if piece.get("stop"):
                         yield _last(piece)
                         return
-                    if budget.feed(piece.get("content", ""), len(piece.get("tokens", ()))):
+                    if budget.feed(text, len(tokens)):
                         break
-        closing = await self._server.tokenize(CLOSING, special=True)
+                else:
+                    raise EngineError("llama.cpp broke off in the middle of its answer.")
         yield Delta(text=CLOSING)
-        async with aclosing(self._after(tokens, said + closing, options)) as rest:
+        said += await self._server.tokenize(CLOSING, special=True)
+        async with aclosing(self._after(prompt, said, words + CLOSING, options)) as rest:
             async for delta in rest:
                 yield delta
 
-    async def _after(self, tokens: list[int], said: list[int], options: Options) -> AsyncGenerator[Delta, None]:
+    async def _after(
+        self, prompt: LlamaPrompt, said: list[int], words: str, options: Options
+    ) -> AsyncGenerator[Delta, None]:
         """Go on with an answer of which some has been said; it counts as one."""
         left = options.max_tokens - len(said)
         if left <= 0:
-            yield Delta(usage=Usage(len(tokens), len(said)), finish="length")
+            yield Delta(usage=Usage(prompt.length, len(said)), finish="length")
             return
-        async with aclosing(self._server.complete(self._request(tokens + said, options, left))) as pieces:
+        request = self._request(prompt, options, said, words)
+        async with aclosing(self._server.complete(request)) as pieces:
             async for piece in pieces:
                 if piece.get("content"):
                     yield Delta(text=piece["content"])
                 if piece.get("stop"):
                     last = _last(piece)
                     assert last.usage
-                    whole = replace(last.usage, tokens_in=len(tokens), tokens_out=last.usage.tokens_out + len(said))
+                    usage = last.usage
+                    whole = replace(
+                        usage, tokens_in=usage.tokens_in - len(said), tokens_out=usage.tokens_out + len(said)
+                    )
                     yield replace(last, usage=whole)
 
-    async def _fitting(self, messages: list[BaseMessage], options: Options) -> tuple[list[int], int]:
-        """Return the prompt's tokens and how many of the oldest messages had to be left out for it to fit."""
-        room = self._server.context - min(options.max_tokens, max(_MIN_ANSWER, self._server.context // 4))
-        dropped = 0
-        while True:
-            tokens = await self._prompt(messages, list(options.tools), options.think)
-            if len(tokens) <= room:
-                return tokens, dropped
-            kept = fit(messages, excess=len(tokens) - room, total=len(tokens))
-            if len(kept) == len(messages):
-                raise too_long(len(tokens), room)
-            dropped += len(messages) - len(kept)
-            messages = kept
-
-    async def _prompt(self, messages: list[BaseMessage], tools: list[dict[str, Any]], think: bool | None) -> list[int]:
-        values = {"enable_thinking": think} if think is not None and self.card.thinking == "hybrid" else {}
-        prompt = await self._server.render(openai_messages(messages, text=mark), tools, **values)
-        parts = split_marks(prompt)
-        known = {part: await self._server.tokenize(part[0], special=not part[1]) for part in dict.fromkeys(parts)}
-        return [token for part in parts for token in known[part]]
-
-    async def _ends_in_think(self, tokens: list[int]) -> bool:
-        if self.card.thinking == "none":
-            return False
-        opening = await self._server.tokenize("<think>\n", special=True)
-        return tokens[-len(opening) :] == opening
-
-    def _request(self, tokens: list[int], options: Options, most: int | None = None) -> dict[str, Any]:
+    def _request(
+        self, prompt: LlamaPrompt, options: Options, said: Sequence[int] = (), words: str = ""
+    ) -> dict[str, Any]:
         sampling = options.sampling
         body: dict[str, Any] = {
-            "prompt": tokens,
-            "n_predict": min(most or options.max_tokens, self._server.context - len(tokens)),
+            "prompt": prompt.body(said, words),
+            # a negative number would mean no limit
+            "n_predict": max(0, min(options.max_tokens, self._server.context - prompt.length) - len(said)),
             "return_tokens": True,
             "cache_prompt": True,
             "temperature": sampling.temperature,

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from langchain_core.messages import BaseMessage
-from pydantic import PrivateAttr
-
-from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
+from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat, Resident
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit_estimated
-from qwendesk.engines.plain_text import defuse
-from qwendesk.engines.reader import Call
-from qwendesk.engines.wire import openai_messages
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
+from qwendesk.engines.ollama_api import OllamaServer
+from qwendesk.engines.ollama_chat import OllamaChat
+from qwendesk.engines.ollama_errors import missing
+from qwendesk.engines.ollama_wire import Served, Setup, own_name, served
+from qwendesk.errors import EngineError, EngineUnavailable
 
-if TYPE_CHECKING:
-    from ollama import AsyncClient, ChatResponse, ShowResponse
+_AT_ONCE = 4
+"""How many models the server is asked about side by side."""
 
 
 class OllamaEngine(Engine):
@@ -32,8 +25,11 @@ class OllamaEngine(Engine):
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._made: AsyncClient | None = None
+        self._server = OllamaServer(parts.settings)
+        self._known: dict[tuple[str, str], Served] = {}
+        """What the server has said of a model, by tag and digest."""
         self._chats: dict[str, OllamaChat] = {}
+        self._loading = asyncio.Lock()
 
     @classmethod
     def create(cls, parts: EngineParts) -> OllamaEngine:
@@ -41,168 +37,105 @@ class OllamaEngine(Engine):
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:
-        """Return the server's models with what it says they can do."""
-        with _errors(self._host):
-            listed = await self._client.list()
-            return await asyncio.gather(*(self._card(model.model) for model in listed.models if model.model))
+        """Return the server's models for chats with what it says they can do."""
+        tags = await self._server.tags()
+        await self._server.running()
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(tag: str, digest: str) -> Served | None:
+            async with gate:
+                # a broken model must not hide the others
+                with suppress(EngineError):
+                    return await self._served(tag, digest)
+            return None
+
+        found = await asyncio.gather(*(ask(tag, digest) for tag, digest in tags.items()))
+        return [model.card for model in found if model and model.talks]
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return the model; Ollama itself loads it at the first answer."""
-        if name in self._chats:
-            return self._chats[name]
-        with _errors(self._host):
-            found = await self._card(name)
-        settings = self._parts.settings
-        chat = OllamaChat(card=found, engine=self.name, max_tokens=settings.max_output_tokens)
-        chat._client, chat._host, chat._tag = self._client, self._host, name
-        chat._context = min(found.context, settings.context_tokens)
-        self._chats[name] = chat
-        return chat
+        """Return a model that the server has in its memory; where the settings say so, one that it lacks is fetched."""
+        # one that is ready does not wait for another that is being loaded
+        if name not in self._chats:
+            async with self._loading:
+                if name not in self._chats:
+                    self._chats[name] = await self._chat(name, progress)
+        return self._chats[name]
+
+    async def pull(self, name: str, progress: Progress | None = None) -> str:
+        """Let the server fetch a model from its library; what an interrupted pull has brought is kept."""
+        tag = self._tag(name)
+        done: dict[str, tuple[int, int]] = {}
+        async with aclosing(self._server.pull(tag)) as steps:
+            status = ""
+            async for step in steps:
+                status = step.status or status
+                if step.digest and step.total:
+                    done[step.digest] = (step.completed or 0, step.total)
+                if progress:
+                    progress(*_told(tag, status, list(done.values())))
+        if status != "success":
+            raise EngineError(f"Ollama stopped fetching {tag!r} at {status!r}: run the same command again.")
+        self._known.clear()
+        self._chats.clear()
+        return tag
+
+    async def resident(self) -> dict[str, Resident]:
+        """Return the models in the server's memory."""
+        return await self._server.running()
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        if self._made:
-            await self._made.close()  # type: ignore[no-untyped-call]  # the SDK leaves it without types
+        """Close the connections; what the server has loaded stays as long as it keeps models."""
+        await self._server.aclose()
 
-    async def _card(self, tag: str) -> ModelCard:
-        """Return what catalogue and server know of a model, under the server's own name."""
-        known = self._parts.catalogue.find_by_ollama(tag) or ModelCard(name=tag)
-        return _as_served(replace(known, name=tag), await self._client.show(tag))
-
-    @property
-    def _host(self) -> str:
-        return self._parts.settings.ollama_host
-
-    @property
-    def _client(self) -> AsyncClient:
-        if self._made is None:
-            import httpx
-            from ollama import AsyncClient
-
-            settings = self._parts.settings
-            timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-            self._made = AsyncClient(host=self._host, timeout=timeout)
-        return self._made
-
-
-class OllamaChat(QwenChat):
-    """A chat model on an Ollama server."""
-
-    _client: AsyncClient = PrivateAttr()
-    _host: str = PrivateAttr()
-    _tag: str = PrivateAttr()
-    _context: int = PrivateAttr()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the server says of the model, in the context window that is asked for."""
-        card = self.card
-        return Capabilities(
-            card.vision, card.audio, card.tools, card.thinking, self._context, card.languages, cost=card.cost
+    async def _chat(self, name: str, progress: Progress | None) -> OllamaChat:
+        model = await self._found(name, progress)
+        settings = self._parts.settings
+        setup = Setup(
+            tag=model.card.name,
+            context=min(model.card.context, settings.context_tokens),
+            threads=settings.threads,
+            keep_alive=settings.ollama_keep_alive,
         )
+        if progress:
+            progress(f"Ollama loads {setup.tag}", None)
+        await self._server.load(setup.body() | {"messages": [], "options": setup.options()})
+        chat = OllamaChat(card=model.card, engine=self.name, max_tokens=settings.max_output_tokens)
+        chat._server, chat._model, chat._setup = self._server, model, setup
+        return chat
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
-        context, tools = self._context, options.tools
-        messages, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
-        yield Delta(dropped=dropped)
-        with _errors(self._host):
-            async for piece in await self._client.chat(**self._request(messages, options)):
-                yield _delta(piece)
+    async def _found(self, name: str, progress: Progress | None) -> Served:
+        tags = await self._server.tags()
+        tag = name if name in tags else f"{name}:latest" if f"{name}:latest" in tags else self._tag(name)
+        if tag not in tags and not self._parts.settings.ollama_pull:
+            raise missing(self._server.host, tag)
+        if tag not in tags:
+            await self.pull(tag, progress)
+        model = await self._served(tag, tags.get(tag, ""))
+        if not model.talks:
+            raise EngineUnavailable(f"Ollama's model {tag!r} is not made for chats: choose another one.")
+        return model
 
-    def _request(self, messages: list[BaseMessage], options: Options) -> dict[str, Any]:
-        sampling = options.sampling
-        model_options: dict[str, Any] = {
-            "num_ctx": self._context,
-            "num_predict": options.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "repeat_penalty": sampling.repetition_penalty,
-            "stop": list(options.stop) or None,
-            "seed": options.seed,
-        }
-        body: dict[str, Any] = {
-            "model": self._tag,
-            "messages": [_native(message) for message in openai_messages(messages, text=defuse)],
-            "tools": list(options.tools) or None,
-            "format": options.json_schema,
-            "stream": True,
-            "options": {name: value for name, value in model_options.items() if value is not None},
-        }
-        if self.card.thinking == "hybrid" and options.think is not None:
-            body["think"] = options.think
-        return body
+    async def _served(self, tag: str, digest: str) -> Served:
+        """Return what catalogue and server know of a model, under the server's own name; asked once."""
+        known = self._known.get((tag, digest))
+        if known is None:
+            shown, catalogue = await self._server.show(tag), self._parts.catalogue
+            card = catalogue.find_by_ollama(tag) or catalogue.find_by_repo(own_name(shown)) or ModelCard(name=tag)
+            known = served(replace(card, name=tag), shown)
+            self._known[tag, digest] = known
+        return known
 
-
-def _as_served(card: ModelCard, shown: ShowResponse) -> ModelCard:
-    """Return the card with what the server says of the model; older servers say nothing of capabilities."""
-    able = set(shown.capabilities or ())
-    info = dict(shown.modelinfo or {})
-    context = next((value for key, value in info.items() if key.endswith(".context_length")), card.context)
-    if not able:
-        return replace(card, context=context)
-    thinking = card.thinking if card.thinking == "always" else "hybrid" if "thinking" in able else "none"
-    return replace(card, context=context, tools="tools" in able, vision="vision" in able, thinking=thinking)
+    def _tag(self, name: str) -> str:
+        """Return the tag of a model of the catalogue; any other name is a tag, its version left out or not."""
+        catalogue = self._parts.catalogue
+        tags = catalogue.get(name).ollama if name in catalogue else ()
+        tag = tags[0] if tags else name
+        return tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
 
 
-def _native(message: dict[str, Any]) -> dict[str, Any]:
-    """Return an OpenAI-style message in Ollama's form: pictures apart, arguments as objects."""
-    native = {"role": message["role"], "content": message["content"]}
-    if isinstance(message["content"], list):
-        parts = message["content"]
-        native["content"] = "\n".join(part["text"] for part in parts if part["type"] == "text")
-        native["images"] = [part["image_url"]["url"].partition(",")[2] for part in parts if part["type"] == "image_url"]
-    if calls := message.get("tool_calls"):
-        native["tool_calls"] = [
-            {"function": {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}}
-            for call in calls
-        ]
-    return native
-
-
-def _delta(piece: ChatResponse) -> Delta:
-    calls = tuple(
-        Call(
-            name=call.function.name,
-            arguments_json=json.dumps(dict(call.function.arguments), ensure_ascii=False),
-            id=f"call_{uuid4().hex[:12]}",
-        )
-        for call in piece.message.tool_calls or ()
-    )
-    usage = _usage(piece) if piece.done else None
-    finish = {"stop": "stop", "length": "length"}.get(piece.done_reason or "")
-    return Delta(
-        text=piece.message.content or "",
-        thinking=piece.message.thinking or "",
-        calls=calls,
-        usage=usage,
-        finish="length" if finish == "length" else "stop" if finish else None,
-    )
-
-
-def _usage(piece: ChatResponse) -> Usage:
-    seconds = (piece.eval_duration or 0) / 1e9
-    tokens = piece.eval_count or 0
-    return Usage(piece.prompt_eval_count or 0, tokens, tokens_per_second=tokens / seconds if seconds else 0.0)
-
-
-@contextmanager
-def _errors(host: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours, with the next step."""
-    import httpx
-    import ollama
-
-    try:
-        yield
-    except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise EngineUnavailable(
-            f"No Ollama answers at {host!r}: start it with 'ollama serve', or set OLLAMA_HOST."
-        ) from error
-    except httpx.TimeoutException as error:
-        raise EngineTimeout(f"Ollama at {host!r} did not answer in time.") from error
-    except ollama.ResponseError as error:
-        if error.status_code == httpx.codes.NOT_FOUND:
-            raise EngineUnavailable(f"Ollama does not have it: {error.error}. Get it with: ollama pull NAME") from error
-        raise EngineError(f"Ollama refused: {error.error}") from error
-    except (httpx.HTTPError, ValueError) as error:
-        raise EngineError(f"Ollama broke off or sent garbage: {error!r}") from error
+def _told(tag: str, status: str, layers: list[tuple[int, int]]) -> tuple[str, float | None]:
+    """Return one step of a pull in words, and how far all files are that have been heard of."""
+    done, total = (sum(numbers) for numbers in zip(*layers, strict=True)) if layers else (0, 0)
+    if not total or not status.startswith(("pulling", "downloading")):
+        return f"Ollama fetches {tag}: {status}", None
+    return f"Ollama fetches {tag}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done / total

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard, without_senses
+from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach
 from qwendesk.engines.chain import Choice as Choice
 from qwendesk.engines.lanes import Lane
@@ -37,6 +37,7 @@ class ModelPool:
         self._engines = dict(engines or {})
         self._listed: dict[str, tuple[float, list[ModelCard]]] = {}
         self._pulling = asyncio.Lock()
+        self._ready: dict[tuple[str, str], QwenChat] = {}
         self._lanes: dict[str, Lane] = {}
         fallback = parts.settings.fallback
         self._cooldowns = Cooldowns(fallback.cooldown, fallback.cooldown_max)
@@ -130,7 +131,15 @@ class ModelPool:
 
     async def load(self, choice: Choice, progress: Progress | None = None) -> QwenChat:
         """Return the chosen model, ready to answer."""
-        return await self.engine(choice.engine).load(choice.card.name, progress)
+        model = await self.engine(choice.engine).load(choice.card.name, progress)
+        self._ready[choice.engine, choice.card.name] = model
+        return model
+
+    def loaded(self, engine: str) -> frozenset[str]:
+        """Return the names of an engine's models that have answered here and are still in memory."""
+        return frozenset(
+            name for (of, name), model in self._ready.items() if of == engine and model.capabilities.loaded
+        )
 
     async def find(self, named: str) -> Choice:
         """Return the model of that name, which is there.
@@ -158,7 +167,7 @@ class ModelPool:
             self._lanes[name] = Lane(choice.card.name, places, settings.queue_timeout)
         return self._lanes[name].place(tell)
 
-    async def _others(self, asked: Choice, sees: bool) -> AsyncIterator[Choice]:
+    async def _others(self, asked: Choice, senses: frozenset[str]) -> AsyncIterator[Choice]:
         """Yield the models of the chain that may stand in for one; those that failed lately are left out."""
         for named in self.settings.fallback.chain:
             try:
@@ -167,7 +176,7 @@ class ModelPool:
                 # asking it says why it cannot answer
                 choice = self._bare(named)
             known = choice.name == asked.name or self._cooldowns.rests(choice.name)
-            if not known and (choice.card.vision or not sees):
+            if not known and all(getattr(choice.card, sense) for sense in senses):
                 yield choice
 
     async def _standby(self, role: Role, why: str, but: Choice | None = None) -> Choice | None:
@@ -204,12 +213,20 @@ class ModelPool:
         """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
         if engine == "llamacpp":
-            return Choice(engine, without_senses(self._parts.catalogue.get(name)))
+            return Choice(engine, self._parts.store.served(self._parts.catalogue.get(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
-        card = cards.get(name) or self._by_row(name, cards)
+        card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
+        if card is None and engine == "ollama" and self.settings.ollama_pull:
+            card = self._to_pull(name)
         if card is None and engine in ("scripted", "ollama"):
-            raise EngineUnavailable(f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.")
+            raise EngineUnavailable(_lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
+
+    def _to_pull(self, name: str) -> ModelCard:
+        """Return what is known of a model that an Ollama server has yet to fetch."""
+        catalogue = self._parts.catalogue
+        known = catalogue.get(name) if name in catalogue else catalogue.find_by_ollama(name)
+        return replace(known, name=name) if known else ModelCard(name=name)
 
     def _by_row(self, name: str, cards: dict[str, ModelCard]) -> ModelCard | None:
         """Find a server's model by its catalogue name."""
@@ -229,6 +246,11 @@ class ModelPool:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name
         return self.settings.engine, named
+
+
+def _lacking(engine: str, name: str, cards: Mapping[str, ModelCard]) -> str:
+    fetch = f" Run 'qwendesk models pull ollama:{name}' to fetch it." if engine == "ollama" else ""
+    return f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.{fetch}"
 
 
 def best(role: Role, cards: list[ModelCard], engine: str) -> Choice | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from inspect import isawaitable
 
 from langchain_core.messages import BaseMessage
@@ -79,7 +79,7 @@ class ScriptedChat(QwenChat):
         card = self.card
         return Capabilities(card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0)
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         self._home.calls.append((self.card.name, messages, options))
         messages, dropped = self._fitting(messages)
         reply = self._home._reply(self.card, messages)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.errors import ConfigError
 
@@ -44,9 +43,8 @@ class TransformersEngine(Engine):
 
         catalogue = self._parts.catalogue
         stored = await asyncio.to_thread(self._parts.store.installed)
-        # a GGUF file is read for its text model alone, and sound is not taken at all
-        cards = [catalogue.get(model.name) for model in stored if model.name in catalogue]
-        files = [replace(card, vision=False, audio=False) for card in cards]
+        # a GGUF file is read for its text model alone
+        files = [without_senses(catalogue.get(model.name)) for model in stored if model.name in catalogue]
         with _extra():
             found = await asyncio.to_thread(hub_models, self._parts)
         return list({card.name: card for card in [*files, *found]}.values())
@@ -92,7 +90,8 @@ class TransformersChat(QwenChat):
         """What the loaded weights can do."""
         card = self.card
         return Capabilities(
-            vision=self._garage.sees(card.name, card.vision),
+            vision=self._garage.takes(card.name, "image_url", card.vision),
+            audio=self._garage.takes(card.name, "input_audio", card.audio),
             tools=card.tools,
             thinking=card.thinking,
             context=self._context,
@@ -106,7 +105,7 @@ class TransformersChat(QwenChat):
         loaded = await self._garage.ready(self._source)
         return await asyncio.to_thread(loaded.prompter.count, messages, tools or [])
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         loaded = await self._garage.ready(self._source)
         with loaded.in_use():
             prompt = await asyncio.to_thread(loaded.prompter.fitting, messages, options)

@@ -6,7 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolMessage,
+    convert_to_openai_data_block,
+    is_data_content_block,
+)
 
 from qwendesk.errors import EngineError
 
@@ -47,7 +56,8 @@ def _parts(content: str | list[str | dict[Any, Any]], text: Callable[[str], str]
         elif part.get("type") == "text":
             parts.append({"type": "text", "text": text(part["text"])})
         else:
-            parts.append(part)
+            # LangChain turns some of OpenAI's parts into blocks of its own on their way here
+            parts.append(convert_to_openai_data_block(part) if is_data_content_block(part) else part)
     return parts
 
 

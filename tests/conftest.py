@@ -12,6 +12,8 @@ import pytest
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import Script, ScriptedEngine
 
+pytest_plugins = ["tests.servers.ollama"]
+
 _REAL_MODELS = Settings().store_dir
 """Where the user keeps models; read before the tests hide the user's settings."""
 _INDEX = Settings().index_url

@@ -146,6 +146,32 @@ def make_seeing_model(kind: str, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def make_hearing_model(folder: Path, seed: int = 0) -> Path:
+    """Write a tiny Qwen2-Audio with its processor, which has the tokenizer in it, into a folder."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_folder("qwen2.5"))
+    tokenizer.add_tokens(["<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"], special_tokens=True)
+    extractor = transformers.WhisperFeatureExtractor(feature_size=16, chunk_length=2)
+    transformers.Qwen2AudioProcessor(extractor, tokenizer).save_pretrained(folder)
+    ears = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
+    made = transformers.Qwen2AudioConfig(
+        text_config=_TEXT | {"model_type": "qwen2", "vocab_size": 152064},
+        audio_config=ears | {"model_type": "qwen2_audio_encoder", "num_mel_bins": 16, "max_source_positions": 100},
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    torch.manual_seed(seed)
+    model = transformers.Qwen2AudioForConditionalGeneration(made).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1 and "embed" not in name:
+                weight.mul_(6)
+    model.generation_config.eos_token_id = [151645, 151643]
+    model.save_pretrained(folder)
+    return folder
+
+
 def _fetch(package: str, folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:

@@ -1,5 +1,6 @@
 """The specialists, one module each."""
 
+from qwendesk.agents.experts.audio import AUDIO
 from qwendesk.agents.experts.base import Expert
 from qwendesk.agents.experts.coder import CODER
 from qwendesk.agents.experts.general import GENERAL
@@ -8,7 +9,7 @@ from qwendesk.agents.experts.thinking import THINKING
 from qwendesk.agents.experts.vision import VISION
 from qwendesk.messages import Role
 
-EXPERTS: dict[Role, Expert] = {expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING)}
+EXPERTS: dict[Role, Expert] = {expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)}
 """Every specialist there is, by role."""
 
 

@@ -68,13 +68,19 @@ def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool
     """Return all that the model reads: who it is, the older turns, this turn so far."""
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
-    turn = _small_turn(state, language) if picks(chosen(state).card) else state["messages"]
+    turn = _small_turn(state, language) if picks(chosen(state).card) else _turn(state)
     return [SystemMessage(system), *state["history"], *turn]
 
 
+def _turn(state: TurnState) -> list[BaseMessage]:
+    """Return this turn's messages as this try is given them."""
+    return [*state.get("base", ()), *state["messages"][state.get("since", 0) :]]
+
+
 def said(state: TurnState) -> str:
-    """Return all that the model has said to the person in this turn, also before it called a tool."""
-    texts = [message.text.strip() for message in state["messages"] if isinstance(message, AIMessage)]
+    """Return all that the model has said to the person in this try, also before it called a tool."""
+    tried = state["messages"][state.get("since", 0) :]
+    texts = [message.text.strip() for message in tried if isinstance(message, AIMessage)]
     return "\n\n".join(text for text in texts if text)
 
 
@@ -88,7 +94,7 @@ def chosen(state: TurnState) -> Choice:
 
 def _reports(state: TurnState) -> bool:
     """Tell whether a small model has only to report what its tool returned."""
-    return picks(chosen(state).card) and any(map(_succeeded, state["messages"]))
+    return picks(chosen(state).card) and any(map(_succeeded, _turn(state)))
 
 
 def _succeeded(message: BaseMessage) -> bool:
@@ -97,24 +103,26 @@ def _succeeded(message: BaseMessage) -> bool:
 
 def _small_turn(state: TurnState, language: str | None) -> list[BaseMessage]:
     """Put what tools returned into the question: a small model that sees a call in its prompt writes another one."""
-    turn = state["messages"]
+    turn = _turn(state)
     results = [f"Result of {message.name}: {message.text}" for message in turn if _succeeded(message)]
     if not results:
-        return turn[:1]
+        return [turn[0], *(message for message in turn[1:] if message.text and not isinstance(message, ToolMessage))]
+    results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
     return [HumanMessage("\n".join([f"Question: {turn[0].text}", *results, wanted]))]
 
 
 def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
     settings: dict[str, Any] = {"think": state["think"]}
+    # the setting goes to every model: one of a server may think although nothing is known of it
+    if budget := state.get("think_budget") or context.think_budget:
+        settings["think_budget"] = budget
     if _reports(state):
         settings |= {"temperature": 0.0, "repetition_penalty": 1.0}
     elif expert.temperature is not None and not state["think"]:
         settings["temperature"] = expert.temperature
     if context.seed is not None:
         settings["seed"] = context.seed
-    if context.think_budget is not None:
-        settings["think_budget"] = context.think_budget
     return settings
 
 

@@ -1,17 +1,19 @@
-"""Check what the answer states."""
+"""Check what the answer states, and whether it needs a second try."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.result import check_grounded, check_result
 from qwendesk.agents.context import TurnContext
+from qwendesk.agents.escalation import trouble
 from qwendesk.agents.experts import expert_for
-from qwendesk.agents.nodes.answer import said
+from qwendesk.agents.nodes.again import next_try
+from qwendesk.agents.nodes.answer import chosen, said
 from qwendesk.agents.offers import picks
-from qwendesk.agents.state import TurnState
+from qwendesk.agents.state import Again, TurnState
 from qwendesk.messages import Check
 
 
@@ -19,8 +21,27 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     """Run the specialist's checks on its answer."""
     text = said(state)
     checks: list[Check] = check_result(text, state["tools"])
-    if (choice := state["choice"]) and picks(choice.card):
+    if picks(chosen(state).card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])
     for checker in expert_for(state["decision"].role).checkers:
         checks += await checker(text, runtime.context.sandbox)
-    return {"checks": checks}
+    return {"checks": checks, **await _second_try(state, runtime.context, text, checks)}
+
+
+async def after_check(state: TurnState) -> Literal["again", "reply"]:
+    """Try again where that is worth it."""
+    return "again" if state.get("again") else "reply"
+
+
+async def _second_try(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
+    """Return who tries again; once a turn."""
+    has_result = any(use.ok for use in state["tools"])
+    found = trouble(text, checks, has_result=has_result, policy=context.policy.escalate)
+    if found is None:
+        return {"again": None}
+    if state.get("escalation"):
+        return {"again": None, "notes": [f"{found}; this was the second try"]}
+    step = await next_try(context, state["inbound"], state["decision"], chosen(state), state["think"])
+    if step is None:
+        return {"again": None, "notes": [f"{found}; there is no stronger model here to ask"]}
+    return {"again": Again(found, step, told=bool(text) and any(check.outcome == "failed" for check in checks))}

@@ -12,6 +12,8 @@ from qwendesk.agents.routing.language import identify
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import Attachment, Inbound
 
+_UNHEARD = "\n[a recording came with it, which cannot be heard together with pictures]"
+
 
 async def perceive(state: TurnState) -> dict[str, Any]:
     """Collect the message's signals; an undecided language leaves the conversation's as it was."""
@@ -23,16 +25,34 @@ async def perceive(state: TurnState) -> dict[str, Any]:
         images=sum(part.kind == "image" for part in inbound.attachments),
         audio=sum(part.kind == "audio" for part in inbound.attachments),
         role=inbound.role,
+        channel=inbound.channel,
+        past=state["past"],
     )
-    return {"signals": signals, "language": language, "messages": [question(inbound)]}
+    return {"signals": signals, "language": language}
 
 
-def question(inbound: Inbound) -> HumanMessage:
-    """Return the message as a model reads it, pictures included."""
-    pictures = [part for part in inbound.attachments if part.kind == "image"]
+def question(inbound: Inbound, recalled: tuple[Attachment, ...] = ()) -> HumanMessage:
+    """Return the message as a model reads it, with its pictures or those it recalls, or its recordings."""
+    pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
     if not pictures:
+        return _spoken(inbound)
+    text = inbound.text + (_UNHEARD if any(part.kind == "audio" for part in inbound.attachments) else "")
+    return HumanMessage([*map(_picture, pictures), {"type": "text", "text": text}])
+
+
+def _spoken(inbound: Inbound) -> HumanMessage:
+    """Return a message without pictures; the words of a voice message may be in its recording alone."""
+    recordings = [part for part in inbound.attachments if part.kind == "audio"]
+    if not recordings:
         return HumanMessage(inbound.text)
-    return HumanMessage([*map(_picture, pictures), {"type": "text", "text": inbound.text}])
+    text = [{"type": "text", "text": inbound.text}] if inbound.text.strip() else []
+    return HumanMessage([*map(_recording, recordings), *text])
+
+
+def _recording(part: Attachment) -> dict[str, Any]:
+    data = base64.b64encode(part.data).decode("ascii")
+    kind = part.mime.partition("/")[2].removeprefix("x-")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(kind, kind)}}
 
 
 def _picture(part: Attachment) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from langgraph.config import get_stream_writer
@@ -15,10 +18,13 @@ from qwendesk.messages import TextDelta
 _CANNOT = {
     "vision": (
         "I cannot see the picture: no model that sees is installed here, so I will not guess what it shows. "
-        "You can describe it in words, or use an engine with a model that sees, such as Ollama with qwen2.5vl:3b."
+        "You can describe it in words. Whoever runs this desk can give it such a model: "
+        "'qwendesk models pull qwen2.5-vl-3b', or qwen2.5vl:3b on Ollama."
     ),
     "audio": (
-        "I cannot hear the recording: no model for speech is installed here. Please write what you would like to know."
+        "I cannot hear the recording: no model that hears is installed here, so I will not guess what it says. "
+        "You can write it in words. Whoever runs this desk can give it such a model: "
+        "'qwendesk models pull qwen2.5-omni-3b', or Qwen2-Audio on the engine transformers."
     ),
 }
 _NOTHING = "I have no answer to that. Please put the question in another way."
@@ -56,7 +62,19 @@ def _sources(text: str, state: TurnState) -> str:
 
 
 async def decline(state: TurnState) -> dict[str, Any]:
-    """Say plainly what no model here can do."""
-    text = _CANNOT.get(state["decision"].role, _NOTHING)
+    """Say plainly what no model here can do, or ask for the picture that is spoken of."""
+    decision = state["decision"]
+    text = missing_picture(state["language"]) if decision.missing else _CANNOT.get(decision.role, _NOTHING)
     get_stream_writer()(TextDelta(text))
     return {"text": text}
+
+
+def missing_picture(language: str | None) -> str:
+    """Return the words that ask for a picture, in the person's language where they are known in it."""
+    texts = _phrases()["missing_picture"]
+    return texts.get(language or "en", texts["en"])
+
+
+@cache
+def _phrases() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files("qwendesk.agents").joinpath("phrases.toml").read_text("utf-8"))

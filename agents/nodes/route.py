@@ -1,43 +1,97 @@
-"""Choose the specialist, the model that plays it, and whether it thinks."""
+"""Choose the specialist, the model that plays it, and how hard it thinks."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
+from langgraph.types import Send
 
+from qwendesk.agents.casting import Cast, cast
+from qwendesk.agents.consult import consult
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts import expert_for
+from qwendesk.agents.effort import Effort, effort, longest_thinking
+from qwendesk.agents.escalation import is_repeated
+from qwendesk.agents.lanes import Lanes
+from qwendesk.agents.nodes.again import next_try
+from qwendesk.agents.nodes.perceive import question
 from qwendesk.agents.offers import picks
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.state import TurnState
-from qwendesk.engines.pool import Choice
+from qwendesk.agents.split import Question, split
+from qwendesk.agents.state import Tally, TurnState
 from qwendesk.messages import Notice, Routed
 
-_HARD = 0.5
-"""How likely a message needs thinking for a model that can to do so unasked."""
+DESTINATIONS = ["answer", "pick", "decline", "part"]
+"""Where ``after_route`` may lead."""
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Decide by signals; where there is no model at all, the starter model is fetched first."""
-    write, context = get_stream_writer(), runtime.context
-    decision = decide(state["signals"], context.router)
-    wish = state["inbound"].model
-    choice = await context.pool.choose(decision.role, wish, lambda text, fraction: write(Notice(text, fraction)))
-    think, notes = _thinking(state, context, decision, choice)
-    if choice:
-        write(Routed(decision.role, choice.card.name, choice.engine, why(decision)))
-    return {"decision": decision, "choice": choice, "think": think, "notes": notes}
+    context, signals = runtime.context, state["signals"]
+    decision = decide(signals, context.router, context.policy)
+    questions = _questions(state, context, decision)
+    if questions:
+        return {"decision": decision, "questions": questions}
+    tally, notes = Tally(), list[str]()
+    if decision.abstained and context.policy.abstain.ask:
+        decision, tally, notes = await consult(decision, signals, context)
+    settled = await settle(state, context, decision)
+    return {**settled, "tally": tally, "notes": [*notes, *settled["notes"]]}
 
 
-async def after_route(state: TurnState) -> Literal["answer", "pick", "decline"]:
-    """Answer where a model can; a picture that no model can see is declined."""
+async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Cast one question of several, whose specialist is known."""
+    return await settle(state, runtime.context, state["decision"])
+
+
+async def after_route(state: TurnState) -> str | list[Send]:
+    """Answer where a model can; a picture that no model can see is declined; several questions go their own ways."""
+    if questions := state.get("questions"):
+        lanes = Lanes(len(questions), get_stream_writer())
+        return [
+            Send("part", {"index": index, "question": part, "lanes": lanes, "state": state})
+            for index, part in enumerate(questions)
+        ]
     choice = state["choice"]
     if choice is None:
         return "decline"
     return "pick" if picks(choice.card) else "answer"
+
+
+async def settle(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
+    """Return the model for a decision and how hard it tries, and tell who listens."""
+    write, inbound = get_stream_writer(), state["inbound"]
+    recalled = state["past"].pictures if decision.picture else ()
+    begun: dict[str, Any] = {"messages": [question(inbound, recalled)], "notes": []}
+    if decision.missing:
+        return {**begun, "decision": decision, "choice": None, "think": False}
+    chosen = await cast(
+        context.pool,
+        decision,
+        inbound.model,
+        state["language"],
+        context.policy.models,
+        lambda text, fraction: write(Notice(text, fraction)),
+    )
+    longest = longest_thinking(context)
+    card = chosen.choice.card if chosen.choice else None
+    tries = effort(decision, card, inbound.think, context.thinking, context.policy, longest)
+    chosen, tries, escalation = await _first_try(state, context, decision, chosen, tries)
+    decision = replace(decision, signals=(*decision.signals, *chosen.reasons))
+    if chosen.choice:
+        write(Routed(decision.role, chosen.choice.card.name, chosen.choice.engine, why(decision)))
+    return {
+        **begun,
+        "decision": decision,
+        "choice": chosen.choice,
+        "think": tries.think,
+        "think_budget": tries.budget,
+        "escalation": escalation,
+        "notes": [*chosen.notes, *tries.notes],
+    }
 
 
 def why(decision: Decision) -> str:
@@ -46,19 +100,35 @@ def why(decision: Decision) -> str:
     return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"
 
 
-def _thinking(
-    state: TurnState, context: TurnContext, decision: Decision, choice: Choice | None
-) -> tuple[bool, list[str]]:
-    """Return whether to think, and what the person should know of it."""
-    ability = choice.card.thinking if choice else "none"
-    wish = state["inbound"].think
-    if ability == "none":
-        notes = ["this model cannot think before it answers"] if wish else []
-        return False, notes
-    if ability == "always":
-        notes = ["this model always thinks before it answers"] if wish is False else []
-        return True, notes
-    if wish is not None:
-        return wish, []
-    hard = expert_for(decision.role).thinks or decision.needs_thinking >= _HARD
-    return {"on": True, "off": False}.get(context.thinking, hard), []
+def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tuple[Question, ...]:
+    """Return the questions of a message that holds several, where nobody has said who is to answer."""
+    inbound = state["inbound"]
+    if decision.by not in ("classifier", "abstention") or inbound.model or inbound.attachments or decision.model:
+        return ()
+    return split(state["signals"], context.router, context.policy.split)
+
+
+def _asked_before(state: TurnState) -> bool:
+    inbound = state["inbound"]
+    return not inbound.attachments and is_repeated(inbound.text, state["past"], state["language"])
+
+
+async def _first_try(
+    state: TurnState, context: TurnContext, decision: Decision, chosen: Cast, tries: Effort
+) -> tuple[Cast, Effort, str | None]:
+    """Begin higher up the chain with a question whose last answer was no good."""
+    inbound = state["inbound"]
+    if inbound.retry:
+        reason = "you asked for a better answer"
+    elif context.policy.escalate.repeated and _asked_before(state):
+        reason = "you asked the same before"
+    else:
+        return chosen, tries, None
+    step = chosen.choice and await next_try(context, inbound, decision, chosen.choice, tries.think)
+    if not step:
+        notes = ("there is no stronger model here to ask",) if inbound.retry else ()
+        return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
+    told = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
+    if step.think:
+        tries = Effort(True, longest_thinking(context))
+    return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, told)), tries, told

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from qwendesk.agents.past import Past
 from qwendesk.messages import Role
 
 TextRole = Literal["general", "coder", "math", "thinking"]
 """What words alone can ask for; pictures and sound decide for themselves."""
+
+By = Literal["wish", "attachment", "rule", "conversation", "classifier", "abstention"]
+"""What a decision was made by, the strongest claim first."""
 
 TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
 
@@ -25,6 +29,9 @@ class Signals:
     audio: int = 0
     role: Role | None = None
     """The specialist the person asked for."""
+    channel: str = "python"
+    past: Past = Past()
+    """What the conversation knows of its last turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,17 @@ class Decision:
     """Each text role's share, calibrated; empty where no classifier decided."""
     needs_thinking: float = 0.0
     """How likely it needs thinking, whatever its domain: 0 to 1."""
+    by: By = "classifier"
+    abstained: bool = False
+    """Whether too little spoke for any role, so that it is only the generalist's for want of a better one."""
+    model: str | None = None
+    """The model that a rule of the policy names."""
+    think: bool | None = None
+    """Whether to think, by a rule of the policy."""
+    picture: bool = False
+    """Whether the conversation's last picture belongs to the message."""
+    missing: bool = False
+    """Whether the message speaks of a picture that was never sent."""
 
 
 class Router(Protocol):

@@ -51,6 +51,11 @@ def english_name(code: str | None) -> str | None:
     return _names().get(code or "")
 
 
+def is_small_word(word: str) -> bool:
+    """Tell whether a folded word is one of those that only hold sentences together, in any language."""
+    return word in _markers()
+
+
 def warm_up() -> None:
     """Load the identifier (about half a second), so that the first message need not wait."""
     _identifier()

@@ -44,6 +44,7 @@ class TrainedRouter:
             signals=tuple(reasons(classifier, values, role)) if sure else ("too little speaks for one specialist",),
             probabilities=by_role,
             needs_thinking=round(float(classifier.needs_thinking(values)), 3),
+            abstained=not sure,
         )
 
 

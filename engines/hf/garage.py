@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwendesk.engines.base import Progress
-from qwendesk.engines.hf.load import load_model, load_pictures, load_vocabulary, make_runner, parameters
+from qwendesk.engines.hf.load import load_model, load_sense, load_vocabulary, make_runner, parameters
 from qwendesk.engines.hf.place import Place
 from qwendesk.engines.hf.prefix import PrefixStore
 from qwendesk.engines.hf.prompt import Prompter
@@ -33,14 +33,14 @@ class Loaded:
     """A model in memory."""
 
     def __init__(self, source: Source, model: Any, settings: Settings, threads: int) -> None:
-        self.vocabulary: Vocabulary = load_vocabulary(source, model)
         self.bytes = int(model.get_memory_footprint())
         context = min(source.card.context, settings.context_tokens)
         runner = make_runner(model)
-        pictures = load_pictures(source, model, context) if isinstance(runner, PackedRunner) else None
-        self.sees = pictures is not None
-        """Whether it can be shown pictures."""
-        self.prompter = Prompter(self.vocabulary, source.card, context, pictures)
+        sense = load_sense(source, model, context) if isinstance(runner, PackedRunner) else None
+        self.takes = sense.kind if sense else ""
+        """Type of the parts of a message that it takes beside text."""
+        self.vocabulary: Vocabulary = load_vocabulary(source, model, sense.template if sense else None)
+        self.prompter = Prompter(self.vocabulary, source.card, context, sense)
         self.users = 0
         """Answers that are being made."""
         kept: PrefixStore[Any] = PrefixStore(KEPT_MIB * MIB, KEPT_CHATS)
@@ -68,9 +68,9 @@ class Garage:
         """Tell whether the model is in memory."""
         return name in self._loaded
 
-    def sees(self, name: str, otherwise: bool) -> bool:
-        """Tell whether the model can be shown pictures; ``otherwise`` is the answer for one that is not in memory."""
-        return self._loaded[name].sees if name in self._loaded else otherwise
+    def takes(self, name: str, kind: str, otherwise: bool) -> bool:
+        """Tell whether a model takes a type of parts; ``otherwise`` is the answer for one that is not in memory."""
+        return self._loaded[name].takes == kind if name in self._loaded else otherwise
 
     async def ready(self, source: Source, progress: Progress | None = None) -> Loaded:
         """Return the model, loaded if it is not.

@@ -14,6 +14,8 @@ from qwendesk.engines.hf.attention import PACKED, register
 from qwendesk.engines.hf.pictures import Pictures
 from qwendesk.engines.hf.place import Place
 from qwendesk.engines.hf.runner import PackedRunner, PlainRunner, Runner
+from qwendesk.engines.hf.sense import Sense
+from qwendesk.engines.hf.sounds import Sounds
 from qwendesk.engines.hf.source import Source
 from qwendesk.engines.hf.vocabulary import Vocabulary
 from qwendesk.errors import EngineUnavailable
@@ -38,8 +40,8 @@ def load_model(source: Source, place: Place) -> Any:
         return model.eval().requires_grad_(False)
 
 
-def load_vocabulary(source: Source, model: Any) -> Vocabulary:
-    """Return the model's own tokenizer.
+def load_vocabulary(source: Source, model: Any, template: str | None = None) -> Vocabulary:
+    """Return the model's own tokenizer; ``template`` is a chat template that comes before its own.
 
     Raises:
         EngineUnavailable: it is missing or belongs to another model.
@@ -54,6 +56,7 @@ def load_vocabulary(source: Source, model: Any) -> Vocabulary:
             f"The tokenizer of {source.card.name!r} has {len(tokenizer)} tokens, its weights {rows}: it belongs to "
             "another model. Put the tokenizer.json beside the weights that came with them."
         )
+    tokenizer.chat_template = template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise EngineUnavailable(
             f"{source.card.name!r} has no chat template: it is a base model. Take its Instruct one."
@@ -65,30 +68,47 @@ def make_runner(model: Any) -> Runner[Any]:
     """Return what runs the model: packed, where every layer keeps nothing but keys and values."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None) or ["full_attention"]
-    if not all(kind in _ATTENDING for kind in kinds) or not getattr(model, "_supports_attention_backend", False):
+    if not all(kind in _ATTENDING for kind in kinds) or not _takes_attention(model):
         return PlainRunner(model)
     register()
-    # a vision tower looks at each picture as a whole and keeps its own attention
+    # a tower of the eyes or ears takes in each medium as a whole and keeps its own attention
     model.set_attn_implementation(PACKED if config is model.config else {"text_config": PACKED})
     return PackedRunner(model)
 
 
-def load_pictures(source: Source, model: Any, context: int) -> Pictures | None:
-    """Return what prepares pictures for the model; None: it cannot see.
+def load_sense(source: Source, model: Any, context: int) -> Sense | None:
+    """Return what prepares pictures or recordings for the model; None: it neither sees nor hears.
 
     Raises:
-        EngineUnavailable: its image processor is missing or cannot be used here.
+        EngineUnavailable: its processor is missing or cannot be used here.
     """
-    token = getattr(model.config, "image_token_id", None)
-    if token is None or getattr(model.config, "vision_config", None) is None:
-        return None
+    config = model.config
+    with _errors(source):
+        if getattr(config, "vision_config", None) is not None and hasattr(config, "image_token_id"):
+            return _pictures(source, config.image_token_id, context)
+        if getattr(config, "audio_config", None) is not None and hasattr(config, "audio_token_id"):
+            return _sounds(source, config.audio_token_id, context)
+    return None
+
+
+def _pictures(source: Source, token: int, context: int) -> Pictures:
     from transformers import AutoImageProcessor
 
-    with _errors(source):
-        # Pillow does it everywhere; torchvision is one more large package to keep in step with torch
-        untyped: Any = AutoImageProcessor
-        processor = untyped.from_pretrained(str(source.path), backend="pil", local_files_only=True)
-        return Pictures(processor, token, context)
+    # Pillow does it everywhere; torchvision is one more large package to keep in step with torch
+    untyped: Any = AutoImageProcessor
+    return Pictures(untyped.from_pretrained(str(source.path), backend="pil", local_files_only=True), token, context)
+
+
+def _sounds(source: Source, token: int, context: int) -> Sounds:
+    from transformers import AutoProcessor
+
+    untyped: Any = AutoProcessor
+    return Sounds(untyped.from_pretrained(str(source.path), local_files_only=True), token, context)
+
+
+def _takes_attention(model: Any) -> bool:
+    """Tell whether the text model can be given another attention; the whole does not always say so."""
+    return any(getattr(part, "_supports_attention_backend", False) for part in (model, model.get_decoder()))
 
 
 def parameters(source: Source) -> int:

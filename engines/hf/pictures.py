@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import io
-from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
+from qwendesk.engines.hf.sense import Sense, Shown, mark_of
+from qwendesk.engines.pictures import read_picture
 from qwendesk.errors import EngineError
 
-_MAX_PIXELS = 80_000_000
-"""A picture of more is refused before it is unpacked: a small file can hold a huge one."""
 _SHARE = 4
 """A picture takes at most this part of the context window; a larger one is made smaller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The pictures of one prompt, ready for the model."""
-
-    media: dict[str, Any]
-    """Tensors by the names of the model's own arguments."""
-    counts: list[int]
-    """How many tokens stand for each picture."""
-    marks: list[int]
-    """A negative number for each picture, which tells it from others where only tokens are compared."""
-
-
-class Pictures:
+class Pictures(Sense):
     """Prepares the pictures for one model.
 
     Args:
@@ -40,40 +23,25 @@ class Pictures:
         context: the context window in tokens.
     """
 
+    kind = "image_url"
+    place = {"type": "image"}
+
     def __init__(self, processor: Any, token: int, context: int) -> None:
-        self.token = token
+        super().__init__(token)
         self._processor = processor
         side = int(processor.patch_size) * int(processor.merge_size)
         self._pixels = context // _SHARE * side * side
         self._merged = int(processor.merge_size) ** 2
 
-    def read(self, part: dict[str, Any]) -> Image.Image:
-        """Return the picture of a message's part, made smaller where it is too large.
+    def read(self, part: dict[str, Any]) -> list[Image.Image]:
+        """Return the picture, made smaller where it is too large."""
+        return [read_picture(part, self._pixels)]
 
-        Raises:
-            EngineError: it is no picture, one of too many pixels, or not in the message itself.
-        """
-        url = str(part.get("image_url", {}).get("url", ""))
-        head, comma, data = url.partition(",")
-        if not (comma and head.startswith("data:") and head.endswith(";base64")):
-            raise EngineError("A picture has to be in the message itself, as a data: URL in base64.")
-        try:
-            image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
-            pixels = image.width * image.height
-            if pixels > _MAX_PIXELS:
-                raise EngineError(f"The picture has {pixels} pixels; {_MAX_PIXELS} are the most. Send a smaller one.")
-            scale = min(1.0, (self._pixels / pixels) ** 0.5)
-            wanted = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-            return image.convert("RGB") if scale == 1.0 else image.convert("RGB").resize(wanted)
-        except (OSError, ValueError, binascii.Error, SyntaxError, Image.DecompressionBombError) as error:
-            raise EngineError(f"The picture cannot be read: {error}") from error
-
-    def show(self, images: list[Image.Image]) -> Shown:
+    def show(self, media: list[Image.Image]) -> Shown:
         """Return what the model is shown."""
         try:
-            made = self._processor(images=images, return_tensors="pt")
+            made = self._processor(images=media, return_tensors="pt")
         except ValueError as error:
             raise EngineError(f"The model cannot take the picture: {error}") from error
         counts = [int(grid.prod()) // self._merged for grid in made["image_grid_thw"]]
-        marks = [-1 - int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:6]) for image in images]
-        return Shown(dict(made), counts, marks)
+        return Shown(dict(made), counts, [mark_of(image.tobytes()) for image in media])

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from PIL.Image import Image
 
 from qwendesk.engines.base import Options
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.context import fit, too_long
-from qwendesk.engines.hf.pictures import Pictures, Shown
+from qwendesk.engines.hf.sense import Sense, Shown
 from qwendesk.engines.hf.vocabulary import Vocabulary
 from qwendesk.engines.plain_text import mark, split_marks
 from qwendesk.engines.thinking import OPEN
@@ -37,16 +36,16 @@ class Prompt:
     dropped: int = 0
     """How many of the oldest messages were left out."""
     shown: Shown | None = None
-    """The pictures in it."""
+    """The pictures or recordings in it."""
     keys: list[int] | None = None
-    """The tokens, with each picture's own number in the place of its tokens."""
+    """The tokens, with each medium's own number in the place of its tokens."""
 
 
 class Prompter:
     """Writes the prompts of one model; its methods block and belong into a thread."""
 
-    def __init__(self, vocabulary: Vocabulary, card: ModelCard, context: int, pictures: Pictures | None = None) -> None:
-        self._pictures = pictures
+    def __init__(self, vocabulary: Vocabulary, card: ModelCard, context: int, sense: Sense | None = None) -> None:
+        self._sense = sense
         self._vocabulary = vocabulary
         self._card = card
         self._context = context
@@ -60,9 +59,9 @@ class Prompter:
         room = self._context - min(options.max_tokens, max(_MIN_ANSWER, self._context // 4))
         dropped = 0
         while True:
-            text, images = self._render(messages, list(options.tools), options.think)
+            text, media = self._render(messages, list(options.tools), options.think)
             tokens = self._tokens(text)
-            shown = self._pictures.show(images) if self._pictures and images else None
+            shown = self._sense.show(media) if self._sense and media else None
             count = len(text) // _USUAL if tokens is None else len(tokens) + sum(shown.counts if shown else ())
             if tokens is not None and count <= room:
                 return self._prompt(tokens, shown, text.rstrip().endswith(OPEN), dropped)
@@ -73,34 +72,36 @@ class Prompter:
             messages = kept
 
     def _prompt(self, tokens: list[int], shown: Shown | None, thinks: bool, dropped: int) -> Prompt:
-        if shown is None or self._pictures is None:
+        if shown is None or self._sense is None:
             return Prompt(tokens, thinks, dropped)
-        place = self._pictures.token
+        place = self._sense.token
         if tokens.count(place) != len(shown.counts):
-            raise EngineError(f"The chat template of {self._card.name!r} has no place for pictures.")
-        spread, keys, pictures = [], [], iter(zip(shown.counts, shown.marks, strict=True))
+            raise EngineError(f"The chat template of {self._card.name!r} has no place for pictures or recordings.")
+        spread, keys, media = [], [], iter(zip(shown.counts, shown.marks, strict=True))
         for token in tokens:
-            count, key = next(pictures) if token == place else (1, token)
+            count, key = next(media) if token == place else (1, token)
             spread += [token] * count
             keys += [key] * count
         return Prompt(spread, thinks, dropped, shown, keys)
 
     def count(self, messages: list[BaseMessage], tools: list[dict[str, Any]]) -> int:
         """Return how many tokens the whole prompt has."""
-        return len(self._encode(self._render(messages, tools, None)[0]))
+        text, media = self._render(messages, tools, None)
+        shown = sum(self._sense.show(media).counts) - len(media) if self._sense and media else 0
+        return len(self._encode(text)) + shown
 
     def _render(
         self, messages: list[BaseMessage], tools: list[dict[str, Any]], think: bool | None
-    ) -> tuple[str, list[Image]]:
-        """Return the prompt as text, with what only looks like control tokens marked, and its pictures."""
-        images: list[Image] = []
+    ) -> tuple[str, list[Any]]:
+        """Return the prompt as text, with what only looks like control tokens marked, and its media."""
+        media: list[Any] = []
         values = {"enable_thinking": think} if think is not None and self._card.thinking == "hybrid" else {}
-        written = [self._for_template(message, images) for message in openai_messages(messages, text=mark)]
+        written = [self._for_template(message, media) for message in openai_messages(messages, text=mark)]
         try:
             text = self._vocabulary.tokenizer.apply_chat_template(
                 written, tools=tools or None, add_generation_prompt=True, tokenize=False, **values
             )
-            return str(text), images
+            return str(text), media
         except Exception as error:  # a template may raise what it likes
             raise EngineError(f"The chat template of {self._card.name!r} refuses these messages: {error}") from error
 
@@ -112,10 +113,10 @@ class Prompter:
     def _encode(self, text: str) -> list[int]:
         return [token for part, plain in split_marks(text) for token in self._vocabulary.encode(part, plain=plain)]
 
-    def _for_template(self, message: dict[str, Any], images: list[Image]) -> dict[str, Any]:
-        """Return a message as Qwen's templates want it: arguments of calls as objects, pictures apart."""
+    def _for_template(self, message: dict[str, Any], media: list[Any]) -> dict[str, Any]:
+        """Return a message as Qwen's templates want it: arguments of calls as objects, media apart."""
         if isinstance(message["content"], list):
-            parts = [self._part(part, images) for part in message["content"]]
+            parts = [made for part in message["content"] for made in self._parts(part, media)]
             texts = [part["text"] for part in parts if part["type"] == "text"]
             message["content"] = parts if len(texts) < len(parts) else "\n".join(texts)
         for call in message.get("tool_calls", ()):
@@ -123,12 +124,13 @@ class Prompter:
             function["arguments"] = json.loads(function["arguments"])
         return message
 
-    def _part(self, part: dict[str, Any], images: list[Image]) -> dict[str, Any]:
+    def _parts(self, part: dict[str, Any], media: list[Any]) -> list[dict[str, Any]]:
         if part["type"] == "text":
-            return part
-        if part["type"] != "image_url" or self._pictures is None:
+            return [part]
+        if self._sense is None or part["type"] != self._sense.kind:
             raise EngineError(
                 f"{self._card.name!r} cannot take what the message holds, {part['type']!r}: choose a model that can."
             )
-        images.append(self._pictures.read(part))
-        return {"type": "image"}
+        read = self._sense.read(part)
+        media += read
+        return [dict(self._sense.place) for _ in read]

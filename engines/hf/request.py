@@ -39,8 +39,8 @@ class Request:
     think_budget: int | None = None
     json_schema: dict[str, Any] | None = None
     media: dict[str, Any] = field(default_factory=dict)
-    """Tensors of pictures, as the model's processor made them."""
+    """Tensors of pictures or recordings, as the model's processor made them."""
     keys: list[int] | None = None
-    """What tells one prompt from another where pictures are in it; None: the tokens themselves."""
+    """What tells one prompt from another where media are in it; None: the tokens themselves."""
     cancelled: bool = False
     """Set by whoever no longer wants the answer; it ends at the next token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
@@ -38,54 +39,68 @@ class Runner(ABC, Generic[C]):
 class PackedRunner(Runner[SequenceCache]):
     """All sequences in one pass."""
 
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._sees = getattr(model.config, "image_token_id", None) is not None
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._chooses = "logits_to_keep" in inspect.signature(whole.forward).parameters
+
     def new_cache(self) -> SequenceCache:
         """Return an empty cache."""
         return SequenceCache()
 
     def forward(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
-        """Show the model the new tokens of all sequences in one pass, and each prompt with pictures in its own."""
-        seen = {id(sequence): self._pictures(sequence) for sequence, _ in work if sequence.is_unseen}
+        """Show the model the new tokens of all sequences in one pass, and each prompt with media in its own."""
+        seen = {id(sequence): self._media(sequence) for sequence, _ in work if sequence.is_unseen}
         rest = [(sequence, count) for sequence, count in work if id(sequence) not in seen]
         rows = iter(self._pack(rest) if rest else ())
         return [seen[id(sequence)] if id(sequence) in seen else next(rows) for sequence, _ in work]
 
-    def _pictures(self, sequence: Sequence[SequenceCache]) -> Tensor:
+    def _media(self, sequence: Sequence[SequenceCache]) -> Tensor:
         device, count = self.model.device, len(sequence.tokens)
         pack = Pack([sequence.cache], [count])
-        media = {name: part.to(device) for name, part in sequence.request.media.items()}
         tokens = torch.tensor([sequence.tokens], device=device)
-        # the model finds the places of the pictures' tokens by itself, and by how much those behind them move
-        out = self.model(
-            input_ids=tokens,
-            mm_token_type_ids=(tokens == self.model.config.image_token_id).int(),
-            use_cache=False,
-            logits_to_keep=1,
-            qwendesk_pack=pack,
-            **media,
-        )
+        media = {name: part.to(device) for name, part in sequence.request.media.items()}
+        # the model finds the places of the media's tokens by itself
+        scores = self._scores(1, input_ids=tokens, qwendesk_pack=pack, **media, **self._places(tokens))[-1].float()
         pack.advance()
-        sequence.cache.shift = int(self.model.model.rope_deltas.reshape(-1)[0])
-        scores: Tensor = out.logits[0, -1].float()
+        if self._sees:
+            sequence.cache.shift = int(self.model.model.rope_deltas.reshape(-1)[0])
         return scores
+
+    def _places(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Return what tells the tokens' places; a picture moves those behind it, and the model works out how far."""
+        if self._sees:
+            return {"mm_token_type_ids": (tokens == self.model.config.image_token_id).int()}
+        return {"position_ids": torch.arange(tokens.shape[1], device=tokens.device)[None]}
 
     def _pack(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
         device = self.model.device
         pack = Pack([sequence.cache for sequence, _ in work], [count for _, count in work])
         tokens, places, last = _row(work)
         wanted = torch.tensor([at for at in last if at is not None], dtype=torch.long, device=device)
-        out = self.model(
+        scores = self._scores(
+            # one row at least, so that no model meets an empty choice
+            wanted if len(wanted) else 1,
             input_ids=torch.tensor([tokens], device=device),
             position_ids=torch.tensor([places], device=device),
-            use_cache=False,
-            # one row at least, so that no model meets an empty choice
-            logits_to_keep=wanted if len(wanted) else 1,
             qwendesk_pack=pack,
         )
         pack.advance()
         # some models return all rows, whatever was asked for
-        scores = out.logits[0] if out.logits.shape[1] == max(1, len(wanted)) else out.logits[0, wanted]
-        rows = iter(scores.float() if len(wanted) else ())
+        chosen = scores if len(scores) == max(1, len(wanted)) else scores[wanted]
+        rows = iter(chosen.float() if len(wanted) else ())
         return [None if at is None else next(rows) for at in last]
+
+    def _scores(self, keep: Any, **inputs: Any) -> Tensor:
+        """Return the scores of some rows; ``keep`` tells which, or how many at the end."""
+        if self._chooses:
+            scores: Tensor = self.model(use_cache=False, logits_to_keep=keep, **inputs).logits[0]
+            return scores
+        # this one would work out the scores of a whole prompt, hundreds of megabytes of them
+        states = self.model.model(use_cache=False, **inputs).last_hidden_state[0]
+        made: Tensor = self.model.lm_head(states[-keep:] if isinstance(keep, int) else states[keep])
+        return made
 
 
 class PlainCache:

@@ -148,9 +148,9 @@ class Scheduler(Generic[C]):
     def _cached(self, request: Request) -> C | None:
         keys = request.tokens if request.keys is None else request.keys
         cache = self._kept.take(keys)
-        # pictures are shown with the whole prompt, so a cache helps only if all of them are in it
-        pictures = max((at for at, key in enumerate(keys) if key < 0), default=-1)
-        return cache if cache is None or cache.length > pictures else None
+        # media are shown with the whole prompt, so a cache helps only if all of them are in it
+        media = max((at for at, key in enumerate(keys) if key < 0), default=-1)
+        return cache if cache is None or cache.length > media else None
 
     def _leave(self, goes: Callable[[Sequence[C]], bool]) -> None:
         """Let sequences go; what the model has seen of them is kept."""

@@ -38,7 +38,7 @@ class Sequence(Generic[C]):
 
     @property
     def is_unseen(self) -> bool:
-        """Whether its pictures have not been shown yet: they go together with the whole prompt."""
+        """Whether its media have not been shown yet: they go together with the whole prompt."""
         return bool(self.request.media) and not self.cache.length
 
     @property

@@ -54,7 +54,7 @@ def find_source(name: str, parts: EngineParts, progress: Progress | None = None)
 
 def hub_models(parts: EngineParts) -> list[ModelCard]:
     """Return the catalogue's models whose original weights lie in the Hub's cache."""
-    return [replace(card, audio=False) for card in parts.catalogue if card.repo and _cached(card.repo)]
+    return [card for card in parts.catalogue if card.repo and _cached(card.repo)]
 
 
 def _find(name: str, parts: EngineParts, progress: Progress | None) -> Source:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.store.base import Kind, RemoteFile, Report, Source, SourceFailed
+from qwendesk.engines.store.neighbour import projector_beside
 from qwendesk.engines.store.part import BLOCK, PartFile
 
 _NUMBERED = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
@@ -30,7 +31,8 @@ class LocalFile(Source):
         """Look which files there are."""
         files = [_remote(path, card) for path in self._parts()]
         if card.vision or card.audio:
-            files += [_remote(path, card, "projector") for path in sorted(self._file.parent.glob("mmproj*.gguf"))[:1]]
+            beside = projector_beside(self._file, senses=True)
+            files += [_remote(beside, card, "projector")] if beside else []
         return tuple(files)
 
     async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.store.base import Kind, Progress, PullProgress, Remotes, Source
 from qwendesk.engines.store.hub import hubs
 from qwendesk.engines.store.index import PackageIndex
 from qwendesk.engines.store.local import LocalFile
 from qwendesk.engines.store.lock import held
+from qwendesk.engines.store.neighbour import projector_beside
 from qwendesk.engines.store.ollama import OllamaRegistry
 from qwendesk.engines.store.part import sum_of
 from qwendesk.engines.store.pull import FreeSpace, Pull, free_space
@@ -71,8 +73,20 @@ class ModelStore:
     def projector(self, card: ModelCard) -> Path | None:
         """Return the model's second file, which lets it see or hear; None: it has none."""
         if card.file:
-            return next(iter(sorted(card.file.parent.glob("mmproj*.gguf"))), None) if card.vision else None
+            return projector_beside(card.file, senses=card.vision or card.audio)
         return self._path(card, "projector")
+
+    def served(self, card: ModelCard) -> ModelCard:
+        """Return the card as llama.cpp serves the model: with eyes and ears only where it has the file for them.
+
+        Of a model that has not been pulled yet, that is so where the file comes with it.
+        """
+        if card.file:
+            beside = self.projector(card)
+            return without_senses(card) if beside is None else replace(card, vision=card.vision or not card.audio)
+        record = self.record(card)
+        comes = record.first("projector") if record else card.weights and card.weights.projector
+        return card if comes else without_senses(card)
 
     async def pull(
         self,

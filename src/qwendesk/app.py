@@ -11,12 +11,14 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool
 
+from qwendesk.agents import lexicon
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
+from qwendesk.agents.policy_file import FILE, Policy, load_policy
 from qwendesk.agents.routing import language, trained
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
-from qwendesk.desk.intake import read_image
+from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.knowledge import DeskKnowledge
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
@@ -24,7 +26,7 @@ from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
@@ -34,6 +36,8 @@ from qwendesk.tools.sandbox import PythonSandbox
 
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
+Audio = Path | str | bytes
+"""A recording: a file's path, or the bytes of one."""
 
 
 class Desk:
@@ -78,6 +82,8 @@ class Desk:
             await self.memory.open()
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
+            await asyncio.to_thread(lexicon.warm_up)
+            policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(trained.warm_up)
             built_in = installed()
@@ -88,7 +94,7 @@ class Desk:
             stack.push_async_callback(sandbox.aclose)
             self.pool = build_pool(self.settings, self._engines)
             stack.push_async_callback(self.pool.aclose)
-            self._turns = self._build_turns(toolbox, sandbox, own)
+            self._turns = self._build_turns(toolbox, sandbox, own, policy)
             stack.push_async_callback(self._turns.aclose)
             self._open = stack.pop_all()
         return self
@@ -104,6 +110,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -114,6 +121,7 @@ class Desk:
             text: the message.
             conversation: its conversation's name; None begins a new one.
             images: pictures that come with it.
+            audio: recordings that come with it, such as voice messages; the text may be empty then.
             role: the specialist to ask; None lets the router choose.
             model: the model to ask, as ``engine:name`` or a catalogue name.
             think: whether a model that can think does so; None leaves it to the router.
@@ -122,7 +130,9 @@ class Desk:
             QwendeskError: there is no reply; the text says why and what to do.
         """
         return await reply_of(
-            self.stream(text, conversation=conversation, images=images, role=role, model=model, think=think)
+            self.stream(
+                text, conversation=conversation, images=images, audio=audio, role=role, model=model, think=think
+            )
         )
 
     async def stream(
@@ -131,6 +141,7 @@ class Desk:
         *,
         conversation: str | None = None,
         images: Iterable[Image] = (),
+        audio: Iterable[Audio] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -141,7 +152,7 @@ class Desk:
         """
         if role is not None and role not in ROLES:
             raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
-        attachments = tuple([await read_image(image) for image in images])
+        attachments = (*[await read_image(one) for one in images], *[await read_audio(one) for one in audio])
         inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
         async with aclosing(self.handle(inbound)) as events:
             async for event in events:
@@ -157,6 +168,19 @@ class Desk:
             async for event in events:
                 yield event
 
+    async def retry(self, conversation: str, *, channel: str = "python") -> Reply:
+        """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
+
+        Raises:
+            QwendeskError: there is no question yet, or no reply to it.
+        """
+        history = await self.memory.history(conversation, channel=channel)
+        asked = next((message for message in reversed(history) if message.role == "user"), None)
+        if asked is None:
+            raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
+        inbound = Inbound(asked.text, conversation, asked.attachments, channel=channel, retry=True)
+        return await reply_of(self.handle(inbound))
+
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt."""
         return await self.memory.last_turn(conversation, channel=channel)
@@ -169,7 +193,7 @@ class Desk:
         stack.push_async_callback(self.knowledge.aclose)
         return [self.knowledge.tool]
 
-    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...]) -> Turns:
+    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings
         context = TurnContext(
             pool=self.pool,
@@ -179,6 +203,7 @@ class Desk:
             own_tools=own,
             tool_rounds=settings.tool_rounds,
             thinking=settings.thinking,
+            policy=policy,
             think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
             seed=settings.seed,

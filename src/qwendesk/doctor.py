@@ -26,6 +26,11 @@ from qwendesk.messages import ROLES
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.tools.sandbox import PythonSandbox
 
+_FETCH = {
+    "llamacpp": f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'.",
+    "ollama": "Run 'qwendesk models pull ollama:qwen3:4b', or take another one of 'qwendesk models list --all'.",
+}
+"""What to do where an engine has no model."""
 _TIGHT_DISK = 1e9
 _TIGHT_MEMORY = 1.5e9
 
@@ -118,8 +123,7 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return Finding(title, "ok", where + ", ".join(names[:8]) + more)
-    fetch = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
-    return Finding(title, "note", f"{where}no model yet", fetch if name == "llamacpp" else "")
+    return Finding(title, "note", f"{where}no model yet", _FETCH.get(name, ""))
 
 
 async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:

@@ -53,6 +53,8 @@ class Inbound:
     person: str = "local"
     """The person's name on the channel, as the platform keeps it."""
     channel: str = "python"
+    retry: bool = False
+    """The last answer to this question was no good: the next model up the chain is to try."""
     account: str = ""
     """Which of the desk's own accounts on the channel was written to: a bot, a workspace, a mailbox."""
     event: str | None = None
@@ -64,6 +66,8 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
+    unreadable: str | None = None
+    """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One question of a message that held several, and who answered it."""
+
+    question: str
+    role: Role
+    model: str
+    engine: str
+    confidence: float
+    signals: tuple[str, ...]
+    thinking: bool
+    tools: tuple[ToolUse, ...]
+    checks: tuple[Check, ...]
+    fallback: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Why an answer is as it is: who gave it, for which reasons, at what cost."""
 
@@ -153,6 +174,10 @@ class Receipt:
     """Why another model stood in for the role's own; None when none did."""
     notes: tuple[str, ...] = ()
     """What else the person should know, such as older turns left out of a full context."""
+    escalation: str | None = None
+    """Why a stronger model, or one that thinks, was asked after the first; None when none was."""
+    parts: tuple[Part, ...] = ()
+    """The questions of a message that held several, in their order; tools and checks above are those of all."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""
@@ -199,6 +224,14 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """The answer begins anew, with another model or with thinking: what was shown of it is void."""
+
+    reason: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted:
     """A tool is being called."""
 
@@ -229,5 +262,5 @@ class Finished:
     reply: Reply
 
 
-Event = Routed | TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Notice | Finished
+Event = Routed | TextDelta | ThinkingDelta | Restarted | ToolStarted | ToolFinished | Notice | Finished
 """What ``Desk.stream`` yields."""

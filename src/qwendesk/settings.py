@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     models_memory_mb: int | None = Field(default=None, ge=1)
     """Memory that all models on transformers may hold together; None: four fifths of what is free."""
 
+    ollama_pull: bool = False
+    """Fetch a model that the Ollama server lacks when it is asked for; off: say how to fetch it."""
+    ollama_keep_alive: str | None = Field(default=None, pattern=r"^(-?\d+|(\d+(\.\d+)?(ms|s|m|h))+)$")
+    """How long Ollama keeps a model in memory after an answer: ``30m``, seconds, ``0`` (not at all), ``-1`` (for good);
+    None: as the server is set."""
     ollama_host: str = Field(
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),

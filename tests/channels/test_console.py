@@ -17,7 +17,7 @@ from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineError
-from qwendesk.messages import Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
+from qwendesk.messages import Event, Finished, Inbound, Notice, Receipt, Reply, Restarted, TextDelta, ThinkingDelta
 
 RECEIPT = Receipt("math", "m", "e", 0.9, "general", ("arithmetic",), "en", False, (), 1, 2, 3.0, 4.0, (), 5.0)
 Talk = Callable[..., Awaitable[tuple[str, list[Inbound]]]]
@@ -107,6 +107,12 @@ async def test_why_says_why(talk: Talk) -> None:
     assert "because: arithmetic (90% sure, next general)" in screen
 
 
+async def test_retry_asks_the_last_question_again(talk: Talk) -> None:
+    screen, seen = await talk("/retry\nHello\n/retry\n/new\n/retry\n")
+    assert [(inbound.text, inbound.retry) for inbound in seen] == [("Hello", False), ("Hello", True)]
+    assert screen.count("no question here yet") == 2
+
+
 async def test_an_error_is_one_line_and_the_talk_goes_on(talk: Talk) -> None:
     screen, seen = await talk("fail\nHello\n")
     assert "out of order" in screen and "An answer." in screen
@@ -160,3 +166,23 @@ def test_an_answer_cannot_steer_the_terminal() -> None:
         for event in (Notice("a\x1b]0;x\x07"), ThinkingDelta("\x1b[2J"), TextDelta("b\x1b]52;c;eA==\x07\x9b2Jc")):
             view.show(event)
     assert not any(steering in screen.file.getvalue() for steering in ("\x1b]", "\x1b[2J", "\x9b", "\x07"))
+
+
+def test_an_answer_that_begins_anew_replaces_what_was_shown() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
+    with TerminalView(screen, screen) as view:
+        for event in (TextDelta("Wrong."), Restarted("the check failed\x1b[2J", "big"), TextDelta("Right.")):
+            view.show(event)
+        view._live.stop()
+        final = screen.file.getvalue().split("↻ big: the check failed")[1]
+    assert "void" in final and "Wrong." not in final and "\x1b[2J" not in final
+    assert screen.file.getvalue().rstrip().endswith("Right.")
+
+
+def test_in_a_pipe_an_answer_that_begins_anew_stands_apart() -> None:
+    out, err = (Console(file=io.StringIO(), width=80) for _ in range(2))
+    with PlainView(out, err) as view:
+        for event in (TextDelta("Wrong."), Restarted("the check failed", "big"), TextDelta("Right.")):
+            view.show(event)
+    assert out.file.getvalue() == "Wrong.\n\nRight.\n"
+    assert "void" in err.file.getvalue()

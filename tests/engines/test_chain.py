@@ -135,6 +135,14 @@ async def test_a_picture_goes_to_one_that_sees(desks: Desks) -> None:
     assert (await desks.ask(picture))[1].card == SEES
 
 
+async def test_a_recording_goes_to_nobody_who_is_deaf(desks: Desks) -> None:
+    desks.first.error = EngineFailed("it is down")
+    recording = [{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]
+    with pytest.raises(EngineFailed, match="it is down"):
+        await desks.ask(recording)
+    assert desks.second.asked == 0
+
+
 async def test_where_nobody_can_every_reason_is_told(desks: Desks) -> None:
     desks.first.error, desks.second.error = EngineFailed("smoke"), EngineFailed("fire")
     with pytest.raises(EngineUnavailable, match=r"first:big: smoke second:small: fire second:sees: fire"):

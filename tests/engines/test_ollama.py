@@ -1,59 +1,27 @@
 """The engine for Ollama's native API, through the vendor's own client, against a local server."""
 
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
-from qwendesk.engines.base import QwenChat
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
-from qwendesk.settings import Settings
-from tests.engines.web_server import Reply, WebServer, serve
+from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.settings import Settings, load_settings
+from tests.engines.web_server import Reply, serve
+from tests.servers.fake_ollama import SHOWN, fake_chat, fake_ollama, lines, stream
 
-Open = Callable[..., AbstractAsyncContextManager[tuple[QwenChat, WebServer]]]
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
-SHOWN = {"capabilities": ["completion", "tools", "thinking"], "model_info": {"qwen3.context_length": 40960}}
+BARE = {"capabilities": ["completion"], "model_info": {}}
+CALLED = [
+    HumanMessage("Time?"),
+    AIMessage("", tool_calls=[{"name": "clock", "args": {"zone": "UTC"}, "id": "c1"}]),
+    ToolMessage("noon", tool_call_id="c1"),
+]
 
 
-def stream(*messages: dict[str, Any], reason: str = "stop") -> Reply:
-    pieces = [
-        {"model": "m", "message": {"role": "assistant", "content": ""} | message, "done": False} for message in messages
-    ]
-    last = {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": reason}
-    counts = {"prompt_eval_count": 11, "eval_count": 4, "eval_duration": 2_000_000_000}
-    return Reply(
-        lines=[json.dumps(piece) + "\n" for piece in [*pieces, {"model": "m"} | last | counts]],
-        kind="application/x-ndjson",
-    )
-
-
-@pytest.fixture
-def open_chat() -> Open:
-    @asynccontextmanager
-    async def opened(
-        reply: Reply, tag: str = "qwen3:8b", shown: Any = SHOWN, **settings: Any
-    ) -> AsyncIterator[tuple[QwenChat, WebServer]]:
-        def answer(path: str, body: dict[str, Any]) -> Reply:
-            if path == "/api/tags":
-                return Reply({"models": [{"model": tag, "name": tag}]})
-            return Reply(shown) if path == "/api/show" else reply
-
-        async with serve(answer) as site:
-            pool = build_pool(Settings(engine="ollama", ollama_host=site.url, **settings))
-            try:
-                yield await pool.load(await pool.choose("general")), site
-            finally:
-                await pool.aclose()
-
-    return opened
-
-
-async def test_text_thinking_and_usage_are_read(open_chat: Open) -> None:
-    async with open_chat(stream({"thinking": "Hm. "}, {"content": "Good "}, {"content": "day."})) as (chat, site):
+async def test_text_thinking_and_usage_are_read() -> None:
+    async with fake_chat(stream({"thinking": "Hm. "}, {"content": "Good "}, {"content": "day."})) as (chat, site):
         answer = await chat.ainvoke("Hello", think=True, max_tokens=50)
     assert (answer.text, answer.additional_kwargs["reasoning_content"]) == ("Good day.", "Hm. ")
     assert (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]) == (11, 4)
@@ -63,81 +31,134 @@ async def test_text_thinking_and_usage_are_read(open_chat: Open) -> None:
     assert (asked["options"]["num_ctx"], asked["options"]["num_predict"], asked["options"]["top_k"]) == (8192, 50, 20)
 
 
-async def test_the_context_window_is_the_smaller_of_what_is_wished_and_what_there_is(open_chat: Open) -> None:
+async def test_the_context_window_is_the_smaller_of_what_is_wished_and_what_there_is() -> None:
     shown = SHOWN | {"model_info": {"qwen3.context_length": 2048}}
-    async with open_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
+    async with fake_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
         await chat.ainvoke("Hello")
     assert chat.capabilities.context == 2048
-    assert site.asked[-1][1]["options"]["num_ctx"] == 2048
+    windows = [body["options"]["num_ctx"] for path, body in site.asked if path == "/api/chat"]
+    assert windows == [2048, 2048], "loading and asking with another window would load the model twice"
 
 
-async def test_tool_calls_are_read_and_sent_back_as_objects(open_chat: Open) -> None:
+@pytest.mark.parametrize(("setting", "sent"), [("30m", "30m"), ("0", 0), ("-1", -1), ("1h30m", "1h30m")])
+async def test_how_long_a_model_is_kept_is_a_setting(setting: str, sent: Any) -> None:
+    async with fake_chat(stream({"content": "ok"}), ollama_keep_alive=setting, threads=3) as (chat, site):
+        await chat.ainvoke("Hello")
+    assert site.asked[-1][1]["keep_alive"] == sent
+    assert site.asked[-1][1]["options"]["num_thread"] == 3
+
+
+def test_a_time_that_the_server_would_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENDESK_OLLAMA_KEEP_ALIVE", "half an hour")
+    with pytest.raises(Exception, match="ollama_keep_alive"):
+        load_settings()
+
+
+async def test_tool_calls_are_read_and_sent_back_as_objects() -> None:
     reply = stream({"tool_calls": [{"function": {"name": "clock", "arguments": {"zone": "UTC"}}}]})
-    async with open_chat(reply) as (chat, site):
-        first = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
-        call = first.tool_calls[0]
-        await chat.ainvoke(
-            [HumanMessage("Time?"), AIMessage("", tool_calls=[call]), ToolMessage("noon", tool_call_id=call["id"])]
-        )
+    async with fake_chat(reply) as (chat, site):
+        call = (await chat.bind_tools([TOOL]).ainvoke("What time is it?")).tool_calls[0]
+        await chat.ainvoke(CALLED)
     assert (call["name"], call["args"]) == ("clock", {"zone": "UTC"})
     sent = site.asked[-1][1]["messages"]
     assert sent[1]["tool_calls"][0]["function"] == {"name": "clock", "arguments": {"zone": "UTC"}}
     assert (sent[2]["role"], sent[2]["content"]) == ("tool", "noon")
 
 
-async def test_a_model_without_a_skill_is_not_asked_for_it(open_chat: Open) -> None:
-    shown = {"capabilities": ["completion"], "model_info": {}}
-    async with open_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
+async def test_a_model_without_tools_is_told_of_them_in_the_prompt() -> None:
+    called = stream({"content": "<tool_call>"}, {"content": '{"name": "clock", "arguments": {}}</tool_call>'})
+    async with fake_chat(called, shown=BARE) as (chat, site):
+        answer = await chat.bind_tools([TOOL]).ainvoke([SystemMessage("Be kind."), *CALLED, HumanMessage("And now?")])
+    assert (answer.tool_calls[0]["name"], answer.text) == ("clock", "")
+    assert chat.capabilities.tools
+    asked = site.asked[-1][1]
+    assert not asked["tools"]
+    system, _, call, result, _ = asked["messages"]
+    assert system["content"].startswith("Be kind.\n\n# Tools") and '"name": "clock"' in system["content"]
+    assert call["content"] == '<tool_call>\n{"name": "clock", "arguments": {"zone": "UTC"}}\n</tool_call>'
+    assert result == {"role": "user", "content": "<tool_response>\nnoon\n</tool_response>"}
+
+
+@pytest.mark.parametrize(("word", "think"), [("tools", None), ("thinking", True)])
+async def test_a_server_that_refuses_is_asked_again_without(word: str, think: bool | None) -> None:
+    def answer(body: dict[str, Any]) -> Reply:
+        if body.get("tools") or body.get("think"):
+            return Reply({"error": f"registry.ollama.ai/library/qwen3:8b does not support {word}"}, status=400)
+        return stream({"content": "ok"})
+
+    async with fake_chat(answer, shown={"model_info": {}}) as (chat, site):
+        model = chat.bind_tools([TOOL]) if word == "tools" else chat
+        texts = [(await model.ainvoke("Hello", think=think)).text for _ in range(2)]
+    assert texts == ["ok", "ok"]
+    assert len([path for path, _ in site.asked if path == "/api/chat"]) == 1 + 3, "the second time it is known"
+
+
+async def test_a_model_without_thinking_is_not_asked_for_it() -> None:
+    async with fake_chat(stream({"content": "ok"}), shown=BARE) as (chat, site):
         await chat.ainvoke("Hello", think=True)
-    assert (chat.capabilities.tools, chat.capabilities.thinking) == (False, "none")
+    assert chat.capabilities.thinking == "none"
     assert "think" not in site.asked[-1][1]
 
 
-async def test_pictures_go_beside_the_text(open_chat: Open) -> None:
-    shown = {"capabilities": ["completion", "vision"], "model_info": {}}
+async def test_thinking_over_its_budget_is_closed_and_answered_after() -> None:
+    thinking = stream(*({"thinking": f"step {n} "} for n in range(50)))
+    thinking.stall = True
+
+    def answer(body: dict[str, Any]) -> Reply:
+        return stream({"content": "Nine."}, counts=(30, 2)) if body["messages"][-1]["role"] == "assistant" else thinking
+
+    async with fake_chat(answer) as (chat, site):
+        reply = await chat.ainvoke("How many?", think=True, think_budget=3, max_tokens=40)
+    thought = reply.additional_kwargs["reasoning_content"]
+    assert thought.startswith("step 0 step 1 step 2 \n\nConsidering") and "step 3" not in thought
+    assert (reply.text, reply.usage_metadata["output_tokens"]) == ("Nine.", 5)
+    again = site.asked[-1][1]
+    assert again["messages"][-1] == {"role": "assistant", "thinking": thought, "content": "\n"}
+    assert again["options"]["num_predict"] == 37
+    assert site.gone.is_set(), "the first answer was stopped"
+
+
+async def test_a_budget_of_nothing_is_no_thinking() -> None:
+    async with fake_chat(stream({"content": "Nine."})) as (chat, site):
+        await chat.ainvoke("How many?", think=True, think_budget=0)
+    assert site.asked[-1][1]["think"] is False
+
+
+async def test_a_budget_as_long_as_the_answer_ends_the_answer() -> None:
+    async with fake_chat(stream(*[{"thinking": "step "}] * 9)) as (chat, _):
+        reply = await chat.ainvoke("How many?", think=True, think_budget=4, max_tokens=4)
+    assert (reply.text, reply.response_metadata["finish_reason"]) == ("", "length")
+
+
+async def test_pictures_go_beside_the_text() -> None:
     parts = [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
         {"type": "text", "text": "What is it?"},
     ]
-    async with open_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
+    shown = {"capabilities": ["completion", "vision"], "model_info": {}}
+    async with fake_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
         await chat.ainvoke([HumanMessage(parts)])
     assert chat.capabilities.vision
     assert site.asked[-1][1]["messages"][0] == {"role": "user", "content": "What is it?", "images": ["aGk="]}
 
 
-async def test_template_tokens_are_broken(open_chat: Open) -> None:
-    async with open_chat(stream({"content": "ok"})) as (chat, site):
+async def test_template_tokens_are_broken() -> None:
+    async with fake_chat(stream({"content": "ok"})) as (chat, site):
         await chat.ainvoke("a<|im_start|>system")
     assert "<|im_start|>" not in site.asked[-1][1]["messages"][0]["content"]
 
 
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        (Reply({"error": "model 'x' not found"}, status=404), EngineUnavailable, "ollama pull"),
-        (Reply({"error": "out of memory"}, status=500), EngineError, "out of memory"),
-        (Reply(lines=["{not json\n"], kind="application/x-ndjson"), EngineError, "garbage"),
-        (Reply(lines=[], kind="application/x-ndjson", cut=True), EngineError, "broke off"),
-        (Reply(lines=[], kind="application/x-ndjson", stall=True), EngineTimeout, "in time"),
-    ],
-)
-async def test_what_goes_wrong_is_said(open_chat: Open, reply: Reply, kind: type[Exception], words: str) -> None:
-    async with open_chat(reply, turn_timeout=0.5) as (chat, _):
-        with pytest.raises(kind, match=words):
-            await chat.ainvoke("Hello")
+async def test_a_prompt_that_the_server_cuts_is_an_error() -> None:
+    async with fake_chat(stream({"content": "ok"}, counts=(512, 1)), context_tokens=512) as (chat, site):
+        with pytest.raises(EngineError, match="QWENDESK_CONTEXT_TOKENS"):
+            await chat.ainvoke("7" * 1200)
+    assert site.asked[-1][1]["options"]["num_predict"] == 1, "only the length was asked for"
 
 
-async def test_no_server_says_what_to_do() -> None:
-    pool = build_pool(Settings(engine="ollama", ollama_host="http://127.0.0.1:9"))
-    with pytest.raises(EngineUnavailable, match="ollama serve"):
-        await pool.choose("general")
-    await pool.aclose()
-
-
-async def test_leaving_early_closes_the_connection(open_chat: Open) -> None:
+async def test_leaving_early_closes_the_connection() -> None:
     reply = stream({"content": "one "})
     reply.lines, reply.stall = reply.lines[:1], True
-    async with open_chat(reply) as (chat, site):
+    async with fake_chat(reply) as (chat, site):
         pieces = chat.astream("Count")
         async for _ in pieces:
             break
@@ -146,7 +167,115 @@ async def test_leaving_early_closes_the_connection(open_chat: Open) -> None:
     assert site.gone.is_set()
 
 
-async def test_a_model_is_found_by_its_catalogue_name(open_chat: Open) -> None:
-    async with open_chat(stream({"content": "ok"}), tag="qwen3:8b-q8_0", model="qwen3-8b") as (chat, site):
+async def test_a_model_is_found_by_its_catalogue_name() -> None:
+    async with fake_chat(stream({"content": "ok"}), tag="qwen3:8b-q8_0", model="qwen3-8b") as (chat, site):
         await chat.ainvoke("Hello")
     assert site.asked[-1][1]["model"] == "qwen3:8b-q8_0"
+
+
+async def test_what_is_in_the_servers_memory_is_told() -> None:
+    async with fake_chat(stream({"content": "ok"})) as (chat, site):
+        pool = build_pool(Settings(engine="ollama", ollama_host=site.url))
+        resident = (await pool.engine("ollama").resident())["qwen3:8b"]
+        await pool.aclose()
+    assert chat.capabilities.loaded
+    assert (resident.bytes, resident.gpu_bytes) == (6 * 10**9, 2 * 10**9)
+
+
+async def test_the_server_is_asked_once_what_a_model_can_do() -> None:
+    async with fake_ollama(stream()) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        for _ in range(3):
+            assert [card.name for card in await engine.models()] == ["qwen3:8b"]
+        await engine.aclose()
+    assert [path for path, _ in site.asked].count("/api/show") == 1
+
+
+@pytest.mark.parametrize(
+    ("info", "roles", "parameters"),
+    [
+        ({"general.basename": "Qwen2.5-Coder", "general.size_label": "7B"}, ("coder", "general"), 7.61),
+        ({"general.basename": "Mine", "general.parameter_count": 1_240_000_000}, ("general",), 1.24),
+    ],
+)
+async def test_a_model_under_a_name_of_ones_own_is_known_by_its_file(
+    info: dict[str, Any], roles: tuple[str, ...], parameters: float
+) -> None:
+    async with fake_ollama(stream(), tag="ours:latest", shown=BARE | {"model_info": info}) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        (card,) = await engine.models()
+        await engine.aclose()
+    assert (card.name, card.roles[: len(roles)], card.parameters) == ("ours:latest", roles, parameters)
+
+
+async def test_a_model_that_cannot_talk_is_not_offered() -> None:
+    async with fake_ollama(
+        stream(), tag="bge-m3:latest", shown={"capabilities": ["embedding"], "model_info": {}}
+    ) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        assert await engine.models() == []
+        with pytest.raises(EngineUnavailable, match="not made for chats"):
+            await engine.load("bge-m3")
+        await engine.aclose()
+
+
+async def test_a_broken_model_does_not_hide_the_others() -> None:
+    def answer(path: str, body: dict[str, Any]) -> Reply:
+        if path == "/api/show":
+            return Reply(SHOWN) if body["model"] == "qwen3:8b" else Reply({"error": "broken"}, status=500)
+        names = [{"model": "broken:latest"}, {"model": "qwen3:8b"}]
+        return Reply({"models": names if path == "/api/tags" else []})
+
+    async with serve(answer) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        assert [card.name for card in await engine.models()] == ["qwen3:8b"]
+        await engine.aclose()
+
+
+PULLED = lines(
+    {"status": "pulling manifest"},
+    {"status": "pulling a1", "digest": "sha256:a1", "total": 100_000_000, "completed": 0},
+    {"status": "pulling a1", "digest": "sha256:a1", "total": 100_000_000, "completed": 50_000_000},
+    {"status": "verifying sha256 digest"},
+    {"status": "success"},
+)
+
+
+async def test_a_missing_model_names_the_command_that_fetches_it() -> None:
+    async with fake_ollama(stream(), pulled=PULLED) as site:
+        pool = build_pool(Settings(engine="ollama", ollama_host=site.url, model="qwen3-8b"))
+        with pytest.raises(EngineUnavailable, match="qwendesk models pull ollama:qwen3-8b"):
+            await pool.choose("general")
+        with pytest.raises(EngineUnavailable, match="qwendesk models pull ollama:qwen3:8b"):
+            await pool.engine("ollama").load("qwen3-8b")
+        await pool.aclose()
+    assert "/api/pull" not in [path for path, _ in site.asked]
+
+
+async def test_a_missing_model_is_fetched_where_the_settings_say_so() -> None:
+    told: list[tuple[str, float | None]] = []
+    async with fake_ollama(stream({"content": "ok"}), pulled=PULLED) as site:
+        pool = build_pool(Settings(engine="ollama", ollama_host=site.url, model="qwen3-8b", ollama_pull=True))
+        chat = await pool.load(await pool.choose("general"), lambda *step: told.append(step))
+        assert (await chat.ainvoke("Hello")).text == "ok"
+        await pool.aclose()
+    assert ("Ollama fetches qwen3:8b: 50 of 100 MB", 0.5) in told
+    assert told[-1] == ("Ollama loads qwen3:8b", None)
+
+
+async def test_a_tag_without_its_version_is_the_latest() -> None:
+    async with fake_ollama(stream({"content": "ok"}), tag="mine:latest") as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        chat = await engine.load("mine")
+        await chat.ainvoke("Hello")
+        assert chat.capabilities.loaded
+        await engine.aclose()
+    assert site.asked[-1][1]["model"] == "mine:latest"
+
+
+async def test_a_pull_that_stops_is_an_error() -> None:
+    async with fake_ollama(stream(), pulled=lines({"status": "pulling manifest"})) as site:
+        engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
+        with pytest.raises(EngineError, match="pulling manifest"):
+            await engine.pull("qwen3:8b")
+        await engine.aclose()

@@ -367,9 +367,14 @@ async def test_a_missing_package_is_an_error_that_says_what_to_install(
         await (engine.models() if missing == "huggingface_hub" else engine.load("qwen2.5-0.5b"))
 
 
-async def test_smaller_weights_need_their_device(load: Load) -> None:
-    with pytest.raises(EngineError, match="NVIDIA"):
-        await load("qwen2", quantize="4bit", device="cpu")
+@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+@pytest.mark.parametrize("device", ["cpu", None])
+async def test_smaller_weights_need_their_device(
+    load: Load, quantize: str, device: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(EngineError, match=f"{quantize} need an NVIDIA GPU.*QWENDESK_QUANTIZE.*llamacpp"):
+        await load("qwen2", quantize=quantize, device=device)
 
 
 async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from qwendesk.prompts import render
 from qwendesk.prompts.rendering import built_in
 
 ROLES = ["coder", "general", "math", "thinking", "vision"]
-OTHERS = ["pick", "report"]
-"""What a small model is told before and after its tool has run."""
+OTHERS = ["pick", "report", "sort"]
+"""What a small model is told before and after its tool has run, and where it sorts a message."""
 
 
 def test_every_role_has_a_template():

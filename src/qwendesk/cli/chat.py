@@ -8,13 +8,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and leave.")]
 Image = Annotated[list[str] | None, typer.Option("--image", help="A picture to send with it; may be repeated.")]
-RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision or thinking.")]
+Audio = Annotated[list[str] | None, typer.Option("--audio", help="A recording to send with it; may be repeated.")]
+RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision, thinking or audio.")]
 Model = Annotated[str | None, typer.Option("--model", help="Ask this model: NAME, ENGINE:NAME or a .gguf file.")]
 Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering (models that can).")]
 Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Go on with this conversation.")]
 Resume = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]
 EngineName = Annotated[
-    str | None, typer.Option("--engine", help="llamacpp, ollama, scripted or a server such as vllm.")
+    str | None, typer.Option("--engine", help="llamacpp, transformers, ollama, scripted or a server such as vllm.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with text and receipt.")]
 
@@ -23,6 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with
 def chat(
     message: Message = None,
     image: Image = None,
+    audio: Audio = None,
     role: RoleName = None,
     model: Model = None,
     think: Think = None,
@@ -38,5 +40,6 @@ def chat(
     from qwendesk.cli.run import run_command
     from qwendesk.cli.talk import Wishes, talk
 
-    wishes = Wishes(message, tuple(image or ()), role, model, think, conversation, resume, engine, as_json)
+    files = tuple(image or ()), tuple(audio or ())
+    wishes = Wishes(message, *files, role, model, think, conversation, resume, engine, as_json)
     run_command(talk(wishes))

@@ -22,6 +22,10 @@ app = typer.Typer(
 
 WIDE = 160
 """Width of tables that go to a file or a program."""
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="List what this engine has, such as ollama, and what is in its memory.")
+]
+PullName = Annotated[str, typer.Argument(help="The model's name; ollama:NAME lets the Ollama server fetch it.")]
 Name = Annotated[str, typer.Argument(help="The model's name, such as qwen2.5-coder-0.5b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 All = Annotated[bool, typer.Option("--all", help="List the whole catalogue, not only what is here.")]
@@ -36,9 +40,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command("list")
-def list_models(everything: All = False, as_json: AsJson = False) -> None:
+def list_models(everything: All = False, engine: EngineName = None, as_json: AsJson = False) -> None:
     """List the models that are here, or all that are known."""
-    run_command(_list(everything, as_json))
+    if engine:
+        from qwendesk.cli.engine_models import show_models
+
+        run_command(show_models(engine, as_json))
+    else:
+        run_command(_list(everything, as_json))
 
 
 @app.command()
@@ -48,11 +57,14 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pull(name: Name, source: SourceName = None, file: FromFile = None) -> None:
+def pull(name: PullName, source: SourceName = None, file: FromFile = None) -> None:
     """Fetch a model; an interrupted pull goes on where it stopped."""
     again = f"Stopped. What has come is kept: 'qwendesk models pull {name}' goes on from there."
-    path = run_command(_pull(name, source, file), interrupted=again)
-    typer.echo(path)
+    from qwendesk.cli.engine_models import engine_of, pull_through
+
+    engine, inner = engine_of(name)
+    work = pull_through(engine, inner) if engine and not (source or file) else _pull(inner, source, file)
+    typer.echo(run_command(work, interrupted=again))
 
 
 @app.command()
@@ -114,13 +126,13 @@ async def _show(name: str, as_json: bool) -> None:
         typer.echo(f"{key:18} {_plain(value)}")
 
 
-async def _pull(name: str, source: str | None, file: Path | None) -> Path:
+async def _pull(name: str, source: str | None, file: Path | None) -> str:
     from qwendesk.cli.progress import pull_progress
 
     catalogue, store = _open()
     card = catalogue.get(name)
     with pull_progress() as progress:
-        return await store.pull(card, progress, source, file)
+        return str(await store.pull(card, progress, source, file))
 
 
 async def _remove(name: str) -> int:

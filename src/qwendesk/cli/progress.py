@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from qwendesk.engines.store import PullProgress
 
@@ -25,6 +33,40 @@ def pull_progress() -> Iterator[Callable[[PullProgress], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
         yield _Bar(bars)
+
+
+@contextmanager
+def engine_progress() -> Iterator[Callable[[str, float | None], None]]:
+    """Give a function that shows what an engine says it is doing, and how far it is."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Told(console)
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(text: str, fraction: float | None) -> None:
+            total = None if fraction is None else 1.0
+            bars.update(task, description=text, completed=fraction or 0.0, total=total)
+
+        yield show
+
+
+class _Told:
+    """Writes a line where something new is being done, and now and then while it goes on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = -LINE_EVERY
+        self._line = ""
+
+    def __call__(self, text: str, fraction: float | None) -> None:
+        is_due = fraction in (None, 1.0) or time.monotonic() - self._last >= LINE_EVERY
+        if text == self._line or not is_due:
+            return
+        self._last, self._line = time.monotonic(), text
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bar:

@@ -24,6 +24,8 @@ app = typer.Typer(
 Text = Annotated[str, typer.Argument(help="The message; '-' reads it from standard input.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="A picture that comes with it; may be repeated.")]
 Questions = Annotated[Path, typer.Argument(help='JSON Lines of {"text", "label", "lang", "group"}.')]
+Write = Annotated[bool, typer.Option("--write", help="Write a commented file that changes nothing, to begin with.")]
+Check = Annotated[Path | None, typer.Option("--check", help="Check a file, and say what is wrong in which line.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
@@ -44,17 +46,33 @@ def evaluate(file: Questions, as_json: AsJson = False) -> None:
     run_command(_evaluate(file, as_json))
 
 
+@app.command()
+def policy(as_json: AsJson = False, write: Write = False, check: Check = None) -> None:
+    """Show the policy that is in force and where each value comes from, or write or check a policy file."""
+    from qwendesk.cli.route_policy import check_policy, show_policy, write_policy
+
+    if check:
+        run_command(check_policy(check))
+    elif write:
+        run_command(write_policy())
+    else:
+        run_command(show_policy(as_json))
+
+
 async def _explain(text: str, images: list[Path], as_json: bool) -> None:
     from qwendesk.agents.policy import decide
+    from qwendesk.agents.policy_file import FILE, load_policy
     from qwendesk.agents.routing.base import Signals
     from qwendesk.agents.routing.language import identify
     from qwendesk.agents.routing.trained import TrainedRouter
     from qwendesk.desk.intake import read_image
+    from qwendesk.settings import load_settings
 
     for image in images:
         await read_image(image)
     language = identify(text)
-    decision = decide(Signals(text, language, images=len(images)), TrainedRouter())
+    policy = load_policy(load_settings().data_dir / FILE)
+    decision = decide(Signals(text, language, images=len(images)), TrainedRouter(), policy)
     typer.echo(
         json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language)
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import NoticeLine, printable, view_for
-from qwendesk.desk.intake import read_image
+from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.turns import reply_of
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
@@ -29,6 +29,7 @@ class Wishes:
 
     message: str | None
     images: tuple[str, ...]
+    audio: tuple[str, ...]
     role: str | None
     model: str | None
     think: bool | None
@@ -43,14 +44,14 @@ async def talk(wishes: Wishes) -> None:
     role = _role(wishes.role)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
-    images = tuple([await read_image(image) for image in wishes.images])
+    attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
         if message is None:
             await _converse(desk, Session(conversation, role, wishes.model, wishes.think))
             return
         inbound = Inbound(
-            message, conversation, images, role, wishes.model, wishes.think, channel=ConsoleChannel.manifest.name
+            message, conversation, attached, role, wishes.model, wishes.think, channel=ConsoleChannel.manifest.name
         )
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
         if wishes.as_json:
@@ -67,6 +68,8 @@ def _message(wishes: Wishes) -> str | None:
     """Return the one message to answer, or None for a conversation at the terminal."""
     if wishes.message is not None:
         return wishes.message
+    if wishes.audio and sys.stdin.isatty():
+        return ""
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()
     if wishes.as_json or wishes.images:

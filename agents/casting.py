@@ -1,0 +1,102 @@
+"""Which model plays a role: the best one that is there, unless one in memory is nearly as good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log2
+
+from qwendesk.agents.policy_file import Models
+from qwendesk.agents.routing.base import Decision
+from qwendesk.agents.routing.language import english_name
+from qwendesk.engines.base import Progress
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.pool import Choice, ModelPool, best
+from qwendesk.engines.servers import is_server
+from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.messages import Role
+
+_LANGUAGES = (
+    "en", "zh", "es", "fr", "de", "ja", "it", "ru", "ar", "ko", "vi", "th", "pt", "id", "nl", "pl", "tr", "he", "hi",
+    "cs", "sv", "fa", "uk", "bn", "ur", "ms", "ro", "hu", "el", "da", "fi", "no", "nb", "sk", "bg", "hr", "sr", "ca",
+)  # fmt: skip
+"""The family's languages, in the order in which models with few of them have them."""
+_WIDEST = 100
+"""Languages from which a model is taken to know every one."""
+_A_DOUBLING = 0.25
+"""What twice the size is worth, where being made for the role is worth 1."""
+_NEXT_ROLE = 0.2
+"""How much less each further role of a model's list is worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The model that plays a role, and what the receipt says of the choice."""
+
+    choice: Choice | None
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+async def cast(
+    pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: Models, progress: Progress
+) -> Cast:
+    """Return the model for a decision: wished for, named by a rule or the settings, or the best by its costs."""
+    role = decision.role
+    if wish:
+        return Cast(await pool.choose(role, wish, progress))
+    notes: tuple[str, ...] = ()
+    if decision.model:
+        try:
+            return Cast(await pool.choose(role, decision.model, progress))
+        except (ConfigError, EngineUnavailable) as error:
+            notes = (f"the model of your rule was passed over: {error}",)
+    choice = await pool.choose(role, None, progress)
+    settings = pool.settings
+    # what stands in from another engine has been chosen by the chain of those
+    if choice is None or settings.roles.get(role) or settings.model or choice.engine != settings.engine:
+        return Cast(choice, notes=notes)
+    cards = await pool.models(choice.engine)
+    # a server keeps its models in memory itself: changing them costs nothing here
+    loaded = frozenset[str]() if is_server(choice.engine, settings) else pool.loaded(choice.engine)
+    chosen = weigh(role, choice, cards, loaded, language, policy)
+    return replace(chosen, notes=notes)
+
+
+def weigh(
+    role: Role,
+    choice: Choice,
+    cards: Sequence[ModelCard],
+    loaded: frozenset[str],
+    language: str | None,
+    policy: Models,
+) -> Cast:
+    """Return the model after a look at languages and at what is in memory."""
+    able = [card for card in cards if speaks(card, language)] if policy.languages else list(cards)
+    reasons: tuple[str, ...] = ()
+    if policy.languages and not speaks(choice.card, language):
+        other = best(role, able, choice.engine)
+        if other is None:
+            able = list(cards)
+        else:
+            reasons = (f"{choice.card.name} was not made for {english_name(language) or language}",)
+            choice = other
+    if choice.card.name in loaded:
+        return Cast(choice, reasons)
+    resident = best(role, [card for card in able if card.name in loaded], choice.engine)
+    if resident and worth(role, choice.card) - worth(role, resident.card) < policy.swap_gain:
+        return Cast(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
+    return Cast(choice, reasons)
+
+
+def speaks(card: ModelCard, language: str | None) -> bool:
+    """Tell whether a model was made for a language; an undecided one is no reason against it."""
+    if language is None or card.languages >= _WIDEST:
+        return True
+    return language in _LANGUAGES[: card.languages]
+
+
+def worth(role: Role, card: ModelCard) -> float:
+    """Return how well a model suits a role: made for it counts up to 1, each doubling of its size a quarter."""
+    made = max(0.0, 1 - _NEXT_ROLE * card.roles.index(role)) if role in card.roles else 0.0
+    return made + _A_DOUBLING * log2(max(card.parameters, 0.1))

@@ -1,0 +1,77 @@
+"""Whether a model thinks before it answers, and for how long at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.experts import expert_for
+from qwendesk.agents.policy_file import Policy
+from qwendesk.agents.routing.base import Decision
+from qwendesk.engines.catalogue import ModelCard
+
+_SHARE = 0.75
+"""How much of the longest answer may be thinking, so that there is room for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard the model tries."""
+
+    think: bool = False
+    budget: int | None = None
+    """Most tokens of thinking; None where the model does not think."""
+    notes: tuple[str, ...] = ()
+
+
+def effort(
+    decision: Decision,
+    card: ModelCard | None,
+    wish: bool | None,
+    setting: Literal["auto", "on", "off"],
+    policy: Policy,
+    most: int,
+) -> Effort:
+    """Return the effort for a message: the person's wish, a rule, the setting, then how hard it is.
+
+    Args:
+        decision: where the message goes.
+        card: the model that answers.
+        wish: what the person asked for.
+        setting: the desk's setting.
+        policy: from which difficulty on, and how many tokens.
+        most: the most tokens of thinking.
+    """
+    ability = card.thinking if card else "none"
+    if ability == "none":
+        return Effort(notes=("this model cannot think before it answers",) if wish else ())
+    if ability == "always":
+        notes = ("this model always thinks before it answers",) if wish is False else ()
+        return Effort(True, _budget(decision, policy, most), notes)
+    asked = wish if wish is not None else decision.think
+    if asked is None:
+        asked = {"on": True, "off": False}.get(setting, _is_hard(decision, policy))
+    # who asks for thinking, or for a specialist, has said how hard it is
+    full = wish is True or decision.by == "wish"
+    return Effort(True, _budget(decision, policy, most, full=full)) if asked else Effort()
+
+
+def longest_thinking(context: TurnContext) -> int:
+    """Return the most tokens of thinking: of the policy file, else of the settings, else most of the longest answer."""
+    longest = int(context.pool.settings.max_output_tokens * _SHARE)
+    return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
+
+
+def _is_hard(decision: Decision, policy: Policy) -> bool:
+    unsure = decision.abstained and policy.abstain.think
+    return unsure or expert_for(decision.role).thinks or decision.needs_thinking >= policy.thinking.at
+
+
+def _budget(decision: Decision, policy: Policy, most: int, *, full: bool = False) -> int:
+    """Return half of the most tokens for a message that is just hard enough, up to all of them for the hardest."""
+    at = policy.thinking.at
+    if full or at >= 1:
+        return most
+    share = min(max((decision.needs_thinking - at) / (1 - at), 0.0), 1.0)
+    return max(1, round(most * (0.5 + 0.5 * share)))

@@ -1,0 +1,71 @@
+"""Make the second try: up the chain, told what was wrong, in place of what was shown."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.effort import Effort, longest_thinking
+from qwendesk.agents.escalation import Step, step_up
+from qwendesk.agents.routing.base import Decision
+from qwendesk.agents.state import Again, TurnState
+from qwendesk.engines.pool import Choice
+from qwendesk.errors import EngineError
+from qwendesk.messages import Inbound, Notice, Restarted
+
+_WRONG = (
+    "Your answer has a mistake: {reason}. Write the whole answer again without it. "
+    "Do not mention the mistake or this message."
+)
+
+
+async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Set the turn up for its second try; where the model cannot be loaded, the first answer stays."""
+    write, context, needed = get_stream_writer(), runtime.context, state["again"]
+    if needed is None:
+        return {}
+    step, name = needed.step, needed.step.choice.card.name
+    write(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {needed.reason}"))
+    try:
+        await context.pool.load(step.choice, lambda text, fraction: write(Notice(text, fraction)))
+    except EngineError as error:
+        return {"again": None, "notes": [f"{needed.reason}; {name} could not be asked: {error}"]}
+    write(Restarted(needed.reason, name))
+    tries = Effort(True, longest_thinking(context)) if step.think else Effort()
+    return {
+        "choice": step.choice,
+        "think": tries.think,
+        "think_budget": tries.budget,
+        "base": _base(state["messages"], needed),
+        "since": len(state["messages"]),
+        "rounds": 0,
+        "stopped": None,
+        "escalation": f"tried again with {name}{', thinking' if step.think else ''}: {needed.reason}",
+    }
+
+
+async def after_again(state: TurnState) -> Literal["answer", "reply"]:
+    """Answer anew where that is possible."""
+    return "answer" if state.get("again") else "reply"
+
+
+async def next_try(
+    context: TurnContext, inbound: Inbound, decision: Decision, choice: Choice, thinks: bool
+) -> Step | None:
+    """Return who could do better; None where nobody here can."""
+    settings = context.pool.settings
+    bound = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
+    may = inbound.think is not False and decision.think is not False and context.thinking != "off"
+    cards = [] if bound else await context.pool.models(choice.engine)
+    return step_up(decision.role, choice, thinks, cards, bound=bound, may=may)
+
+
+def _base(messages: list[BaseMessage], needed: Again) -> list[BaseMessage]:
+    """Return what the second try is given: all so far and what is wrong with it, or the question anew."""
+    if needed.told:
+        return [*messages, HumanMessage(_WRONG.format(reason=needed.reason))]
+    return [message for message in messages if not isinstance(message, AIMessage) or message.tool_calls]

@@ -1,0 +1,100 @@
+"""Call a platform's HTTP interface; what it answers becomes an id or an error the desk understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from qwendesk.errors import ChannelError
+
+_SECONDS = 20.0
+_GONE = {401, 403, 404, 410}
+_AGAIN = {408, 409, 423, 425, 429}
+
+
+class Calls:
+    """A pool of connections to one platform.
+
+    Args:
+        title: the platform's name, for errors.
+        advice: what to do where the credentials are refused.
+    """
+
+    def __init__(self, title: str, advice: str) -> None:
+        self._title = title
+        self._advice = advice
+        self._client: httpx.AsyncClient | None = None
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Post a body and return the JSON that comes back; None where there is none.
+
+        Raises:
+            ChannelError: it was not taken.
+        """
+        answer = await self._asked("POST", url, content=body, headers=dict(headers))
+        try:
+            return answer.json()
+        except ValueError:
+            return None
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Any:
+        """Return the JSON at an address.
+
+        Raises:
+            ChannelError: it cannot be had.
+        """
+        return (await self._asked("GET", url, headers=dict(headers))).json()
+
+    async def fetch(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes:
+        """Return a file.
+
+        Raises:
+            ChannelError: it cannot be had, or is larger than ``largest`` bytes.
+        """
+        try:
+            async with self._pool().stream("GET", url, headers=dict(headers or {})) as answer:
+                self._check(answer)
+                data = bytearray()
+                async for chunk in answer.aiter_bytes():
+                    data += chunk
+                    if len(data) > largest:
+                        raise ChannelError(f"A file on {self._title} is larger than {largest:,} bytes.", permanent=True)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        return bytes(data)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
+
+    async def _asked(self, method: str, url: str, **kwargs: Any) -> httpx.Response:
+        try:
+            answer = await self._pool().request(method, url, **kwargs)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        self._check(answer)
+        return answer
+
+    def _pool(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=_SECONDS)
+        return self._client
+
+    def _check(self, answer: httpx.Response) -> None:
+        code = answer.status_code
+        if code < 300:
+            return
+        wait = answer.headers.get("Retry-After", "")
+        advice = f" {self._advice}" if code in (401, 403) else ""
+        raise ChannelError(
+            f"{self._title} answered {code}.{advice}",
+            retry_after=float(wait) if wait.isdecimal() else None,
+            permanent=code in _GONE or (code < 500 and code not in _AGAIN),
+        )
+
+    def _unreachable(self, error: Exception) -> ChannelError:
+        return ChannelError(f"{self._title} cannot be reached: {type(error).__name__} {error}".rstrip() + ".")

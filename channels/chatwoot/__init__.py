@@ -1,0 +1,1 @@
+"""Chatwoot, as its agent bot."""

@@ -1,0 +1,147 @@
+"""The Chatwoot channel: an agent bot that answers while a conversation is pending."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import mimetypes
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.calls import Calls
+from qwendesk.channels.chatwoot.parse import File, Parsed, parse
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Attachment, Outbound
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+log = logging.getLogger(__name__)
+TOLERANCE = 300
+"""Seconds by which a clock may be wrong."""
+_LARGEST_FILE = 20 * 2**20
+_LARGEST_BODY = 2**20
+_ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATWOOT__TOKEN."
+
+
+class ChatwootChannel(Channel):
+    """Called for every message; answers over Chatwoot's API."""
+
+    manifest = Manifest(
+        "chatwoot",
+        "Chatwoot",
+        Capabilities(markup="markdown", max_length=20_000, max_file_in=_LARGEST_FILE),
+        (
+            Setting("base_url", "Chatwoot's address, such as https://app.chatwoot.com.", required=True),
+            Setting("token", "The agent bot's access token.", True, True),
+            Setting("secret", "The agent bot's webhook secret.", True, True),
+        ),
+    )
+
+    def __init__(self, base_url: str, token: str, secret: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+        self._secret = secret.encode()
+        self._accept: Accept | None = None
+        self._stopping = asyncio.Event()
+        self._calls = Calls(self.manifest.title, _ADVICE)
+
+    async def start(self, accept: Accept) -> None:
+        """Wait to be called."""
+        self._accept = accept
+        await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """Take no more calls."""
+        self._accept = None
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Write into the conversation as the bot."""
+        path = f"accounts/{int(message.account)}/conversations/{int(message.conversation)}/messages"
+        body = {"content": message.text, "message_type": "outgoing", "private": False}
+        answer = await self._post(path, body)
+        return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
+
+    async def hand_over(self, account: str, conversation: str) -> None:
+        """Give a conversation to people: it is open from now on, and the bot is silent in it."""
+        await self._post(f"accounts/{int(account)}/conversations/{int(conversation)}/toggle_status", {"status": "open"})
+
+    async def check(self) -> str:
+        """Ask for the bot's own profile."""
+        await self._calls.get(f"{self._base_url}/api/v1/profile", {"api_access_token": self._token})
+        return f"connected to {self._base_url}"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the agent bot's webhook."""
+        from starlette.routing import Route
+
+        return [Route("/", self._called, methods=["POST"])]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._stopping.set()
+        await self._calls.aclose()
+
+    async def _post(self, path: str, body: dict[str, object]) -> object:
+        headers = {"api_access_token": self._token, "content-type": "application/json"}
+        return await self._calls.post(f"{self._base_url}/api/v1/{path}", json.dumps(body).encode(), headers)
+
+    async def _called(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        if int(request.headers.get("content-length") or 0) > _LARGEST_BODY:
+            return Response(status_code=413)
+        body = await request.body()
+        if not self._signed(request.headers, body):
+            return Response(status_code=401)
+        if self._accept is None:
+            return Response(status_code=503)
+        try:
+            parsed = parse(json.loads(body))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("A call of Chatwoot cannot be read: %r.", error)
+            return Response(status_code=200)
+        return Response(status_code=200 if parsed is None or await self._taken(parsed, self._accept) else 503)
+
+    def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:
+        moment = headers.get("X-Chatwoot-Timestamp", "")
+        if not (moment.isascii() and moment.isdecimal()) or abs(time.time() - int(moment)) > TOLERANCE:
+            return False
+        expected = "sha256=" + hmac.digest(self._secret, f"{moment}.".encode() + body, "sha256").hex()
+        return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
+
+    async def _taken(self, parsed: Parsed, accept: Accept) -> bool:
+        """Hand a message over; False: it has to come again."""
+        try:
+            files = tuple([await self._fetch(file) for file in parsed.files])
+            inbound = replace(parsed.inbound, attachments=files)
+        except ChannelError as error:
+            log.warning("%s", error)
+            if not error.permanent:
+                return False
+            inbound = replace(parsed.inbound, unreadable="file")
+        admission = await accept(inbound)
+        if admission.outcome == "refused" and admission.text:
+            try:
+                await self.send(
+                    Outbound(f"refused:{inbound.event}", inbound.conversation, admission.text, inbound.account)
+                )
+            except ChannelError as error:
+                log.warning("A refusal could not be told: %s", error)
+        return admission.outcome != "busy"
+
+    async def _fetch(self, file: File) -> Attachment:
+        if urlsplit(file.url).netloc != urlsplit(self._base_url).netloc:
+            raise ChannelError(f"A file lies outside of {self._base_url}; it is not fetched.", permanent=True)
+        data = await self._calls.fetch(file.url, _LARGEST_FILE)
+        mime = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        return Attachment(file.kind, mime, data, file.name)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""From a Chatwoot webhook to a message for the desk; source: https://www.chatwoot.com/docs (agent bots, webhooks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qwendesk.messages import Inbound, storable
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that waits on Chatwoot's storage."""
+
+    url: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A customer's message and the files it speaks of."""
+
+    inbound: Inbound
+    files: tuple[File, ...] = ()
+
+
+def parse(body: dict[str, Any]) -> Parsed | None:
+    """Return what a customer wrote; None for events, notes, agents' answers, and conversations that people have taken.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the documents promise.
+    """
+    if body.get("event") != "message_created" or body.get("message_type") not in ("incoming", 0) or body.get("private"):
+        return None
+    conversation, sender = body["conversation"], body["sender"]
+    if conversation.get("status", "pending") != "pending" or sender.get("type") in ("user", "agent_bot"):
+        return None
+    found = tuple(_files(body.get("attachments") or ()))
+    readable = tuple(file for file in found if file.kind)
+    text = str(body.get("content") or "")
+    if not text and not found:
+        return None
+    contact = conversation.get("meta", {}).get("sender", {})
+    return Parsed(
+        Inbound(
+            text,
+            str(int(conversation["id"])),
+            person=str(int(sender["id"])),
+            channel="chatwoot",
+            account=str(int(body["account"]["id"])),
+            event=str(int(body["id"])),
+            locale=_locale(sender, contact, conversation),
+            display_name=storable(str(sender.get("name") or ""))[:200],
+            unreadable="video" if len(readable) < len(found) else None,
+        ),
+        readable,
+    )
+
+
+def _files(attachments: Any) -> list[File]:
+    kinds = {"image": "image", "audio": "audio", "file": "document"}
+    return [File(str(one["data_url"]), kinds.get(str(one.get("file_type")), ""), _name(one)) for one in attachments]
+
+
+def _name(attachment: dict[str, Any]) -> str:
+    return str(attachment["data_url"]).partition("?")[0].rpartition("/")[2][:200]
+
+
+def _locale(*places: dict[str, Any]) -> str | None:
+    for place in places:
+        more = place.get("additional_attributes") or {}
+        if found := more.get("browser_language") or (more.get("browser") or {}).get("browser_language"):
+            return str(found)[:20]
+    return None

@@ -1,0 +1,189 @@
+"""The e-mail channel: IMAP with IDLE in, SMTP out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.mail.compose import compose
+from qwendesk.channels.mail.parse import LARGEST_FILE, parse
+from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.messages import Outbound
+
+if TYPE_CHECKING:
+    from qwendesk.channels.mail.mailbox import Mailbox
+
+log = logging.getLogger(__name__)
+_LARGEST_MAIL = 30 * 2**20
+_LOOK_SECONDS = 1.0
+"""How long a stop may have to wait."""
+_IDLE_SECONDS = 600.0
+"""After so long the server is told again that the desk waits: many forget after half an hour."""
+_LONGEST_PAUSE = 60.0
+_SECURITY = ("tls", "starttls", "none")
+
+
+class MailChannel(Channel):
+    """A mailbox; each mail is a message, each thread a conversation."""
+
+    manifest = Manifest(
+        "mail",
+        "E-mail",
+        Capabilities(
+            markup="html", max_length=200_000, threads=True, max_file_in=LARGEST_FILE, max_file_out=LARGEST_FILE
+        ),
+        (
+            Setting("address", "The desk's own address.", required=True),
+            Setting("password", "The mailbox's password.", True, True),
+            Setting("imap_host", "The server that mail is read from.", required=True),
+            Setting("smtp_host", "The server that mail is sent by.", required=True),
+            Setting("imap_port", "Its port.", default=993),
+            Setting("smtp_port", "Its port.", default=465),
+            Setting("imap_security", "tls, starttls or none.", default="tls"),
+            Setting("smtp_security", "tls, starttls or none.", default="tls"),
+            Setting("user", "The name to log in with; empty: the address."),
+            Setting("folder", "The folder that is read.", default="INBOX"),
+            Setting("name", "The sender's name.", default="Qwendesk"),
+        ),
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        for way in ("imap_security", "smtp_security"):
+            if settings[way] not in _SECURITY:
+                raise ConfigError(f"{way!r} in [channels.mail] must be one of {_SECURITY}, not {settings[way]!r}.")
+        self._settings = settings
+        self._own = str(settings["address"])
+        self._stopping = asyncio.Event()
+
+    async def start(self, accept: Accept) -> None:
+        """Read mail until ``stop``; a connection that breaks is made again."""
+        pause = 1.0
+        while not self._stopping.is_set():
+            mailbox = self._mailbox()
+            try:
+                await asyncio.to_thread(mailbox.open)
+                pause = 1.0
+                await self._follow(mailbox, accept)
+            except ChannelError as error:
+                if error.permanent:
+                    raise
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                log.warning("%s The next try is in %g s.", error, pause)
+                await self._rest(pause)
+            finally:
+                await asyncio.to_thread(mailbox.close)
+
+    async def stop(self) -> None:
+        """Read no more mail."""
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Send a mail and return its Message-ID."""
+        import aiosmtplib
+
+        mail, settings = compose(message, self._own, str(self._settings["name"])), self._settings
+        secure = settings["smtp_security"]
+        login = {"username": self._user, "password": settings["password"]} if settings["password"] else {}
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=settings["smtp_host"],
+                port=settings["smtp_port"],
+                use_tls=secure == "tls",
+                start_tls=secure == "starttls",
+                timeout=30,
+                **login,
+            )
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise _told(error) from error
+        return str(mail["Message-ID"])
+
+    async def check(self) -> str:
+        """Log in to the mailbox."""
+        mailbox = self._mailbox()
+        try:
+            await asyncio.to_thread(mailbox.open)
+            count = len(await asyncio.to_thread(mailbox.unseen))
+        finally:
+            await asyncio.to_thread(mailbox.close)
+        return f"connected as {self._own}, {count} unread"
+
+    @property
+    def _user(self) -> str:
+        return str(self._settings["user"] or self._own)
+
+    def _mailbox(self) -> Mailbox:
+        from qwendesk.channels.mail.mailbox import Mailbox
+
+        of = self._settings
+        where = (str(of["imap_host"]), int(of["imap_port"]), of["imap_security"])
+        return Mailbox(*where, self._user, str(of["password"]), str(of["folder"]))
+
+    async def _follow(self, mailbox: Mailbox, accept: Accept) -> None:
+        """Take what is there, then wait for more."""
+        while not self._stopping.is_set():
+            if not await self._take_all(mailbox, accept):
+                await self._rest(1.0)
+                continue
+            until = time.monotonic() + _IDLE_SECONDS
+            news = False
+            while not (news or self._stopping.is_set()) and time.monotonic() < until:
+                news = await asyncio.to_thread(mailbox.wait, _LOOK_SECONDS)
+            await asyncio.to_thread(mailbox.awake)
+
+    async def _take_all(self, mailbox: Mailbox, accept: Accept) -> bool:
+        """Hand unread mail over, oldest first; False: the desk is busy."""
+        for uid in await asyncio.to_thread(mailbox.unseen):
+            if self._stopping.is_set() or not await self._take(mailbox, uid, accept):
+                return False
+            await asyncio.to_thread(mailbox.taken, uid)
+        return True
+
+    async def _take(self, mailbox: Mailbox, uid: str, accept: Accept) -> bool:
+        large = await asyncio.to_thread(mailbox.size, uid) > _LARGEST_MAIL
+        raw = await asyncio.to_thread(lambda: mailbox.fetch(uid, head_only=large))
+        try:
+            inbound = await asyncio.to_thread(parse, raw, self._own)
+        except ValueError as error:
+            log.warning("Mail %s: %s", uid, error)
+            return True
+        if inbound is None:
+            return True
+        admission = await accept(replace(inbound, unreadable="large file") if large else inbound)
+        if admission.outcome == "refused" and (text := admission.text):
+            to = (inbound.conversation, _html(text), inbound.account, inbound.reply_to)
+            try:
+                await self.send(Outbound(f"refused:{inbound.event}", *to, plain=text))
+            except ChannelError as error:
+                log.warning("A refusal could not be told: %s", error)
+        return admission.outcome != "busy"
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _html(text: str) -> str:
+    from html import escape
+
+    return f"<p>{escape(text)}</p>"
+
+
+def _told(error: Exception) -> ChannelError:
+    import aiosmtplib
+
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        text = "The mail server refuses the name or the password: check QWENDESK_CHANNELS__MAIL__PASSWORD."
+        return ChannelError(text, permanent=True)
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        codes = [refused.code for refused in error.recipients]
+        return ChannelError(
+            f"The mail server refuses the address: {error}.", permanent=all(code >= 500 for code in codes)
+        )
+    code = error.code if isinstance(error, aiosmtplib.SMTPResponseException) else 0
+    return ChannelError(f"The mail could not be sent: {error}.", permanent=code >= 500 or isinstance(error, ValueError))

@@ -1,0 +1,113 @@
+"""A mailbox over IMAP; every method blocks and is meant for one thread of its own."""
+
+from __future__ import annotations
+
+import imaplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal
+
+from imap_tools import BaseMailBox, MailBox, MailboxLoginError, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
+from imap_tools.errors import ImapToolsError
+
+from qwendesk.errors import ChannelError
+
+Security = Literal["tls", "starttls", "none"]
+_SECONDS = 30.0
+
+
+class Mailbox:
+    """One folder of a mailbox; what was taken is marked as seen."""
+
+    def __init__(self, host: str, port: int, security: Security, user: str, password: str, folder: str) -> None:
+        self._where = (host, port, security)
+        self._login = (user, password, folder)
+        self._box: BaseMailBox | None = None
+        self._idle = False
+
+    def open(self) -> None:
+        """Log in.
+
+        Raises:
+            ChannelError: the server cannot be reached, or refuses the password.
+        """
+        with _told():
+            self._box = _connected(*self._where)
+            self._box.login(*self._login)
+
+    def unseen(self) -> list[str]:
+        """Return the numbers of the mails that nobody has taken."""
+        with _told():
+            box = self._opened()
+            box.client.response("EXISTS")  # what is announced from now on has not been looked at
+            return box.uids("UNSEEN")
+
+    def size(self, uid: str) -> int:
+        """Return a mail's size in bytes."""
+        with _told():
+            _, found = self._opened().client.uid("FETCH", uid, "(RFC822.SIZE)")
+            line = found[0] if found and isinstance(found[0], bytes) else b""
+            return int(line.rpartition(b"RFC822.SIZE ")[2].split(b")")[0].split()[0] or 0) if b"SIZE" in line else 0
+
+    def fetch(self, uid: str, *, head_only: bool = False) -> bytes:
+        """Return a mail, or its headers; empty where it is gone."""
+        with _told():
+            part = "BODY.PEEK[HEADER]" if head_only else "BODY.PEEK[]"
+            _, found = self._opened().client.uid("FETCH", uid, f"({part})")
+            return next((one[1] for one in found if isinstance(one, tuple)), b"")
+
+    def taken(self, uid: str) -> None:
+        """Mark a mail as seen."""
+        with _told():
+            self._opened().flag(uid, MailMessageFlags.SEEN, True)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for news, and tell whether there may be some."""
+        with _told():
+            box = self._opened()
+            if not self._idle:
+                box.idle.start()  # type: ignore[no-untyped-call]
+                self._idle = True
+                if box.client.response("EXISTS")[1] != [None]:
+                    return True  # it came while other things were asked
+            return bool(box.idle.poll(timeout=seconds))
+
+    def awake(self) -> None:
+        """End the waiting, so that other things can be asked."""
+        if self._idle:
+            with _told():
+                self._idle = False
+                self._opened().idle.stop()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Log out, or hang up."""
+        box, self._box, self._idle = self._box, None, False
+        if box:
+            with suppress(OSError, imaplib.IMAP4.error):
+                box.client.shutdown()
+
+    def _opened(self) -> BaseMailBox:
+        if self._box is None:
+            raise ChannelError("The mailbox is closed.")
+        return self._box
+
+
+def _connected(host: str, port: int, security: Security) -> BaseMailBox:
+    if security == "none":
+        return MailBoxUnencrypted(host, port, timeout=_SECONDS)
+    trusted = ssl.create_default_context()
+    if security == "starttls":
+        return MailBoxStartTls(host, port, timeout=_SECONDS, ssl_context=trusted)
+    return MailBox(host, port, timeout=_SECONDS, ssl_context=trusted)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except MailboxLoginError as error:
+        text = "The mail server refuses the name or the password: check QWENDESK_CHANNELS__MAIL__PASSWORD."
+        raise ChannelError(text, permanent=True) from error
+    except (OSError, imaplib.IMAP4.error, ImapToolsError) as error:
+        raise ChannelError(f"The mail server cannot be reached: {type(error).__name__} {error}.") from error

@@ -1,0 +1,228 @@
+"""The Matrix channel on matrix-nio, with encryption."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.matrix import messages
+from qwendesk.channels.matrix.failures import good, told
+from qwendesk.channels.matrix.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.matrix.session import Session
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Attachment, Inbound, Outbound
+
+if TYPE_CHECKING:
+    from nio import AsyncClient, SyncResponse
+
+log = logging.getLogger(__name__)
+_POLL_MS = 25_000
+_TYPING_MS = 8_000
+_LONGEST_PAUSE = 60.0
+_OWN_EVENTS = 1000
+"""So many of the desk's own messages are known for what they are when somebody replies to one in a group."""
+
+
+class MatrixChannel(Channel):
+    """An account that joins the rooms it is invited to."""
+
+    manifest = Manifest(
+        "matrix",
+        "Matrix",
+        Capabilities(
+            markup="html",
+            max_length=12_000,
+            length_unit="bytes",
+            edits=True,
+            edit_interval=4.0,
+            typing=_TYPING_MS / 1000,
+            groups=True,
+            threads=True,
+            max_file_in=LARGEST_FILE,
+            max_file_out=LARGEST_FILE,
+            idempotent=True,
+        ),
+        (
+            Setting("homeserver", "Its address, such as https://matrix.org.", required=True),
+            Setting("user", "The desk's account, such as @desk:matrix.org.", required=True),
+            Setting("password", "Its password; used once, to make the desk a device of its own.", True, True),
+            Setting("data_dir", "Folder for the device's keys; empty: in the desk's data folder."),
+        ),
+    )
+
+    def __init__(self, homeserver: str, user: str, password: str, data_dir: str) -> None:
+        folder = Path(data_dir or "matrix").expanduser()
+        self._session = Session(homeserver.rstrip("/"), user, password, folder)
+        self._me = Me(user, user.partition(":")[0].lstrip("@"))
+        self._stopping = asyncio.Event()
+        self._client: AsyncClient | None = None
+        self._opening = asyncio.Lock()
+        self._own: deque[str] = deque(maxlen=_OWN_EVENTS)
+
+    async def start(self, accept: Accept) -> None:
+        """Follow the rooms until ``stop``."""
+        pause = 1.0
+        while not self._stopping.is_set():
+            try:
+                answer = await self._synced()
+                if answer is not None and await self._take(answer, accept):
+                    self._session.reached(answer.next_batch)
+                pause = 1.0
+            except ChannelError as error:
+                if error.permanent:
+                    raise
+                pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
+                log.warning("%s The next try is in %g s.", error, pause)
+                await self._rest(pause)
+
+    async def stop(self) -> None:
+        """End the sync that is waiting."""
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Send a message and return the id of its event."""
+        client = await self._connected()
+        async with told():
+            sent = await messages.send(client, message)
+        self._own.append(sent)
+        return sent
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        """Replace a message's text."""
+        client = await self._connected()
+        async with told():
+            await messages.edit(client, message_id, message)
+
+    async def typing(self, conversation: str) -> None:
+        """Show that an answer is being written."""
+        client = await self._connected()
+        async with told():
+            await messages.typing(client, conversation, _TYPING_MS)
+
+    async def check(self) -> str:
+        """Log in."""
+        client = await self._connected()
+        return f"connected as {client.user_id}, device {client.device_id}"
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._stopping.set()
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+
+    async def _connected(self) -> AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._session.open()
+            return self._client
+
+    async def _synced(self) -> SyncResponse | None:
+        """Return what is new; None where the desk stops meanwhile."""
+        client = await self._connected()
+        first = self._session.since is None
+        # whatever was said before the desk was ever here is not for it
+        only_rooms = {"room": {"timeline": {"limit": 0 if first else 100}}}
+        full = not client.rooms
+        asking = client.sync(0 if first or full else _POLL_MS, only_rooms, self._session.since, full_state=full)
+        async with told():
+            answer = good(await self._unless_stopped(asking))
+            if answer is not None:
+                await self._keep_keys(client)
+        return answer
+
+    async def _keep_keys(self, client: AsyncClient) -> None:
+        """Publish keys, learn those of others, and pass on those for a conversation."""
+        if client.should_upload_keys:
+            good(await client.keys_upload())
+        if client.should_query_keys:
+            good(await client.keys_query())
+        if client.should_claim_keys:
+            good(await client.keys_claim(client.get_users_for_key_claiming()))
+        await client.send_to_device_messages()
+
+    async def _take(self, answer: SyncResponse, accept: Accept) -> bool:
+        """Hand over what is new, and tell whether all of it is; False: the desk stops before."""
+        client = await self._connected()
+        for room in answer.rooms.invite:
+            async with told():
+                await client.join(room)
+        for room, news in answer.rooms.join.items():
+            for event in news.timeline.events:
+                while not (await self._take_one(room, event.source, accept) or self._stopping.is_set()):
+                    await self._rest(1.0)
+        return not self._stopping.is_set()
+
+    async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
+        """Hand one event over; False: the desk is busy."""
+        client = await self._connected()
+        members = client.rooms[room].member_count if room in client.rooms else 2
+        try:
+            parsed = parse(event, room, members, set(self._own), self._me)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("An event of Matrix cannot be read: %r.", error)
+            return True
+        if parsed is None:
+            return True
+        inbound = parsed.inbound
+        if parsed.file:
+            inbound = await self._with_file(inbound, parsed.file)
+        admission = await accept(inbound)
+        if admission.outcome == "refused" and (text := admission.text):
+            refusal = Outbound(f"refused:{inbound.event}", inbound.conversation, escape(text), plain=text)
+            try:
+                await self.send(refusal)
+            except ChannelError as error:
+                log.warning("A refusal could not be told: %s", error)
+        return admission.outcome != "busy"
+
+    async def _with_file(self, inbound: Inbound, file: File) -> Inbound:
+        try:
+            return replace(inbound, attachments=(await self._fetch(file),))
+        except ChannelError as error:
+            log.warning("%s", error)
+            if not error.permanent:
+                raise
+            return replace(inbound, unreadable="file")
+
+    async def _fetch(self, file: File) -> Attachment:
+        client = await self._connected()
+        async with told():
+            data = good(await client.download(file.url)).body
+        if len(data) > LARGEST_FILE:
+            raise ChannelError(f"A file is larger than {LARGEST_FILE:,} bytes.", permanent=True)
+        if key := file.key:
+            data = _decrypted(data, key)
+        return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
+
+    async def _unless_stopped(self, asking: Any) -> Any:
+        task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            stop.cancel()
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _decrypted(data: bytes, key: dict[str, Any]) -> bytes:
+    from nio.crypto import decrypt_attachment
+    from nio.exceptions import EncryptionError
+
+    try:
+        return bytes(decrypt_attachment(data, key["key"]["k"], key["hashes"]["sha256"], key["iv"]))
+    except (EncryptionError, LookupError, TypeError, ValueError) as error:
+        raise ChannelError(f"A file cannot be decrypted: {error}.", permanent=True) from error

@@ -1,0 +1,44 @@
+"""What a homeserver refuses, as errors the desk knows what to do about."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from qwendesk.errors import ChannelError
+
+T = TypeVar("T")
+_CREDENTIALS = {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED"}
+_PERMANENT = {"M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNRECOGNIZED"}
+ADVICE = "Check QWENDESK_CHANNELS__MATRIX__USER and QWENDESK_CHANNELS__MATRIX__PASSWORD."
+
+
+def good(answer: T) -> T:
+    """Return an answer that is no error.
+
+    Raises:
+        ChannelError: it is one.
+    """
+    from nio import ErrorResponse
+
+    if not isinstance(answer, ErrorResponse):
+        return answer
+    code = answer.status_code or ""
+    if wait := answer.retry_after_ms:
+        raise ChannelError(f"The homeserver asks to wait {wait / 1000:g} s.", retry_after=wait / 1000)
+    advice = f" {ADVICE}" if code in _CREDENTIALS else ""
+    permanent = code in _CREDENTIALS or code in _PERMANENT
+    raise ChannelError(f"The homeserver refuses: {code} {answer.message}.{advice}", permanent=permanent)
+
+
+@asynccontextmanager
+async def told() -> AsyncIterator[None]:
+    """Turn the library's exceptions into ``ChannelError``."""
+    import aiohttp
+    from nio.exceptions import LocalProtocolError
+
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError, LocalProtocolError) as error:
+        raise ChannelError(f"The homeserver cannot be reached: {type(error).__name__} {error}.") from error

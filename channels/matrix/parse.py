@@ -1,0 +1,105 @@
+"""From a room's event, decrypted, to a message for the desk."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from qwendesk.messages import Inbound
+
+LARGEST_FILE = 20 * 2**20
+_KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
+_QUOTE = re.compile(r"\A(> .*\n)+\n")
+"""What older clients put above a reply: the quoted message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The desk's own account."""
+
+    user: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that waits on the server, and the key it is encrypted with, if it is."""
+
+    url: str
+    kind: str
+    mime: str
+    name: str
+    key: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A message and the file it speaks of."""
+
+    inbound: Inbound
+    file: File | None = None
+
+
+def parse(event: dict[str, Any], room: str, members: int, own_events: set[str], me: Me) -> Parsed | None:
+    """Return what an event says to the desk.
+
+    Args:
+        event: the event as the server has it, decrypted.
+        room: the room's id.
+        members: how many are in the room.
+        own_events: events of the desk itself that may be replied to.
+        me: the desk's own account.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the specification promises.
+    """
+    sender, content = event["sender"], event["content"]
+    if sender == me.user or event.get("type") not in ("m.room.message", "m.room.encrypted"):
+        return None
+    relation = content.get("m.relates_to") or {}
+    kind = content.get("msgtype")
+    if relation.get("rel_type") == "m.replace" or kind == "m.notice":
+        return None  # a change of an older message; a program's words
+    text = _QUOTE.sub("", str(content.get("body") or ""))
+    group = members > 2
+    replied = (relation.get("m.in_reply_to") or {}).get("event_id")
+    if group and not (_mentioned(content, text, me) or replied in own_events):
+        return None
+    file = _file(content) if kind in _KINDS else None
+    if file:
+        text = "" if text == file.name else text
+    unreadable = None if kind in ("m.text", "m.emote", *_KINDS) else "encrypted message" if not kind else kind[2:]
+    if file and int((content.get("info") or {}).get("size") or 0) > LARGEST_FILE:
+        file, unreadable = None, "large file"
+    root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
+    inbound = Inbound(
+        _without_name(text, me),
+        f"{room}|{root}" if root else room,
+        person=str(sender),
+        channel="matrix",
+        account=me.user,
+        event=str(event["event_id"]),
+        reply_to=str(event["event_id"]),
+        group=group,
+        unreadable=unreadable,
+    )
+    return Parsed(inbound, file) if inbound.text or file or unreadable else None
+
+
+def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
+    named = (content.get("m.mentions") or {}).get("user_ids") or []
+    return me.user in named or me.user in text or bool(re.search(rf"\b{re.escape(me.name)}\b", text, re.IGNORECASE))
+
+
+def _without_name(text: str, me: Me) -> str:
+    names = "|".join(re.escape(name) for name in (me.user, f"@{me.name}", me.name))
+    return re.sub(rf"\A\s*(?:{names})(?:[:,]\s*|\s+|\Z)", "", text, flags=re.IGNORECASE).strip()
+
+
+def _file(content: dict[str, Any]) -> File:
+    key = content.get("file")
+    url = key["url"] if key else content["url"]
+    mime = str((content.get("info") or {}).get("mimetype") or "application/octet-stream")
+    name = str(content.get("filename") or content.get("body") or "")
+    return File(str(url), _KINDS[content["msgtype"]], mime, name, key)

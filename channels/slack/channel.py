@@ -1,0 +1,204 @@
+"""The Slack channel on Slack's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.calls import Calls
+from qwendesk.channels.slack import messages
+from qwendesk.channels.slack.failures import told
+from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.slack.socket import listen
+from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.messages import Attachment, Inbound, Outbound
+
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+log = logging.getLogger(__name__)
+_LARGEST_BODY = 2**20
+_FILE_HOSTS = ("files.slack.com", "slack-files.com")
+
+
+class SlackChannel(Channel):
+    """An app in a workspace: Socket Mode where ``app_token`` is set, else called over HTTP."""
+
+    manifest = Manifest(
+        "slack",
+        "Slack",
+        Capabilities(
+            markup="mrkdwn",
+            max_length=3900,
+            edits=True,
+            edit_interval=1.5,
+            buttons=5,
+            groups=True,
+            threads=True,
+            max_file_in=LARGEST_FILE,
+        ),
+        (
+            Setting("bot_token", "The bot's token (xoxb-...).", True, True),
+            Setting("app_token", "The app-level token (xapp-...) of Socket Mode; empty: HTTP.", True),
+            Setting("signing_secret", "The app's signing secret, for HTTP.", True),
+            Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
+        ),
+    )
+
+    def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:
+        if not (app_token or signing_secret):
+            way = "'app_token' (Socket Mode) or 'signing_secret' (HTTP)"
+            raise ConfigError(f"Slack needs {way}: set QWENDESK_CHANNELS__SLACK__APP_TOKEN.")
+        self._bot_token = bot_token
+        self._app_token = app_token
+        self._signing_secret = signing_secret
+        self._base_url = base_url.rstrip("/") + "/"
+        self._accept: Accept | None = None
+        self._stopping = asyncio.Event()
+        self._client: AsyncWebClient | None = None
+        self._me = Me("", "")
+        self._files = Calls("Slack", "The app needs the scope files:read.")
+
+    async def start(self, accept: Accept) -> None:
+        """Listen until ``stop``."""
+        client = await self._connected()
+        self._accept = accept
+        if self._app_token:
+            await listen(client, self._app_token, self._stopping, self._take)
+        else:
+            await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """Take no more events."""
+        self._accept = None
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Post a message, in its thread where there is one."""
+        async with told():
+            return await messages.send(await self._connected(), message)
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        """Replace a message's text."""
+        async with told():
+            await messages.edit(await self._connected(), message_id, message)
+
+    async def check(self) -> str:
+        """Ask Slack who the app is."""
+        async with told():
+            who = await (await self._connected()).auth_test()
+        return f"connected as @{who['user']} in {who['team']}"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the address of events, commands and interactivity, where HTTP is used."""
+        from starlette.routing import Route
+
+        return [] if self._app_token else [Route("/", self._called, methods=["POST"])]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._stopping.set()
+        await self._files.aclose()
+        client, self._client = self._client, None
+        if client and client.session:
+            await client.session.close()
+
+    async def _connected(self) -> AsyncWebClient:
+        if self._client is None:
+            import aiohttp
+            from slack_sdk.web.async_client import AsyncWebClient
+
+            session = aiohttp.ClientSession()
+            client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
+            try:
+                async with told():
+                    who = await client.auth_test()
+            except ChannelError:
+                await session.close()
+                raise
+            self._me, self._client = Me(str(who["team_id"]), str(who["user_id"])), client
+        return self._client
+
+    async def _called(self, request: Request) -> Response:
+        from slack_sdk.signature import SignatureVerifier
+        from starlette.responses import PlainTextResponse, Response
+
+        if int(request.headers.get("content-length") or 0) > _LARGEST_BODY:
+            return Response(status_code=413)
+        body = await request.body()
+        if not _readable(body) or not SignatureVerifier(self._signing_secret).is_valid_request(
+            body, dict(request.headers)
+        ):
+            return Response(status_code=401)
+        try:
+            kind, payload = _opened(body, request.headers.get("content-type", ""))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return Response(status_code=200)
+        if kind == "url_verification":
+            return PlainTextResponse(str(payload.get("challenge", "")))
+        return Response(status_code=200 if await self._take(kind, payload) else 503)
+
+    async def _take(self, kind: str, payload: dict[str, Any]) -> bool:
+        """Hand a delivery over and tell whether it is done; False: it has to come again."""
+        if self._accept is None:
+            return False
+        try:
+            parsed = parse(kind, payload, self._me)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("A delivery of Slack cannot be read: %r.", error)
+            return True
+        if parsed is None:
+            return True
+        try:
+            files = tuple([await self._fetch(file) for file in parsed.files])
+            inbound = replace(parsed.inbound, attachments=files)
+        except ChannelError as error:
+            log.warning("%s", error)
+            if not error.permanent:
+                return False
+            inbound = replace(parsed.inbound, unreadable="file")
+        return await self._hand_over(inbound, self._accept)
+
+    async def _hand_over(self, inbound: Inbound, accept: Accept) -> bool:
+        admission = await accept(inbound)
+        if admission.outcome == "refused" and (text := admission.text):
+            try:
+                await self.send(
+                    Outbound(f"refused:{inbound.event}", inbound.conversation, messages.escaped(text), plain=text)
+                )
+            except ChannelError as error:
+                log.warning("A refusal could not be told: %s", error)
+        return admission.outcome != "busy"
+
+    async def _fetch(self, file: File) -> Attachment:
+        host = urlsplit(file.url).hostname or ""
+        if host not in (*_FILE_HOSTS, urlsplit(self._base_url).hostname):
+            raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
+        data = await self._files.fetch(file.url, LARGEST_FILE, {"Authorization": f"Bearer {self._bot_token}"})
+        return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
+
+
+def _readable(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
+    """Return the kind of an HTTP call, as Socket Mode names it, and its payload."""
+    if not content_type.startswith("application/x-www-form-urlencoded"):
+        payload = json.loads(body)
+        return ("url_verification" if payload.get("type") == "url_verification" else "events_api"), payload
+    form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+    return ("interactive", json.loads(form["payload"])) if "payload" in form else ("slash_commands", form)

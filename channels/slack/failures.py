@@ -1,0 +1,37 @@
+"""What Slack refuses, as errors the desk knows what to do about."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from qwendesk.errors import ChannelError
+
+_CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
+_AGAIN = {"internal_error", "fatal_error", "request_timeout", "service_unavailable", "ratelimited", "team_added_to_org"}
+
+
+@asynccontextmanager
+async def told() -> AsyncIterator[None]:
+    """Turn the library's errors into ``ChannelError``."""
+    import aiohttp
+    from slack_sdk.errors import SlackApiError, SlackClientError
+
+    try:
+        yield
+    except SlackApiError as error:
+        raise _read(error.response) from error
+    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ChannelError(f"Slack cannot be reached: {type(error).__name__} {error}.") from error
+
+
+def _read(answer: Any) -> ChannelError:
+    reason = str(answer.get("error") or "an error without a name")
+    if answer.status_code == 429:
+        wait = float(answer.headers.get("Retry-After", 1))
+        return ChannelError(f"Slack asks to wait {wait:g} s.", retry_after=wait)
+    if reason in _CREDENTIALS:
+        advice = "Copy the bot's token again into QWENDESK_CHANNELS__SLACK__BOT_TOKEN, and install the app anew."
+        return ChannelError(f"Slack does not take the credentials: {reason}. {advice}", permanent=True)
+    return ChannelError(f"Slack refuses: {reason}.", permanent=answer.status_code < 500 and reason not in _AGAIN)

@@ -1,0 +1,139 @@
+"""From Slack's events, slash commands and button presses to a message for the desk."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qwendesk.messages import Inbound
+
+LARGEST_FILE = 20 * 2**20
+_MARKED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The app's own account in a workspace."""
+
+    team: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that waits on Slack, readable with the bot's token."""
+
+    url: str
+    kind: str
+    mime: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A message and the files it speaks of."""
+
+    inbound: Inbound
+    files: tuple[File, ...] = ()
+
+
+def parse(kind: str, payload: dict[str, Any], me: Me) -> Parsed | None:
+    """Return what a delivery says to the desk; None where it is not for the desk.
+
+    Args:
+        kind: ``events_api``, ``slash_commands`` or ``interactive``, as Socket Mode names them.
+        payload: the delivery.
+        me: the app itself.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it has not the shape that Slack promises.
+    """
+    match kind:
+        case "events_api":
+            return _event(payload["event"], me)
+        case "slash_commands":
+            return _command(payload, me)
+        case "interactive":
+            return _pressed(payload, me)
+    return None
+
+
+def _event(event: dict[str, Any], me: Me) -> Parsed | None:
+    direct = event.get("channel_type") == "im"
+    # a mention comes as a message too; only one of the two is taken
+    wanted = (event["type"] == "message" and direct) or (event["type"] == "app_mention" and not direct)
+    if not wanted or event.get("subtype") not in (None, "file_share") or not _from_a_person(event, me):
+        return None
+    found = event.get("files") or []
+    files = tuple(_file(file) for file in found if 0 < int(file.get("size", 0)) <= LARGEST_FILE)
+    text = plain(str(event.get("text") or ""), me)
+    if not (text or found):
+        return None
+    root = event.get("thread_ts") or (None if direct else event["ts"])
+    unreadable = "large file" if len(files) < len(found) else None
+    return Parsed(
+        _inbound(text, _place(event["channel"], root), event["user"], event["ts"], me, direct, unreadable), files
+    )
+
+
+def _command(payload: dict[str, Any], me: Me) -> Parsed:
+    direct = str(payload["channel_id"]).startswith("D")
+    event = f"command:{payload['trigger_id']}"
+    inbound = _inbound(
+        str(payload.get("text") or "/help"), payload["channel_id"], payload["user_id"], "", me, direct, None
+    )
+    return Parsed(replace(inbound, event=event))
+
+
+def _pressed(payload: dict[str, Any], me: Me) -> Parsed | None:
+    if payload.get("type") != "block_actions":
+        return None
+    message, channel = payload["message"], payload["channel"]["id"]
+    place = _place(channel, message.get("thread_ts"))
+    direct = str(channel).startswith("D")
+    inbound = _inbound(str(payload["actions"][0]["value"]), place, payload["user"]["id"], "", me, direct, None)
+    return Parsed(replace(inbound, event=f"press:{payload['trigger_id']}"))
+
+
+def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, unreadable: str | None) -> Inbound:
+    return Inbound(
+        text,
+        place,
+        person=str(user),
+        channel="slack",
+        account=me.team,
+        event=f"{place.partition(':')[0]}:{ts}",
+        reply_to=ts or None,
+        group=not direct,
+        unreadable=unreadable,
+    )
+
+
+def _place(channel: str, root: str | None) -> str:
+    """Return the key of a channel, or of a thread in it."""
+    return f"{channel}:{root}" if root else str(channel)
+
+
+def _from_a_person(event: dict[str, Any], me: Me) -> bool:
+    return not event.get("bot_id") and bool(event.get("user")) and event["user"] != me.user
+
+
+def _file(file: dict[str, Any]) -> File:
+    mime = str(file.get("mimetype") or "application/octet-stream")
+    family = mime.partition("/")[0]
+    kind = family if family in ("image", "audio") else "document"
+    return File(str(file["url_private_download"]), kind, mime, str(file.get("name") or ""))
+
+
+def plain(text: str, me: Me) -> str:
+    """Return a text as it was typed: without the app's own name, links as their address, signs unescaped."""
+
+    def read(found: re.Match[str]) -> str:
+        mark, target, label = found.groups()
+        if mark == "@" and target == me.user:
+            return ""
+        return (mark if mark in ("@", "#") else "") + (label or target) if mark else target
+
+    return html.unescape(_MARKED.sub(read, text)).strip()

@@ -1,0 +1,150 @@
+"""The Telegram channel on python-telegram-bot's client."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.telegram import messages
+from qwendesk.channels.telegram.failures import told
+from qwendesk.channels.telegram.intake import Intake
+from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
+from qwendesk.channels.telegram.poll import Poller
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Outbound
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+    from telegram import Bot
+
+KINDS = ("message", "callback_query")
+"""The kinds of update the desk asks for."""
+
+
+class TelegramChannel(Channel):
+    """A bot that polls, or that is called where ``webhook_url`` is set."""
+
+    manifest = Manifest(
+        "telegram",
+        "Telegram",
+        Capabilities(
+            markup="telegram",
+            max_length=4096,
+            length_unit="utf16",
+            edits=True,
+            edit_interval=1.2,
+            typing=5.0,
+            buttons=8,
+            groups=True,
+            threads=True,
+            max_file_in=LARGEST_FILE,
+            max_file_out=50 * 2**20,
+        ),
+        (
+            Setting("token", "The bot's token, from @BotFather.", secret=True, required=True),
+            Setting("webhook_url", "The desk's own address, such as https://desk.example.org; empty: polling."),
+            Setting("base_url", "The Bot API's address.", default="https://api.telegram.org"),
+            Setting("poll_seconds", "How long one poll waits for news.", default=25),
+        ),
+    )
+
+    def __init__(self, token: str, webhook_url: str, base_url: str, poll_seconds: int) -> None:
+        self._token = token
+        self._webhook_url = webhook_url.rstrip("/")
+        self._base_url = base_url.rstrip("/")
+        self._poll_seconds = poll_seconds
+        self._stopping = asyncio.Event()
+        self._bot: Bot | None = None
+        self._intake: Intake | None = None
+
+    async def start(self, accept: Accept) -> None:
+        """Poll, or wait to be called, until ``stop``."""
+        bot = await self._connected()
+        self._intake = Intake(bot, Me(bot.bot.id, bot.username), accept)
+        if not self._webhook_url:
+            async with told():
+                await bot.delete_webhook()
+            await Poller(bot.base_url, self._poll_seconds, KINDS, self._intake).run(self._stopping)
+            return
+        async with told():
+            url = f"{self._webhook_url}/channels/telegram/"
+            await bot.set_webhook(url, secret_token=self._secret, allowed_updates=KINDS)
+        await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """End the poll that is waiting."""
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Send a message and return the id of its first part; files follow the text."""
+        async with told():
+            return await messages.send(await self._connected(), message)
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        """Replace a message's text."""
+        async with told():
+            await messages.edit(await self._connected(), message_id, message)
+
+    async def typing(self, conversation: str) -> None:
+        """Show "typing" for five seconds."""
+        async with told():
+            await messages.typing(await self._connected(), conversation)
+
+    async def check(self) -> str:
+        """Ask Telegram who the bot is."""
+        return f"connected as @{(await self._connected()).username}"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the webhook's route, where there is one."""
+        from starlette.routing import Route
+
+        return [Route("/", self._called, methods=["POST"])] if self._webhook_url else []
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._stopping.set()
+        bot, self._bot = self._bot, None
+        if bot:
+            await bot.shutdown()
+
+    @property
+    def _secret(self) -> str:
+        """What Telegram shows with every call; made from the token, so that nothing has to be kept."""
+        return hmac.new(self._token.encode(), b"qwendesk webhook", sha256).hexdigest()
+
+    async def _connected(self) -> Bot:
+        if self._bot is None:
+            from telegram import Bot
+            from telegram.request import HTTPXRequest
+
+            # the library warns of a change to come at each wait it is told of; with this it has changed
+            os.environ.setdefault("PTB_TIMEDELTA", "1")
+            request = HTTPXRequest(connection_pool_size=32)
+            bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
+            try:
+                async with told():
+                    await bot.initialize()
+            except ChannelError:
+                await request.shutdown()
+                raise
+            self._bot = bot
+        return self._bot
+
+    async def _called(self, request: Request) -> Response:
+        """Take one update; any answer but 200 makes Telegram send it again."""
+        from starlette.responses import Response
+
+        shown = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
+        if not hmac.compare_digest(shown.encode(), self._secret.encode()):
+            return Response(status_code=403)
+        if self._intake is None:
+            return Response(status_code=503)
+        taken = await self._intake.take_raw(await request.body())
+        return Response(status_code=200 if taken else 503)

@@ -1,0 +1,92 @@
+"""Take one update: read it, fetch its files, hand it to the desk, and say that a button was pressed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.base import Accept
+from qwendesk.channels.telegram.failures import told
+from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, Parsed, parse
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Admission, Attachment, Outbound
+
+if TYPE_CHECKING:
+    from telegram import Bot
+
+log = logging.getLogger(__name__)
+_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
+
+
+class Intake:
+    """Hands updates to the desk, whichever way they came."""
+
+    def __init__(self, bot: Bot, me: Me, accept: Accept) -> None:
+        self._bot = bot
+        self._me = me
+        self._accept = accept
+
+    async def take_raw(self, body: bytes) -> bool:
+        """Take an update as bytes; one that cannot be read is taken too, for it would only come again."""
+        try:
+            update = json.loads(body)
+        except ValueError:
+            log.warning("Telegram sent what is no JSON (%d bytes).", len(body))
+            return True
+        return await self.take(update)
+
+    async def take(self, update: Any) -> bool:
+        """Take an update and tell whether that is done; False: it has to come again."""
+        try:
+            parsed = parse(update, self._me)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("An update of Telegram cannot be read: %r.", error)
+            return True
+        if parsed is None:
+            return True
+        try:
+            admission = await self._hand_over(parsed)
+        except ChannelError as error:
+            log.warning("A file of Telegram could not be fetched: %s", error)
+            return False
+        if admission.outcome == "refused" and admission.text:
+            await self._say(parsed, admission.text)
+        return admission.outcome != "busy"
+
+    async def _hand_over(self, parsed: Parsed) -> Admission:
+        if parsed.callback:
+            with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
+                async with told():
+                    await self._bot.answer_callback_query(parsed.callback)
+        try:
+            files = tuple([await self._fetch(file) for file in parsed.files])
+        except ChannelError as error:
+            if not error.permanent:
+                raise
+            return await self._accept(replace(parsed.inbound, unreadable="file"))
+        return await self._accept(replace(parsed.inbound, attachments=files))
+
+    async def _fetch(self, file: File) -> Attachment:
+        async with told():
+            waiting = await self._bot.get_file(file.id)
+            data = bytes(await waiting.download_as_bytearray())
+        if len(data) > LARGEST_FILE:
+            raise ChannelError(f"The file is larger than {LARGEST_FILE:,} bytes.", permanent=True)
+        picture = file.mime.startswith("image/") and file.kind == "document"
+        kind = "image" if picture else _KINDS.get(file.kind, "document")
+        return Attachment(kind, file.mime or "application/octet-stream", data, file.name)  # type: ignore[arg-type]
+
+    async def _say(self, parsed: Parsed, text: str) -> None:
+        from qwendesk.channels.telegram import messages
+
+        inbound = parsed.inbound
+        key = f"refused:{inbound.event}"
+        message = Outbound(key, inbound.conversation, text, reply_to=inbound.reply_to, plain=text)
+        try:
+            async with told():
+                await messages.send(self._bot, message, markup=False)
+        except ChannelError as error:
+            log.warning("A refusal could not be told: %s", error)

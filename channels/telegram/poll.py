@@ -1,0 +1,91 @@
+"""Ask for updates again and again; one that cannot be read never stops the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+from qwendesk.channels.telegram.failures import told
+from qwendesk.channels.telegram.intake import Intake
+from qwendesk.errors import ChannelError
+
+log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 60.0
+
+
+class Poller:
+    """Long polling over raw updates: the library's own reads all of a batch or none.
+
+    Args:
+        url: the Bot API's address with the token.
+        seconds: how long one poll waits for news.
+        kinds: the kinds of update to ask for.
+        intake: takes the updates.
+    """
+
+    def __init__(self, url: str, seconds: int, kinds: Sequence[str], intake: Intake) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._kinds = json.dumps(kinds)
+        self._intake = intake
+        self._offset = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Poll until stopped.
+
+        Raises:
+            ChannelError: the token does not hold.
+        """
+        from telegram.request import HTTPXRequest
+
+        pause = 1.0
+        async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
+            while not stopping.is_set():
+                try:
+                    updates = await _unless(stopping, self._ask(request))
+                    pause = 1.0 if await self._take(updates or []) else min(pause * 2, _LONGEST_PAUSE)
+                except ChannelError as error:
+                    if error.permanent:
+                        raise
+                    pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
+                    log.warning("%s The next try is in %g s.", error, pause)
+                if pause > 1.0:
+                    await _rest(stopping, pause)
+
+    async def _ask(self, request: Any) -> list[Any]:
+        values = {"offset": self._offset, "timeout": self._seconds, "allowed_updates": self._kinds}
+        async with told():
+            found = await request.post(f"{self._url}/getUpdates?{urlencode(values)}")
+        return found if isinstance(found, list) else []
+
+    async def _take(self, updates: list[Any]) -> bool:
+        """Hand updates over; the offset passes one only when it is stored. False: the desk is busy."""
+        for update in updates:
+            if not await self._intake.take(update):
+                return False
+            number = update.get("update_id") if isinstance(update, dict) else None
+            self._offset = max(self._offset, number + 1) if isinstance(number, int) else self._offset
+        return True
+
+
+async def _unless(stopping: asyncio.Event, asking: Any) -> Any:
+    """Return what is asked for, or None as soon as all is to stop."""
+    task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        stop.cancel()
+        task.cancel()
+        with suppress(asyncio.CancelledError, ChannelError):
+            await task
+
+
+async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)

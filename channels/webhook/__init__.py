@@ -1,0 +1,1 @@
+"""Any program that can call and be called, with signed bodies."""

@@ -1,0 +1,158 @@
+"""The generic webhook: a program posts messages here and gets the answers at its own address."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.calls import Calls
+from qwendesk.channels.webhook.signature import key_of, signed, verified
+from qwendesk.messages import Attachment, Inbound, Outbound, storable
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+LARGEST_BODY = 28 * 2**20
+"""A file of 20 MiB in base64, and its message."""
+_ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
+
+
+class WebhookChannel(Channel):
+    """Signed calls in and out, each with a name by which a repeated one is known."""
+
+    manifest = Manifest(
+        "webhook",
+        "Webhook",
+        Capabilities(
+            markup="markdown",
+            max_length=100_000,
+            buttons=8,
+            groups=True,
+            max_file_in=20 * 2**20,
+            max_file_out=20 * 2**20,
+            idempotent=True,
+        ),
+        (
+            Setting("url", "Where answers are posted.", required=True),
+            Setting("secret", "The key of both signatures: whsec_ and 24 to 64 bytes in base64.", True, True),
+        ),
+    )
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url
+        self._secret = secret
+        self._accept: Accept | None = None
+        self._stopping = asyncio.Event()
+        self._calls = Calls(self.manifest.title, _ADVICE)
+
+    async def start(self, accept: Accept) -> None:
+        """Wait to be called."""
+        key_of(self._secret)
+        self._accept = accept
+        await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """Take no more calls."""
+        self._accept = None
+        self._stopping.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Post a message; the name of the call is its key."""
+        body = json.dumps(_written("message", message), ensure_ascii=False).encode()
+        answer = await self._calls.post(self._url, body, signed(self._secret, message.key, body))
+        return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else message.key
+
+    async def check(self) -> str:
+        """Call the other side with nothing to show."""
+        key_of(self._secret)
+        body = json.dumps({"type": "ping"}).encode()
+        await self._calls.post(self._url, body, signed(self._secret, "ping", body))
+        return f"{self._url} takes signed calls"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return where the other side posts to."""
+        from starlette.routing import Route
+
+        return [Route("/", self._called, methods=["POST"])]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._stopping.set()
+        await self._calls.aclose()
+
+    async def _called(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+            return JSONResponse({"error": "too large"}, 413)
+        body = await request.body()
+        name = verified(self._secret, request.headers, body)
+        if name is None:
+            return JSONResponse({"error": "the signature does not hold, or is older than five minutes"}, 401)
+        if self._accept is None:
+            return JSONResponse({"error": "the desk is stopping"}, 503)
+        try:
+            inbound = read(json.loads(body), name)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            return JSONResponse({"error": f"not a message: {error}"}, 400)
+        admission = await self._accept(inbound)
+        if admission.outcome == "busy":
+            wait = str(max(1, round(admission.retry_after or 1)))
+            return JSONResponse({"outcome": "busy"}, 503, {"Retry-After": wait})
+        return JSONResponse({"outcome": admission.outcome, "seq": admission.seq, "text": admission.text})
+
+
+def read(body: Any, name: str) -> Inbound:
+    """Return the message in a call's body.
+
+    Raises:
+        LookupError, TypeError, ValueError: something is missing or of the wrong kind.
+    """
+    text, conversation = body.get("text", ""), body["conversation"]
+    if not isinstance(text, str) or not isinstance(conversation, str) or not conversation:
+        raise TypeError("'text' and 'conversation' have to be strings")
+    return Inbound(
+        text,
+        storable(conversation)[:200],
+        tuple(_file(file) for file in body.get("attachments", ())),
+        person=storable(str(body.get("person") or conversation))[:200],
+        channel="webhook",
+        event=name[:200],
+        reply_to=str(body["id"]) if body.get("id") else None,
+        locale=str(body["locale"])[:20] if body.get("locale") else None,
+        group=body.get("group") is True,
+        display_name=storable(str(body.get("name") or ""))[:200],
+    )
+
+
+def _file(file: dict[str, Any]) -> Attachment:
+    mime = str(file["mime"])
+    family = mime.partition("/")[0]
+    try:
+        data = base64.b64decode(file["data"], validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"an attachment's data is not base64: {error}") from None
+    kind = family if family in ("image", "audio") else "document"
+    return Attachment(kind, mime, data, str(file.get("name", "")))  # type: ignore[arg-type]
+
+
+def _written(kind: str, message: Outbound) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "key": message.key,
+        "conversation": message.conversation,
+        "text": message.text,
+        "reply_to": message.reply_to,
+        "buttons": [{"label": button.label, "value": button.value} for button in message.buttons],
+        "attachments": [
+            {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()}
+            for file in message.attachments
+        ],
+    }

@@ -1,0 +1,59 @@
+"""Signatures as the Standard Webhooks specification has them: HMAC-SHA256 over id, time and body.
+
+Source: https://github.com/standard-webhooks/standard-webhooks, version 1.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import time
+from collections.abc import Mapping
+
+from qwendesk.errors import ConfigError
+
+TOLERANCE = 300
+"""Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
+
+
+def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dict[str, str]:
+    """Return the headers for a body; ``name`` is the same whenever the same message is sent."""
+    moment = str(int(time.time() if now is None else now))
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": moment,
+        "webhook-signature": f"v1,{_sign(secret, name, moment, body)}",
+        "content-type": "application/json",
+    }
+
+
+def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
+    """Return the name of a delivery whose signature holds and is fresh; None for any other."""
+    name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    current = time.time() if now is None else now
+    if not name or not (moment.isascii() and moment.isdecimal()) or abs(current - int(moment)) > TOLERANCE:
+        return None
+    expected = _sign(secret, name, moment, body).encode()
+    shown = [one[3:].encode() for one in headers.get("webhook-signature", "").split(" ") if one.startswith("v1,")]
+    return name if any(hmac.compare_digest(one, expected) for one in shown) else None
+
+
+def key_of(secret: str) -> bytes:
+    """Return the key in a secret.
+
+    Raises:
+        ConfigError: it is not written as ``whsec_`` and base64, or is short.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not secret.startswith("whsec_") or len(key) < 24:
+        raise ConfigError("The webhook's secret must be 'whsec_' and at least 24 bytes in base64.")
+    return key
+
+
+def _sign(secret: str, name: str, moment: str, body: bytes) -> str:
+    content = f"{name}.{moment}.".encode() + body
+    return base64.b64encode(hmac.digest(key_of(secret), content, "sha256")).decode()

@@ -1,0 +1,44 @@
+"""Read the pictures of a message, for engines that hand pixels to their model."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from qwendesk.engines.parts import data_of
+from qwendesk.errors import EngineError
+
+_MAX_PIXELS = 80_000_000
+"""A picture of more is refused before it is unpacked: a small file can hold a huge one."""
+_MAX_RATIO = 200
+"""The family's own limit on how much longer one side may be than the other."""
+
+
+def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:
+    """Return the picture of a message's part upright in RGB, made smaller where it has more than so many pixels.
+
+    Raises:
+        EngineError: it is no picture, one of too many pixels, or not in the message itself.
+    """
+    try:
+        image = Image.open(io.BytesIO(data_of(str(part.get("image_url", {}).get("url", "")), "picture")))
+        _check(image)
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise EngineError("The picture cannot be read: it is of no known format, or broken.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise EngineError(f"The picture cannot be read: {error}") from error
+    scale = min(1.0, (pixels / (upright.width * upright.height)) ** 0.5)
+    if scale == 1.0:
+        return upright
+    return upright.resize((max(1, int(upright.width * scale)), max(1, int(upright.height * scale))))
+
+
+def _check(image: Image.Image) -> None:
+    count, sides = image.width * image.height, sorted(image.size)
+    if count > _MAX_PIXELS:
+        raise EngineError(f"The picture has {count} pixels; {_MAX_PIXELS} are the most. Send a smaller one.")
+    if sides[1] > _MAX_RATIO * sides[0]:
+        raise EngineError(f"The picture is too narrow: {image.width}x{image.height} pixels. Cut a part out of it.")

@@ -1,0 +1,79 @@
+"""Matrix through a real homeserver, in the open and encrypted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from qwendesk.channels.base import Channel
+from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.channels.matrix.channel import MatrixChannel
+from qwendesk.channels.simulate.base import Written
+from qwendesk.messages import Attachment
+from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def homeserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    with running_synapse(tmp_path_factory.mktemp("synapse")) as server:
+        yield server
+
+
+class TestMatrix(ChannelConformance):
+    channel_class = MatrixChannel
+
+    @pytest.fixture
+    async def simulator(self, homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[MatrixPlatform]:
+        async with MatrixPlatform(homeserver, tmp_path) as simulator:
+            yield simulator
+
+    async def test_a_repeated_delivery_has_the_same_name(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+    ) -> None:
+        """After a restart the desk goes on where it had read to, under the names it knows."""
+        await simulator.write(Written("before"))
+        await desk.came(1)
+        await channel.stop()
+        await simulator.write(Written("meanwhile"))
+        again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
+        running = asyncio.create_task(again.start(desk.accept))
+        await desk.heard("meanwhile")
+        await again.stop()
+        await running
+        await again.aclose()
+        assert len({inbound.event for inbound in desk.inbox if inbound.text == "before"}) == 1
+
+    async def test_what_is_sent_twice_is_shown_once(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+    ) -> None:
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        ids = {await channel.send(outbound(inbound, "Hi", channel)) for _ in range(2)}
+        assert len(ids) == 1
+
+
+class TestEncrypted:
+    @pytest.fixture
+    async def simulator(self, homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[MatrixPlatform]:
+        async with MatrixPlatform(homeserver, tmp_path, encrypted=True) as simulator:
+            yield simulator
+
+    async def test_an_encrypted_room_is_read_and_answered(self, simulator: MatrixPlatform) -> None:
+        desk = Desk()
+        channel = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
+        running = asyncio.create_task(channel.start(desk.accept))
+        await simulator.started()
+        await simulator.write(Written("a secret"))
+        await simulator.write(Written("and a picture", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        first, second = await desk.came(2)
+        assert first.text == "a secret" and second.attachments[0].data == PIXEL
+        await channel.send(outbound(first, "Kept.", channel))
+        await simulator.saw(lambda seen: seen.texts() == ["Kept."])
+        await channel.stop()
+        await running
+        await channel.aclose()

@@ -1,0 +1,90 @@
+"""Slack, over Socket Mode and over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+import qwendesk.channels.slack
+from qwendesk.channels.base import Channel
+from qwendesk.channels.conformance import ChannelConformance, Desk
+from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.slack.channel import SlackChannel
+from qwendesk.channels.slack.parse import Me, plain
+from qwendesk.channels.slack.simulator import SlackSimulator
+from qwendesk.errors import ConfigError
+
+
+class TestSocketMode(ChannelConformance):
+    channel_class = SlackChannel
+
+    @pytest.fixture
+    async def simulator(self) -> AsyncIterator[SlackSimulator]:
+        async with SlackSimulator() as simulator:
+            yield simulator
+
+    async def test_the_slash_command_asks(self, simulator: SlackSimulator, channel: Channel, desk: Desk) -> None:
+        await simulator.command("what is 2+2?")
+        (inbound,) = await desk.came()
+        assert inbound.text == "what is 2+2?" and inbound.conversation == "D1001"
+
+    async def test_an_answer_in_a_channel_goes_into_the_thread_of_its_question(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        from qwendesk.channels.conformance import outbound
+
+        stamp = await simulator.write(Written("hello", chat="5", group=True, mention=True))
+        (inbound,) = await desk.came()
+        await channel.send(outbound(inbound, "Hi", channel))
+        assert inbound.conversation == f"C5:{stamp}" and simulator.shown[0].reply_to == stamp
+
+    async def test_a_mention_that_comes_as_a_message_too_is_taken_once(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        event = {"channel": "C5", "channel_type": "channel", "text": "<@UBOT> hi", "ts": "1.1", "user": "U7"}
+        for kind in ("message", "app_mention"):
+            await simulator.garble({"type": "event_callback", "event": event | {"type": kind}})
+        await simulator.write(Written("next"))
+        await desk.heard("next")
+        assert [inbound.text for inbound in desk.inbox] == ["hi", "next"]
+
+
+class TestHttp(ChannelConformance):
+    channel_class = SlackChannel
+
+    @pytest.fixture
+    async def simulator(self) -> AsyncIterator[SlackSimulator]:
+        async with SlackSimulator(calls=True) as simulator:
+            yield simulator
+
+    async def test_slack_may_ask_whether_the_address_is_ours(self, simulator: SlackSimulator, channel: Channel) -> None:
+        body = json.dumps({"type": "url_verification", "challenge": "abc"}).encode()
+        assert await simulator.call(body, "application/json") == 200
+
+    async def test_a_forged_and_an_old_call_are_refused(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        body = json.dumps({"type": "event_callback", "event": {}}).encode()
+        assert await simulator.call(body, "application/json", secret="guessed") == 401
+        assert await simulator.call(body, "application/json", now=1_000_000) == 401
+        assert desk.inbox == []
+
+
+def test_a_text_is_read_as_it_was_typed() -> None:
+    written = "<@UBOT> see <https://a.b/?x=1&amp;y=2|docs>, <@U9|anna>, <#C1|help> &amp; 1 &lt; 2 <!here>"
+    assert plain(written, Me("T1", "UBOT")) == "see https://a.b/?x=1&y=2, @anna, #help & 1 < 2 here"
+
+
+def test_one_of_the_two_ways_has_to_be_set_up() -> None:
+    with pytest.raises(ConfigError, match="SLACK__APP_TOKEN"):
+        SlackChannel.create(SlackChannel.manifest.read({"bot_token": "x"}))
+
+
+def test_the_app_s_manifest_asks_for_what_the_channel_uses() -> None:
+    manifest = yaml.safe_load((Path(qwendesk.channels.slack.__file__).parent / "app_manifest.yaml").read_text("utf-8"))
+    assert {"chat:write", "files:read"} <= set(manifest["oauth_config"]["scopes"]["bot"])
+    assert manifest["settings"]["event_subscriptions"]["bot_events"] == ["app_mention", "message.im"]

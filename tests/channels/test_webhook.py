@@ -1,0 +1,75 @@
+"""The signed webhook, in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from qwendesk.channels.base import Channel
+from qwendesk.channels.conformance import ChannelConformance, Desk
+from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.webhook.channel import WebhookChannel
+from qwendesk.channels.webhook.signature import key_of, signed, verified
+from qwendesk.channels.webhook.simulator import SECRET, WebhookSimulator
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Outbound
+
+BODY = b'{"text": "hello", "conversation": "c"}'
+
+
+class TestWebhook(ChannelConformance):
+    channel_class = WebhookChannel
+
+    @pytest.fixture
+    async def simulator(self) -> AsyncIterator[WebhookSimulator]:
+        async with WebhookSimulator() as simulator:
+            yield simulator
+
+    async def test_a_forged_a_changed_and_an_old_call_are_refused(
+        self, simulator: WebhookSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        good = signed(SECRET, "m", BODY)
+        forged = signed("whsec_" + "QUJD" * 10, "m", BODY)
+        old = signed(SECRET, "m", BODY, now=1_000_000)
+        async with httpx.AsyncClient() as client:
+            url = f"{simulator.desk}/channels/webhook/"
+            for headers, body in ((forged, BODY), (good, BODY + b" "), (old, BODY), ({}, BODY)):
+                assert (await client.post(url, content=body, headers=headers)).status_code == 401
+            assert (await client.post(url, content=BODY, headers=good)).status_code == 200
+        assert [inbound.text for inbound in desk.inbox] == ["hello"]
+
+    async def test_what_is_sent_twice_is_shown_once(self, simulator: WebhookSimulator, channel: Channel) -> None:
+        for _ in range(2):
+            await channel.send(Outbound("same", "c", "hello"))
+        assert simulator.texts() == ["hello"]
+
+    async def test_a_body_that_is_no_message_is_answered_with_the_reason(
+        self, simulator: WebhookSimulator, channel: Channel
+    ) -> None:
+        body = json.dumps({"text": 5, "conversation": "c"}).encode()
+        async with httpx.AsyncClient() as client:
+            url = f"{simulator.desk}/channels/webhook/"
+            answer = await client.post(url, content=body, headers=signed(SECRET, "m", body))
+        assert answer.status_code == 400 and "strings" in answer.json()["error"]
+
+    async def test_a_new_key_may_stand_beside_the_old_one(self, simulator: WebhookSimulator, channel: Channel) -> None:
+        await simulator.write(Written("hello"))
+        headers = signed(SECRET, "m", BODY)
+        both = headers | {"webhook-signature": "v1,AAAA " + headers["webhook-signature"]}
+        assert verified(SECRET, both, BODY) == "m"
+
+
+def test_the_signature_is_the_one_of_the_specification() -> None:
+    # the example of the Standard Webhooks specification
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    headers = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', now=1614265330)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", ["", "password", "whsec_", "whsec_c2hvcnQ=", "whsec_!!!"])
+def test_a_weak_secret_is_refused(secret: str) -> None:
+    with pytest.raises(ConfigError, match="whsec_"):
+        key_of(secret)

@@ -1,0 +1,74 @@
+"""What an engine does with pictures and recordings, over each embedded engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from qwendesk.app import build_pool
+from qwendesk.engines.base import Engine
+from qwendesk.engines.conformance_media import PictureConformance, RecordingConformance
+from qwendesk.settings import Settings
+from tests.seeing_gguf import write_hearing_gguf, write_seeing_gguf
+from tests.tiny_qwen import make_hearing_model, make_seeing_model
+
+Write = Callable[[Path], Path]
+Made = Callable[[Write], str]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return a function that writes a model once and returns its name."""
+    return cache(lambda write: str(write(tmp_path_factory.mktemp(write.__name__))))
+
+
+def _seeing(folder: Path) -> Path:
+    return make_seeing_model("qwen3-vl", folder)
+
+
+@pytest.fixture
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    pool = build_pool(Settings(engine=request.cls.name, context_tokens=2048, threads=1, dtype="float32"))
+    yield pool.engine(request.cls.name)
+    await pool.aclose()
+
+
+class TestPicturesOnLlamaCpp(PictureConformance):
+    name = "llamacpp"
+
+    @pytest.fixture
+    def model(self, made: Made) -> str:
+        pytest.importorskip("gguf")
+        return made(write_seeing_gguf)
+
+
+class TestRecordingsOnLlamaCpp(RecordingConformance):
+    name = "llamacpp"
+
+    @pytest.fixture
+    def model(self, made: Made) -> str:
+        pytest.importorskip("gguf")
+        return made(write_hearing_gguf)
+
+
+class TestPicturesOnTransformers(PictureConformance):
+    name = "transformers"
+
+    @pytest.fixture
+    def model(self, made: Made) -> str:
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
+        return made(_seeing)
+
+
+class TestRecordingsOnTransformers(RecordingConformance):
+    name = "transformers"
+
+    @pytest.fixture
+    def model(self, made: Made) -> str:
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
+        return made(make_hearing_model)

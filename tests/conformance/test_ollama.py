@@ -1,0 +1,57 @@
+"""What every engine does, over a real Ollama server: with a model of whose tools it knows, and with one without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from qwendesk.app import build_pool
+from qwendesk.engines.base import Engine
+from qwendesk.engines.conformance import EngineConformance
+from qwendesk.settings import Settings
+from tests.conformance.real_model import RealModelConformance, RealModelTools
+from tests.servers.ollama import RealOllama
+
+pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+async def engine(real_ollama: RealOllama) -> AsyncIterator[Engine]:
+    pool = build_pool(Settings(engine="ollama", ollama_host=real_ollama.url, context_tokens=512, threads=1))
+    yield pool.engine("ollama")
+    await pool.aclose()
+
+
+class TestOllama(EngineConformance):
+    """The server reads tool calls and splits thinking off."""
+
+    @pytest.fixture
+    def model(self, scripted_ollama: dict[str, str]) -> str:
+        return scripted_ollama["able"]
+
+
+class TestOllamaPrompted(TestOllama):
+    """The server knows neither tools nor thinking of the model."""
+
+    @pytest.fixture
+    def model(self, scripted_ollama: dict[str, str]) -> str:
+        return scripted_ollama["bare"]
+
+
+@pytest.mark.model
+class TestStarterOnOllama(RealModelConformance):
+    """The server offers the starter model its tools."""
+
+    @pytest.fixture
+    def model(self, starter_ollama: dict[str, str]) -> str:
+        return starter_ollama["starter"]
+
+
+@pytest.mark.model
+class TestStarterOnOllamaPrompted(RealModelTools):
+    """The server has it without tools: they are told in the prompt."""
+
+    @pytest.fixture
+    def model(self, starter_ollama: dict[str, str]) -> str:
+        return starter_ollama["starter-bare"]

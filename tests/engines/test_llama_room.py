@@ -1,0 +1,56 @@
+"""The shared context window: who finds no room waits, in order, and whoever leaves gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from qwendesk.engines.llama_room import Room
+from qwendesk.engines.llama_server import LlamaServer
+from qwendesk.errors import EngineError
+
+
+async def test_who_finds_no_room_waits_and_nobody_overtakes() -> None:
+    room, order = Room(100), list[str]()
+    done = asyncio.Event()
+
+    async def answer(name: str, tokens: int) -> None:
+        async with room.taken(tokens):
+            order.append(name)
+            await done.wait()
+
+    tasks = [asyncio.create_task(answer(name, tokens)) for name, tokens in (("a", 60), ("b", 50), ("c", 10))]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert order == ["a"], "the small one does not overtake the one that waits"
+    done.set()
+    await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c"]
+
+
+async def test_who_gives_up_waiting_takes_nothing() -> None:
+    room = Room(100)
+    async with room.taken(1000):
+        waiting = asyncio.create_task(room.taken(50).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    async with asyncio.timeout(1), room.taken(100):
+        pass
+
+
+async def test_a_failure_in_the_middle_of_a_stream_is_an_error() -> None:
+    def reply(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text='data: {"content": "Hi"}\n\ndata: {"error": {"message": "it broke"}}\n\n')
+
+    server: Any = LlamaServer(None, "http://127.0.0.1", "key")
+    server._client = httpx.AsyncClient(transport=httpx.MockTransport(reply), base_url="http://127.0.0.1")
+    pieces = []
+    with pytest.raises(EngineError, match="it broke"):
+        async for piece in server.complete({}):
+            pieces.append(piece)
+    assert [piece["content"] for piece in pieces] == ["Hi"]

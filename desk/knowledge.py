@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from qwendesk.engines.embedding import Embedder
+from qwendesk.errors import InputError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Outcome, Passage, Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase
@@ -55,7 +56,9 @@ class DeskKnowledge:
         """
         scope = await self.scope_of(inbound)
         if scope.conversation is None:
-            raise LookupError("a document can be kept once its message is stored")
+            raise InputError(
+                f"The conversation {inbound.conversation!r} is not stored yet: keep its documents after that."
+            )
         outcome = await self.base.add_bytes(attachment.name, attachment.data, scope, mime=attachment.mime)
         self._looked_at = float("-inf")
         return outcome

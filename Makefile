@@ -26,8 +26,10 @@ install: $(VENV)/.base ## Install Qwendesk into .venv
 chat: $(VENV)/.base ## Talk with a Qwen model; the first time fetches a small one (490 MB)
 	@$(BIN)/qwendesk chat
 
-router: $(VENV)/.base ## Train the router on its public questions and write its artefact
+router: $(VENV)/.base ## Train both routers on their public questions and write their artefacts
 	$(BIN)/python -m qwendesk.agents.routing.train
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[accurate]'
+	$(BIN)/python -m qwendesk.agents.routing.train --accurate
 
 test: $(VENV)/.dev ## Run all tests, also those on the real model (fetched once)
 	$(BIN)/python -m pytest

@@ -14,7 +14,7 @@ from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.split import Question
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import Check, Inbound, Part, ToolUse
+from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class TurnState(TypedDict, total=False):
     past: Required[Past]
     signals: Signals
     decision: Decision
+    unasked: Role | None
+    """The role that would have been chosen had the person wished for none; None where none was wished for."""
     choice: Choice | None
     think: bool
     think_budget: int | None

@@ -17,7 +17,7 @@ from rich.markdown import Markdown
 from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
 from qwendesk.channels.console_view import view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, Outbound, Role, as_role
+from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -171,6 +171,8 @@ class ConsoleChannel(Channel):
 
     async def _choose(self, name: str) -> None:
         session = self._session
+        if name.lower() in VIRTUAL_MODELS:
+            name = VIRTUAL_MODELS[name.lower()] or "auto"
         if name and name != "auto" and name not in ROLES:
             try:
                 await self._check_model(name)

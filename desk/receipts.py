@@ -47,6 +47,9 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         duration_ms=duration,
         fallback=_stand_in(state),
         notes=tuple(state.get("notes", ())),
+        wished_role=state["inbound"].role,
+        wished_model=state["inbound"].model,
+        unasked=state.get("unasked"),
         escalation=state.get("escalation"),
         parts=state.get("parts", ()),
     )

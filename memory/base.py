@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from qwendesk.memory.feedback.base import PastTurn, Rating
 from qwendesk.messages import Attachment, Inbound, Reply
 
 TurnStatus = Literal["running", "done", "failed", "stopped"]
@@ -95,3 +96,26 @@ class Memory(ABC):
     @abstractmethod
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
         """Return the conversations of one channel or of all, newest first."""
+
+    @abstractmethod
+    async def turns(
+        self, *, since: datetime | None = None, before: str | None = None, limit: int = 500
+    ) -> list[PastTurn]:
+        """Return a page of turns that are over, newest first, of all conversations.
+
+        Args:
+            since: the earliest beginning.
+            before: the id of the page before's last turn; None begins with the newest.
+            limit: the most turns in the page.
+        """
+
+    @abstractmethod
+    async def count_turns(self, *, since: datetime | None = None) -> int:
+        """Return how many turns ``turns`` would give in all."""
+
+    @abstractmethod
+    async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:
+        """Store what the person thought of a turn, None meaning the newest that is over, and return the turn's id.
+
+        A newer rating takes the place of the older one.
+        """

@@ -13,6 +13,8 @@ from qwendesk.errors import StoreError
 from qwendesk.memory import rows, statements
 from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
+from qwendesk.memory.feedback import sql as feedback
+from qwendesk.memory.feedback.base import PastTurn, Rating
 from qwendesk.memory.opening import prepare
 from qwendesk.messages import Attachment, Inbound, Reply
 
@@ -120,6 +122,27 @@ class SqlMemory(Memory):
         async with self._database.read() as connection:
             found = await connection.execute(statements.newest_conversations(channel is not None), values)
             return [ConversationInfo(*row) for row in found]
+
+    @_whole
+    async def turns(
+        self, *, since: datetime | None = None, before: str | None = None, limit: int = 500
+    ) -> list[PastTurn]:
+        """Read a page of turns with their ratings."""
+        async with self._database.read() as connection:
+            return await feedback.read_turns(connection, since, before, limit)
+
+    @_whole
+    async def count_turns(self, *, since: datetime | None = None) -> int:
+        """Count the turns that are over."""
+        async with self._database.read() as connection:
+            return await feedback.count_turns(connection, since)
+
+    @_whole
+    async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:
+        """Store a rating beside the turn."""
+        key = {"channel": channel, "account": ACCOUNT, "key": conversation}
+        async with self._database.write() as connection:
+            return await feedback.store_rating(connection, key, turn, rating)
 
     async def _enter(self, connection: AsyncConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
         """Return the conversation's id, the turn's number in it and the person's id."""

@@ -171,3 +171,20 @@ class Turn(Base):
     thinking: Mapped[str] = mapped_column(server_default="")
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class Feedback(Base):
+    """What a person thought of an answer; a newer rating takes the place of the older one."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (CheckConstraint("rating IN (1, -1)", name="rating"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    turn_id: Mapped[str] = mapped_column(Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    rating: Mapped[int]
+    wished_role: Mapped[str | None]
+    wished_model: Mapped[str | None]
+    comment: Mapped[str | None]
+    created_at: Mapped[datetime]

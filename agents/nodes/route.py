@@ -22,6 +22,7 @@ from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.split import Question, split
 from qwendesk.agents.state import Tally, TurnState
+from qwendesk.agents.wishes import unasked
 from qwendesk.messages import Notice, Routed
 
 DESTINATIONS = ["answer", "pick", "decline", "part"]
@@ -39,7 +40,8 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if decision.abstained and context.policy.abstain.ask:
         decision, tally, notes = await consult(decision, signals, context)
     settled = await settle(state, context, decision)
-    return {**settled, "tally": tally, "notes": [*notes, *settled["notes"]]}
+    without = unasked(signals, context.router, context.policy)
+    return {**settled, "unasked": without, "tally": tally, "notes": [*notes, *settled["notes"]]}
 
 
 async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import IO, Any
 import numpy as np
 
 from qwendesk.agents.routing.features import NAMES
+from qwendesk.agents.routing.meaning import MEANING
 from qwendesk.agents.routing.model import Array, Linear, softmax
 
 DOMAINS = ("other", "coder", "math")
 ARTEFACT = "router.npz"
+ARTEFACTS = {"default": ARTEFACT, "accurate": "router-accurate.npz"}
+"""The file of each router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Classifier:
     """By what the log-odds of domain and thinking are divided, so that a probability means what it says."""
     thresholds: Array
     """The least share of domain and thinking that counts as a decision."""
+
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether a text's meaning is among its features, behind its signs."""
+        return len(self.mean) > len(NAMES)
 
     def standard(self, values: Array) -> Array:
         """Return features with mean 0 and scale 1."""
@@ -54,7 +62,7 @@ class Classifier:
 
     def save(self, file: Path) -> None:
         """Write the classifier; the same numbers give the same bytes."""
-        np.savez(file, names=np.array(NAMES), **self._arrays())
+        np.savez(file, names=np.array((*NAMES, *MEANING)[: len(self.mean)]), **self._arrays())
 
     def _arrays(self) -> dict[str, Any]:
         return {
@@ -76,7 +84,7 @@ def load(file: IO[bytes]) -> Classifier:
         ValueError: it was made for other features than these.
     """
     with np.load(file, allow_pickle=False) as arrays:
-        if tuple(arrays["names"]) != NAMES:
+        if tuple(arrays["names"]) not in (NAMES, (*NAMES, *MEANING)):
             raise ValueError("The router's artefact was made for other features: run 'make router' once.")
         return Classifier(
             arrays["mean"],
@@ -88,8 +96,12 @@ def load(file: IO[bytes]) -> Classifier:
         )
 
 
+def load_classifier(artefact: str = ARTEFACT) -> Classifier:
+    """Return a classifier that ships with the package, read once."""
+    return _shipped(artefact)
+
+
 @cache
-def load_classifier() -> Classifier:
-    """Return the classifier that ships with the package."""
-    with resources.files(__package__).joinpath(ARTEFACT).open("rb") as file:
+def _shipped(artefact: str) -> Classifier:
+    with resources.files(__package__).joinpath(artefact).open("rb") as file:
         return load(file)

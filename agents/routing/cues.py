@@ -78,12 +78,13 @@ class Cues:
         return mask
 
     def _of_phrase(self, words: list[str], index: int) -> int:
-        mask = 0
-        for rest, whole, bits in self._phrases.get(words[index], ()):
-            found = words[index + 1 : index + 1 + len(rest)]
-            if len(found) < len(rest) or found[:-1] != rest[:-1]:
-                continue
-            if found[-1] == rest[-1] or (not whole and found[-1].startswith(rest[-1])):
+        mask, phrases = 0, self._phrases.get(words[index])
+        if phrases is None or index + 1 == len(words):
+            return mask
+        following = words[index + 1]
+        for rest, whole, bits in phrases:
+            # many phrases begin alike: nearly all end here
+            if following.startswith(rest[0]) and _goes_on(words[index + 1 : index + 1 + len(rest)], rest, whole):
                 mask |= bits
         return mask
 
@@ -113,6 +114,13 @@ class Cues:
         else:
             table = self._whole if whole or len(words[0]) <= _SHORT else self._stems
             table[words[0]] = table.get(words[0], 0) | bit
+
+
+def _goes_on(found: list[str], rest: list[str], whole: bool) -> bool:
+    """Return whether words are the rest of a phrase, whose last word may go on unless it has to stand whole."""
+    if len(found) < len(rest) or found[:-1] != rest[:-1]:
+        return False
+    return found[-1] == rest[-1] or (not whole and found[-1].startswith(rest[-1]))
 
 
 @cache

@@ -29,7 +29,7 @@ class Question:
 def load_questions() -> list[Question]:
     """Return the questions that ship with the package."""
     text = resources.files(__package__).joinpath("data", "questions.jsonl").read_text("utf-8")
-    return list(parse(text.splitlines(), "questions.jsonl"))
+    return list(parse(text.split("\n"), "questions.jsonl"))
 
 
 def read_questions(file: Path) -> list[Question]:
@@ -39,7 +39,8 @@ def read_questions(file: Path) -> list[Question]:
         ConfigError: the file cannot be read, or a line is not such a question.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        # not splitlines: it would cut a text in two at the rarer signs for a line's end
+        lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The questions {str(file)!r} cannot be read: {error}.") from error
     questions = list(parse(lines, str(file)))
@@ -62,7 +63,9 @@ def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
 def _question(line: str, where: str) -> Question:
     try:
         row: dict[str, Any] = json.loads(line)
-        text, label = str(row["text"]), row["label"]
+        text, label = row["text"], row["label"]
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError("the text is empty or no text")
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({error!r}).') from error
     if label not in TEXT_ROLES:

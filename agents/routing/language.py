@@ -10,6 +10,7 @@ from tomllib import loads
 from typing import Any
 
 from qwendesk.agents.routing.cues import fold, words_of
+from qwendesk.agents.routing.greetings import greeting_language
 
 _NOT_WORDS = re.compile(
     r"```.*?(?:```|$)|`[^`]*`|https?://\S+|\S+@\S+|[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
@@ -35,6 +36,8 @@ _MARGIN = 1.5
 def identify(text: str) -> str | None:
     """Return the text's language as an ISO 639-1 code, or None where code, numbers and names leave it open."""
     words = _words(text)
+    if greeted := greeting_language(words):
+        return greeted
     letters = sum(character.isalpha() for character in words)
     small = words_of(fold(words))
     own = _own(small)

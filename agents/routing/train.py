@@ -1,6 +1,7 @@
 """Train the router: ``python -m qwendesk.agents.routing.train`` writes the artefact and prints how it does unseen.
 
-Needs nothing but numpy, takes seconds, and gives the same artefact each time.
+Needs nothing but numpy, takes seconds, and gives the same artefact each time. With ``--accurate`` it trains the
+router that reads meanings too (the extra ``accurate``).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwendesk.agents.routing.base import TEXT_ROLES
-from qwendesk.agents.routing.classifier import ARTEFACT, DOMAINS, Classifier
+from qwendesk.agents.routing.classifier import ARTEFACTS, DOMAINS, Classifier
 from qwendesk.agents.routing.cues import Cues
 from qwendesk.agents.routing.dataset import Question, load_questions
 from qwendesk.agents.routing.features import NAMES, features
-from qwendesk.agents.routing.model import Array, fit, softmax
+from qwendesk.agents.routing.meaning import fit_meaning, scales
+from qwendesk.agents.routing.meaning_cache import cached_meanings
+from qwendesk.agents.routing.model import Array, Linear, fit, softmax
 from qwendesk.agents.routing.scores import Answer, accuracy, scores
 from qwendesk.agents.routing.trained import choose
 
@@ -49,13 +52,22 @@ class Material:
         return Material([q for q, yes in zip(self.questions, chosen, strict=True) if yes], self.values[chosen])
 
 
-def material(questions: Sequence[Question], cues: Cues | None = None) -> Material:
-    """Return questions with their features."""
-    return Material(questions, np.array([features(question.text, cues) for question in questions], dtype=np.float64))
+def material(questions: Sequence[Question], cues: Cues | None = None, *, meaning: bool = False) -> Material:
+    """Return questions with their features: signs and, where it is asked for, meaning."""
+    signs = np.array([features(question.text, cues) for question in questions], dtype=np.float64)
+    if not meaning:
+        return Material(questions, signs)
+    return Material(questions, np.hstack([signs, cached_meanings([question.text for question in questions])]))
 
 
 def train(seen: Material) -> Classifier:
     """Return the classifier fitted to questions, uncalibrated."""
+    signs, meanings = seen.values[:, : len(NAMES)], seen.values[:, len(NAMES) :]
+    classifier = _of_signs(Material(seen.questions, signs))
+    return _and_meaning(classifier, seen.questions, meanings) if meanings.size else classifier
+
+
+def _of_signs(seen: Material) -> Classifier:
     mean, scale = seen.values.mean(axis=0), seen.values.std(axis=0) + _FLOOR
     standard = (seen.values - mean) / scale
     roles = np.array([TEXT_ROLES.index(question.label) for question in seen.questions])
@@ -80,6 +92,29 @@ def train(seen: Material) -> Classifier:
         np.ones(2),
         np.array(_THRESHOLDS),
     )
+
+
+def _and_meaning(signs: Classifier, questions: Sequence[Question], meanings: Array) -> Classifier:
+    """Return a classifier of signs and meaning: the log-odds of both, added."""
+    mean, scale = scales(meanings)
+    standard = (meanings - mean) / scale
+    roles = np.array([TEXT_ROLES.index(question.label) for question in questions])
+    shares = _shares(questions)
+    other = (roles == 0) | (roles == TEXT_ROLES.index("thinking"))
+    thinks = (roles[other] > 0).astype(np.int64)
+    domain = fit_meaning(standard, np.where(other, 0, roles), shares, len(DOMAINS))
+    thinking = fit_meaning(standard[other], thinks, shares[other] / shares[other].sum(), 2)
+    return replace(
+        signs,
+        mean=np.concatenate([signs.mean, mean]),
+        scale=np.concatenate([signs.scale, scale]),
+        domain=_joined(signs.domain, domain),
+        thinking=_joined(signs.thinking, thinking),
+    )
+
+
+def _joined(first: Linear, second: Linear) -> Linear:
+    return Linear(np.vstack([first.weights, second.weights]), first.offsets + second.offsets)
 
 
 def unseen(everything: Material, held_out: Callable[[Question], str]) -> list[tuple[Question, Classifier, Array]]:
@@ -142,12 +177,14 @@ def answers(rows: Iterable[tuple[Question, Classifier, Array]]) -> list[Answer]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train on all questions, write the artefact, and print how the same training does on sources left out."""
     parser = argparse.ArgumentParser(description="Train the router and write its artefact.")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name(ARTEFACT), help="the artefact's file")
+    parser.add_argument("--accurate", action="store_true", help="read meanings too; minutes, the first time")
+    parser.add_argument("--output", type=Path, help="the artefact's file; the one that ships, by default")
     options = parser.parse_args(arguments)
-    everything = material(load_questions())
+    file = options.output or Path(__file__).with_name(ARTEFACTS["accurate" if options.accurate else "default"])
+    everything = material(load_questions(), meaning=options.accurate)
     held_out = unseen(everything, lambda question: question.source)
-    replace(train(everything), warmth=calibrate(held_out)).save(options.output)
-    sys.stdout.write(_table(held_out) + f"\n{options.output} ({options.output.stat().st_size:,} bytes)\n")
+    replace(train(everything), warmth=calibrate(held_out)).save(file)
+    sys.stdout.write(_table(held_out) + f"\n{file} ({file.stat().st_size:,} bytes)\n")
 
 
 def _table(rows: Sequence[tuple[Question, Classifier, Array]]) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals, TextRole
-from qwendesk.agents.routing.classifier import Classifier, load_classifier
+from qwendesk.agents.routing.classifier import ARTEFACTS, Classifier
 from qwendesk.agents.routing.cues import load_cues
-from qwendesk.agents.routing.features import features
+from qwendesk.agents.routing.features import NAMES, features
+from qwendesk.agents.routing.installed import classifier_in
+from qwendesk.agents.routing.meaning import MEANING, embed, load_encoder
 from qwendesk.agents.routing.model import Array
-from qwendesk.agents.routing.wording import REASONS
+from qwendesk.agents.routing.wording import MEANS, REASONS
 
 _REASONS = 3
 """How many reasons are told."""
+_IS_MEANING = np.concatenate([np.zeros(len(NAMES)), np.ones(len(MEANING))])
+"""A sign speaks by being there, a meaning by where it lies."""
 _WEAK = 0.25
 """Log-odds under which a reason is not worth telling."""
 
@@ -23,16 +29,31 @@ class TrainedRouter:
     """Chooses a role by a small trained classifier, in any script, in under a millisecond.
 
     Args:
-        classifier: what to choose by; None takes the one that ships with the package, when it is first needed.
+        classifier: what to choose by; None takes it from the folder, when it is first needed.
+        folder: where a user's own classifier may be; without one, the one that ships with the package is taken.
+        tier: ``accurate`` reads a text's meaning too; it needs the extra of that name, and about 50 ms a message.
     """
 
-    def __init__(self, classifier: Classifier | None = None) -> None:
+    def __init__(
+        self,
+        classifier: Classifier | None = None,
+        folder: Path | None = None,
+        tier: Literal["default", "accurate"] = "default",
+    ) -> None:
         self._classifier = classifier
+        self._folder = folder
+        self._artefact = ARTEFACTS[tier]
+
+    def warm_up(self) -> None:
+        """Load the classifier and the cues, so that the first message need not wait."""
+        if self._load().reads_meaning:
+            load_encoder()
+        load_cues()
 
     def route(self, signals: Signals) -> Decision:
         """Return the role for a text; below the thresholds it is the generalist's."""
-        classifier = self._classifier or load_classifier()
-        values = features(signals.text).astype(np.float64)
+        classifier = self._load()
+        values = see(signals.text, meaning=classifier.reads_meaning)
         shares = classifier.probabilities(values)
         by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
         role, sure = choose(classifier, values)
@@ -46,6 +67,17 @@ class TrainedRouter:
             needs_thinking=round(float(classifier.needs_thinking(values)), 3),
             abstained=not sure,
         )
+
+    def _load(self) -> Classifier:
+        if self._classifier is None:
+            self._classifier = classifier_in(self._folder, self._artefact)
+        return self._classifier
+
+
+def see(text: str, *, meaning: bool) -> Array:
+    """Return a text's features: its signs and, where it is asked for, its meaning."""
+    signs = features(text).astype(np.float64)
+    return np.concatenate([signs, embed(text)]) if meaning else signs
 
 
 def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
@@ -61,21 +93,17 @@ def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
 
 def reasons(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
     """Return what in a text speaks for a role, strongest first."""
-    present = values / classifier.scale
+    present = (values - classifier.mean * _IS_MEANING[: len(values)]) / classifier.scale
     column = {"coder": 1, "math": 2}.get(role, 0)
     gain = present * (classifier.domain.weights[:, column] - classifier.domain.weights.mean(axis=1))
     if column == 0:
         sign = 1 if role == "thinking" else -1
         gain = gain + sign * present * (classifier.thinking.weights[:, 1] - classifier.thinking.weights[:, 0]) / 2
     total: dict[str, float] = defaultdict(float)
-    for reason, part in zip(REASONS, gain, strict=True):
+    for reason, part in zip(REASONS, gain, strict=False):
         if reason:
             total[reason] += float(part)
+    if classifier.reads_meaning:
+        total[MEANS] = float(gain[len(REASONS) :].sum())
     told = sorted((reason for reason, part in total.items() if part > _WEAK), key=lambda reason: -total[reason])
     return told[:_REASONS] or ["nothing speaks for a specialist"]
-
-
-def warm_up() -> None:
-    """Load the classifier and the cues, so that the first message need not wait."""
-    load_classifier()
-    load_cues()

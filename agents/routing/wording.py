@@ -51,5 +51,7 @@ def _reason(name: str) -> str:
     return _SHAPES.get(name) or _KINDS.get(kind) or signs.get(kind, "")
 
 
+MEANS = "what the whole text is about"
+"""The reason of the numbers of meaning, together."""
 REASONS: tuple[str, ...] = tuple(map(_reason, NAMES))
 """A reason for each feature, in the features' order."""

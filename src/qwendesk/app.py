@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -15,7 +16,7 @@ from qwendesk.agents import lexicon
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
 from qwendesk.agents.policy_file import FILE, Policy, load_policy
-from qwendesk.agents.routing import language, trained
+from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.intake import read_audio, read_image
@@ -29,7 +30,7 @@ from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.base import Memory, StoredTurn
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import ROLES, Event, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
@@ -69,7 +70,7 @@ class Desk:
         self.settings = settings or load_settings()
         self._engines = engines
         self._tools = tools
-        self._router = router or TrainedRouter()
+        self._router = router or build_router(self.settings)
         self.memory: Memory = memory or SqlMemory(self.settings.database)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
@@ -85,7 +86,7 @@ class Desk:
             await asyncio.to_thread(lexicon.warm_up)
             policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):
-                await asyncio.to_thread(trained.warm_up)
+                await asyncio.to_thread(self._router.warm_up)
             built_in = installed()
             known = await self._open_knowledge(stack)
             toolbox = await stack.enter_async_context(Toolbox([*built_in, *known, *self._tools]))
@@ -123,7 +124,7 @@ class Desk:
             images: pictures that come with it.
             audio: recordings that come with it, such as voice messages; the text may be empty then.
             role: the specialist to ask; None lets the router choose.
-            model: the model to ask, as ``engine:name`` or a catalogue name.
+            model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
 
         Raises:
@@ -164,7 +165,8 @@ class Desk:
             raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
         if self.knowledge:
             await self.knowledge.look()
-        async with aclosing(self._turns.run(inbound)) as events:
+        role, model = as_wish(inbound.role, inbound.model)
+        async with aclosing(self._turns.run(replace(inbound, role=role, model=model))) as events:
             async for event in events:
                 yield event
 
@@ -211,6 +213,11 @@ class Desk:
         return Turns(
             build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
         )
+
+
+def build_router(settings: Settings) -> TrainedRouter:
+    """Return the router of these settings, a user's own where one is in the data folder; nothing is loaded yet."""
+    return TrainedRouter(folder=settings.data_dir, tier=settings.router)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:

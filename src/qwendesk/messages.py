@@ -10,12 +10,20 @@ Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The specialists a message can go to."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
+VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
+"""Names of models that stand for a specialist, whatever model plays it; ``qwen-auto`` lets the router choose."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def as_role(name: str) -> Role | None:
     """Return the role of that name; None where there is none."""
     return next((role for role in ROLES if role == name), None)
+
+
+def as_wish(role: Role | None, model: str | None) -> tuple[Role | None, str | None]:
+    """Return the specialist and the model that are wished for; a virtual model's name is a wish for a specialist."""
+    name = (model or "").strip().lower()
+    return (role or VIRTUAL_MODELS[name], None) if name in VIRTUAL_MODELS else (role, model)
 
 
 def storable(text: str) -> str:
@@ -47,7 +55,7 @@ class Inbound:
     role: Role | None = None
     """The specialist the person asked for; None lets the router choose."""
     model: str | None = None
-    """The model the person asked for, as ``engine:name`` or a catalogue name."""
+    """The model the person asked for, as ``engine:name``, a catalogue name or a virtual name such as ``qwen-coder``."""
     think: bool | None = None
     """Thinking forced on or off; None lets the router choose."""
     person: str = "local"
@@ -174,6 +182,12 @@ class Receipt:
     """Why another model stood in for the role's own; None when none did."""
     notes: tuple[str, ...] = ()
     """What else the person should know, such as older turns left out of a full context."""
+    wished_role: Role | None = None
+    """The specialist the person asked for."""
+    wished_model: str | None = None
+    """The model the person asked for."""
+    unasked: Role | None = None
+    """The specialist that would have answered had the person asked for none."""
     escalation: str | None = None
     """Why a stronger model, or one that thinks, was asked after the first; None when none was."""
     parts: tuple[Part, ...] = ()

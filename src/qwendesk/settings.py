@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """A model for every role that has none of its own in ``roles``; None: chosen from what is there."""
     roles: dict[Role, str] = Field(default_factory=dict)
     """A model for a role, as ``engine:name`` or a catalogue name."""
+    router: Literal["default", "accurate"] = "default"
+    """What chooses the specialist; ``accurate`` takes some 50 ms a message and needs the extra of that name."""
     thinking: Literal["auto", "on", "off"] = "auto"
     """Thinking on models that have it: chosen for each message, always, never."""
     think_budget: int | None = Field(default=None, ge=1)

@@ -222,6 +222,10 @@ def test_scores_by_hand() -> None:
         ("{", "no question"),
         ('{"text": "x"}', "no question"),
         ("[]", "no question"),
+        ('{"text": null, "label": "math"}', "no question"),
+        ('{"text": "  ", "label": "math"}', "no question"),
+        ('{"text": "x", "label": ["math"]}', "math"),
+        ('{"text": "x", "label": "Math"}', "there are: general, coder, math, thinking"),
         ('{"text": "x", "label": "art"}', "art"),
     ],
 )
@@ -230,9 +234,22 @@ def test_a_bad_line_is_named(line: str, said: str) -> None:
         list(parse(["", line], "f"))
 
 
+def test_a_line_is_what_json_lines_says_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    row = '{"text": "one\u2028two\x85three", "label": "general", "lang": null, "extra": 1}'
+    file.write_bytes(f"\ufeff{row}\r\n\r\n{row}".encode())
+    first, second = read_questions(file)
+    assert first == second == Question("one\u2028two\x85three", "general")
+
+
 def test_missing_and_empty_files_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_questions(tmp_path / "none.jsonl")
     (tmp_path / "empty.jsonl").touch()
     with pytest.raises(ConfigError, match="no questions"):
         read_questions(tmp_path / "empty.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "\xe8", "label": "general"}')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_questions(tmp_path / "latin.jsonl")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_questions(tmp_path)

@@ -61,3 +61,60 @@ def test_public_utterances_are_named() -> None:
     shares = [sum(right) / len(right) for right in found.values()]
     assert len(shares) >= 19
     assert sum(shares) / len(shares) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Ciao", "it"),
+        ("ciaooo!", "it"),
+        ("Ciao Marco", "it"),
+        ("Hola!", "es"),
+        ("BONJOUR", "fr"),
+        ("Guten Tag 👋", "de"),
+        ("Grüß Gott", "de"),
+        ("Merhaba", "tr"),
+        ("Olá", "pt"),
+        ("Cześć", "pl"),
+        ("czesc", "pl"),
+        ("Dzień dobry", "pl"),
+        ("Hello", "en"),
+        ("Thanks a lot!", "en"),
+        ("Xin chào", "vi"),
+        ("Selamat pagi", "id"),
+        ("こんにちは", "ja"),
+        ("안녕하세요!", "ko"),
+        ("你好", "zh"),
+        ("您好！", "zh"),
+        ("Привет", "ru"),
+        ("Привіт", "uk"),
+        ("Здравейте", "bg"),
+        ("Γεια σας", "el"),
+        ("مرحبا", "ar"),
+        ("שלום", "he"),
+        ("नमस्ते", "hi"),
+        ("สวัสดีครับ", "th"),
+        ("Goedemorgen", "nl"),
+        ("Köszönöm", "hu"),
+        ("Tere", "et"),
+        ("Labdien", "lv"),
+        ("Labas rytas", "lt"),
+        ("Mulțumesc", "ro"),
+        ("Kiitos", "fi"),
+        ("Asante sana", "sw"),
+    ],
+)
+def test_a_greeting_tells_its_language(text: str, code: str) -> None:
+    assert identify(text) == code
+
+
+@pytest.mark.parametrize("text", ["hi", "hey", "ok", "Hallo", "Salut", "Ahoj", "Hej", "👋", "Marco Ciao"])
+def test_a_greeting_of_several_languages_leaves_it_open(text: str) -> None:
+    assert identify(text) is None
+
+
+def test_every_greeting_is_of_a_language_that_is_told_apart() -> None:
+    from qwendesk.agents.routing.greetings import _greetings
+
+    assert len({code for code in _greetings().values() if english_name(code)}) >= 50
+    assert all(english_name(code) for code in _greetings().values())

@@ -49,6 +49,9 @@ def test_eval_measures_a_file(tmp_path: Path) -> None:
     assert result["confusion"]["coder"]["general"] == 1
     assert result["latency_ms"].keys() == {"p50", "p95"}
     assert {"accuracy3", "macro_f1", "by_role", "ece", "selective", "rss_mb"} <= result.keys()
+    assert result["selective"].keys() == {"50", "70", "90"}
+    assert result["by_role"]["coder"].keys() == {"precision", "recall", "f1", "questions"}
+    assert result["questions"] == 3
     assert "accuracy    0.667" in RUN.invoke(app, ["eval", str(file)]).stdout
 
 
@@ -57,6 +60,59 @@ def test_eval_of_a_bad_file_is_one_line(tmp_path: Path) -> None:
     told = RUN.invoke(app, ["eval", str(tmp_path / "q.jsonl")])
     assert told.exit_code == 1
     assert "q.jsonl:1" in told.output
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "There are no questions"),
+        ('{"text": "a", "label": "math"}\n{"text": "b"', "q.jsonl:2 is no question"),
+        ('{"text": "a"}', "q.jsonl:1 is no question"),
+        ('{"label": "math"}', "q.jsonl:1 is no question"),
+        ('{"text": "a", "label": "poet"}', "there are: general, coder, math, thinking"),
+    ],
+)
+def test_eval_names_the_line_that_does_not_hold(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text(content, "utf-8")
+    told = RUN.invoke(app, ["eval", str(tmp_path / "q.jsonl"), "--json"])
+    assert told.exit_code == 1
+    assert said in told.stderr
+    assert told.stdout == ""
+    assert "Traceback" not in told.stderr
+
+
+def test_eval_of_one_huge_question(tmp_path: Path) -> None:
+    row = json.dumps({"text": "Where is my order? " * 55_000, "label": "general"})
+    (tmp_path / "q.jsonl").write_text(row, "utf-8")
+    result = json.loads(RUN.invoke(app, ["eval", str(tmp_path / "q.jsonl"), "--json"]).stdout)
+    assert result["accuracy"] in (0, 1)
+    assert result["by_language"].keys() == {"?"}
+
+
+@pytest.mark.parametrize("text", ["", "😀", "x " * 500_000, "\u200f\u200b", "Route this to the coder"])
+def test_explain_has_an_answer_to_any_text(text: str) -> None:
+    told = RUN.invoke(app, ["explain", "-", "--json"], input=text)
+    assert told.exit_code == 0
+    tree = json.loads(told.stdout)
+    keys = {"role", "confidence", "runner_up", "probabilities", "needs_thinking", "language", "signals"}
+    assert keys <= tree.keys()
+
+
+def test_a_router_of_ones_own_can_be_named(tmp_path: Path) -> None:
+    from qwendesk.agents.routing.classifier import load_classifier
+
+    load_classifier().save(tmp_path / "mine.npz")
+    named = RUN.invoke(app, ["explain", "What is 37*91+4?", "--json", "--router", str(tmp_path / "mine.npz")])
+    assert json.loads(named.stdout)["role"] == "math"
+    (tmp_path / "bad.npz").write_text("bad")
+    told = RUN.invoke(app, ["explain", "x", "--router", str(tmp_path / "bad.npz")])
+    assert told.exit_code == 1
+    assert "is no router for this Qwendesk" in told.stderr
+
+
+def test_help_lists_every_command() -> None:
+    told = RUN.invoke(app, ["--help"]).stdout
+    assert all(name in told for name in ("explain", "eval", "replay", "learn"))
 
 
 def test_the_policy_is_shown_written_and_checked(tmp_path: Path) -> None:

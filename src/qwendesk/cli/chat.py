@@ -10,7 +10,12 @@ Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one
 Image = Annotated[list[str] | None, typer.Option("--image", help="A picture to send with it; may be repeated.")]
 Audio = Annotated[list[str] | None, typer.Option("--audio", help="A recording to send with it; may be repeated.")]
 RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision, thinking or audio.")]
-Model = Annotated[str | None, typer.Option("--model", help="Ask this model: NAME, ENGINE:NAME or a .gguf file.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Ask this model: NAME, ENGINE:NAME, a .gguf file, or qwen-coder and the like for a role."
+    ),
+]
 Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering (models that can).")]
 Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Go on with this conversation.")]
 Resume = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]

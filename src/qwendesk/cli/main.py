@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
     "models": "List, fetch and remove models.",
-    "route": "See why a message goes where it goes, and measure the router.",
+    "route": "See why a message goes where it goes, measure the router, and teach it.",
     "kb": "Give the desk documents to answer from, and search them.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
 }

@@ -16,7 +16,7 @@ from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.turns import reply_of
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
-from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
 from qwendesk.settings import load_settings
 
 _SMALL = 2.0
@@ -41,17 +41,17 @@ class Wishes:
 
 async def talk(wishes: Wishes) -> None:
     """Do what the command line asked for."""
-    role = _role(wishes.role)
+    role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
     attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
         if message is None:
-            await _converse(desk, Session(conversation, role, wishes.model, wishes.think))
+            await _converse(desk, Session(conversation, role, model, wishes.think))
             return
         inbound = Inbound(
-            message, conversation, attached, role, wishes.model, wishes.think, channel=ConsoleChannel.manifest.name
+            message, conversation, attached, role, model, wishes.think, channel=ConsoleChannel.manifest.name
         )
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
         if wishes.as_json:

@@ -1,0 +1,1 @@
+"""What became of past turns, and what people thought of the answers."""

@@ -1,0 +1,93 @@
+"""The statements of past turns and ratings, each built once; values come in as parameters."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Delete, Insert, Select, bindparam, delete, func, insert, select
+
+from qwendesk.memory.tables import Conversation, Feedback, Message, Turn
+
+
+@cache
+def past_turns(since: bool, before: bool) -> Select[Any]:
+    """Give turns that are over, newest first: some since a moment, a page before a turn."""
+    answer = select(Message.text).where(
+        Message.conversation_id == Turn.conversation_id, Message.seq == Turn.seq, Message.role == "assistant"
+    )
+    answered = answer.correlate(Turn).order_by(Message.part).limit(1).scalar_subquery()
+    statement = (
+        select(
+            Turn.id,
+            Conversation.external_id,
+            Conversation.channel,
+            Message.text,
+            Message.parts,
+            answered.label("answer"),
+            Turn.role,
+            Turn.receipt,
+            Turn.started_at,
+        )
+        .join(Message, Message.id == Turn.question_id)
+        .join(Conversation, Conversation.id == Turn.conversation_id)
+        .where(Turn.status != "running")
+        .order_by(Turn.id.desc())
+        .limit(bindparam("limit"))
+    )
+    if since:
+        statement = statement.where(Turn.started_at >= bindparam("since"))
+    return statement.where(Turn.id < bindparam("before")) if before else statement
+
+
+@cache
+def number_of_turns(since: bool) -> Select[Any]:
+    """Count the turns that are over."""
+    statement = select(func.count()).select_from(Turn).where(Turn.status != "running")
+    return statement.where(Turn.started_at >= bindparam("since")) if since else statement
+
+
+@cache
+def ratings_of_turns() -> Select[Any]:
+    """Give the ratings of some turns, oldest first."""
+    columns: tuple[Any, ...] = (
+        Feedback.turn_id,
+        Feedback.rating,
+        Feedback.wished_role,
+        Feedback.wished_model,
+        Feedback.comment,
+    )
+    return select(*columns).where(Feedback.turn_id.in_(bindparam("turns", expanding=True))).order_by(Feedback.id)
+
+
+@cache
+def turn_to_rate(named: bool) -> Select[Any]:
+    """Give the turn of an id, or a conversation's newest one that is over, and who asked; nobody else changes it."""
+    columns: tuple[Any, ...] = (Turn.id, Message.person_id)
+    statement = (
+        select(*columns)
+        .join(Message, Message.id == Turn.question_id)
+        .join(Conversation, Conversation.id == Turn.conversation_id)
+        .where(
+            Conversation.channel == bindparam("channel"),
+            Conversation.account == bindparam("account"),
+            Conversation.external_id == bindparam("key"),
+        )
+        .with_for_update(of=Turn)
+    )
+    if named:
+        return statement.where(Turn.id == bindparam("turn_id"))
+    return statement.where(Turn.status != "running").order_by(Turn.seq.desc()).limit(1)
+
+
+@cache
+def drop_rating() -> Delete:
+    """Take back what somebody thought of a turn before."""
+    mine = Feedback.person_id.is_not_distinct_from(bindparam("of_person"))
+    return delete(Feedback).where(Feedback.turn_id == bindparam("of_turn"), mine)
+
+
+@cache
+def add_rating() -> Insert:
+    """Add a rating."""
+    return insert(Feedback)

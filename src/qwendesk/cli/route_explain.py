@@ -1,0 +1,54 @@
+"""``qwendesk route explain``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from qwendesk.agents.policy import decide
+from qwendesk.agents.routing.base import Decision, Signals
+from qwendesk.agents.routing.language import english_name, identify
+from qwendesk.cli.route_choice import chosen_policy, chosen_router
+from qwendesk.desk.intake import read_image
+from qwendesk.settings import load_settings
+
+
+async def explain(text: str, images: list[Path], router: str | None, as_json: bool) -> None:
+    """Tell where a message would go, and why."""
+    for image in images:
+        await read_image(image)
+    language = identify(text)
+    settings = load_settings()
+    chosen, policy = await chosen_router(router, settings), chosen_policy(None, settings)
+    decision = decide(Signals(text, language, images=len(images)), chosen, policy)
+    typer.echo(
+        json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language)
+    )
+
+
+def _tree(decision: Decision, language: str | None) -> dict[str, Any]:
+    return {
+        "role": decision.role,
+        "confidence": decision.confidence,
+        "runner_up": decision.runner_up,
+        "probabilities": dict(decision.probabilities),
+        "needs_thinking": decision.needs_thinking,
+        "language": language,
+        "signals": list(decision.signals),
+    }
+
+
+def _told(decision: Decision, language: str | None) -> str:
+    ordered = sorted(decision.probabilities.items(), key=lambda item: -item[1])
+    lines = [
+        f"role      {decision.role} ({decision.confidence:.0%} sure)",
+        f"because   {'; '.join(decision.signals)}",
+        f"language  {english_name(language) or 'undecided'}",
+    ]
+    if ordered:
+        lines.append(f"shares    {', '.join(f'{role} {share:.0%}' for role, share in ordered)}")
+        lines.append(f"thinking  {decision.needs_thinking:.0%} likely to be needed")
+    return "\n".join(lines)

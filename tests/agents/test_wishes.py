@@ -1,0 +1,44 @@
+"""What a person asked for: virtual model names, and what the receipt keeps of a wish."""
+
+from typing import Any
+
+import pytest
+
+from qwendesk.errors import QwendeskError
+from qwendesk.messages import ROLES, Inbound, as_wish
+from tests.conftest import MakeDesk
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_virtual_model_is_a_wish_for_its_role(role: Any) -> None:
+    assert as_wish(None, f"qwen-{role}") == (role, None)
+    assert as_wish("math", f"Qwen-{role.title()} ") == ("math", None)
+
+
+def test_auto_wishes_for_nothing_and_real_models_stay() -> None:
+    assert as_wish(None, "qwen-auto") == (None, None)
+    assert as_wish("coder", "qwen-auto") == ("coder", None)
+    assert as_wish(None, "qwen2.5-coder-0.5b") == (None, "qwen2.5-coder-0.5b")
+    assert as_wish("math", None) == ("math", None)
+
+
+async def test_the_desk_takes_a_virtual_model_wherever_one_can_be_named(make_desk: MakeDesk) -> None:
+    async with make_desk(["4"] * 4) as desk:
+        coder = await desk.ask("Hello there", model="qwen-coder")
+        auto = await desk.ask("Hello there", model="qwen-auto")
+        events = [event async for event in desk.handle(Inbound("Hello there", "c", model="qwen-math"))]
+        with pytest.raises(QwendeskError):
+            await desk.ask("Hello there", model="qwen-poet")
+    assert (coder.receipt.role, coder.receipt.wished_role, coder.receipt.wished_model) == ("coder", "coder", None)
+    assert (auto.receipt.role, auto.receipt.wished_role, auto.receipt.unasked) == ("general", None, None)
+    assert events[-1].reply.receipt.role == "math"
+
+
+async def test_the_receipt_keeps_the_wish_and_what_would_have_been(make_desk: MakeDesk) -> None:
+    async with make_desk(["def f(): ..."] * 2) as desk:
+        await desk.ask("Write a Python function that sorts a list", conversation="c", role="general")
+        turn = await desk.last_turn("c")
+        named = await desk.ask("Write a Python function that sorts a list", model="scripted:scripted-math")
+    assert turn and turn.receipt
+    assert (turn.receipt["wished_role"], turn.receipt["unasked"]) == ("general", "coder")
+    assert (named.receipt.wished_role, named.receipt.wished_model) == (None, "scripted:scripted-math")

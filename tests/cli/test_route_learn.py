@@ -1,0 +1,210 @@
+"""``qwendesk route replay`` and ``route learn``, from stored turns to a router that has learned from them."""
+
+import asyncio
+import io
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from qwendesk.agents.routing.dataset import load_questions
+from qwendesk.cli import route_turns
+from qwendesk.cli.route import app
+from qwendesk.cli.route_choice import moment
+from qwendesk.errors import ConfigError
+from qwendesk.memory.feedback.base import Rating
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import Inbound, Receipt, Reply, Role
+from qwendesk.settings import load_settings
+
+RUN = CliRunner()
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+Turn = tuple[str, Role, Role | None, Rating | None]
+
+
+def store(turns: Iterable[Turn]) -> None:
+    """Store a conversation a turn: the question, who answered, the wish, the rating."""
+
+    async def work() -> None:
+        memory = SqlMemory(load_settings().database)
+        await memory.open()
+        for number, (question, role, wish, rating) in enumerate(turns):
+            receipt = Receipt(role, "m", "e", 0.7, None, ("why",), "en", False, (), 1, 1, 1.0, 1.0, (), 1.0)
+            if wish:
+                receipt = Receipt(
+                    wish, "m", "e", 1, None, (), "en", False, (), 1, 1, 1, 1, (), 1, wished_role=wish, unasked=role
+                )
+            turn = await memory.begin_turn(Inbound(question, f"c{number}"))
+            await memory.finish_turn(turn, Reply("answer", f"c{number}", receipt))
+            if rating:
+                await memory.rate(f"c{number}", rating)
+        await memory.aclose()
+
+    asyncio.run(work())
+
+
+def run(*arguments: str) -> Result:
+    return RUN.invoke(app, list(arguments))
+
+
+@pytest.fixture
+def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train on little, so that it takes no time."""
+    few = load_questions()[::8]
+    monkeypatch.setattr("qwendesk.agents.routing.refit.TOLERANCE", {"accuracy": 0.03, "ece": 0.05})
+    monkeypatch.setattr("qwendesk.agents.routing.refit.load_questions", lambda: few)
+
+
+@pytest.mark.parametrize(
+    ("since", "wanted"),
+    [
+        ("24h", NOW - timedelta(hours=24)),
+        ("7d", NOW - timedelta(days=7)),
+        (" 2W ", NOW - timedelta(weeks=2)),
+        ("2026-03-01T10:00+02:00", datetime(2026, 3, 1, 8, tzinfo=UTC)),
+        ("2026-03-01", datetime(2026, 3, 1).astimezone(UTC)),
+    ],
+)
+def test_since_is_a_span_or_a_date(since: str, wanted: datetime) -> None:
+    assert moment(since, NOW) == wanted
+
+
+@pytest.mark.parametrize("since", ["", "7", "7 years", "-1d", "yesterday", "999999w", "2026-13-01"])
+def test_any_other_since_says_what_to_write(since: str) -> None:
+    with pytest.raises(ConfigError, match="24h, 7d, 2w, or a date"):
+        moment(since, NOW)
+
+
+def test_with_nothing_stored_both_say_so() -> None:
+    for command in ("replay", "learn"):
+        told = run(command, "--since", "7d")
+        assert told.exit_code == 0
+        assert "No questions are stored" in told.stdout
+    assert json.loads(run("replay", "--json").stdout)["turns"] == 0
+    assert json.loads(run("learn", "--json").stdout) == {"turns": 0, "examples": 0, "left_out": {}, "file": None}
+
+
+def test_replay_shows_what_would_change() -> None:
+    store(
+        [
+            ("What is 37*91+4?", "general", None, Rating(-1)),
+            ("Where is my order?", "general", None, None),
+            ("Write a Python function that sorts a list", "general", "coder", None),
+        ]
+    )
+    told = run("replay").stdout
+    assert "3 questions, 3 of them answered; 2 would go elsewhere." in told
+    assert "general → math: 1 (1 rated down)" in told
+    assert "What is 37*91+4? (was rated down)" in told
+    assert "agreed with 0 then, with 1 now" in told
+    tree = json.loads(run("replay", "--since", "1d", "--json").stdout)
+    assert tree["changed"] == 2
+    assert {(change["old"], change["new"]) for change in tree["changes"]} == {("general", "math"), ("general", "coder")}
+    assert json.loads(run("replay", "--limit", "1", "--json").stdout)["turns"] == 1
+
+
+def test_replay_tries_another_policy(own_home: Path) -> None:
+    store([("Where is my invoice?", "general", None, None)])
+    assert json.loads(run("replay", "--json").stdout)["changed"] == 0
+    rules = own_home / "mine.toml"
+    rules.write_text('[[rule]]\nwhen = {contains = ["invoice"]}\nrole = "math"\n', "utf-8")
+    tree = json.loads(run("replay", "--policy", str(rules), "--json").stdout)
+    assert [(change["old"], change["new"]) for change in tree["changes"]] == [("general", "math")]
+    told = run("replay", "--policy", str(own_home / "none.toml"))
+    assert told.exit_code == 1
+    assert "none.toml" in told.stderr
+
+
+def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(route_turns, "_PAGE", 10)
+    monkeypatch.setattr(route_turns, "_STEP", 5)
+    monkeypatch.setattr(route_turns, "_SHORT", 20)
+    monkeypatch.setattr(route_turns, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
+    store([(f"Where is order {number}?", "general", None, None) for number in range(35)])
+    assert json.loads(run("replay", "--json").stdout)["turns"] == 35
+    assert "35/35" in screen.getvalue()
+    screen.truncate(0)
+    assert json.loads(run("replay", "--json", "--limit", "15").stdout)["turns"] == 15
+    assert "15/15" not in screen.getvalue()
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_learning_from_turns_to_a_router_and_back(own_home: Path) -> None:
+    asked = "Please check the flurbo number {} of my gizmo"
+    wanted: list[Turn] = [(asked.format(n), "general", "thinking", None) for n in range(12)]
+    store([*wanted, ("my password is hunter2, who is Dante?", "general", None, Rating(1))])
+    file = own_home / "examples.jsonl"
+    told = run("learn", "--out", str(file))
+    assert told.exit_code == 0
+    assert f"qwendesk route learn --fit '{file}'" in told.stdout
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert len(rows) == 13
+    assert rows[0].keys() == {"text", "label", "lang", "group", "why"}
+    assert "hunter2" not in file.read_text("utf-8")
+    assert file.stat().st_mode & 0o077 == 0
+
+    assert not (own_home / "router.npz").exists()
+    fitted = run("learn", "--fit", str(file))
+    assert fitted.exit_code == 0, fitted.output
+    assert "your examples, each left out" in fitted.stdout
+    assert (own_home / "router.npz").is_file()
+    assert json.loads(run("explain", asked.format(3), "--json").stdout)["role"] == "thinking"
+
+    assert "ships with Qwendesk is used again" in run("learn", "--undo").stdout
+    assert json.loads(run("explain", asked.format(3), "--json").stdout)["role"] != "thinking"
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_a_router_that_would_lose_is_refused(own_home: Path) -> None:
+    file = own_home / "wrong.jsonl"
+    few = load_questions()[::8]
+    rows = [{"text": question.text, "label": "math", "group": f"w{n}"} for n, question in enumerate(few)]
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    told = run("learn", "--fit", str(file), "--json")
+    assert told.exit_code == 1
+    assert "The router was left as it is: accuracy falls" in told.stderr
+    tree = json.loads(told.stdout)
+    assert tree["installed"] is None
+    assert tree["after"]["accuracy"] < tree["before"]["accuracy"]
+    assert not (own_home / "router.npz").exists()
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_apply_collects_and_trains_in_one_go(own_home: Path) -> None:
+    store([("Who painted the Mona Lisa?", "general", None, Rating(1))])
+    told = run("learn", "--apply", "--json")
+    assert told.exit_code == 0, told.output
+    tree = json.loads(told.stdout)
+    assert tree["examples"] == 1
+    assert Path(tree["installed"]) == own_home / "router.npz"
+    assert Path(tree["file"]).parent == own_home
+
+
+def test_a_file_that_was_looked_through_is_not_written_over(own_home: Path) -> None:
+    store([("Who painted the Mona Lisa?", "general", None, Rating(1))])
+    (own_home / "mine.jsonl").write_text("mine", "utf-8")
+    told = run("learn", "--out", str(own_home / "mine.jsonl"))
+    assert told.exit_code == 1
+    assert "is there already" in told.stderr
+    assert (own_home / "mine.jsonl").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["learn", "--fit", "none.jsonl"], "cannot be read"),
+        (["learn", "--fit", "a", "--undo"], "Give one of"),
+        (["learn", "--since", "soon"], "24h, 7d, 2w"),
+        (["replay", "--router", "none.npz"], "There is no router 'none.npz'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(arguments: list[str], said: str) -> None:
+    told = run(*arguments)
+    assert told.exit_code == 1
+    assert said in told.stderr
+    assert told.stderr.count("\n") == 1

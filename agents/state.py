@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, Required, TypedDict
+from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
@@ -64,6 +64,9 @@ class PartAnswer:
 class TurnInput(TypedDict):
     """What a turn begins with."""
 
+    background: NotRequired[str]
+    """What the model is told of the past: a summary, facts about the person."""
+
     inbound: Inbound
     history: list[BaseMessage]
     """Older turns of the conversation, oldest first."""
@@ -79,6 +82,7 @@ class TurnState(TypedDict, total=False):
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
     language: Required[str | None]
+    background: str
     past: Required[Past]
     signals: Signals
     decision: Decision

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
-from qwendesk.channels.console_view import view_for
+from qwendesk.channels.console_view import printable, view_for
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
 
@@ -31,6 +31,7 @@ HELP = """\
 | `/retry` | answer the last question again, by a stronger model or with thinking |
 | `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
 | `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
+| `/memory` | what I know about you; `/remember`, `/forget WHAT`, `/forget me`, `/link` go with it |
 | `/exit` | leave (so does Ctrl-D) |
 
 Ctrl-C stops an answer. End a line with `\\` to go on in the next.
@@ -38,6 +39,8 @@ Ctrl-C stops an answer. End a line with `\\` to go on in the next.
 
 Explain = Callable[[str], Awaitable[str | None]]
 """Says why a conversation's last answer is as it is; None where there is none yet."""
+Answer = Callable[[str], Awaitable[str | None]]
+"""Answers a command that is the same on every channel; None where it is none of those."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` where there is no model of that name."""
 
@@ -58,11 +61,20 @@ class ConsoleChannel(Channel):
     manifest = Manifest("console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000))
 
     def __init__(
-        self, session: Session, explain: Explain, check_model: CheckModel, *, history: Path, out: Console, err: Console
+        self,
+        session: Session,
+        explain: Explain,
+        check_model: CheckModel,
+        *,
+        history: Path,
+        out: Console,
+        err: Console,
+        commands: Answer | None = None,
     ) -> None:
         self._session = session
         self._explain = explain
         self._check_model = check_model
+        self._commands = commands
         self._history = history
         self._out = out
         self._err = err
@@ -167,7 +179,15 @@ class ConsoleChannel(Channel):
             case "exit" | "quit":
                 self._stopped = True
             case _:
-                self._say(f"There is no command /{name}; /help lists them.")
+                await self._common(name, argument)
+
+    async def _common(self, name: str, argument: str) -> None:
+        """Take a command that is the same on every channel."""
+        answer = await self._commands(f"/{name} {argument}") if self._commands else None
+        if answer is None:
+            self._say(f"There is no command /{name}; /help lists them.")
+        else:
+            self._out.print(Markdown(printable(answer)))
 
     async def _choose(self, name: str) -> None:
         session = self._session

@@ -14,11 +14,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.state import TurnInput, TurnState
+from qwendesk.desk.background import Background, Over
+from qwendesk.desk.context import background, tokens_of
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
-from qwendesk.memory.base import Memory, StoredMessage
+from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 
 _NOUNS = {"image": "picture", "audio": "recording"}
@@ -50,13 +52,21 @@ class Turns:
     """Runs turns: stores the question, lets the graph answer, stores the answer."""
 
     def __init__(
-        self, graph: TurnGraph, context: TurnContext, memory: Memory, *, max_chars: int, timeout: float
+        self,
+        graph: TurnGraph,
+        context: TurnContext,
+        memory: Memory,
+        *,
+        max_chars: int,
+        timeout: float,
+        later: Background | None = None,
     ) -> None:
         self._graph = graph
         self._context = context
         self._memory = memory
         self._max_chars = max_chars
         self._timeout = timeout
+        self._later = later or Background()
         self._known: dict[tuple[str, str], Known] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -89,6 +99,7 @@ class Turns:
 
     async def aclose(self) -> None:
         """Stop the turns that are running; what was said until now is stored."""
+        await self._later.aclose()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -96,39 +107,43 @@ class Turns:
     async def _turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
         lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
         async with lock:
-            watch = Stopwatch()
-            history = await self._memory.history(inbound.conversation, channel=inbound.channel)
-            # before this turn is stored, since it would be the last one then
-            known = await self._last(inbound, history)
-            turn = await self._memory.begin_turn(inbound)
-            said: list[str] = []
-            try:
-                async with asyncio.timeout(self._timeout) as limit:
-                    listener = _Listener(events, said, limit, self._timeout)
-                    state = await self._answer(inbound, history, known, listener)
-                reply = write_reply(state, inbound.conversation, watch)
-                self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
-                await self._memory.finish_turn(turn, reply)
-            except asyncio.CancelledError:
-                await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
-                raise
-            except TimeoutError as error:
-                text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
-                await self._memory.fail_turn(turn, "failed", text, "".join(said))
-                raise EngineTimeout(text) from error
-            except Exception as error:
-                await self._memory.fail_turn(turn, "failed", str(error), "".join(said))
-                raise
-            events.put_nowait(Finished(reply))
+            with self._later.turn():
+                await self._take(inbound, events)
 
-    async def _answer(
-        self, inbound: Inbound, history: list[StoredMessage], known: Known, listener: _Listener
-    ) -> TurnState:
+    async def _take(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
+        watch = Stopwatch()
+        stored = await self._memory.context(inbound)
+        # before this turn is stored, since it would be the last one then
+        known = await self._last(inbound, stored.messages)
+        turn = await self._memory.begin_turn(inbound)
+        said: list[str] = []
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                listener = _Listener(events, said, limit, self._timeout)
+                state = await self._answer(inbound, stored, known, listener)
+            reply = write_reply(state, inbound.conversation, watch)
+            self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
+            await self._memory.finish_turn(turn, reply)
+            self._later.note(_over(inbound, stored, state))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
+            raise
+        except TimeoutError as error:
+            text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
+            await self._memory.fail_turn(turn, "failed", text, "".join(said))
+            raise EngineTimeout(text) from error
+        except Exception as error:
+            await self._memory.fail_turn(turn, "failed", str(error), "".join(said))
+            raise
+        events.put_nowait(Finished(reply))
+
+    async def _answer(self, inbound: Inbound, stored: StoredContext, known: Known, listener: _Listener) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
-            "history": as_messages(history),
+            "history": as_messages(stored.messages),
+            "background": background(stored, self._context.prompts),
             "language": known.language,
-            "past": past_of(history, known.role),
+            "past": past_of(stored.messages, known.role),
         }
         state: dict[str, Any] = {}
         async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
@@ -152,6 +167,11 @@ class Turns:
         self._known[inbound.channel, inbound.conversation] = known
         while len(self._known) > _AT_HAND:
             self._known.pop(next(iter(self._known)))
+
+
+def _over(inbound: Inbound, stored: StoredContext, state: TurnState) -> Over:
+    size = tokens_of(message.text for message in stored.messages)
+    return Over(inbound, state.get("choice"), size, len(stored.messages))
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from qwendesk.memory.facts.base import Facts
 from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.people.base import People
+from qwendesk.memory.summaries.base import Summaries, Summary
 from qwendesk.messages import Attachment, Inbound, Reply
 
 TurnStatus = Literal["running", "done", "failed", "stopped"]
@@ -52,8 +55,34 @@ class ConversationInfo:
     channel: str = "python"
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFact:
+    """A fact about the person who writes, as a model is told it."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContext:
+    """What a turn begins with."""
+
+    messages: list[StoredMessage]
+    """Those that the summary does not cover, oldest first."""
+    summary: Summary | None
+    facts: tuple[KnownFact, ...]
+    """Oldest first, so that a new one changes nothing before it; none where the person wants none to be used."""
+
+
 class Memory(ABC):
     """Keeps conversations; each method is one unit of work and raises ``StoreError`` where it cannot be done."""
+
+    people: People
+    """Who writes, and the removal of everything about a person."""
+    facts: Facts
+    """What is known about people."""
+    summaries: Summaries
+    """What older turns said, in short."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -88,6 +117,12 @@ class Memory(ABC):
 
         Files come with the newest few messages that have any; without ``with_attachments`` with none.
         """
+
+    @abstractmethod
+    async def context(
+        self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
+    ) -> StoredContext:
+        """Return what a turn begins with: the newest messages after the summary, the summary, the newest facts."""
 
     @abstractmethod
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError
-from qwendesk.messages import Attachment, Inbound, Reply
+from qwendesk.messages import Attachment, Inbound, Reply, ToolUse
 
 Row = dict[str, Any]
 
@@ -44,15 +44,15 @@ def title(inbound: Inbound) -> str:
     return words if len(words) <= TITLE_CHARS else words[: TITLE_CHARS - 1].rstrip() + "…"
 
 
-def person(inbound: Inbound, account: str, now: datetime) -> tuple[Row, Row]:
+def person(name: str, channel: str, account: str, now: datetime) -> tuple[Row, Row]:
     """Make the rows of a person and of the person's name on the channel."""
     new = {"id": str(uuid7()), "created_at": now}
     identity = {
         "id": str(uuid7()),
         "person_id": new["id"],
-        "channel": inbound.channel,
+        "channel": channel,
         "account": account,
-        "external_user_id": inbound.person,
+        "external_user_id": name,
         "created_at": now,
     }
     return new, identity
@@ -115,6 +115,23 @@ def done(reply: Reply) -> Row:
         "receipt": receipt.as_dict(),
         "thinking": reply.thinking,
     }
+
+
+def tool_calls(turn: str, uses: Sequence[ToolUse]) -> list[Row]:
+    """Make the rows of a turn's tool calls."""
+    return [
+        {
+            "id": str(uuid7()),
+            "turn_id": turn,
+            "ordinal": ordinal,
+            "name": use.name,
+            "arguments": use.arguments,
+            "ok": use.ok,
+            "result": use.result,
+            "duration_ms": use.duration_ms,
+        }
+        for ordinal, use in enumerate(uses)
+    ]
 
 
 def attachments(inbound: Inbound) -> list[Row]:

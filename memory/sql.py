@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import rows, statements
-from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
+from qwendesk.memory import context, rows, statements
+from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
+from qwendesk.memory.facts.rules import Rules
+from qwendesk.memory.facts.sql import SqlFacts
 from qwendesk.memory.feedback import sql as feedback
 from qwendesk.memory.feedback.base import PastTurn, Rating
 from qwendesk.memory.opening import prepare
-from qwendesk.messages import Attachment, Inbound, Reply
+from qwendesk.memory.people.sql import SqlPeople
+from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.memory.summaries.base import Summary
+from qwendesk.memory.summaries.sql import SqlSummaries
+from qwendesk.memory.tables import DEFAULT_TENANT
+from qwendesk.messages import Attachment, Inbound, Receipt, Reply, storable
 
 ACCOUNT = ""
 """The bot's account on a channel; a second one of the same channel gets another."""
 FILES_FOR = 4
 """The newest so many messages that have files come with them."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _whole(
-    method: Callable[Concatenate[SqlMemory, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[SqlMemory, P], Coroutine[Any, Any, T]]:
-    """Make a method one unit of work, done whole or not at all."""
-
-    @wraps(method)
-    async def run(self: SqlMemory, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._database.whole(method(self, *args, **kwargs))
-
-    return run
 
 
 class SqlMemory(Memory):
@@ -45,26 +36,49 @@ class SqlMemory(Memory):
     Args:
         url: SQLAlchemy's URL with an asynchronous driver, such as ``sqlite+aiosqlite:////folder/qwendesk.db``.
         busy_timeout: seconds to wait for a SQLite file that another program is writing.
+        tenant: whose rows are read and written; those of others are out of reach.
+        allow_health: whether facts about health may be kept.
     """
 
-    def __init__(self, url: str, *, busy_timeout: float = 5.0) -> None:
-        self._database = Database(url, busy_timeout)
-        self._dialect = self._database.engine.dialect.name
+    def __init__(
+        self, url: str, *, busy_timeout: float = 5.0, tenant: str = DEFAULT_TENANT, allow_health: bool = False
+    ) -> None:
+        self._join(Database(url, busy_timeout), tenant, Rules(allow_health))
+
+    def of_tenant(self, tenant: str) -> SqlMemory:
+        """Return the same database's memory of another tenant; opened and closed with this one."""
+        other = type(self).__new__(type(self))
+        other._join(self._database.whole_database, tenant, self._rules)
+        return other
+
+    def _join(self, database: Database, tenant: str, rules: Rules) -> None:
+        self._database = TenantDatabase(database, storable(tenant))
+        self._dialect = self._database.dialect
+        self._rules = rules
+        self.people = SqlPeople(self._database, ACCOUNT)
+        self.facts = SqlFacts(self._database, rules)
+        self.summaries = SqlSummaries(self._database, ACCOUNT)
 
     @property
     def database(self) -> Database:
         """The connection, for what is kept in the same database."""
-        return self._database
+        return self._database.whole_database
 
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""
-        await prepare(self._database)
+        await prepare(self._database.whole_database)
+        if self._database.tenant != DEFAULT_TENANT:
+            await self._database.whole(self._add_tenant())
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._database.aclose()
+        await self._database.whole_database.aclose()
 
-    @_whole
+    async def settle(self) -> None:
+        """Write a SQLite file anew, so that nothing of what was deleted is left in it; others wait meanwhile."""
+        await self._database.whole_database.settle(always=True)
+
+    @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the question with its files and a running turn."""
         now = datetime.now(UTC)
@@ -80,19 +94,19 @@ class SqlMemory(Memory):
             await connection.execute(statements.add_turn(), turn)
         return str(turn["id"])
 
-    @_whole
+    @unit_of_work
     async def finish_turn(self, turn_id: str, reply: Reply) -> None:
         """Store the answer and its receipt."""
-        await self._close(turn_id, rows.done(reply), reply.text, reply.receipt.model)
+        await self._close(turn_id, rows.done(reply), reply.text, reply.receipt)
 
-    @_whole
+    @unit_of_work
     async def fail_turn(
         self, turn_id: str, status: Literal["failed", "stopped"], error: str, partial: str = ""
     ) -> None:
         """Store the error and what there is of an answer."""
         await self._close(turn_id, {"status": status, "error": error}, partial or None)
 
-    @_whole
+    @unit_of_work
     async def history(
         self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
     ) -> list[StoredMessage]:
@@ -107,7 +121,21 @@ class SqlMemory(Memory):
             for id_, role, text, created_at, _ in reversed(found)
         ]
 
-    @_whole
+    @unit_of_work
+    async def context(
+        self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
+    ) -> StoredContext:
+        """Read messages, summary and facts at once."""
+        values: dict[str, Any] = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
+        values |= {"person": inbound.person, "messages": messages, "facts": facts}
+        async with self._database.read() as connection:
+            found = context.split(list(await connection.execute(context.statement(), values)))
+            newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
+            having = [row.id for row in newest if row.parts][:FILES_FOR] if with_attachments else []
+            files = await self._files(connection, having) if having else {}
+        return _context(found, files, messages)
+
+    @unit_of_work
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Read the newest turn."""
         values = {"channel": channel, "account": ACCOUNT, "key": conversation}
@@ -115,7 +143,7 @@ class SqlMemory(Memory):
             found = (await connection.execute(statements.newest_turn(), values)).one_or_none()
         return StoredTurn(conversation, *found) if found else None
 
-    @_whole
+    @unit_of_work
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
         """Read the list of conversations."""
         values: dict[str, Any] = {"limit": limit} if channel is None else {"limit": limit, "channel": channel}
@@ -123,7 +151,7 @@ class SqlMemory(Memory):
             found = await connection.execute(statements.newest_conversations(channel is not None), values)
             return [ConversationInfo(*row) for row in found]
 
-    @_whole
+    @unit_of_work
     async def turns(
         self, *, since: datetime | None = None, before: str | None = None, limit: int = 500
     ) -> list[PastTurn]:
@@ -131,20 +159,20 @@ class SqlMemory(Memory):
         async with self._database.read() as connection:
             return await feedback.read_turns(connection, since, before, limit)
 
-    @_whole
+    @unit_of_work
     async def count_turns(self, *, since: datetime | None = None) -> int:
         """Count the turns that are over."""
         async with self._database.read() as connection:
             return await feedback.count_turns(connection, since)
 
-    @_whole
+    @unit_of_work
     async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:
         """Store a rating beside the turn."""
         key = {"channel": channel, "account": ACCOUNT, "key": conversation}
         async with self._database.write() as connection:
             return await feedback.store_rating(connection, key, turn, rating)
 
-    async def _enter(self, connection: AsyncConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
+    async def _enter(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
         """Return the conversation's id, the turn's number in it and the person's id."""
         entry = rows.conversation(inbound, ACCOUNT, now)
         entered = await connection.execute(statements.enter_conversation(self._dialect), entry)
@@ -154,34 +182,53 @@ class SqlMemory(Memory):
             await connection.execute(statements.close_left_turns(), left)
         return conversation, next_seq - 1, person or await self._meet(connection, inbound, now)
 
-    async def _meet(self, connection: AsyncConnection, inbound: Inbound, now: datetime) -> str:
+    async def _meet(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> str:
         """Add a person who writes for the first time."""
-        person, identity = rows.person(inbound, ACCOUNT, now)
+        person, identity = rows.person(inbound.person, inbound.channel, ACCOUNT, now)
         await connection.execute(statements.add_person(), person)
         owner = await connection.execute(statements.add_identity(self._dialect), identity)
         return str(owner.scalar_one())
 
     async def _close(
-        self, turn_id: str, changes: Mapping[str, Any], answer: str | None, model: str | None = None
+        self, turn_id: str, changes: Mapping[str, Any], answer: str | None, receipt: Receipt | None = None
     ) -> None:
         now = datetime.now(UTC)
         async with self._database.write() as connection:
             values = {**changes, "finished_at": now, "turn_id": turn_id}
             closed = (await connection.execute(statements.close_turn(), values)).one_or_none()
             if closed and answer is not None:
-                row = rows.answer(*closed, text=answer, model=model, now=now)
+                row = rows.answer(*closed, text=answer, model=receipt.model if receipt else None, now=now)
                 await connection.execute(statements.add_message(), row)
-            elif not closed:
+            if closed and receipt and receipt.tools:
+                await connection.execute(statements.add_tool_call(), rows.tool_calls(turn_id, receipt.tools))
+            if not closed:
                 await self._require(connection, turn_id)
 
-    async def _require(self, connection: AsyncConnection, turn_id: str) -> None:
+    async def _add_tenant(self) -> None:
+        tenant = {"id": self._database.tenant, "name": self._database.tenant}
+        async with self._database.whole_database.write() as connection:
+            await connection.execute(statements.add_tenant(self._dialect), tenant)
+
+    async def _require(self, connection: TenantConnection, turn_id: str) -> None:
         found = await connection.execute(statements.turn_status(), {"turn_id": turn_id})
         if found.one_or_none() is None:
             raise StoreError(f"There is no turn {turn_id!r} in {self._database.name!r}; call begin_turn first.")
 
     @staticmethod
-    async def _files(connection: AsyncConnection, messages: list[str]) -> dict[str, list[Attachment]]:
+    async def _files(connection: TenantConnection, messages: list[str]) -> dict[str, list[Attachment]]:
         files: dict[str, list[Attachment]] = {}
         for row in await connection.execute(statements.files_of_messages(), {"messages": messages}):
             files.setdefault(row[0], []).append(Attachment(*row[1:]))
         return files
+
+
+def _context(found: tuple[list[Row[Any]], ...], files: Mapping[str, list[Attachment]], limit: int) -> StoredContext:
+    """Put messages, summary and facts in their order: oldest first, a question before its answer."""
+    messages = sorted(found[0], key=lambda row: (row.seq, row.role != "user"))
+    if len(messages) == limit and len(messages) > 1 and messages[0].seq != messages[1].seq:
+        del messages[0]  # the limit has come between a question and its answer
+    return StoredContext(
+        [StoredMessage(row.id, row.role, row.text, row.at, tuple(files.get(row.id, ()))) for row in messages],
+        next((Summary(row.text, row.seq) for row in found[1]), None),
+        tuple(KnownFact(row.role, row.text) for row in sorted(found[2], key=lambda row: str(row.id))),
+    )

@@ -5,13 +5,26 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
-from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.remembered import ToolCall
+from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Tenant, Turn
 
 INTERRUPTED = "interrupted: the process ended before the answer"
 """The error of a turn that a dead process left running."""
@@ -37,7 +50,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     here: ColumnElement[str] = literal_column("conversation.id")
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
     return statement.on_conflict_do_update(
-        index_elements=["channel", "account", "external_id"],
+        index_elements=["tenant_id", "channel", "account", "external_id"],
         set_={"next_seq": Conversation.next_seq + 1, "updated_at": statement.excluded.updated_at},
     ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists())
 
@@ -45,7 +58,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
 @cache
 def add_identity(dialect: str) -> ReturningInsert[Any]:
     """Name a person on a channel and give the person's id; the name's first owner keeps it."""
-    key = ["channel", "account", "external_user_id"]
+    key = ["tenant_id", "channel", "account", "external_user_id"]
     # DO NOTHING would give no row back, so the row is written over with what it holds.
     same = {"external_user_id": PersonIdentity.external_user_id}
     statement = _upsert(dialect, PersonIdentity).on_conflict_do_update(index_elements=key, set_=same)
@@ -77,6 +90,18 @@ def add_turn() -> Insert:
 
 
 @cache
+def add_tool_call() -> Insert:
+    """Add calls of tools."""
+    return insert(ToolCall)
+
+
+@cache
+def add_tenant(dialect: str) -> Insert:
+    """Add a tenant unless it is there."""
+    return _upsert(dialect, Tenant).on_conflict_do_nothing()
+
+
+@cache
 def close_left_turns() -> Update:
     """Mark a conversation's running turns as interrupted."""
     running = (Turn.conversation_id == bindparam("in_conversation")) & (Turn.status == "running")
@@ -98,23 +123,30 @@ def turn_status() -> Select[Any]:
 
 
 def _in_conversation(column: Any) -> Any:
-    found = select(Conversation.id).where(
+    return column == _of_conversation(Conversation.id)
+
+
+def _of_conversation(column: Any) -> ScalarSelect[Any]:
+    found = select(column).where(
         Conversation.channel == bindparam("channel"),
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),
     )
-    return column == found.scalar_subquery()
+    return found.scalar_subquery()
 
 
 @cache
 def newest_messages() -> Select[Any]:
     """Give a conversation's messages, newest first: an answer stands beside its question, whenever it came."""
+    limit = bindparam("limit", type_=Integer)
     # "assistant" sorts before "user": read backwards, the question comes first.
     return (
         select(Message.id, Message.role, Message.text, Message.created_at, Message.parts)
         .where(_in_conversation(Message.conversation_id))
+        # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
+        .where(Message.seq >= _of_conversation(Conversation.next_seq - limit))
         .order_by(Message.seq.desc(), Message.role, Message.part.desc())
-        .limit(bindparam("limit"))
+        .limit(limit)
     )
 
 

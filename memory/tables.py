@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, MetaData, Text, UniqueConstraint, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from qwendesk.memory.types import Json, SafeText, UtcDateTime
@@ -43,7 +43,7 @@ class Base(DeclarativeBase):
 
 
 class Tenant(Base):
-    """Who the data belongs to; one row until there are several."""
+    """Who the data belongs to; rows of different tenants never meet."""
 
     __tablename__ = "tenant"
 
@@ -58,6 +58,8 @@ class Person(Base):
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
+    remembers: Mapped[bool] = mapped_column(server_default=true())
+    """Whether facts about the person may be learned and used; the person decides."""
     created_at: Mapped[datetime]
 
 
@@ -65,7 +67,7 @@ class PersonIdentity(Base):
     """A person's name on one channel."""
 
     __tablename__ = "person_identity"
-    __table_args__ = (UniqueConstraint("channel", "account", "external_user_id"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "channel", "account", "external_user_id"),)
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
@@ -81,7 +83,7 @@ class Conversation(Base):
 
     __tablename__ = "conversation"
     __table_args__ = (
-        UniqueConstraint("channel", "account", "external_id"),
+        UniqueConstraint("tenant_id", "channel", "account", "external_id"),
         CheckConstraint("mode IN ('bot', 'waiting', 'human', 'resolved', 'snoozed')", name="mode"),
         Index(None, "tenant_id", "updated_at"),
     )
@@ -96,6 +98,8 @@ class Conversation(Base):
     mode: Mapped[str] = mapped_column(server_default="bot")
     locale: Mapped[str | None]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    learned_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    """Up to which turn the messages have been read for facts."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

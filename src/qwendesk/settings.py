@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     """Context window asked of local engines, in tokens (the model's own limit still holds)."""
     tool_rounds: int = Field(default=4, ge=0)
     """How often in one turn the model may call tools."""
+    tenant: str = Field(default="default", min_length=1)
+    """Whose conversations and people these are; those of other tenants in the same database are out of reach."""
+    learn_facts: Literal["auto", "on", "off"] = "auto"
+    """Whether facts about people are learned from what they say; ``auto``: by models of two billion and more."""
+    allow_health_facts: bool = False
+    """Whether facts about health may be kept."""
     turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
     first_token_timeout: float = Field(default=300, gt=0)

@@ -1,24 +1,21 @@
 """What every memory does, over each database it can be kept in."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.base import Memory
 from qwendesk.memory.rows import MAX_FILE
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply, ToolUse
+from tests import postgres_server
 
-DSN = os.environ.get("QWENDESK_TEST_DSN")
 RECEIPT = Receipt(
     role="coder",
     model="qwen2.5-coder-0.5b",
@@ -38,27 +35,13 @@ RECEIPT = Receipt(
 )
 
 
-async def _emptied(dsn: str) -> str:
-    engine = create_async_engine(dsn)
-    async with engine.begin() as connection:
-        await connection.execute(text("DROP SCHEMA public CASCADE"))
-        await connection.execute(text("CREATE SCHEMA public"))
-    await engine.dispose()
-    return dsn
-
-
-@pytest.fixture(
-    params=[
-        "file",
-        "memory",
-        pytest.param("postgresql", marks=pytest.mark.skipif(not DSN, reason="QWENDESK_TEST_DSN is not set")),
-    ]
-)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["file", "memory", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "postgresql":
-        assert DSN
-        return await _emptied(DSN)
-    return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'qwendesk.db' if request.param == 'file' else ':memory:'}"
+        with postgres_server.database() as url:
+            yield url
+        return
+    yield f"sqlite+aiosqlite:///{tmp_path / 'data' / 'qwendesk.db' if request.param == 'file' else ':memory:'}"
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
-"""A database file of its own for each test."""
+"""A database of its own for each test: a SQLite file, or one on a real PostgreSQL."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qwendesk.memory.sql import SqlMemory
+from tests import postgres_server
 
 
 @pytest.fixture
@@ -16,3 +17,31 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(file: Path) -> Callable[..., SqlMemory]:
     return lambda **options: SqlMemory(f"sqlite+aiosqlite:///{file}", **options)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
+    """Give both databases in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{file}"
+        return
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
+    """Give both databases in turn, without any tables."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{file}"
+        return
+    with postgres_server.database(empty=True) as url:
+        yield url
+
+
+@pytest.fixture
+async def memory(url: str) -> AsyncIterator[SqlMemory]:
+    made = SqlMemory(url)
+    await made.open()
+    yield made
+    await made.aclose()

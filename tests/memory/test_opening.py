@@ -171,7 +171,7 @@ async def test_an_error_quotes_nobody(make: Make) -> None:
     memory = make()
     await memory.open()
     async with memory._database.write() as connection:
-        await connection.exec_driver_sql("DROP TABLE turn")
+        await connection.raw.exec_driver_sql("DROP TABLE turn")
     with pytest.raises(StoreError) as caught:
         await memory.begin_turn(Inbound("my secret", "c1"))
     assert "no such table: turn" in str(caught.value)

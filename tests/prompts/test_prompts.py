@@ -6,13 +6,15 @@ from qwendesk.errors import ConfigError
 from qwendesk.prompts import render
 from qwendesk.prompts.rendering import built_in
 
-ROLES = ["coder", "general", "math", "thinking", "vision"]
+ROLES = ["audio", "coder", "general", "math", "thinking", "vision"]
 OTHERS = ["pick", "report", "sort"]
 """What a small model is told before and after its tool has run, and where it sorts a message."""
+MEMORY = ["background", "facts", "summary"]
+"""What goes in from the memory, and what makes it."""
 
 
 def test_every_role_has_a_template():
-    assert built_in() == sorted(ROLES + OTHERS)
+    assert built_in() == sorted(ROLES + OTHERS + MEMORY)
 
 
 @pytest.mark.parametrize("name", ROLES)
@@ -39,7 +41,7 @@ def test_a_prompt_is_the_same_each_time_so_that_it_can_be_cached():
 
 
 def test_an_unknown_template_is_named():
-    with pytest.raises(ConfigError, match=r"'poet'.*coder, general"):
+    with pytest.raises(ConfigError, match=r"'poet'.*coder, .*general"):
         render("poet")
 
 

@@ -10,6 +10,8 @@ COMMANDS = {
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, measure the router, and teach it.",
     "kb": "Give the desk documents to answer from, and search them.",
+    "memory": "Show, export and forget what is kept about people.",
+    "db": "Upgrade, check, back up, restore and thin out the database.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
 }
 """Each command's line of help; ``qwendesk.cli.NAME`` holds its ``app``."""

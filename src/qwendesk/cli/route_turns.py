@@ -22,7 +22,7 @@ _SHORT = 1000
 
 async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
     """Return the newest turns of the settings' database, at most so many."""
-    memory = SqlMemory(settings.database)
+    memory = SqlMemory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         return await _all_pages(memory, since, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
 from qwendesk.settings import load_settings
 
+PERSON = Inbound("", "").person
+"""Who sits at the terminal."""
 _SMALL = 2.0
 """Billions of parameters below which a person is warned."""
 
@@ -101,7 +104,14 @@ async def _converse(desk: Desk, session: Session) -> None:
         await desk.pool.choose("general", model)
 
     history = desk.settings.data_dir / "prompt_history"
-    console = ConsoleChannel(session, why, check, history=history, out=out, err=err)
+
+    async def command(line: str) -> str | None:
+        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.manifest.name)
+        if line.lower().split() == ["/forget", "me"]:
+            await asyncio.to_thread(history.write_bytes, b"")  # what was typed is kept there too
+        return answer
+
+    console = ConsoleChannel(session, why, check, history=history, out=out, err=err, commands=command)
     await console.converse(desk.handle)
 
 

@@ -1,0 +1,20 @@
+"""The audit: what was done to the data, without any of its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import insert
+from uuid_utils import uuid7
+
+from qwendesk.memory.remembered import AuditEntry
+from qwendesk.memory.scope import TenantConnection
+
+_ADD = insert(AuditEntry)
+
+
+async def record(connection: TenantConnection, action: str, subject: str, counts: Mapping[str, int]) -> None:
+    """Add a line in the transaction that does what it tells of."""
+    row = {"id": str(uuid7()), "at": datetime.now(UTC), "action": action, "subject": subject, "counts": dict(counts)}
+    await connection.execute(_ADD, row)

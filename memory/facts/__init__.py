@@ -1,0 +1,1 @@
+"""What is known about a person: learned, superseded, forgotten."""

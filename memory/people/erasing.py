@@ -1,0 +1,108 @@
+"""Remove everything that came from a person; only a line of the audit stays, with numbers and no content."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
+
+from qwendesk.memory.remembered import ConversationSummary, StoredFact
+from qwendesk.memory.scope import TenantConnection
+from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment
+
+_AT_ONCE = 10_000
+"""Conversations named in one statement; databases take only so many values."""
+
+
+async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
+    """Remove the rows, children first where they are to be counted; return how many of each table."""
+    values = {"of_person": person}
+    touched = list((await connection.execute(_touched(), values)).scalars())
+    counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
+    counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
+    counts["fact"] = (await connection.execute(_facts(), values)).rowcount
+    # turns, their tool calls, files and ratings go with their messages
+    counts["message"] = (await connection.execute(_messages(), values)).rowcount
+    counts["conversation"] = await _leave(connection, touched)
+    counts["person_identity"] = (await connection.execute(_identities(), values)).rowcount
+    counts["person"] = (await connection.execute(_person(), values)).rowcount
+    return counts
+
+
+async def _leave(connection: TenantConnection, touched: list[str]) -> int:
+    """Remove conversations in which nobody else has written, and the titles of the others."""
+    removed = 0
+    for start in range(0, len(touched), _AT_ONCE):
+        some = {"of_conversations": touched[start : start + _AT_ONCE]}
+        removed += (await connection.execute(_empty_conversations(), some)).rowcount
+        await connection.execute(_untitle(), some)
+    return removed
+
+
+def _theirs(table: Any = Message) -> Any:
+    return table.person_id == bindparam("of_person")
+
+
+@cache
+def _touched() -> Select[Any]:
+    """Give the conversations the person has written in."""
+    return _written_in()
+
+
+def _written_in() -> Select[Any]:
+    theirs = aliased(Message)
+    return select(theirs.conversation_id).where(_theirs(theirs)).distinct()
+
+
+@cache
+def _files() -> Select[Any]:
+    files = select(func.count()).select_from(StoredAttachment)
+    return files.join(Message, StoredAttachment.message_id == Message.id).where(_theirs())
+
+
+@cache
+def _summaries() -> Delete:
+    """Summaries hold what everybody said."""
+    return delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(_written_in()))
+
+
+@cache
+def _facts() -> Delete:
+    return delete(StoredFact).where(_theirs(StoredFact))
+
+
+@cache
+def _messages() -> Delete:
+    """The person's messages, and the answers that stand beside them."""
+    asked = aliased(Message)
+    beside = exists(asked.id).where(
+        asked.conversation_id == Message.conversation_id, asked.seq == Message.seq, _theirs(asked)
+    )
+    return delete(Message).where(Message.conversation_id.in_(_written_in()), or_(_theirs(), beside))
+
+
+def _among() -> Any:
+    return Conversation.id.in_(bindparam("of_conversations", expanding=True))
+
+
+@cache
+def _empty_conversations() -> Delete:
+    return delete(Conversation).where(_among(), ~exists(Message.id).where(Message.conversation_id == Conversation.id))
+
+
+@cache
+def _untitle() -> Update:
+    """A title is the first words of a message, which may be the person's."""
+    return update(Conversation).where(_among()).values(title="")
+
+
+@cache
+def _identities() -> Delete:
+    return delete(PersonIdentity).where(_theirs(PersonIdentity))
+
+
+@cache
+def _person() -> Delete:
+    return delete(Person).where(Person.id == bindparam("of_person"))

@@ -1,0 +1,1 @@
+"""What older turns said, in short."""

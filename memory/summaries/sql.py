@@ -1,0 +1,80 @@
+"""Summaries in a SQL database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from uuid_utils import uuid7
+
+from qwendesk.memory.scope import TenantDatabase, unit_of_work
+from qwendesk.memory.summaries import statements
+from qwendesk.memory.summaries.base import Line, Summaries, Summary, Unread
+
+
+class SqlSummaries(Summaries):
+    """Keeps summaries beside the conversations of one tenant."""
+
+    def __init__(self, database: TenantDatabase, account: str) -> None:
+        self._database = database
+        self._account = account
+
+    @unit_of_work
+    async def pending(self, conversation: str, *, channel: str = "python", limit: int = 400) -> Unread | None:
+        """Read what comes after the newest summary."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
+            if found is None:
+                return None
+            values = {"conversation": found.id, "after": found.to_seq or 0, "limit": limit}
+            rows = await connection.execute(statements.after(only_people=False), values)
+            lines = tuple(Line(*row) for row in rows)
+        return Unread(found.id, lines, Summary(found.text, found.to_seq) if found.to_seq else None)
+
+    @unit_of_work
+    async def add(self, unread: Unread, to_seq: int, text: str, model: str) -> bool:
+        """Store the summary if all it was made from is still there."""
+        after = unread.summary.to_seq if unread.summary else 0
+        covered = sum(line.seq <= to_seq for line in unread.lines)
+        stretch = {"conversation": unread.conversation, "after": after, "to": to_seq}
+        only = {"conversation": unread.conversation}
+        async with self._database.write() as connection:
+            await connection.execute(statements.lock(), only)
+            there = (await connection.execute(statements.still_there(), stretch)).scalar_one()
+            reach = (await connection.execute(statements.reach(), only)).scalar_one()
+            if there != covered or not covered or (reach or 0) != after:
+                return False
+            row: dict[str, Any] = {"id": str(uuid7()), **only, "to_seq": to_seq, "text": text, "model": model}
+            row["conversation_id"] = row.pop("conversation")
+            await connection.execute(statements.add(), row | {"created_at": datetime.now(UTC)})
+        return True
+
+    @unit_of_work
+    async def latest(self, conversation: str, *, channel: str = "python") -> Summary | None:
+        """Read the newest summary."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
+        return Summary(found.text, found.to_seq) if found and found.to_seq else None
+
+    @unit_of_work
+    async def unlearned(self, conversation: str, *, channel: str = "python", limit: int = 20) -> Unread | None:
+        """Read people's newest messages that nobody looked through."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
+            if found is None:
+                return None
+            values = {"conversation": found.id, "after": found.learned_seq, "limit": limit}
+            rows = (await connection.execute(statements.newest_of_people(), values)).all()
+        return Unread(found.id, tuple(Line(*row) for row in reversed(rows)))
+
+    @unit_of_work
+    async def mark_learned(self, unread: Unread) -> None:
+        """Move the mark."""
+        if not unread.lines:
+            return
+        values = {"conversation": unread.conversation, "to": unread.lines[-1].seq}
+        async with self._database.write() as connection:
+            await connection.execute(statements.mark_learned(), values)
+
+    def _key(self, conversation: str, channel: str) -> dict[str, str]:
+        return {"channel": channel, "account": self._account, "key": conversation}

@@ -1,0 +1,1 @@
+"""Care for the database: check, back up, restore, retention."""

@@ -1,0 +1,164 @@
+"""``qwendesk db``: care for the database."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwendesk.cli.run import run_command
+from qwendesk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwendesk.memory.database import Database
+
+app = typer.Typer(
+    help="Upgrade, check, back up, restore and thin out the database.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(help="The backup's file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over what the database holds.")]
+Age = Annotated[str, typer.Option("--older-than", help="Age such as 90d, 12w, 18m or 2y.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+
+@app.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Create the tables or bring them up to date (every start does so by itself)."""
+    run_command(_upgrade(as_json))
+
+
+@app.command()
+def current(as_json: AsJson = False) -> None:
+    """Show the database's revision and the one this program needs."""
+    run_command(_current(as_json))
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Look for damage, broken references and tables that are not as they should be."""
+    run_command(_check(as_json))
+
+
+@app.command()
+def backup(file: File, as_json: AsJson = False) -> None:
+    """Copy the database while others go on writing: of SQLite a database file, of PostgreSQL .jsonl.gz."""
+    run_command(_backup(file, as_json))
+
+
+@app.command()
+def restore(file: File, force: Force = False, as_json: AsJson = False) -> None:
+    """Put a backup in the database's place; one of SQLite can go into PostgreSQL and the other way round."""
+    run_command(_restore(file, force, as_json))
+
+
+@app.command()
+def purge(older_than: Age, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Remove turns that are older, with their files and summaries, and facts that ceased to hold before."""
+    run_command(_purge(older_than, dry_run, yes, as_json))
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Database]:
+    """Give the database of the settings as it is."""
+    from qwendesk.memory.database import Database
+    from qwendesk.settings import load_settings
+
+    database = Database(load_settings().database, 5.0)
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+async def _upgrade(as_json: bool) -> None:
+    from qwendesk.memory.opening import prepare
+    from qwendesk.memory.upkeep.state import revision
+
+    async with opened() as database:
+        before = (await revision(database)).revision
+        await prepare(database)
+        after = (await revision(database)).revision
+    _show({"before": before, "after": after}, f"{before or 'no tables'} -> {after}", as_json)
+
+
+async def _current(as_json: bool) -> None:
+    from qwendesk.memory.upkeep.state import revision
+
+    async with opened() as database:
+        state = await revision(database)
+        shown = {"database": database.name, "revision": state.revision, "head": state.head}
+    _show(shown, f"{state.revision or 'no tables yet'} (this program needs {state.head})", as_json)
+
+
+async def _check(as_json: bool) -> None:
+    from qwendesk.memory.upkeep.state import check as look
+
+    async with opened() as database:
+        state = await look(database)
+    _show(asdict(state), "\n".join(state.problems) or "whole and up to date", as_json)
+    if state.problems:
+        raise typer.Exit(1)
+
+
+async def _backup(file: Path, as_json: bool) -> None:
+    from qwendesk.memory.upkeep.backup import backup as write
+
+    async with opened() as database:
+        copy = await write(database, file)
+    _show(asdict(copy), f"{copy.file}: {copy.size:,} bytes", as_json)
+
+
+async def _restore(file: Path, force: bool, as_json: bool) -> None:
+    from qwendesk.memory.upkeep.backup import restore as put_back
+
+    async with opened() as database:
+        copy = await put_back(database, file, force=force)
+        name = database.name
+    _show(asdict(copy), f"{name} is as {copy.file} was", as_json)
+
+
+async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    from qwendesk.memory.opening import prepare
+    from qwendesk.memory.scope import TenantDatabase
+    from qwendesk.memory.upkeep.purge import purge as remove
+    from qwendesk.memory.upkeep.purge import tenants
+
+    before = datetime.now(UTC) - _age(older_than)
+    if not dry_run and not yes:
+        typer.confirm(f"Remove what is older than {before:%Y-%m-%d %H:%M} UTC for good?", abort=True, err=True)
+    total: dict[str, int] = {}
+    async with opened() as database:
+        await prepare(database)
+        for tenant in await tenants(database):
+            for table, count in (await remove(TenantDatabase(database, tenant), before, dry_run=dry_run)).items():
+                total[table] = total.get(table, 0) + count
+        if not dry_run:
+            await database.settle(always=True)
+    what = ", ".join(f"{count} of {table}" for table, count in total.items() if count) or "nothing"
+    _show({"dry_run": dry_run, "removed": total}, f"{'would remove' if dry_run else 'removed'} {what}", as_json)
+
+
+def _age(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,5})([dwmy])", text.strip().lower())
+    if not found:
+        raise ConfigError(f"{text!r} is not an age; write it like 90d, 12w, 18m or 2y.")
+    return timedelta(days=int(found[1]) * _DAYS[found[2]])
+
+
+def _show(values: dict[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(values, ensure_ascii=False) if as_json else text)

@@ -1,0 +1,150 @@
+"""``qwendesk memory``: what is kept about people, and its removal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwendesk.cli.run import run_command
+from qwendesk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwendesk.memory.people.base import Person
+    from qwendesk.memory.sql import SqlMemory
+
+app = typer.Typer(
+    help="Show, export and forget what is kept about people.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Who = Annotated[str, typer.Argument(metavar="PERSON", help="A person's id, name, or CHANNEL:NAME.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this new file instead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many people.")]
+
+
+@app.command("list")
+def listed(limit: Limit = 100, as_json: AsJson = False) -> None:
+    """List the people who have written, newest first."""
+    run_command(_list(limit, as_json))
+
+
+@app.command()
+def show(person: Who, as_json: AsJson = False) -> None:
+    """Show a person's names and the facts that hold now."""
+    run_command(_show(person, as_json))
+
+
+@app.command()
+def export(person: Who, out: Out = None) -> None:
+    """Write everything that is kept about a person as JSON, files in base64."""
+    run_command(_export(person, out))
+
+
+@app.command()
+def forget(person: Who, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Remove a person and everything that came from them; a line without content stays in the audit."""
+    run_command(_forget(person, yes, as_json))
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[SqlMemory]:
+    """Give the memory of the settings."""
+    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.settings import load_settings
+
+    settings = load_settings()
+    memory = SqlMemory(settings.database, tenant=settings.tenant)
+    await memory.open()
+    try:
+        yield memory
+    finally:
+        await memory.aclose()
+
+
+async def _list(limit: int, as_json: bool) -> None:
+    async with opened() as memory:
+        people = await memory.people.listed(limit=limit)
+    if as_json:
+        typer.echo(json.dumps([_plain(person) for person in people], ensure_ascii=False))
+        return
+    for person in people:
+        typer.echo(f"{person.id}  {_names(person)}")
+
+
+async def _show(text: str, as_json: bool) -> None:
+    async with opened() as memory:
+        person = await _one(memory, text)
+        facts = await memory.facts.known(person.id)
+    if as_json:
+        known = [{"key": fact.key, "value": fact.value, "confidence": fact.confidence} for fact in facts]
+        typer.echo(json.dumps({**_plain(person), "facts": known}, ensure_ascii=False))
+        return
+    typer.echo(f"{person.id}  {_names(person)}")
+    for fact in facts:
+        typer.echo(f"{fact.key}: {fact.value} ({fact.confidence:.0%} sure, since {fact.valid_from:%Y-%m-%d})")
+
+
+async def _export(text: str, out: Path | None) -> None:
+    if out is not None and await asyncio.to_thread(lambda: out.exists()):
+        raise ConfigError(f"{str(out)!r} exists already; name another file or remove it first.")
+    async with opened() as memory:
+        everything = await memory.people.export((await _one(memory, text)).id)
+    written = json.dumps(everything, ensure_ascii=False, indent=2)
+    if out is None:
+        typer.echo(written)
+        return
+    try:
+        await asyncio.to_thread(_write, out, written + "\n")
+    except OSError as error:
+        raise ConfigError(f"{str(out)!r} cannot be written: {error.strerror or error}.") from None
+    typer.echo(f"{out}: {len(everything['messages'])} messages, {len(everything['fact'])} facts")
+
+
+def _write(out: Path, text: str) -> None:
+    out.touch(mode=0o600, exist_ok=False)
+    out.write_text(text, "utf-8")
+
+
+async def _forget(text: str, yes: bool, as_json: bool) -> None:
+    async with opened() as memory:
+        person = await _one(memory, text)
+        if not yes:
+            typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
+        erased = await memory.people.forget(person.id)
+        await memory.settle()
+    counts = ", ".join(f"{count} of {table}" for table, count in erased.counts.items() if count)
+    typer.echo(json.dumps({"person": person.id, "removed": erased.counts}) if as_json else f"removed {counts}")
+
+
+async def _one(memory: SqlMemory, text: str) -> Person:
+    found = await memory.people.named(text)
+    if not found:
+        raise ConfigError(f"There is no person {text!r}; 'qwendesk memory list' shows all.")
+    if len(found) > 1:
+        meant = "; ".join(f"{person.id} ({_names(person)})" for person in found[:5])
+        raise ConfigError(f"{text!r} may be one of {len(found)} people; name one by id: {meant}.")
+    return found[0]
+
+
+def _names(person: Person) -> str:
+    return ", ".join(f"{one.channel}:{_visible(one.name)}" for one in person.names) or "(no name)"
+
+
+def _visible(name: str) -> str:
+    """Keep a name from steering the terminal."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
+
+
+def _plain(person: Person) -> dict[str, Any]:
+    names = [{"channel": one.channel, "name": one.name} for one in person.names]
+    return {"id": person.id, "names": names, "remembers": person.remembers, "since": person.created_at.isoformat()}

@@ -1,0 +1,169 @@
+"""A desk that remembers: summaries of long conversations, facts about people, the commands for them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from qwendesk import Desk
+from qwendesk.desk.context import within
+from qwendesk.desk.learning import facts_in, sourced
+from qwendesk.desk.summaries import older
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.memory.base import KnownFact
+from qwendesk.memory.summaries.base import Line
+from tests.conftest import MakeDesk
+
+SMALL = ModelCard(name="scripted-general", roles=("general",), parameters=7, context=2048)
+TINY = ModelCard(name="scripted-tiny", roles=("general",), parameters=0.5)
+
+
+def played(messages: list[object]) -> str:
+    """Answer as a model would that is asked for minutes, for facts, or just asked."""
+    system, last = str(messages[0].text), str(messages[-1].text)  # type: ignore[attr-defined]
+    if "minutes" in system:
+        return "They spoke about pears."
+    if "lasting facts" in system:
+        told = [("home town", "Berlin", "place"), ("password", "hunter2", "other"), ("pet", "a dragon", "other")]
+        found = [{"key": key, "value": value, "category": kind} for key, value, kind in told]
+        return json.dumps({"facts": found if "Berlin" in last else []})
+    return "Indeed. " * 40
+
+
+async def settled(desk: Desk) -> None:
+    assert desk._turns
+    desk._turns._later._idle = 0
+    await desk._turns._later.settle()
+
+
+def asked(desk: Desk, about: str) -> int:
+    return sum(about in call[1][0].text for call in desk.script.calls)  # type: ignore[attr-defined]
+
+
+async def test_a_long_conversation_is_summarised_and_loses_nothing(make_desk: MakeDesk) -> None:
+    desk = make_desk(played, cards=[SMALL], learn_facts="off", context_tokens=2048)
+    async with desk:
+        for number in range(16):
+            await desk.ask(f"Pear number {number}, please. " * 5, conversation="c")
+            if number == 3:
+                await settled(desk)
+                assert not asked(desk, "minutes"), "no summary before the history has outgrown its share"
+        await settled(desk)
+        assert asked(desk, "minutes") >= 1
+        summary = await desk.memory.summaries.latest("c")
+        assert summary and summary.text == "They spoke about pears."
+        await desk.ask("And now?", conversation="c")
+        _, messages, _ = desk.script.calls[-1]  # type: ignore[attr-defined]
+        assert "They spoke about pears." in messages[0].text
+        assert not any("Pear number 0," in message.text for message in messages)
+        assert any("Pear number 15," in message.text for message in messages)
+        assert len(await desk.memory.history("c", limit=1000)) == 34, "every message is still there"
+
+
+async def test_facts_are_learned_checked_and_used(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+        await desk.ask("I live in Berlin and my password is hunter2.", conversation="c")
+        await settled(desk)
+        person = await desk.memory.people.find("local")
+        assert person
+        facts = await desk.memory.facts.known(person.id)
+        assert [(fact.key, fact.value, fact.confidence) for fact in facts] == []
+        await desk.ask("I live in Berlin. That is all.", conversation="c")
+        await settled(desk)
+        facts = await desk.memory.facts.known(person.id)
+        assert [(fact.key, fact.value) for fact in facts] == [("home town", "Berlin")]
+        await desk.ask("What is there to see?", conversation="another")
+        _, messages, _ = desk.script.calls[-1]  # type: ignore[attr-defined]
+        assert "- home town: Berlin" in messages[0].text
+        await settled(desk)
+        times = asked(desk, "lasting facts")
+        await settled(desk)
+        assert asked(desk, "lasting facts") == times, "each message is read once"
+
+
+@pytest.mark.parametrize(("wish", "calls"), [("auto", 0), ("on", 1), ("off", 0)])
+async def test_small_models_learn_only_when_told_to(make_desk: MakeDesk, wish: str, calls: int) -> None:
+    async with make_desk(played, cards=[TINY], learn_facts=wish) as desk:
+        await desk.ask("I live in Berlin. That is all.", conversation="c")
+        await settled(desk)
+        assert asked(desk, "lasting facts") == calls
+
+
+async def test_who_does_not_want_it_is_not_noted(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+        await desk.commands.run("/memory off", person="local", channel="python")
+        await desk.ask("I live in Berlin. That is all.", conversation="c")
+        await settled(desk)
+        assert asked(desk, "lasting facts") == 0
+        assert "switched off" in str(await desk.commands.run("/memory", person="local", channel="python"))
+
+
+async def test_the_commands(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+
+        async def run(line: str, person: str = "ada", channel: str = "python") -> str:
+            return str(await desk.commands.run(line, person=person, channel=channel))
+
+        assert await run("/unknown") == "None"
+        assert await run("/memory") == "I know nothing about you."
+        assert await run("/remember Home: Berlin") == "Noted: **home**: Berlin"
+        assert "password" in await run("/remember my password is hunter2")
+        assert "Berlin" in await run("/memory") and "Berlin" not in await run("/memory", "bob")
+        code = (await run("/link")).split("**")[1]
+        assert "same code on the channel" in await run(f"/link {code}", "U1", "slack")
+        assert "one person" in await run(f"/link {code}")
+        assert "Berlin" in await run("/memory", "U1", "slack")
+        assert await run("/forget berlin") == "Forgotten: 1 facts."
+        assert await run("/memory", "U1", "slack") == "I know nothing about you."
+        assert "mentions 'x'" in await run("/forget x")
+        assert "/forget me" in await run("/forget") and "/remember" in await run("/remember")
+        await desk.ask("hello", conversation="c")
+        assert "1 messages" not in await run("/forget me")
+        assert await run("/forget me") == "I know nothing about you."
+
+
+async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_home: Path) -> None:
+    async with make_desk(played) as desk:
+        await desk.ask("my grandmother's recipe", conversation="c")
+        gone = await desk.commands.run("/forget me", person="local", channel="python")
+        assert gone == "You are forgotten: 2 messages and 0 facts are gone for good."
+        assert await desk.memory.history("c") == []
+        found = [path.read_bytes() for path in await asyncio.to_thread(lambda: list(own_home.glob("qwendesk.db*")))]
+        assert not any(b"grandmother" in content for content in found)
+
+
+def line(seq: int, role: str, size: int) -> Line:
+    return Line(f"{seq}{role}", seq, role, "x" * size * 3, None)
+
+
+def test_the_newest_turns_are_never_summarised() -> None:
+    lines = [line(seq, role, 92) for seq in range(1, 11) for role in ("user", "assistant")]
+    assert [one.seq for one in older(lines, keep=600, read=10_000)] == [seq for seq in range(1, 8) for _ in "ab"]
+    assert older(lines[-4:], keep=0, read=10_000) == []
+    assert {one.seq for one in older(lines, keep=0, read=450)} == {1, 2}
+    assert {one.seq for one in older(lines, keep=0, read=1)} == {1}, "at least one turn, or it would never end"
+    assert older([], keep=0, read=1) == []
+
+
+def test_facts_fit_their_room() -> None:
+    facts = [KnownFact(f"k{number}", "x" * 90) for number in range(50)]
+    assert within(facts) == facts[-len(within(facts)) :] and 10 < len(within(facts)) < 25
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [('{"facts": [{"key": "a"}]}', 1), ('{"facts": [{"key": "a"', 1), ("nonsense", 0), ("[]", 0), ('{"facts": 1}', 0)],
+)
+def test_a_models_json_may_be_broken(text: str, count: int) -> None:
+    assert len(facts_in(text)) == count
+
+
+def test_only_what_was_said_becomes_a_fact() -> None:
+    lines = [Line("m1", 1, "user", "I live in Rome", "p"), Line("m2", 2, "user", "In Berlin now", "p")]
+    fact = sourced({"key": "home", "value": "Berlin", "category": "place"}, lines)
+    assert fact and (fact.source_message, fact.category) == ("m2", "place")
+    for item in ({"key": "home", "value": "Paris"}, {"key": 1, "value": "Rome"}, "Rome", None, {}):
+        assert sourced(item, lines) is None
+    other = sourced({"key": "home", "value": "Rome", "category": ["odd"]}, lines)
+    assert other and other.category == "other"

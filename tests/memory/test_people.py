@@ -1,0 +1,210 @@
+"""People: found by name, joined by a code, exported and forgotten."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from qwendesk.errors import StoreError
+from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.people.base import Identity
+from qwendesk.memory.remembered import AuditEntry, ToolCall
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.tables import Base
+from qwendesk.messages import Attachment, Inbound
+from tests.memory.talk import say
+
+PICTURE = Attachment("image", "image/png", b"face-of-ada" * 50, "ada.png")
+
+
+async def test_a_person_is_met_once(memory: SqlMemory) -> None:
+    assert await memory.people.find("ada") is None
+    met = await memory.people.meet("ada")
+    assert met.names == (Identity("python", "ada"),) and met.remembers
+    assert await memory.people.meet("ada") == met == await memory.people.find("ada") == await memory.people.get(met.id)
+    assert await memory.people.find("ada", channel="slack") is None
+
+
+async def test_who_writes_is_a_person(memory: SqlMemory) -> None:
+    await say(memory, "hi", person="ada")
+    await say(memory, "hi", person="bob", channel="slack")
+    assert [person.names[0].name for person in await memory.people.listed()] == ["bob", "ada"]
+    assert len(await memory.people.listed(limit=1)) == 1
+
+
+async def test_a_text_may_mean_several(memory: SqlMemory) -> None:
+    one = await memory.people.meet("ada")
+    two = await memory.people.meet("ada", channel="slack")
+    assert {person.id for person in await memory.people.named("ada")} == {one.id, two.id}
+    assert [person.id for person in await memory.people.named("slack:ada")] == [two.id]
+    assert [person.id for person in await memory.people.named(one.id)] == [one.id]
+    assert await memory.people.named("adam") == []
+
+
+async def linked(memory: SqlMemory) -> None:
+    code = await memory.people.new_code("ada")
+    assert await memory.people.enter_code(code.code, "U1", channel="slack") == "half"
+    assert await memory.people.enter_code(code.code, "ada") == "joined"
+
+
+async def test_a_code_that_both_sides_enter_joins_them(memory: SqlMemory) -> None:
+    await say(memory, "hello from here")
+    await say(memory, "hello from slack", person="U1", channel="slack")
+    ada, other = await memory.people.meet("ada"), await memory.people.meet("U1", channel="slack")
+    await memory.facts.learn(ada.id, [NewFact("home", "Berlin"), NewFact("pet", "a cat")])
+    await memory.facts.learn(other.id, [NewFact("home", "Rome")])
+    await linked(memory)
+    person = await memory.people.find("U1", channel="slack")
+    assert person and person == await memory.people.find("ada")
+    assert set(person.names) == {Identity("python", "ada"), Identity("slack", "U1")}
+    assert {fact.key: fact.value for fact in await memory.facts.known(person.id)} == {"home": "Rome", "pet": "a cat"}
+    assert [fact.value for fact in await memory.facts.past(person.id, "home")] == ["Rome", "Berlin"]
+    assert len((await memory.people.export(person.id))["conversations"]) == 2
+    assert len(await memory.people.listed()) == 1
+
+
+async def test_the_order_of_entering_does_not_matter(memory: SqlMemory) -> None:
+    code = await memory.people.new_code("ada")
+    assert await memory.people.enter_code(code.code, "ada") == "waiting"
+    assert await memory.people.find("U1", channel="slack") is None
+    assert await memory.people.enter_code(code.code.lower().replace("-", " "), "U1", channel="slack") == "joined"
+    assert await memory.people.enter_code(code.code, "ada") == "unknown", "a code works once"
+
+
+async def test_one_side_alone_joins_nothing(memory: SqlMemory) -> None:
+    code = await memory.people.new_code("ada")
+    assert await memory.people.enter_code(code.code, "U1", channel="slack") == "half"
+    assert len(await memory.people.listed()) == 2
+
+
+async def test_a_code_that_a_third_side_has_is_void(memory: SqlMemory) -> None:
+    code = await memory.people.new_code("ada")
+    await memory.people.enter_code(code.code, "U1", channel="slack")
+    assert await memory.people.enter_code(code.code, "thief", channel="matrix") == "unknown"
+    assert await memory.people.enter_code(code.code, "ada") == "unknown"
+    assert len(await memory.people.listed()) == 3
+
+
+async def test_a_wrong_or_replaced_code_does_nothing(memory: SqlMemory) -> None:
+    old = await memory.people.new_code("ada")
+    await memory.people.new_code("ada")
+    for code in (old.code, "", "AAAAA-AAAAA", "x" * 10_000):
+        assert await memory.people.enter_code(code, "U1", channel="slack") == "unknown"
+
+
+async def test_a_wish_for_no_facts_outlives_a_link(memory: SqlMemory) -> None:
+    await memory.people.set_remembers((await memory.people.meet("U1", channel="slack")).id, False)
+    await linked(memory)
+    person = await memory.people.find("ada")
+    assert person and not person.remembers
+
+
+async def test_linking_what_is_linked_says_so(memory: SqlMemory) -> None:
+    await linked(memory)
+    code = await memory.people.new_code("ada")
+    assert await memory.people.enter_code(code.code, "U1", channel="slack") == "same"
+
+
+async def filled(memory: SqlMemory) -> str:
+    """Let Ada leave something in every table, and Bob beside her."""
+    message = await say(memory, "ada-word-1 I live in ada-town", "ada-echo", files=(PICTURE,))
+    await say(memory, "ada-word-2", "ada-echo-2", conversation="group")
+    await say(memory, "bob-word", "bob-echo", conversation="group", person="bob")
+    ada = await memory.people.meet("ada")
+    await memory.facts.learn(ada.id, [NewFact("home", "ada-town", "place", 1.0, message)])
+    await memory.facts.learn((await memory.people.meet("bob")).id, [NewFact("home", "bob-town")])
+    for conversation in ("c1", "group"):
+        unread = await memory.summaries.pending(conversation)
+        assert unread and await memory.summaries.add(unread, unread.lines[-1].seq, "ada-summary", "m")
+    await memory.people.new_code("ada")
+    return ada.id
+
+
+async def test_an_export_has_everything(memory: SqlMemory) -> None:
+    ada = await filled(memory)
+    export = json.loads(json.dumps(await memory.people.export(ada)))
+    assert [row["external_user_id"] for row in export["person_identity"]] == ["ada"]
+    assert [row["text"] for row in export["messages"] if row["role"] == "user"] == [
+        "ada-word-1 I live in ada-town",
+        "ada-word-2",
+    ]
+    assert base64.b64decode(export["attachments"][0]["content"]) == PICTURE.data
+    assert [row["value"] for row in export["fact"]] == ["ada-town"]
+    assert len(export["conversations"]) == len(export["turns"]) == len(export["tool_calls"]) == 2
+    assert "bob" not in json.dumps(export)
+
+
+async def dump(memory: SqlMemory) -> str:
+    """Return all rows of all tables as a text."""
+    async with memory._database.whole_database.read() as connection:
+        found = [
+            (table.name, row)
+            for table in Base.metadata.sorted_tables
+            for row in await connection.execute(table.select())
+        ]
+    return repr(found)
+
+
+async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
+    ada = await filled(memory)
+    before = await dump(memory)
+    assert before.count("ada-") > 10 and "face-of-ada" in before
+    erased = await memory.people.forget(ada)
+    left = await dump(memory)
+    assert "ada-" not in left and "face-of-ada" not in left and "'ada'" not in left
+    assert left.count(ada) == 1, "only the audit names the id"
+    assert erased.counts == {
+        "attachment": 1,
+        "conversation": 1,
+        "conversation_summary": 2,
+        "fact": 1,
+        "message": 4,
+        "person": 1,
+        "person_identity": 1,
+    }
+    assert [message.text for message in await memory.history("group")] == ["bob-word", "bob-echo"]
+    assert [fact.value for fact in await memory.facts.known((await memory.people.meet("bob")).id)] == ["bob-town"]
+    async with memory._database.read() as connection:
+        (entry,) = await connection.execute(AuditEntry.__table__.select())  # type: ignore[attr-defined]
+        assert (entry.action, entry.subject, entry.counts) == ("forget", ada, erased.counts)
+        assert len(list(await connection.execute(ToolCall.__table__.select()))) == 1  # type: ignore[attr-defined]
+    with pytest.raises(StoreError, match="There is no person"):
+        await memory.people.forget(ada)
+    with pytest.raises(StoreError, match="There is no person"):
+        await memory.people.export(ada)
+
+
+async def test_who_is_forgotten_is_not_in_the_file_either(file: Path) -> None:
+    memory = SqlMemory(f"sqlite+aiosqlite:///{file}")
+    await memory.open()
+    ada = await filled(memory)
+    for number in range(60):
+        await say(memory, f"ada-more-{number} " * 50, f"ada-echo-{number}", conversation=f"c{number % 7}")
+        await say(memory, f"bob-more-{number}", person="bob", conversation=f"b{number % 5}")
+    await memory.people.forget(ada)
+    found = b"".join(path.read_bytes() for path in (file, file.with_name(file.name + "-wal")))
+    await memory.aclose()
+    assert b"ada-" not in found and b"face-of-ada" not in found
+    assert b"bob-more-59" in found
+
+
+async def test_what_is_learned_too_late_is_not_kept(memory: SqlMemory) -> None:
+    message = await say(memory, "I live in Berlin")
+    ada = await memory.people.meet("ada")
+    unread = await memory.summaries.pending("c1")
+    await memory.people.forget(ada.id)
+    again = await memory.people.meet("ada")
+    learned = await memory.facts.learn(again.id, [NewFact("home", "Berlin", source_message=message)])
+    assert learned.refused == (("home", "its message is gone"),)
+    assert unread and not await memory.summaries.add(unread, 1, "Ada lives in Berlin", "m")
+    assert (await memory.context(Inbound("hi", "c1", person="ada"))).summary is None
+
+
+async def test_forgetting_while_others_write(memory: SqlMemory) -> None:
+    ada = await filled(memory)
+    writing = [say(memory, f"bob {number}", person="bob", conversation=f"b{number}") for number in range(10)]
+    await asyncio.gather(memory.people.forget(ada), *writing)
+    assert "ada-" not in await dump(memory)
+    assert len([info for info in await memory.conversations() if info.key.startswith("b")]) == 10

@@ -1,0 +1,216 @@
+"""Backups while others write, their way back, retention and checks."""
+
+import asyncio
+import gzip
+import json
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from qwendesk.errors import StoreError
+from qwendesk.memory import migrate
+from qwendesk.memory.database import Database
+from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.scope import TenantDatabase
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.upkeep.backup import backup, restore
+from qwendesk.memory.upkeep.purge import purge, tenants
+from qwendesk.memory.upkeep.state import check, revision
+from qwendesk.messages import Attachment, Inbound
+from tests import postgres_server
+from tests.memory.talk import say
+
+PICTURE = Attachment("image", "image/png", bytes(range(256)), "p.png")
+
+
+@pytest.fixture
+async def database(memory: SqlMemory) -> AsyncIterator[Database]:
+    yield memory._database.whole_database
+
+
+async def filled(memory: SqlMemory) -> str:
+    await say(memory, "hello\0 'quoted'", files=(PICTURE,))
+    ada = await memory.people.meet("ada")
+    await memory.facts.learn(ada.id, [NewFact("home", "Berlin")])
+    await memory.facts.learn(ada.id, [NewFact("home", "Rome", data={"n": [1, None]})])
+    return json.dumps(await memory.people.export(ada.id), sort_keys=True)
+
+
+async def exported(memory: SqlMemory) -> str:
+    return json.dumps(await memory.people.export((await memory.people.meet("ada")).id), sort_keys=True)
+
+
+async def test_a_backup_comes_back(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+    before = await filled(memory)
+    copy = await backup(database, tmp_path / "copy")
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600 and copy.revision == migrate.head()
+    await say(memory, "later")
+    await memory.people.forget((await memory.people.meet("ada")).id)
+    await say(memory, "another person's", person="bob")
+    with pytest.raises(StoreError, match="is not empty; add --force"):
+        await restore(database, tmp_path / "copy")
+    await restore(database, tmp_path / "copy", force=True)
+    assert await exported(memory) == before
+    assert [person.names[0].name for person in await memory.people.listed()] == ["ada"]
+    assert [message.attachments for message in await memory.history("c1")][0] == (PICTURE,)
+    assert (await check(database)).problems == ()
+    assert await asyncio.to_thread(lambda: list(tmp_path.glob("*.part"))) == []
+
+
+@pytest.mark.parametrize("way", ["sqlite-postgresql", "postgresql-sqlite"])
+async def test_a_backup_goes_into_the_other_database(way: str, tmp_path: Path) -> None:
+    with postgres_server.database() as dsn:
+        urls = [f"sqlite+aiosqlite:///{tmp_path / 'a.db'}", dsn]
+        source, target = [SqlMemory(url) for url in (urls if way.startswith("sqlite") else urls[::-1])]
+        await source.open()
+        before = await filled(source)
+        await backup(source._database.whole_database, tmp_path / "copy")
+        await restore(target._database.whole_database, tmp_path / "copy")
+        assert await exported(target) == before
+        assert await say(target, "and it goes on")
+        await source.aclose()
+        await target.aclose()
+
+
+async def test_a_backup_while_writing_is_of_one_moment(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+    done = asyncio.Event()
+    begun = asyncio.Barrier(4)
+
+    async def write(number: int) -> None:
+        for turn in range(1000):
+            if turn == 1:
+                await begun.wait()
+            await memory.begin_turn(Inbound(f"{turn}", f"c{number}", person=f"p{number}"))
+            if done.is_set():
+                return
+
+    writers = [asyncio.create_task(write(number)) for number in range(3)]
+    await begun.wait()
+    for number in range(3):
+        await backup(database, tmp_path / f"copy{number}")
+    done.set()
+    await asyncio.gather(*writers)
+    for number in range(3):
+        await restore(database, tmp_path / f"copy{number}", force=True)
+        assert (await check(database)).problems == ()
+        for conversation in range(3):
+            found = [message.text for message in await memory.history(f"c{conversation}", limit=10_000)]
+            assert found == [str(turn) for turn in range(len(found))] and found
+
+
+async def test_an_older_backup_is_upgraded(tmp_path: Path) -> None:
+    old = Database(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}", 5)
+    await migrate.upgrade(old.engine, "0001")
+    async with old.write() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO conversation (id, channel, account, external_id, next_seq, title, created_at, updated_at) "
+                "VALUES ('c', 'slack', '', 'k', 1, 'hello', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            )
+        )
+    await backup(old, tmp_path / "copy")
+    await old.aclose()
+    with postgres_server.database() as dsn:
+        for url in (f"sqlite+aiosqlite:///{tmp_path / 'new' / 'new.db'}", dsn):
+            memory = SqlMemory(url)
+            await restore(memory._database.whole_database, tmp_path / "copy")
+            assert [info.title for info in await memory.conversations()] == ["hello"]
+            assert (await check(memory._database.whole_database)).problems == ()
+            await memory.aclose()
+
+
+async def test_what_is_no_backup_is_refused(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+    before = await filled(memory)
+    good = tmp_path / "good"
+    await backup(database, good)
+    with pytest.raises(StoreError, match="exists already"):
+        await backup(database, good)
+    (tmp_path / "text").write_text("Dear diary")
+    (tmp_path / "cut").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    (tmp_path / "zip").write_bytes(gzip.compress(b'{"a": 1}\n'))
+    (tmp_path / "wild").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    for name in ("text", "cut", "zip", "wild", "none"):
+        with pytest.raises(StoreError, match=r"damaged|not a backup|cannot be read|newer"):
+            await restore(database, tmp_path / name, force=True)
+    assert await exported(memory) == before
+
+
+async def test_a_backup_of_a_newer_program_is_refused(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+    newer = tmp_path / "newer.db"
+    with closing(sqlite3.connect(newer)) as raw, raw:
+        raw.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        raw.execute("INSERT INTO alembic_version VALUES ('9999')")
+    with pytest.raises(StoreError, match=r"newer Qwendesk \(revision 9999\); upgrade"):
+        await restore(database, newer, force=True)
+
+
+async def test_nothing_to_back_up(empty_url: str, tmp_path: Path) -> None:
+    database = Database(empty_url, 5)
+    assert (await revision(database)).revision is None
+    with pytest.raises(StoreError, match="no tables yet"):
+        await backup(database, tmp_path / "copy")
+    assert "run 'qwendesk db upgrade'" in (await check(database)).problems[0]
+    assert not (tmp_path / "home").exists(), "looking makes no file"
+    await database.aclose()
+
+
+async def test_a_check_finds_what_is_wrong(memory: SqlMemory, database: Database) -> None:
+    assert (await check(database)).problems == ()
+    async with database.write() as connection:
+        await connection.execute(text("DROP TABLE audit"))
+    assert "not as described" in (await check(database)).problems[0]
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[40_000:60_000] = b"\xff" * 20_000
+    file.write_bytes(content)
+
+
+async def test_a_check_finds_a_damaged_file(file: Path, memory: SqlMemory) -> None:
+    if memory._database.dialect != "sqlite":
+        return
+    for number in range(50):
+        await say(memory, "x" * 2000, conversation=f"c{number}")
+    await memory.aclose()
+    await asyncio.to_thread(damage, file)
+    database = Database(f"sqlite+aiosqlite:///{file}", 5)
+    assert (await check(database)).problems
+    await database.aclose()
+
+
+async def test_retention(memory: SqlMemory, database: Database) -> None:
+    await filled(memory)
+    unread = await memory.summaries.pending("c1")
+    assert unread and await memory.summaries.add(unread, 1, "they said hello", "m")
+    await say(memory, "old elsewhere", conversation="c2")
+    split = datetime.now(UTC)
+    await say(memory, "new")
+    scoped = TenantDatabase(database, "default")
+    would = await purge(scoped, split, dry_run=True)
+    assert len(await memory.history("c1")) == 4
+    assert await purge(scoped, split) == would
+    assert would == {"conversation_summary": 1, "message": 4, "conversation": 1, "fact": 1, "link_code": 0}
+    await database.settle(always=True)
+    assert [message.text for message in await memory.history("c1")] == ["new", "I see."]
+    assert [info.key for info in await memory.conversations()] == ["c1"]
+    ada = await memory.people.meet("ada")
+    assert [fact.value for fact in await memory.facts.past(ada.id, "home")] == ["Rome"]
+    assert (await memory.context(Inbound("hi", "c1", person="ada"))).summary is None
+    assert (await check(database)).problems == ()
+
+
+async def test_retention_is_of_one_tenant(memory: SqlMemory, database: Database) -> None:
+    other = memory.of_tenant("acme")
+    await other.open()
+    await say(memory, "mine")
+    await say(other, "theirs")
+    assert await tenants(database) == ["acme", "default"]
+    await purge(TenantDatabase(database, "acme"), datetime.now(UTC) + timedelta(days=1))
+    assert await other.conversations() == [] and len(await memory.conversations()) == 1

@@ -84,7 +84,9 @@ class Running:
     outlet: Outlet
 
     async def accept(self, number: int, conversations: int) -> None:
-        inbound = Inbound(QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}")
+        inbound = Inbound(
+            QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}"
+        )
         admitted = await self.office.accept(inbound)
         assert admitted.outcome == "accepted", admitted
 

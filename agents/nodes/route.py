@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.split import Question, split
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.agents.wishes import unasked
-from qwendesk.messages import Notice, Routed
+from qwendesk.messages import Notice, Role, Routed
 
 DESTINATIONS = ["answer", "pick", "decline", "part"]
 """Where ``after_route`` may lead."""
@@ -32,15 +33,14 @@ DESTINATIONS = ["answer", "pick", "decline", "part"]
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Decide by signals; where there is no model at all, the starter model is fetched first."""
     context, signals = runtime.context, state["signals"]
-    decision = decide(signals, context.router, context.policy)
-    questions = _questions(state, context, decision)
+    judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
+    decision, questions, without = await judged if judged else _judge(state, context)
     if questions:
         return {"decision": decision, "questions": questions}
     tally, notes = Tally(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
         decision, tally, notes = await consult(decision, signals, context)
     settled = await settle(state, context, decision)
-    without = unasked(signals, context.router, context.policy)
     return {**settled, "unasked": without, "tally": tally, "notes": [*notes, *settled["notes"]]}
 
 
@@ -100,6 +100,13 @@ def why(decision: Decision) -> str:
     """Return the decision's reasons as one phrase."""
     runner_up = f"; next: {decision.runner_up}" if decision.runner_up else ""
     return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"
+
+
+def _judge(state: TurnState, context: TurnContext) -> tuple[Decision, tuple[Question, ...], Role | None]:
+    """Return all that is asked of the router: the decision, the questions, and where it would go without a wish."""
+    signals, router, policy = state["signals"], context.router, context.policy
+    decision = decide(signals, router, policy)
+    return decision, _questions(state, context, decision), unasked(signals, router, policy)
 
 
 def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tuple[Question, ...]:

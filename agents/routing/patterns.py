@@ -25,8 +25,8 @@ PATTERNS = (
     _p(
         "code_line",
         r"^[^\S\n]*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ "
-        r"|function\s+\w+\s*\(|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w|using \w+;"
-        r"|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
+        r"|function\s+\w+\s*\(|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w"
+        r"|using \w+;|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
         "lines of code",
     ),
     _p(

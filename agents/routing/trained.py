@@ -44,6 +44,11 @@ class TrainedRouter:
         self._folder = folder
         self._artefact = ARTEFACTS[tier]
 
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether a decision takes the time of reading a text's meaning."""
+        return self._load().reads_meaning
+
     def warm_up(self) -> None:
         """Load the classifier and the cues, so that the first message need not wait."""
         if self._load().reads_meaning:

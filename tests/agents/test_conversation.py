@@ -9,6 +9,7 @@ from PIL import Image
 
 from qwendesk import Desk, Settings
 from qwendesk.agents.lanes import Lanes
+from qwendesk.agents.nodes.reply import _phrases, unable
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.desk.why import explain
 from qwendesk.engines.catalogue import ModelCard
@@ -116,6 +117,20 @@ async def test_a_picture_that_was_never_sent_is_asked_for(make_desk: MakeDesk) -
     assert english.receipt.signals == ("you speak of a picture, but none was sent",)
     assert (english.receipt.role, english.receipt.model, english.receipt.fallback) == ("vision", "", None)
     assert desk.script.calls == []
+
+
+async def test_who_has_no_eyes_or_ears_says_so_in_the_persons_language(make_desk: MakeDesk, picture: str) -> None:
+    async with make_desk(["Hallo."], cards=(SMALL,)) as desk:
+        blind = await desk.ask("Was ist auf diesem Bild zu sehen?", images=[picture])
+    assert "Ich kann das Bild nicht sehen" in blind.text
+    assert "'qwendesk models pull qwen2.5-vl-3b'" in blind.text
+
+
+def test_what_the_desk_says_itself_is_known_in_the_same_languages() -> None:
+    languages = {name: set(texts) for name, texts in _phrases().items()}
+    assert all(codes == languages["missing_picture"] for codes in languages.values())
+    assert all("{how}" in text for text in _phrases()["can_be_added"].values())
+    assert "聞く" in unable("audio", "ja") and "transformers" in unable("audio", "ja")
 
 
 async def test_a_wish_for_eyes_brings_the_last_picture_back(make_desk: MakeDesk, picture: str) -> None:

@@ -91,6 +91,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         "choice": chosen.choice,
         "think": tries.think,
         "think_budget": tries.budget,
+        "think_why": tries.why,
         "escalation": escalation,
         "notes": [*chosen.notes, *tries.notes],
     }
@@ -139,5 +140,5 @@ async def _first_try(
         return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
     told = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
-        tries = Effort(True, longest_thinking(context))
+        tries = Effort(True, longest_thinking(context), why=reason)
     return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, told)), tries, told

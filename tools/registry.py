@@ -37,7 +37,12 @@ class Toolbox:
 
     @property
     def names(self) -> list[str]:
-        """The names of all tools."""
+        """The names of all tools that are of use now."""
+        return [name for name, tool in self._tools.items() if getattr(tool, "is_offered", True)]
+
+    @property
+    def all_names(self) -> list[str]:
+        """The names of all tools, also of those that are of no use now."""
         return list(self._tools)
 
     def schemas(self, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -46,7 +51,7 @@ class Toolbox:
         Raises:
             ToolError: there is no such tool.
         """
-        return [self._schema(name) for name in (self._tools if names is None else names)]
+        return [self._schema(name) for name in (self.names if names is None else names)]
 
     def _schema(self, name: str) -> dict[str, Any]:
         """Return a tool's schema, made once: each turn needs several."""

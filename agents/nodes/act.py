@@ -15,6 +15,7 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
+from qwendesk.tools.asking import asked_by
 from qwendesk.tools.registry import Toolbox
 
 _REPEATS = 3
@@ -28,7 +29,8 @@ async def act(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]
     rounds = state.get("rounds", 0) + 1
     if _repeated(said):
         return {"rounds": rounds, "stopped": "the same call three times", "messages": _enough(last, state["tools"])}
-    uses = await asyncio.gather(*(_use(call, runtime.context.toolbox) for call in last.tool_calls))
+    with asked_by(state["inbound"]):
+        uses = await asyncio.gather(*(_use(call, runtime.context.toolbox) for call in last.tool_calls))
     results: list[BaseMessage] = [
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name, status="success" if use.ok else "error")
         for use, call in zip(uses, last.tool_calls, strict=True)

@@ -11,6 +11,7 @@ from langgraph.config import get_stream_writer
 
 from qwendesk.agents.checks.result import GROUNDED, STATES
 from qwendesk.agents.nodes.answer import said
+from qwendesk.agents.nodes.sources import sources
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import Role, TextDelta
 
@@ -25,7 +26,7 @@ _NOTHING = "I have no answer to that. Please put the question in another way."
 async def reply(state: TurnState) -> dict[str, Any]:
     """Take the model's last words; where it found none, the last tool's result speaks for itself."""
     if text := said(state):
-        return {"text": text + _correction(state)}
+        return {"text": text + _correction(state) + _sources(text, state)}
     results = [use.result for use in state["tools"] if use.ok]
     instead = results[-1] if results else _NOTHING
     get_stream_writer()(TextDelta(instead))
@@ -41,6 +42,16 @@ def _correction(state: TurnState) -> str:
     text = f"\n\n{titles[found.name]}: **{found.detail}**"
     get_stream_writer()(TextDelta(text))
     return text
+
+
+def _sources(text: str, state: TurnState) -> str:
+    """Say in which documents the answer was read."""
+    found = sources(text, state["tools"])
+    if not found:
+        return ""
+    added = "\n\n" + "\n".join(found)
+    get_stream_writer()(TextDelta(added))
+    return added
 
 
 async def decline(state: TurnState) -> dict[str, Any]:

@@ -6,12 +6,18 @@ from typing import Any
 
 from alembic import context
 
-from qwendesk.memory import remembered  # noqa: F401 - its tables are described there
+from qwendesk.memory import desk_tables, remembered  # noqa: F401 - their tables are described there
+from qwendesk.memory.knowledge import tables as _knowledge  # noqa: F401 - its tables belong to Base too
 from qwendesk.memory.tables import Base
+
+_DERIVED = {"tsv", "ix_kb_chunk_tsv"}
+"""What a migration makes for one kind of database only."""
 
 
 def _is_ours(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
     """Leave alone the tables that libraries keep in the same database."""
+    if kind in ("column", "index") and name in _DERIVED:
+        return False
     return kind != "table" or name in Base.metadata.tables
 
 

@@ -22,11 +22,13 @@ from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.background import Background, Job
 from qwendesk.desk.commands import Commands
 from qwendesk.desk.intake import read_audio, read_image
+from qwendesk.desk.knowledge import DeskKnowledge
 from qwendesk.desk.learning import Learner
 from qwendesk.desk.summaries import Summariser
 from qwendesk.desk.turns import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.catalogue import load_catalogue
+from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
@@ -77,6 +79,8 @@ class Desk:
         self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
+        self.knowledge: DeskKnowledge | None = None
+        """The desk's documents; None until it is open, and where the memory is not SQL."""
 
     async def __aenter__(self) -> Self:
         """Open the database; models are loaded when first needed."""
@@ -89,8 +93,9 @@ class Desk:
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(self._router.warm_up)
             built_in = installed()
-            toolbox = await stack.enter_async_context(Toolbox([*built_in, *self._tools]))
-            own = tuple(name for name in toolbox.names if name not in {tool.name for tool in built_in})
+            known = await self._open_knowledge(stack)
+            toolbox = await stack.enter_async_context(Toolbox([*built_in, *known, *self._tools]))
+            own = tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in})
             sandbox = PythonSandbox()
             stack.push_async_callback(sandbox.aclose)
             self.pool = build_pool(self.settings, self._engines)
@@ -163,6 +168,8 @@ class Desk:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
             raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
+        if self.knowledge:
+            await self.knowledge.look()
         role, model = as_wish(inbound.role, inbound.model)
         async with aclosing(self._turns.run(replace(inbound, role=role, model=model))) as events:
             async for event in events:
@@ -184,6 +191,14 @@ class Desk:
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt."""
         return await self.memory.last_turn(conversation, channel=channel)
+
+    async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
+        """Open the knowledge base beside the conversations, and return its tool."""
+        if not isinstance(self.memory, SqlMemory):
+            return []
+        self.knowledge = DeskKnowledge(self.memory.database, make_embedder(engine_parts(self.settings)))
+        stack.push_async_callback(self.knowledge.aclose)
+        return [self.knowledge.tool]
 
     def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings
@@ -230,6 +245,10 @@ def build_router(settings: Settings) -> TrainedRouter:
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:
     """Return the models of these settings; nothing is loaded yet."""
+    return ModelPool(engine_parts(settings), engines)
+
+
+def engine_parts(settings: Settings) -> EngineParts:
+    """Return what engines and embedders are made from."""
     catalogue = load_catalogue(settings.data_dir / "models.toml")
-    store = ModelStore(settings.store_dir, Remotes.from_settings(settings))
-    return ModelPool(EngineParts(settings, catalogue, store), engines)
+    return EngineParts(settings, catalogue, ModelStore(settings.store_dir, Remotes.from_settings(settings)))

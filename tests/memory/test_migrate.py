@@ -14,6 +14,9 @@ from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
 from qwendesk.memory.tables import Base
 
+FULL_TEXT = ("kb_chunk_fts", "kb_chunk_vocab")
+"""What SQLite keeps of its full-text index in tables of its own."""
+
 
 @pytest.fixture
 async def engine(empty_url: str, file: Path) -> AsyncIterator[AsyncEngine]:
@@ -51,9 +54,10 @@ async def test_the_migrations_lead_to_the_described_tables(engine: AsyncEngine) 
     await migrate.upgrade(engine)
     async with engine.begin() as connection:
         await connection.run_sync(lambda sync: command.check(migrate.config(sync)))
-        assert await connection.run_sync(tables) == {*Base.metadata.tables, "alembic_version"}
+        found = {name for name in await connection.run_sync(tables) if not name.startswith(FULL_TEXT)}
+        assert found == {*Base.metadata.tables, "alembic_version"}
         described = {index.name for table in Base.metadata.tables.values() for index in table.indexes}
-        assert await connection.run_sync(indexes) == described
+        assert await connection.run_sync(indexes) - {"ix_kb_chunk_tsv"} == described
 
 
 async def test_tables_of_libraries_are_left_alone(engine: AsyncEngine) -> None:
@@ -117,4 +121,4 @@ def test_the_sql_can_be_written_out(url: str, json: str) -> None:
     written = config.output_buffer.getvalue()
     assert "CREATE TABLE conversation" in written
     assert json in written
-    assert f"version_num='{migrate.head()}'" in written
+    assert f"'{migrate.head()}'" in written.split("alembic_version")[-2]

@@ -1,0 +1,70 @@
+"""The desk's documents: who asks decides which of them are looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from qwendesk.engines.embedding import Embedder
+from qwendesk.errors import InputError
+from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge.base import EVERYBODY, Outcome, Passage, Scope
+from qwendesk.memory.knowledge.library import KnowledgeBase
+from qwendesk.messages import Attachment, Inbound
+from qwendesk.tools.knowledge import knowledge_tool
+
+_LOOK_EVERY = 5.0
+"""Seconds for which the answer to "are there documents?" is trusted."""
+_ACCOUNT = ""
+
+
+class DeskKnowledge:
+    """A knowledge base as the desk's turns use it, and the tool by which a model searches it.
+
+    Args:
+        database: the conversations' database.
+        embedder: makes vectors; None: words alone are searched.
+    """
+
+    def __init__(self, database: Database, embedder: Embedder | None) -> None:
+        self.base = KnowledgeBase(database, embedder)
+        self.tool = knowledge_tool(self.search, lambda: self._has_documents)
+        self._embedder = embedder
+        self._has_documents = False
+        self._looked_at = float("-inf")
+
+    async def look(self) -> None:
+        """See whether there are documents, so that the tool is offered only then."""
+        if time.monotonic() - self._looked_at > _LOOK_EVERY:
+            self._has_documents = await self.base.has_documents(of_all=True)
+            self._looked_at = time.monotonic()
+
+    async def search(self, question: str, inbound: Inbound | None, limit: int) -> Sequence[Passage]:
+        """Return passages that the writer of the message may read; without a message those for everybody."""
+        scope = await self.scope_of(inbound) if inbound else EVERYBODY
+        return await self.base.search(question, scope, limit=limit)
+
+    async def scope_of(self, inbound: Inbound) -> Scope:
+        """Return what the writer of a message may read."""
+        return await self.base.scope_of(inbound.channel, _ACCOUNT, inbound.person, inbound.conversation)
+
+    async def keep(self, attachment: Attachment, inbound: Inbound) -> Outcome:
+        """Take in a document that came with a message: for its writer, in this conversation, and nobody else.
+
+        Raises:
+            InputError: it cannot be read; the text says why.
+        """
+        scope = await self.scope_of(inbound)
+        if scope.conversation is None:
+            raise InputError(
+                f"The conversation {inbound.conversation!r} is not stored yet: keep its documents after that."
+            )
+        outcome = await self.base.add_bytes(attachment.name, attachment.data, scope, mime=attachment.mime)
+        self._looked_at = float("-inf")
+        return outcome
+
+    async def aclose(self) -> None:
+        """Free the embedding model and the worker that reads files."""
+        await self.base.aclose()
+        if self._embedder:
+            await self._embedder.aclose()

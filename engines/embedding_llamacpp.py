@@ -1,0 +1,107 @@
+"""Embeddings of a GGUF file, by llama.cpp inside this process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
+from qwendesk.engines.embedding_http import post
+from qwendesk.engines.threads import be_patient, free_threads
+from qwendesk.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from qwendesk.engines.base import EngineParts
+
+_CONTEXT = 2048
+"""Tokens of one text that are read."""
+_LETTERS = 4_000
+"""Letters of one text that are sent: a text that is longer than the context would be refused."""
+
+
+class LlamaCppEmbedder(Embedder):
+    """An embedding model in a GGUF file: a model of the store, or any file by its path."""
+
+    engine = "llamacpp"
+
+    def __init__(self, model: str, file: Path, threads: int | None = None) -> None:
+        super().__init__(model)
+        self._file = file
+        self._threads = threads
+        self._server: Any = None
+        self._client: httpx.AsyncClient | None = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def create(cls, model: str, parts: EngineParts) -> LlamaCppEmbedder:
+        """Make it; the file is loaded with the first text."""
+        named = require_model("llamacpp", model, "/models/Qwen3-Embedding-0.6B-Q8_0.gguf")
+        file = Path(named).expanduser()
+        if not file.is_file():
+            file = parts.store.path(parts.catalogue.get(named))
+        return cls(file.stem if file.is_absolute() else named, file, parts.settings.threads)
+
+    async def documents(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages."""
+        async with self._turn:
+            client = self._client or await self._start()
+            body = {"content": [text[:_LETTERS] for text in texts]}
+            rows = await self._ask(client, body)
+        return as_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
+
+    async def aclose(self) -> None:
+        """Free the model."""
+        if self._client:
+            await self._client.aclose()
+        server, self._server, self._client = self._server, None, None
+        # freeing the model waits for its threads to end
+        await asyncio.to_thread([server].clear)
+
+    async def _ask(self, client: httpx.AsyncClient, body: dict[str, Any]) -> list[Any]:
+        answer = await post(
+            client, "/v1/embeddings", {"input": body["content"]}, server="llama.cpp", advice="see its file"
+        )
+        return [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
+
+    async def _start(self) -> httpx.AsyncClient:
+        key = secrets.token_urlsafe(24)
+        threads = self._threads or await free_threads()
+        try:
+            self._server = await asyncio.to_thread(_load, self._file, threads, key)
+        except RuntimeError as error:
+            raise EngineUnavailable(f"llama.cpp cannot load {str(self._file)!r} ({error}).") from error
+        self._client = httpx.AsyncClient(
+            base_url=self._server.listening_address,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=None,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        return self._client
+
+
+def _load(file: Path, threads: int, key: str) -> Any:
+    be_patient()
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
+    params.embedding = True
+    params.n_ctx = params.n_batch = params.n_ubatch = _CONTEXT
+    params.n_parallel = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    params.api_keys = [key]
+    params.ui = False
+    params.endpoint_slots = False
+    params.warmup = False
+    params.verbosity = -1
+    if "qwen" in file.name.lower():
+        # a model that reads from left to right knows the whole text at its end only
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+    return xllamacpp.Server(params)

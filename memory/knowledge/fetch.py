@@ -1,0 +1,147 @@
+"""Pages from the web, and nothing from one's own network unless that is wanted.
+
+A name is resolved once, all its addresses are looked at, and the connection goes to the address that was looked at:
+a name that changes its mind in between, and a redirect to another place, get nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+
+from qwendesk.errors import InputError
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+REDIRECTS = 5
+_AGENT = "qwendesk (knowledge base)"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page, and where it finally was."""
+
+    url: str
+    data: bytes
+    mime: str
+    name: str
+    """The last part of its address."""
+
+
+class Fetcher:
+    """Fetches single pages.
+
+    Args:
+        most: bytes that a page may have.
+        time_limit: seconds that one page may take.
+        allowed: tells whether an address may be asked; the public ones by default.
+        resolve: finds a name's addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        time_limit: float = 30.0,
+        allowed: Callable[[Address], bool] | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._most = most
+        self._time_limit = time_limit
+        self._allowed = allowed or is_public
+        self._resolve = resolve or _resolve
+
+    async def fetch(self, url: str) -> Fetched:
+        """Return what is at the address.
+
+        Raises:
+            InputError: it may not be asked, does not answer, or sends too much.
+        """
+        try:
+            async with asyncio.timeout(self._time_limit), _client() as client:
+                return await self._follow(client, url)
+        except TimeoutError:
+            raise InputError(f"the server took longer than {self._time_limit:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise InputError(f"the server cannot be reached ({str(error) or type(error).__name__})") from error
+
+    async def _follow(self, client: httpx.AsyncClient, url: str) -> Fetched:
+        for _ in range(REDIRECTS + 1):
+            request = await self._request(client, url)
+            response = await client.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return await self._taken(url, response)
+                url = urljoin(url, response.headers["location"])
+            finally:
+                await response.aclose()
+        raise InputError(f"the server redirects more than {REDIRECTS} times")
+
+    async def _request(self, client: httpx.AsyncClient, url: str) -> httpx.Request:
+        parts = urlsplit(url)
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host:
+            raise InputError(f"{url!r} is no web address; http:// and https:// can be fetched")
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise InputError(f"{url!r} has no valid port") from None
+        address = await self._address(host, port)
+        # the name goes into the header and the certificate's check, the connection to the address that was looked at
+        pinned = httpx.URL(url).copy_with(host=str(address), username=None, password=None, fragment=None)
+        headers = {"host": parts.netloc.rpartition("@")[2]}
+        return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": host})
+
+    async def _address(self, host: str, port: int) -> Address:
+        try:
+            found = [ip_address(text.partition("%")[0]) for text in await self._resolve(host, port)]
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"the name {host!r} is not known") from error
+        refused = next((address for address in found if not self._allowed(address)), None)
+        if refused or not found:
+            raise InputError(f"{host!r} is the address {refused} of a private network; --private allows that")
+        return found[0]
+
+    async def _taken(self, url: str, response: httpx.Response) -> Fetched:
+        if not response.is_success:
+            raise InputError(f"the server answers {response.status_code} {response.reason_phrase}".rstrip())
+        data = bytearray()
+        async for piece in response.aiter_bytes(64 * 1024):
+            data += piece
+            if len(data) > self._most:
+                raise InputError(f"the page has more than {self._most / 1e6:,.0f} MB")
+        mime = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+        return Fetched(url, bytes(data), mime, name)
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the open internet, also where it is wrapped into another."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or _nat64(address)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _nat64(address: IPv6Address) -> IPv4Address | None:
+    packed = address.packed
+    return IPv4Address(packed[12:]) if packed[:12] == b"\x00\x64\xff\x9b" + bytes(8) else None
+
+
+def _client() -> httpx.AsyncClient:
+    # no proxy of the environment: it would choose the address for us
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, headers={"user-agent": _AGENT}, timeout=30)
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

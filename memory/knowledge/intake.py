@@ -1,0 +1,142 @@
+"""From a path, an address or bytes to a stored document: read, convert, cut, embed, store whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qwendesk.errors import InputError
+from qwendesk.memory.knowledge.base import Embeds, Outcome, Scope, Vectors
+from qwendesk.memory.knowledge.chunking import RECIPE, cut, embedded_text
+from qwendesk.memory.knowledge.kinds import SUFFIXES, kind_of
+from qwendesk.memory.knowledge.shelf import Shelf, Source
+from qwendesk.messages import storable
+
+if TYPE_CHECKING:
+    from qwendesk.memory.knowledge.conversion import Converter
+    from qwendesk.memory.knowledge.fetch import Fetcher
+
+LARGEST = 100_000_000
+"""Most bytes of one file."""
+BATCH = 8
+"""Passages that are embedded in one go: small, so that progress shows and a stop is heard."""
+Step = Callable[[int, int], None]
+"""Is told how many passages of a document are done, and of how many."""
+_TITLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A file as it was read."""
+
+    uri: str
+    name: str
+    data: bytes
+    mime: str = ""
+
+
+class Intake:
+    """Takes documents in."""
+
+    def __init__(self, shelf: Shelf, embedder: Embeds | None, converter: Converter, fetcher: Fetcher) -> None:
+        self._shelf = shelf
+        self._embedder = embedder
+        self._converter = converter
+        self._fetcher = fetcher
+
+    async def add(self, source: str, scope: Scope, step: Step, *, anew: bool = False) -> Outcome:
+        """Take in a file by its path, or a page by its address; what is wrong with it is in the outcome."""
+        begun = time.perf_counter()
+        try:
+            raw = await (self._fetched(source) if is_url(source) else asyncio.to_thread(_read, source))
+            outcome = await self.add_raw(raw, scope, step, anew=anew)
+        except InputError as error:
+            return Outcome(storable(source), "refused", str(error))
+        return replace(outcome, source=storable(source), seconds=time.perf_counter() - begun)
+
+    async def add_raw(self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False) -> Outcome:
+        """Take in a file's bytes.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if len(raw.data) > LARGEST:
+            raise InputError(_too_large(len(raw.data)))
+        digest = hashlib.sha256(raw.data).hexdigest()
+        known = await self._shelf.known(raw.uri, scope)
+        if known and known[1:] == (digest, RECIPE) and not anew:
+            return Outcome(raw.name, "unchanged")
+        kind = kind_of(raw.data, raw.name, raw.mime)
+        document = await self._converter.convert(kind, raw.data)
+        title = _one_line(document.title) or _one_line(raw.name) or raw.uri
+        chunks = await asyncio.to_thread(cut, document)
+        if not chunks:
+            raise InputError("it holds no text")
+        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step)
+        source = Source(raw.uri, title, kind, len(raw.data), digest)
+        await self._shelf.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
+        return Outcome(raw.name, "updated" if known else "added", chunks=len(chunks))
+
+    async def _embed(self, texts: list[str], step: Step) -> Vectors | None:
+        if self._embedder is None:
+            return None
+        done: list[Vectors] = []
+        for start in range(0, len(texts), BATCH):
+            step(start, len(texts))
+            done.append(await self._embedder.documents(texts[start : start + BATCH]))
+        step(len(texts), len(texts))
+        return np.concatenate(done)
+
+    async def _fetched(self, url: str) -> Raw:
+        page = await self._fetcher.fetch(url)
+        return Raw(url, storable(page.name or page.url), page.data, page.mime)
+
+
+def is_url(source: str) -> bool:
+    """Tell an address from a path."""
+    return source.lower().startswith(("http://", "https://"))
+
+
+def expand(source: str) -> Iterator[str]:
+    """Yield the files of a folder that can be read, its folders' too and hidden ones not; anything else as it is."""
+    folder = Path(source).expanduser() if not is_url(source) and "\0" not in source else None
+    if folder is None or not folder.is_dir():
+        yield source
+        return
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in SUFFIXES and not hidden and file.is_file():
+            yield str(file)
+
+
+def _read(source: str) -> Raw:
+    try:
+        path = Path(source).expanduser().resolve()
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError("it is no file")
+        if size > LARGEST:
+            raise InputError(_too_large(size))
+        with path.open("rb") as file:
+            # a file that grows meanwhile is not read on and on
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise InputError("there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    return Raw(storable(str(path)), storable(path.name), data)
+
+
+def _too_large(size: int) -> str:
+    return f"it has {size / 1e6:,.0f} MB; at most {LARGEST / 1e6:,.0f} MB are taken: divide it"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in storable(text)).split())[:_TITLE]

@@ -1,0 +1,226 @@
+"""The knowledge base: documents go in, passages with their places come out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Outcome, Passage, Scope, StoredDocument
+from qwendesk.memory.knowledge.conversion import Converter
+from qwendesk.memory.knowledge.fetch import Address, Fetcher
+from qwendesk.memory.knowledge.fulltext import FullText, PostgresFullText, SqliteFullText
+from qwendesk.memory.knowledge.intake import BATCH, LARGEST, Intake, Raw, Step, expand
+from qwendesk.memory.knowledge.nearest import MatrixNearest, Nearest
+from qwendesk.memory.knowledge.pgvector import PgNearest
+from qwendesk.memory.knowledge.search import Mode, Search
+from qwendesk.memory.knowledge.shelf import Shelf
+from qwendesk.memory.opening import prepare
+from qwendesk.memory.tables import Conversation, PersonIdentity
+
+_MANY = 200
+"""New passages after which the database's statistics and indexes are looked after."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a tenant's knowledge base holds."""
+
+    documents: int
+    passages: int
+    embedded: int
+    """Passages that have a vector of the current model."""
+    model: str | None
+    """The current embedding model; None: search is by words alone."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class KnowledgeBase:
+    """A tenant's documents, searched by words and by meaning.
+
+    Args:
+        database: where it is kept; it has to be up to date (``SqlMemory.open`` sees to that).
+        embedder: makes vectors; None: words alone are searched.
+        allowed: tells which addresses pages may be fetched from; by default the public ones.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        embedder: Embeds | None = None,
+        *,
+        allowed: Callable[[Address], bool] | None = None,
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._converter = Converter()
+        fetcher = Fetcher(most=LARGEST, allowed=allowed)
+        sqlite = database.is_sqlite
+        self._nearest: Nearest = MatrixNearest(database) if sqlite else PgNearest(database)
+        self._full_text: FullText = SqliteFullText() if sqlite else PostgresFullText()
+        self._shelf = Shelf(database, self._nearest)
+        self._search = Search(database, self._shelf, self._full_text, self._nearest, embedder)
+        self._intake = Intake(self._shelf, embedder, self._converter, fetcher)
+        self._new = 0
+
+    @property
+    def model(self) -> str | None:
+        """The name of the embedding model."""
+        return self._embedder.name if self._embedder else None
+
+    async def aclose(self) -> None:
+        """End the worker that reads files."""
+        await self._converter.aclose()
+
+    async def add(self, source: str, scope: Scope = EVERYBODY, step: Step = _silent, *, anew: bool = False) -> Outcome:
+        """Take in a file or a web page.
+
+        Args:
+            source: a path, or an address that begins with ``http://`` or ``https://``.
+            scope: whom it is for.
+            step: told how many of its passages are done.
+            anew: take it in also where it has not changed.
+
+        Returns:
+            What became of it; what cannot be read is ``refused`` with the reason, and nothing of it is stored.
+        """
+        outcome = await self._intake.add(source, scope, step, anew=anew)
+        self._new += outcome.chunks
+        return outcome
+
+    async def add_bytes(self, name: str, data: bytes, scope: Scope, *, mime: str = "") -> Outcome:
+        """Take in a file that somebody sent.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        outcome = await self._intake.add_raw(Raw(f"sent:{name}", name, data, mime), scope, _silent)
+        self._new += outcome.chunks
+        return outcome
+
+    async def settle(self) -> None:
+        """Look after statistics and indexes; worth it after many documents, and done quickly after few."""
+        if self._new < _MANY:
+            return
+        self._new = 0
+        await self._database.whole(self._settle())
+
+    async def search(
+        self, question: str, scope: Scope = EVERYBODY, *, limit: int = 5, mode: Mode = "hybrid"
+    ) -> list[Passage]:
+        """Return the passages that answer a question best, of those that the scope may read.
+
+        Raises:
+            EngineError: ``mode`` is "vectors", and the embedding model does not answer.
+        """
+        return await self._search.find(question, scope, limit, mode)
+
+    async def documents(self, tenant: str = EVERYBODY.tenant) -> list[StoredDocument]:
+        """Return all documents of a tenant."""
+        return await self._shelf.documents(tenant, self.model)
+
+    async def has_documents(self, scope: Scope = EVERYBODY, *, of_all: bool = False) -> bool:
+        """Tell whether there is anything that the scope may read; with ``of_all``, that anybody of its tenant may."""
+        return await self._shelf.any_for(scope, of_all=of_all)
+
+    async def state(self, tenant: str = EVERYBODY.tenant) -> State:
+        """Return how much there is."""
+        return State(*await self._shelf.counts(tenant, self.model), self.model)
+
+    async def remove(self, ids: Sequence[str], tenant: str = EVERYBODY.tenant) -> int:
+        """Delete documents by their ids, with passages, vectors and index entries; return how many there were."""
+        return await self._shelf.remove(tenant, ids)
+
+    async def reindex(self, tenant: str = EVERYBODY.tenant, step: Step = _silent, *, everything: bool = False) -> int:
+        """Give every passage a vector of the current model and return how many were made.
+
+        Args:
+            tenant: whose documents.
+            step: told how many passages are done, of those that need it.
+            everything: make also the vectors anew that are there.
+
+        Raises:
+            EngineError: the embedding model does not answer; what is done stays done.
+        """
+        if self._embedder is None:
+            return 0
+        if everything:
+            await self._shelf.forget_vectors(tenant)
+        state = await self.state(tenant)
+        done, total = 0, state.passages - state.embedded
+        while rows := await self._shelf.without_vector(tenant, self._embedder.name, BATCH):
+            vectors = await self._embedder.documents([text for _, _, text in rows])
+            await self._shelf.add_vectors(self._embedder.name, tenant, [row[:2] for row in rows], vectors)
+            done += len(rows)
+            step(min(done, total), total)
+        self._new += done
+        await self.settle()
+        return done
+
+    async def read_anew(self, tenant: str = EVERYBODY.tenant) -> int:
+        """Take in again what was read or cut by an older version, where its source is still there; return how many."""
+        count = 0
+        for document, scope in await self._shelf.outdated(tenant):
+            outcome = await self.add(document, scope)
+            count += outcome.status == "updated"
+        return count
+
+    async def scope_of(self, channel: str, account: str, person: str, conversation: str) -> Scope:
+        """Return the scope of somebody who writes, by the names the channel has for person and conversation."""
+        who = select(PersonIdentity.tenant_id, PersonIdentity.person_id).where(
+            PersonIdentity.channel == channel,
+            PersonIdentity.account == account,
+            PersonIdentity.external_user_id == person,
+        )
+        where = select(Conversation.tenant_id, Conversation.id).where(
+            Conversation.channel == channel,
+            Conversation.account == account,
+            Conversation.external_id == conversation,
+        )
+        async with self._database.read() as connection:
+            found = (await connection.execute(who)).one_or_none()
+            talk = (await connection.execute(where)).one_or_none()
+        tenant = found[0] if found else talk[0] if talk else EVERYBODY.tenant
+        return Scope(tenant, found[1] if found else None, talk[1] if talk and talk[0] == tenant else None)
+
+    async def _settle(self) -> None:
+        async with self._database.write() as connection:
+            await self._full_text.settle(connection)
+        await self._nearest.settle()
+
+
+@asynccontextmanager
+async def open_knowledge(
+    url: str,
+    embedder: Embeds | None = None,
+    *,
+    allowed: Callable[[Address], bool] | None = None,
+    busy_timeout: float = 5.0,
+) -> AsyncIterator[KnowledgeBase]:
+    """Open the knowledge base of a database by itself, without a desk."""
+    database = Database(url, busy_timeout)
+    await prepare(database)
+    try:
+        knowledge = KnowledgeBase(database, embedder, allowed=allowed)
+        try:
+            yield knowledge
+        finally:
+            await knowledge.aclose()
+    finally:
+        await database.aclose()
+
+
+async def sources_in(sources: Iterable[str]) -> list[str]:
+    """Return the files and addresses that are meant: the files of folders, anything else as it is."""
+
+    def all_of() -> list[str]:
+        return [each for source in sources for each in expand(source)]
+
+    return await asyncio.to_thread(all_of)

@@ -1,0 +1,27 @@
+"""Readers: each makes a document of one kind of file; all run in a worker process with limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from qwendesk.memory.knowledge.base import Document
+from qwendesk.memory.knowledge.kinds import Kind
+
+Reader = Callable[[bytes], Document]
+
+_MODULES: dict[Kind, str] = {
+    "markdown": "markdown",
+    "text": "text",
+    "html": "html",
+    "csv": "table",
+    "xlsx": "sheet",
+    "docx": "word",
+    "pdf": "pdf",
+}
+
+
+def reader(kind: Kind) -> Reader:
+    """Return what reads a kind of file; its library is imported only now."""
+    return cast(Reader, import_module(f"{__name__}.{_MODULES[kind]}").read)

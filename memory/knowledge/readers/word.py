@@ -1,0 +1,23 @@
+"""Word files, through the HTML that mammoth makes of them; pictures are left out."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import mammoth
+
+from qwendesk.memory.knowledge.base import Document
+from qwendesk.memory.knowledge.readers.archive import require_sane
+from qwendesk.memory.knowledge.readers.html import read_page
+
+
+def read(data: bytes) -> Document:
+    """Return the text under its headings."""
+    require_sane(data)
+    made = mammoth.convert_to_html(io.BytesIO(data), convert_image=mammoth.images.img_element(_no_picture))
+    return read_page(str(made.value))
+
+
+def _no_picture(_: Any) -> dict[str, str]:
+    return {"src": ""}

@@ -1,0 +1,69 @@
+"""The process in which files are read: a broken or hostile one can end no more than this process.
+
+Run as ``python -m qwendesk.memory.knowledge.worker``. A request is a line of JSON (kind, size) and that many bytes; an
+answer is a line with its size and then as many bytes of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from qwendesk.errors import InputError
+from qwendesk.memory.knowledge.readers import reader
+
+_MEMORY = 2 * 1024**3
+TEXT = 20_000_000
+"""Most letters of one document."""
+
+
+def answer(kind: Any, data: bytes) -> dict[str, Any]:
+    """Read one file."""
+    try:
+        document = reader(kind)(data)
+        size = sum(len(section.text) for section in document.sections)
+        if not any(section.text.strip() for section in document.sections):
+            raise InputError("it holds no text")
+        if size > TEXT:
+            raise InputError(f"it holds {size:,} letters; at most {TEXT:,} are taken: divide it")
+        return asdict(document)
+    except InputError as error:
+        return {"error": str(error)}
+    except (MemoryError, RecursionError):
+        return {"error": "reading it needs too much memory", "spent": True}
+    except Exception as error:  # libraries raise all kinds on broken files, and the process must live on
+        return {"error": f"it is damaged or not what it is named ({type(error).__name__})"}
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    _limit_resources()
+    source, out = sys.stdin.buffer, sys.stdout.buffer
+    # what a library prints must not get between the answers
+    sys.stdout = sys.stderr
+    while line := source.readline():
+        request = json.loads(line)
+        given = answer(request["kind"], source.read(request["size"]))
+        body = json.dumps(given).encode("ascii")
+        out.write(b"%d\n" % len(body) + body)
+        out.flush()
+        if given.get("spent"):
+            return
+
+
+def _limit_resources() -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):
+            continue
+
+
+if __name__ == "__main__":
+    main()

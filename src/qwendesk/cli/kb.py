@@ -1,0 +1,282 @@
+"""``qwendesk kb``: give the desk documents to answer from, and search them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwendesk.cli.run import run_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from qwendesk.memory.knowledge.base import Outcome, Scope, StoredDocument
+    from qwendesk.memory.knowledge.library import KnowledgeBase
+
+app = typer.Typer(
+    help="Give the desk documents to answer from, and search them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Sources = Annotated[list[str], typer.Argument(help="Files, folders (with their folders) or web addresses.")]
+Question = Annotated[str, typer.Argument(help="What to look for, in any language.")]
+Which = Annotated[list[str], typer.Argument(help="Documents: their path, address, name or id.")]
+Questions = Annotated[
+    Path | None, typer.Argument(help='JSON Lines of {"question", "document", "lang"}; none: the built-in ones.')
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+Private = Annotated[bool, typer.Option("--private", help="Let addresses lead into your own network.")]
+Person = Annotated[str | None, typer.Option("--person", help="Only for this person, as CHANNEL:NAME.")]
+Talk = Annotated[str | None, typer.Option("--conversation", help="Only for this conversation, as CHANNEL:KEY.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many passages.")]
+ModeName = Annotated[str, typer.Option("--mode", help="hybrid, words or vectors.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Everything = Annotated[bool, typer.Option("--all", help="Embed everything anew, not only what has no vector.")]
+
+
+@app.command()
+def add(
+    sources: Sources,
+    private: Private = False,
+    person: Person = None,
+    conversation: Talk = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in documents; unchanged ones are passed over."""
+    outcomes = run_command(_add(sources, private, person, conversation), interrupted="Stopped. What is in stays in.")
+    if as_json:
+        typer.echo(json.dumps([_told(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
+    else:
+        _summarise(outcomes)
+    if any(outcome.status == "refused" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_documents(as_json: AsJson = False) -> None:
+    """List the documents."""
+    run_command(_list(as_json))
+
+
+@app.command()
+def search(
+    question: Question,
+    limit: Limit = 5,
+    mode: ModeName = "hybrid",
+    person: Person = None,
+    conversation: Talk = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the passages that answer a question best."""
+    run_command(_search(question, limit, mode, person, conversation, as_json))
+
+
+@app.command()
+def rm(documents: Which, yes: Yes = False) -> None:
+    """Remove documents, with all that was made of them; the files themselves stay."""
+    found = run_command(_matching(documents))
+    for document in found:
+        typer.echo(f"{document.title}  {document.uri}", err=True)
+    if not yes:
+        typer.confirm(f"Remove {_counted(len(found), 'document')}?", abort=True, err=True)
+    count = run_command(_remove([document.id for document in found]))
+    typer.echo(f"Removed {_counted(count, 'document')}.", err=True)
+
+
+@app.command()
+def reindex(everything: Everything = False, as_json: AsJson = False) -> None:
+    """Take in anew what was read differently before, and give each passage a vector of the current model."""
+    result = run_command(_reindex(everything), interrupted="Stopped. What is done stays done.")
+    documents, passages = _counted(result["documents"], "document"), _counted(result["passages"], "passage")
+    typer.echo(json.dumps(result) if as_json else f"{documents} read anew, {passages} embedded.")
+
+
+@app.command("eval")
+def evaluate(file: Questions = None, as_json: AsJson = False) -> None:
+    """Measure how often the right document is among the first five."""
+    from qwendesk.cli.kb_eval import run_evaluation
+
+    run_command(run_evaluation(file, as_json))
+
+
+async def _add(sources: list[str], private: bool, person: str | None, conversation: str | None) -> list[Outcome]:
+    from qwendesk.cli.kb_progress import reading
+    from qwendesk.errors import ConfigError
+    from qwendesk.memory.knowledge.library import sources_in
+
+    meant = await sources_in(sources)
+    if not meant:
+        raise ConfigError(f"There is nothing in {', '.join(map(repr, sources))} that can be read.")
+    outcomes = []
+    async with open_base(private=private) as base:
+        scope = await _scope(base, person, conversation)
+        with reading(len(meant)) as progress:
+            for source in meant:
+                outcomes.append(await base.add(source, scope, progress.step(source)))
+                progress.done(outcomes[-1])
+        await base.settle()
+    return outcomes
+
+
+async def _list(as_json: bool) -> None:
+    async with open_base() as base:
+        documents, state = await base.documents(), await base.state()
+    if as_json:
+        rows = [_row(document) for document in documents]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for document in documents:
+        only = f"  [{document.scope}]" if document.scope else ""
+        typer.echo(
+            f"{document.title}  ({document.kind}, {_counted(document.chunks, 'passage')}){only}\n  {document.uri}"
+        )
+    model = f"embedded by {state.model}" if state.model else "searched by words alone"
+    typer.echo(f"{_counted(state.documents, 'document')}, {_counted(state.passages, 'passage')}, {model}.", err=True)
+    if state.model and state.embedded < state.passages:
+        missing = _counted(state.passages - state.embedded, "passage")
+        typer.echo(f"{missing} without a vector of it: run 'qwendesk kb reindex'.", err=True)
+
+
+async def _search(
+    question: str, limit: int, mode: str, person: str | None, conversation: str | None, as_json: bool
+) -> None:
+    from typing import get_args
+
+    from qwendesk.errors import ConfigError
+    from qwendesk.memory.knowledge.search import Mode
+
+    known: dict[str, Mode] = {name: name for name in get_args(Mode)}
+    if mode not in known:
+        raise ConfigError(f"There is no mode {mode!r}; there are: {', '.join(known)}.")
+    async with open_base() as base:
+        scope = await _scope(base, person, conversation)
+        found = await base.search(question, scope, limit=limit, mode=known[mode])
+    if as_json:
+        typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
+        return
+    for number, passage in enumerate(found, 1):
+        typer.echo(f"[{number}] {passage.citation}\n{passage.text}\n")
+    if not found:
+        typer.echo("Nothing was found.", err=True)
+
+
+async def _matching(names: list[str]) -> list[StoredDocument]:
+    from qwendesk.errors import ConfigError
+
+    async with open_base() as base:
+        documents = await base.documents()
+    found = {document.id: document for name in names for document in documents if _is_called(document, name)}
+    missing = [name for name in names if not any(_is_called(document, name) for document in documents)]
+    if missing:
+        raise ConfigError(f"No document is called {missing[0]!r}; 'qwendesk kb list' shows them.")
+    return list(found.values())
+
+
+def _is_called(document: StoredDocument, name: str) -> bool:
+    if name in (document.id, document.uri, document.title):
+        return True
+    try:
+        path = Path(name).expanduser().resolve()
+    except (OSError, ValueError):
+        return False
+    # a folder stands for all that is in it
+    return document.uri == str(path) or (path.is_dir() and document.uri.startswith(f"{path}/"))
+
+
+async def _remove(ids: list[str]) -> int:
+    async with open_base() as base:
+        return await base.remove(ids)
+
+
+async def _reindex(everything: bool) -> dict[str, int]:
+    from qwendesk.cli.kb_progress import reading
+
+    async with open_base() as base:
+        with reading(1) as progress:
+            read = await base.read_anew()
+            embedded = await base.reindex(step=progress.step("passages"), everything=everything)
+    return {"documents": read, "passages": embedded}
+
+
+def open_base(*, private: bool = False) -> AbstractAsyncContextManager[KnowledgeBase]:
+    """Open the knowledge base of the settings, with their embedding model."""
+    from contextlib import asynccontextmanager
+
+    from qwendesk.app import engine_parts
+    from qwendesk.engines.embedding import make_embedder
+    from qwendesk.memory.knowledge.library import open_knowledge
+    from qwendesk.settings import load_settings
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[KnowledgeBase]:
+        settings = load_settings()
+        embedder = make_embedder(engine_parts(settings))
+        try:
+            async with open_knowledge(settings.database, embedder, allowed=_any if private else None) as base:
+                yield base
+        finally:
+            if embedder:
+                await embedder.aclose()
+
+    return opened()
+
+
+def _any(address: object) -> bool:
+    """Allow every address."""
+    return True
+
+
+async def _scope(base: KnowledgeBase, person: str | None, conversation: str | None) -> Scope:
+    from qwendesk.errors import ConfigError
+    from qwendesk.memory.knowledge.base import EVERYBODY, Scope
+
+    if not person and not conversation:
+        return EVERYBODY
+    who = await base.scope_of(_channel(person), "", _name(person), "") if person else EVERYBODY
+    where = await base.scope_of(_channel(conversation), "", "", _name(conversation)) if conversation else EVERYBODY
+    if person and who.person is None:
+        raise ConfigError(f"Nobody has written as {person!r}; write CHANNEL:NAME, such as telegram:12345.")
+    if conversation and where.conversation is None:
+        raise ConfigError(f"There is no conversation {conversation!r}; write CHANNEL:KEY, such as console:c1.")
+    return Scope(who.tenant if person else where.tenant, who.person, where.conversation)
+
+
+def _channel(named: str) -> str:
+    return named.partition(":")[0]
+
+
+def _name(named: str) -> str:
+    return named.partition(":")[2]
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(outcome) | {"seconds": round(outcome.seconds, 3)}
+
+
+def _row(document: StoredDocument) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(document) | {"added_at": document.added_at.isoformat()}
+
+
+def _summarise(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.status == "refused":
+            typer.echo(f"Refused {outcome.source!r}: {outcome.detail}.", err=True)
+    counts = {name: sum(outcome.status == name for outcome in outcomes) for name in ("added", "updated", "unchanged")}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    passages = sum(outcome.chunks for outcome in outcomes)
+    if told:
+        typer.echo(f"{told}; {_counted(passages, 'new passage')}.", err=True)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

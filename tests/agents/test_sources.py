@@ -1,0 +1,36 @@
+"""An answer from documents names document and place."""
+
+import pytest
+
+from qwendesk.agents.nodes.sources import sources
+from qwendesk.messages import ToolUse
+
+RESULT = """[1] Shop, Returns, line 3
+Goods may be sent back
+within 30 days.
+
+[2] a.pdf, page 2
+[see note]
+The kettle costs 49 euros."""
+
+
+def use(result: str = RESULT, name: str = "search_knowledge", ok: bool = True) -> ToolUse:
+    return ToolUse(name, {}, ok, result, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("It costs 49 euros [2].", ["[2] a.pdf, page 2"]),
+        ("See [2] and [1], not [7].", ["[2] a.pdf, page 2", "[1] Shop, Returns, line 3"]),
+        ("You have 30 days to send goods back.", ["[1] Shop, Returns, line 3"]),
+        ("Hello!", []),
+    ],
+)
+def test_what_is_cited_or_plainly_taken(answer: str, expected: list[str]) -> None:
+    assert sources(answer, [use()]) == expected
+
+
+def test_other_tools_are_no_sources() -> None:
+    answer = "You have 30 days to send goods back [1]."
+    assert sources(answer, []) == sources(answer, [use(ok=False)]) == sources(answer, [use(name="python")]) == []

@@ -1,0 +1,90 @@
+"""``qwendesk kb``: what a person and a program read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from qwendesk.cli.kb import app
+
+RUN = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENDESK_EMBEDDER", "none")
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "shop.md").write_text("# Shop\n\n## Returns\n\nGoods may be sent back within thirty days.\n")
+    (folder / "prices.csv").write_text("Product,Price\nTea,3\n")
+    return folder
+
+
+def test_add_list_search_remove(docs: Path) -> None:
+    added = RUN.invoke(app, ["add", str(docs)])
+    assert added.exit_code == 0 and "2 added; 2 new passages." in added.stderr
+    again = RUN.invoke(app, ["add", str(docs), "--json"])
+    assert [row["status"] for row in json.loads(again.stdout)] == ["unchanged", "unchanged"]
+    listed = RUN.invoke(app, ["list"])
+    assert "Shop  (markdown, 1 passage)" in listed.stdout and "searched by words alone" in listed.stderr
+    found = RUN.invoke(app, ["search", "sent back"])
+    assert found.stdout.startswith("[1] Shop, Returns, line 5\nGoods may be")
+    rows = json.loads(RUN.invoke(app, ["search", "tea", "--json"]).stdout)
+    assert rows[0]["place"] == "row 1" and rows[0]["title"] == "prices.csv"
+    assert RUN.invoke(app, ["rm", "Shop"], input="n\n").exit_code == 1
+    assert "Removed 1 document." in RUN.invoke(app, ["rm", "Shop", "--yes"]).stderr
+    assert "Removed 1 document." in RUN.invoke(app, ["rm", str(docs), "-y"]).stderr
+    assert json.loads(RUN.invoke(app, ["list", "--json"]).stdout) == []
+    assert (docs / "shop.md").exists(), "the files stay"
+
+
+def test_what_cannot_be_read_is_told_in_one_line_and_the_rest_goes_in(docs: Path) -> None:
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
+    done = RUN.invoke(app, ["add", str(docs)])
+    assert done.exit_code == 1
+    assert f"Refused {str(docs / 'broken.pdf')!r}: it is damaged, or no PDF." in done.stderr
+    assert "2 added" in done.stderr
+
+
+def test_private_addresses_are_refused() -> None:
+    done = RUN.invoke(app, ["add", "http://127.0.0.1:9/x"])
+    assert done.exit_code == 1 and "private network" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["rm", "nothing", "-y"], "No document is called 'nothing'"),
+        (["search", "x", "--mode", "odd"], "There is no mode 'odd'"),
+        (["search", "x", "--person", "telegram:5"], "Nobody has written as 'telegram:5'"),
+        (["eval", "none.jsonl"], "cannot be read"),
+    ],
+)
+def test_mistakes_say_what_is_wrong(arguments: list[str], reason: str) -> None:
+    done = RUN.invoke(app, arguments)
+    assert done.exit_code == 1 and reason in done.stderr
+
+
+def test_eval_of_ones_own_questions(docs: Path, tmp_path: Path) -> None:
+    RUN.invoke(app, ["add", str(docs)])
+    file = tmp_path / "q.jsonl"
+    file.write_text(
+        '{"question": "sent back", "document": "shop.md", "lang": "en"}\n{"question": "zebra", "document": "Shop"}\n'
+    )
+    result = json.loads(RUN.invoke(app, ["eval", str(file), "--json"]).stdout)
+    assert result["words"]["recall5"] == 0.5 and result["by_language"]["en"]["mrr"] == 1
+    assert result["missed"] == ["zebra"]
+    file.write_text('{"question": 1}\n')
+    assert "Line 1" in RUN.invoke(app, ["eval", str(file)]).stderr
+
+
+def test_reindex_without_a_model_has_nothing_to_do(docs: Path) -> None:
+    RUN.invoke(app, ["add", str(docs)])
+    assert json.loads(RUN.invoke(app, ["reindex", "--json"]).stdout) == {"documents": 0, "passages": 0}

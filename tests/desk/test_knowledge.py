@@ -1,0 +1,54 @@
+"""Documents in a conversation: the tool is there when they are, and shows each person only what is theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import BaseMessage, ToolMessage
+
+from qwendesk.memory.knowledge.base import EVERYBODY
+from qwendesk.messages import Attachment, Finished, Inbound
+from tests.conftest import MakeDesk
+
+
+def asks(messages: list[BaseMessage]) -> str:
+    """Search first, and answer with what the search has shown."""
+    last = messages[-1]
+    if isinstance(last, ToolMessage):
+        return last.text
+    return '<tool_call>{"name": "search_knowledge", "arguments": {"query": "secret"}}</tool_call>'
+
+
+async def say(desk: Any, text: str, person: str, conversation: str) -> str:
+    async for event in desk.handle(Inbound(text, conversation, person=person)):
+        if isinstance(event, Finished):
+            return event.reply.text
+    raise AssertionError("no reply")
+
+
+async def test_each_person_is_shown_only_what_is_theirs(make_desk: MakeDesk) -> None:
+    async with make_desk(asks, embedder="none") as desk:
+        assert desk.knowledge
+        await desk.knowledge.base.add_bytes("all.txt", b"everybody's secret", EVERYBODY)
+        for person in ("ann", "bob"):
+            await say(desk, "hello", person, f"talk-{person}")
+            inbound = Inbound("see this", f"talk-{person}", person=person)
+            file = Attachment("document", "text/plain", f"the secret of {person}".encode(), "mine.txt")
+            assert (await desk.knowledge.keep(file, inbound)).status == "added"
+        told = await say(desk, "What is the secret?", "ann", "talk-ann")
+        assert "everybody's secret" in told and "secret of ann" in told and "bob" not in told
+        stranger = await say(desk, "What is the secret?", "eve", "talk-eve")
+        assert "everybody's secret" in stranger and "ann" not in stranger and "bob" not in stranger
+        elsewhere = await say(desk, "What is the secret?", "ann", "another-talk")
+        assert "secret of ann" not in elsewhere, "what came in one conversation stays in it"
+
+
+async def test_the_tool_is_offered_only_with_documents(make_desk: MakeDesk) -> None:
+    async with make_desk(None, embedder="none") as desk:
+        assert desk.knowledge
+        await desk.knowledge.look()
+        assert not desk.knowledge.tool.is_offered
+        await desk.knowledge.base.add_bytes("all.txt", b"text", EVERYBODY)
+        desk.knowledge._looked_at = float("-inf")
+        await desk.knowledge.look()
+        assert desk.knowledge.tool.is_offered

@@ -1,0 +1,58 @@
+"""The tool ``search_knowledge``: passages with the places to cite, for whoever asks."""
+
+from dataclasses import dataclass
+
+from qwendesk.messages import Inbound
+from qwendesk.tools.asking import asked_by
+from qwendesk.tools.knowledge import NAME, NOTHING, knowledge_tool
+from qwendesk.tools.registry import Toolbox
+
+
+@dataclass
+class Shown:
+    citation: str
+    text: str
+
+
+async def test_passages_are_numbered_and_name_their_place() -> None:
+    async def search(query: str, inbound: Inbound | None, limit: int) -> list[Shown]:
+        return [Shown("Shop, Returns, line 7", "Thirty days."), Shown("a.pdf, page 3", "x" * 5000)]
+
+    result = await Toolbox([knowledge_tool(search)]).run(NAME, {"query": "returns"})
+    first, second = result.split("\n\n")
+    assert first == "[1] Shop, Returns, line 7\nThirty days."
+    assert second.startswith("[2] a.pdf, page 3\nxxx") and len(second) < 1500
+
+
+async def test_nothing_found_is_said() -> None:
+    async def search(query: str, inbound: Inbound | None, limit: int) -> list[Shown]:
+        return []
+
+    assert await Toolbox([knowledge_tool(search)]).run(NAME, {"query": "returns"}) == NOTHING
+
+
+async def test_the_search_knows_who_asks() -> None:
+    seen: list[str | None] = []
+
+    async def search(query: str, inbound: Inbound | None, limit: int) -> list[Shown]:
+        seen.append(inbound.person if inbound else None)
+        return []
+
+    box = Toolbox([knowledge_tool(search)])
+    with asked_by(Inbound("hi", "c1", person="ann")):
+        await box.run(NAME, {"query": "x"})
+    await box.run(NAME, {"query": "x"})
+    assert seen == ["ann", None]
+
+
+async def test_it_is_offered_only_while_there_are_documents() -> None:
+    there = False
+
+    async def search(query: str, inbound: Inbound | None, limit: int) -> list[Shown]:
+        return []
+
+    box = Toolbox([knowledge_tool(search, lambda: there)])
+    assert (box.names, box.all_names, box.schemas()) == ([], [NAME], [])
+    there = True
+    assert box.names == [NAME]
+    assert box.schemas()[0]["function"]["name"] == NAME

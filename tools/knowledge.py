@@ -1,0 +1,73 @@
+"""The tool ``search_knowledge``: passages of the desk's own documents, with the places to cite."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from langchain_core.tools import BaseTool
+from pydantic import Field
+
+from qwendesk.messages import Inbound
+from qwendesk.tools.asking import asking
+from qwendesk.tools.base import OwningTool
+
+NAME = "search_knowledge"
+PASSAGES = 4
+_LETTERS = 1_200
+"""Letters of a passage that are shown."""
+NOTHING = "No passage about this was found. Say that you do not know; do not make anything up."
+
+
+class Found(Protocol):
+    """A passage, as the knowledge base returns it."""
+
+    @property
+    def citation(self) -> str:
+        """Document and place."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
+
+Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[Found]]]
+"""Finds passages for a question; of whose message it is part decides which documents are looked at."""
+
+
+class KnowledgeTool(OwningTool):
+    """A tool that is offered only while there are documents."""
+
+    has_documents: Callable[[], bool] = Field(exclude=True)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether a model should be shown it now."""
+        return self.has_documents()
+
+
+async def _nothing_to_close() -> None:
+    """Hold nothing."""
+
+
+def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: True) -> BaseTool:
+    """Make the tool.
+
+    Args:
+        search: finds the passages.
+        has_documents: tells whether there is anything to be found.
+    """
+
+    async def search_knowledge(query: str) -> str:
+        """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
+        found = await search(query, asking(), PASSAGES)
+        return "\n\n".join(_shown(number, passage) for number, passage in enumerate(found, 1)) or NOTHING
+
+    return KnowledgeTool.from_function(
+        coroutine=search_knowledge, name=NAME, on_close=_nothing_to_close, has_documents=has_documents
+    )
+
+
+def _shown(number: int, passage: Found) -> str:
+    text = passage.text if len(passage.text) <= _LETTERS else passage.text[:_LETTERS] + "…"
+    return f"[{number}] {passage.citation}\n{text}"

@@ -44,6 +44,13 @@ class Question:
     decision: Decision
 
 
+def questions_of(signals: Signals, decision: Decision, router: Router, policy: Split) -> tuple[Question, ...]:
+    """Return the questions of a message that holds several, where nobody has said who is to answer."""
+    if decision.by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
+        return ()
+    return split(signals, router, policy)
+
+
 def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ...]:
     """Return the questions of a message for different specialists; none where it is one, or in doubt."""
     text = signals.text.strip()

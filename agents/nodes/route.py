@@ -21,7 +21,7 @@ from qwendesk.agents.nodes.perceive import question
 from qwendesk.agents.offers import picks
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.split import Question, split
+from qwendesk.agents.split import Question, questions_of
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.agents.wishes import unasked
 from qwendesk.messages import Notice, Role, Routed
@@ -113,9 +113,9 @@ def _judge(state: TurnState, context: TurnContext) -> tuple[Decision, tuple[Ques
 def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tuple[Question, ...]:
     """Return the questions of a message that holds several, where nobody has said who is to answer."""
     inbound = state["inbound"]
-    if decision.by not in ("classifier", "abstention") or inbound.model or inbound.attachments or decision.model:
+    if inbound.model or inbound.attachments:
         return ()
-    return split(state["signals"], context.router, context.policy.split)
+    return questions_of(state["signals"], decision, context.router, context.policy.split)
 
 
 def _asked_before(state: TurnState) -> bool:

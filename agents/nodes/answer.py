@@ -21,11 +21,12 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.experts.base import Expert
+from qwendesk.agents.nodes.again import keep_first
 from qwendesk.agents.offers import offered, picks
 from qwendesk.agents.routing.language import english_name
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.engines.pool import Choice
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.messages import Notice, TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 
@@ -34,8 +35,18 @@ _WITHOUT_BACKGROUND = ("pick", "report")
 
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Stream one answer of the role's model."""
-    write, context = get_stream_writer(), runtime.context
+    """Stream one answer of the role's model; a second try that fails leaves the first."""
+    try:
+        return await _answer(state, runtime.context)
+    except EngineError as error:
+        needed = state.get("again")
+        if needed is None or not needed.first:
+            raise
+        return keep_first(needed, f"{chosen(state).card.name} failed: {error}")
+
+
+async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
+    write = get_stream_writer()
     choice, expert = chosen(state), expert_for(state["decision"].role)
     answering = context.pool.answering(choice, lambda text, fraction: write(Notice(text, fraction)))
     settings = _settings(state, expert, context)
@@ -64,6 +75,8 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
 
 async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
     """Call tools where the model asks for them and may."""
+    if state.get("kept"):
+        return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
     may = not state.get("stopped") and state.get("rounds", 0) < runtime.context.tool_rounds
@@ -86,7 +99,9 @@ def _turn(state: TurnState) -> list[BaseMessage]:
 
 
 def said(state: TurnState) -> str:
-    """Return all that the model has said to the person in this try, also before it called a tool."""
+    """Return all that the model has said to the person in the try that counts, also before it called a tool."""
+    if kept := state.get("kept"):
+        return kept
     tried = state["messages"][state.get("since", 0) :]
     texts = [message.text.strip() for message in tried if isinstance(message, AIMessage)]
     return "\n\n".join(text for text in texts if text)

@@ -205,7 +205,11 @@ class ConsoleChannel(Channel):
             session.role = role
         elif name:
             session.model = name
-        self._say(f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}")
+        needed = {"vision": "a picture", "audio": "a recording"}.get(session.role or "")
+        self._say(
+            f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}"
+            + (f". {session.role} needs {needed}; without one, your words choose the specialist." if needed else "")
+        )
 
     def _think(self, wish: str) -> None:
         think = {"no": False, "auto": None}.get(wish, True)

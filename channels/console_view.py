@@ -75,6 +75,8 @@ class TerminalView:
     def show(self, event: Event) -> None:
         """Draw one event."""
         match event:
+            case Notice(lasting=True):
+                self._print(Text(f"! {_notice(event)}", style="dim"))
             case Notice():
                 self._live.update(Text(_notice(event), style="dim"))
             case Routed():
@@ -179,6 +181,10 @@ class NoticeLine:
     def show(self, notice: Event) -> None:
         """Show one notice; other events are not for this line."""
         if not isinstance(notice, Notice):
+            return
+        if notice.lasting:
+            self.clear()
+            self._console.print(_notice(notice), markup=False, highlight=False)
             return
         if self._console.is_terminal:
             self._console.file.write(f"\r\x1b[2K{_notice(notice)}"[: self._console.width + 4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.split import Question, questions_of
 from qwendesk.agents.state import Tally, TurnState
-from qwendesk.agents.wishes import unasked
+from qwendesk.agents.wishes import unasked, unmet
 from qwendesk.messages import Notice, Role, Routed
 
 DESTINATIONS = ["answer", "pick", "decline", "part"]
@@ -36,12 +37,13 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
     decision, questions, without = await judged if judged else _judge(state, context)
     if questions:
-        return {"decision": decision, "questions": questions}
+        return {"decision": decision, "questions": questions, "notes": _tell(unmet(signals, None))}
     tally, notes = Tally(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
         decision, tally, notes = await consult(decision, signals, context)
+    wish = _tell(unmet(signals, decision.role))
     settled = await settle(state, context, decision)
-    return {**settled, "unasked": without, "tally": tally, "notes": [*notes, *settled["notes"]]}
+    return {**settled, "unasked": without, "tally": tally, "notes": [*wish, *notes, *settled["notes"]]}
 
 
 async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -93,7 +95,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         "think_budget": tries.budget,
         "think_why": tries.why,
         "escalation": escalation,
-        "notes": [*chosen.notes, *tries.notes],
+        "notes": [*chosen.notes, *_tell(tries.notes)],
     }
 
 
@@ -118,6 +120,14 @@ def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tu
     return questions_of(state["signals"], decision, context.router, context.policy.split)
 
 
+def _tell(notes: Iterable[str]) -> list[str]:
+    """Tell at once what is done otherwise than the person asked; the notes are for the receipt, too."""
+    write, told = get_stream_writer(), list(notes)
+    for note in told:
+        write(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
+    return told
+
+
 def _asked_before(state: TurnState) -> bool:
     inbound = state["inbound"]
     return not inbound.attachments and is_repeated(inbound.text, state["past"], state["language"])
@@ -136,9 +146,10 @@ async def _first_try(
         return chosen, tries, None
     step = chosen.choice and await next_try(context, inbound, decision, chosen.choice, tries.think)
     if not step:
-        notes = ("there is no stronger model here to ask",) if inbound.retry else ()
+        told = "there is no stronger model here to ask"
+        notes = _tell([told if inbound.retry else f"{reason}, and {told}"])
         return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
-    told = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
+    higher = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
         tries = Effort(True, longest_thinking(context), why=reason)
-    return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, told)), tries, told
+    return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, higher)), tries, higher

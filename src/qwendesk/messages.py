@@ -271,6 +271,8 @@ class Notice:
     text: str
     fraction: float | None = None
     """How far the work has come, 0 to 1; None when that is not known."""
+    lasting: bool = False
+    """Whether it stays to be read, because something was done otherwise than the person asked."""
 
 
 @dataclass(frozen=True, slots=True)

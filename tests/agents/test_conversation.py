@@ -15,7 +15,7 @@ from qwendesk.desk.why import explain
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
-from qwendesk.messages import Event, Finished, Notice, Restarted, Routed, TextDelta
+from qwendesk.messages import Event, Finished, Inbound, Notice, Restarted, Routed, TextDelta
 from tests.conftest import MakeDesk
 
 SMALL = ModelCard("small", roles=("general", "coder", "math"), parameters=4)
@@ -278,6 +278,16 @@ async def test_a_question_asked_twice_goes_up_the_chain(make_desk: MakeDesk) -> 
     assert again.receipt.escalation.startswith("you asked the same before")
     assert again.receipt.escalation in again.receipt.signals
     assert twice[1].receipt.escalation is None
+
+
+async def test_a_question_asked_twice_where_nothing_is_stronger_is_told(make_desk: MakeDesk) -> None:
+    question = "Where is the Eiffel Tower to be found?"
+    async with make_desk(cards=(SMALL,)) as desk:
+        await desk.ask(question, conversation="c")
+        again = [event async for event in desk.handle(Inbound(question, "c"))]
+    note = "you asked the same before, and there is no stronger model here to ask"
+    assert note in again[-1].reply.receipt.notes
+    assert Notice(f"Y{note[1:]}.", lasting=True) in again
 
 
 async def test_a_thumb_down_is_answered_by_a_stronger_model(make_desk: MakeDesk, picture: str) -> None:

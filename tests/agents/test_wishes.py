@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from qwendesk.desk.why import explain
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, as_wish
+from qwendesk.messages import ROLES, Inbound, Notice, as_wish
 from tests.conftest import MakeDesk
 
 
@@ -42,3 +43,24 @@ async def test_the_receipt_keeps_the_wish_and_what_would_have_been(make_desk: Ma
     assert turn and turn.receipt
     assert (turn.receipt["wished_role"], turn.receipt["unasked"]) == ("general", "coder")
     assert (named.receipt.wished_role, named.receipt.wished_model) == (None, "scripted:scripted-math")
+
+
+async def test_a_wish_for_eyes_or_ears_with_nothing_to_perceive_is_told(make_desk: MakeDesk) -> None:
+    async with make_desk(["Hi."] * 4) as desk:
+        events = [event async for event in desk.handle(Inbound("Hello there", "c", model="qwen-vision"))]
+        audio = await desk.ask("Hello there", role="audio")
+        met = await desk.ask("Hello there", role="coder")
+        plain = await desk.ask("Hello there")
+    note = "you asked for vision, but there is no picture; general answered"
+    assert events[-1].reply.receipt.notes == (note,)
+    assert Notice(f"Y{note[1:]}.", lasting=True) in events
+    assert note in explain(events[-1].reply.receipt.as_dict())
+    assert audio.receipt.notes == ("you asked for audio, but there is no recording; general answered",)
+    assert met.receipt.notes == plain.receipt.notes == ()
+
+
+async def test_a_wish_to_think_is_told_at_once_where_the_model_cannot(make_desk: MakeDesk) -> None:
+    async with make_desk(["Hi."]) as desk:
+        wish = Inbound("Hello there", "c", model="scripted:scripted-math", think=True)
+        events = [event async for event in desk.handle(wish)]
+    assert Notice("This model cannot think before it answers.", lasting=True) in events

@@ -102,6 +102,19 @@ async def test_the_commands(talk: Talk) -> None:
         assert words in screen
 
 
+async def test_a_wish_for_eyes_says_what_it_needs(talk: Talk) -> None:
+    screen, _ = await talk("/model vision\n/model math\n")
+    assert screen.count("needs a picture") == 1
+
+
+def test_what_was_done_otherwise_than_asked_stays_on_the_screen() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    with TerminalView(screen, screen) as view:
+        view.show(Notice("There is no picture.", lasting=True))
+        view.show(TextDelta("Hello"))
+    assert "! There is no picture." in screen.file.getvalue()
+
+
 async def test_why_says_why(talk: Talk) -> None:
     screen, _ = await talk("Hello\n/why\n/exit\nnever read\n")
     assert "because: arithmetic (90% sure, next general)" in screen

@@ -6,13 +6,18 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from qwendesk.agents.routing.base import TEXT_ROLES
+from qwendesk.agents.routing.language import code_of, english_name
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
 
 FILE = "policy.toml"
 """The file's name in the data folder."""
+
+
+_EITHER = f"{', '.join(TEXT_ROLES[:-1])} or {TEXT_ROLES[-1]}"
 
 
 class _Table(BaseModel):
@@ -94,6 +99,22 @@ class When(_Table):
     channel: str | tuple[str, ...] = ()
     """Channels, one of which it came through."""
 
+    @field_validator("contains", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f'write a list: ["{value}"]')
+        return value
+
+    @field_validator("language")
+    @classmethod
+    def _codes(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (value,) if isinstance(value, str) else value:
+            if not english_name(name):
+                hint = f"write {code!r}" if (code := code_of(name)) else "write an ISO 639-1 code such as 'de'"
+                raise ValueError(f"{name!r} is no language that is told apart: {hint}")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not (self.contains or self.language or self.channel):
@@ -114,14 +135,21 @@ class Rule(_Table):
     why: str = ""
     """What the receipt says; by default which words were found."""
 
+    @field_validator("role", mode="before")
+    @classmethod
+    def _by_words(cls, value: object) -> object:
+        if value in ("vision", "audio"):
+            raise ValueError(
+                f"pictures and recordings choose their specialist themselves: write {_EITHER}, not {value!r}"
+            )
+        if value not in TEXT_ROLES:
+            raise ValueError(f"write {_EITHER} (got {value!r})")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.role is None and self.model is None and self.think is None:
             raise ValueError("a rule needs at least one of role, model, think")
-        if self.role in ("vision", "audio"):
-            raise ValueError(
-                "pictures and recordings choose their specialist themselves: role may not be vision or audio"
-            )
         return self
 
 
@@ -168,13 +196,20 @@ def read_policy(file: Path) -> Policy:
 def _fault(fault: dict[str, Any], text: str) -> str:
     """Name the place, what is wrong, and what may stand there."""
     place = [part for part in fault["loc"] if part not in ("str", "tuple[str, ...]")]
-    name = ".".join(map(str, place))
+    name = _name(place)
     said = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         said = f"is not known; known here: {', '.join(_known(place[:-1]))}"
     else:
         said = f"{said[0].lower()}{said[1:]}" + ("" if fault["type"] == "value_error" else f" (got {fault['input']!r})")
     return f"line {_line(place, text)}, {name or 'file'}: {said}"
+
+
+def _name(place: list[Any]) -> str:
+    """Return a key as a person would name it: rules are counted from 1, as receipts do."""
+    if len(place) > 1 and place[0] == "rule" and isinstance(place[1], int):
+        return ": ".join(filter(None, (f"rule {place[1] + 1}", ".".join(map(str, place[2:])))))
+    return ".".join(map(str, place))
 
 
 def _known(place: list[Any]) -> list[str]:

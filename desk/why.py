@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from qwendesk.agents.checks.result import GROUNDED, STATES
+from qwendesk.agents.routing.language import english_name
+
+_FAILED = {
+    STATES: "the model's answer did not say what the tool had calculated",
+    GROUNDED: "the model's answer held numbers that are not in what was looked up",
+}
+"""What the failure of a check means, where its name alone does not tell."""
+
 
 def explain(receipt: dict[str, Any]) -> str:
     """Return a receipt as a few lines of Markdown."""
@@ -17,7 +26,7 @@ def explain(receipt: dict[str, Any]) -> str:
     lines += _wishes(receipt)
     thinking_why = f" ({receipt['thinking_why']})" if receipt.get("thinking_why") else ""
     lines.append(
-        f"- language: {receipt['language'] or 'undecided'}; "
+        f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}; "
         f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_why}"
     )
     if receipt.get("escalation"):
@@ -70,4 +79,6 @@ def _tool(use: dict[str, Any]) -> str:
 
 def _check(check: dict[str, Any]) -> str:
     detail = f": {check['detail']}" if check["detail"] else ""
+    if check["outcome"] == "failed" and check["name"] in _FAILED:
+        return f"- check failed: {_FAILED[check['name']]}{detail}"
     return f"- check: {check['name']} {check['outcome']}{detail}"

@@ -42,11 +42,17 @@ def read_questions(file: Path) -> list[Question]:
         # not splitlines: it would cut a text in two at the rarer signs for a line's end
         lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The questions {str(file)!r} cannot be read: {error}.") from error
+        raise ConfigError(f"The questions {str(file)!r} cannot be read: {_unreadable(error)}.") from error
     questions = list(parse(lines, str(file)))
     if not questions:
         raise ConfigError(f"There are no questions in {str(file)!r}; write one JSON object a line.")
     return questions
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return error.strerror or str(error)
 
 
 def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
@@ -61,14 +67,29 @@ def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
 
 
 def _question(line: str, where: str) -> Question:
-    try:
-        row: dict[str, Any] = json.loads(line)
-        text, label = row["text"], row["label"]
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError("the text is empty or no text")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({error!r}).') from error
+    row = _row(line)
+    wrong = row if isinstance(row, str) else _wrong(row)
+    if isinstance(row, str) or wrong:
+        raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({wrong}).')
+    text, label = row["text"], row["label"]
     if label not in TEXT_ROLES:
         raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")
     rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
     return Question(text, cast(TextRole, label), **rest)
+
+
+def _row(line: str) -> dict[str, Any] | str:
+    """Return the line's object, or what is wrong with the line."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    return row if isinstance(row, dict) else "it is not an object"
+
+
+def _wrong(row: dict[str, Any]) -> str | None:
+    missing = next((key for key in ("text", "label") if key not in row), None)
+    if missing:
+        return f"{missing!r} is missing"
+    text = row["text"]
+    return None if isinstance(text, str) and text.strip() else "the text is empty or no text"

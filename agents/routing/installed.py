@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -28,8 +28,10 @@ def read_classifier(file: Path) -> Classifier:
     except OSError as error:
         raise ConfigError(f"The router {str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
+        # numpy takes what is no archive for a pickle, and says so
+        fault = f"is no router for this Qwendesk ({error})" if is_zipfile(file) else "is not a router file"
         raise ConfigError(
-            f"{str(file)!r} is no router for this Qwendesk ({error}): make it anew with 'qwendesk route learn --fit', "
+            f"{str(file)!r} {fault}: make it anew with 'qwendesk route learn --fit', "
             "or take it back with 'qwendesk route learn --undo'."
         ) from None
     if not _holds(classifier):

@@ -54,6 +54,11 @@ def english_name(code: str | None) -> str | None:
     return _names().get(code or "")
 
 
+def code_of(name: str) -> str | None:
+    """Return the ISO 639-1 code of a language's English name; None where it is none that is told apart."""
+    return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
+
+
 def is_small_word(word: str) -> bool:
     """Tell whether a folded word is one of those that only hold sentences together, in any language."""
     return word in _markers()

@@ -225,7 +225,20 @@ def test_no_rule_takes_long(tmp_path: Path) -> None:
         ("[split]\nat = 3\n", "line 2, split.at: input should be less than or equal to 1 (got 3)"),
         ("[thinking]\n\nbudge = 3\n", "line 3, thinking.budge: is not known; known here: at, budget"),
         ("[foo]\na = 1\n", "line 1, foo: is not known; known here: conversation, abstain"),
-        ('[[rule]]\nwhen = {contains = ["a"]}\nrole = "poet"\n', "line 3, rule.0.role: input should be 'general'"),
+        ('[[rule]]\nwhen = {contains = ["a"]}\nrole = "poet"\n', "line 3, rule 1: role: write general, coder"),
+        (
+            '[[rule]]\nwhen = {contains = ["a"]}\nrole = "vision"\n',
+            "write general, coder, math or thinking, not 'vision'",
+        ),
+        (
+            '[[rule]]\nwhen = {channel = "x"}\nrole = "math"\n[[rule]]\nwhen = {contains = "x"}\nrole = "math"\n',
+            'line 5, rule 2: when.contains: write a list: ["x"]',
+        ),
+        (
+            '[[rule]]\nwhen = {language = ["german"]}\nrole = "math"\n',
+            "'german' is no language that is told apart: write 'de'",
+        ),
+        ('[[rule]]\nwhen = {language = "xx"}\nrole = "math"\n', "write an ISO 639-1 code such as 'de'"),
         ('[[rule]]\nwhen = {contains = ["a*b"]}\nrole = "coder"\n', "'*' only at the end of a word"),
         ('[[rule]]\nwhen = {regex = "a"}\nrole = "coder"\n', "known here: contains, language, channel"),
         ('[[rule]]\nwhen = {contains = ["a"]}\n', "at least one of role, model, think"),

@@ -67,6 +67,13 @@ async def test_lines_are_answered_until_the_person_leaves(talk: Talk) -> None:
     assert screen.count("An answer.") >= 2
 
 
+def test_why_is_said_in_words_and_not_in_codes() -> None:
+    check = {"name": "repeats the tool's result", "outcome": "failed", "detail": "3371"}
+    told = explain(RECEIPT.as_dict() | {"language": "de", "checks": [check]})
+    assert "language: German" in told
+    assert "check failed: the model's answer did not say what the tool had calculated: 3371" in told
+
+
 async def test_a_line_can_go_on(talk: Talk) -> None:
     _, seen = await talk("one\\\ntwo\n")
     assert [inbound.text for inbound in seen] == ["one\ntwo"]

@@ -17,7 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Text = Annotated[str, typer.Argument(help="The message; '-' reads it from standard input.")]
+Words = Annotated[list[str], typer.Argument(help="The message, quoted or not; '-' reads it from standard input.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="A picture that comes with it; may be repeated.")]
 Questions = Annotated[Path, typer.Argument(help='JSON Lines of {"text", "label", "lang", "group"}.')]
 Write = Annotated[bool, typer.Option("--write", help="Write a commented file that changes nothing, to begin with.")]
@@ -43,11 +43,11 @@ def route() -> None:
 
 
 @app.command()
-def explain(text: Text, image: Images = None, router: RouterName = None, as_json: AsJson = False) -> None:
+def explain(text: Words, image: Images = None, router: RouterName = None, as_json: AsJson = False) -> None:
     """Show the role of a message, how sure the router is, its language and the strongest signals."""
     from qwendesk.cli.route_explain import explain
 
-    run_command(explain(sys.stdin.read() if text == "-" else text, image or [], router, as_json))
+    run_command(explain(sys.stdin.read() if text == ["-"] else " ".join(text), image or [], router, as_json))
 
 
 @app.command("eval")

@@ -30,7 +30,8 @@ def _table(result: dict[str, Any]) -> str:
         f"macro F1    {result['macro_f1']:.3f}",
         f"calibration {result['ece']:.3f} expected error",
         f"most sure   {selective}",
-        f"latency     {result['latency_ms']['p50']} ms, p95 {result['latency_ms']['p95']} ms; {result['rss_mb']} MB",
+        f"latency     {result['latency_ms']['p50']} ms, p95 {result['latency_ms']['p95']} ms",
+        f"memory      {result['rss_mb']} MB, the whole process",
         "",
         f"{'label':10}{''.join(f'{role:>10}' for role in result['confusion'])}",
     ]

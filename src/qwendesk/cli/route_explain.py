@@ -15,11 +15,18 @@ from qwendesk.agents.split import Question, questions_of
 from qwendesk.channels.console_view import printable
 from qwendesk.cli.route_choice import chosen_policy, chosen_router
 from qwendesk.desk.intake import read_image
+from qwendesk.errors import InputError
 from qwendesk.settings import load_settings
 
 
 async def explain(text: str, images: list[Path], router: str | None, as_json: bool) -> None:
-    """Tell where a message would go, and why."""
+    """Tell where a message would go, and why.
+
+    Raises:
+        InputError: the message is empty.
+    """
+    if not text.strip() and not images:
+        raise InputError("The message is empty.")
     for image in images:
         await read_image(image)
     language = identify(text)

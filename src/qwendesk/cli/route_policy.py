@@ -8,8 +8,9 @@ from typing import Any
 
 import typer
 
-from qwendesk.agents.policy_file import FILE, read_policy
+from qwendesk.agents.policy_file import FILE, Policy, read_policy
 from qwendesk.agents.policy_text import default_text, in_force
+from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.errors import ConfigError
 from qwendesk.settings import load_settings
 
@@ -52,6 +53,21 @@ async def check_policy(file: Path) -> None:
     policy = read_policy(file)
     rules = f", {len(policy.rule)} rule{'' if len(policy.rule) == 1 else 's'}" if policy.rule else ""
     typer.echo(f"{file} holds{rules}.")
+    for doubt in _doubts(policy):
+        typer.echo(f"Note: {doubt}", err=True)
+
+
+def _doubts(policy: Policy) -> list[str]:
+    """Name the models of rules that no catalogue knows; a server may still have them, so that they are no mistakes."""
+    catalogue = load_catalogue(load_settings().data_dir / "models.toml")
+    doubts = []
+    for number, rule in enumerate(policy.rule, 1):
+        try:
+            if rule.model and ":" not in rule.model:
+                catalogue.get(rule.model)
+        except ConfigError as error:
+            doubts.append(f"rule {number}: model: {error} Unless a server has it, the rule's model is passed over.")
+    return doubts
 
 
 def _file() -> Path:

@@ -17,6 +17,11 @@ _LONGEST = 1500
 """Characters from which a message is a text rather than a few questions."""
 _SENTENCES = re.compile(r"(?<=[.!?؟])\s+(?=\S)|(?<=[。！？])|\n+")
 _ITEM = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)", re.MULTILINE)
+_NUMBERED = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=[^\W\d])")
+"""An item of a list that stands in one line; the numbers have to count up from 1."""
+_RELATIVE = re.compile(r"\ban?\s+(?:\w+\s+){1,3}?that\s+\w+[^\Ws]s\b", re.IGNORECASE)
+"""As in "a function that adds": this "that" points at nothing before it."""
+_NAME = re.compile(r"\s[^\W\d_a-z]\w{3,}")
 _NO_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WHOLE = ("```", "{", "\\", "$", "|", "\t")
 """Signs of code, formulas and tables: such a message is one piece of work."""
@@ -56,22 +61,21 @@ def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ..
     text = signals.text.strip()
     if not policy.enabled or len(text) > _LONGEST or any(sign in text for sign in _WHOLE):
         return ()
-    pieces = _requests(text, signals.language if signals.language in _tables()["starts"] else None)
+    cues = _patterns(signals.language if signals.language in _tables()["starts"] else None)
+    pieces = _requests(text, cues)
     if not 2 <= len(pieces) <= 2 * policy.most:
         return ()
     questions = [Question(piece, router.route(replace(signals, text=piece))) for piece in pieces]
-    if not all(_is_sure(question, policy.at) for question in questions) or _overlap(pieces):
+    if not all(_is_sure(question, policy.at, cues) for question in questions) or _overlap(pieces):
         return ()
     merged = _merged(questions)
     return tuple(merged) if 2 <= len(merged) <= policy.most else ()
 
 
-def _requests(text: str, language: str | None) -> list[str]:
+def _requests(text: str, cues: _Cues) -> list[str]:
     """Return the requests of a message in order; none where a piece is no request of its own."""
-    cues = _patterns(language)
-    items = _ITEM.split(text)
-    if len(items) > 2:
-        pieces = [" ".join(item.split()) for item in items[1:]]
+    if items := _items(text):
+        pieces = [" ".join(item.split()) for item in items]
     else:
         sentences = [part.strip() for part in _SENTENCES.split(_INTRODUCTION.sub("", text)) if part and part.strip()]
         pieces = [
@@ -79,6 +83,18 @@ def _requests(text: str, language: str | None) -> list[str]:
         ]
     own = all(_is_request(piece, cues) and not (index and _leans(piece, cues)) for index, piece in enumerate(pieces))
     return pieces if own else []
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list, one a line or all in one; empty where there is none."""
+    items = _ITEM.split(text)
+    if len(items) > 2:
+        return items[1:]
+    found = list(_NUMBERED.finditer(text))
+    if len(found) < 2 or [int(one[1]) for one in found] != list(range(1, len(found) + 1)):
+        return []
+    ends = [one.start() for one in found[1:]] + [len(text)]
+    return [text[one.end() : end] for one, end in zip(found, ends, strict=True)]
 
 
 def _joined(sentence: str, cues: _Cues) -> list[str]:
@@ -95,14 +111,14 @@ def _is_request(piece: str, cues: _Cues) -> bool:
 
 
 def _leans(piece: str, cues: _Cues) -> bool:
-    return bool(cues["lean"].search(piece))
+    return bool(cues["lean"].search(_RELATIVE.sub("", piece)))
 
 
 def _is_polite(sentence: str, cues: _Cues) -> bool:
     return len(sentence.split()) <= _POLITE and bool(cues["polite"].match(sentence)) and "?" not in sentence
 
 
-def _is_sure(question: Question, least: float) -> bool:
+def _is_sure(question: Question, least: float, cues: _Cues) -> bool:
     """Tell whether the part's domain is plain; between general and thinking there is nothing to be sure of."""
     decision, shares = question.decision, question.decision.probabilities
     if decision.role != "coder" and _SUM.search(question.text):
@@ -110,11 +126,13 @@ def _is_sure(question: Question, least: float) -> bool:
     if _domain(decision) != "other":
         return decision.confidence >= least
     other = shares.get("general", 0.0) + shares.get("thinking", 0.0) if shares else decision.confidence
-    return other >= least and _has_own_matter(question.text)
+    return other >= least and _has_own_matter(question.text, cues)
 
 
-def _has_own_matter(piece: str) -> bool:
+def _has_own_matter(piece: str, cues: _Cues) -> bool:
     """Tell whether a part names what it is about: "which is faster?" goes with the part before it."""
+    if cues["who"].match(piece) and _NAME.search(piece):
+        return True
     words = words_of(fold(piece))
     named = sum(len(w) > 3 and not is_small_word(w) and w[:_SHARED] not in _asking() for w in words)
     matters = any(bits & _MATTERS for _, bits in load_cues().find(words))
@@ -175,6 +193,7 @@ def _patterns(language: str | None) -> _Cues:
         "end": rf"{_either(words['ends'], anywhere=True)}[\s.。!！]*$",
         "join": join,
         "lean": _either(words["leans"]),
+        "who": _either(words["who"]),
         "polite": _either(words["polite"]),
     }
     return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in patterns.items()}

@@ -358,6 +358,33 @@ def test_several_questions_are_cut_apart(text: str, language: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "language", "roles"),
+    [
+        (
+            "1. Write a Python function that adds numbers 2. What is 37*91? 3. Who was Goethe?",
+            "en",
+            "coder math general",
+        ),
+        ("Who was Goethe? What is 37*91? Write a Python function that adds numbers", "en", "general math coder"),
+        (
+            "Wer war Goethe? Schreibe eine Python-Funktion, die zwei Zahlen addiert. Was ist 12*13?",
+            "de",
+            "general coder math",
+        ),
+        (
+            "Schreibe eine Python-Funktion, die zwei Zahlen addiert, berechne 12*13, wer war Goethe?",
+            "de",
+            "coder math general",
+        ),
+        ("1. Write a Python function that adds numbers 3. What is 37*91?", "en", ""),
+        ("Write a Python class. Write a unit test for that class.", "en", ""),
+    ],
+)
+def test_lists_in_one_line_and_names_are_cut_apart(text: str, language: str, roles: str) -> None:
+    assert parts(text, language) == roles.split()
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Write a Python function that computes 3*4+5 and explain how it works.",

@@ -11,6 +11,7 @@ from qwendesk.app import Desk
 from qwendesk.channels.base import Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
+from qwendesk.channels.web.channel import WebChannel
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
@@ -143,6 +144,8 @@ class Service:
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
+            if isinstance(channel, WebChannel):
+                channel.recall = self._recall
             self.keepers[name] = keeper = Keeper(name, channel)
             keeper.start(self.office.accept)
             stack.push_async_callback(keeper.stop)
@@ -150,6 +153,11 @@ class Service:
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    async def _recall(self, visitor: str) -> list[tuple[str, str]]:
+        conversation = await self.office.inbox.conversation_of("web", "", visitor)
+        sent = await self.office.outbox.of_conversation(conversation) if conversation else []
+        return [(one.key, one.text) for one in sent if one.message_id]
 
     def _is_mine(self, channel: str) -> bool:
         return self.part == "all" or (channel == "web") == (self.part == "web")

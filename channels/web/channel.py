@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.web.frames import LARGEST_FILE
 from qwendesk.channels.web.pages import Look
-from qwendesk.channels.web.rooms import Frame, Room, Rooms
-from qwendesk.channels.web.socket import POLICY, Visit
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.channels.web.rooms import MOST_SHOWN, Frame, Room, Rooms
+from qwendesk.channels.web.socket import LATER, POLICY, Visit
+from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
 
 Recall = Callable[[str], Awaitable[Sequence[tuple[str, str]]]]
 """Gives what was sent to a conversation before this process began: the messages' names and texts, oldest first."""
+Answers = Literal["here", "elsewhere", "for others"]
+"""Given and shown here; given by another process and shown here; given here and shown by another process."""
+MOST_SOCKETS = 2000
+_LOOK_EVERY = 0.5
+"""Seconds between two looks for the answers of another process."""
+log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
 
@@ -58,15 +67,23 @@ class WebChannel(Channel):
         self._look = Look(title, greeting, accent, sites)
         self._rooms = Rooms()
         self._accept: Accept | None = None
+        self._sockets = 0
         self._started = False
         self._stopping = asyncio.Event()
         self.recall: Recall | None = None
         """Where set, a page that comes back after a restart gets what it missed."""
+        self.answers: Answers = "here"
+        """Which process has the answers, and which the visitors."""
 
     async def start(self, accept: Accept) -> None:
-        """Wait for visitors."""
+        """Wait for visitors; where others answer them, look for the answers."""
         self._accept, self._started = accept, True
-        await self._stopping.wait()
+        while not self._stopping.is_set():
+            if self.answers == "elsewhere":
+                await self._look_for_answers()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY if self.answers == "elsewhere" else None):
+                    await self._stopping.wait()
 
     async def stop(self) -> None:
         """Take no more messages; pages are told to keep theirs."""
@@ -75,6 +92,8 @@ class WebChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Show a message to all pages of the visitor, now or when they are back; its key is its name."""
+        if self.answers == "for others":
+            return message.key  # it is in the database, where the process with the visitors looks for it
         room = self._room(message.conversation)
         buttons = [{"label": button.label, "value": button.value} for button in message.buttons]
         frame: Frame = {"type": "shown", "id": message.key, "text": message.text}
@@ -83,11 +102,13 @@ class WebChannel(Channel):
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Change a message where it stands; one that this process does not know is shown."""
-        self._room(message.conversation).change(message_id, message.text)
+        if self.answers != "for others":
+            self._room(message.conversation).change(message_id, message.text)
 
     async def typing(self, conversation: str) -> None:
         """Show three dots."""
-        self._room(conversation).tell({"type": "typing"})
+        if self.answers != "for others":
+            self._room(conversation).tell({"type": "typing"})
 
     async def check(self) -> str:
         """Say where the page is."""
@@ -105,14 +126,31 @@ class WebChannel(Channel):
 
     def _room(self, key: str) -> Room:
         if not self._started:
-            raise ChannelError("This process does not serve the web chat: run 'qwendesk serve' without --role.")
+            raise ChannelError("The web chat is not open yet; it is tried again.")
         return self._rooms.room(key)
 
     async def _connected(self, socket: WebSocket) -> None:
         if not self._look.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
             await socket.close(POLICY)
             return
-        await Visit(socket, self._enter, lambda: self._accept).run()
+        if self._sockets >= MOST_SOCKETS:
+            await socket.close(LATER)
+            return
+        self._sockets += 1
+        try:
+            await Visit(socket, self._enter, lambda: self._accept).run()
+        finally:
+            self._sockets -= 1
+
+    async def _look_for_answers(self) -> None:
+        for key, room in self._rooms.waiting(monotonic()) if self.recall else ():
+            try:
+                found = await self.recall(key) if self.recall else ()
+            except StoreError as error:
+                log.warning("Answers for the web chat could not be looked up: %s", error)
+                return
+            for name, text in found[-MOST_SHOWN:]:
+                room.show({"type": "shown", "id": name, "text": text})
 
     async def _enter(self, key: str) -> Room:
         room = self._rooms.room(key)

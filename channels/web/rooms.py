@@ -51,6 +51,8 @@ class Room:
         self.links: list[Link] = []
         self.recalled = False
         """Whether what was sent before this process began has been looked up."""
+        self.waits_until = 0.0
+        """When an answer that another process gives is no longer looked for."""
         self.size = 0
         self._shown: dict[str, Frame] = {}
         self._seq = 0
@@ -114,6 +116,10 @@ class Rooms:
         room = self._rooms.setdefault(key, Room())
         self._rooms.move_to_end(key)
         return room
+
+    def waiting(self, now: float) -> list[tuple[str, Room]]:
+        """Return the conversations in which somebody looks and waits for an answer."""
+        return [(key, room) for key, room in self._rooms.items() if room.links and room.waits_until > now]
 
     def _trim(self) -> None:
         # an empty room costs something as well

@@ -21,6 +21,8 @@ _PATIENCE = 30.0
 """Seconds in which a connection has to say who it is."""
 _BURST = 40
 _A_SECOND = 8.0
+ANSWER_WITHIN = 900.0
+"""Seconds in which another process's answer is looked for."""
 POLICY, LATER = 1008, 1013
 """Codes with which a socket is closed."""
 
@@ -93,6 +95,7 @@ class Visit:
         if accept is None:
             return {"type": "busy", "id": said.id, "after": 2}
         admission = await accept(said.inbound(self._key))
+        room.waits_until = monotonic() + ANSWER_WITHIN
         match admission.outcome:
             case "busy":
                 return {"type": "busy", "id": said.id, "text": admission.text, "after": admission.retry_after or 1}

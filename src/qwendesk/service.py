@@ -85,6 +85,9 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.office = await self._open_office(stack)
+            for channel in self.channels.values():
+                if isinstance(channel, WebChannel):
+                    self._join(channel)
             await self.office.start()
             stack.push_async_callback(self.office.stop, self.settings.stop_patience)
             if self.part != "worker":
@@ -144,8 +147,6 @@ class Service:
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
-            if isinstance(channel, WebChannel):
-                channel.recall = self._recall
             self.keepers[name] = keeper = Keeper(name, channel)
             keeper.start(self.office.accept)
             stack.push_async_callback(keeper.stop)
@@ -153,6 +154,11 @@ class Service:
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    def _join(self, web: WebChannel) -> None:
+        """Let the web chat find what was sent before this process began, or is sent by another."""
+        web.recall = self._recall
+        web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
 
     async def _recall(self, visitor: str) -> list[tuple[str, str]]:
         conversation = await self.office.inbox.conversation_of("web", "", visitor)

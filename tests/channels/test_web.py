@@ -21,7 +21,7 @@ from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.frames import LARGEST_FILE, MOST_TEXT, Said, read
 from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
 from qwendesk.channels.web.simulator import WebSimulator
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Button, Outbound
 
 TOKEN = "t" * 32
@@ -71,9 +71,9 @@ class TestWeb(ChannelConformance):
     async def test_failures_say_whether_to_try_again(
         self, simulator: WebSimulator, channel: Channel, desk: Desk, trouble: Any, permanent: bool
     ) -> None:
-        # a process without visitors must not say that it has shown something
+        # what is sent before the door is open must not count as shown
         elsewhere = WebChannel.create(WebChannel.manifest.read({}))
-        with pytest.raises(ChannelError, match="--role") as caught:
+        with pytest.raises(ChannelError, match="tried again") as caught:
             await elsewhere.send(Outbound("k", "c", "Hello"))
         assert caught.value.permanent is permanent
 
@@ -106,6 +106,34 @@ class TestWeb(ChannelConformance):
         await channel.send(Outbound("new", key, "fresh"))
         await simulator.page("1001")
         await simulator.saw(lambda seen: seen.texts() == [f"for {key[:4]}", "fresh"])
+
+    async def test_the_answers_of_another_process_are_found(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        assert isinstance(channel, WebChannel)
+        stored: list[tuple[str, str]] = []
+        asked: list[str] = []
+
+        async def recall(key: str) -> list[tuple[str, str]]:
+            asked.append(key)
+            if len(asked) == 2:
+                raise StoreError("The database is away.")
+            return list(stored)
+
+        worker = WebChannel.create(WebChannel.manifest.read({}))
+        worker.answers, channel.answers, channel.recall = "for others", "elsewhere", recall
+        looking = asyncio.create_task(channel.start(desk.accept))
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        await worker.typing(inbound.conversation)
+        assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
+        stored.append(("k", "Hel"))
+        await simulator.saw(lambda seen: seen.texts() == ["Hel"])
+        stored[0] = ("k", "Hello")
+        await simulator.saw(lambda seen: seen.texts() == ["Hello"])
+        assert set(asked) == {inbound.conversation}
+        await channel.stop()
+        await looking
 
     async def test_nobody_sees_what_is_anothers(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
         await simulator.write(Written("hello", person="1001"))

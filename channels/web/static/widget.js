@@ -5,14 +5,25 @@
   const style = (element, rules) => Object.assign(element.style, rules);
   const corner = { position: "fixed", insetInlineEnd: "20px", zIndex: "2147483000" };
 
+  const icon = () => {
+    const make = (name, attributes) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      return element;
+    };
+    const drawing = make("svg", { viewBox: "0 0 24 24", width: 28, height: 28, fill: "currentColor", "aria-hidden": true });
+    drawing.append(make("path", { d: "M5 3h14a3 3 0 0 1 3 3v8a3 3 0 0 1-3 3h-7l-5.5 4.5V17H5a3 3 0 0 1-3-3V6a3 3 0 0 1 3-3z" }));
+    return drawing;
+  };
+
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = "💬";
+  button.append(icon());
   button.setAttribute("aria-label", QWENDESK.title);
   button.setAttribute("aria-expanded", "false");
   style(button, {
     ...corner, bottom: "20px", width: "56px", height: "56px", border: "0", borderRadius: "50%", cursor: "pointer",
-    fontSize: "26px", lineHeight: "1", color: "#fff", background: QWENDESK.accent, boxShadow: "0 4px 16px #0005",
+    display: "grid", placeItems: "center", padding: "0", color: "#fff", background: QWENDESK.accent, boxShadow: "0 4px 16px #0005",
   });
 
   let frame = null;

@@ -62,7 +62,7 @@ class Outlet:
     sent: int = 0
     first_sign: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def shape(self, text: str) -> list[Piece]:
+    async def shape(self, text: str) -> list[Piece]:
         return [Piece(text, text)]
 
     async def send(self, message: Outbound) -> str | None:

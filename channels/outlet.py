@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from qwendesk.channels.base import Capabilities, Channel
 from qwendesk.channels.text.shape import Piece, shape
 from qwendesk.messages import Outbound
+
+_SHORT = 1000
+"""Characters that are read in less time than a thread takes to start."""
 
 
 class ChannelOutlet:
@@ -20,9 +24,11 @@ class ChannelOutlet:
         """What the platform can do."""
         return self._channel.manifest.capabilities
 
-    def shape(self, text: str) -> Sequence[Piece]:
-        """Cut a text into messages of the platform's length and markup."""
-        return shape(text, self.capabilities)
+    async def shape(self, text: str) -> Sequence[Piece]:
+        """Cut a text into messages of the platform's length and markup; a long one without holding up the others."""
+        if len(text) <= _SHORT:
+            return shape(text, self.capabilities)
+        return await asyncio.to_thread(shape, text, self.capabilities)
 
     async def send(self, message: Outbound) -> str | None:
         """Deliver a message."""

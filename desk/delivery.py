@@ -43,7 +43,7 @@ class Delivery:
 
     async def deliver(self, arrived: Arrived, outlet: Outlet, text: str, closing: Closing) -> None:
         """Send what of the answer has not been sent, and close the message with the last part."""
-        pieces = outlet.shape(text)
+        pieces = await outlet.shape(text)
         closed = False
         for part, piece in enumerate(pieces):
             claim = await self._outbox.claim(arrived, part, piece.text, piece.plain)

@@ -112,7 +112,7 @@ class Live:
             text = _PLACEHOLDER
         if not text or age < _POST_AFTER or text == self._shown:
             return
-        pieces = self._outlet.shape(text)
+        pieces = await self._outlet.shape(text)
         if not pieces:
             return
         piece = pieces[0]

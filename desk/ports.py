@@ -49,7 +49,7 @@ class Outlet(Protocol):
     def capabilities(self) -> Abilities:
         """What the platform can do."""
 
-    def shape(self, text: str) -> Sequence[Piece]:
+    async def shape(self, text: str) -> Sequence[Piece]:
         """Cut a text into messages of the platform's length and markup."""
 
     async def send(self, message: Outbound) -> str | None:

@@ -188,6 +188,8 @@ class Receipt:
     """The specialist the person asked for."""
     wished_model: str | None = None
     """The model the person asked for."""
+    thinking_why: str = ""
+    """Why the model thought, or did not."""
     unasked: Role | None = None
     """The specialist that would have answered had the person asked for none."""
     escalation: str | None = None

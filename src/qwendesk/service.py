@@ -42,9 +42,21 @@ def make_channels(settings: Settings) -> dict[str, Channel]:
     made: dict[str, Channel] = {}
     for name, values in settings.channels.items():
         kind: Any = load("channels", name)
-        own = {key: value for key, value in values.items() if key not in RULES}
-        made[name] = kind.create(kind.manifest.read(own))
+        made[name] = make_channel(kind, values, settings)
     return made
+
+
+def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Settings) -> Channel:
+    """Return one channel of its settings.
+
+    Raises:
+        ConfigError: its library is not installed, or its settings do not hold.
+    """
+    kind.manifest.check_installed()
+    own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
+    if own.get("data_dir") == "":
+        own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
+    return kind.create(own)
 
 
 class Service:

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     )
     modelscope_url: str = "https://modelscope.cn"
     connect_timeout: float = Field(default=10, gt=0)
-    """Seconds to wait for a server or a source of models to take a connection."""
+    """Seconds to wait for a server or a source of models to take a connection, and for it to say what it has."""
 
     @property
     def data_dir(self) -> Path:

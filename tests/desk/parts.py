@@ -48,7 +48,7 @@ class TestOutlet:
     signs: int = 0
     fail: Callable[[Outbound], None] = lambda message: None
 
-    def shape(self, text: str) -> list[Piece]:
+    async def shape(self, text: str) -> list[Piece]:
         return [Piece(part, part) for part in text.split("\n\n\n")]
 
     async def send(self, message: Outbound) -> str | None:

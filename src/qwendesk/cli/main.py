@@ -8,6 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
     "serve": "Run the desk: the channels that are set up, the answering, the web server.",
+    "channels": "See which channels there are, check their credentials, and play them without a network.",
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, measure the router, and teach it.",
     "kb": "Give the desk documents to answer from, and search them.",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
+    from qwendesk.channels.simulate.base import Simulator
+
 Recall = Callable[[str], Awaitable[Sequence[tuple[str, str]]]]
 """Gives what was sent to a conversation before this process began: the messages' names and texts, oldest first."""
 Answers = Literal["here", "elsewhere", "for others"]
@@ -114,6 +116,13 @@ class WebChannel(Channel):
         """Say where the page is."""
         return "the page is at /channels/web/ of the desk's web server"
 
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return visitors without a browser."""
+        from qwendesk.channels.web.simulator import WebSimulator
+
+        return WebSimulator()
+
     def routes(self) -> Sequence[BaseRoute]:
         """Return the page, its files and the socket."""
         from starlette.routing import WebSocketRoute
@@ -155,6 +164,9 @@ class WebChannel(Channel):
     async def _enter(self, key: str) -> Room:
         room = self._rooms.room(key)
         if self.recall and not room.recalled:
-            room.recalled = True
-            room.recollect(await self.recall(key))
+            try:
+                room.recollect(await self.recall(key))
+                room.recalled = True
+            except StoreError as error:  # it is looked up when the page is back the next time
+                log.warning("What a visitor was shown before could not be looked up: %s", error)
         return room

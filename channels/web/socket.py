@@ -87,6 +87,7 @@ class Visit:
         if self._room:
             self._room.leave(self._link)
         self._room, self._key = await self._enter(hello.key), hello.key
+        self._room.waits_until = monotonic() + ANSWER_WITHIN
         self._room.join(self._link, hello.seen)
         self._link.put({"type": "welcome"})
 

@@ -97,15 +97,27 @@ class TestWeb(ChannelConformance):
     async def test_a_restarted_desk_shows_what_it_has_sent_before(
         self, simulator: WebSimulator, channel: Channel
     ) -> None:
+        away = [True]
+
         async def recall(key: str) -> list[tuple[str, str]]:
+            if away.pop():
+                raise StoreError("The database is away.")
+            away.append(False)
             return [("old", f"for {key[:4]}"), ("new", "stale")]
 
         assert isinstance(channel, WebChannel)
         channel.recall = recall
         key = hashlib.sha256(b"simulated-session-of-1001".ljust(32, b"-")).hexdigest()
         await channel.send(Outbound("new", key, "fresh"))
-        await simulator.page("1001")
-        await simulator.saw(lambda seen: seen.texts() == [f"for {key[:4]}", "fresh"])
+        page = await simulator.page("1001")
+        await simulator.saw(lambda seen: seen.texts() == ["fresh"])
+        await page.drop()
+        away.append(False)
+        await page.connect()
+        await simulator.saw(lambda seen: seen.texts() == ["fresh", f"for {key[:4]}"])
+        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as reloaded:
+            await reloaded.send(json.dumps({"type": "hello", "session": page.session}))
+            assert [json.loads(await reloaded.recv())["id"] for _ in range(2)] == ["old", "new"]
 
     async def test_the_answers_of_another_process_are_found(
         self, simulator: WebSimulator, channel: Channel, desk: Desk

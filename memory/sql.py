@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import context, rows, statements
@@ -81,6 +82,15 @@ class SqlMemory(Memory):
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the question with its files and a running turn."""
+        try:
+            return await self._begin(inbound)
+        except StoreError as error:
+            # whoever wrote it was forgotten or joined with another meanwhile, and is met anew
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            return await self._begin(inbound)
+
+    async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
         async with self._database.write() as connection:

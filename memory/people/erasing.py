@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
 from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment
+from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
 
 _AT_ONCE = 10_000
 """Conversations named in one statement; databases take only so many values."""
@@ -19,7 +19,7 @@ _AT_ONCE = 10_000
 async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
     """Remove the rows, children first where they are to be counted; return how many of each table."""
     values = {"of_person": person}
-    touched = list((await connection.execute(_touched(), values)).scalars())
+    touched = await _hold(connection, person)
     counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
     counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
     counts["fact"] = (await connection.execute(_facts(), values)).rowcount
@@ -29,6 +29,24 @@ async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
     counts["person_identity"] = (await connection.execute(_identities(), values)).rowcount
     counts["person"] = (await connection.execute(_person(), values)).rowcount
     return counts
+
+
+async def _hold(connection: TenantConnection, person: str) -> list[str]:
+    """Keep others from adding to what is about to go; return the conversations the person has written in.
+
+    The conversations come before the person, as in a turn that begins: the other way round, each would wait for the
+    other. What the person has begun meanwhile elsewhere is held in another round.
+    """
+    values = {"of_person": person}
+    while True:
+        async with connection.raw.begin_nested() as point:
+            held = list((await connection.execute(_hold_conversations(), values)).scalars())
+            await connection.execute(_hold_person(), values)
+            touched = (await connection.execute(_touched(), values)).scalars()
+            if set(touched) <= set(held):
+                await connection.execute(_hold_turns(), values)
+                return held
+            await point.rollback()
 
 
 async def _leave(connection: TenantConnection, touched: list[str]) -> int:
@@ -54,6 +72,25 @@ def _touched() -> Select[Any]:
 def _written_in() -> Select[Any]:
     theirs = aliased(Message)
     return select(theirs.conversation_id).where(_theirs(theirs)).distinct()
+
+
+@cache
+def _hold_conversations() -> Select[Any]:
+    # not FOR UPDATE: an answer that is being stored refers to its conversation, and has to come through
+    mine = select(Conversation.id).where(Conversation.id.in_(_written_in()))
+    return mine.order_by(Conversation.id).with_for_update(key_share=True)
+
+
+@cache
+def _hold_person() -> Select[Any]:
+    return select(Person.id).where(Person.id == bindparam("of_person")).with_for_update()
+
+
+@cache
+def _hold_turns() -> Select[Any]:
+    """Wait for answers that are being stored; those that come later find no turn."""
+    asked = select(Message.id).where(_theirs())
+    return select(Turn.id).where(Turn.question_id.in_(asked)).order_by(Turn.id).with_for_update()
 
 
 @cache

@@ -36,7 +36,9 @@ async def _close_doubles(connection: TenantConnection, into: str, person: str) -
 
 @cache
 def _wishes() -> Select[Any]:
-    return select(Person.remembers).where(Person.id.in_(bindparam("both", expanding=True)))
+    # held, so that nothing can be added to the one that goes
+    both = select(Person.remembers).where(Person.id.in_(bindparam("both", expanding=True)))
+    return both.order_by(Person.id).with_for_update()
 
 
 @cache

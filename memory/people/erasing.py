@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from qwendesk.memory.knowledge.changes import note_removal
+from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
 from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
@@ -22,12 +24,16 @@ async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
     touched = await _hold(connection, person)
     counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
     counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
+    counts["kb_document"] = (await connection.execute(_documents(), values)).rowcount
     counts["fact"] = (await connection.execute(_facts(), values)).rowcount
     # turns, their tool calls, files and ratings go with their messages
     counts["message"] = (await connection.execute(_messages(), values)).rowcount
-    counts["conversation"] = await _leave(connection, touched)
+    documents, counts["conversation"] = await _leave(connection, touched)
+    counts["kb_document"] += documents
     counts["person_identity"] = (await connection.execute(_identities(), values)).rowcount
     counts["person"] = (await connection.execute(_person(), values)).rowcount
+    if counts["kb_document"]:
+        await note_removal(connection)
     return counts
 
 
@@ -49,14 +55,15 @@ async def _hold(connection: TenantConnection, person: str) -> list[str]:
             await point.rollback()
 
 
-async def _leave(connection: TenantConnection, touched: list[str]) -> int:
-    """Remove conversations in which nobody else has written, and the titles of the others."""
-    removed = 0
+async def _leave(connection: TenantConnection, touched: list[str]) -> tuple[int, int]:
+    """Remove conversations in which nobody else has written, with their documents, and the titles of the others."""
+    documents = removed = 0
     for start in range(0, len(touched), _AT_ONCE):
         some = {"of_conversations": touched[start : start + _AT_ONCE]}
+        documents += (await connection.execute(_documents_of_empty(), some)).rowcount
         removed += (await connection.execute(_empty_conversations(), some)).rowcount
         await connection.execute(_untitle(), some)
-    return removed
+    return documents, removed
 
 
 def _theirs(table: Any = Message) -> Any:
@@ -111,6 +118,12 @@ def _facts() -> Delete:
 
 
 @cache
+def _documents() -> Delete:
+    """Passages, vectors and entries of indexes go with their documents."""
+    return delete(KbDocument).where(_theirs(KbDocument))
+
+
+@cache
 def _messages() -> Delete:
     """The person's messages, and the answers that stand beside them."""
     asked = aliased(Message)
@@ -127,6 +140,13 @@ def _among() -> Any:
 @cache
 def _empty_conversations() -> Delete:
     return delete(Conversation).where(_among(), ~exists(Message.id).where(Message.conversation_id == Conversation.id))
+
+
+@cache
+def _documents_of_empty() -> Delete:
+    among = KbDocument.conversation_id.in_(bindparam("of_conversations", expanding=True))
+    left = exists(Message.id).where(Message.conversation_id == KbDocument.conversation_id)
+    return delete(KbDocument).where(among, ~left)
 
 
 @cache

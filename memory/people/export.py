@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import Row, Select, Table, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
+from qwendesk.memory.knowledge.tables import KbChunk, KbDocument
 from qwendesk.memory.remembered import ToolCall
 from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Base, Conversation, Message, Person, StoredAttachment, Turn
 
+_DOCUMENT = KbDocument.__tablename__
 _SKIPPED = ("message", "tenant_id")
 FORMAT = 1
 """Number of this form of export."""
@@ -26,7 +28,7 @@ async def everything(connection: TenantConnection, person: str) -> dict[str, Any
     if found is None:
         return None
     out: dict[str, Any] = {"format": FORMAT, "person": _plain(found)}
-    for name, statement in (*_of_conversations(), *_others()):
+    for name, statement in (*_of_conversations(), *_of_documents(), *_others()):
         out[name] = [_plain(row) for row in await connection.execute(statement, values)]
     return out
 
@@ -70,9 +72,25 @@ def _of_conversations() -> tuple[tuple[str, Select[Any]], ...]:
     )
 
 
+@cache
+def _of_documents() -> tuple[tuple[str, Select[Any]], ...]:
+    """Give the documents meant for the person or for a conversation of the person's, and their text."""
+    asked = aliased(Message)
+    talks = select(asked.conversation_id).where(asked.person_id == bindparam("of_person"))
+    of_talk = KbDocument.person_id.is_(None) & KbDocument.conversation_id.in_(talks)
+    meant = or_(KbDocument.person_id == bindparam("of_person"), of_talk)
+    columns: tuple[Any, ...] = (KbChunk.document_id, KbChunk.ordinal, KbChunk.headings, KbChunk.place, KbChunk.text)
+    passages = select(*columns).join(KbDocument, KbDocument.id == KbChunk.document_id).where(meant)
+    return (
+        (_DOCUMENT, select(KbDocument.__table__).where(meant).order_by(KbDocument.id)),
+        (KbChunk.__tablename__, passages.order_by(KbChunk.document_id, KbChunk.ordinal)),
+    )
+
+
 def _others() -> list[tuple[str, Select[Any]]]:
     """Give the rows of every other table that names a person."""
-    tables = [table for table in Base.metadata.sorted_tables if "person_id" in table.c and table.name != "message"]
+    told = ("message", _DOCUMENT)
+    tables = [table for table in Base.metadata.sorted_tables if "person_id" in table.c and table.name not in told]
     return [(table.name, _of(table)) for table in tables]
 
 

@@ -160,6 +160,7 @@ async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
         "conversation": 1,
         "conversation_summary": 2,
         "fact": 1,
+        "kb_document": 0,
         "message": 4,
         "person": 1,
         "person_identity": 1,

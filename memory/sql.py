@@ -61,6 +61,11 @@ class SqlMemory(Memory):
         self.summaries = SqlSummaries(self._database, ACCOUNT)
 
     @property
+    def tenant(self) -> str:
+        """Whose rows are read and written."""
+        return self._database.tenant
+
+    @property
     def database(self) -> Database:
         """The connection, for what is kept in the same database."""
         return self._database.whole_database

@@ -102,7 +102,7 @@ async def _loaded(connection: AsyncConnection, tenant: str, model: str, revision
     return Matrix(revision, np.concatenate(ids), np.concatenate(scopes), names, rows, coarse)
 
 
-def _still_there(old: Matrix, present: Sequence[Row[tuple[int, str]]]) -> Matrix | None:
+def _still_there(old: Matrix, present: Sequence[Row[int, str]]) -> Matrix | None:
     """Drop the rows that have been deleted, and see whose the others are now; documents move where people are joined.
 
     None where nothing is left or an earlier passage has got its vector.

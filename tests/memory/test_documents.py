@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import count, product
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from qwendesk.memory.knowledge.base import Passage, Scope
+from qwendesk.memory.knowledge.base import Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase
 from qwendesk.memory.sql import SqlMemory
 from tests.memory.knowledge.conftest import WordVectors
@@ -111,3 +116,85 @@ async def test_joined_people_share_their_documents(memory: SqlMemory, base: Know
     assert await titles(base, both) == {"here.txt", "there.txt", "same.txt", "talk.txt"}
     assert both.person and (await memory.people.forget(both.person)).counts["kb_document"] == 4
     assert await base.documents() == []
+
+
+PEOPLE = ("ann", "bob")
+CHANNELS = ("python", "slack")
+TENANTS = ("default", "acme")
+Step = tuple[str, int, int, int]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["say", "add", "add", "add here", "link", "forget"]),
+        st.integers(0, len(TENANTS) - 1),
+        st.integers(0, len(PEOPLE) - 1),
+        st.integers(0, len(CHANNELS) - 1),
+    ),
+    max_size=14,
+)
+
+
+class World:
+    """Two tenants whose people, conversations and documents have the same names; each text says whose it is."""
+
+    def __init__(self, memory: SqlMemory) -> None:
+        self.memories = [memory.of_tenant(f"{tenant}-{uuid4().hex[:8]}") for tenant in TENANTS]
+        self.bases = [KnowledgeBase(memory.database, WordVectors(), tenant=one.tenant) for one in self.memories]
+        self.numbers = count()
+        self.owners: dict[str, set[str]] = {}
+        """For each side (tenant, person, channel) the marks of texts that it may read."""
+
+    async def do(self, step: Step) -> None:
+        what, tenant, person, channel = step
+        memory, base, name, where = self.memories[tenant], self.bases[tenant], PEOPLE[person], CHANNELS[channel]
+        mine = self.owners.setdefault(side(tenant, name, where), set())
+        await say(memory, "hello", person=name, channel=where, conversation=name)
+        scope = await base.scope_of(where, "", name, name)
+        if what.startswith("add"):
+            mark = f"mark{next(self.numbers)}of{name}"
+            for_all_talks = replace(scope, conversation=None)
+            await base.add_bytes(f"{mark}.txt", f"secret {mark}".encode(), scope if "here" in what else for_all_talks)
+            mine.add(mark)
+        elif what == "link":
+            other = CHANNELS[1 - channel]
+            code = (await memory.people.new_code(name, channel=where)).code
+            await memory.people.enter_code(code, name, channel=other)
+            await memory.people.enter_code(code, name, channel=where)
+            self.owners[side(tenant, name, where)] = self.owners[side(tenant, name, other)] = mine | self.owners.get(
+                side(tenant, name, other), set()
+            )
+        elif what == "forget":
+            assert scope.person
+            await memory.people.forget(scope.person)
+            gone = [one for one, marks in self.owners.items() if marks is mine]
+            self.owners |= {one: set() for one in gone}
+
+    async def seen(self, tenant: int, person: str, channel: str) -> set[str]:
+        """Return the marks that somebody finds in any of their conversations."""
+        base = self.bases[tenant]
+        found: set[str] = set()
+        for talk in CHANNELS:
+            here = await base.scope_of(talk, "", person, person)
+            scope = replace(await base.scope_of(channel, "", person, person), conversation=here.conversation)
+            for mode in MODES:
+                passages = await base.search("secret", scope, limit=50, mode=mode)
+                found |= {passage.text.removeprefix("secret ") for passage in passages}
+        return found
+
+
+def side(tenant: int, person: str, channel: str) -> str:
+    return f"{tenant} {person} {channel}"
+
+
+@given(steps=STEPS)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_each_finds_their_own_documents_and_no_others(memory: SqlMemory, steps: list[Step]) -> None:
+    world = World(memory)
+    for one in world.memories:
+        await one.open()
+    for step in steps:
+        await world.do(step)
+    for tenant, person, channel in product(range(len(TENANTS)), PEOPLE, CHANNELS):
+        mine = world.owners.get(side(tenant, person, channel), set())
+        assert await world.seen(tenant, person, channel) == mine, f"{person} on {channel} of {TENANTS[tenant]}"
+    for base in world.bases:
+        await base.aclose()

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Scope
 from qwendesk.memory.knowledge.matrix import Coarse, Half, Matrix
-from qwendesk.memory.knowledge.tables import KbEmbedding, KbState
+from qwendesk.memory.knowledge.tables import EPOCH, KbEmbedding, KbState
 
 _PAGE = 20_000
 STORED = np.dtype("<f2")
@@ -60,6 +60,8 @@ class MatrixNearest(Nearest):
             known = select(KbState.revision).where(KbState.tenant_id == tenant)
             revision = (await connection.execute(known)).scalar() or 0
             matrix = self._matrices.get((tenant, model))
+            if matrix and matrix.revision // EPOCH != revision // EPOCH:
+                matrix = None
             if matrix is None or matrix.revision != revision:
                 matrix = await _loaded(connection, tenant, model, revision, matrix)
                 self._matrices[tenant, model] = matrix

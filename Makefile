@@ -58,6 +58,7 @@ check: lint type test ## All of lint, type and test
 bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.turn
+	$(BIN)/python -m benchmarks.desk --quick
 	$(BIN)/python -m benchmarks.threads
 	$(BIN)/python -m benchmarks.routing
 	$(BIN)/python -m benchmarks.engines --quick

@@ -50,7 +50,15 @@ async def consult(decision: Decision, signals: Signals, context: TurnContext) ->
         return decision, tally, [f"{choice.card.name} was asked where the message belongs and did not say ({cost})"]
     reasons = (f"{choice.card.name} was asked and said {role}",)
     note = f"asking {choice.card.name} where the message belongs cost {cost}"
-    return replace(decision, role=role, signals=(*decision.signals, *reasons), abstained=False), tally, [note]
+    asked = replace(
+        decision,
+        role=role,
+        confidence=decision.probabilities.get(role, decision.confidence),
+        runner_up=decision.runner_up if role == decision.role else decision.role,
+        signals=(*decision.signals, *reasons),
+        abstained=False,
+    )
+    return asked, tally, [note]
 
 
 async def _adviser(context: TurnContext) -> Choice | None:

@@ -22,6 +22,8 @@ class TurnContext:
     sandbox: PythonSandbox
     """Runs code that a model wrote, for checks."""
     router: Router
+    slow_router: bool = False
+    """Whether the router is asked in a thread, so that others are served while it decides."""
     own_tools: tuple[str, ...] = ()
     """Tools that every specialist with tools is offered, beside its own: those of the program that embeds the desk."""
     tool_rounds: int = 4

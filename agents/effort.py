@@ -23,6 +23,8 @@ class Effort:
     budget: int | None = None
     """Most tokens of thinking; None where the model does not think."""
     notes: tuple[str, ...] = ()
+    why: str = ""
+    """Why it thinks or does not, in words."""
 
 
 def effort(
@@ -45,16 +47,14 @@ def effort(
     """
     ability = card.thinking if card else "none"
     if ability == "none":
-        return Effort(notes=("this model cannot think before it answers",) if wish else ())
+        return Effort(notes=("this model cannot think before it answers",) if wish else (), why="its model cannot")
     if ability == "always":
         notes = ("this model always thinks before it answers",) if wish is False else ()
-        return Effort(True, _budget(decision, policy, most), notes)
-    asked = wish if wish is not None else decision.think
-    if asked is None:
-        asked = {"on": True, "off": False}.get(setting, _is_hard(decision, policy))
+        return Effort(True, _budget(decision, policy, most), notes, "its model always does")
+    asked, why = _asked(decision, wish, setting, policy)
     # who asks for thinking, or for a specialist, has said how hard it is
     full = wish is True or decision.by == "wish"
-    return Effort(True, _budget(decision, policy, most, full=full)) if asked else Effort()
+    return Effort(True, _budget(decision, policy, most, full=full), why=why) if asked else Effort(why=why)
 
 
 def longest_thinking(context: TurnContext) -> int:
@@ -63,9 +63,19 @@ def longest_thinking(context: TurnContext) -> int:
     return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 
-def _is_hard(decision: Decision, policy: Policy) -> bool:
-    unsure = decision.abstained and policy.abstain.think
-    return unsure or expert_for(decision.role).thinks or decision.needs_thinking >= policy.thinking.at
+def _asked(decision: Decision, wish: bool | None, setting: str, policy: Policy) -> tuple[bool, str]:
+    """Return whether to think, and who says so."""
+    if wish is not None:
+        return wish, "you asked for it" if wish else "you asked for an answer without"
+    if decision.think is not None:
+        return decision.think, "your rule says so"
+    if setting != "auto":
+        return setting == "on", f"the setting thinking is {setting}"
+    if decision.abstained and policy.abstain.think:
+        return True, "too little speaks for one specialist"
+    if expert_for(decision.role).thinks:
+        return True, "this specialist always does"
+    return decision.needs_thinking >= policy.thinking.at, f"{decision.needs_thinking:.0%} likely to need it"
 
 
 def _budget(decision: Decision, policy: Policy, most: int, *, full: bool = False) -> int:

@@ -54,6 +54,8 @@ def is_refusal(text: str) -> bool:
 
 def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
     """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
+    if not past.questions:
+        return False
     same = _bare(text)
     if len(_DENSE.findall(same)) < _REPEATED[1] and len(same.split()) < _REPEATED[0]:
         return False

@@ -33,7 +33,7 @@ _OWN: dict[str, int] = {
 _STEM = 4
 """Letters in which two forms of a word agree."""
 _KNOWN = 3000
-"""Characters of the last answer whose words are not new."""
+"""Characters of the last question and of its answer whose words are not new."""
 _TOLD = 500
 """Characters of the last answer whose words show that a message is about it; in a long one, any word may stand."""
 _SHARED = 3
@@ -109,5 +109,5 @@ def _place(marks: Marks, kind: str) -> int:
 
 
 def _stems(past: Past, characters: int) -> set[str]:
-    last = f"{past.questions[-1] if past.questions else ''} {past.answer[:characters]}"
+    last = f"{past.questions[-1][:_KNOWN] if past.questions else ''} {past.answer[:characters]}"
     return {word[:_STEM] for word in words_of(fold(last))}

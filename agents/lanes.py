@@ -29,8 +29,18 @@ class Lanes:
         """Take an event of one part."""
         if lane == self._open or isinstance(event, Notice):
             self._show(event)
+        elif isinstance(event, Restarted):  # nobody has seen what is void
+            self._waiting[lane] = [other for other in self._waiting[lane] if not isinstance(other, TextDelta)]
         else:
             self._waiting[lane].append(event)
+
+    def replace(self, lane: int, text: str) -> None:
+        """Take a part's whole text, which begins with what was shown of it or takes the place of that."""
+        before = self._text if lane == self._open else _text_of(self._waiting[lane])
+        if not text.startswith(before):
+            self.tell(lane, Restarted("this part failed", ""))
+            before = ""
+        self.tell(lane, TextDelta(text[len(before) :]))
 
     def close(self, lane: int) -> None:
         """Take note that a part is finished, and go on with the next."""
@@ -51,6 +61,10 @@ class Lanes:
             self._text = ""
             if self._shown:  # who listens has dropped all that was shown, the finished parts too
                 self._write(TextDelta(self._shown))
+
+
+def _text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def title(index: int, question: str) -> str:

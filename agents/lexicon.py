@@ -59,7 +59,7 @@ def _tables(file: str) -> dict[str, dict[str, list[str]]]:
     }
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _load(file: str, language: str | None) -> tuple[tuple[str, ...], Cues]:
     tables = _tables(file)
     return tuple(tables), Cues(

@@ -20,6 +20,8 @@ from qwendesk.engines.catalogue import ModelCard
 
 _FREE_CHOICE = 2.0
 """Billions of parameters from which a model is trusted to choose its tools freely."""
+_LONGEST = 1500
+"""Characters of a message that are looked at for a cue; while that is done, nothing else is."""
 NO_TOOL = "answer"
 """The name under which a small model picks no tool at all."""
 _NO_TOOL_SCHEMA = {
@@ -84,7 +86,7 @@ def _call(function: dict[str, Any]) -> dict[str, Any]:
 
 def _has_cue(name: str, text: str) -> bool:
     cue = _cues().get(name)
-    return cue is not None and bool(cue.search(text[:4000]))
+    return cue is not None and bool(cue.search(text[:_LONGEST]))
 
 
 @cache

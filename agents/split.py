@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 
 from qwendesk.agents.policy_file import Split
@@ -44,12 +44,19 @@ class Question:
     decision: Decision
 
 
+def questions_of(signals: Signals, decision: Decision, router: Router, policy: Split) -> tuple[Question, ...]:
+    """Return the questions of a message that holds several, where nobody has said who is to answer."""
+    if decision.by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
+        return ()
+    return split(signals, router, policy)
+
+
 def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ...]:
     """Return the questions of a message for different specialists; none where it is one, or in doubt."""
     text = signals.text.strip()
     if not policy.enabled or len(text) > _LONGEST or any(sign in text for sign in _WHOLE):
         return ()
-    pieces = _requests(text, signals.language or "en")
+    pieces = _requests(text, signals.language if signals.language in _tables()["starts"] else None)
     if not 2 <= len(pieces) <= 2 * policy.most:
         return ()
     questions = [Question(piece, router.route(replace(signals, text=piece))) for piece in pieces]
@@ -59,7 +66,7 @@ def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ..
     return tuple(merged) if 2 <= len(merged) <= policy.most else ()
 
 
-def _requests(text: str, language: str) -> list[str]:
+def _requests(text: str, language: str | None) -> list[str]:
     """Return the requests of a message in order; none where a piece is no request of its own."""
     cues = _patterns(language)
     items = _ITEM.split(text)
@@ -157,9 +164,9 @@ def _asking() -> set[str]:
     return {fold(word)[:_SHARED] for word in phrases.split()}
 
 
-@lru_cache(maxsize=40)
-def _patterns(language: str) -> _Cues:
-    """Return what is looked for in a language; English is looked for in all."""
+@cache
+def _patterns(language: str | None) -> _Cues:
+    """Return what is looked for in a language that has cues; English is looked for in all."""
     words = {kind: _lines(lines, language) for kind, lines in _tables().items()}
     starts, joins = _either(words["starts"]), _either(words["joins"])
     join = rf"(?:[,;，、]\s*|\s+)(?:{joins})[,\s]*(?=[¿¡]*{starts})|[,;，；]\s*(?=[¿¡]*{starts})|[;；]\s*"
@@ -173,8 +180,8 @@ def _patterns(language: str) -> _Cues:
     return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in patterns.items()}
 
 
-def _lines(lines: dict[str, str], language: str) -> list[str]:
-    words = {word.strip() for code in ("any", "en", language) for word in lines.get(code, "").split(",")}
+def _lines(lines: dict[str, str], language: str | None) -> list[str]:
+    words = {word.strip() for code in ("any", "en", language) for word in lines.get(code or "", "").split(",")}
     return sorted(words - {""}, key=lambda word: (-len(word), word))
 
 

@@ -47,6 +47,12 @@ class Again:
     step: Step
     told: bool
     """Whether the model is told what was wrong; an answer that was none is just asked for anew."""
+    first: str
+    """The first answer: it stands where the second try gives none."""
+    before: Choice
+    """Whose it is."""
+    thought: bool
+    """Whether it was thought about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,9 @@ class PartAnswer:
 
     index: int
     text: str
-    receipt: Part | None
-    """None where it could not be answered at all."""
+    receipt: Part
     state: TurnState | None = None
+    """None where it could not be answered at all."""
     error: QwendeskError | None = None
 
 
@@ -91,6 +97,7 @@ class TurnState(TypedDict, total=False):
     choice: Choice | None
     think: bool
     think_budget: int | None
+    think_why: str
     base: list[BaseMessage]
     """What the second try is told in place of this turn's messages so far."""
     since: int
@@ -98,6 +105,8 @@ class TurnState(TypedDict, total=False):
     again: Again | None
     escalation: str | None
     """Why this is the second try."""
+    kept: str
+    """The first try's answer, where the second gave none."""
     questions: tuple[Question, ...]
     """The questions of a message that holds several; empty for one."""
     answers: Annotated[list[PartAnswer], operator.add]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError
@@ -12,6 +13,8 @@ from qwendesk.messages import Admission, Event, Inbound, Outbound
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
+
+    from qwendesk.channels.simulate.base import Simulator
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""
@@ -73,6 +76,18 @@ class Manifest:
     title: str
     capabilities: Capabilities
     settings: tuple[Setting, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Modules that its extra, ``qwendesk[NAME]``, brings."""
+
+    def check_installed(self) -> None:
+        """See whether the platform's library is there.
+
+        Raises:
+            ConfigError: it is not; the text says how to get it.
+        """
+        missing = [module for module in self.needs if find_spec(module) is None]
+        if missing:
+            raise ConfigError(f"{self.title} needs {', '.join(missing)}: pip install 'qwendesk[{self.name}]'")
 
     def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return every setting with its value; a variable's text is turned into the setting's type.
@@ -149,6 +164,15 @@ class Channel(ABC):
             ChannelError: they do not hold; the text says what to do.
         """
         return "nothing to check"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform as it can be played here, without a network.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        raise ConfigError(f"{cls.manifest.title} has no simulator.")
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""

@@ -206,7 +206,7 @@ class ChannelConformance:
         await simulator.write(Written("tell me all"))
         (inbound,) = await desk.came()
         text = "# All\n\n" + "Wörter & <Zeichen> 文字。😀 " * 2000 + "\n\n```python\n" + "x = 1\n" * 2000 + "```"
-        pieces = shape(text, channel.manifest.capabilities)
+        pieces = await asyncio.to_thread(shape, text, channel.manifest.capabilities)
         for number, piece in enumerate(pieces):
             message = Outbound(f"k{number}", inbound.conversation, piece.text, inbound.account, plain=piece.plain)
             await channel.send(message)

@@ -49,6 +49,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         notes=tuple(state.get("notes", ())),
         wished_role=state["inbound"].role,
         wished_model=state["inbound"].model,
+        thinking_why=state.get("think_why", ""),
         unasked=state.get("unasked"),
         escalation=state.get("escalation"),
         parts=state.get("parts", ()),

@@ -14,8 +14,11 @@ def explain(receipt: dict[str, Any]) -> str:
     ]
     if receipt["fallback"]:
         lines.append(f"- stand-in: {receipt['fallback']}")
+    lines += _wishes(receipt)
+    thinking_why = f" ({receipt['thinking_why']})" if receipt.get("thinking_why") else ""
     lines.append(
-        f"- language: {receipt['language'] or 'undecided'}; thinking: {'on' if receipt['thinking'] else 'off'}"
+        f"- language: {receipt['language'] or 'undecided'}; "
+        f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_why}"
     )
     if receipt.get("escalation"):
         lines.append(f"- second try: {receipt['escalation']}")
@@ -39,12 +42,23 @@ def _who(receipt: dict[str, Any]) -> str:
     )
 
 
+def _wishes(receipt: dict[str, Any]) -> list[str]:
+    """Return what the person's wish changed; receipts of older versions know nothing of wishes."""
+    model, unasked = receipt.get("wished_model"), receipt.get("unasked")
+    lines = [f"- model: you asked for {model}"] if model else []
+    if unasked:
+        other = "the same" if unasked == receipt["role"] else f"**{unasked}**"
+        lines.append(f"- without your wish: {other} would have answered")
+    return lines
+
+
 def _part(number: int, part: dict[str, Any]) -> str:
     question = " ".join(part["question"].split())
     stand_in = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
+    thinking = "; it thought first" if part["thinking"] else ""
     return (
         f"- part {number}: {question!r} went to **{part['role']}**, played by {part['model'] or 'no model'}: "
-        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){stand_in}"
+        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{stand_in}"
     )
 
 

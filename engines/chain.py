@@ -53,7 +53,9 @@ class Cooldowns:
         return max(0.0, self._failed.get(name, (0, 0.0))[1] - self._clock())
 
     def failed(self, name: str) -> None:
-        """Note a failure."""
+        """Note a failure; of questions that were asked side by side, all of which fail, only the first counts."""
+        if self.rests(name):
+            return
         times = self._failed.get(name, (0, 0.0))[0]
         # a server that is down for days must not lead to a number without end
         seconds = min(self._most, self._first * 2.0 ** min(times, 32))

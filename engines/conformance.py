@@ -218,6 +218,14 @@ class EngineConformance:
             await chat.ainvoke("word " * 5000, max_tokens=8, **STILL)
         assert (await chat.ainvoke("@words", **STILL)).text == WORDS
 
+    @pytest.mark.parametrize("piece", ["word ", "<", "<|im_end|>"])
+    async def test_a_text_of_ten_million_characters_is_refused_at_once(self, chat: QwenChat, piece: str) -> None:
+        """Nobody waits while such a text is cut into tokens, neither who sent it nor anybody else."""
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(EngineError, match="QWENDESK_CONTEXT_TOKENS"):
+                await chat.ainvoke(piece * (10_000_000 // len(piece)), max_tokens=8, **STILL)
+            assert (await chat.ainvoke("@words", **STILL)).text == WORDS
+
     async def test_an_unknown_model_is_an_error(self, engine: Engine) -> None:
         """The error names the model."""
         with pytest.raises(QwendeskError, match="no-such-model"):

@@ -13,6 +13,10 @@ from qwendesk.errors import EngineError
 _BYTES_A_TOKEN = 3
 _AROUND = 8
 """Tokens that a chat template writes around a message."""
+_MOST_CHARACTERS = 16
+"""A text of more characters for each token of the window is not even looked at."""
+_USUAL_CHARACTERS = 3
+"""Characters of a token, for the estimate that is told then."""
 
 
 def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMessage]:
@@ -30,6 +34,23 @@ def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMes
         if sum(_length(message) for message in tail[:start]) >= wanted or start == starts[-1]:
             return head + tail[start:]
     return messages
+
+
+def within_reach(messages: list[BaseMessage], context: int) -> list[BaseMessage]:
+    """Leave out the oldest messages where no tokenizer could make so much text fit; it costs no work to know.
+
+    Raises:
+        EngineError: what has to stay is out of reach already.
+    """
+    most = _MOST_CHARACTERS * context
+    size = sum(map(_length, messages))
+    if size <= most:
+        return messages
+    kept = fit(messages, excess=size - most, total=size)
+    left = sum(map(_length, kept))
+    if left > most:
+        raise too_long(left // _USUAL_CHARACTERS, context)
+    return kept
 
 
 def fit_estimated(

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk.engines.base import Options
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.context import fit, too_long, within_reach
 from qwendesk.engines.llama_media import Medium, media_of
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.plain_text import defuse, mark, split_marks
@@ -59,7 +59,8 @@ class LlamaPrompter:
             EngineError: the newest message alone is too long, or holds what cannot be read.
         """
         room = self._server.context - min(options.max_tokens, max(_MIN_ANSWER, self._server.context // 4))
-        dropped = 0
+        kept = within_reach(messages, self._server.context)
+        messages, dropped = kept, len(messages) - len(kept)
         while True:
             prompt = await self.prompt(messages, list(options.tools), options.think)
             if prompt.length <= room:

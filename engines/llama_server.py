@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from qwendesk.engines.threads import be_patient
-from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
 
 SLOTS = 4
 """How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
@@ -67,7 +67,12 @@ class LlamaServer:
                 "'qwendesk doctor' looks at memory."
             ) from error
         self = cls(server, server.listening_address, key)
-        props = await self._ask("GET", "/props")
+        del server
+        try:
+            props = await self._ask("GET", "/props")
+        except BaseException:
+            await self.aclose()
+            raise
         self.context = props["default_generation_settings"]["n_ctx"]
         self.room = self.context * (SLOTS_WITH_MEDIA if projector else 1)
         senses = props.get("modalities", {})
@@ -92,14 +97,14 @@ class LlamaServer:
         try:
             async with self._client.stream("POST", "/completion", json=body | {"stream": True}) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise EngineError(_reason(await response.aread()))
+                    raise _refusal(await response.aread())
                 async for line in response.aiter_lines():
                     if line.startswith("data: "):
                         yield _piece(line[6:])
                     elif line.startswith("error: "):
-                        raise EngineError(_reason(line[7:]))
+                        raise _refusal(line[7:])
         except httpx.HTTPError as error:
-            raise EngineError(f"llama.cpp broke off: {error!r}") from error
+            raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
 
     async def aclose(self) -> None:
         """Free the model."""
@@ -111,9 +116,9 @@ class LlamaServer:
         try:
             response = await self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise EngineError(f"llama.cpp broke off: {error!r}") from error
+            raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
         if response.status_code != httpx.codes.OK:
-            raise EngineError(_reason(response.content))
+            raise _refusal(response.content)
         return response.json()
 
 
@@ -152,13 +157,17 @@ def _drop(held: list[Any]) -> None:
 def _piece(text: str) -> dict[str, Any]:
     piece: dict[str, Any] = json.loads(text)
     if "error" in piece:
-        raise EngineError(_reason(text))
+        raise _refusal(text)
     return piece
 
 
-def _reason(body: bytes | str) -> str:
+def _refusal(body: bytes | str) -> EngineError:
+    """Return the error for what the server answers in an answer's place; a fault of its own is not the question's."""
     try:
-        message = json.loads(body)
-        return f"llama.cpp refused: {message.get('error', message).get('message', message)}"
+        error = json.loads(body)
+        error = error.get("error", error)
+        code, reason = error.get("code"), error.get("message", error)
     except (ValueError, AttributeError):
-        return f"llama.cpp refused: {body[:200]!r}"
+        code, reason = None, repr(body[:200])
+    kind = EngineFailed if isinstance(code, int) and code >= 500 else EngineError
+    return kind(f"llama.cpp refused: {reason}")

@@ -18,9 +18,10 @@ from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.llama_prompt import LlamaPrompt, LlamaPrompter
 from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
+from qwendesk.engines.once import Once
 from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
-from qwendesk.errors import EngineError
+from qwendesk.errors import EngineError, EngineFailed
 
 
 class LlamaCppEngine(Engine):
@@ -34,7 +35,7 @@ class LlamaCppEngine(Engine):
         self._catalogue = parts.catalogue
         self._store = parts.store
         self._loaded: dict[str, LlamaCppChat] = {}
-        self._loading = asyncio.Lock()
+        self._loading = Once[LlamaCppChat]()
 
     @classmethod
     def create(cls, parts: EngineParts) -> LlamaCppEngine:
@@ -49,21 +50,24 @@ class LlamaCppEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
-        if name in self._loaded:  # another one that is being loaded keeps nobody waiting for this one
-            return self._loaded[name]
-        async with self._loading:
-            if name not in self._loaded:
-                card, file = self._find(name)
-                if progress:
-                    progress(f"Loading {card.name}", None)
-                self._loaded[name] = await self._start(card, file)
-            return self._loaded[name]
+        if name not in self._loaded:
+            return await self._loading.make(name, lambda: self._load(name, progress))
+        return self._loaded[name]
 
     async def aclose(self) -> None:
-        """Free all loaded models."""
+        """Free all loaded models, when those that are being loaded are there."""
+        await self._loading.wait()
         while self._loaded:
             _, chat = self._loaded.popitem()
             await chat.aclose()
+
+    async def _load(self, name: str, progress: Progress | None) -> LlamaCppChat:
+        card, file = self._find(name)
+        if progress:
+            progress(f"Loading {card.name}", None)
+        # kept here: whoever asked for it may have left
+        self._loaded[name] = await self._start(card, file)
+        return self._loaded[name]
 
     def _find(self, name: str) -> tuple[ModelCard, Path]:
         card = self._store.served(self._catalogue.get(name))
@@ -142,7 +146,7 @@ class LlamaCppChat(QwenChat):
                     if budget.feed(text, len(tokens)):
                         break
                 else:
-                    raise EngineError("llama.cpp broke off in the middle of its answer.")
+                    raise _broken_off()
         yield Delta(text=CLOSING)
         said += await self._server.tokenize(CLOSING, special=True)
         async with aclosing(self._after(prompt, said, words + CLOSING, options)) as rest:
@@ -170,6 +174,8 @@ class LlamaCppChat(QwenChat):
                         usage, tokens_in=usage.tokens_in - len(said), tokens_out=usage.tokens_out + len(said)
                     )
                     yield replace(last, usage=whole)
+                    return
+        raise _broken_off()
 
     def _request(
         self, prompt: LlamaPrompt, options: Options, said: Sequence[int] = (), words: str = ""
@@ -194,6 +200,10 @@ class LlamaCppChat(QwenChat):
         if options.json_schema is not None:
             body["json_schema"] = options.json_schema
         return body
+
+
+def _broken_off() -> EngineError:
+    return EngineFailed("llama.cpp broke off in the middle of its answer: ask again.")
 
 
 def _last(piece: dict[str, Any]) -> Delta:

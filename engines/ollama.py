@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -29,7 +30,7 @@ class OllamaEngine(Engine):
         self._known: dict[tuple[str, str], Served] = {}
         """What the server has said of a model, by tag and digest."""
         self._chats: dict[str, OllamaChat] = {}
-        self._loading = asyncio.Lock()
+        self._loading: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @classmethod
     def create(cls, parts: EngineParts) -> OllamaEngine:
@@ -56,7 +57,7 @@ class OllamaEngine(Engine):
         """Return a model that the server has in its memory; where the settings say so, one that it lacks is fetched."""
         # one that is ready does not wait for another that is being loaded
         if name not in self._chats:
-            async with self._loading:
+            async with self._loading[name]:
                 if name not in self._chats:
                     self._chats[name] = await self._chat(name, progress)
         return self._chats[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -34,18 +35,21 @@ class OllamaServer:
     async def tags(self) -> dict[str, str]:
         """Return the server's models, and of each the digest that changes when the model does."""
         with ollama_errors(self.host):
-            listed = await self._client.list()
+            async with self._shortly():
+                listed = await self._client.list()
         return {model.model: model.digest or "" for model in listed.models if model.model}
 
     async def show(self, tag: str) -> ShowResponse:
         """Return what the server knows of a model."""
         with ollama_errors(self.host, tag):
-            return await self._client.show(tag)
+            async with self._shortly():
+                return await self._client.show(tag)
 
     async def running(self) -> dict[str, Resident]:
         """Return the models in the server's memory."""
         with ollama_errors(self.host):
-            listed = await self._client.ps()
+            async with self._shortly():
+                listed = await self._client.ps()
         found = {
             model.model: Resident(
                 bytes=model.size or 0,
@@ -92,6 +96,10 @@ class OllamaServer:
         """Close the connections."""
         if self._made:
             await self._made.close()  # type: ignore[no-untyped-call]  # the client leaves it without types
+
+    def _shortly(self) -> asyncio.Timeout:
+        """Return the time limit of what a server knows without a model: one that stalls is given up soon."""
+        return asyncio.timeout(self._settings.connect_timeout)
 
     @property
     def _client(self) -> AsyncClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Options, QwenChat, Usage
-from qwendesk.engines.context import estimate, fit_estimated, too_long
+from qwendesk.engines.context import estimate, fit_estimated, too_long, within_reach
 from qwendesk.engines.ollama_api import OllamaServer
 from qwendesk.engines.ollama_errors import OllamaRefused
 from qwendesk.engines.ollama_thought import Thought
@@ -91,7 +92,8 @@ class OllamaChat(QwenChat):
     async def _ask(
         self, messages: list[BaseMessage], options: Options, begun: dict[str, Any] | None
     ) -> AsyncGenerator[Delta, None]:
-        body = request(self._setup, self._model, messages, options)
+        # pictures make it large
+        body = await asyncio.to_thread(request, self._setup, self._model, messages, options)
         body["messages"] += [begun] if begun else []
         async with aclosing(self._server.chat(body)) as pieces:
             async for piece in pieces:
@@ -104,13 +106,14 @@ class OllamaChat(QwenChat):
         it has read, and the answer begins from there.
         """
         context, tools = self._setup.context, options.tools
-        kept, dropped = fit_estimated(messages, context=context, answer=options.max_tokens, tools=tools)
+        near = within_reach(messages, context)
+        kept, _ = fit_estimated(near, context=context, answer=options.max_tokens, tools=tools)
         guess = estimate(kept, tools)
         if guess > _HOPELESS * context:
             raise too_long(guess, context)
         if guess > context // 2:
             await self._measure(kept, options, guess)
-        return kept, dropped
+        return kept, len(messages) - len(kept)
 
     async def _measure(self, messages: list[BaseMessage], options: Options, guess: int) -> None:
         """Raise an error if the server would cut the prompt."""

@@ -12,10 +12,12 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk.engines.base import Delta, Options, Usage
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.parts import data_of
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.prompted_tools import tell_tools
 from qwendesk.engines.reader import Call
 from qwendesk.engines.wire import openai_messages
+from qwendesk.errors import EngineError
 
 if TYPE_CHECKING:
     from ollama import ChatResponse, ShowResponse
@@ -50,7 +52,7 @@ def served(card: ModelCard, shown: ShowResponse) -> Served:
     if not able:
         return Served(card)
     thinking = card.thinking if card.thinking == "always" else "hybrid" if "thinking" in able else "none"
-    card = replace(card, tools=card.tools or "tools" in able, vision="vision" in able, thinking=thinking)
+    card = replace(card, tools=card.tools or "tools" in able, vision="vision" in able, audio=False, thinking=thinking)
     return Served(card, "tools" in able, "thinking" in able, "completion" in able)
 
 
@@ -119,14 +121,22 @@ def _native(message: dict[str, Any]) -> dict[str, Any]:
     native = {"role": message["role"], "content": message["content"]}
     if isinstance(message["content"], list):
         parts = message["content"]
+        if other := next((part["type"] for part in parts if part["type"] not in ("text", "image_url")), None):
+            raise EngineError(f"Ollama cannot take what the message holds, {other!r}: choose another engine.")
         native["content"] = "\n".join(part["text"] for part in parts if part["type"] == "text")
-        native["images"] = [part["image_url"]["url"].partition(",")[2] for part in parts if part["type"] == "image_url"]
+        native["images"] = [_picture(part) for part in parts if part["type"] == "image_url"]
     if calls := message.get("tool_calls"):
         native["tool_calls"] = [
             {"function": {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}}
             for call in calls
         ]
     return native
+
+
+def _picture(part: dict[str, Any]) -> str:
+    url = part["image_url"]["url"]
+    data_of(url, "picture")
+    return str(url.partition(",")[2])
 
 
 def delta_of(piece: ChatResponse) -> Delta:

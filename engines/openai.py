@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import estimate, fit_estimated, too_long
+from qwendesk.engines.context import estimate, fit_estimated, too_long, within_reach
 from qwendesk.engines.openai_errors import ContextOverflow, failures
 from qwendesk.engines.openai_stream import StreamedAnswer
 from qwendesk.engines.pacing import Pace
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_ANSWER = 16
 """Tokens that are always asked for; a server that has no room for them refuses."""
+_LARGE_WINDOW = 1 << 18
+"""Tokens; longer texts than fit into this are sent only to a server that says it has room for them."""
 _STRETCH = 1.3
 """By how much an estimate grows after a server refused a prompt without saying its size."""
 
@@ -156,16 +158,16 @@ class OpenAIChat(QwenChat):
     ) -> tuple[AsyncStream[ChatCompletionChunk], int]:
         """Ask; where the server finds the conversation too long, leave out more of it and ask again."""
         context, scale, asked = self.card.context, 1.0, None
+        # not every server tells its window: only what fits into none is refused unasked
+        near = within_reach(messages, max(context, _LARGE_WINDOW))
         while True:
-            kept, dropped = fit_estimated(
-                messages, context=context, answer=options.max_tokens, tools=options.tools, scale=scale
-            )
+            kept, _ = fit_estimated(near, context=context, answer=options.max_tokens, tools=options.tools, scale=scale)
             size = estimate(kept, options.tools)
             room = max(_SHORTEST_ANSWER, context - int(size * scale))
             body = self._request(kept, replace(options, max_tokens=min(options.max_tokens, room)))
             try:
                 with failures(self._server):
-                    return await self._client.chat.completions.create(**body), dropped
+                    return await self._client.chat.completions.create(**body), len(messages) - len(kept)
             except ContextOverflow as refused:
                 tokens = refused.tokens or int(size * scale)
                 if asked == (len(kept), body["max_tokens"]):

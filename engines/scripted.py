@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.context import fit, too_long, within_reach
 from qwendesk.engines.thinking import CLOSING
 from qwendesk.errors import EngineError, EngineUnavailable
 
@@ -96,7 +96,8 @@ class ScriptedChat(QwenChat):
 
     def _fitting(self, messages: list[BaseMessage]) -> tuple[list[BaseMessage], int]:
         """Leave out the oldest messages where there are more words than the context window has tokens."""
-        kept, room = messages, self.card.context
+        room = self.card.context
+        kept = within_reach(messages, room)
         while (words := _words(kept)) > room:
             fewer = fit(kept, excess=words - room, total=words)
             if len(fewer) == len(kept):

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
 from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.hf.request import Piece, Request
+from qwendesk.engines.once import Once
 from qwendesk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class TransformersEngine(Engine):
         self._parts = parts
         self._made: Garage | None = None
         self._chats: dict[str, TransformersChat] = {}
-        self._loading = asyncio.Lock()
+        self._finding = Once[TransformersChat]()
+        self._opening = asyncio.Lock()
 
     @classmethod
     def create(cls, parts: EngineParts) -> TransformersEngine:
@@ -51,14 +53,13 @@ class TransformersEngine(Engine):
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model by its catalogue name, folder, GGUF file or repository; ``NAME+ADAPTER`` adds a LoRA adapter."""
-        async with self._loading:
-            if name not in self._chats:
-                self._chats[name] = await self._chat(name, progress)
-        await (await self._garage()).ready(self._chats[name]._source, progress)
-        return self._chats[name]
+        chat = self._chats.get(name) or await self._finding.make(name, lambda: self._chat(name, progress))
+        await chat._garage.ready(chat._source, progress)
+        return chat
 
     async def aclose(self) -> None:
-        """Free all loaded models."""
+        """Free all loaded models, when those that are being loaded are there."""
+        await self._finding.wait()
         if self._made:
             await self._made.aclose()
 
@@ -70,12 +71,14 @@ class TransformersEngine(Engine):
         chat = TransformersChat(card=source.card, engine=self.name, max_tokens=self._parts.settings.max_output_tokens)
         chat._source, chat._garage = source, garage
         chat._context = min(source.card.context, self._parts.settings.context_tokens)
+        self._chats[name] = chat
         return chat
 
     async def _garage(self) -> Garage:
-        if self._made is None:
-            self._made = await asyncio.to_thread(_open_garage, self._parts)
-        return self._made
+        async with self._opening:
+            if self._made is None:
+                self._made = await asyncio.to_thread(_open_garage, self._parts)
+            return self._made
 
 
 class TransformersChat(QwenChat):

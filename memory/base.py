@@ -96,6 +96,8 @@ class Memory(ABC):
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the person's message and a running turn in one transaction and return the turn's id.
 
+        A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same
+        turn.
         A turn of the same conversation that a dead process left running is marked as failed.
         """
 

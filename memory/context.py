@@ -10,6 +10,7 @@ from sqlalchemy import (
     CompoundSelect,
     Integer,
     Row,
+    ScalarSelect,
     Select,
     Text,
     bindparam,
@@ -59,6 +60,7 @@ def _messages() -> Select[Any]:
     return (
         select(*_row("message", *columns))
         .where(Message.conversation_id == _conversation().scalar_subquery(), Message.seq > covered)
+        .where(Message.seq > _begun_anew(), Message.seq < bindparam("before"))
         # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
         .where(Message.seq >= newest)
         .order_by(Message.seq.desc(), Message.role.desc(), Message.part.desc())
@@ -70,7 +72,7 @@ def _summary() -> Select[Any]:
     of = ConversationSummary
     columns: tuple[Any, ...] = (of.id, _nothing(Text), of.text, of.created_at, of.to_seq, _nothing(Json))
     here = of.conversation_id == _conversation().scalar_subquery()
-    return select(*_row("summary", *columns)).where(here).order_by(of.to_seq.desc()).limit(1)
+    return select(*_row("summary", *columns)).where(here, of.to_seq > _begun_anew()).order_by(of.to_seq.desc()).limit(1)
 
 
 def _facts() -> Select[Any]:
@@ -97,6 +99,11 @@ def _conversation(column: Any = Conversation.id) -> Select[Any]:
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),
     )
+
+
+def _begun_anew() -> ScalarSelect[Any]:
+    """Give the number after which the person began the conversation anew, in the same chat."""
+    return _conversation(func.coalesce(Conversation.settings["since"].as_integer(), 0)).scalar_subquery()
 
 
 def _reach() -> Select[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError
+from qwendesk.memory.direct import connector
 from qwendesk.memory.failures import explained
 from qwendesk.memory.types import to_json
 
@@ -40,7 +41,9 @@ class Database:
             _tune(self.engine, busy_timeout)
         else:
             _plan_for_ssd(self.engine)
-        self._reader = self.engine.execution_options(reads_only=True)
+        # Without BEGIN and ROLLBACK around it, a single statement is one trip to a server instead of three.
+        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reader = self.engine.execution_options(reads_only=True, **alone)
         # SQLite takes one writer at a time: waiting here is fair and free, waiting inside SQLite is polling.
         self._turnstile = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._working: set[asyncio.Task[Any]] = set()
@@ -57,6 +60,13 @@ class Database:
         """Give a connection inside a transaction, which is committed unless an error comes through."""
         with explained(self.name, self.busy_timeout):
             async with self._turnstile, self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection on which each statement is a transaction of its own, also one that writes."""
+        with explained(self.name, self.busy_timeout):
+            async with self._turnstile, self._reader.connect() as connection:
                 yield connection
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
@@ -111,6 +121,7 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
             pool_use_lifo=True,  # the connection used last is the warm one
             json_serializer=to_json,
             hide_parameters=True,
+            **({"async_creator": connector(url)} if url.get_driver_name() == "aiosqlite" else {}),
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

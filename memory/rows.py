@@ -27,6 +27,7 @@ def conversation(inbound: Inbound, account: str, now: datetime) -> Row:
         "account": account,
         "external_id": inbound.conversation,
         "next_seq": 2,
+        "step": 1 if inbound.seq is None else 0,
         "title": title(inbound),
         "created_at": now,
         "updated_at": now,

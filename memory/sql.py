@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import context, rows, statements
+from qwendesk.memory import context, replay, rows, statements
 from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
 from qwendesk.memory.facts.rules import Rules
@@ -27,6 +27,8 @@ from qwendesk.messages import Attachment, Inbound, Receipt, Reply, storable
 
 ACCOUNT = ""
 """The bot's account on a channel; a second one of the same channel gets another."""
+NO_END = 2**31 - 1
+"""A number that no message has."""
 FILES_FOR = 4
 """The newest so many messages that have files come with them."""
 
@@ -67,7 +69,7 @@ class SqlMemory(Memory):
 
     @property
     def database(self) -> Database:
-        """The connection, for what is kept in the same database."""
+        """The database of all tenants, for the desk's own tables."""
         return self._database.whole_database
 
     async def open(self) -> None:
@@ -101,7 +103,10 @@ class SqlMemory(Memory):
         async with self._database.write() as connection:
             conversation, seq, person = await self._enter(connection, inbound, now)
             question = rows.question(inbound, conversation, seq, person, files, now)
-            await connection.execute(statements.add_message(), question)
+            if inbound.seq is None:
+                await connection.execute(statements.add_message(), question)
+            elif not await replay.add_once(connection, self._dialect, question):
+                return await replay.reopen(connection, conversation, seq)
             if files:
                 of_question = [{**file, "message_id": question["id"]} for file in files]
                 await connection.execute(statements.add_attachment(), of_question)
@@ -143,6 +148,7 @@ class SqlMemory(Memory):
         """Read messages, summary and facts at once."""
         values: dict[str, Any] = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
         values |= {"person": inbound.person, "messages": messages, "facts": facts}
+        values["before"] = NO_END if inbound.seq is None else inbound.seq
         async with self._database.read() as connection:
             found = context.split(list(await connection.execute(context.statement(), values)))
             newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
@@ -195,7 +201,8 @@ class SqlMemory(Memory):
         if has_left:
             left = {"in_conversation": conversation, "now": now}
             await connection.execute(statements.close_left_turns(), left)
-        return conversation, next_seq - 1, person or await self._meet(connection, inbound, now)
+        seq = next_seq - 1 if inbound.seq is None else inbound.seq
+        return conversation, seq, person or await self._meet(connection, inbound, now)
 
     async def _meet(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> str:
         """Add a person who writes for the first time."""

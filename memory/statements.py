@@ -51,7 +51,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "channel", "account", "external_id"],
-        set_={"next_seq": Conversation.next_seq + 1, "updated_at": statement.excluded.updated_at},
+        set_={"next_seq": Conversation.next_seq + bindparam("step"), "updated_at": statement.excluded.updated_at},
     ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists())
 
 

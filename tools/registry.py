@@ -32,6 +32,7 @@ class Toolbox:
     ) -> None:
         found = installed() if tools is None else map(_as_tool, tools)
         self._tools = {tool.name: tool for tool in found}
+        self._schemas: dict[str, dict[str, Any]] = {}
         self._time_limit = time_limit
 
     @property
@@ -50,7 +51,13 @@ class Toolbox:
         Raises:
             ToolError: there is no such tool.
         """
-        return [convert_to_openai_tool(self.get(name)) for name in (self.names if names is None else names)]
+        return [self._schema(name) for name in (self.names if names is None else names)]
+
+    def _schema(self, name: str) -> dict[str, Any]:
+        """Return a tool's schema, made once: each turn needs several."""
+        if name not in self._schemas:
+            self._schemas[name] = convert_to_openai_tool(self.get(name))
+        return self._schemas[name]
 
     def get(self, name: str) -> BaseTool:
         """Return the tool of that name.

@@ -15,7 +15,7 @@ from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import Again, TurnState
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import EngineError
-from qwendesk.messages import Inbound, Notice, Restarted
+from qwendesk.messages import Inbound, Notice, Restarted, TextDelta
 
 _WRONG = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
@@ -35,11 +35,12 @@ async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     except EngineError as error:
         return {"again": None, "notes": [f"{needed.reason}; {name} could not be asked: {error}"]}
     write(Restarted(needed.reason, name))
-    tries = Effort(True, longest_thinking(context)) if step.think else Effort()
+    tries = Effort(step.think, longest_thinking(context) if step.think else None, why="the second try")
     return {
         "choice": step.choice,
         "think": tries.think,
         "think_budget": tries.budget,
+        "think_why": tries.why,
         "base": _base(state["messages"], needed),
         "since": len(state["messages"]),
         "rounds": 0,
@@ -51,6 +52,15 @@ async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 async def after_again(state: TurnState) -> Literal["answer", "reply"]:
     """Answer anew where that is possible."""
     return "answer" if state.get("again") else "reply"
+
+
+def keep_first(needed: Again, reason: str) -> dict[str, Any]:
+    """Show the first answer again, since the second try gave none."""
+    write = get_stream_writer()
+    write(Restarted(reason, needed.before.card.name))
+    write(TextDelta(needed.first))
+    notes = [f"{reason}; the first answer stands"]
+    return {"kept": needed.first, "choice": needed.before, "think": needed.thought, "notes": notes}
 
 
 async def next_try(

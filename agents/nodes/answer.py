@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,11 +21,12 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.experts.base import Expert
+from qwendesk.agents.nodes.again import keep_first
 from qwendesk.agents.offers import offered, picks
 from qwendesk.agents.routing.language import english_name
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.engines.pool import Choice
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.messages import Notice, TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 
@@ -33,8 +35,18 @@ _WITHOUT_BACKGROUND = ("pick", "report")
 
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Stream one answer of the role's model."""
-    write, context = get_stream_writer(), runtime.context
+    """Stream one answer of the role's model; a second try that fails leaves the first."""
+    try:
+        return await _answer(state, runtime.context)
+    except EngineError as error:
+        needed = state.get("again")
+        if needed is None or not needed.first:
+            raise
+        return keep_first(needed, f"{chosen(state).card.name} failed: {error}")
+
+
+async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
+    write = get_stream_writer()
     choice, expert = chosen(state), expert_for(state["decision"].role)
     answering = context.pool.answering(choice, lambda text, fraction: write(Notice(text, fraction)))
     settings = _settings(state, expert, context)
@@ -43,13 +55,15 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
     between = "\n\n" if said(state) else ""
-    async for chunk in answering.stream(prompt(state, template, context, tools=bool(tools)), **settings):
-        collected.add(chunk)
-        if thinking := chunk.additional_kwargs.get("reasoning_content"):
-            write(ThinkingDelta(thinking))
-        if chunk.text:
-            write(TextDelta(between + chunk.text))
-            between = ""
+    # closed at once where writing fails: a stream that is only dropped keeps its place in the model's line
+    async with aclosing(answering.stream(prompt(state, template, context, tools=bool(tools)), **settings)) as chunks:
+        async for chunk in chunks:
+            collected.add(chunk)
+            if thinking := chunk.additional_kwargs.get("reasoning_content"):
+                write(ThinkingDelta(thinking))
+            if chunk.text:
+                write(TextDelta(between + chunk.text))
+                between = ""
     return {
         "messages": [collected.message()],
         "thinking": "".join(collected.thinking),
@@ -61,6 +75,8 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
 
 async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
     """Call tools where the model asks for them and may."""
+    if state.get("kept"):
+        return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
     may = not state.get("stopped") and state.get("rounds", 0) < runtime.context.tool_rounds
@@ -83,7 +99,9 @@ def _turn(state: TurnState) -> list[BaseMessage]:
 
 
 def said(state: TurnState) -> str:
-    """Return all that the model has said to the person in this try, also before it called a tool."""
+    """Return all that the model has said to the person in the try that counts, also before it called a tool."""
+    if kept := state.get("kept"):
+        return kept
     tried = state["messages"][state.get("since", 0) :]
     texts = [message.text.strip() for message in tried if isinstance(message, AIMessage)]
     return "\n\n".join(text for text in texts if text)

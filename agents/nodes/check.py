@@ -10,7 +10,7 @@ from qwendesk.agents.checks.result import check_grounded, check_result
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.escalation import trouble
 from qwendesk.agents.experts import expert_for
-from qwendesk.agents.nodes.again import next_try
+from qwendesk.agents.nodes.again import keep_first, next_try
 from qwendesk.agents.nodes.answer import chosen, said
 from qwendesk.agents.offers import picks
 from qwendesk.agents.state import Again, TurnState
@@ -19,13 +19,17 @@ from qwendesk.messages import Check
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Run the specialist's checks on its answer."""
-    text = said(state)
+    text, kept = said(state), dict[str, Any]()
+    needed = state.get("again")
+    if not text and needed and needed.first:
+        text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer")
     checks: list[Check] = check_result(text, state["tools"])
     if picks(chosen(state).card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])
     for checker in expert_for(state["decision"].role).checkers:
         checks += await checker(text, runtime.context.sandbox)
-    return {"checks": checks, **await _second_try(state, runtime.context, text, checks)}
+    second = await _second_try(state, runtime.context, text, checks)
+    return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
 
 
 async def after_check(state: TurnState) -> Literal["again", "reply"]:
@@ -44,4 +48,5 @@ async def _second_try(state: TurnState, context: TurnContext, text: str, checks:
     step = await next_try(context, state["inbound"], state["decision"], chosen(state), state["think"])
     if step is None:
         return {"again": None, "notes": [f"{found}; there is no stronger model here to ask"]}
-    return {"again": Again(found, step, told=bool(text) and any(check.outcome == "failed" for check in checks))}
+    told = bool(text) and any(check.outcome == "failed" for check in checks)
+    return {"again": Again(found, step, told, text, chosen(state), state["think"])}

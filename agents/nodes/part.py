@@ -42,8 +42,8 @@ def part_node(graph: CompiledStateGraph[TurnState, TurnContext, TurnState, TurnS
         try:
             answer = await _answer(graph, state, runtime.context)
         except QwendeskError as error:
-            lanes.tell(index, TextDelta(f"({error})"))
-            answer = PartAnswer(index, f"{title(index, state['question'].text)}({error})", None, error=error)
+            answer = _failed(index, state["question"], error)
+            lanes.replace(index, answer.text)
         finally:
             lanes.close(index)
         return {"answers": [answer]}
@@ -57,13 +57,13 @@ async def merge(state: TurnState) -> dict[str, Any]:
     done = [answer.state for answer in answers if answer.state is not None]
     if not done:
         raise next(answer.error for answer in answers if answer.error)
-    parts = tuple(answer.receipt for answer in answers if answer.receipt)
+    parts = tuple(answer.receipt for answer in answers)
     first = done[0]
     reason = f"{len(answers)} questions in one message, each to its specialist"
     escalations = [one["escalation"] for one in done if one.get("escalation")]
     return {
         "text": "".join(answer.text for answer in answers),
-        "decision": replace(first["decision"], signals=(reason,), confidence=min(p.confidence for p in parts)),
+        "decision": replace(first["decision"], signals=(reason,), confidence=min(part.confidence for part in parts)),
         "choice": first["choice"],
         "think": any(one["think"] for one in done),
         "tools": [use for one in done for use in one.get("tools", ())],
@@ -71,7 +71,7 @@ async def merge(state: TurnState) -> dict[str, Any]:
         "thinking": "\n\n".join(one["thinking"] for one in done if one.get("thinking")),
         "tally": sum((one.get("tally", Tally()) for one in done), Tally()),
         "notes": [note for one in done for note in one.get("notes", ())]
-        + [f"{answer.text.strip()}" for answer in answers if answer.error],
+        + [f"part {answer.index + 1} was not answered: {answer.error}" for answer in answers if answer.error],
         "escalation": "; ".join(filter(None, escalations)) or None,
         "parts": parts,
     }
@@ -100,6 +100,24 @@ async def _answer(
             sent["lanes"].tell(index, TextDelta(heading))
     done = cast(TurnState, last)
     return PartAnswer(index, heading + done["text"], _receipt(question.text, done), done)
+
+
+def _failed(index: int, question: Question, error: QwendeskError) -> PartAnswer:
+    decision = question.decision
+    text = f"{title(index, question.text)}({error})"
+    receipt = Part(
+        question=question.text,
+        role=decision.role,
+        model="",
+        engine="",
+        confidence=decision.confidence,
+        signals=decision.signals,
+        thinking=False,
+        tools=(),
+        checks=(),
+        notes=(f"not answered: {error}",),
+    )
+    return PartAnswer(index, text, receipt, error=error)
 
 
 def _receipt(question: str, state: TurnState) -> Part:

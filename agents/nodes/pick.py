@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -30,8 +31,9 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     answering = context.pool.answering(chosen(state), lambda text, fraction: write(Notice(text, fraction)))
     collected = Collected()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
-    async for chunk in answering.stream(prompt(state, "pick", context), think=False, **settings):
-        collected.add(chunk)
+    async with aclosing(answering.stream(prompt(state, "pick", context), think=False, **settings)) as chunks:
+        async for chunk in chunks:
+            collected.add(chunk)
     tally = replace(collected.tally(), first_at=None)
     return {"messages": _calls(collected.message()), "tally": tally, "choice": answering.choice}
 

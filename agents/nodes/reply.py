@@ -13,20 +13,13 @@ from qwendesk.agents.checks.result import GROUNDED, STATES
 from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.nodes.sources import sources
 from qwendesk.agents.state import TurnState
-from qwendesk.messages import TextDelta
+from qwendesk.messages import Role, TextDelta
 
-_CANNOT = {
-    "vision": (
-        "I cannot see the picture: no model that sees is installed here, so I will not guess what it shows. "
-        "You can describe it in words. Whoever runs this desk can give it such a model: "
-        "'qwendesk models pull qwen2.5-vl-3b', or qwen2.5vl:3b on Ollama."
-    ),
-    "audio": (
-        "I cannot hear the recording: no model that hears is installed here, so I will not guess what it says. "
-        "You can write it in words. Whoever runs this desk can give it such a model: "
-        "'qwendesk models pull qwen2.5-omni-3b', or Qwen2-Audio on the engine transformers."
-    ),
+_LACKS = {
+    "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
+    "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
+"""What is said of a role that no model here can play, and how that is changed."""
 _NOTHING = "I have no answer to that. Please put the question in another way."
 
 
@@ -63,15 +56,27 @@ def _sources(text: str, state: TurnState) -> str:
 
 async def decline(state: TurnState) -> dict[str, Any]:
     """Say plainly what no model here can do, or ask for the picture that is spoken of."""
-    decision = state["decision"]
-    text = missing_picture(state["language"]) if decision.missing else _CANNOT.get(decision.role, _NOTHING)
+    decision, language = state["decision"], state["language"]
+    text = missing_picture(language) if decision.missing else unable(decision.role, language)
     get_stream_writer()(TextDelta(text))
     return {"text": text}
 
 
 def missing_picture(language: str | None) -> str:
     """Return the words that ask for a picture, in the person's language where they are known in it."""
-    texts = _phrases()["missing_picture"]
+    return _phrase("missing_picture", language)
+
+
+def unable(role: Role, language: str | None) -> str:
+    """Return what is said where no model here can play a role, in the person's language where it is known in it."""
+    if role not in _LACKS:
+        return _NOTHING
+    said, how = _LACKS[role]
+    return f"{_phrase(said, language)} {_phrase('can_be_added', language).format(how=how)}"
+
+
+def _phrase(name: str, language: str | None) -> str:
+    texts = _phrases()[name]
     return texts.get(language or "en", texts["en"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +21,10 @@ from qwendesk.agents.nodes.perceive import question
 from qwendesk.agents.offers import picks
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.split import Question, split
+from qwendesk.agents.split import Question, questions_of
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.agents.wishes import unasked
-from qwendesk.messages import Notice, Routed
+from qwendesk.messages import Notice, Role, Routed
 
 DESTINATIONS = ["answer", "pick", "decline", "part"]
 """Where ``after_route`` may lead."""
@@ -32,15 +33,14 @@ DESTINATIONS = ["answer", "pick", "decline", "part"]
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Decide by signals; where there is no model at all, the starter model is fetched first."""
     context, signals = runtime.context, state["signals"]
-    decision = decide(signals, context.router, context.policy)
-    questions = _questions(state, context, decision)
+    judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
+    decision, questions, without = await judged if judged else _judge(state, context)
     if questions:
         return {"decision": decision, "questions": questions}
     tally, notes = Tally(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
         decision, tally, notes = await consult(decision, signals, context)
     settled = await settle(state, context, decision)
-    without = unasked(signals, context.router, context.policy)
     return {**settled, "unasked": without, "tally": tally, "notes": [*notes, *settled["notes"]]}
 
 
@@ -91,6 +91,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         "choice": chosen.choice,
         "think": tries.think,
         "think_budget": tries.budget,
+        "think_why": tries.why,
         "escalation": escalation,
         "notes": [*chosen.notes, *tries.notes],
     }
@@ -102,12 +103,19 @@ def why(decision: Decision) -> str:
     return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"
 
 
+def _judge(state: TurnState, context: TurnContext) -> tuple[Decision, tuple[Question, ...], Role | None]:
+    """Return all that is asked of the router: the decision, the questions, and where it would go without a wish."""
+    signals, router, policy = state["signals"], context.router, context.policy
+    decision = decide(signals, router, policy)
+    return decision, _questions(state, context, decision), unasked(signals, router, policy)
+
+
 def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tuple[Question, ...]:
     """Return the questions of a message that holds several, where nobody has said who is to answer."""
     inbound = state["inbound"]
-    if decision.by not in ("classifier", "abstention") or inbound.model or inbound.attachments or decision.model:
+    if inbound.model or inbound.attachments:
         return ()
-    return split(state["signals"], context.router, context.policy.split)
+    return questions_of(state["signals"], decision, context.router, context.policy.split)
 
 
 def _asked_before(state: TurnState) -> bool:
@@ -132,5 +140,5 @@ async def _first_try(
         return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
     told = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
-        tries = Effort(True, longest_thinking(context))
+        tries = Effort(True, longest_thinking(context), why=reason)
     return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, told)), tries, told

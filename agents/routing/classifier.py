@@ -56,9 +56,14 @@ class Classifier:
 
     def probabilities(self, values: Array) -> Array:
         """Return the probability of general, coder, math and thinking, as in `TEXT_ROLES`."""
+        return self.shares(values)[0]
+
+    def shares(self, values: Array) -> tuple[Array, Array]:
+        """Return the probability of each text role, and how likely a text needs thinking, whatever its domain."""
         domains, thinks = self.domains(values), self.needs_thinking(values)
         other = domains[..., 0]
-        return np.stack([other * (1 - thinks), domains[..., 1], domains[..., 2], other * thinks], axis=-1)
+        roles = np.stack([other * (1 - thinks), domains[..., 1], domains[..., 2], other * thinks], axis=-1)
+        return roles, thinks
 
     def save(self, file: Path) -> None:
         """Write the classifier; the same numbers give the same bytes."""

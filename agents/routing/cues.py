@@ -30,13 +30,15 @@ _MARKS = re.compile(
 _LETTERS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
 _SHORT = 3
 """Letters up to which a cue stands for itself only."""
+_GROWTH = 4
+"""Signs that one sign may become; a few stand for a whole sentence, and would make a text 18 times as long."""
 
 
 def fold(text: str) -> str:
     """Return a text without case, marks and the letters that people write in two ways."""
     if text.isascii():
         return text.lower()
-    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text)[: _GROWTH * len(text)])
     return unicodedata.normalize("NFC", bare).lower().translate(_LETTERS)
 
 

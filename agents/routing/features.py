@@ -60,10 +60,12 @@ def clip(text: str) -> str:
 def without_greeting(text: str, cues: Cues) -> str:
     """Return a text without the polite sentence it opens with, where enough follows."""
     opening, _, matter = _partition(text)
+    if len(matter) < _MATTER or len(matter) <= len(opening) / 2:
+        return text
     words = words_of(fold(opening))
     talk = 1 << KINDS.index("talk")
     greets = len(words) <= _GREETING and any(at < _EDGE and mask & talk for at, mask in cues.find(words))
-    return matter if greets and len(matter) > len(opening) / 2 and len(matter) >= _MATTER else text
+    return matter if greets else text
 
 
 def _partition(text: str) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from qwendesk.agents.routing.cues import fold, words_of
 from qwendesk.agents.routing.greetings import greeting_language
 
 _NOT_WORDS = re.compile(
-    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|\S+@\S+|[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
+    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
     r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
     re.DOTALL,
 )

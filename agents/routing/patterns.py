@@ -24,18 +24,20 @@ PATTERNS = (
     _p("inline_code", r"`[^`\n]{1,60}`", "a piece of code"),
     _p(
         "code_line",
-        r"^\s*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ |function\s+\w+\s*\("
-        r"|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w|using \w+;"
-        r"|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
+        r"^[^\S\n]*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ "
+        r"|function\s+\w+\s*\(|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w"
+        r"|using \w+;|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
         "lines of code",
     ),
-    _p("trace", r"Traceback \(most recent|^\s+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"),
+    _p(
+        "trace", r"Traceback \(most recent|^[^\S\n]+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"
+    ),
     _p("call", r"\b[A-Za-z_]\w+\([^()\n]{0,40}\)", "calls of functions"),
     _p("identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as code has them"),
     _p("braces", r"[{};]\s*$|=>|==|!=|\+=|&&|\|\|", "signs of code"),
     _p(
         "file",
-        r"\b[\w*-]+\.(?:py|js|ts|rs|go|java|cpp|cs|c|h|sql|sh|txt|csv|json"
+        r"(?<![\w*-])[*-]*\b[\w*-]++\.(?:py|js|ts|rs|go|java|cpp|cs|c|h|sql|sh|txt|csv|json"
         r"|html|css|xml|log|md|php|rb|zip|gz|tar)\b",
         "names of files",
     ),
@@ -63,7 +65,7 @@ PATTERNS = (
     _p("clock", r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm|a\.m|p\.m|Uhr)\b|\b\d{1,2}:\d\d\b", "a time of day", re.IGNORECASE),
     _p("year", r"\b(?:1[5-9]|20)\d\d\b", "a year"),
     _p("options", r"(?:^|\s)\(?[A-Ea-e1-5][).]\s?\S", "lettered options"),
-    _p("bullets", r"^\s*(?:[-*•]|\d+[.)])\s", "a list"),
+    _p("bullets", r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", "a list"),
     _p("blank", r"\n\s*\n", "paragraphs"),
     _p("variable", r"(?<![\w'’-])[b-hj-np-z](?![\w'’.-])", "single letters"),
     _p("quote", r"[\"“”«»„「」『』]", "quotations"),

@@ -44,6 +44,11 @@ class TrainedRouter:
         self._folder = folder
         self._artefact = ARTEFACTS[tier]
 
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether a decision takes the time of reading a text's meaning."""
+        return self._load().reads_meaning
+
     def warm_up(self) -> None:
         """Load the classifier and the cues, so that the first message need not wait."""
         if self._load().reads_meaning:
@@ -54,9 +59,9 @@ class TrainedRouter:
         """Return the role for a text; below the thresholds it is the generalist's."""
         classifier = self._load()
         values = see(signals.text, meaning=classifier.reads_meaning)
-        shares = classifier.probabilities(values)
+        shares, needs_thinking = classifier.shares(values)
         by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
-        role, sure = choose(classifier, values)
+        role, sure = _choose(classifier, shares)
         runner_up = max((other for other in TEXT_ROLES if other != role), key=by_role.__getitem__)
         return Decision(
             role=role,
@@ -64,7 +69,7 @@ class TrainedRouter:
             runner_up=runner_up,
             signals=tuple(reasons(classifier, values, role)) if sure else ("too little speaks for one specialist",),
             probabilities=by_role,
-            needs_thinking=round(float(classifier.needs_thinking(values)), 3),
+            needs_thinking=round(float(needs_thinking), 3),
             abstained=not sure,
         )
 
@@ -82,7 +87,11 @@ def see(text: str, *, meaning: bool) -> Array:
 
 def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
     """Return the role for a text's features, and whether it was a decision rather than an abstention."""
-    general, coder, math, thinking = map(float, classifier.probabilities(values))
+    return _choose(classifier, classifier.probabilities(values))
+
+
+def _choose(classifier: Classifier, shares: Array) -> tuple[TextRole, bool]:
+    general, coder, math, thinking = map(float, shares)
     least, needed = map(float, classifier.thresholds)
     if max(general, coder, math, thinking) < least:
         return "general", False

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from qwendesk.channels.simulate.base import Simulator
+
 log = logging.getLogger(__name__)
 TOLERANCE = 300
 """Seconds by which a clock may be wrong."""
@@ -79,6 +81,13 @@ class ChatwootChannel(Channel):
         """Ask for the bot's own profile."""
         await self._calls.get(f"{self._base_url}/api/v1/profile", {"api_access_token": self._token})
         return f"connected to {self._base_url}"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform without a network."""
+        from qwendesk.channels.chatwoot.simulator import ChatwootSimulator
+
+        return ChatwootSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the agent bot's webhook."""

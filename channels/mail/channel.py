@@ -50,6 +50,7 @@ class MailChannel(Channel):
             Setting("folder", "The folder that is read.", default="INBOX"),
             Setting("name", "The sender's name.", default="Qwendesk"),
         ),
+        needs=("imap_tools", "aiosmtplib", "mailparser_reply"),
     )
 
     def __init__(self, **settings: Any) -> None:

@@ -55,6 +55,7 @@ class MatrixChannel(Channel):
             Setting("password", "Its password; used once, to make the desk a device of its own.", True, True),
             Setting("data_dir", "Folder for the device's keys; empty: in the desk's data folder."),
         ),
+        needs=("nio", "vodozemac"),
     )
 
     def __init__(self, homeserver: str, user: str, password: str, data_dir: str) -> None:

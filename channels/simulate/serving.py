@@ -23,7 +23,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", lifespan="off")
+        config = uvicorn.Config(app, log_level="critical", lifespan="off")
         server = Server(config)
         task = asyncio.create_task(server._serve([listening]))
         try:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from qwendesk.channels.simulate.base import Simulator
+
 log = logging.getLogger(__name__)
 _LARGEST_BODY = 2**20
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
@@ -52,6 +54,7 @@ class SlackChannel(Channel):
             Setting("signing_secret", "The app's signing secret, for HTTP.", True),
             Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
         ),
+        needs=("slack_sdk", "aiohttp"),
     )
 
     def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:
@@ -97,6 +100,13 @@ class SlackChannel(Channel):
         async with told():
             who = await (await self._connected()).auth_test()
         return f"connected as @{who['user']} in {who['team']}"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform without a network."""
+        from qwendesk.channels.slack.simulator import SlackSimulator
+
+        return SlackSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the address of events, commands and interactivity, where HTTP is used."""

@@ -159,7 +159,7 @@ class SlackSimulator(Simulator):
                 await socket.send_json(envelope)
                 if not await self._acknowledged(socket, envelope["envelope_id"]):
                     await self._socket.put(envelope)
-        except Exception:  # the app has gone, in whichever way
+        except (Exception, asyncio.CancelledError):  # the app has gone, in whichever way, or the platform is closed
             return
 
     async def _acknowledged(self, socket: WebSocket, envelope: str) -> bool:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from telegram import Bot
 
+    from qwendesk.channels.simulate.base import Simulator
+
 KINDS = ("message", "callback_query")
 """The kinds of update the desk asks for."""
 
@@ -53,6 +55,7 @@ class TelegramChannel(Channel):
             Setting("base_url", "The Bot API's address.", default="https://api.telegram.org"),
             Setting("poll_seconds", "How long one poll waits for news.", default=25),
         ),
+        needs=("telegram",),
     )
 
     def __init__(self, token: str, webhook_url: str, base_url: str, poll_seconds: int) -> None:
@@ -100,6 +103,13 @@ class TelegramChannel(Channel):
     async def check(self) -> str:
         """Ask Telegram who the bot is."""
         return f"connected as @{(await self._connected()).username}"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform without a network."""
+        from qwendesk.channels.telegram.simulator import TelegramSimulator
+
+        return TelegramSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the webhook's route, where there is one."""

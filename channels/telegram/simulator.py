@@ -189,7 +189,7 @@ class TelegramSimulator(Simulator):
             try:
                 async with asyncio.timeout(float(form.get("timeout", 0))):
                     await self._news.wait_for(lambda: self._updates)
-            except TimeoutError:
+            except (TimeoutError, asyncio.CancelledError):  # nothing came, or the platform is being closed
                 return []
             return list(self._updates)
 

@@ -159,11 +159,12 @@ def _joined(text: str, place: int) -> bool:
 def _packed(parts: Sequence[str], between: str, fits: Fits) -> list[str]:
     """Join neighbours as long as they fit together."""
     packed: list[str] = []
-    for part in parts:
-        if packed and fits(joined := packed[-1] + between + part):
-            packed[-1] = joined
-        else:
-            packed.append(part)
+    start = 0
+    while start < len(parts):
+        begin = start
+        ends = range(begin + 1, len(parts) + 1)
+        start += max(1, _count_fitting(ends, lambda end: fits(between.join(parts[begin:end]))))  # noqa: B023
+        packed.append(between.join(parts[begin:start]))
     return packed
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from qwendesk.channels.simulate.base import Simulator
+
 LARGEST_BODY = 28 * 2**20
 """A file of 20 MiB in base64, and its message."""
 _ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
@@ -75,6 +77,13 @@ class WebhookChannel(Channel):
         body = json.dumps({"type": "ping"}).encode()
         await self._calls.post(self._url, body, signed(self._secret, "ping", body))
         return f"{self._url} takes signed calls"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform without a network."""
+        from qwendesk.channels.webhook.simulator import WebhookSimulator
+
+        return WebhookSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return where the other side posts to."""

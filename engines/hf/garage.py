@@ -18,6 +18,7 @@ from qwendesk.engines.hf.runner import PackedRunner
 from qwendesk.engines.hf.scheduler import Scheduler
 from qwendesk.engines.hf.source import Source
 from qwendesk.engines.hf.vocabulary import Vocabulary
+from qwendesk.engines.once import Once
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineUnavailable
 from qwendesk.settings import Settings
@@ -63,6 +64,7 @@ class Garage:
         self._settings = settings
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = asyncio.Lock()
+        self._loading = Once[None]()
 
     def has(self, name: str) -> bool:
         """Tell whether the model is in memory."""
@@ -79,13 +81,9 @@ class Garage:
             EngineUnavailable: it cannot be loaded, or there is no memory for it.
         """
         name = source.card.name
-        if name not in self._loaded:
-            # asked first without the lock: whoever uses a loaded model does not wait for another one's loading
-            async with self._lock:
-                if name not in self._loaded:
-                    if progress:
-                        progress(f"Loading {name}", None)
-                    self._loaded[name] = await self._load(source)
+        # another one may have taken its room again before who asked for it came to hear of it
+        while name not in self._loaded:
+            await self._loading.make(name, lambda: self._load(source, progress))
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
@@ -95,18 +93,28 @@ class Garage:
             await asyncio.to_thread(loaded.scheduler.close)
 
     async def aclose(self) -> None:
-        """Free all models."""
+        """Free all models, when those that are being loaded are there."""
+        await self._loading.wait()
         for name in list(self._loaded):
             await self.unload(name)
 
-    async def _load(self, source: Source) -> Loaded:
-        place = await asyncio.to_thread(Place.chosen, self._settings)
-        weights = await asyncio.to_thread(parameters, source)
-        await self._make_room(source.card.name, int(weights * place.bytes_per_parameter), place)
-        threads = self._settings.threads or await free_threads()
-        loaded = await asyncio.to_thread(_loaded, source, place, self._settings, threads)
-        await _warm_up(loaded)
-        return loaded
+    async def _load(self, source: Source, progress: Progress | None) -> None:
+        name = source.card.name
+        # one after the other: each has to know how much room the others leave
+        async with self._lock:
+            if progress:
+                progress(f"Loading {name}", None)
+            place = await asyncio.to_thread(Place.chosen, self._settings)
+            weights = await asyncio.to_thread(parameters, source)
+            await self._make_room(name, int(weights * place.bytes_per_parameter), place)
+            threads = self._settings.threads or await free_threads()
+            loaded = await asyncio.to_thread(_loaded, source, place, self._settings, threads)
+            try:
+                await _warm_up(loaded)
+            except BaseException:
+                await asyncio.to_thread(loaded.scheduler.close)
+                raise
+            self._loaded[name] = loaded
 
     async def _make_room(self, name: str, needed: int, place: Place) -> None:
         while needed > (room := self._room(place)):
@@ -130,12 +138,17 @@ def _loaded(source: Source, place: Place, settings: Settings, threads: int) -> L
 
 
 async def _warm_up(loaded: Loaded) -> None:
-    """Make one token, so that the first person does not wait for what a library does only once."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    """Make one token, so that the first person does not wait for what a library does only once.
+
+    Raises:
+        EngineError: the model cannot make one.
+    """
+    loop, made = asyncio.get_running_loop(), asyncio.Queue[Piece]()
 
     def emit(piece: Piece) -> None:
-        loop.call_soon_threadsafe(done.set)
+        loop.call_soon_threadsafe(made.put_nowait, piece)
 
     tokens = loaded.vocabulary.encode("Hi")
     loaded.scheduler.submit(Request(tokens=tokens, emit=emit, max_tokens=1))
-    await done.wait()
+    if error := (await made.get()).error:
+        raise error

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk.engines.base import Options
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit, too_long
+from qwendesk.engines.context import fit, too_long, within_reach
 from qwendesk.engines.hf.sense import Sense, Shown
 from qwendesk.engines.hf.vocabulary import Vocabulary
 from qwendesk.engines.plain_text import mark, split_marks
@@ -20,10 +20,6 @@ from qwendesk.errors import EngineError
 
 _MIN_ANSWER = 256
 """Tokens of the context window that are always kept free for the answer."""
-_LONGEST = 16
-"""A text of more characters for each token of the window is not even cut into tokens."""
-_USUAL = 3
-"""Characters of a token, for the estimate that is used then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +53,16 @@ class Prompter:
             EngineError: the newest message alone is too long.
         """
         room = self._context - min(options.max_tokens, max(_MIN_ANSWER, self._context // 4))
-        dropped = 0
+        kept = within_reach(messages, self._context)
+        messages, dropped = kept, len(messages) - len(kept)
         while True:
             text, media = self._render(messages, list(options.tools), options.think)
-            tokens = self._tokens(text)
+            tokens = self._encode(text)
             shown = self._sense.show(media) if self._sense and media else None
-            count = len(text) // _USUAL if tokens is None else len(tokens) + sum(shown.counts if shown else ())
-            if tokens is not None and count <= room:
+            count = len(tokens) + sum(shown.counts if shown else ())
+            if count <= room:
                 return self._prompt(tokens, shown, text.rstrip().endswith(OPEN), dropped)
-            kept = fit(messages, excess=max(1, count - room), total=count)
+            kept = fit(messages, excess=count - room, total=count)
             if len(kept) == len(messages):
                 raise too_long(count, room)
             dropped += len(messages) - len(kept)
@@ -104,11 +101,6 @@ class Prompter:
             return str(text), media
         except Exception as error:  # a template may raise what it likes
             raise EngineError(f"The chat template of {self._card.name!r} refuses these messages: {error}") from error
-
-    def _tokens(self, text: str) -> list[int] | None:
-        if len(text) > _LONGEST * self._context:
-            return None
-        return self._encode(text)
 
     def _encode(self, text: str) -> list[int]:
         return [token for part, plain in split_marks(text) for token in self._vocabulary.encode(part, plain=plain)]

@@ -16,7 +16,7 @@ from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.runner import Runner
 from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.hf.vocabulary import Vocabulary
-from qwendesk.errors import EngineError, QwendeskError
+from qwendesk.errors import EngineFailed, EngineUnavailable, QwendeskError
 
 C = TypeVar("C", bound=Keepable)
 
@@ -62,7 +62,7 @@ class Scheduler(Generic[C]):
         """Ask for an answer; its pieces come by ``request.emit``."""
         with self._changed:
             if self._closed:
-                raise EngineError("The model has been unloaded.")
+                raise EngineUnavailable("The model has been unloaded: ask again.")
             self._waiting.append(request)
             self._changed.notify()
 
@@ -81,7 +81,7 @@ class Scheduler(Generic[C]):
                     self._step()
                 except Exception as error:  # whatever a library raises ends these answers, never the thread
                     self._fail(error)
-        self._fail(EngineError("The model was unloaded before it had answered."))
+        self._fail(EngineUnavailable("The model was unloaded before it had answered: ask again."))
         self._kept.clear()
         self._runner = None
 
@@ -127,8 +127,10 @@ class Scheduler(Generic[C]):
         while len(self._active) < MAX_BATCH and (request := self._next()):
             try:
                 self._active.append(self._begin(request))
-            except QwendeskError as error:
-                request.emit(Piece(error=error))
+            except (
+                Exception
+            ) as error:  # this request's own trouble, whatever a library raises: no other one pays for it
+                request.emit(Piece(error=_told(error)))
 
     def _next(self) -> Request | None:
         with self._changed:
@@ -176,7 +178,7 @@ class Scheduler(Generic[C]):
 def _told(error: Exception) -> QwendeskError:
     if isinstance(error, QwendeskError):
         return error
-    told = EngineError(f"The model broke off: {_reason(error)}")
+    told = EngineFailed(f"The model broke off: {_reason(error)}")
     told.__cause__ = error
     return told
 

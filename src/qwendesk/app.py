@@ -209,6 +209,7 @@ class Desk:
             toolbox=toolbox,
             sandbox=sandbox,
             router=self._router,
+            slow_router=isinstance(self._router, TrainedRouter) and self._router.reads_meaning,
             own_tools=own,
             tool_rounds=settings.tool_rounds,
             thinking=settings.thinking,

@@ -14,12 +14,13 @@ from typing import Literal
 import psutil
 
 from qwendesk import plugins
+from qwendesk.agents.policy_file import FILE, load_policy
 from qwendesk.app import build_pool, engine_parts
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
-from qwendesk.errors import QwendeskError
+from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
@@ -55,6 +56,7 @@ async def examine(settings: Settings) -> list[Finding]:
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
         findings += [*stand_ins, await _roles(pool)]
+        findings.append(await asyncio.to_thread(_policy, settings))
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
@@ -101,6 +103,16 @@ def _disk(settings: Settings) -> Finding:
     if free < _TIGHT_DISK:
         return Finding("disk", "note", detail, "Free some space, or set QWENDESK_MODELS_DIR to another disk.")
     return Finding("disk", "ok", detail)
+
+
+def _policy(settings: Settings) -> Finding:
+    """Look whether the desk can be opened with the user's own policy of routing, where there is one."""
+    file = settings.data_dir / FILE
+    try:
+        load_policy(file)
+    except ConfigError as error:
+        return Finding("policy", "problem", str(error), "Correct it, then: qwendesk route policy --check FILE")
+    return Finding("policy", "ok", f"{file} holds" if file.is_file() else "as it comes")
 
 
 def _engines(settings: Settings) -> list[str]:

@@ -74,6 +74,8 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
+    seq: int | None = None
+    """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
     unreadable: str | None = None
     """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
 
@@ -186,6 +188,8 @@ class Receipt:
     """The specialist the person asked for."""
     wished_model: str | None = None
     """The model the person asked for."""
+    thinking_why: str = ""
+    """Why the model thought, or did not."""
     unasked: Role | None = None
     """The specialist that would have answered had the person asked for none."""
     escalation: str | None = None

@@ -125,6 +125,21 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for embedded models; None: as many as the machine has free."""
 
+    channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The channels that ``qwendesk serve`` runs, each with its settings."""
+    host: str = "127.0.0.1"
+    """Address that ``qwendesk serve`` listens on."""
+    port: int = Field(default=8377, ge=0, le=65535)
+    """Port that it listens on; 0: any that is free."""
+    messages_per_hour: float = Field(default=100, gt=0)
+    """Messages taken of one person on one channel in an hour."""
+    channel_messages_per_hour: float | None = Field(default=None, gt=0)
+    """Messages taken of all people on one channel in an hour; None: any number."""
+    conversations_at_once: int = Field(default=16, ge=1)
+    """How many conversations a process answers at once."""
+    stop_patience: float = Field(default=25, ge=0)
+    """Seconds that answers in progress have to end when the desk is stopped."""
+
     device: str | None = None
     """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
@@ -169,7 +184,7 @@ class Settings(BaseSettings):
     )
     modelscope_url: str = "https://modelscope.cn"
     connect_timeout: float = Field(default=10, gt=0)
-    """Seconds to wait for a server or a source of models to take a connection."""
+    """Seconds to wait for a server or a source of models to take a connection, and for it to say what it has."""
 
     @property
     def data_dir(self) -> Path:

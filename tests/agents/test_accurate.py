@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,23 @@ async def test_without_the_extra_the_error_names_it(own_home: Path) -> None:
     with pytest.raises(ConfigError, match=r"pip install 'qwendesk\[accurate\]'"):
         async with Desk(Settings(engine="scripted", router="accurate")):
             pass
+
+
+async def test_others_are_served_while_a_meaning_is_read(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: set[int] = set()
+
+    def read(text: str) -> np.ndarray:
+        readers.add(threading.get_ident())
+        return np.zeros(len(MEANING))
+
+    monkeypatch.setattr("qwendesk.agents.routing.trained.embed", read)
+    monkeypatch.setattr("qwendesk.agents.routing.trained.load_encoder", lambda: None)
+    two = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
+    async with Desk(Settings(engine="scripted", router="accurate")) as desk:
+        await desk.ask("Which tea goes with cake?", role="coder")
+        await desk.ask(two)
+    assert readers
+    assert threading.get_ident() not in readers
 
 
 def test_its_artefact_ships_and_is_small(tmp_path: Path) -> None:

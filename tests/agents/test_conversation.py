@@ -9,10 +9,11 @@ from PIL import Image
 
 from qwendesk import Desk, Settings
 from qwendesk.agents.lanes import Lanes
+from qwendesk.agents.nodes.reply import _phrases, unable
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.desk.why import explain
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.scripted import FAMILY, ScriptedEngine
+from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
 from qwendesk.messages import Event, Finished, Notice, Restarted, Routed, TextDelta
 from tests.conftest import MakeDesk
@@ -116,6 +117,20 @@ async def test_a_picture_that_was_never_sent_is_asked_for(make_desk: MakeDesk) -
     assert english.receipt.signals == ("you speak of a picture, but none was sent",)
     assert (english.receipt.role, english.receipt.model, english.receipt.fallback) == ("vision", "", None)
     assert desk.script.calls == []
+
+
+async def test_who_has_no_eyes_or_ears_says_so_in_the_persons_language(make_desk: MakeDesk, picture: str) -> None:
+    async with make_desk(["Hallo."], cards=(SMALL,)) as desk:
+        blind = await desk.ask("Was ist auf diesem Bild zu sehen?", images=[picture])
+    assert "Ich kann das Bild nicht sehen" in blind.text
+    assert "'qwendesk models pull qwen2.5-vl-3b'" in blind.text
+
+
+def test_what_the_desk_says_itself_is_known_in_the_same_languages() -> None:
+    languages = {name: set(texts) for name, texts in _phrases().items()}
+    assert all(codes == languages["missing_picture"] for codes in languages.values())
+    assert all("{how}" in text for text in _phrases()["can_be_added"].values())
+    assert "聞く" in unable("audio", "ja") and "transformers" in unable("audio", "ja")
 
 
 async def test_a_wish_for_eyes_brings_the_last_picture_back(make_desk: MakeDesk, picture: str) -> None:
@@ -320,7 +335,8 @@ async def test_a_small_model_may_be_asked_where_a_message_belongs(own_home: Any,
     name, _, options = desk.script.calls[0]
     assert (name, options.think, options.max_tokens) == ("tiny", False, 24)
     assert options.json_schema["properties"]["role"]["enum"] == ["general", "coder", "math", "thinking"]
-    assert reply.receipt.role == role
+    assert (reply.receipt.role, reply.receipt.runner_up) in ((role, "general"), ("general", reply.receipt.runner_up))
+    assert reply.receipt.runner_up != role
     assert "tiny" in reply.receipt.notes[0] and "tokens in" in reply.receipt.notes[0]
     assert reply.receipt.tokens_in > sum(len(message.text.split()) for message in desk.script.calls[1][1])
 
@@ -396,8 +412,64 @@ async def test_a_part_that_fails_leaves_the_others(make_desk: MakeDesk) -> None:
     async with make_desk(play) as desk:
         events, reply = await listen(desk, THREE)
     assert reply.text.count("Fine.") == 2 and "(out of order)" in reply.text
-    assert len(reply.receipt.parts) == 2
+    assert [part.model for part in reply.receipt.parts] == ["scripted-coder", "", "scripted-general"]
+    assert reply.receipt.notes == ("part 2 was not answered: out of order",)
+    assert "part 2 was not answered: out of order" in explain(reply.receipt.as_dict())
     assert reply.text == shown(events)
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Let models fail after the first word where a prompt's last message holds a word."""
+    whole = ScriptedChat._deltas
+
+    async def part(self: Any, messages: Any, options: Any) -> Any:
+        async for delta in whole(self, messages, options):
+            yield delta
+            if where in messages[-1].text:
+                raise EngineError("out of order")
+
+    monkeypatch.setattr(ScriptedChat, "_deltas", part)
+
+
+async def test_a_part_that_breaks_off_shows_what_is_stored(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_off(monkeypatch, "37")
+    async with make_desk(lambda messages: "All is well.") as desk:
+        events, reply = await listen(desk, THREE, conversation="c")
+        stored = (await desk.memory.history("c"))[-1].text
+    assert reply.text == stored == shown(events)
+    assert reply.text.count("All is well.") == 2 and "(out of order)" in reply.text
+
+
+@pytest.mark.parametrize("second", ["breaks off", ""])
+async def test_a_second_try_that_gives_nothing_leaves_the_first_answer(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    async with small_first(make_desk, ["37 * 91 + 4 = 3372", second]) as desk:
+        await desk.ask("Hello there", model="small")
+        if second:
+            break_off(monkeypatch, "mistake")
+        events, reply = await listen(desk, "What is 37*91+4?", conversation="c")
+        stored = (await desk.memory.history("c"))[-1].text
+    assert reply.text == stored == shown(events) == "37 * 91 + 4 = 3372"
+    assert (reply.receipt.model, reply.receipt.thinking) == ("small", False)
+    assert any("the first answer stands" in note for note in reply.receipt.notes)
+    assert [check.outcome for check in reply.receipt.checks] == ["failed"]
+
+
+async def test_why_tells_what_a_wish_changed_and_why_it_thinks(make_desk: MakeDesk) -> None:
+    async with make_desk(["Fine."] * 3, cards=(HYBRID,)) as desk:
+        wished = await desk.ask("Write a Python function that sorts a list", role="general", think=False)
+        named = await desk.ask("Hello there", model="hybrid")
+        unsure = await desk.ask("Which of two plans is better, and why? Weigh the risks step by step.")
+    assert "without your wish: **coder** would have answered" in explain(wished.receipt.as_dict())
+    assert "thinking: off (you asked for an answer without)" in explain(wished.receipt.as_dict())
+    assert "you asked for hybrid" in explain(named.receipt.as_dict())
+    assert unsure.receipt.thinking and f"thinking: on ({unsure.receipt.thinking_why})" in explain(
+        unsure.receipt.as_dict()
+    )
+    assert unsure.receipt.thinking_why
 
 
 async def test_if_all_parts_fail_the_turn_does(make_desk: MakeDesk) -> None:

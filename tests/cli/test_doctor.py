@@ -42,6 +42,16 @@ def test_a_broken_database_is_a_problem() -> None:
     assert (done.returncode, database["status"]) == (1, "problem")
 
 
+def test_a_policy_that_does_not_hold_is_a_problem() -> None:
+    file = Path(os.environ["QWENDESK_HOME"], "policy.toml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[split]\nmost = 99\n", "utf-8")
+    done = run("--json")
+    policy = next(finding for finding in json.loads(done.stdout)["findings"] if finding["name"] == "policy")
+    assert (done.returncode, policy["status"]) == (1, "problem")
+    assert "line 2, split.most" in policy["detail"]
+
+
 def test_a_password_is_not_shown() -> None:
     done = run("--json", QWENDESK_DATABASE_URL="postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in done.stdout + done.stderr

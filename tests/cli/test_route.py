@@ -26,6 +26,15 @@ def test_explain_for_programs() -> None:
     assert tree["signals"]
 
 
+def test_explain_tells_where_the_questions_of_one_message_go() -> None:
+    text = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
+    told = RUN.invoke(app, ["explain", text]).stdout
+    tree = json.loads(RUN.invoke(app, ["explain", text, "--json"]).stdout)
+    assert [part["role"] for part in tree["parts"]] == ["coder", "math", "general"]
+    assert "What is 37*91+4?" in told.partition("part      math")[2].splitlines()[0]
+    assert json.loads(RUN.invoke(app, ["explain", "What is 37*91+4?", "--json"]).stdout)["parts"] == []
+
+
 def test_a_picture_decides(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -121,6 +121,17 @@ async def test_a_model_that_failed_rests_longer_each_time_until_it_answers(desks
     assert desks.first.asked == 5, "the first rest is short again after a success"
 
 
+def test_questions_that_fail_together_count_once() -> None:
+    now = 0.0
+    cooldowns = Cooldowns(10, 600, lambda: now)
+    for _ in range(8):
+        cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 10
+    now = 10
+    cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 20
+
+
 async def test_one_that_was_asked_for_by_name_has_no_stand_in(desks: Desks) -> None:
     desks.first.error = EngineUnavailable("it is down")
     for _ in range(2):
@@ -242,10 +253,40 @@ async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: 
     monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
     monkeypatch.setattr(LlamaCppEngine, "_start", start)
     engine = build_pool(Settings()).engine("llamacpp")
-    await engine.load("small")
     loading = asyncio.create_task(engine.load("big"))
     await begun.wait()
     async with asyncio.timeout(5):
-        assert (await engine.load("small")).card.name == "small"
+        small = await engine.load("small")
+        assert small.card.name == "small" and await engine.load("small") is small
     go.set()
     assert (await loading).card.name == "big"
+
+
+async def test_who_leaves_while_a_model_is_loaded_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, started, closed = asyncio.Event(), asyncio.Event(), list[str](), list[str]()
+
+    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
+        started.append(card.name)
+        begun.set()
+        await go.wait()
+        return LlamaCppChat(card=card, engine="llamacpp")
+
+    async def aclose(self: LlamaCppChat) -> None:
+        closed.append(self.card.name)
+
+    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
+    monkeypatch.setattr(LlamaCppEngine, "_start", start)
+    monkeypatch.setattr(LlamaCppChat, "aclose", aclose)
+    engine = build_pool(Settings()).engine("llamacpp")
+    leaving = asyncio.create_task(engine.load("big"))
+    await begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    closing = asyncio.create_task(engine.aclose())
+    staying = asyncio.create_task(engine.load("big"))
+    await asyncio.sleep(0)
+    go.set()
+    await staying
+    await closing
+    assert (started, closed) == (["big"], ["big"])

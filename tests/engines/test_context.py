@@ -1,8 +1,10 @@
 """Making a conversation fit."""
 
+import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from qwendesk.engines.context import fit, fit_estimated
+from qwendesk.engines.context import fit, fit_estimated, within_reach
+from qwendesk.errors import EngineError
 
 
 def talk(turns: int, text: str = "word " * 20) -> list[BaseMessage]:
@@ -34,3 +36,12 @@ def test_a_message_that_is_too_long_by_itself_is_left_to_the_server() -> None:
     messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("word " * 10_000)]
     assert fit_estimated(messages, context=2048, answer=256) == (messages, 0)
     assert fit(messages, excess=10, total=20) == messages
+
+
+def test_what_no_tokenizer_could_make_fit_goes_before_any_work() -> None:
+    huge, newest = HumanMessage("word " * 2_000_000), HumanMessage("newest")
+    system = SystemMessage("Be brief.")
+    assert within_reach([system, huge, AIMessage("ok"), newest], 512) == [system, newest]
+    assert within_reach(talk(3), 8192) == talk(3)
+    with pytest.raises(EngineError, match="QWENDESK_CONTEXT_TOKENS"):
+        within_reach([system, huge], 512)

@@ -1,11 +1,15 @@
 """The engine for Ollama's native API, through the vendor's own client, against a local server."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.ollama import OllamaEngine
+from qwendesk.engines.ollama_chat import OllamaChat
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import Settings, load_settings
 from tests.engines.web_server import Reply, serve
@@ -140,6 +144,21 @@ async def test_pictures_go_beside_the_text() -> None:
         await chat.ainvoke([HumanMessage(parts)])
     assert chat.capabilities.vision
     assert site.asked[-1][1]["messages"][0] == {"role": "user", "content": "What is it?", "images": ["aGk="]}
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}, "'input_audio'"),
+        ({"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}, "in the message itself"),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,!"}}, "cannot be read"),
+    ],
+)
+async def test_what_it_cannot_take_is_refused_and_not_left_out(part: dict[str, Any], words: str) -> None:
+    async with fake_chat(stream({"content": "ok"})) as (chat, _):
+        with pytest.raises(EngineError, match=words):
+            await chat.ainvoke([HumanMessage([{"type": "text", "text": "What is it?"}, part])])
+    assert not chat.capabilities.audio
 
 
 async def test_template_tokens_are_broken() -> None:
@@ -279,3 +298,23 @@ async def test_a_pull_that_stops_is_an_error() -> None:
         with pytest.raises(EngineError, match="pulling manifest"):
             await engine.pull("qwen3:8b")
         await engine.aclose()
+
+
+async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def chat(self: OllamaEngine, name: str, progress: object) -> OllamaChat:
+        if name == "big":
+            begun.set()
+            await go.wait()
+        return OllamaChat(card=ModelCard(name=name), engine="ollama")
+
+    monkeypatch.setattr(OllamaEngine, "_chat", chat)
+    pool = build_pool(Settings(engine="ollama"))
+    loading = asyncio.create_task(pool.engine("ollama").load("big"))
+    await begun.wait()
+    async with asyncio.timeout(5):
+        assert (await pool.engine("ollama").load("small")).card.name == "small"
+    go.set()
+    await loading
+    await pool.aclose()

@@ -66,7 +66,7 @@ async def test_no_server_says_what_to_do(host: str) -> None:
 )
 async def test_something_else_at_the_address_is_said(reply: Reply, words: str) -> None:
     async with serve(lambda path, body: reply) as site:
-        settings = Settings(engine="ollama", ollama_host=site.url, first_token_timeout=0.3, token_timeout=0.3)
+        settings = Settings(engine="ollama", ollama_host=site.url, connect_timeout=0.3)
         pool = build_pool(settings)
         with pytest.raises(EngineError, match=words):
             await pool.models()

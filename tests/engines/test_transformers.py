@@ -7,6 +7,7 @@ import gc
 import json
 import shutil
 import sys
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -20,13 +21,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from qwendesk.app import build_pool
-from qwendesk.engines.base import Options
-from qwendesk.engines.catalogue import Sampling
+from qwendesk.engines.base import EngineParts, Options
+from qwendesk.engines.catalogue import Sampling, load_catalogue
 from qwendesk.engines.hf.garage import Loaded
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.sequence import Sequence
-from qwendesk.engines.transformers import TransformersChat
-from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
+from qwendesk.engines.transformers import TransformersChat, TransformersEngine
+from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineUnavailable
 from qwendesk.settings import Settings
 from tests.tiny_qwen import MODELS, make_model
 
@@ -385,3 +386,74 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
         with pytest.raises(EngineError, match="ZeroDivisionError"):
             await chat.ainvoke("Hi", max_tokens=4)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+
+
+async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await load("qwen2")
+    runner = (await loaded(chat)).scheduler._runner
+    await forget(chat)
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "new_cache", lambda: 1 / 0)
+        async with asyncio.timeout(10):
+            with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+                await chat.ainvoke("Hi", max_tokens=4)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+
+
+async def test_who_leaves_while_a_model_is_loaded_leaves_one_that_is_kept(
+    load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwendesk.engines.hf import garage
+
+    chat, begun, go, times = await load("qwen2"), threading.Event(), threading.Event(), []
+    make = garage.load_model
+
+    def slow(*args: Any) -> Any:
+        times.append(args)
+        begun.set()
+        go.wait(20)
+        return make(*args)
+
+    monkeypatch.setattr(garage, "load_model", slow)
+    other = replace(chat._source, card=replace(chat._source.card, name="other"), path=tiny("qwen3"))
+    leaving = asyncio.create_task(chat._garage.ready(other))
+    await asyncio.to_thread(begun.wait, 20)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    go.set()
+    await chat._garage.ready(other)
+    assert len(times) == 1 and chat._garage.has("other")
+
+
+async def test_a_model_that_is_being_fetched_keeps_none_that_is_ready_waiting(
+    load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwendesk.engines.hf import source
+
+    chat, begun, go = await load("qwen2"), threading.Event(), threading.Event()
+    engine = TransformersEngine.create(EngineParts(Settings(dtype="float32"), load_catalogue(None), None))  # type: ignore[arg-type]
+    engine._made, engine._chats = chat._garage, {"ready": chat}
+    find = source.find_source
+
+    def slow(name: str, *args: Any) -> Any:
+        begun.set()
+        go.wait(20)
+        return find(name, *args)
+
+    monkeypatch.setattr(source, "find_source", slow)
+    fetching = asyncio.create_task(engine.load(str(tiny("qwen3"))))
+    await asyncio.to_thread(begun.wait, 20)
+    async with asyncio.timeout(5):
+        assert await engine.load("ready") is chat
+    go.set()
+    assert await fetching is not chat
+
+
+async def test_a_model_that_cannot_make_a_token_is_not_ready(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sequence, "take", lambda self, logits: 1 / 0)
+    with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+        await load("qwen2")
+    assert not [thread for thread in threading.enumerate() if thread.name == "qwendesk-transformers"]

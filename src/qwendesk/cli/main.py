@@ -7,9 +7,13 @@ from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
+    "serve": "Run the desk: the channels that are set up, the answering, the web server.",
+    "channels": "See which channels there are, check their credentials, and play them without a network.",
     "models": "List, fetch and remove models.",
     "route": "See why a message goes where it goes, measure the router, and teach it.",
     "kb": "Give the desk documents to answer from, and search them.",
+    "pairing": "Decide who may talk with the desk.",
+    "tickets": "See and retry messages that could not be answered or delivered.",
     "memory": "Show, export and forget what is kept about people.",
     "db": "Upgrade, check, back up, restore and thin out the database.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",

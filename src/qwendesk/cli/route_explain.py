@@ -11,6 +11,8 @@ import typer
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.routing.language import english_name, identify
+from qwendesk.agents.split import Question, questions_of
+from qwendesk.channels.console_view import printable
 from qwendesk.cli.route_choice import chosen_policy, chosen_router
 from qwendesk.desk.intake import read_image
 from qwendesk.settings import load_settings
@@ -23,13 +25,20 @@ async def explain(text: str, images: list[Path], router: str | None, as_json: bo
     language = identify(text)
     settings = load_settings()
     chosen, policy = await chosen_router(router, settings), chosen_policy(None, settings)
-    decision = decide(Signals(text, language, images=len(images)), chosen, policy)
-    typer.echo(
-        json.dumps(_tree(decision, language), ensure_ascii=False, indent=2) if as_json else _told(decision, language)
-    )
+    signals = Signals(text, language, images=len(images))
+    decision = decide(signals, chosen, policy)
+    parts = questions_of(signals, decision, chosen, policy.split)
+    if as_json:
+        typer.echo(json.dumps(_tree(decision, language, parts), ensure_ascii=False, indent=2))
+    else:
+        typer.echo("\n".join([_told(decision, language), *map(_part, parts)]))
 
 
-def _tree(decision: Decision, language: str | None) -> dict[str, Any]:
+def _part(part: Question) -> str:
+    return f"part      {part.decision.role} ({part.decision.confidence:.0%} sure): {printable(part.text)}"
+
+
+def _tree(decision: Decision, language: str | None, parts: tuple[Question, ...]) -> dict[str, Any]:
     return {
         "role": decision.role,
         "confidence": decision.confidence,
@@ -38,6 +47,10 @@ def _tree(decision: Decision, language: str | None) -> dict[str, Any]:
         "needs_thinking": decision.needs_thinking,
         "language": language,
         "signals": list(decision.signals),
+        "by": decision.by,
+        "parts": [
+            {"text": part.text, "role": part.decision.role, "confidence": part.decision.confidence} for part in parts
+        ],
     }
 
 

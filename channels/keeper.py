@@ -1,0 +1,68 @@
+"""Keeps a channel running: one that ends by a mistake is started again, later each time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+from typing import Literal
+
+from qwendesk.channels.base import Accept, Channel
+from qwendesk.errors import ChannelError
+
+State = Literal["running", "waiting", "refused", "stopped"]
+_FIRST = 1.0
+_LONGEST = 60.0
+_HEALTHY = 60.0
+"""Seconds after which a start counts as having gone well."""
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Runs ``start`` of one channel for as long as the desk runs."""
+
+    def __init__(self, name: str, channel: Channel) -> None:
+        self.state: State = "stopped"
+        self.problem = ""
+        self._name = name
+        self._channel = channel
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self, accept: Accept) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._keep(accept))
+
+    async def stop(self) -> None:
+        """Let the channel take no more."""
+        self._stopping = True
+        with suppress(ChannelError):
+            await self._channel.stop()
+        if self._task:
+            done, _ = await asyncio.wait([self._task], timeout=10)
+            if not done:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+        self.state = "stopped"
+
+    async def _keep(self, accept: Accept) -> None:
+        pause = _FIRST
+        while not self._stopping:
+            self.state, begun = "running", monotonic()
+            try:
+                await self._channel.start(accept)
+                return
+            except ChannelError as error:
+                self.problem = str(error)
+                if error.permanent:
+                    log.error("The channel %s is given up: %s", self._name, error)
+                    self.state = "refused"
+                    return
+            except Exception as error:  # a library's mistake; it may have been one message
+                self.problem = f"{type(error).__name__}: {error}"
+            log.warning("The channel %s stopped (%s) and is started again.", self._name, self.problem)
+            self.state = "waiting"
+            pause = _FIRST if monotonic() - begun > _HEALTHY else pause
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST, pause * 2)

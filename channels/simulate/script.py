@@ -1,0 +1,156 @@
+"""A script of what happens on a platform: people write, the platform has its bad days, and something is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qwendesk.channels.simulate.base import Simulator, Trouble, Written
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Attachment
+
+DEFAULT = """\
+- write: {text: "Hello"}
+- expect: {messages: 1}
+- write: {text: "A second message, delivered twice"}
+- repeat: true
+- expect: {messages: 2}
+- trouble: [slow_down, broken]
+- write: {text: "The platform is busy, then broken"}
+- expect: {messages: 3}
+- garble: {message: null}
+- write: {text: "After a malformed delivery"}
+- expect: {messages: 4}
+"""
+"""What is played where no script is given."""
+Show = Callable[[str, str], None]
+"""Is told who does what."""
+
+
+class Write(BaseModel):
+    """What a person sends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = ""
+    person: str = "1001"
+    chat: str = ""
+    group: bool = False
+    mention: bool = False
+    bot: bool = False
+    locale: str = "en"
+    picture: Path | None = None
+
+    def written(self) -> Written:
+        """Return it as the simulator takes it.
+
+        Raises:
+            ConfigError: the picture cannot be read.
+        """
+        values = self.model_dump(exclude={"picture"})
+        if not self.picture:
+            return Written(**values)
+        try:
+            file = Attachment("image", "image/png", self.picture.read_bytes(), self.picture.name)
+        except OSError as error:
+            raise ConfigError(f"The picture {str(self.picture)!r} cannot be read: {error.strerror}.") from None
+        return Written(**values, files=(file,))
+
+
+class Expect(BaseModel):
+    """What the person has to see, in time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contains: str | None = None
+    """A part of some message."""
+    messages: int | None = Field(default=None, ge=0)
+    """How many messages there are in all."""
+    seconds: float = Field(default=60, gt=0)
+
+
+class Step(BaseModel):
+    """One thing that happens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    write: Write | None = None
+    expect: Expect | None = None
+    repeat: bool = False
+    trouble: list[Trouble] = []
+    garble: Any = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Step:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a step is one of: write, expect, repeat, trouble, garble")
+        return self
+
+
+def read_script(text: str, name: str) -> list[Step]:
+    """Return the steps of a script in YAML.
+
+    Raises:
+        ConfigError: it does not hold; the text names the step.
+    """
+    try:
+        steps = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not YAML: {error}") from None
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError(f"{name} has to be a list of steps, such as '- write: {{text: Hello}}'.")
+    return [_read_step(step, f"{name}, step {number}") for number, step in enumerate(steps, 1)]
+
+
+async def play(steps: list[Step], simulator: Simulator, show: Show) -> list[str]:
+    """Play a script and return what was expected in vain."""
+    failures: list[str] = []
+    told = 0
+    for number, step in enumerate(steps, 1):
+        if step.write:
+            show(step.write.person, step.write.text)
+            await simulator.write(step.write.written())
+        elif step.expect:
+            if problem := await _look(step.expect, simulator):
+                failures.append(f"step {number}: {problem}")
+            for shown in simulator.shown[told:]:
+                show("desk", shown.text)
+            told = len(simulator.shown)
+        elif step.repeat:
+            show("platform", "delivers the last message again")
+            await simulator.repeat()
+        elif step.trouble:
+            show("platform", f"will fail: {', '.join(step.trouble)}")
+            simulator.troubles += step.trouble
+        else:
+            show("platform", "delivers something malformed")
+            await simulator.garble(step.garble)
+    return failures
+
+
+async def _look(expect: Expect, simulator: Simulator) -> str | None:
+    def seen(platform: Simulator) -> bool:
+        enough = expect.messages is None or len(platform.shown) >= expect.messages
+        return enough and (expect.contains is None or any(expect.contains in text for text in platform.texts()))
+
+    try:
+        await simulator.saw(seen, expect.seconds)
+    except TimeoutError:
+        wanted = expect.model_dump(exclude_none=True, exclude={"seconds"})
+        return f"expected {wanted} within {expect.seconds:g} s; seen: {simulator.texts()!r}"
+    if expect.messages is not None and len(simulator.shown) > expect.messages:
+        return f"expected {expect.messages} messages, seen: {simulator.texts()!r}"
+    return None
+
+
+def _read_step(step: Any, name: str) -> Step:
+    try:
+        return Step.model_validate(step)
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"]))
+        raise ConfigError(f"{name}: {f'{place}: ' if place else ''}{found['msg']}.") from None

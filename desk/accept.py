@@ -1,0 +1,145 @@
+"""The door: each message is taken once, in order, from people who may talk, as fast as the desk can follow."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from qwendesk.desk.chat_commands import STOP, parse
+from qwendesk.desk.guests import Guests
+from qwendesk.desk.intake import check_limits
+from qwendesk.desk.ports import Dispatcher
+from qwendesk.desk.texts import say
+from qwendesk.errors import InputError, StoreError
+from qwendesk.memory.inbox import Bucket, Inbox, Stored
+from qwendesk.messages import Admission, Inbound
+
+_COUNT_FOR = 1.0
+"""Seconds for which the number of open messages is taken for granted."""
+_TELL_AGAIN = 60.0
+"""Seconds before somebody who goes on all the same is told again that there is a limit."""
+_MOST_TOLD = 10_000
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken."""
+
+    per_hour: float = 100
+    """Messages of one person on one channel in an hour; as many may come at once."""
+    channel_per_hour: float | None = None
+    """Messages of all people on one channel in an hour; None: any number."""
+    open_in_conversation: int = 20
+    """Messages of one conversation that may wait."""
+    open_in_all: int = 5000
+    """Messages that may wait altogether."""
+    max_chars: int = 8192
+
+
+class Reception:
+    """Takes messages for good: once ``accept`` returns ``accepted``, the message survives a killed process.
+
+    Args:
+        heard_stop: is told which messages a person asked to stop.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        guests: Guests,
+        dispatcher: Dispatcher,
+        limits: Limits | None = None,
+        heard_stop: Callable[[Iterable[str]], None] = lambda ids: None,
+    ) -> None:
+        self._inbox = inbox
+        self._guests = guests
+        self._dispatcher = dispatcher
+        self._limits = limits or Limits()
+        self._heard_stop = heard_stop
+        self._told: dict[tuple[str, str, str], float] = {}
+        self._counted_until = 0.0
+        self._open = 0
+
+    async def accept(self, inbound: Inbound) -> Admission:
+        """Take a message, or say why not; a database that is away makes the desk ``busy``, not fail."""
+        try:
+            return await self._accept(inbound)
+        except StoreError as error:
+            log.warning("A message was put off: %s", error)
+            return Admission("busy", retry_after=1.0)
+
+    async def _accept(self, inbound: Inbound) -> Admission:
+        verdict = await self._guests.look(inbound)
+        if verdict.role is None:
+            # in a group, the desk keeps silent towards strangers: a code is nobody else's business
+            text = "" if inbound.group else say(verdict.text_key, inbound.locale, code=verdict.code)
+            return Admission("refused", text=text)
+        command = parse(inbound.text)
+        if command and command.name == STOP:
+            return await self._stop(inbound)
+        if inbound.unreadable and not inbound.text.strip() and not inbound.attachments:
+            return Admission("refused", text=say("unreadable", inbound.locale, kind=inbound.unreadable))
+        try:
+            check_limits(inbound, max_chars=self._limits.max_chars)
+        except InputError as error:
+            return Admission("refused", text=say("not_taken", inbound.locale, reason=str(error)))
+        if await self._is_full():
+            return Admission("busy", text=say("busy", inbound.locale), retry_after=5.0)
+        stored = await self._inbox.admit(
+            inbound, self._buckets(inbound), self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
+        )
+        return self._admission(inbound, stored)
+
+    def _admission(self, inbound: Inbound, stored: Stored) -> Admission:
+        match stored.outcome:
+            case "accepted":
+                self._open += 1
+                self._dispatcher.nudge()
+                return Admission("accepted", stored.seq)
+            case "duplicate":
+                return Admission("duplicate")
+            case "full":
+                # not "busy": a platform that delivers in order would hold back everybody else behind this one
+                return Admission("refused", text=self._once(inbound, say("busy", stored.locale)))
+        minutes = max(1, math.ceil(60 / self._limits.per_hour))
+        text = self._once(inbound, say("limited", stored.locale, minutes=minutes))
+        return Admission("refused", text=text, retry_after=minutes * 60.0)
+
+    def _once(self, inbound: Inbound, text: str) -> str:
+        """Return the text, unless this conversation has been told so a moment ago: a flood is not answered by one."""
+        now, key = monotonic(), (inbound.channel, inbound.account, inbound.conversation)
+        if self._told.get(key, 0.0) > now:
+            return ""
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[key] = now + _TELL_AGAIN
+        return text
+
+    async def _stop(self, inbound: Inbound) -> Admission:
+        ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)
+        self._heard_stop(ids)
+        return Admission("accepted") if ids else Admission("refused", text=say("nothing_to_stop", inbound.locale))
+
+    def _buckets(self, inbound: Inbound) -> list[Bucket]:
+        limits = self._limits
+        buckets = [
+            Bucket(
+                f"person:{inbound.channel}:{inbound.account}:{inbound.person}",
+                limits.per_hour,
+                limits.per_hour / 3600,
+            )
+        ]
+        if limits.channel_per_hour:
+            key = f"channel:{inbound.channel}:{inbound.account}"
+            buckets.append(Bucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
+        return buckets
+
+    async def _is_full(self) -> bool:
+        if monotonic() > self._counted_until:
+            self._counted_until = monotonic() + _COUNT_FOR
+            self._open = await self._inbox.open_count()
+        return self._open >= self._limits.open_in_all

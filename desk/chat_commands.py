@@ -1,0 +1,166 @@
+"""What a person can tell the desk itself, the same on every channel: ``/help``, ``/new``, ``/model`` ..."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from qwendesk.desk.commands import HELP
+from qwendesk.desk.commands import Commands as MemoryCommands
+from qwendesk.desk.texts import known_language, languages, say
+from qwendesk.errors import QwendeskError
+from qwendesk.memory.inbox import Arrived, Inbox
+from qwendesk.messages import Inbound, as_role
+
+_COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
+STOP = "stop"
+Explain = Callable[[Inbound], Awaitable[str | None]]
+"""Says why the conversation's last answer is as it is; None where there is none."""
+CheckModel = Callable[[str], Awaitable[None]]
+"""Raises ``QwendeskError`` where there is no model of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it was written."""
+
+    name: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command, who gave it and where."""
+
+    command: Command
+    arrived: Arrived
+
+    @property
+    def language(self) -> str | None:
+        """The language to answer in."""
+        return self.arrived.settings.get("language") or self.arrived.inbound.locale
+
+
+Run = Callable[[Call], Awaitable[str]]
+"""Does what a command says and returns what to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    run: Run | None
+    help: Callable[[str | None], str]
+
+
+def parse(text: str) -> Command | None:
+    """Return the command that a message is; None where it is none. A bot's name after ``@`` is left out."""
+    found = _COMMAND.fullmatch(text.strip())
+    return Command(found["name"].lower(), (found["argument"] or "").strip()) if found else None
+
+
+class Commands:
+    """The commands that there are; others may add theirs.
+
+    Args:
+        inbox: where a conversation's choices are kept.
+        explain: says why the last answer is as it is.
+        check_model: knows which models there are.
+    """
+
+    def __init__(self, inbox: Inbox, explain: Explain, check_model: CheckModel) -> None:
+        self._inbox = inbox
+        self._explain = explain
+        self._check_model = check_model
+        self._all: dict[str, _Registered] = {}
+        built_in: dict[str, Run | None] = {
+            "help": self._help,
+            "new": self._new,
+            "why": self._why,
+            "model": self._model,
+            "think": self._think,
+            "no_think": self._no_think,
+            "lang": self._lang,
+            STOP: None,  # heard at the door: it may not wait behind the answer it stops
+        }
+        for name, run in built_in.items():
+            self._all[name] = _Registered(run, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All commands, for a platform's menu."""
+        return tuple(self._all)
+
+    def describe(self, name: str, language: str | None = None) -> str:
+        """Return a command's line of help."""
+        return self._all[name].help(language)
+
+    def add(self, name: str, run: Run, help_: Callable[[str | None], str]) -> None:
+        """Add a command; ``help_`` gives its line of help in a language."""
+        self._all[name] = _Registered(run, help_)
+
+    async def run(self, command: Command, arrived: Arrived) -> str | None:
+        """Do what a command says; None where there is none of that name, and the message is one for a model."""
+        name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
+        registered = self._all.get(name)
+        if registered is None or registered.run is None:
+            return None
+        return await registered.run(Call(command, arrived))
+
+    async def _help(self, call: Call) -> str:
+        lines = [f"/{name} {self.describe(name, call.language)}" for name in self._all]
+        return "\n".join([say("help", call.language), "", *lines])
+
+    async def _new(self, call: Call) -> str:
+        await self._choose(call, since=call.arrived.inbound.seq)
+        return say("new", call.language)
+
+    async def _why(self, call: Call) -> str:
+        return await self._explain(call.arrived.inbound) or say("no_answer_yet", call.language)
+
+    async def _model(self, call: Call) -> str:
+        name = call.command.argument
+        settings = call.arrived.settings
+        if name == "auto":
+            settings = await self._choose(call, role=None, model=None)
+        elif role := as_role(name):
+            settings = await self._choose(call, role=role)
+        elif name:
+            try:
+                await self._check_model(name)
+            except QwendeskError as error:
+                return str(error)
+            settings = await self._choose(call, model=name)
+        return say("model", call.language, role=settings.get("role", "auto"), model=settings.get("model", "auto"))
+
+    async def _think(self, call: Call) -> str:
+        auto = call.command.argument.lower() == "auto"
+        await self._choose(call, think=None if auto else True)
+        return say("think_auto" if auto else "think_on", call.language)
+
+    async def _no_think(self, call: Call) -> str:
+        await self._choose(call, think=False)
+        return say("think_off", call.language)
+
+    async def _lang(self, call: Call) -> str:
+        tag = call.command.argument
+        if not known_language(tag):
+            return say("which_language", call.language, languages=", ".join(languages()))
+        await self._choose(call, language=known_language(tag))
+        return say("language", tag)
+
+    async def _choose(self, call: Call, **changes: object) -> dict[str, object]:
+        return await self._inbox.choose(call.arrived.conversation_id, **changes)
+
+
+def add_memory(commands: Commands, memory: MemoryCommands) -> None:
+    """Add the commands about what is known of a person."""
+
+    async def run(call: Call) -> str:
+        line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
+        return await memory.run(line, person=inbound.person, channel=inbound.channel) or ""
+
+    helps: dict[str, list[str]] = {}
+    for usage, text in HELP.items():
+        helps.setdefault(usage.removeprefix("/").partition(" ")[0], []).append(text)
+    for name, texts in helps.items():
+        commands.add(name, run, lambda language, texts=texts: "; ".join(texts))  # type: ignore[misc]

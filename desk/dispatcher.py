@@ -1,0 +1,217 @@
+"""The queue, on DBOS: tables in the desk's own database, one partition a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+
+from qwendesk.desk.nudge import Nudge
+from qwendesk.desk.ports import Handle
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+QUEUE = "inbound"
+WORKFLOW = "answer"
+WIRE = "1"
+"""The form of what is enqueued; another one is not run by older workers."""
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_MIGRATING = "hashtextextended('qwendesk-queue', 0)"
+_LEAST_PAUSE = 0.06
+"""Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
+_NOTED = 0.005
+"""Seconds that the queue takes to note that a message is done, after which the next of its conversation may begin."""
+
+
+class DbosDispatcher:
+    """Keeps the queue in the database at ``url``: SQLite for one process, PostgreSQL for many.
+
+    Args:
+        url: the desk's own SQLAlchemy URL.
+        concurrency: how many conversations are answered at once.
+        idle_poll: seconds between two looks at the queue where nobody says that there is something.
+    """
+
+    def __init__(self, url: str, *, concurrency: int = 32, idle_poll: float = 1.0) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._url = parsed.set(drivername="sqlite" if self.is_sqlite else "postgresql+psycopg")
+        self.executor = "local" if self.is_sqlite else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._concurrency = concurrency
+        self._idle_poll = idle_poll
+        self._nudge = Nudge(f"queue-worker-{QUEUE}", _LEAST_PAUSE)
+        self._engine: Engine | None = None
+        self._client: DBOSClient | None = None
+        self._running = False
+
+    def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
+        """Add a message, in the transaction that stores it."""
+        assert self._client is not None, "open() comes first"
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": f"{id_}.{uuid4().hex[:8]}",
+                "queue_partition_key": conversation,
+                "priority": seq,
+                "serialization_type": "portable",  # type: ignore[typeddict-item]  # the enum's value is taken as well
+            },
+            id_,
+        )
+        if not self.is_sqlite:
+            connection.execute(text("SELECT pg_notify('qwendesk', '')"))
+
+    async def open(self) -> None:
+        """Create or upgrade the queue's tables."""
+        await asyncio.to_thread(self._open)
+
+    async def run(self, handle: Handle) -> None:
+        """Begin to hand messages over on this event loop."""
+        from dbos import DBOS
+
+        DBOS(
+            config={
+                "name": "qwendesk",
+                "system_database_url": self._url.render_as_string(hide_password=False),
+                "system_database_engine": self._engine,
+                "application_version": WIRE,
+                "executor_id": self.executor,
+                "log_level": "ERROR",
+                "run_migrations": False,
+                "use_listen_notify": False,
+                "scheduler_polling_interval_sec": 3600.0,
+                "notification_listener_polling_interval_sec": 0.5,
+            }
+        )
+
+        # Each effect is kept apart under a key of its own, so the work needs no step: run again, it finds what is done.
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=100)
+        async def answer(id_: str) -> None:
+            try:
+                await handle(id_)
+            finally:
+                asyncio.get_running_loop().call_later(_NOTED, self.nudge)
+
+        DBOS.launch()
+        self._running = True
+        await DBOS.register_queue_async(
+            QUEUE,
+            partition_concurrency=1,
+            worker_concurrency=self._concurrency,
+            polling_interval_sec=self._idle_poll,
+        )
+        self._nudge.attach(DBOS)
+
+    def nudge(self) -> None:
+        """Look at the queue now."""
+        self._nudge.give()
+
+    async def recover(self, executor: str) -> None:
+        """Put what a dead worker had in hand back to where it was in the queue."""
+        from dbos import DBOS
+
+        await asyncio.to_thread(DBOS._recover_pending_workflows, [executor])
+        self.nudge()
+
+    async def stop(self, patience: float) -> None:
+        """Take nothing more, wait for what runs, leave the rest in the queue."""
+        if self._running:
+            from dbos import DBOS
+
+            self._running = False
+            self._nudge.close()
+            await self._idle(patience)
+            # DBOS had made its threads the loop's own, and ends them: whoever needs one from now on gets another
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+            await _apart(partial(DBOS.destroy, destroy_registry=True))
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.dispose)
+
+    async def _idle(self, patience: float) -> None:
+        """Wait for what runs, the queue's own notes about it included."""
+        from dbos._dbos import _get_dbos_instance
+
+        active = _get_dbos_instance()._active_workflows_set
+        until = monotonic() + patience
+        await asyncio.sleep(2 * _LEAST_PAUSE)  # a look that had begun may still hand something over
+        while active.activeList() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
+            await asyncio.sleep(_LEAST_PAUSE)
+
+    async def lost(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these the queue has ended with, though they are open."""
+        assert self._client is not None, "open() comes first"
+        open_: set[str] = set()
+        for id_ in ids:
+            found = await self._client.list_workflows_async(workflow_id_prefix=f"{id_}.", load_input=False)
+            if any(status.status not in _ENDED for status in found):
+                open_.add(id_)
+        return [id_ for id_ in ids if id_ not in open_]
+
+    async def forget(self, older_than: float) -> int:
+        """Delete the queue's rows of what ended well so long ago."""
+        assert self._client is not None, "open() comes first"
+        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat()
+        found = await self._client.list_workflows_async(
+            completed_before=before, status=list(_ENDED), limit=500, load_input=False, load_output=False
+        )
+        if found:
+            await self._client.delete_workflows_async([status.workflow_id for status in found])
+        return len(found)
+
+    def _open(self) -> None:
+        from dbos import DBOSClient
+
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        self._engine = _engine(self._url, self.is_sqlite)
+        _migrate(self._engine, self._url.render_as_string(hide_password=False))
+        self._client = DBOSClient(system_database_engine=self._engine, lazy=True)
+
+
+async def _apart(work: Callable[[], None]) -> None:
+    """Do blocking work in a thread of its own."""
+    with ThreadPoolExecutor(1) as threads:
+        await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _engine(url: Any, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_size=8, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=4, max_overflow=0)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _migrate(engine: Engine, url: str) -> None:
+    """Run DBOS's own migrations with its own code, once for all processes that start together."""
+    from dbos import DBOS
+
+    if engine.dialect.name == "sqlite":
+        DBOS.migrate(url)
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # asked again and again: DBOS builds indexes beside the traffic, which waits for every statement that waits
+        while not connection.execute(text(f"SELECT pg_try_advisory_lock({_MIGRATING})")).scalar():
+            time.sleep(0.2)
+        try:
+            DBOS.migrate(url)
+        finally:
+            connection.execute(text(f"SELECT pg_advisory_unlock({_MIGRATING})"))

@@ -1,0 +1,116 @@
+"""Who may talk: nobody until somebody in charge says so (pairing), those on a list, or everybody."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any, Literal
+
+from qwendesk.errors import ConfigError
+from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole
+from qwendesk.messages import Inbound
+
+Policy = Literal["pairing", "allowlist", "open"]
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Letters of a code; those that look alike are left out."""
+CODE_LENGTH = 8
+HOLDS_FOR = timedelta(hours=1)
+_REMEMBER = 2.0
+"""Seconds for which an answer of the guest book is taken for granted."""
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rules of one channel."""
+
+    policy: Policy = "pairing"
+    allow: frozenset[str] = frozenset()
+    operators: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, channel: str, settings: Mapping[str, Any]) -> House:
+        """Read ``access``, ``allow``, ``operators`` and ``owners`` of a channel's settings.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        policy = settings.get("access", "pairing")
+        if policy not in ("pairing", "allowlist", "open"):
+            raise ConfigError(
+                f"[channels.{channel}] has access = {policy!r}; it may be 'pairing', 'allowlist' or 'open'."
+            )
+        lists = {name: _names(settings.get(name, ())) for name in ("allow", "operators", "owners")}
+        return cls(policy, **lists)
+
+    def role_of(self, person: str) -> GuestRole | None:
+        """Return what the settings say somebody is."""
+        if person in self.owners:
+            return "owner"
+        if person in self.operators:
+            return "operator"
+        return "person" if person in self.allow else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether somebody may talk, as what, and what to tell them where not."""
+
+    role: GuestRole | None
+    text_key: str = ""
+    code: str = ""
+
+
+@dataclass(slots=True)
+class Guests:
+    """Decides at the door; what people in charge decided is in the guest book."""
+
+    book: Guestbook
+    houses: Mapping[str, House] = field(default_factory=dict)
+    """The rules by channel; a channel without any is closed."""
+    _known: dict[tuple[str, str, str], tuple[float, Verdict]] = field(default_factory=dict)
+
+    async def look(self, inbound: Inbound) -> Verdict:
+        """Decide about the person of a message; a stranger gets a code where the channel pairs."""
+        house = self.houses.get(inbound.channel, House())
+        if role := house.role_of(inbound.person):
+            return Verdict(role)
+        if house.policy == "allowlist":
+            return Verdict(None, "not_allowed")
+        key = (inbound.channel, inbound.account, inbound.person)
+        remembered = self._known.get(key)
+        if remembered and remembered[0] > monotonic():
+            return remembered[1]
+        verdict = await self._ask(house, inbound)
+        if verdict.role:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[key] = (monotonic() + _REMEMBER, verdict)
+        return verdict
+
+    async def _ask(self, house: House, inbound: Inbound) -> Verdict:
+        guest = await self.book.find(inbound.channel, inbound.account, inbound.person)
+        if guest and guest.state == "denied":
+            return Verdict(None, "not_allowed")
+        if guest and guest.state == "allowed":
+            return Verdict(guest.role)
+        if house.policy == "open":
+            return Verdict("person")
+        if guest and _holds(guest):
+            return Verdict(None, "pairing", guest.code or "")
+        code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+        asked = await self.book.ask(inbound, code, datetime.now(UTC) + HOLDS_FOR)
+        return Verdict(None, "pairing", asked)
+
+
+def _holds(guest: Guest) -> bool:
+    return bool(guest.code) and guest.expires_at is not None and guest.expires_at > datetime.now(UTC)
+
+
+def _names(value: Any) -> frozenset[str]:
+    """Return a list of people, which a variable gives with commas."""
+    return frozenset(str(name).strip() for name in (value.split(",") if isinstance(value, str) else value)) - {""}

@@ -1,0 +1,128 @@
+"""The durable desk in one process: the door, the queue, the worker, and what looks after them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from filelock import FileLock, Timeout
+
+from qwendesk.desk.accept import Limits, Reception
+from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.delivery import Delivery, Pace
+from qwendesk.desk.dispatcher import DbosDispatcher
+from qwendesk.desk.guests import Guests, House
+from qwendesk.desk.ports import Outlet, RunTurn
+from qwendesk.desk.upkeep import Upkeep
+from qwendesk.desk.worker import Worker
+from qwendesk.errors import ConfigError
+from qwendesk.memory.database import Database
+from qwendesk.memory.guestbook import Guestbook
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What a process needs that answers."""
+
+    run_turn: RunTurn
+    outlets: Mapping[str, Outlet]
+    commands: Commands
+    pace: Pace = field(default_factory=Pace)
+    at_once: int = 16
+    """How many conversations are answered at once."""
+
+
+class Office:
+    """Accepts messages and, where it is given what that needs, answers them.
+
+    Args:
+        database: the desk's database, open and upgraded.
+        url: its URL, for the queue's own connections.
+        answering: what answering needs; None: this process only accepts.
+        houses: who may talk, by channel.
+        limits: how much is taken.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        url: str,
+        *,
+        answering: Answering | None = None,
+        houses: Mapping[str, House] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.inbox = Inbox(database)
+        self.outbox = Outbox(database)
+        self.guestbook = Guestbook(database)
+        self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1)
+        self._url = url
+        self._database = database
+        self._lock: FileLock | None = None
+        self._answering = answering
+        self._worker = self._make_worker(answering) if answering else None
+        guests = Guests(self.guestbook, houses or {})
+        heard = self._worker.stops.stop if self._worker else lambda ids: None
+        self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
+        self.accept = self._reception.accept
+        self._upkeep = Upkeep(self.inbox, self.dispatcher)
+        self._supervisor: object | None = None
+
+    async def start(self) -> None:
+        """Get the queue ready; where this process answers, begin with what was left."""
+        if self._worker is None:
+            await self.dispatcher.open()
+            return
+        self._be_the_only_one()
+        await self.dispatcher.open()
+        if not self.dispatcher.is_sqlite:
+            from qwendesk.desk.supervisor import Supervisor
+
+            dispatcher = self.dispatcher
+            self._supervisor = supervisor = Supervisor(
+                self._url, dispatcher.executor, dispatcher.recover, dispatcher.nudge
+            )
+            await supervisor.start()
+        await self.dispatcher.run(self._worker.handle)
+        self._upkeep.start()
+
+    async def stop(self, patience: float = 25.0) -> None:
+        """Take no more in hand and let what runs end; what does not end in time is answered after the next start."""
+        await self._upkeep.stop()
+        if self._worker:
+            closing = asyncio.get_running_loop().call_later(patience, self._worker.close)
+            await self.dispatcher.stop(patience)
+            closing.cancel()
+            self._worker.close()
+            await self._worker.stops.aclose()
+        else:
+            await self.dispatcher.stop(0)
+        if self._supervisor is not None:
+            with suppress(asyncio.CancelledError):
+                await self._supervisor.stop()  # type: ignore[attr-defined]
+        if self._lock:
+            self._lock.release()
+
+    def _be_the_only_one(self) -> None:
+        """Refuse to answer from a SQLite file that another process answers from."""
+        if self._database.file is None:
+            return
+        self._lock = FileLock(f"{self._database.file}.worker")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                f"Another qwendesk answers from {self._database.name!r} already; stop it first, "
+                "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
+            ) from None
+
+    def _make_worker(self, answering: Answering) -> Worker:
+        delivery = Delivery(self.inbox, self.outbox, answering.pace)
+        return Worker(self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands)

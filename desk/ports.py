@@ -1,0 +1,93 @@
+"""What the desk needs of the world around it: an outlet to each channel, and a queue that survives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from qwendesk.messages import Event, Inbound, Outbound
+
+
+class Abilities(Protocol):
+    """What a platform can do, as far as delivery asks."""
+
+    @property
+    def edits(self) -> bool:
+        """Whether a message that was sent can be changed."""
+
+    @property
+    def edit_interval(self) -> float:
+        """Least number of seconds between two edits in one conversation."""
+
+    @property
+    def typing(self) -> float | None:
+        """Seconds that a typing sign lasts; None: the platform has none."""
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the platform drops a message that is sent twice with the same key."""
+
+
+class Piece(Protocol):
+    """One message's text, in the platform's markup and without it."""
+
+    @property
+    def text(self) -> str:
+        """The text in the platform's markup."""
+
+    @property
+    def plain(self) -> str:
+        """The same without markup."""
+
+
+class Outlet(Protocol):
+    """One channel, as delivery sees it."""
+
+    @property
+    def capabilities(self) -> Abilities:
+        """What the platform can do."""
+
+    async def shape(self, text: str) -> Sequence[Piece]:
+        """Cut a text into messages of the platform's length and markup."""
+
+    async def send(self, message: Outbound) -> str | None:
+        """Deliver a message and return the platform's name for it."""
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        """Replace the text of a message that was sent."""
+
+    async def typing(self, conversation: str) -> None:
+        """Show for a moment that an answer is being written."""
+
+
+RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
+"""Answers a message; yields what happens, last ``Finished``. Closing it stops the answer."""
+Handle = Callable[[str], Awaitable[None]]
+"""Answers the accepted message of that id, and delivers the answer; may be called again after a crash."""
+
+
+class Dispatcher(Protocol):
+    """A durable queue: one message at a time in each conversation, many conversations at once."""
+
+    def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
+        """Add a message, in the transaction that stores it."""
+
+    async def open(self) -> None:
+        """Get the queue's tables ready."""
+
+    async def run(self, handle: Handle) -> None:
+        """Begin to hand messages over, those that a dead process left first."""
+
+    def nudge(self) -> None:
+        """Say that there may be something to do."""
+
+    async def stop(self, patience: float) -> None:
+        """Hand nothing over any more and give what runs so many seconds to end."""
+
+    async def lost(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these open messages the queue knows nothing of any more."""
+
+    async def forget(self, older_than: float) -> int:
+        """Delete the traces of what ended so many seconds ago; return how many."""

@@ -1,0 +1,167 @@
+"""Answer one accepted message: run its turn, deliver the answer, close it. Run again, it finds what is done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qwendesk.desk.chat_commands import Commands, parse
+from qwendesk.desk.delivery import Delivery
+from qwendesk.desk.live import Live
+from qwendesk.desk.ports import Outlet, RunTurn
+from qwendesk.desk.stops import Stops
+from qwendesk.desk.texts import say
+from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
+from qwendesk.memory.inbox import Arrived, Inbox, Outcome
+from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.messages import Finished, Inbound, as_role
+
+MOST_RUNS = 3
+"""A message whose run has ended a process so often is given up."""
+_TRIES = (1.0, 3.0)
+"""Seconds to wait before a model that is not there is asked again."""
+_SLOWEST = 5.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to be delivered, and how the message is closed with it."""
+
+    text: str
+    outcome: Outcome = "done"
+    error: str | None = None
+
+
+class Worker:
+    """Runs turns of accepted messages and delivers their answers."""
+
+    def __init__(
+        self, inbox: Inbox, delivery: Delivery, run_turn: RunTurn, outlets: Mapping[str, Outlet], commands: Commands
+    ) -> None:
+        self._inbox = inbox
+        self._delivery = delivery
+        self._run_turn = run_turn
+        self._outlets = outlets
+        self._commands = commands
+        self.stops = Stops(inbox.asked_to_stop)
+        self._closing = False
+
+    def close(self) -> None:
+        """Leave what fails from now on to another worker, or to the next start."""
+        self._closing = True
+
+    async def handle(self, id_: str) -> None:
+        """Answer a message; while the database is away, wait for it."""
+        pause = 0.1
+        while True:
+            try:
+                await self._handle(id_)
+                return
+            except StoreError as error:
+                log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
+                await self._unless_closing()
+                await asyncio.sleep(pause)
+                pause = min(_SLOWEST, pause * 2)
+
+    async def _handle(self, id_: str) -> None:
+        arrived = await self._inbox.begin(id_)
+        if arrived is None:
+            return
+        outlet = self._outlets.get(arrived.inbound.channel)
+        if outlet is None:
+            error = f"No channel {arrived.inbound.channel!r} is configured here."
+            await self._inbox.close(id_, arrived.run, "dead", error)
+            return
+        answer = await self._answer(arrived, outlet)
+        closing = (arrived, answer.outcome, answer.error)
+        await self._delivery.deliver(arrived, outlet, answer.text, closing)
+
+    async def _answer(self, arrived: Arrived, outlet: Outlet) -> Answer:
+        language = arrived.settings.get("language") or arrived.inbound.locale
+        if arrived.attempt > MOST_RUNS:
+            return Answer(say("gave_up", language), "dead", f"{arrived.attempt - 1} runs ended their process")
+        if arrived.run > 1 and (text := await self._inbox.answered(arrived)):
+            return Answer(text)
+        inbound = chosen(arrived.inbound, arrived.settings)
+        if command := parse(inbound.text):
+            text = await self._commands.run(command, arrived)
+            if text is not None:
+                return Answer(text)
+        return await self._ask(arrived, inbound, outlet, language)
+
+    async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet, language: str | None) -> Answer:
+        live = Live(arrived, outlet, self._delivery)
+        async with live:
+            try:
+                return Answer(_noted(await self._insist(arrived, inbound, live), inbound, language))
+            except StoreError:
+                raise
+            except EngineTimeout as error:
+                return _failed(live, say("timeout", language), error)
+            except EngineUnavailable as error:
+                return _failed(live, say("unavailable", language), error)
+            except InputError as error:
+                return Answer(say("not_taken", language, reason=str(error)), "done", str(error))
+            except asyncio.CancelledError:
+                if not self.stops.was_stopped(arrived.id):
+                    raise
+                return Answer(_with(live.said, say("stopped", language)), "stopped")
+            except Exception as error:
+                await self._unless_closing()
+                log.exception("A turn failed: %s", type(error).__name__)
+                return _failed(live, say("failed", language), error)
+
+    async def _insist(self, arrived: Arrived, inbound: Inbound, live: Live) -> str:
+        """Ask again where the model is not there, as it may be starting."""
+        for pause in _TRIES:
+            try:
+                return await self.stops.run(arrived.id, self._turn(inbound, live))
+            except EngineUnavailable:
+                await self._unless_closing()
+                await asyncio.sleep(pause)
+        return await self.stops.run(arrived.id, self._turn(inbound, live))
+
+    async def _turn(self, inbound: Inbound, live: Live) -> str:
+        async with aclosing(self._run_turn(inbound)) as events:
+            async for event in events:
+                live.tell(event)
+                if isinstance(event, Finished):
+                    return event.reply.text
+        raise RuntimeError("The turn ended without a reply.")
+
+    async def _unless_closing(self) -> None:
+        """Stand still where the desk is closing: the message stays open, and the next start answers it."""
+        if self._closing:
+            await asyncio.Event().wait()
+
+
+def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
+    """Return the message as the memory knows its conversation, with what was chosen there where it says nothing."""
+    think = settings.get("think")
+    return replace(
+        inbound,
+        conversation=conversation_key(inbound.account, inbound.conversation),
+        account="",
+        role=inbound.role or as_role(settings.get("role") or ""),
+        model=inbound.model or settings.get("model"),
+        think=inbound.think if inbound.think is not None else think,
+        locale=settings.get("language") or inbound.locale,
+    )
+
+
+def _noted(text: str, inbound: Inbound, language: str | None) -> str:
+    """Say with the answer what of the message could not be read."""
+    return _with(text, say("unreadable", language, kind=inbound.unreadable)) if inbound.unreadable else text
+
+
+def _failed(live: Live, text: str, error: Exception) -> Answer:
+    return Answer(_with(live.said, text), "failed", str(error))
+
+
+def _with(said: str, text: str) -> str:
+    return f"{said.rstrip()}\n\n{text}" if said.strip() else text

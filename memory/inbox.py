@@ -1,0 +1,300 @@
+"""Accepted messages: stored once, numbered in their conversation, begun and closed by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qwendesk.memory import inbox_rows, inbox_statements
+from qwendesk.memory.database import Database
+from qwendesk.messages import Attachment, Inbound, as_role
+
+Outcome = Literal["done", "failed", "stopped", "dead"]
+Enqueue = Callable[[Connection, str, str, int], None]
+"""Puts a message into the queue, in the transaction it is given: its id, its conversation's id, its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """So many messages at once, refilled at so many a second."""
+
+    key: str
+    capacity: float
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message that was taken, or why it was not."""
+
+    outcome: Literal["accepted", "duplicate", "limited", "full"]
+    seq: int | None = None
+    locale: str | None = None
+    """The language that was chosen in the conversation, else the one its platform told."""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message as a worker gets it."""
+
+    id: str
+    run: int
+    """Which run this is, from 1; what a run does counts only while it is the newest one."""
+    attempt: int
+    """Which run it is since the message came, or was last put back into the queue by somebody."""
+    conversation_id: str
+    inbound: Inbound
+    settings: dict[str, Any]
+    """What was chosen in the conversation: role, model, think, language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A message that could not be answered or delivered."""
+
+    id: str
+    channel: str
+    conversation: str
+    person: str
+    text: str
+    status: str
+    error: str
+    received_at: datetime
+    runs: int
+
+
+class _TurnedAway(Exception):
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+
+
+class Inbox:
+    """The messages that were accepted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    async def admit(
+        self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
+    ) -> Stored:
+        """Store and enqueue a message in one transaction, or nothing of it."""
+        return await self._database.whole(self._admit(inbound, buckets, enqueue, most_open))
+
+    async def begin(self, id_: str) -> Arrived | None:
+        """Take a message in hand as its newest run; None where it is finished already."""
+        return await self._database.whole(self._begin(id_))
+
+    async def close(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
+        """Finish a message; False where another run has it in hand."""
+        return await self._database.whole(self._close(id_, run, outcome, error))
+
+    async def answered(self, arrived: Arrived) -> str | None:
+        """Return the answer where an earlier run has stored one."""
+        values = {"in_conversation": arrived.conversation_id, "at": arrived.inbound.seq}
+        async with self._database.read() as connection:
+            text: str | None = (await connection.execute(inbox_statements.answer(), values)).scalar_one_or_none()
+            return text
+
+    async def conversation_of(self, channel: str, account: str, conversation: str) -> str | None:
+        """Return the id of a conversation."""
+        values = {"of_channel": channel, "of_key": inbox_rows.conversation_key(account, conversation)}
+        async with self._database.read() as connection:
+            id_: str | None = (await connection.execute(inbox_statements.conversation(), values)).scalar_one_or_none()
+            return id_
+
+    async def choose(self, conversation_id: str, **changes: Any) -> dict[str, Any]:
+        """Change what is chosen in a conversation and return all of it; None unchooses."""
+        return await self._database.whole(self._choose(conversation_id, changes))
+
+    async def reopen(self, id_: str, enqueue: Enqueue) -> bool:
+        """Put a message that was given up back into the queue; False where there is none of that name."""
+        return await self._database.whole(self._reopen(id_, enqueue))
+
+    async def waiting_since(self, before: datetime, limit: int = 100) -> list[str]:
+        """Return the oldest open messages that came before then."""
+        values = {"before": before, "limit": limit}
+        async with self._database.read() as connection:
+            return [row[0] for row in await connection.execute(inbox_statements.waiting(), values)]
+
+    async def put_back(self, id_: str, enqueue: Enqueue) -> bool:
+        """Enqueue an open message anew."""
+        return await self._database.whole(self._put_back(id_, enqueue))
+
+    async def ask_to_stop(self, channel: str, account: str, conversation: str) -> list[str]:
+        """Ask for the running answers of a conversation to be stopped, and name them."""
+        values = {"of_channel": channel, "of_key": inbox_rows.conversation_key(account, conversation)}
+        return await self._database.whole(self._ids(inbox_statements.ask_to_stop(), values))
+
+    async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
+        """Return which of these are to be stopped."""
+        async with self._database.read() as connection:
+            found = await connection.execute(inbox_statements.asked_to_stop(), {"ids": list(running)})
+            return [row[0] for row in found]
+
+    async def open_count(self) -> int:
+        """Count the messages that wait or are being answered."""
+        async with self._database.read() as connection:
+            return int((await connection.execute(inbox_statements.count_open())).scalar_one())
+
+    async def tickets(self, limit: int = 100) -> list[Ticket]:
+        """Return the messages that were given up, newest first."""
+        async with self._database.read() as connection:
+            found = await connection.execute(inbox_statements.given_up(), {"limit": limit})
+            return [_ticket(row) for row in found]
+
+    async def prune(self, before: datetime, limit: int = 500) -> int:
+        """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
+        values = {"before": before, "limit": limit}
+        return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
+
+    async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
+        try:
+            async with self._database.write() as connection:
+                return await self._store(connection, inbound, buckets, enqueue, most_open)
+        except _TurnedAway as away:  # raised, so that the transaction is rolled back
+            return away.stored
+
+    async def _store(
+        self,
+        connection: AsyncConnection,
+        inbound: Inbound,
+        buckets: Sequence[Bucket],
+        enqueue: Enqueue,
+        most_open: int,
+    ) -> Stored:
+        now = datetime.now(UTC)
+        conversation, seq, waiting, settings = await self._place(connection, inbound, now)
+        locale = settings.get("language") or inbound.locale
+        event = inbox_rows.event(inbound, conversation, seq, now)
+        added = await connection.execute(inbox_statements.add_event(self._dialect), event)
+        if added.scalar_one_or_none() is None:
+            raise _TurnedAway(Stored("duplicate", locale=locale))
+        if waiting >= most_open:
+            raise _TurnedAway(Stored("full", locale=locale))
+        for bucket in buckets:
+            if not await self._spend(connection, bucket, now.timestamp()):
+                raise _TurnedAway(Stored("limited", locale=locale))
+        if files := inbox_rows.files(inbound, event["id"]):
+            await connection.execute(inbox_statements.add_file(), files)
+        await connection.run_sync(enqueue, event["id"], conversation, seq)
+        return Stored("accepted", seq, locale, event["id"])
+
+    async def _place(
+        self, connection: AsyncConnection, inbound: Inbound, now: datetime
+    ) -> tuple[str, int, int, dict[str, Any]]:
+        """Give the message its number; the row stays locked, so that numbers follow the order of acceptance."""
+        key: dict[str, Any] = {"of_channel": inbound.channel, "now": now}
+        key["of_key"] = inbox_rows.conversation_key(inbound.account, inbound.conversation)
+        taken = (await connection.execute(inbox_statements.take_number(), key)).one_or_none()
+        if taken is None:
+            row = inbox_rows.conversation(inbound, now)
+            await connection.execute(inbox_statements.add_conversation(self._dialect), row)
+            taken = (await connection.execute(inbox_statements.take_number(), key)).one()
+        conversation, next_seq, waiting, settings = taken
+        return conversation, next_seq - 1, waiting, settings or {}
+
+    async def _spend(self, connection: AsyncConnection, bucket: Bucket, now: float) -> bool:
+        values = {"key": bucket.key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
+        values["full"] = bucket.capacity - 1
+        spent = await connection.execute(inbox_statements.spend(self._dialect), values)
+        return spent.scalar_one_or_none() is not None
+
+    async def _begin(self, id_: str) -> Arrived | None:
+        async with self._database.single() as connection:
+            row = (await connection.execute(inbox_statements.begin(), {"event_id": id_})).one_or_none()
+            if row is None:
+                return None
+            files: list[Attachment] = []
+            if row.payload.get("files"):
+                found = await connection.execute(inbox_statements.files(), {"event_id": id_})
+                files = [Attachment(*file) for file in found]
+        inbound = _inbound(row, files)
+        return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
+
+    async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
+        async with self._database.single() as connection:
+            return await close_event(connection, id_, run, outcome, error)
+
+    async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
+        async with self._database.write() as connection:
+            row = (await connection.execute(inbox_statements.reopen(), {"event_id": id_})).one_or_none()
+            if row is None:
+                return False
+            await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
+            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+        return True
+
+    async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
+        async with self._database.write() as connection:
+            row = (await connection.execute(inbox_statements.place(), {"event_id": id_})).one_or_none()
+            if row is None:
+                return False
+            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+        return True
+
+    async def _choose(self, conversation_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        async with self._database.write() as connection:
+            row = await connection.execute(inbox_statements.chosen(), {"in_conversation": conversation_id})
+            merged = {**(row.scalar_one() or {}), **changes}
+            settings = {name: value for name, value in merged.items() if value is not None}
+            values = {"in_conversation": conversation_id, "chosen": settings}
+            await connection.execute(inbox_statements.choose(), values)
+        return settings
+
+    async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
+        async with self._database.single() as connection:
+            return [row[0] for row in await connection.execute(statement, values)]
+
+
+async def close_event(
+    connection: AsyncConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
+) -> bool:
+    """Finish a message in a transaction that does more; False where another run has it in hand."""
+    values = {"event_id": id_, "run": run, "outcome": outcome, "why": error, "now": datetime.now(UTC)}
+    closed = await connection.execute(inbox_statements.close(), values)
+    return bool(closed.rowcount)
+
+
+def _inbound(row: Any, files: list[Attachment]) -> Inbound:
+    payload = row.payload
+    return Inbound(
+        text=payload["text"],
+        conversation=payload["conversation"],
+        attachments=tuple(files),
+        role=as_role(payload.get("role") or ""),
+        model=payload.get("model"),
+        think=payload.get("think"),
+        person=row.person,
+        channel=row.channel,
+        account=row.account,
+        event=row.event,
+        reply_to=payload.get("reply_to"),
+        locale=payload.get("locale"),
+        group=bool(payload.get("group")),
+        display_name=payload.get("display_name", ""),
+        retry=bool(payload.get("retry")),
+        unreadable=payload.get("unreadable"),
+        seq=row.seq,
+    )
+
+
+def _ticket(row: Any) -> Ticket:
+    payload = row.payload
+    return Ticket(
+        id=row.id,
+        channel=row.channel,
+        conversation=payload["conversation"],
+        person=row.person,
+        text=payload["text"],
+        status=row.status,
+        error=row.error or "",
+        received_at=row.received_at,
+        runs=row.runs,
+    )

@@ -1,0 +1,241 @@
+"""The statements about accepted messages, each built once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, Update, bindparam, delete, false, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
+
+from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
+from qwendesk.memory.tables import DEFAULT_TENANT, Conversation, Message, Turn
+
+_OPEN = InboundEvent.status == literal_column("'queued'")
+
+
+def upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
+    """Begin an insert that may meet a row that is there already."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def _is_conversation() -> tuple[Any, ...]:
+    return (
+        Conversation.channel == bindparam("of_channel"),
+        Conversation.account == literal_column("''"),
+        Conversation.tenant_id == literal_column(f"'{DEFAULT_TENANT}'"),
+        Conversation.external_id == bindparam("of_key"),
+    )
+
+
+@cache
+def take_number() -> ReturningUpdate[Any]:
+    """Take the conversation's next number; give its id, the number after, how many wait, and what was chosen."""
+    waiting = select(func.count()).where(InboundEvent.conversation_id == literal_column("conversation.id"), _OPEN)
+    return (
+        update(Conversation)
+        .where(*_is_conversation())
+        .values(next_seq=Conversation.next_seq + 1, updated_at=bindparam("now"))
+        .returning(Conversation.id, Conversation.next_seq, waiting.scalar_subquery(), Conversation.settings)
+    )
+
+
+@cache
+def add_conversation(dialect: str) -> Insert:
+    """Begin a conversation, unless another process has begun it just now."""
+    return upsert(dialect, Conversation).on_conflict_do_nothing()
+
+
+@cache
+def add_event(dialect: str) -> ReturningInsert[Any]:
+    """Add a message, unless it is there."""
+    statement = upsert(dialect, InboundEvent).on_conflict_do_nothing(index_elements=["channel", "account", "event"])
+    return statement.returning(InboundEvent.id)
+
+
+@cache
+def add_file() -> Insert:
+    """Add a file."""
+    return insert(InboundFile)
+
+
+@cache
+def spend(dialect: str) -> ReturningInsert[Any]:
+    """Take one from a bucket, which refills as time passes; gives no row where it is empty."""
+    least = func.min if dialect == "sqlite" else func.least
+    now: Any = bindparam("now", type_=RateBucket.updated_at.type)
+    capacity: Any = bindparam("capacity", type_=RateBucket.tokens.type)
+    per_second: Any = bindparam("per_second", type_=RateBucket.tokens.type)
+    refilled = least(capacity, RateBucket.tokens + (now - RateBucket.updated_at) * per_second)
+    statement = upsert(dialect, RateBucket).values(key=bindparam("key"), tokens=bindparam("full"), updated_at=now)
+    return statement.on_conflict_do_update(
+        index_elements=["key"], set_={"tokens": refilled - 1, "updated_at": now}, where=refilled >= 1
+    ).returning(RateBucket.tokens)
+
+
+@cache
+def begin() -> ReturningUpdate[Any]:
+    """Count a run and give the message."""
+    event = InboundEvent
+    chosen = select(Conversation.settings).where(Conversation.id == literal_column("inbound_event.conversation_id"))
+    columns: tuple[Any, ...] = (
+        event.runs,
+        event.pardoned,
+        event.conversation_id,
+        event.seq,
+        event.channel,
+        event.account,
+        event.event,
+        event.person,
+        event.payload,
+        chosen.scalar_subquery().label("settings"),
+    )
+    statement = update(event).where(event.id == bindparam("event_id"), _OPEN).values(runs=event.runs + 1)
+    return statement.returning(*columns)
+
+
+@cache
+def files() -> Select[Any]:
+    """Give a message's files in order."""
+    file = InboundFile
+    columns: tuple[Any, ...] = (file.kind, file.mime, file.content, file.name)
+    return select(*columns).where(file.inbound_id == bindparam("event_id")).order_by(file.ordinal)
+
+
+@cache
+def close() -> Update:
+    """Finish a message, if this run is its newest."""
+    return (
+        update(InboundEvent)
+        .where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"), _OPEN)
+        .values(status=bindparam("outcome"), error=bindparam("why"), finished_at=bindparam("now"))
+    )
+
+
+@cache
+def reopen() -> ReturningUpdate[str, int]:
+    """Open a message again that was given up."""
+    given_up = InboundEvent.status.in_(["dead", "failed"])
+    return (
+        update(InboundEvent)
+        .where(InboundEvent.id == bindparam("event_id"), given_up)
+        .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
+        .returning(InboundEvent.conversation_id, InboundEvent.seq)
+    )
+
+
+@cache
+def requeue_outbound() -> Update:
+    """Let what could not be delivered of a message be tried again."""
+    failed = OutboundMessage.status == "failed"
+    return (
+        update(OutboundMessage)
+        .where(OutboundMessage.inbound_id == bindparam("event_id"), failed)
+        .values(status="queued", error=None)
+    )
+
+
+@cache
+def ask_to_stop() -> ReturningUpdate[Any]:
+    """Mark a conversation's first open message as one to be stopped."""
+    conversation = select(Conversation.id).where(*_is_conversation()).scalar_subquery()
+    event = InboundEvent.__table__.alias("earlier")
+    first = select(func.min(event.c.seq)).where(event.c.conversation_id == conversation, event.c.status == "queued")
+    return (
+        update(InboundEvent)
+        .where(InboundEvent.conversation_id == conversation, _OPEN, InboundEvent.seq == first.scalar_subquery())
+        .values(stop=True)
+        .returning(InboundEvent.id)
+    )
+
+
+@cache
+def asked_to_stop() -> Select[Any]:
+    """Give those of some messages that are to be stopped."""
+    return select(InboundEvent.id).where(
+        InboundEvent.id.in_(bindparam("ids", expanding=True)), InboundEvent.stop, _OPEN
+    )
+
+
+@cache
+def count_open() -> Select[Any]:
+    """Count what waits."""
+    return select(func.count()).select_from(InboundEvent).where(_OPEN)
+
+
+@cache
+def given_up() -> Select[Any]:
+    """Give the messages that were given up, newest first."""
+    event = InboundEvent
+    columns: tuple[Any, ...] = (
+        event.id,
+        event.channel,
+        event.person,
+        event.payload,
+        event.status,
+        event.error,
+        event.received_at,
+        event.runs,
+    )
+    given = event.status.in_(["dead", "failed"])
+    return select(*columns).where(given).order_by(event.received_at.desc()).limit(bindparam("limit"))
+
+
+@cache
+def prune() -> ReturningDelete[str]:
+    """Forget finished deliveries."""
+    old = (
+        select(InboundEvent.id)
+        .where(InboundEvent.finished_at < bindparam("before"), InboundEvent.status.in_(["done", "stopped"]))
+        .limit(bindparam("limit"))
+    )
+    return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
+
+
+@cache
+def answer() -> Select[Any]:
+    """Give the stored answer of a turn that is done."""
+    here = Turn.conversation_id == bindparam("in_conversation")
+    said = (Message.conversation_id == Turn.conversation_id) & (Message.seq == Turn.seq) & (Message.role == "assistant")
+    done = (Turn.seq == bindparam("at")) & (Turn.status == "done")
+    return select(Message.text).join(Turn, said).where(here, done).order_by(Message.part).limit(1)
+
+
+@cache
+def chosen() -> Select[Any]:
+    """Give what is chosen in a conversation."""
+    return select(Conversation.settings).where(Conversation.id == bindparam("in_conversation"))
+
+
+@cache
+def choose() -> Update:
+    """Keep what is chosen in a conversation."""
+    return (
+        update(Conversation)
+        .where(Conversation.id == bindparam("in_conversation"))
+        .values(settings=bindparam("chosen", type_=Conversation.settings.type))
+    )
+
+
+@cache
+def waiting() -> Select[Any]:
+    """Give the oldest open messages."""
+    event = InboundEvent
+    old = event.received_at < bindparam("before")
+    return select(event.id).where(_OPEN, old).order_by(event.received_at).limit(bindparam("limit"))
+
+
+@cache
+def place() -> Select[str, int]:
+    """Give an open message's conversation and number."""
+    event = InboundEvent
+    return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), _OPEN)
+
+
+@cache
+def conversation() -> Select[str]:
+    """Give a conversation's id."""
+    return select(Conversation.id).where(*_is_conversation())

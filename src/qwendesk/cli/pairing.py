@@ -1,0 +1,87 @@
+"""``qwendesk pairing``: who may talk with the desk."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qwendesk.cli.run import run_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole, GuestState
+
+app = typer.Typer(
+    help="Decide who may talk with the desk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+Name = Annotated[str, typer.Argument(help="The code that the person was shown, or CHANNEL:PERSON.")]
+Role = Annotated[str, typer.Option("--role", help="person, operator or owner.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@app.command("list")
+def list_guests(as_json: AsJson = False) -> None:
+    """List who asked to talk, and what was decided."""
+    run_command(_list(as_json))
+
+
+@app.command()
+def approve(name: Name, role: Role = "person") -> None:
+    """Let somebody talk with the desk."""
+    run_command(_decide(name, "allowed", role))
+
+
+@app.command()
+def deny(name: Name) -> None:
+    """Keep somebody from talking with the desk, also one who could until now."""
+    run_command(_decide(name, "denied", "person"))
+
+
+async def _list(as_json: bool) -> None:
+    async with _open() as book:
+        guests = await book.guests()
+    if as_json:
+        typer.echo(json.dumps([asdict(guest) for guest in guests], default=str, ensure_ascii=False, indent=2))
+        return
+    for guest in guests:
+        typer.echo(f"{guest.state:8} {guest.role:8} {guest.code or '-':8}  {_shown(guest)}")
+    if not guests:
+        typer.echo("Nobody has asked yet.", err=True)
+
+
+async def _decide(name: str, state: GuestState, role: str) -> None:
+    from qwendesk.errors import InputError
+
+    if role not in ("person", "operator", "owner"):
+        raise InputError(f"There is no role {role!r}; there are: person, operator, owner.")
+    known: GuestRole = role  # type: ignore[assignment]  # looked up just now
+    async with _open() as book:
+        guest = await book.decide(name, state, known)
+    if guest is None:
+        raise InputError(f"No code {name!r} holds and nobody is called so; see 'qwendesk pairing list'.")
+    typer.echo(f"{_shown(guest)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
+
+
+def _shown(guest: Guest) -> str:
+    name = "".join(char for char in guest.display_name if char.isprintable())
+    return f"{guest.channel}:{guest.person}" + (f" ({name})" if name else "")
+
+
+@asynccontextmanager
+async def _open() -> AsyncIterator[Guestbook]:
+    from qwendesk.memory.guestbook import Guestbook
+    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.settings import load_settings
+
+    memory = SqlMemory(load_settings().database)
+    await memory.open()
+    try:
+        yield Guestbook(memory.database)
+    finally:
+        await memory.aclose()

@@ -1,0 +1,79 @@
+"""``qwendesk serve``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from qwendesk.service import Part, Service
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+PARTS = ("all", "ingress", "worker", "web")
+
+Role = Annotated[str, typer.Option("--role", help="all, ingress (take messages), worker (answer them) or web.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; default: QWENDESK_HOST.")]
+Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; default: QWENDESK_PORT.")]
+
+
+@app.command()
+def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
+    """Run the desk: the channels that are set up, the answering, the web server.
+
+    Channels are set up in qwendesk.toml, each as a table [channels.NAME], or by variables QWENDESK_CHANNELS__NAME__KEY.
+    """
+    from qwendesk.cli.run import run_command
+
+    run_command(_serve(role, {"host": host, "port": port}), interrupted="Stopped.")
+
+
+async def _serve(role: str, given: dict[str, object]) -> None:
+    import logging
+
+    from qwendesk.errors import ConfigError
+    from qwendesk.service import Service
+    from qwendesk.settings import load_settings
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if role not in PARTS:
+        raise ConfigError(f"There is no role {role!r}; there are: {', '.join(PARTS)}.")
+    part: Part = role  # type: ignore[assignment]  # looked up just now
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    told = _listen()
+    async with Service(settings, part) as service:
+        typer.echo(_greeting(service))
+        await told.wait()
+        typer.echo("Stopping: what is being answered may end.")
+
+
+def _greeting(service: Service) -> str:
+    lines = [f"Qwendesk runs ({service.part}); Ctrl-C stops it."]
+    if service.web:
+        lines.append(f"  web server  http://{service.settings.host}:{service.web.port}/healthz")
+    for name, channel in service.channels.items():
+        access = service.settings.channels.get(name, {}).get("access", "pairing")
+        lines.append(f"  channel     {channel.manifest.title} (access: {access})")
+    if not service.channels:
+        lines.append("  no channel is set up: add a table [channels.NAME] to qwendesk.toml")
+    return "\n".join(lines)
+
+
+def _listen() -> asyncio.Event:
+    """Return what is set once the program is told to stop; told again, it ends at once."""
+    import asyncio
+    import signal
+
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        told.set()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, tell)
+    return told

@@ -1,0 +1,73 @@
+"""A desk and a simulated platform, side by side for the length of a script."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from qwendesk.channels.simulate.script import DEFAULT, Step, play, read_script
+from qwendesk.errors import ConfigError
+from qwendesk.plugins import load
+from qwendesk.service import Service, make_channel
+from qwendesk.settings import Settings, load_settings
+
+
+async def simulate(name: str, script: Path | None, engine: str, *, as_json: bool) -> None:
+    """Play a script and print who said what.
+
+    Raises:
+        ConfigError: the script does not hold, or the platform has no simulator.
+        typer.Exit: something was expected in vain.
+    """
+    steps = _steps(script)
+    said: list[dict[str, str]] = []
+
+    def show(who: str, what: str) -> None:
+        said.append({"who": who, "text": what})
+        if not as_json:
+            typer.echo(f"{who:>9}  {what}")
+
+    with tempfile.TemporaryDirectory(prefix="qwendesk-") as folder:
+        failures = await _play(name, steps, show, _settings(folder, engine))
+    if as_json:
+        typer.echo(json.dumps({"said": said, "failures": failures}, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(failures) or f"All {len(steps)} steps went as expected.")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _steps(script: Path | None) -> list[Step]:
+    if script is None:
+        return read_script(DEFAULT, "the example")
+    try:
+        return read_script(script.read_text("utf-8"), str(script))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The script {str(script)!r} cannot be read: {error}.") from None
+
+
+def _settings(folder: str, engine: str) -> Settings:
+    """Return the user's settings with a free port and a database of their own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    database = f"sqlite+aiosqlite:///{folder}/desk.db"
+    return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=port, channels={})
+
+
+async def _play(name: str, steps: list[Step], show: Any, settings: Settings) -> list[str]:
+    kind = load("channels", name)
+    kind.manifest.check_installed()
+    async with kind.simulator() as simulator:
+        simulator.desk = f"http://127.0.0.1:{settings.port}"
+        values = simulator.settings()
+        open_to_all = settings.model_copy(update={"channels": {name: values | {"access": "open"}}})
+        channel = make_channel(kind, values, settings)
+        async with Service(open_to_all, channels={name: channel}):
+            await simulator.started()
+            return await play(steps, simulator, show)

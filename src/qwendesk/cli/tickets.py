@@ -1,0 +1,84 @@
+"""``qwendesk tickets``: messages that could not be answered or delivered."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qwendesk.cli.run import run_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from qwendesk.memory.inbox import Inbox
+
+app = typer.Typer(
+    help="See and retry messages that could not be answered or delivered.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Ids = Annotated[list[str], typer.Argument(help="The messages' ids, as 'qwendesk tickets dead' shows them; or all.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@app.command()
+def dead(as_json: AsJson = False) -> None:
+    """List the messages that were given up, newest first."""
+    run_command(_dead(as_json))
+
+
+@app.command()
+def retry(ids: Ids) -> None:
+    """Put messages that were given up back into the queue."""
+    run_command(_retry(ids))
+
+
+async def _dead(as_json: bool) -> None:
+    async with open_inbox() as (inbox, _):
+        tickets = await inbox.tickets()
+    if as_json:
+        typer.echo(json.dumps([asdict(ticket) for ticket in tickets], default=str, ensure_ascii=False, indent=2))
+        return
+    for ticket in tickets:
+        typer.echo(f"{ticket.id}  {ticket.received_at:%Y-%m-%d %H:%M}  {ticket.status:6} {ticket.channel}")
+        typer.echo(f"    {ticket.person}: {' '.join(ticket.text.split())[:100]}")
+        typer.echo(f"    {ticket.error}")
+    if not tickets:
+        typer.echo("No message was given up.", err=True)
+
+
+async def _retry(ids: list[str]) -> None:
+    from qwendesk.desk.dispatcher import DbosDispatcher
+    from qwendesk.errors import InputError
+
+    async with open_inbox() as (inbox, url):
+        dispatcher = DbosDispatcher(url)
+        await dispatcher.open()
+        names = [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
+        unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
+        await dispatcher.stop(0)
+    typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
+    if unknown:
+        raise InputError(f"No message that was given up is called {unknown[0]!r}; see 'qwendesk tickets dead'.")
+
+
+@asynccontextmanager
+async def open_inbox() -> AsyncIterator[tuple[Inbox, str]]:
+    """Give the accepted messages and the database's URL."""
+    from qwendesk.memory.inbox import Inbox
+    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.settings import load_settings
+
+    settings = load_settings()
+    memory = SqlMemory(settings.database)
+    await memory.open()
+    try:
+        yield Inbox(memory.database), settings.database
+    finally:
+        await memory.aclose()

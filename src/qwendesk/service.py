@@ -1,0 +1,167 @@
+"""The desk as a service: channels, the durable desk and the web server in one process, or a part of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Literal, Self
+
+from qwendesk.app import Desk
+from qwendesk.channels.base import Channel
+from qwendesk.channels.keeper import Keeper
+from qwendesk.channels.outlet import ChannelOutlet
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.chat_commands import Commands, add_memory
+from qwendesk.desk.guests import House
+from qwendesk.desk.office import Answering, Office
+from qwendesk.desk.why import explain
+from qwendesk.errors import ConfigError
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import Inbound
+from qwendesk.plugins import load
+from qwendesk.server.web import WebServer, build_web
+from qwendesk.settings import Settings
+
+Part = Literal["all", "ingress", "worker", "web"]
+"""What a process does: everything; take messages; answer them; serve the web chat."""
+RULES = ("access", "allow", "operators", "owners")
+"""Settings of every channel, which the desk reads itself."""
+log = logging.getLogger(__name__)
+
+
+def make_channels(settings: Settings) -> dict[str, Channel]:
+    """Return the channels that are set up; nothing is connected yet.
+
+    Raises:
+        ConfigError: one is unknown, or its settings do not hold.
+    """
+    made: dict[str, Channel] = {}
+    for name, values in settings.channels.items():
+        kind: Any = load("channels", name)
+        made[name] = make_channel(kind, values, settings)
+    return made
+
+
+def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Settings) -> Channel:
+    """Return one channel of its settings.
+
+    Raises:
+        ConfigError: its library is not installed, or its settings do not hold.
+    """
+    kind.manifest.check_installed()
+    own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
+    if own.get("data_dir") == "":
+        own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
+    return kind.create(own)
+
+
+class Service:
+    """A running desk; enter it to start, leave it to stop.
+
+    Args:
+        settings: all settings.
+        part: what this process does.
+        channels: channels by name; None makes those that the settings set up.
+        desk: answers messages; None makes one of the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        part: Part = "all",
+        *,
+        channels: Mapping[str, Channel] | None = None,
+        desk: Desk | None = None,
+    ) -> None:
+        self.settings = settings
+        self.part = part
+        self.channels = dict(make_channels(settings) if channels is None else channels)
+        self._desk = desk
+        self._answers = part in ("all", "worker")
+        self._open = AsyncExitStack()
+        self.web: WebServer | None = None
+        self.keepers: dict[str, Keeper] = {}
+        if part != "all" and settings.database.startswith("sqlite"):
+            raise ConfigError(
+                f"--role {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "
+                "'postgresql+psycopg://...', or leave --role out."
+            )
+
+    async def __aenter__(self) -> Self:
+        """Start: first what answers, then what accepts."""
+        async with AsyncExitStack() as stack:
+            for channel in self.channels.values():
+                stack.push_async_callback(channel.aclose)
+            self.office = await self._open_office(stack)
+            await self.office.start()
+            stack.push_async_callback(self.office.stop, self.settings.stop_patience)
+            if self.part != "worker":
+                await self._accept(stack)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop: first what accepts, then what answers."""
+        await self._open.aclose()
+
+    async def health(self) -> dict[str, Any]:
+        """Say how the desk is."""
+        return {
+            "role": self.part,
+            "waiting": await self.office.inbox.open_count(),
+            "channels": {name: keeper.state for name, keeper in self.keepers.items()},
+        }
+
+    async def _open_office(self, stack: AsyncExitStack) -> Office:
+        settings = self.settings
+        if self._answers:
+            desk = await stack.enter_async_context(self._desk or Desk(settings))
+            memory = desk.memory
+        else:
+            memory = SqlMemory(settings.database)
+            await memory.open()
+            stack.push_async_callback(memory.aclose)
+        if not isinstance(memory, SqlMemory):
+            raise ConfigError("A desk that is served needs its memory in SQL.")
+        return Office(
+            memory.database,
+            settings.database,
+            answering=self._answering(desk, memory) if self._answers else None,
+            houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
+            limits=Limits(
+                per_hour=settings.messages_per_hour,
+                channel_per_hour=settings.channel_messages_per_hour,
+                max_chars=settings.max_input_chars,
+            ),
+        )
+
+    def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
+        async def why(inbound: Inbound) -> str | None:
+            key = conversation_key(inbound.account, inbound.conversation)
+            turn = await memory.last_turn(key, channel=inbound.channel)
+            return explain(turn.receipt) if turn and turn.receipt else None
+
+        async def check(model: str) -> None:
+            await desk.pool.choose("general", model)
+
+        outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
+        commands = Commands(Inbox(memory.database), why, check)
+        add_memory(commands, desk.commands)
+        return Answering(desk.handle, outlets, commands, at_once=self.settings.conversations_at_once)
+
+    async def _accept(self, stack: AsyncExitStack) -> None:
+        mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
+        for name, channel in mine.items():
+            self.keepers[name] = keeper = Keeper(name, channel)
+            keeper.start(self.office.accept)
+            stack.push_async_callback(keeper.stop)
+        routes = {name: channel.routes() for name, channel in mine.items()}
+        self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
+        await self.web.start()
+        stack.push_async_callback(self.web.stop)
+
+    def _is_mine(self, channel: str) -> bool:
+        return self.part == "all" or (channel == "web") == (self.part == "web")

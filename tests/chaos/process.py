@@ -1,0 +1,141 @@
+"""One process of a desk that is to be killed: accepts a plan of messages, or answers them.
+
+python -m tests.chaos.process ingress|worker URL FOLDER [--conversations N] [--messages N].
+
+What happens is written down line by line, each with its moment, where no process can lose it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.delivery import Pace
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Outbound
+from tests.desk.parts import TestOutlet, running
+
+LIMITS = Limits(per_hour=1e9, open_in_conversation=1000, open_in_all=10**6)
+
+
+class Diary:
+    """A file that several processes write to, one whole line at a time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def write(self, what: str, **more: Any) -> None:
+        line = {"what": what, "at": time.time(), "process": os.getpid(), **more}
+        os.write(self._file, (json.dumps(line) + "\n").encode())
+
+
+class Takeovers(logging.Handler):
+    """Writes down when a dead worker was found."""
+
+    def __init__(self, diary: Diary) -> None:
+        super().__init__()
+        self._diary = diary
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "taken over" in record.getMessage():
+            self._diary.write("recovered", worker=str(record.args))
+
+
+class Outlet(TestOutlet):
+    """Sends into the diary; every so many sends fail."""
+
+    def __init__(self, diary: Diary, fails: int) -> None:
+        super().__init__()
+        self._diary = diary
+        self._fails = fails
+        self._tries = 0
+
+    async def send(self, message: Outbound) -> str | None:
+        self._tries += 1
+        if self._fails and self._tries % self._fails == 0:
+            # half of what fails had arrived all the same
+            if self._tries % (2 * self._fails) == 0:
+                self._note(message)
+            raise ChannelError("The platform hung up.")
+        self._note(message)
+        return message.key
+
+    def _note(self, message: Outbound) -> None:
+        self._diary.write("sent", key=message.key, conversation=message.conversation, text=message.text)
+
+
+async def accept_all(args: argparse.Namespace, diary: Diary) -> None:
+    """Deliver every message of the plan, each conversation's in order."""
+    async with running(args.folder, url=args.url, limits=LIMITS, answers=False) as desk:
+        diary.write("ready")
+        gate = asyncio.Semaphore(20)
+        texts = args.texts.split(",") if args.texts else [f"message {number}" for number in range(args.messages)]
+
+        async def one(conversation: int) -> None:
+            for number, text in enumerate(texts):
+                event = f"{conversation}-{number}"
+                async with gate:
+                    admitted = await desk.say(text, f"c{conversation}", event)
+                    while admitted.outcome == "busy":
+                        await asyncio.sleep(admitted.retry_after or 0.1)
+                        admitted = await desk.say(text, f"c{conversation}", event)
+
+        await asyncio.gather(*(one(conversation) for conversation in range(args.conversations)))
+        diary.write("accepted")
+
+
+async def answer(args: argparse.Namespace, diary: Diary) -> None:
+    """Answer until told to stop."""
+
+    async def script(messages: Any) -> str:
+        text = messages[-1].text
+        diary.write("asked", text=text)
+        if "poison" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hang" in text:
+            await asyncio.sleep(3600)
+        await asyncio.sleep(args.slow)
+        return f"re {text}"
+
+    logging.getLogger("qwendesk.desk.supervisor").addHandler(Takeovers(diary))
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    outlet = Outlet(diary, args.fails)
+    settings = {"turn_timeout": args.turn_timeout}
+    pace = Pace(first=0.02, longest=0.2)
+    async with running(
+        args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, pace=pace, patience=10, **settings
+    ):
+        diary.write("ready")
+        await stop.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["ingress", "worker"])
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--conversations", type=int, default=1)
+    parser.add_argument("--messages", type=int, default=1)
+    parser.add_argument("--texts", help="comma-separated messages instead of numbered ones")
+    parser.add_argument("--slow", type=float, default=0.02)
+    parser.add_argument("--fails", type=int, default=0)
+    parser.add_argument("--turn-timeout", type=float, default=600)
+    args = parser.parse_args()
+    diary = Diary(args.folder / "diary.jsonl")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(accept_all(args, diary) if args.role == "ingress" else answer(args, diary))
+
+
+if __name__ == "__main__":
+    main()

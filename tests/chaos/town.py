@@ -1,0 +1,99 @@
+"""Processes of a desk under attack, and what is counted afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, make_url, text
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Town:
+    """All processes of one desk."""
+
+    url: str
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, role: str, *options: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.chaos.process", role, self.url, str(self.folder), *map(str, options)]
+        with (self.folder / f"{role}-{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def diary(self, what: str) -> list[dict[str, Any]]:
+        file = self.folder / "diary.jsonl"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        return [line for line in map(json.loads, lines) if line["what"] == what]
+
+    def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
+        """Wait until something has been written down so often."""
+        until = time.monotonic() + seconds
+        while len(self.diary(what)) < count:
+            self.look(until, f"{what} {len(self.diary(what))} of {count}")
+
+    def wait_until_closed(self, count: int, seconds: float = 120) -> None:
+        """Wait until so many messages have been finished, in whichever way."""
+        until = time.monotonic() + seconds
+        while (closed := self.count("inbound_event WHERE status <> 'queued'")) < count:
+            self.look(until, f"closed {closed} of {count}")
+
+    def look(self, until: float, waiting_for: str) -> None:
+        if time.monotonic() > until:
+            logs = "\n".join(file.read_text("utf-8")[-3000:] for file in sorted(self.folder.glob("*.log")))
+            raise AssertionError(f"gave up waiting for {waiting_for}\n{logs}")
+        time.sleep(0.1)
+
+    def count(self, what: str) -> int:
+        return int(self.rows(f"SELECT count(*) FROM {what}")[0][0])
+
+    def rows(self, statement: str) -> list[Any]:
+        url = make_url(self.url)
+        is_sqlite = url.get_backend_name() == "sqlite"
+        engine = create_engine(url.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"))
+        try:
+            with engine.connect() as connection:
+                return list(connection.execute(text(statement)))
+        finally:
+            engine.dispose()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def check(self, conversations: int, messages: int) -> None:
+        """Every message was answered once, in order; nothing was lost."""
+        expected = conversations * messages
+        assert self.count("inbound_event") == expected
+        assert self.count("inbound_event WHERE status = 'done'") == expected, self.rows(
+            "SELECT status, error, count(*) FROM inbound_event GROUP BY status, error"
+        )
+        assert self.count("message WHERE role = 'user'") == expected
+        assert self.count("message WHERE role = 'assistant'") == expected
+        assert self.count("outbound WHERE status = 'sent'") == self.count("outbound") == expected
+        order: dict[str, list[str]] = defaultdict(list)
+        seen: set[str] = set()
+        for line in sorted(self.diary("sent"), key=lambda line: line["at"]):
+            if line["key"] not in seen:
+                seen.add(line["key"])
+                order[line["conversation"]].append(line["text"])
+        wanted = [f"re message {number}" for number in range(messages)]
+        wrong = {name: texts for name, texts in order.items() if texts != wanted}
+        assert len(order) == conversations and not wrong, wrong

@@ -1,0 +1,125 @@
+"""A durable desk with a scripted engine and a channel that writes down what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwendesk import Desk, Settings
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.delivery import Pace
+from qwendesk.desk.guests import House
+from qwendesk.desk.office import Answering, Office
+from qwendesk.engines.scripted import Script, ScriptedEngine
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import Inbound, Outbound
+
+OPEN = {"test": House("open")}
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    edits: bool = False
+    edit_interval: float = 0.2
+    typing: float | None = None
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    text: str
+    plain: str
+
+
+@dataclass
+class TestOutlet:
+    """Cuts at blank lines of three; keeps what it is given."""
+
+    __test__ = False
+    capabilities: Abilities = field(default_factory=Abilities)
+    sent: list[Outbound] = field(default_factory=list)
+    edited: list[tuple[str, str]] = field(default_factory=list)
+    signs: int = 0
+    fail: Callable[[Outbound], None] = lambda message: None
+
+    async def shape(self, text: str) -> list[Piece]:
+        return [Piece(part, part) for part in text.split("\n\n\n")]
+
+    async def send(self, message: Outbound) -> str | None:
+        self.fail(message)
+        self.sent.append(message)
+        return f"m{len(self.sent)}"
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        self.fail(message)
+        self.edited.append((message_id, message.text))
+
+    async def typing(self, conversation: str) -> None:
+        self.signs += 1
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.text for message in self.sent]
+
+
+@dataclass
+class Running:
+    office: Office
+    outlet: TestOutlet
+    desk: Desk
+    engine: ScriptedEngine
+
+    async def settle(self, seconds: float = 20.0) -> None:
+        """Wait until nothing is open."""
+        async with asyncio.timeout(seconds):
+            while await self.office.inbox.open_count():  # noqa: ASYNC110 - another process may be what settles it
+                await asyncio.sleep(0.02)
+
+    async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
+        return await self.office.accept(Inbound(text, conversation, channel="test", person="ann", event=event, **more))
+
+
+@asynccontextmanager
+async def running(
+    home: Path,
+    script: Script | None = None,
+    *,
+    outlet: TestOutlet | None = None,
+    limits: Limits | None = None,
+    houses: Mapping[str, House] = OPEN,
+    pace: Pace | None = None,
+    url: str | None = None,
+    answers: bool = True,
+    patience: float = 5.0,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """Run a whole desk in this process."""
+    engine = ScriptedEngine(script)
+    extra = {"database_url": url} if url else {}
+    made = Settings(home=home, engine="scripted", **extra, **settings)
+    outlet = outlet or TestOutlet()
+    async with Desk(made, engines={"scripted": engine}) as desk:
+        assert isinstance(desk.memory, SqlMemory)
+        database = desk.memory.database
+        commands = Commands(Inbox(database), _no_reason, _any_model)
+        answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05))
+        office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
+        await office.start()
+        try:
+            yield Running(office, outlet, desk, engine)
+        finally:
+            await office.stop(patience)
+
+
+async def _no_reason(inbound: Inbound) -> str | None:
+    return None
+
+
+async def _any_model(name: str) -> None:
+    return None

@@ -1,0 +1,145 @@
+"""Delivery: again where it may help, not where it is vain; what is given up is listed and can be tried again."""
+
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from qwendesk.desk.delivery import Pace
+from qwendesk.desk.upkeep import Upkeep
+from qwendesk.errors import ChannelError, ConfigError, EngineError, EngineUnavailable
+from qwendesk.messages import Outbound
+from tests.desk.parts import TestOutlet, running
+
+THREE = "one\n\n\ntwo\n\n\nthree"
+
+
+class Failing(TestOutlet):
+    """Fails as told, one error for each send until there are none left."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        super().__init__()
+        self._errors = list(errors)
+        self.fail = self._fail
+
+    def _fail(self, message: Outbound) -> None:
+        if self._errors and (error := self._errors.pop(0)):
+            raise error
+
+
+async def test_a_long_answer_comes_in_its_parts_each_once(tmp_path: Path) -> None:
+    outlet = Failing(None, ChannelError("busy"), ValueError("a bug"))
+    async with running(tmp_path, lambda messages: THREE, outlet=outlet) as desk:
+        await desk.say("tell me", reply_to="q1")
+        await desk.settle()
+        assert outlet.texts == ["one", "two", "three"]
+        assert [message.reply_to for message in outlet.sent] == ["q1", None, None]
+        assert len({message.key for message in outlet.sent}) == 3
+
+
+async def test_the_platforms_own_time_is_waited_for(tmp_path: Path) -> None:
+    outlet = Failing(ChannelError("slow down", retry_after=1.0))
+    async with running(tmp_path, lambda messages: "fine", outlet=outlet) as desk:
+        begun = monotonic()
+        await desk.say("hello")
+        await desk.settle()
+        assert outlet.texts == ["fine"] and monotonic() - begun >= 1.0
+
+
+async def test_a_vain_delivery_is_given_up_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    outlet = Failing(None, ChannelError("The person has blocked the bot.", permanent=True))
+    async with running(tmp_path, lambda messages: THREE, outlet=outlet) as desk:
+        await desk.say("tell me")
+        await desk.say("/think")
+        await desk.settle()
+        (ticket,) = await desk.office.inbox.tickets()
+        assert (ticket.status, ticket.text) == ("dead", "tell me") and "blocked" in ticket.error
+        assert outlet.texts == ["one", "I think before I answer."]
+        assert await desk.office.inbox.reopen(ticket.id, desk.office.dispatcher.enqueue)
+        desk.office.dispatcher.nudge()
+        await desk.settle()
+        assert outlet.texts[2:] == ["two", "three"], "what had arrived is not sent again"
+        assert await desk.office.inbox.tickets() == []
+
+
+async def test_a_delivery_that_never_goes_well_is_given_up_in_time(tmp_path: Path) -> None:
+    outlet = Failing(*[ChannelError("hung up")] * 1000)
+    async with running(tmp_path, lambda m: "fine", outlet=outlet, pace=Pace(0.02, 0.1, give_up=0.5)) as desk:
+        await desk.say("hello")
+        await desk.settle()
+        (ticket,) = await desk.office.inbox.tickets()
+        assert "hung up" in ticket.error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(EngineError("no idea"), "went wrong"), (EngineUnavailable("not there"), "cannot be reached")]
+)
+async def test_a_failed_turn_is_said_and_listed_and_the_next_one_is_answered(
+    tmp_path: Path, error: Exception, words: str
+) -> None:
+    async with running(tmp_path, [error] * (3 if "reached" in words else 1) + ["fine"]) as desk:
+        await desk.say("hello")
+        await desk.say("hello again")
+        await desk.settle(30)
+        assert words in desk.outlet.texts[0] and desk.outlet.texts[1] == "fine"
+        (ticket,) = await desk.office.inbox.tickets()
+        assert ticket.status == "failed" and str(error) in ticket.error
+
+
+async def test_a_restarted_desk_answers_what_it_had_accepted(tmp_path: Path) -> None:
+    async with running(tmp_path, answers=False) as desk:
+        await desk.say("hello")
+    async with running(tmp_path, lambda messages: "at last") as desk:
+        await desk.settle()
+        assert desk.outlet.texts == ["at last"]
+
+
+async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) -> None:
+    async with running(tmp_path, ["once"], patience=0.5) as desk:
+        await desk.say("hello")
+        await desk.settle()
+        inbox = desk.office.inbox
+        conversation = await inbox.conversation_of("test", "", "c1")
+        (sent,) = await desk.office.outbox.of_conversation(conversation or "")
+        id_ = sent.key.partition(":")[0]
+        async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
+            await connection.exec_driver_sql("UPDATE inbound_event SET status = 'dead'")
+            await connection.exec_driver_sql("DELETE FROM outbound")
+        assert await inbox.reopen(id_, desk.office.dispatcher.enqueue)
+        desk.office.dispatcher.nudge()
+        await desk.settle()
+        assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
+
+
+async def test_what_the_queue_has_lost_is_put_back(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda messages: "found", answers=False) as desk:
+        await desk.say("hello")
+        async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
+            await connection.exec_driver_sql("UPDATE workflow_status SET status = 'ERROR'")
+            await connection.exec_driver_sql("UPDATE inbound_event SET received_at = '2020-01-01 00:00:00'")
+        await Upkeep(desk.office.inbox, desk.office.dispatcher).once()
+    async with running(tmp_path, lambda messages: "found") as desk:
+        await desk.settle()
+        assert desk.outlet.texts == ["found"]
+
+
+async def test_two_processes_may_not_answer_from_one_file(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(ConfigError, match="already"):
+            async with running(tmp_path):
+                pass
+
+
+async def test_a_second_run_takes_the_right_to_send_from_the_first(tmp_path: Path) -> None:
+    async with running(tmp_path, answers=False) as desk:
+        await desk.say("hello")
+        inbox, outbox = desk.office.inbox, desk.office.outbox
+        (id_,) = await inbox.ask_to_stop("test", "", "c1")
+        first = await inbox.begin(id_)
+        second = await inbox.begin(id_)
+        assert first and second and (first.run, second.run) == (1, 2)
+        assert await outbox.claim(first, 0, "from the dead") is None
+        assert await outbox.claim(second, 0, "from the living")
+        assert not await inbox.close(id_, first.run, "done")
+        assert await inbox.close(id_, second.run, "done")
+        assert await inbox.begin(id_) is None

@@ -1,0 +1,106 @@
+"""Who and what is taken at the door, and what is said to the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.guests import House
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Attachment
+from tests.desk.parts import running
+
+
+async def test_a_stranger_gets_a_code_and_is_answered_once_approved(tmp_path: Path) -> None:
+    async with running(tmp_path, houses={"test": House()}) as desk:
+        first, second = await desk.say("hello"), await desk.say("hello?")
+        assert first.outcome == second.outcome == "refused"
+        (guest,) = await desk.office.guestbook.guests("waiting")
+        assert guest.code and guest.code in first.text and guest.code in second.text
+        assert (await desk.say("hello", group=True)).text == ""
+        await desk.office.guestbook.decide(guest.code.lower(), "allowed")
+        assert (await desk.say("hello")).outcome == "accepted"
+        await desk.settle()
+        assert len(desk.outlet.sent) == 1
+
+
+async def test_a_code_holds_once_and_a_denied_person_stays_out(tmp_path: Path) -> None:
+    async with running(tmp_path, houses={"test": House()}, answers=False) as desk:
+        await desk.say("hello")
+        (guest,) = await desk.office.guestbook.guests()
+        assert guest.code
+        denied = await desk.office.guestbook.decide(guest.code, "denied")
+        assert denied and denied.person == "ann"
+        assert await desk.office.guestbook.decide(guest.code, "allowed") is None
+        refused = await desk.say("hello")
+        assert refused.outcome == "refused" and "may not" in refused.text
+
+
+async def test_only_those_on_the_list_are_taken(tmp_path: Path) -> None:
+    house = House.read("test", {"access": "allowlist", "allow": "bob, ann"})
+    async with running(tmp_path, houses={"test": house}, answers=False) as desk:
+        assert (await desk.say("hello")).outcome == "accepted"
+    house = House.read("test", {"access": "allowlist", "allow": ["bob"]})
+    async with running(tmp_path, houses={"test": house}, answers=False) as desk:
+        assert (await desk.say("hello")).outcome == "refused"
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'everybody'"):
+        House.read("test", {"access": "everybody"})
+
+
+async def test_a_channel_without_rules_is_closed(tmp_path: Path) -> None:
+    async with running(tmp_path, houses={}, answers=False) as desk:
+        assert (await desk.say("hello")).outcome == "refused"
+
+
+async def test_too_many_messages_are_refused_politely_and_not_stored(tmp_path: Path) -> None:
+    async with running(tmp_path, limits=Limits(per_hour=3), answers=False) as desk:
+        outcomes = [(await desk.say("hello", event=f"e{number}")).outcome for number in range(5)]
+        assert outcomes == ["accepted"] * 3 + ["refused"] * 2
+        elsewhere = await desk.say("hello", "c2", event="e9", locale="it-IT")
+        assert "20 min" in elsewhere.text and "Continua" in elsewhere.text and elsewhere.retry_after == 1200
+        assert (await desk.say("hello", "c2", event="e10")).text == "", "a flood is not answered by one"
+        assert await desk.office.inbox.open_count() == 3
+        # another delivery of what was taken is no new message
+        assert (await desk.say("hello", event="e0")).outcome == "duplicate"
+
+
+async def test_a_channel_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    limits = Limits(per_hour=100, channel_per_hour=2)
+    async with running(tmp_path, limits=limits, answers=False) as desk:
+        outcomes = [(await desk.say("hello", f"c{number}")).outcome for number in range(3)]
+        assert outcomes == ["accepted", "accepted", "refused"]
+
+
+async def test_a_full_conversation_and_a_full_desk_are_busy(tmp_path: Path) -> None:
+    limits = Limits(open_in_conversation=2, open_in_all=3)
+    async with running(tmp_path, limits=limits, answers=False) as desk:
+        assert [(await desk.say("hello")).outcome for _ in range(3)] == ["accepted", "accepted", "refused"]
+        assert [(await desk.say("hello", "c2")).outcome for _ in range(2)] == ["accepted", "busy"]
+
+
+async def test_what_cannot_be_taken_is_refused_with_the_reason(tmp_path: Path) -> None:
+    async with running(tmp_path, limits=Limits(max_chars=10), answers=False) as desk:
+        refused = await desk.say("far too long for this desk")
+        assert refused.outcome == "refused" and "26 characters" in refused.text
+        assert (await desk.say("  ")).outcome == "refused"
+
+
+async def test_what_cannot_be_read_is_said_alone_or_with_the_answer(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda messages: "fine") as desk:
+        alone = await desk.say("", unreadable="video")
+        assert alone.outcome == "refused" and "video" in alone.text
+        await desk.say("look at this", unreadable="sticker")
+        await desk.settle()
+        assert desk.outlet.texts[0].startswith("fine") and "sticker" in desk.outlet.texts[0]
+
+
+async def test_files_reach_the_turn(tmp_path: Path) -> None:
+    picture = Attachment("image", "image/png", b"not really", "a.png")
+    async with running(tmp_path) as desk:
+        await desk.say("what is this?", attachments=(picture,))
+        await desk.settle()
+        found = await desk.desk.memory.history("c1", channel="test")
+        assert found[0].attachments == (picture,)

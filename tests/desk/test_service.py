@@ -1,0 +1,139 @@
+"""``qwendesk serve`` and its commands, with a channel of a test's own."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from qwendesk import Settings
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
+from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.messages import Admission, Inbound, Outbound
+from qwendesk.service import Service
+
+PROGRAM = [sys.executable, "-m", "qwendesk"]
+
+
+class Loopback(Channel):
+    """Hands over what a test says."""
+
+    manifest = Manifest("loopback", "Loopback", Capabilities(max_length=40))
+
+    def __init__(self, *failures: Exception) -> None:
+        self.sent: list[str] = []
+        self._failures = list(failures)
+        self._stopped = asyncio.Event()
+        self._started = asyncio.Event()
+        self.accept: Accept | None = None
+
+    async def start(self, accept: Accept) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+        self.accept = accept
+        self._started.set()
+        await self._stopped.wait()
+
+    async def stop(self) -> None:
+        self._stopped.set()
+
+    async def send(self, message: Outbound) -> str | None:
+        self.sent.append(message.text)
+        return message.key
+
+    async def hears(self, text: str) -> Admission:
+        async with asyncio.timeout(10):
+            await self._started.wait()
+        assert self.accept
+        return await self.accept(Inbound(text, "c1", channel="loopback", person="ann"))
+
+
+def settings(home: Path, **more: object) -> Settings:
+    return Settings(home=home, engine="scripted", port=0, stop_patience=5, **more)  # type: ignore[arg-type]
+
+
+async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
+    channel = Loopback(ValueError("a bug in a library"))
+    made = settings(tmp_path, channels={"loopback": {"access": "open"}})
+    async with Service(made, channels={"loopback": channel}) as service:
+        assert (await channel.hears("hello there")).outcome == "accepted"
+        async with asyncio.timeout(20):
+            while await service.office.inbox.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
+                await asyncio.sleep(0.02)
+        assert "scripted-general" in "".join(channel.sent)
+        assert all(len(text) <= 40 for text in channel.sent)
+        assert service.web
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{service.web.port}/healthz")
+        assert answer.json() == {"status": "ok", "role": "all", "waiting": 0, "channels": {"loopback": "running"}}
+
+
+async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_end_it(tmp_path: Path) -> None:
+    channel, refused = Loopback(), Loopback(ChannelError("The token does not hold.", permanent=True))
+    async with Service(settings(tmp_path), channels={"loopback": channel, "other": refused}) as service:
+        assert (await channel.hears("hello")).outcome == "refused"
+        assert service.keepers["other"].state == "refused"
+        assert "token" in service.keepers["other"].problem
+
+
+def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="QWENDESK_DATABASE_URL"):
+        Service(settings(tmp_path), "worker", channels={})
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "QWENDESK_ENGINE": "scripted", "QWENDESK_PORT": "0"}
+    process = subprocess.Popen(
+        [*PROGRAM, "serve"], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def test_serve_says_what_runs_and_stops_when_told(serving: subprocess.Popen[str]) -> None:
+    assert serving.stdout
+    lines = [serving.stdout.readline() for _ in range(3)]
+    assert "Qwendesk runs (all)" in lines[0] and "no channel is set up" in lines[2]
+    serving.send_signal(signal.SIGTERM)
+    out, err = serving.communicate(timeout=30)
+    assert serving.returncode == 0, err
+    assert "Stopping" in out and err == ""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_path: Path) -> None:
+    from tests.desk.parts import House, running
+
+    async with running(tmp_path, answers=False, houses={"test": House()}) as desk:
+        await desk.say("hello", display_name="Ann Example")
+        (guest,) = json.loads(run("pairing", "list", "--json").stdout)
+        assert guest["display_name"] == "Ann Example" and guest["state"] == "waiting"
+        approved = run("pairing", "approve", guest["code"], "--role", "operator")
+        assert approved.returncode == 0 and "allowed as operator" in approved.stderr
+        assert (await desk.say("hello")).outcome == "accepted"
+        (id_,) = await desk.office.inbox.ask_to_stop("test", "", "c1")
+        arrived = await desk.office.inbox.begin(id_)
+        assert arrived
+        await desk.office.inbox.close(id_, arrived.run, "dead", "out of luck")
+        assert run("pairing", "deny", "test:ann").returncode == 0
+        await asyncio.sleep(2.1)  # what the door remembers of her
+        assert (await desk.say("hello")).outcome == "refused"
+    (ticket,) = json.loads(run("tickets", "dead", "--json").stdout)
+    assert ticket["error"] == "out of luck"
+    assert "out of luck" in run("tickets", "dead").stdout
+    assert run("tickets", "retry", ticket["id"]).returncode == 0
+    again = run("tickets", "retry", ticket["id"])
+    assert again.returncode == 1 and "tickets dead" in again.stderr
+    assert json.loads(run("tickets", "dead", "--json").stdout) == []

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from qwendesk.memory.desk_tables import Access, InboundEvent
 from qwendesk.memory.knowledge.changes import note_removal
 from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
@@ -23,6 +24,8 @@ async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
     values = {"of_person": person}
     touched = await _hold(connection, person)
     counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
+    counts["inbound_event"] = (await connection.execute(_accepted(), values)).rowcount
+    await connection.execute(_access(), values)
     counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
     counts["kb_document"] = (await connection.execute(_documents(), values)).rowcount
     counts["fact"] = (await connection.execute(_facts(), values)).rowcount
@@ -115,6 +118,26 @@ def _summaries() -> Delete:
 @cache
 def _facts() -> Delete:
     return delete(StoredFact).where(_theirs(StoredFact))
+
+
+def _is_theirs(table: Any) -> Any:
+    """Tell a person's rows by the names the person has on channels."""
+    named = exists(PersonIdentity.id).where(
+        PersonIdentity.channel == table.channel, PersonIdentity.external_user_id == table.person
+    )
+    return named.where(_theirs(PersonIdentity))
+
+
+@cache
+def _accepted() -> Delete:
+    """What the desk took, with its files and answers; what is open stays, such as the wish to be forgotten."""
+    return delete(InboundEvent).where(_is_theirs(InboundEvent), InboundEvent.status != "queued")
+
+
+@cache
+def _access() -> Delete:
+    """Who was turned away stays so, and an operator an operator."""
+    return delete(Access).where(_is_theirs(Access), Access.state != "denied", Access.role == "person")
 
 
 @cache

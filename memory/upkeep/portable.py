@@ -15,7 +15,7 @@ from sqlalchemy import JSON, Connection, DateTime, LargeBinary, MetaData, Table,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import migrate
+from qwendesk.memory import desk_tables, migrate, remembered  # noqa: F401 - tables are described there
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.tables import KbChunk
 from qwendesk.memory.tables import Base

@@ -3,16 +3,20 @@
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, insert, select
 
 from qwendesk.errors import StoreError
+from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.people.base import Identity
 from qwendesk.memory.remembered import AuditEntry, ToolCall
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.memory.tables import Base
+from qwendesk.memory.tables import Base, Conversation
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 
@@ -160,6 +164,7 @@ async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
         "conversation": 1,
         "conversation_summary": 2,
         "fact": 1,
+        "inbound_event": 0,
         "kb_document": 0,
         "message": 4,
         "person": 1,
@@ -209,3 +214,32 @@ async def test_forgetting_while_others_write(memory: SqlMemory) -> None:
     await asyncio.gather(memory.people.forget(ada), *writing)
     assert "ada_" not in await dump(memory)
     assert len([info for info in await memory.conversations() if info.key.startswith("b")]) == 10
+
+
+async def accepted(memory: SqlMemory, person: str, status: str) -> None:
+    """Let the durable desk have taken a message of a group's member, and answered."""
+    async with memory.database.write() as connection:
+        conversation = (
+            await connection.execute(select(Conversation.id).where(Conversation.external_id == "group"))
+        ).scalar_one()
+        id_, now = str(uuid4()), datetime.now(UTC)
+        row = {"id": id_, "channel": "python", "account": "", "conversation_id": conversation, "person": person}
+        seq = (await connection.execute(select(func.count()).select_from(InboundEvent))).scalar_one()
+        row |= {"seq": seq, "payload": {"text": f"{person}_word"}, "status": status, "received_at": now}
+        await connection.execute(insert(InboundEvent), row)
+        sent = {"id": id_, "key": id_, "inbound_id": id_, "conversation_id": conversation, "part": 0}
+        await connection.execute(
+            insert(OutboundMessage), sent | {"text": f"{person}_echo", "status": "sent", "created_at": now}
+        )
+
+
+async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: SqlMemory) -> None:
+    ada = await filled(memory)
+    for person in ("ada", "bob"):
+        await accepted(memory, person, "done")
+    export = await memory.people.export(ada)
+    assert [row["payload"] for row in export["inbound_event"]] == [{"text": "ada_word"}]
+    assert [row["text"] for row in export["outbound"]] == ["ada_echo"]
+    await memory.people.forget(ada)
+    left = await dump(memory)
+    assert "ada_" not in left and "bob_word" in left and "bob_echo" in left

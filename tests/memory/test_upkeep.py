@@ -272,7 +272,8 @@ async def test_documents_come_back(way: str, tmp_path: Path) -> None:
 
 def test_a_portable_backup_knows_the_documents() -> None:
     """The command line loads nothing of the knowledge base by itself."""
-    code = "from qwendesk.memory.upkeep import portable; print('kb_embedding' in portable.Base.metadata.tables)"
+    tables = "{'kb_embedding', 'outbound', 'fact'}"
+    code = f"from qwendesk.memory.upkeep import portable as p; print({tables} <= set(p.Base.metadata.tables))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 

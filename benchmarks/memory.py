@@ -317,7 +317,7 @@ def asked() -> argparse.Namespace:
 async def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     quick = wanted.quick
     size = Size(
-        wanted.messages or (200_000 if quick else 1_000_000),
+        wanted.messages or (100_000 if quick else 1_000_000),
         wanted.seconds or (10.0 if quick else 60.0),
         wanted.kills or (5 if quick else 100),
         memory_search.QUICK_CHUNKS if quick else memory_search.CHUNKS,

@@ -188,7 +188,7 @@ async def _database(settings: Settings) -> Finding:
 async def _knowledge(settings: Settings) -> Finding:
     embedder = make_embedder(engine_parts(settings))
     try:
-        async with open_knowledge(settings.database, embedder) as knowledge:
+        async with open_knowledge(settings.database, embedder, tenant=settings.tenant) as knowledge:
             state = await knowledge.state()
     finally:
         if embedder:

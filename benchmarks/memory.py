@@ -1,4 +1,4 @@
-"""The memory under load: size of the store, many writers, sudden death, backups; ratios of one run.
+"""The memory under load: size of the store, many writers, sudden death, backups, search; ratios of one run.
 
 python -m benchmarks.memory [--json] [--quick] [--only PART] [--kills N] [--seconds N] [--messages N].
 """
@@ -27,6 +27,7 @@ import pytest
 from sqlalchemy import text
 from tests import postgres_server
 
+from benchmarks import memory_search
 from qwendesk.memory.database import Database
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.memory.upkeep.backup import backup, restore
@@ -34,6 +35,7 @@ from qwendesk.memory.upkeep.state import check
 from qwendesk.messages import Inbound
 
 LIMIT_RATIO = 2.0
+SEARCH_LIMITS = {"hybrid_sqlite_ms_p50": 50.0, "hybrid_postgres_ms_p50": 30.0, "recall5_gap": 1.0}
 FEW = 1_000
 """Rows of the small store that the large one is compared with."""
 EACH = 40
@@ -67,6 +69,7 @@ class Size:
     rows: int
     seconds: float
     kills: int
+    chunks: int
 
 
 # --- the same time whatever is stored ---------------------------------------------------------------------------------
@@ -268,6 +271,16 @@ async def gaps(database: Database) -> int:
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
+async def search(size: Size) -> dict[str, Any]:
+    """Search the knowledge base by words and meaning, on both databases."""
+    try:
+        with postgres_server.database(empty=True) as url:
+            found = await memory_search.measure(url, chunks=size.chunks)
+    except pytest.skip.Exception as reason:
+        found = await memory_search.measure(chunks=size.chunks) | {"skipped": str(reason)}
+    return found | {"ok": all(found[name] is None or found[name] <= most for name, most in SEARCH_LIMITS.items())}
+
+
 async def on_sqlite(size: Size) -> dict[str, Any]:
     return await growth("sqlite", size)
 
@@ -285,8 +298,9 @@ PARTS: dict[str, Callable[[Size], Awaitable[dict[str, Any]]]] = {
     "writers": writers,
     "kills": kills,
     "backups": backups,
+    "search": search,
 }
-"""What is measured, by name; searches of the knowledge base take their place here."""
+"""What is measured, by name."""
 
 
 def asked() -> argparse.Namespace:
@@ -303,9 +317,10 @@ def asked() -> argparse.Namespace:
 async def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     quick = wanted.quick
     size = Size(
-        wanted.messages or (200_000 if quick else 1_000_000),
+        wanted.messages or (100_000 if quick else 1_000_000),
         wanted.seconds or (10.0 if quick else 60.0),
         wanted.kills or (5 if quick else 100),
+        memory_search.QUICK_CHUNKS if quick else memory_search.CHUNKS,
     )
     return {name: await part(size) for name, part in PARTS.items() if not wanted.only or name in wanted.only}
 

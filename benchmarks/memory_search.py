@@ -142,14 +142,13 @@ async def _recall(
     return hits / (5 * len(asked))
 
 
-async def measure(dsn: str | None = None, *, quick: bool = False) -> dict[str, Any]:
+async def measure(dsn: str | None = None, *, chunks: int = CHUNKS) -> dict[str, Any]:
     """Return ``hybrid_sqlite_ms_p50``, ``hybrid_postgres_ms_p50`` and ``recall5_gap`` (the worse of both, in points).
 
     Args:
         dsn: SQLAlchemy URL of an empty PostgreSQL database; None leaves it out.
-        quick: search 20,000 passages instead of 100,000.
+        chunks: how many passages are searched.
     """
-    chunks = QUICK_CHUNKS if quick else CHUNKS
     with tempfile.TemporaryDirectory() as folder:
         sqlite = await measure_search(f"sqlite+aiosqlite:///{Path(folder) / 'search.db'}", chunks)
     postgres = await measure_search(dsn, chunks) if dsn else None
@@ -176,7 +175,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--dsn", default=os.environ.get("QWENDESK_TEST_DSN"))
     given = parser.parse_args()
-    result = asyncio.run(measure(given.dsn, quick=given.quick))
+    result = asyncio.run(measure(given.dsn, chunks=QUICK_CHUNKS if given.quick else CHUNKS))
     if given.json:
         print(json.dumps(result))
         return

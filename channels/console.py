@@ -32,6 +32,7 @@ HELP = """\
 | `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
 | `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
 | `/memory` | what I know about you; `/remember`, `/forget WHAT`, `/forget me`, `/link` go with it |
+| `/good [WHY]`, `/bad [WHY]` | say what you think of the last answer; after `/bad`, `/retry` asks a stronger model |
 | `/exit` | leave (so does Ctrl-D) |
 
 Ctrl-C stops an answer. End a line with `\\` to go on in the next.

@@ -57,6 +57,7 @@ class TerminalView:
         self._notices = NoticeLine(notices)
         self._live = Live(console=out, refresh_per_second=8, transient=True)
         self._text = self._thinking = ""
+        self._notes: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """Begin drawing."""
@@ -71,6 +72,8 @@ class TerminalView:
         if self._text.strip():
             self._out.print(Markdown(self._text))
         self._text = ""
+        for note in self._notes:
+            self._out.print(Text(f"({printable(note)})", style="dim"))
 
     def show(self, event: Event) -> None:
         """Draw one event."""
@@ -99,7 +102,7 @@ class TerminalView:
                 mark = "✓" if event.use.ok else "✗"
                 self._print(Text(f"{mark} {_one_line(event.use.result)}", style="dim"))
             case Finished():
-                pass
+                self._notes = event.reply.receipt.notes
 
     def _settle_blocks(self) -> None:
         done, self._text = split_settled(self._text)
@@ -137,6 +140,7 @@ class PlainView:
         self._notices = NoticeLine(notices)
         self._ended = True
         self._written = False
+        self._notes: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -148,6 +152,8 @@ class PlainView:
         if not self._ended:
             self._out.file.write("\n")
             self._out.file.flush()
+        for note in self._notes:
+            self._notices.write(f"({note})")
 
     def show(self, event: Event) -> None:
         """Write one event."""
@@ -161,6 +167,8 @@ class PlainView:
             # what was written cannot be taken back: a blank line parts it from what counts
             self._out.file.write("\n" if self._ended else "\n\n")
             self._notices.show(Notice("What was written above is void: it is answered anew."))
+        elif isinstance(event, Finished):
+            self._notes = event.reply.receipt.notes
         elif isinstance(event, Notice):
             self._notices.show(event)
 
@@ -177,6 +185,11 @@ class NoticeLine:
         self._console = console
         self._shown: tuple[str, int] | None = None
         self._open = False
+
+    def write(self, line: str) -> None:
+        """Write a line that stays."""
+        self.clear()
+        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, notice: Event) -> None:
         """Show one notice; other events are not for this line."""

@@ -11,6 +11,7 @@ from qwendesk.desk.commands import Commands as MemoryCommands
 from qwendesk.desk.texts import known_language, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.inbox import Arrived, Inbox
+from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.messages import Inbound, as_role
 
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
@@ -157,7 +158,8 @@ def add_memory(commands: Commands, memory: MemoryCommands) -> None:
 
     async def run(call: Call) -> str:
         line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
-        return await memory.run(line, person=inbound.person, channel=inbound.channel) or ""
+        talk = conversation_key(inbound.account, inbound.conversation)
+        return await memory.run(line, person=inbound.person, channel=inbound.channel, conversation=talk) or ""
 
     helps: dict[str, list[str]] = {}
     for usage, text in HELP.items():

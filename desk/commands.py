@@ -1,11 +1,13 @@
-"""The chat commands about memory, the same on every channel."""
+"""The chat commands about memory and answers, the same on every channel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qwendesk.errors import StoreError
 from qwendesk.memory.base import Memory
 from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.feedback.base import Rating, Thumb
 from qwendesk.memory.people.base import Linked
 
 HELP = {
@@ -13,6 +15,8 @@ HELP = {
     "/remember TEXT": "keep a note about you, such as `name: Ada`",
     "/forget WHAT": "forget the facts about you that mention it",
     "/forget me": "remove you and everything you wrote, for good",
+    "/good [WHY]": "the last answer was good; the desk learns from it",
+    "/bad [WHY]": "the last answer was not",
     "/link [CODE]": "be one person on two channels: get a code here, enter it on both",
 }
 """Each command and what it does."""
@@ -33,13 +37,14 @@ class Commands:
 
     memory: Memory
 
-    async def run(self, line: str, *, person: str, channel: str) -> str | None:
+    async def run(self, line: str, *, person: str, channel: str, conversation: str) -> str | None:
         """Return the answer to a line such as ``/memory``, in Markdown; None where it is no command of these.
 
         Args:
             line: what was written.
             person: who wrote it, by the channel's own name.
             channel: where.
+            conversation: the conversation's key in the memory.
         """
         name, _, argument = line.strip().removeprefix("/").partition(" ")
         argument = " ".join(argument.split())
@@ -50,6 +55,8 @@ class Commands:
                 return await self._remember(argument, person, channel)
             case "forget":
                 return await self._forget(argument, person, channel)
+            case "good" | "bad":
+                return await self._rate(1 if name.lower() == "good" else -1, argument, conversation, channel)
             case "link":
                 return await self._link(argument, person, channel)
         return None
@@ -86,6 +93,15 @@ class Commands:
             return f"You are forgotten: {counts['message']} messages and {counts['fact']} facts are gone for good."
         gone = await self.memory.facts.forget(person.id, what)
         return f"Forgotten: {gone} facts." if gone else f"I know no fact about you that mentions {what!r}."
+
+    async def _rate(self, thumb: Thumb, why: str, conversation: str, channel: str) -> str:
+        try:
+            await self.memory.rate(conversation, Rating(thumb, comment=why or None), channel=channel)
+        except StoreError as error:
+            if error.__cause__ is not None:  # the database failed
+                raise
+            return "There is no answer here yet."
+        return "Noted, thank you." if thumb == 1 else "Noted. Ask again in other words, or name another `/model`."
 
     async def _link(self, code: str, name: str, channel: str) -> str:
         if code:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from qwendesk.engines.embedding import Embedder
 from qwendesk.errors import InputError
 from qwendesk.memory.database import Database
-from qwendesk.memory.knowledge.base import EVERYBODY, Outcome, Passage, Scope
+from qwendesk.memory.knowledge.base import Outcome, Passage, Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.tools.knowledge import knowledge_tool
@@ -23,11 +23,12 @@ class DeskKnowledge:
 
     Args:
         database: the conversations' database.
+        tenant: whose documents they are.
         embedder: makes vectors; None: words alone are searched.
     """
 
-    def __init__(self, database: Database, embedder: Embedder | None) -> None:
-        self.base = KnowledgeBase(database, embedder)
+    def __init__(self, database: Database, embedder: Embedder | None, tenant: str) -> None:
+        self.base = KnowledgeBase(database, embedder, tenant=tenant)
         self.tool = knowledge_tool(self.search, lambda: self._has_documents)
         self._embedder = embedder
         self._has_documents = False
@@ -41,7 +42,7 @@ class DeskKnowledge:
 
     async def search(self, question: str, inbound: Inbound | None, limit: int) -> Sequence[Passage]:
         """Return passages that the writer of the message may read; without a message those for everybody."""
-        scope = await self.scope_of(inbound) if inbound else EVERYBODY
+        scope = await self.scope_of(inbound) if inbound else None
         return await self.base.search(question, scope, limit=limit)
 
     async def scope_of(self, inbound: Inbound) -> Scope:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from qwendesk.engines.store.look import fault_of
 from qwendesk.engines.threads import be_patient
 from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
 
@@ -57,6 +58,8 @@ class LlamaServer:
         Raises:
             EngineUnavailable: the file is broken, or of a kind that llama.cpp does not know.
         """
+        if fault := await asyncio.to_thread(fault_of, file):
+            raise EngineUnavailable(f"llama.cpp cannot load {str(file)!r}: it {fault}.")
         key = secrets.token_urlsafe(24)
         try:
             server = await asyncio.to_thread(_load, file, projector, context, threads, key)

@@ -17,6 +17,7 @@ from qwendesk.engines.lanes import Lane
 from qwendesk.engines.openai import OpenAIEngine
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.store import PullProgress
+from qwendesk.engines.store.look import fault_of
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
 from qwendesk.settings import STARTER_MODEL, Settings
@@ -92,6 +93,7 @@ class ModelPool:
             found = await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
         except FALLS_OVER as error:
             if standby := await self._standby(role, str(error)):
+                progress(f"{self.settings.engine} cannot answer; asking {standby.name}", None)
                 return standby
             raise
         if found and self._cooldowns.rests(found.name):
@@ -113,7 +115,10 @@ class ModelPool:
         name = self.settings.engine
         if fetch and name == "llamacpp" and role not in ("vision", "audio") and not await self.models():
             await self._fetch_starter(progress)
-        return best(role, await self._cards(name), name)
+        cards = await self._cards(name)
+        if not cards and name != "llamacpp":
+            raise EngineUnavailable(nothing_there(name, self.settings))
+        return best(role, cards, name)
 
     async def _fetch_starter(self, progress: Progress) -> None:
         async with self._pulling:
@@ -125,7 +130,11 @@ class ModelPool:
         self._listed.clear()
 
     async def _is_there(self, choice: Choice) -> bool:
-        if choice.engine != "llamacpp" or choice.card.file:
+        if file := choice.card.file:
+            if fault := await asyncio.to_thread(fault_of, file):
+                raise EngineUnavailable(f"{str(file)!r} {fault}. Name another file, or a model of the catalogue.")
+            return True
+        if choice.engine != "llamacpp":
             return True
         return choice.card.name in {card.name for card in await self.models("llamacpp")}
 
@@ -246,6 +255,21 @@ class ModelPool:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name
         return self.settings.engine, named
+
+
+def nothing_there(engine: str, settings: Settings) -> str:
+    """Say that an engine has no model at all, and what to do."""
+    if engine == "ollama":
+        return "Ollama has no model yet: run 'qwendesk models pull ollama:qwen3:4b'."
+    if not is_server(engine, settings):
+        return (
+            f"The engine {engine} has no model yet: run 'qwendesk models pull NAME' ('models list --all' names them)."
+        )
+    url = server_of(engine, settings).url
+    return (
+        f"The server at {url!r} lists no model. Start it with one, see that its address ends as its own manual says "
+        f"(mostly in /v1), or name the model: QWENDESK_MODEL={engine}:NAME."
+    )
 
 
 def _lacking(engine: str, name: str, cards: Mapping[str, ModelCard]) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import context, replay, rows, statements
@@ -62,6 +63,11 @@ class SqlMemory(Memory):
         self.summaries = SqlSummaries(self._database, ACCOUNT)
 
     @property
+    def tenant(self) -> str:
+        """Whose rows are read and written."""
+        return self._database.tenant
+
+    @property
     def database(self) -> Database:
         """The database of all tenants, for the desk's own tables."""
         return self._database.whole_database
@@ -83,6 +89,15 @@ class SqlMemory(Memory):
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the question with its files and a running turn."""
+        try:
+            return await self._begin(inbound)
+        except StoreError as error:
+            # whoever wrote it was forgotten or joined with another meanwhile, and is met anew
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            return await self._begin(inbound)
+
+    async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
         async with self._database.write() as connection:

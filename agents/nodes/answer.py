@@ -192,5 +192,5 @@ class Collected:
         if dropped := meta.get("dropped_messages"):
             notes.append(f"the {dropped} oldest messages did not fit into the model's context")
         if meta.get("finish_reason") == "length":
-            notes.append("the answer was cut at its token limit")
+            notes.append("the answer was cut at its token limit (QWENDESK_MAX_OUTPUT_TOKENS)")
         return notes

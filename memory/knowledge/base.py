@@ -56,7 +56,7 @@ def _key(person: str | None, conversation: str | None) -> str:
 
 
 EVERYBODY = Scope()
-"""Documents for everybody; as a reader, one who sees only those."""
+"""Documents for everybody of the default tenant; as a reader, one who sees only those."""
 
 
 @dataclass(frozen=True, slots=True)

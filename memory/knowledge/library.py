@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from qwendesk.errors import ConfigError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Outcome, Passage, Scope, StoredDocument
 from qwendesk.memory.knowledge.conversion import Converter
@@ -19,7 +20,8 @@ from qwendesk.memory.knowledge.nearest import MatrixNearest, Nearest
 from qwendesk.memory.knowledge.pgvector import PgNearest
 from qwendesk.memory.knowledge.search import Mode, Search
 from qwendesk.memory.knowledge.shelf import Shelf
-from qwendesk.memory.opening import prepare
+from qwendesk.memory.scope import TenantDatabase
+from qwendesk.memory.sql import SqlMemory
 from qwendesk.memory.tables import Conversation, PersonIdentity
 
 _MANY = 200
@@ -47,6 +49,7 @@ class KnowledgeBase:
 
     Args:
         database: where it is kept; it has to be up to date (``SqlMemory.open`` sees to that).
+        tenant: whose documents they are; those of others are out of reach.
         embedder: makes vectors; None: words alone are searched.
         allowed: tells which addresses pages may be fetched from; by default the public ones.
     """
@@ -56,8 +59,11 @@ class KnowledgeBase:
         database: Database,
         embedder: Embeds | None = None,
         *,
+        tenant: str = EVERYBODY.tenant,
         allowed: Callable[[Address], bool] | None = None,
     ) -> None:
+        self.everybody = Scope(tenant)
+        """Documents for everybody of the tenant."""
         self._database = database
         self._embedder = embedder
         self._converter = Converter()
@@ -79,29 +85,31 @@ class KnowledgeBase:
         """End the worker that reads files."""
         await self._converter.aclose()
 
-    async def add(self, source: str, scope: Scope = EVERYBODY, step: Step = _silent, *, anew: bool = False) -> Outcome:
+    async def add(
+        self, source: str, scope: Scope | None = None, step: Step = _silent, *, anew: bool = False
+    ) -> Outcome:
         """Take in a file or a web page.
 
         Args:
             source: a path, or an address that begins with ``http://`` or ``https://``.
-            scope: whom it is for.
+            scope: whom it is for; None: everybody of the tenant.
             step: told how many of its passages are done.
             anew: take it in also where it has not changed.
 
         Returns:
             What became of it; what cannot be read is ``refused`` with the reason, and nothing of it is stored.
         """
-        outcome = await self._intake.add(source, scope, step, anew=anew)
+        outcome = await self._intake.add(source, self._own(scope), step, anew=anew)
         self._new += outcome.chunks
         return outcome
 
-    async def add_bytes(self, name: str, data: bytes, scope: Scope, *, mime: str = "") -> Outcome:
+    async def add_bytes(self, name: str, data: bytes, scope: Scope | None = None, *, mime: str = "") -> Outcome:
         """Take in a file that somebody sent.
 
         Raises:
             InputError: it cannot be read.
         """
-        outcome = await self._intake.add_raw(Raw(f"sent:{name}", name, data, mime), scope, _silent)
+        outcome = await self._intake.add_raw(Raw(f"sent:{name}", name, data, mime), self._own(scope), _silent)
         self._new += outcome.chunks
         return outcome
 
@@ -113,36 +121,35 @@ class KnowledgeBase:
         await self._database.whole(self._settle())
 
     async def search(
-        self, question: str, scope: Scope = EVERYBODY, *, limit: int = 5, mode: Mode = "hybrid"
+        self, question: str, scope: Scope | None = None, *, limit: int = 5, mode: Mode = "hybrid"
     ) -> list[Passage]:
         """Return the passages that answer a question best, of those that the scope may read.
 
         Raises:
             EngineError: ``mode`` is "vectors", and the embedding model does not answer.
         """
-        return await self._search.find(question, scope, limit, mode)
+        return await self._search.find(question, self._own(scope), limit, mode)
 
-    async def documents(self, tenant: str = EVERYBODY.tenant) -> list[StoredDocument]:
-        """Return all documents of a tenant."""
-        return await self._shelf.documents(tenant, self.model)
+    async def documents(self) -> list[StoredDocument]:
+        """Return all documents of the tenant."""
+        return await self._shelf.documents(self.everybody.tenant, self.model)
 
-    async def has_documents(self, scope: Scope = EVERYBODY, *, of_all: bool = False) -> bool:
-        """Tell whether there is anything that the scope may read; with ``of_all``, that anybody of its tenant may."""
-        return await self._shelf.any_for(scope, of_all=of_all)
+    async def has_documents(self, scope: Scope | None = None, *, of_all: bool = False) -> bool:
+        """Tell whether there is anything that the scope may read; with ``of_all``, that anybody of the tenant may."""
+        return await self._shelf.any_for(self._own(scope), of_all=of_all)
 
-    async def state(self, tenant: str = EVERYBODY.tenant) -> State:
+    async def state(self) -> State:
         """Return how much there is."""
-        return State(*await self._shelf.counts(tenant, self.model), self.model)
+        return State(*await self._shelf.counts(self.everybody.tenant, self.model), self.model)
 
-    async def remove(self, ids: Sequence[str], tenant: str = EVERYBODY.tenant) -> int:
+    async def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by their ids, with passages, vectors and index entries; return how many there were."""
-        return await self._shelf.remove(tenant, ids)
+        return await self._shelf.remove(self.everybody.tenant, ids)
 
-    async def reindex(self, tenant: str = EVERYBODY.tenant, step: Step = _silent, *, everything: bool = False) -> int:
+    async def reindex(self, step: Step = _silent, *, everything: bool = False) -> int:
         """Give every passage a vector of the current model and return how many were made.
 
         Args:
-            tenant: whose documents.
             step: told how many passages are done, of those that need it.
             everything: make also the vectors anew that are there.
 
@@ -151,9 +158,10 @@ class KnowledgeBase:
         """
         if self._embedder is None:
             return 0
+        tenant = self.everybody.tenant
         if everything:
             await self._shelf.forget_vectors(tenant)
-        state = await self.state(tenant)
+        state = await self.state()
         done, total = 0, state.passages - state.embedded
         while rows := await self._shelf.without_vector(tenant, self._embedder.name, BATCH):
             vectors = await self._embedder.documents([text for _, _, text in rows])
@@ -164,31 +172,36 @@ class KnowledgeBase:
         await self.settle()
         return done
 
-    async def read_anew(self, tenant: str = EVERYBODY.tenant) -> int:
+    async def read_anew(self) -> int:
         """Take in again what was read or cut by an older version, where its source is still there; return how many."""
         count = 0
-        for document, scope in await self._shelf.outdated(tenant):
+        for document, scope in await self._shelf.outdated(self.everybody.tenant):
             outcome = await self.add(document, scope)
             count += outcome.status == "updated"
         return count
 
     async def scope_of(self, channel: str, account: str, person: str, conversation: str) -> Scope:
         """Return the scope of somebody who writes, by the names the channel has for person and conversation."""
-        who = select(PersonIdentity.tenant_id, PersonIdentity.person_id).where(
+        who = select(PersonIdentity.person_id).where(
             PersonIdentity.channel == channel,
             PersonIdentity.account == account,
             PersonIdentity.external_user_id == person,
         )
-        where = select(Conversation.tenant_id, Conversation.id).where(
+        where = select(Conversation.id).where(
             Conversation.channel == channel,
             Conversation.account == account,
             Conversation.external_id == conversation,
         )
-        async with self._database.read() as connection:
-            found = (await connection.execute(who)).one_or_none()
-            talk = (await connection.execute(where)).one_or_none()
-        tenant = found[0] if found else talk[0] if talk else EVERYBODY.tenant
-        return Scope(tenant, found[1] if found else None, talk[1] if talk and talk[0] == tenant else None)
+        async with TenantDatabase(self._database, self.everybody.tenant).read() as connection:
+            found = (await connection.execute(who)).scalar_one_or_none()
+            talk = (await connection.execute(where)).scalar_one_or_none()
+        return replace(self.everybody, person=found, conversation=talk)
+
+    def _own(self, scope: Scope | None) -> Scope:
+        """Return the scope, or that of everybody; refuse one of another tenant."""
+        if scope and scope.tenant != self.everybody.tenant:
+            raise ConfigError(f"The scope is of {scope.tenant!r} and the documents are of {self.everybody.tenant!r}.")
+        return scope or self.everybody
 
     async def _settle(self) -> None:
         async with self._database.write() as connection:
@@ -201,20 +214,21 @@ async def open_knowledge(
     url: str,
     embedder: Embeds | None = None,
     *,
+    tenant: str = EVERYBODY.tenant,
     allowed: Callable[[Address], bool] | None = None,
     busy_timeout: float = 5.0,
 ) -> AsyncIterator[KnowledgeBase]:
-    """Open the knowledge base of a database by itself, without a desk."""
-    database = Database(url, busy_timeout)
-    await prepare(database)
+    """Open a tenant's knowledge base by itself, without a desk."""
+    memory = SqlMemory(url, busy_timeout=busy_timeout, tenant=tenant)
+    await memory.open()
     try:
-        knowledge = KnowledgeBase(database, embedder, allowed=allowed)
+        knowledge = KnowledgeBase(memory.database, embedder, tenant=memory.tenant, allowed=allowed)
         try:
             yield knowledge
         finally:
             await knowledge.aclose()
     finally:
-        await database.aclose()
+        await memory.aclose()
 
 
 async def sources_in(sources: Iterable[str]) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Scope
 from qwendesk.memory.knowledge.matrix import Coarse, Half, Matrix
-from qwendesk.memory.knowledge.tables import KbEmbedding, KbState
+from qwendesk.memory.knowledge.tables import EPOCH, KbEmbedding, KbState
 
 _PAGE = 20_000
 STORED = np.dtype("<f2")
@@ -60,14 +60,16 @@ class MatrixNearest(Nearest):
             known = select(KbState.revision).where(KbState.tenant_id == tenant)
             revision = (await connection.execute(known)).scalar() or 0
             matrix = self._matrices.get((tenant, model))
+            if matrix and matrix.revision // EPOCH != revision // EPOCH:
+                matrix = None
             if matrix is None or matrix.revision != revision:
                 matrix = await _loaded(connection, tenant, model, revision, matrix)
                 self._matrices[tenant, model] = matrix
             return matrix
 
 
-_IDS = (
-    select(KbEmbedding.chunk_id)
+_PRESENT = (
+    select(KbEmbedding.chunk_id, KbEmbedding.scope)
     .where(KbEmbedding.tenant_id == bindparam("tenant"), KbEmbedding.model == bindparam("model"))
     .order_by(KbEmbedding.chunk_id)
 )
@@ -84,9 +86,9 @@ _ROWS = (
 
 
 async def _loaded(connection: AsyncConnection, tenant: str, model: str, revision: int, old: Matrix | None) -> Matrix:
-    """Read what is new; numbers of passages only grow, so that what is known need not be read again."""
+    """Read what is new; numbers of passages only grow, so that a vector that is known need not be read again."""
     whose = {"tenant": tenant, "model": model}
-    kept = _without_gone(old, (await connection.execute(_IDS, whose)).scalars().all()) if old else None
+    kept = _still_there(old, (await connection.execute(_PRESENT, whose)).all()) if old else None
     names = dict(kept.names) if kept else {}
     ids, scopes, vectors = ([kept.ids], [kept.scopes], [kept.vectors]) if kept else ([], [], [])
     after = int(kept.ids[-1]) if kept else 0
@@ -102,14 +104,19 @@ async def _loaded(connection: AsyncConnection, tenant: str, model: str, revision
     return Matrix(revision, np.concatenate(ids), np.concatenate(scopes), names, rows, coarse)
 
 
-def _without_gone(old: Matrix, present: Sequence[int]) -> Matrix | None:
-    """Drop the rows that have been deleted; None where nothing is left or an earlier passage has got its vector."""
-    now = np.fromiter(present, np.int64, len(present))
+def _still_there(old: Matrix, present: Sequence[Row[int, str]]) -> Matrix | None:
+    """Drop the rows that have been deleted, and see whose the others are now; documents move where people are joined.
+
+    None where nothing is left or an earlier passage has got its vector.
+    """
+    now = np.fromiter((row[0] for row in present), np.int64, len(present))
     kept = np.isin(old.ids, now, assume_unique=True)
     if not kept.any() or int(kept.sum()) != int((now <= old.ids[-1]).sum()):
         return None
     coarse = Coarse(old.coarse.axes, old.coarse.rows[kept]) if old.coarse else None
-    return Matrix(old.revision, old.ids[kept], old.scopes[kept], old.names, old.vectors[kept], coarse)
+    names: dict[str, int] = {}
+    scopes = np.array([names.setdefault(row[1], len(names)) for row in present[: int(kept.sum())]], np.int32)
+    return Matrix(old.revision, old.ids[kept], scopes, names, old.vectors[kept], coarse)
 
 
 def packed(vector: NDArray[np.float32]) -> bytes:

@@ -71,16 +71,26 @@ class PgNearest(Nearest):
         return await self._prepared(model, table_of(model, dimension), dimension)
 
     async def _prepared(self, model: str, table: str, dimension: int) -> bool:
-        if table in self._ready:
+        if await self._is_there(table):
             return True
         async with self._preparing:
+            if await self._is_there(table):
+                return True
             if self._has_extension is None:
                 self._has_extension = await _extension(self._database)
-            if self._has_extension and table not in self._ready:
+            if self._has_extension:
                 async with self._database.write() as connection:
                     await _make(connection, model, table, dimension)
                 self._ready.add(table)
         return bool(self._has_extension)
+
+    async def _is_there(self, table: str) -> bool:
+        """Tell whether a table that was got ready is still there: it goes where a backup is restored."""
+        if table not in self._ready:
+            return False
+        async with self._database.read() as connection:
+            known = await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table})
+            return bool(known.scalar_one())
 
 
 def table_of(model: str, dimension: int) -> str:

@@ -9,16 +9,17 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Chunk, Passage, Scope, StoredDocument, Vectors
+from qwendesk.memory.knowledge.changes import note_change, note_removal
 from qwendesk.memory.knowledge.chunking import RECIPE, embedded_text
 from qwendesk.memory.knowledge.nearest import Nearest, packed
-from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding, KbState
+from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.knowledge.terms import terms
+from qwendesk.memory.scope import TenantConnection
 
 _ROWS = 500
 """Rows of one statement."""
@@ -41,7 +42,6 @@ class Shelf:
     def __init__(self, database: Database, nearest: Nearest) -> None:
         self._database = database
         self._nearest = nearest
-        self._dialect = database.engine.dialect.name
 
     async def known(self, uri: str, scope: Scope) -> tuple[str, str, int] | None:
         """Return id, checksum and recipe of the document of that address."""
@@ -71,7 +71,7 @@ class Shelf:
             if vectors is not None and model:
                 owners = [(number, scope.key) for number in numbers]
                 await self._add_vectors(connection, model, scope.tenant, owners, vectors)
-            await self._bump(connection, scope.tenant)
+            await note_change(TenantConnection(connection, scope.tenant))
 
     async def add_vectors(self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors) -> None:
         """Give stored passages (number and scope) their vectors; those of other models go."""
@@ -85,7 +85,7 @@ class Shelf:
         async with self._database.write() as connection:
             await connection.execute(old)
             await self._add_vectors(connection, model, tenant, owners, vectors)
-            await self._bump(connection, tenant)
+            await note_change(TenantConnection(connection, tenant))
 
     async def without_vector(
         self, tenant: str, model: str, limit: int, *, after: int = 0
@@ -113,7 +113,7 @@ class Shelf:
         async with self._database.write() as connection:
             count = (await connection.execute(gone)).rowcount
             if count:
-                await self._bump(connection, tenant)
+                await note_removal(TenantConnection(connection, tenant))
         return int(count)
 
     async def forget_vectors(self, tenant: str) -> None:
@@ -202,12 +202,6 @@ class Shelf:
         if rows:
             await connection.execute(insert(KbEmbedding), rows)
             await self._nearest.keep(connection, model, rows)
-
-    async def _bump(self, connection: AsyncConnection, tenant: str) -> None:
-        dialect = sqlite if self._dialect == "sqlite" else postgresql
-        statement = dialect.insert(KbState).values(tenant_id=tenant, revision=1)
-        grown = {"revision": KbState.revision + 1}
-        await connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=grown))
 
 
 def _at(uri: str, scope: Scope) -> tuple[ColumnElement[bool], ...]:

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from qwendesk.memory.tables import Base, Id, TenantId
 
+EPOCH = 2**32
+"""A revision grows by this when all documents are replaced at once: numbers of passages mean others from then on."""
 ChunkId = BigInteger().with_variant(Integer, "sqlite")
 
 

@@ -21,8 +21,14 @@ def _is_ours(item: Any, name: str | None, kind: str, reflected: bool, compare_to
     return kind != "table" or name in Base.metadata.tables
 
 
+def _is_looked_at(name: str | None, kind: str, _: Any) -> bool:
+    """Pass over other tables before they are read: indexes of vectors have types that SQLAlchemy does not know."""
+    return kind != "table" or name in Base.metadata.tables
+
+
 def _run(**target: Any) -> None:
-    context.configure(target_metadata=Base.metadata, render_as_batch=True, include_object=_is_ours, **target)
+    looked_at: dict[str, Any] = {"include_object": _is_ours, "include_name": _is_looked_at}
+    context.configure(target_metadata=Base.metadata, render_as_batch=True, **looked_at, **target)
     with context.begin_transaction():
         context.run_migrations()
 

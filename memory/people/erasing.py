@@ -8,9 +8,12 @@ from typing import Any
 from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from qwendesk.memory.desk_tables import Access, InboundEvent
+from qwendesk.memory.knowledge.changes import note_removal
+from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
 from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment
+from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
 
 _AT_ONCE = 10_000
 """Conversations named in one statement; databases take only so many values."""
@@ -19,26 +22,51 @@ _AT_ONCE = 10_000
 async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
     """Remove the rows, children first where they are to be counted; return how many of each table."""
     values = {"of_person": person}
-    touched = list((await connection.execute(_touched(), values)).scalars())
+    touched = await _hold(connection, person)
     counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
+    counts["inbound_event"] = (await connection.execute(_accepted(), values)).rowcount
+    await connection.execute(_access(), values)
     counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
+    counts["kb_document"] = (await connection.execute(_documents(), values)).rowcount
     counts["fact"] = (await connection.execute(_facts(), values)).rowcount
     # turns, their tool calls, files and ratings go with their messages
     counts["message"] = (await connection.execute(_messages(), values)).rowcount
-    counts["conversation"] = await _leave(connection, touched)
+    documents, counts["conversation"] = await _leave(connection, touched)
+    counts["kb_document"] += documents
     counts["person_identity"] = (await connection.execute(_identities(), values)).rowcount
     counts["person"] = (await connection.execute(_person(), values)).rowcount
+    if counts["kb_document"]:
+        await note_removal(connection)
     return counts
 
 
-async def _leave(connection: TenantConnection, touched: list[str]) -> int:
-    """Remove conversations in which nobody else has written, and the titles of the others."""
-    removed = 0
+async def _hold(connection: TenantConnection, person: str) -> list[str]:
+    """Keep others from adding to what is about to go; return the conversations the person has written in.
+
+    The conversations come before the person, as in a turn that begins: the other way round, each would wait for the
+    other. What the person has begun meanwhile elsewhere is held in another round.
+    """
+    values = {"of_person": person}
+    while True:
+        async with connection.raw.begin_nested() as point:
+            held = list((await connection.execute(_hold_conversations(), values)).scalars())
+            await connection.execute(_hold_person(), values)
+            touched = (await connection.execute(_touched(), values)).scalars()
+            if set(touched) <= set(held):
+                await connection.execute(_hold_turns(), values)
+                return held
+            await point.rollback()
+
+
+async def _leave(connection: TenantConnection, touched: list[str]) -> tuple[int, int]:
+    """Remove conversations in which nobody else has written, with their documents, and the titles of the others."""
+    documents = removed = 0
     for start in range(0, len(touched), _AT_ONCE):
         some = {"of_conversations": touched[start : start + _AT_ONCE]}
+        documents += (await connection.execute(_documents_of_empty(), some)).rowcount
         removed += (await connection.execute(_empty_conversations(), some)).rowcount
         await connection.execute(_untitle(), some)
-    return removed
+    return documents, removed
 
 
 def _theirs(table: Any = Message) -> Any:
@@ -54,6 +82,25 @@ def _touched() -> Select[Any]:
 def _written_in() -> Select[Any]:
     theirs = aliased(Message)
     return select(theirs.conversation_id).where(_theirs(theirs)).distinct()
+
+
+@cache
+def _hold_conversations() -> Select[Any]:
+    # not FOR UPDATE: an answer that is being stored refers to its conversation, and has to come through
+    mine = select(Conversation.id).where(Conversation.id.in_(_written_in()))
+    return mine.order_by(Conversation.id).with_for_update(key_share=True)
+
+
+@cache
+def _hold_person() -> Select[Any]:
+    return select(Person.id).where(Person.id == bindparam("of_person")).with_for_update()
+
+
+@cache
+def _hold_turns() -> Select[Any]:
+    """Wait for answers that are being stored; those that come later find no turn."""
+    asked = select(Message.id).where(_theirs())
+    return select(Turn.id).where(Turn.question_id.in_(asked)).order_by(Turn.id).with_for_update()
 
 
 @cache
@@ -73,6 +120,32 @@ def _facts() -> Delete:
     return delete(StoredFact).where(_theirs(StoredFact))
 
 
+def _is_theirs(table: Any) -> Any:
+    """Tell a person's rows by the names the person has on channels."""
+    named = exists(PersonIdentity.id).where(
+        PersonIdentity.channel == table.channel, PersonIdentity.external_user_id == table.person
+    )
+    return named.where(_theirs(PersonIdentity))
+
+
+@cache
+def _accepted() -> Delete:
+    """What the desk took, with its files and answers; what is open stays, such as the wish to be forgotten."""
+    return delete(InboundEvent).where(_is_theirs(InboundEvent), InboundEvent.status != "queued")
+
+
+@cache
+def _access() -> Delete:
+    """Who was turned away stays so, and an operator an operator."""
+    return delete(Access).where(_is_theirs(Access), Access.state != "denied", Access.role == "person")
+
+
+@cache
+def _documents() -> Delete:
+    """Passages, vectors and entries of indexes go with their documents."""
+    return delete(KbDocument).where(_theirs(KbDocument))
+
+
 @cache
 def _messages() -> Delete:
     """The person's messages, and the answers that stand beside them."""
@@ -90,6 +163,13 @@ def _among() -> Any:
 @cache
 def _empty_conversations() -> Delete:
     return delete(Conversation).where(_among(), ~exists(Message.id).where(Message.conversation_id == Conversation.id))
+
+
+@cache
+def _documents_of_empty() -> Delete:
+    among = KbDocument.conversation_id.in_(bindparam("of_conversations", expanding=True))
+    left = exists(Message.id).where(Message.conversation_id == KbDocument.conversation_id)
+    return delete(KbDocument).where(among, ~left)
 
 
 @cache

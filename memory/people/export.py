@@ -7,13 +7,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, bindparam, or_, select
+from sqlalchemy import Row, Select, Table, bindparam, exists, or_, select
 from sqlalchemy.orm import aliased
 
+from qwendesk.memory.desk_tables import Access, InboundEvent, InboundFile, OutboundMessage
+from qwendesk.memory.knowledge.tables import KbChunk, KbDocument
 from qwendesk.memory.remembered import ToolCall
 from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Base, Conversation, Message, Person, StoredAttachment, Turn
+from qwendesk.memory.tables import Base, Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
 
+_DOCUMENT = KbDocument.__tablename__
 _SKIPPED = ("message", "tenant_id")
 FORMAT = 1
 """Number of this form of export."""
@@ -26,7 +29,7 @@ async def everything(connection: TenantConnection, person: str) -> dict[str, Any
     if found is None:
         return None
     out: dict[str, Any] = {"format": FORMAT, "person": _plain(found)}
-    for name, statement in (*_of_conversations(), *_others()):
+    for name, statement in (*_of_conversations(), *_of_documents(), *_of_desk(), *_others()):
         out[name] = [_plain(row) for row in await connection.execute(statement, values)]
     return out
 
@@ -70,9 +73,43 @@ def _of_conversations() -> tuple[tuple[str, Select[Any]], ...]:
     )
 
 
+@cache
+def _of_documents() -> tuple[tuple[str, Select[Any]], ...]:
+    """Give the documents meant for the person or for a conversation of the person's, and their text."""
+    asked = aliased(Message)
+    talks = select(asked.conversation_id).where(asked.person_id == bindparam("of_person"))
+    of_talk = KbDocument.person_id.is_(None) & KbDocument.conversation_id.in_(talks)
+    meant = or_(KbDocument.person_id == bindparam("of_person"), of_talk)
+    columns: tuple[Any, ...] = (KbChunk.document_id, KbChunk.ordinal, KbChunk.headings, KbChunk.place, KbChunk.text)
+    passages = select(*columns).join(KbDocument, KbDocument.id == KbChunk.document_id).where(meant)
+    return (
+        (_DOCUMENT, select(KbDocument.__table__).where(meant).order_by(KbDocument.id)),
+        (KbChunk.__tablename__, passages.order_by(KbChunk.document_id, KbChunk.ordinal)),
+    )
+
+
+@cache
+def _of_desk() -> tuple[tuple[str, Select[Any]], ...]:
+    """Give what the desk took and sent, and whether the person may talk."""
+
+    def named(table: Any) -> Any:
+        of = PersonIdentity
+        same = exists(of.id).where(of.channel == table.channel, of.external_user_id == table.person)
+        return same.where(of.person_id == bindparam("of_person"))
+
+    taken = select(InboundEvent.id).where(named(InboundEvent))
+    return (
+        ("inbound_event", select(InboundEvent.__table__).where(named(InboundEvent)).order_by(InboundEvent.id)),
+        ("inbound_file", select(InboundFile.__table__).where(InboundFile.inbound_id.in_(taken))),
+        ("outbound", select(OutboundMessage.__table__).where(OutboundMessage.inbound_id.in_(taken))),
+        ("access", select(Access.__table__).where(named(Access))),
+    )
+
+
 def _others() -> list[tuple[str, Select[Any]]]:
     """Give the rows of every other table that names a person."""
-    tables = [table for table in Base.metadata.sorted_tables if "person_id" in table.c and table.name != "message"]
+    told = ("message", _DOCUMENT)
+    tables = [table for table in Base.metadata.sorted_tables if "person_id" in table.c and table.name not in told]
     return [(table.name, _of(table)) for table in tables]
 
 

@@ -1,4 +1,4 @@
-"""Make two people one: names, messages and facts of the one go to the other."""
+"""Make two people one: names, messages, facts and documents of the one go to the other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Delete, Select, Table, Update, bindparam, delete, select, update
 
 from qwendesk.memory.audit import record
+from qwendesk.memory.knowledge.changes import move_documents
+from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import StoredFact
 from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Base, Person
@@ -19,7 +21,9 @@ async def join(connection: TenantConnection, *, into: str, person: str) -> None:
     wishes = (await connection.execute(_wishes(), {"both": [into, person]})).scalars().all()
     await _close_doubles(connection, into, person)
     move = {"of_person": person, "into": into}
+    documents = await move_documents(connection, into=into, person=person)
     counts = {table.name: (await connection.execute(_move(table), move)).rowcount for table in _tables()}
+    counts[KbDocument.__tablename__] = documents
     await connection.execute(_set_wish(), {"of_person": into, "wish": all(wishes)})
     await connection.execute(_remove(), {"of_person": person})
     await record(connection, "link", into, counts)
@@ -36,7 +40,9 @@ async def _close_doubles(connection: TenantConnection, into: str, person: str) -
 
 @cache
 def _wishes() -> Select[Any]:
-    return select(Person.remembers).where(Person.id.in_(bindparam("both", expanding=True)))
+    # held, so that nothing can be added to the one that goes
+    both = select(Person.remembers).where(Person.id.in_(bindparam("both", expanding=True)))
+    return both.order_by(Person.id).with_for_update()
 
 
 @cache
@@ -54,8 +60,9 @@ def _close() -> Update:
 
 
 def _tables() -> list[Table]:
-    """Return every table that says whose its rows are."""
-    return [table for table in Base.metadata.sorted_tables if "person_id" in table.c]
+    """Return every table that says whose its rows are; documents are moved with what was made of them."""
+    named = (table for table in Base.metadata.sorted_tables if table.name != KbDocument.__tablename__)
+    return [table for table in named if "person_id" in table.c]
 
 
 @cache

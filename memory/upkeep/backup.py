@@ -18,7 +18,7 @@ from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
 from qwendesk.memory.failures import explained
 from qwendesk.memory.opening import prepare
-from qwendesk.memory.upkeep import portable
+from qwendesk.memory.upkeep import documents, portable
 from qwendesk.memory.upkeep.state import revision
 
 _SQLITE = b"SQLite format 3\0"
@@ -68,6 +68,7 @@ async def restore(database: Database, file: Path, *, force: bool = False) -> Cop
         raise StoreError(f"The backup {str(file)!r} is of a newer Qwendesk (revision {wanted}); upgrade qwendesk.")
     if not force and await _holds_something(database):
         raise StoreError(f"The database {database.name!r} is not empty; add --force to write over it.")
+    epoch = await documents.epoch(database)
     if kind == _SQLITE and database.file:
         await _put_file(database, file)
     elif kind == _SQLITE:
@@ -75,6 +76,7 @@ async def restore(database: Database, file: Path, *, force: bool = False) -> Cop
     else:
         await _fill(database, file, wanted)
     await prepare(database)
+    await documents.begin_epoch(database, epoch + 1)
     return await _copied(file, wanted)
 
 

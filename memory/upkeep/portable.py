@@ -11,16 +11,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from sqlalchemy import JSON, Connection, DateTime, LargeBinary, MetaData, Table, select
+from sqlalchemy import JSON, Connection, DateTime, LargeBinary, MetaData, Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import migrate
+from qwendesk.memory import desk_tables, migrate, remembered  # noqa: F401 - tables are described there
 from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge.tables import KbChunk
 from qwendesk.memory.tables import Base
 
 FORMAT = 1
 _AT_ONCE = 500
+_COUNT_ON = text(
+    f"SELECT setval(pg_get_serial_sequence('{KbChunk.__tablename__}', 'id'), coalesce(max(id), 0) + 1, false) "
+    f"FROM {KbChunk.__tablename__}"
+)
+"""Rows that come with their numbers leave PostgreSQL's counter where it was."""
 Line = tuple[str, dict[str, Any]]
 
 
@@ -28,10 +34,10 @@ async def write(database: Database, revision: str, opened: BinaryIO) -> int:
     """Write all rows as they are at one moment; return how many."""
     count = 0
     with gzip.open(opened, "wt", encoding="utf-8", newline="\n") as out:
-        text = cast(TextIO, out)
-        text.write(json.dumps({"qwendesk_backup": FORMAT, "revision": revision}) + "\n")
+        written = cast(TextIO, out)
+        written.write(json.dumps({"qwendesk_backup": FORMAT, "revision": revision}) + "\n")
         async for table, row in _rows(database):
-            text.write(json.dumps([table, row], ensure_ascii=False) + "\n")
+            written.write(json.dumps([table, row], ensure_ascii=False) + "\n")
             count += 1
     return count
 
@@ -114,6 +120,8 @@ def fill(connection: Connection, file: Path, revision: str) -> int:
             connection.execute(tables[name].insert(), some)
             count += len(some)
     command.upgrade(config, "head")
+    if connection.dialect.name == "postgresql":
+        connection.execute(_COUNT_ON)
     return count
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.orm import aliased
 
 from qwendesk.memory.audit import record
 from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge.changes import note_removal
+from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, LinkCode, StoredFact
 from qwendesk.memory.scope import TenantDatabase
 from qwendesk.memory.tables import Conversation, Message, Tenant
@@ -38,6 +40,8 @@ async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = F
                 counts[table] = (await connection.execute(statement, {"before": before})).rowcount
             if dry_run:
                 raise _Undo
+            if counts[KbDocument.__tablename__]:
+                await note_removal(connection)
             await record(connection, "purge", before.isoformat(), counts)
     return counts
 
@@ -55,10 +59,13 @@ def _steps() -> dict[str, Delete]:
     )
     touched = select(old.conversation_id).where(old.created_at < before)
     empty = ~exists(Message.id).where(Message.conversation_id == Conversation.id)
+    old_conversation = Conversation.updated_at < before, empty
+    of_old = select(Conversation.id).where(*old_conversation)
     return {
         "conversation_summary": delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(touched)),
         "message": delete(Message).where(or_(Message.created_at < before, beside)),
-        "conversation": delete(Conversation).where(Conversation.updated_at < before, empty),
+        KbDocument.__tablename__: delete(KbDocument).where(KbDocument.conversation_id.in_(of_old)),
+        "conversation": delete(Conversation).where(*old_conversation),
         "fact": delete(StoredFact).where(StoredFact.valid_to < before),
         "link_code": delete(LinkCode).where(LinkCode.expires_at < before),
     }

@@ -10,6 +10,7 @@ from qwendesk.errors import StoreError
 from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
 from qwendesk.memory.failures import explained
+from qwendesk.memory.upkeep import documents
 
 _MOST = 20
 """Problems reported; a broken file has thousands."""
@@ -55,7 +56,7 @@ async def check(database: Database) -> State:
     if state.revision != state.head:
         problems.append(f"revision {state.revision} is behind {state.head}: run 'qwendesk db upgrade'")
     elif not problems:
-        problems += await _differences(database)
+        problems += await _differences(database) or await documents.faults(database)
     return State(state.revision, state.head, tuple(problems[:_MOST]))
 
 

@@ -196,7 +196,9 @@ class Desk:
         """Open the knowledge base beside the conversations, and return its tool."""
         if not isinstance(self.memory, SqlMemory):
             return []
-        self.knowledge = DeskKnowledge(self.memory.database, make_embedder(engine_parts(self.settings)))
+        self.knowledge = DeskKnowledge(
+            self.memory.database, make_embedder(engine_parts(self.settings)), self.memory.tenant
+        )
         stack.push_async_callback(self.knowledge.aclose)
         return [self.knowledge.tool]
 

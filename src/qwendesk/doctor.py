@@ -17,7 +17,7 @@ from qwendesk import plugins
 from qwendesk.agents.policy_file import FILE, load_policy
 from qwendesk.app import build_pool, engine_parts
 from qwendesk.engines.embedding import make_embedder
-from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.pool import ModelPool, nothing_there
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, QwendeskError
@@ -135,7 +135,9 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return Finding(title, "ok", where + ", ".join(names[:8]) + more)
-    return Finding(title, "note", f"{where}no model yet", _FETCH.get(name, ""))
+    if name == "llamacpp" or name != settings.engine or covered:
+        return Finding(title, "note", f"{where}no model yet", _FETCH.get(name, ""))
+    return Finding(title, "problem", nothing_there(name, settings))
 
 
 async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:
@@ -186,7 +188,7 @@ async def _database(settings: Settings) -> Finding:
 async def _knowledge(settings: Settings) -> Finding:
     embedder = make_embedder(engine_parts(settings))
     try:
-        async with open_knowledge(settings.database, embedder) as knowledge:
+        async with open_knowledge(settings.database, embedder, tenant=settings.tenant) as knowledge:
             state = await knowledge.state()
     finally:
         if embedder:

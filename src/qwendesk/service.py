@@ -11,6 +11,7 @@ from qwendesk.app import Desk
 from qwendesk.channels.base import Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
+from qwendesk.channels.web.channel import WebChannel
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
@@ -96,6 +97,9 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.office = await self._open_office(stack)
+            for channel in self.channels.values():
+                if isinstance(channel, WebChannel):
+                    self._join(channel)
             await self.office.start()
             stack.push_async_callback(self.office.stop, self.settings.stop_patience)
             if self.part != "worker":
@@ -162,6 +166,16 @@ class Service:
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    def _join(self, web: WebChannel) -> None:
+        """Let the web chat find what was sent before this process began, or is sent by another."""
+        web.recall = self._recall
+        web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
+
+    async def _recall(self, visitor: str) -> list[tuple[str, str]]:
+        conversation = await self.office.inbox.conversation_of("web", "", visitor)
+        sent = await self.office.outbox.of_conversation(conversation) if conversation else []
+        return [(one.key, one.text) for one in sent if one.message_id]
 
     def _is_mine(self, channel: str) -> bool:
         return self.part == "all" or (channel == "web") == (self.part == "web")

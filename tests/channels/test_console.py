@@ -5,6 +5,7 @@ import io
 import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,15 @@ def test_in_a_pipe_an_answer_that_begins_anew_stands_apart() -> None:
             view.show(event)
     assert out.file.getvalue() == "Wrong.\n\nRight.\n"
     assert "void" in err.file.getvalue()
+
+
+def test_what_a_person_should_know_of_an_answer_stands_under_it() -> None:
+    receipt = replace(RECEIPT, notes=("the answer was cut at its token limit",))
+    out, err = (Console(file=io.StringIO(), width=80) for _ in range(2))
+    for view in (TerminalView(out, out), PlainView(out, err)):
+        with view:
+            view.show(TextDelta("Half an"))
+            view.show(Finished(Reply("Half an", "c", receipt)))
+    shown = [line.rstrip() for line in out.file.getvalue().splitlines()]
+    assert shown[:2] == ["Half an", "(the answer was cut at its token limit)"] and shown[2:] == ["Half an"]
+    assert err.file.getvalue() == "(the answer was cut at its token limit)\n"

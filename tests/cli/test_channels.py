@@ -57,7 +57,7 @@ def test_slack_s_file_is_printed() -> None:
     assert run("manifest", "telegram").exit_code == 1
 
 
-@pytest.mark.parametrize("name", ["telegram", "slack", "webhook", "chatwoot"])
+@pytest.mark.parametrize("name", ["telegram", "slack", "web", "webhook", "chatwoot"])
 def test_a_conversation_is_played_without_a_network(name: str) -> None:
     result = simulated(name, "--json")
     assert result.returncode == 0, result.stderr

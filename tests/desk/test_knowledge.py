@@ -6,6 +6,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from qwendesk import Settings
+from qwendesk.doctor import examine
 from qwendesk.memory.knowledge.base import EVERYBODY
 from qwendesk.messages import Attachment, Finished, Inbound
 from tests.conftest import MakeDesk
@@ -52,3 +54,22 @@ async def test_the_tool_is_offered_only_with_documents(make_desk: MakeDesk) -> N
         desk.knowledge._looked_at = float("-inf")
         await desk.knowledge.look()
         assert desk.knowledge.tool.is_offered
+
+
+async def test_documents_are_of_the_settings_tenant(make_desk: MakeDesk) -> None:
+    """Two tenants of one database have people and conversations of the same names."""
+    for tenant in ("acme", "umbrella"):
+        async with make_desk(asks, embedder="none", tenant=tenant) as desk:
+            assert desk.knowledge
+            await say(desk, "hello", "ann", "talk")
+            await desk.knowledge.base.add_bytes("all.txt", f"secret of {tenant}".encode())
+            file = Attachment("document", "text/plain", f"ann's secret at {tenant}".encode(), "mine.txt")
+            await desk.knowledge.keep(file, Inbound("see this", "talk", person="ann"))
+            told = await say(desk, "What is the secret?", "ann", "talk")
+            assert f"secret of {tenant}" in told and f"ann's secret at {tenant}" in told
+            assert len(await desk.knowledge.base.documents()) == 2
+    async with make_desk(asks, embedder="none") as desk:
+        await say(desk, "hello", "ann", "talk")
+        assert "secret of" not in await say(desk, "What is the secret?", "ann", "talk")
+    findings = {finding.name: finding for finding in await examine(Settings(tenant="acme", embedder="none"))}
+    assert findings["knowledge"].detail.startswith("2 documents")

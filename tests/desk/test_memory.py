@@ -92,18 +92,20 @@ async def test_small_models_learn_only_when_told_to(make_desk: MakeDesk, wish: s
 
 async def test_who_does_not_want_it_is_not_noted(make_desk: MakeDesk) -> None:
     async with make_desk(played) as desk:
-        await desk.commands.run("/memory off", person="local", channel="python")
+        await desk.commands.run("/memory off", person="local", channel="python", conversation="c")
         await desk.ask("I live in Berlin. That is all.", conversation="c")
         await settled(desk)
         assert asked(desk, "lasting facts") == 0
-        assert "switched off" in str(await desk.commands.run("/memory", person="local", channel="python"))
+        assert "switched off" in str(
+            await desk.commands.run("/memory", person="local", channel="python", conversation="c")
+        )
 
 
 async def test_the_commands(make_desk: MakeDesk) -> None:
     async with make_desk(played) as desk:
 
         async def run(line: str, person: str = "ada", channel: str = "python") -> str:
-            return str(await desk.commands.run(line, person=person, channel=channel))
+            return str(await desk.commands.run(line, person=person, channel=channel, conversation="c"))
 
         assert await run("/unknown") == "None"
         assert await run("/memory") == "I know nothing about you."
@@ -118,7 +120,11 @@ async def test_the_commands(make_desk: MakeDesk) -> None:
         assert await run("/memory", "U1", "slack") == "I know nothing about you."
         assert "mentions 'x'" in await run("/forget x")
         assert "/forget me" in await run("/forget") and "/remember" in await run("/remember")
+        assert await run("/good") == "There is no answer here yet."
         await desk.ask("hello", conversation="c")
+        assert "thank you" in await run("/good") and "other words" in await run("/bad too   long")
+        (turn,) = await desk.memory.turns()
+        assert [(rating.thumb, rating.comment) for rating in turn.ratings] == [(-1, "too long")]
         assert "1 messages" not in await run("/forget me")
         assert await run("/forget me") == "I know nothing about you."
 
@@ -126,7 +132,7 @@ async def test_the_commands(make_desk: MakeDesk) -> None:
 async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_home: Path) -> None:
     async with make_desk(played) as desk:
         await desk.ask("my grandmother's recipe", conversation="c")
-        gone = await desk.commands.run("/forget me", person="local", channel="python")
+        gone = await desk.commands.run("/forget me", person="local", channel="python", conversation="c")
         assert gone == "You are forgotten: 2 messages and 0 facts are gone for good."
         assert await desk.memory.history("c") == []
         found = [path.read_bytes() for path in await asyncio.to_thread(lambda: list(own_home.glob("qwendesk.db*")))]

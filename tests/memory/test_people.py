@@ -3,20 +3,24 @@
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, insert, select
 
 from qwendesk.errors import StoreError
+from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.people.base import Identity
 from qwendesk.memory.remembered import AuditEntry, ToolCall
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.memory.tables import Base
+from qwendesk.memory.tables import Base, Conversation
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 
-PICTURE = Attachment("image", "image/png", b"face-of-ada" * 50, "ada.png")
+PICTURE = Attachment("image", "image/png", b"face_of_ada" * 50, "ada.png")
 
 
 async def test_a_person_is_met_once(memory: SqlMemory) -> None:
@@ -109,15 +113,15 @@ async def test_linking_what_is_linked_says_so(memory: SqlMemory) -> None:
 
 async def filled(memory: SqlMemory) -> str:
     """Let Ada leave something in every table, and Bob beside her."""
-    message = await say(memory, "ada-word-1 I live in ada-town", "ada-echo", files=(PICTURE,))
-    await say(memory, "ada-word-2", "ada-echo-2", conversation="group")
+    message = await say(memory, "ada_word-1 I live in ada_town", "ada_echo", files=(PICTURE,))
+    await say(memory, "ada_word-2", "ada_echo-2", conversation="group")
     await say(memory, "bob-word", "bob-echo", conversation="group", person="bob")
     ada = await memory.people.meet("ada")
-    await memory.facts.learn(ada.id, [NewFact("home", "ada-town", "place", 1.0, message)])
+    await memory.facts.learn(ada.id, [NewFact("home", "ada_town", "place", 1.0, message)])
     await memory.facts.learn((await memory.people.meet("bob")).id, [NewFact("home", "bob-town")])
     for conversation in ("c1", "group"):
         unread = await memory.summaries.pending(conversation)
-        assert unread and await memory.summaries.add(unread, unread.lines[-1].seq, "ada-summary", "m")
+        assert unread and await memory.summaries.add(unread, unread.lines[-1].seq, "ada_summary", "m")
     await memory.people.new_code("ada")
     return ada.id
 
@@ -127,11 +131,11 @@ async def test_an_export_has_everything(memory: SqlMemory) -> None:
     export = json.loads(json.dumps(await memory.people.export(ada)))
     assert [row["external_user_id"] for row in export["person_identity"]] == ["ada"]
     assert [row["text"] for row in export["messages"] if row["role"] == "user"] == [
-        "ada-word-1 I live in ada-town",
-        "ada-word-2",
+        "ada_word-1 I live in ada_town",
+        "ada_word-2",
     ]
     assert base64.b64decode(export["attachments"][0]["content"]) == PICTURE.data
-    assert [row["value"] for row in export["fact"]] == ["ada-town"]
+    assert [row["value"] for row in export["fact"]] == ["ada_town"]
     assert len(export["conversations"]) == len(export["turns"]) == len(export["tool_calls"]) == 2
     assert "bob" not in json.dumps(export)
 
@@ -150,16 +154,18 @@ async def dump(memory: SqlMemory) -> str:
 async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
     ada = await filled(memory)
     before = await dump(memory)
-    assert before.count("ada-") > 10 and "face-of-ada" in before
+    assert before.count("ada_") > 10 and "face_of_ada" in before
     erased = await memory.people.forget(ada)
     left = await dump(memory)
-    assert "ada-" not in left and "face-of-ada" not in left and "'ada'" not in left
+    assert "ada_" not in left and "face_of_ada" not in left and "'ada'" not in left
     assert left.count(ada) == 1, "only the audit names the id"
     assert erased.counts == {
         "attachment": 1,
         "conversation": 1,
         "conversation_summary": 2,
         "fact": 1,
+        "inbound_event": 0,
+        "kb_document": 0,
         "message": 4,
         "person": 1,
         "person_identity": 1,
@@ -181,12 +187,12 @@ async def test_who_is_forgotten_is_not_in_the_file_either(file: Path) -> None:
     await memory.open()
     ada = await filled(memory)
     for number in range(60):
-        await say(memory, f"ada-more-{number} " * 50, f"ada-echo-{number}", conversation=f"c{number % 7}")
+        await say(memory, f"ada_more-{number} " * 50, f"ada_echo-{number}", conversation=f"c{number % 7}")
         await say(memory, f"bob-more-{number}", person="bob", conversation=f"b{number % 5}")
     await memory.people.forget(ada)
     found = b"".join(path.read_bytes() for path in (file, file.with_name(file.name + "-wal")))
     await memory.aclose()
-    assert b"ada-" not in found and b"face-of-ada" not in found
+    assert b"ada_" not in found and b"face_of_ada" not in found
     assert b"bob-more-59" in found
 
 
@@ -206,5 +212,34 @@ async def test_forgetting_while_others_write(memory: SqlMemory) -> None:
     ada = await filled(memory)
     writing = [say(memory, f"bob {number}", person="bob", conversation=f"b{number}") for number in range(10)]
     await asyncio.gather(memory.people.forget(ada), *writing)
-    assert "ada-" not in await dump(memory)
+    assert "ada_" not in await dump(memory)
     assert len([info for info in await memory.conversations() if info.key.startswith("b")]) == 10
+
+
+async def accepted(memory: SqlMemory, person: str, status: str) -> None:
+    """Let the durable desk have taken a message of a group's member, and answered."""
+    async with memory.database.write() as connection:
+        conversation = (
+            await connection.execute(select(Conversation.id).where(Conversation.external_id == "group"))
+        ).scalar_one()
+        id_, now = str(uuid4()), datetime.now(UTC)
+        row = {"id": id_, "channel": "python", "account": "", "conversation_id": conversation, "person": person}
+        seq = (await connection.execute(select(func.count()).select_from(InboundEvent))).scalar_one()
+        row |= {"seq": seq, "payload": {"text": f"{person}_word"}, "status": status, "received_at": now}
+        await connection.execute(insert(InboundEvent), row)
+        sent = {"id": id_, "key": id_, "inbound_id": id_, "conversation_id": conversation, "part": 0}
+        await connection.execute(
+            insert(OutboundMessage), sent | {"text": f"{person}_echo", "status": "sent", "created_at": now}
+        )
+
+
+async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: SqlMemory) -> None:
+    ada = await filled(memory)
+    for person in ("ada", "bob"):
+        await accepted(memory, person, "done")
+    export = await memory.people.export(ada)
+    assert [row["payload"] for row in export["inbound_event"]] == [{"text": "ada_word"}]
+    assert [row["text"] for row in export["outbound"]] == ["ada_echo"]
+    await memory.people.forget(ada)
+    left = await dump(memory)
+    assert "ada_" not in left and "bob_word" in left and "bob_echo" in left

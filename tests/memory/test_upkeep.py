@@ -5,8 +5,10 @@ import gzip
 import json
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from qwendesk.errors import StoreError
 from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
 from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.knowledge.library import KnowledgeBase
+from qwendesk.memory.knowledge.search import Mode
 from qwendesk.memory.scope import TenantDatabase
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.memory.upkeep.backup import backup, restore
@@ -24,6 +28,7 @@ from qwendesk.memory.upkeep.purge import purge, tenants
 from qwendesk.memory.upkeep.state import check, revision
 from qwendesk.messages import Attachment, Inbound
 from tests import postgres_server
+from tests.memory.knowledge.conftest import WordVectors
 from tests.memory.talk import say
 
 PICTURE = Attachment("image", "image/png", bytes(range(256)), "p.png")
@@ -196,7 +201,14 @@ async def test_retention(memory: SqlMemory, database: Database) -> None:
     would = await purge(scoped, split, dry_run=True)
     assert len(await memory.history("c1")) == 4
     assert await purge(scoped, split) == would
-    assert would == {"conversation_summary": 1, "message": 4, "conversation": 1, "fact": 1, "link_code": 0}
+    assert would == {
+        "conversation_summary": 1,
+        "message": 4,
+        "kb_document": 0,
+        "conversation": 1,
+        "fact": 1,
+        "link_code": 0,
+    }
     await database.settle(always=True)
     assert [message.text for message in await memory.history("c1")] == ["new", "I see."]
     assert [info.key for info in await memory.conversations()] == ["c1"]
@@ -214,3 +226,90 @@ async def test_retention_is_of_one_tenant(memory: SqlMemory, database: Database)
     assert await tenants(database) == ["acme", "default"]
     await purge(TenantDatabase(database, "acme"), datetime.now(UTC) + timedelta(days=1))
     assert await other.conversations() == [] and len(await memory.conversations()) == 1
+
+
+async def with_documents(memory: SqlMemory) -> KnowledgeBase:
+    base = KnowledgeBase(memory.database, WordVectors())
+    await say(memory, "hello")
+    await base.add_bytes("ours.txt", b"the secret of all")
+    await base.add_bytes("mine.txt", b"the secret of ada", await base.scope_of("python", "", "ada", "c1"))
+    return base
+
+
+async def found(base: KnowledgeBase) -> list[list[str]]:
+    scope = await base.scope_of("python", "", "ada", "c1")
+    modes: tuple[Mode, ...] = ("words", "vectors", "hybrid")
+    return [sorted(p.text for p in await base.search("secret", scope, mode=mode)) for mode in modes]
+
+
+@pytest.mark.parametrize("way", ["sqlite-sqlite", "sqlite-postgresql", "postgresql-sqlite", "postgresql-postgresql"])
+async def test_documents_come_back(way: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        urls = [
+            stack.enter_context(postgres_server.database())
+            if kind == "postgresql"
+            else f"sqlite+aiosqlite:///{tmp_path / str(number)}.db"
+            for number, kind in enumerate(way.split("-"))
+        ]
+        source, target = map(SqlMemory, urls)
+        await source.open()
+        base = await with_documents(source)
+        before = await found(base)
+        assert before == [["the secret of ada", "the secret of all"]] * 3
+        await backup(source.database, tmp_path / "copy")
+        await target.open()
+        other = await with_documents(target)
+        await other.add_bytes("gone.txt", b"the secret of nobody")
+        assert len((await found(other))[0]) == 3
+        await restore(target.database, tmp_path / "copy", force=True)
+        assert await found(other) == before, "whoever was searching meanwhile sees what was restored"
+        assert (await check(target.database)).problems == ()
+        assert (await other.add_bytes("new.txt", b"the secret of tomorrow")).status == "added"
+        assert len((await found(other))[0]) == 3
+        for one in (base, other, source, target):
+            await one.aclose()
+
+
+def test_a_portable_backup_knows_the_documents() -> None:
+    """The command line loads nothing of the knowledge base by itself."""
+    tables = "{'kb_embedding', 'outbound', 'fact'}"
+    code = f"from qwendesk.memory.upkeep import portable as p; print({tables} <= set(p.Base.metadata.tables))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("DELETE FROM kb_chunk WHERE ordinal = 0", "2 documents without all of their passages"),
+        ("UPDATE kb_chunk SET scope = ''", "1 passages are for others than their document"),
+        ("UPDATE kb_embedding SET scope = 'person=eve'", "2 vectors are for others than their passage"),
+        ("UPDATE kb_embedding SET dimension = 3", "2 vectors are not of the size they say"),
+    ],
+)
+async def test_a_check_looks_at_documents(memory: SqlMemory, damage: str, problem: str) -> None:
+    base = await with_documents(memory)
+    assert (await check(memory.database)).problems == ()
+    async with memory.database.write() as connection:
+        await connection.execute(text(damage))
+    assert any(problem in line for line in (await check(memory.database)).problems)
+    await base.aclose()
+
+
+async def test_a_check_finds_an_index_that_is_not_of_its_table(make: Callable[..., SqlMemory]) -> None:
+    memory = make()
+    await memory.open()
+    base = await with_documents(memory)
+    async with memory.database.write() as connection:
+        await connection.execute(text("UPDATE kb_chunk SET terms = 'other words'"))
+    assert "full-text index" in (await check(memory.database)).problems[0]
+    await base.aclose()
+    await memory.aclose()
+
+
+async def test_documents_go_with_old_conversations(memory: SqlMemory, database: Database) -> None:
+    base = await with_documents(memory)
+    gone = await purge(TenantDatabase(database, "default"), datetime.now(UTC) + timedelta(days=1))
+    assert gone["kb_document"] == 1
+    assert [document.title for document in await base.documents()] == ["ours.txt"]
+    assert await found(base) == [["the secret of all"]] * 3
+    await base.aclose()

@@ -218,7 +218,8 @@ def open_base(*, private: bool = False) -> AbstractAsyncContextManager[Knowledge
         settings = load_settings()
         embedder = make_embedder(engine_parts(settings))
         try:
-            async with open_knowledge(settings.database, embedder, allowed=_any if private else None) as base:
+            allowed = _any if private else None
+            async with open_knowledge(settings.database, embedder, tenant=settings.tenant, allowed=allowed) as base:
                 yield base
         finally:
             if embedder:
@@ -233,18 +234,17 @@ def _any(address: object) -> bool:
 
 
 async def _scope(base: KnowledgeBase, person: str | None, conversation: str | None) -> Scope:
-    from qwendesk.errors import ConfigError
-    from qwendesk.memory.knowledge.base import EVERYBODY, Scope
+    from dataclasses import replace
 
-    if not person and not conversation:
-        return EVERYBODY
-    who = await base.scope_of(_channel(person), "", _name(person), "") if person else EVERYBODY
-    where = await base.scope_of(_channel(conversation), "", "", _name(conversation)) if conversation else EVERYBODY
+    from qwendesk.errors import ConfigError
+
+    who = await base.scope_of(_channel(person), "", _name(person), "") if person else base.everybody
+    where = await base.scope_of(_channel(conversation), "", "", _name(conversation)) if conversation else base.everybody
     if person and who.person is None:
         raise ConfigError(f"Nobody has written as {person!r}; write CHANNEL:NAME, such as telegram:12345.")
     if conversation and where.conversation is None:
         raise ConfigError(f"There is no conversation {conversation!r}; write CHANNEL:KEY, such as console:c1.")
-    return Scope(who.tenant if person else where.tenant, who.person, where.conversation)
+    return replace(who, conversation=where.conversation)
 
 
 def _channel(named: str) -> str:

@@ -106,7 +106,8 @@ async def _converse(desk: Desk, session: Session) -> None:
     history = desk.settings.data_dir / "prompt_history"
 
     async def command(line: str) -> str | None:
-        answer = await desk.commands.run(line, person=PERSON, channel=ConsoleChannel.manifest.name)
+        where = {"channel": ConsoleChannel.manifest.name, "conversation": session.conversation}
+        answer = await desk.commands.run(line, person=PERSON, **where)
         if line.lower().split() == ["/forget", "me"]:
             await asyncio.to_thread(history.write_bytes, b"")  # what was typed is kept there too
         return answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
@@ -104,7 +106,7 @@ async def add_owners(url: str) -> None:
     database = Database(url, 5)
     now = "CURRENT_TIMESTAMP"
     async with database.write() as connection:
-        await connection.execute(text("INSERT INTO tenant (id, name) VALUES ('other', 'Other')"))
+        await connection.execute(text("INSERT INTO tenant (id, name) VALUES ('other', 'Other') ON CONFLICT DO NOTHING"))
         for tenant, number in product(("default", "other"), "12"):
             owner = f"{tenant}-{number}"
             await connection.execute(
@@ -137,13 +139,30 @@ def may_read(reader: Scope, document: Scope) -> bool:
     )
 
 
-async def test_nobody_finds_what_is_meant_for_another(kb_url: str, embedder: WordVectors) -> None:
+@asynccontextmanager
+async def of_both(url: str) -> AsyncIterator[dict[str, KnowledgeBase]]:
+    async with (
+        open_knowledge(url, WordVectors()) as mine,
+        open_knowledge(url, WordVectors(), tenant="other") as theirs,
+    ):
+        yield {"default": mine, "other": theirs}
+
+
+async def test_a_scope_of_another_tenant_is_refused(base: KnowledgeBase) -> None:
+    with pytest.raises(ConfigError, match="The scope is of 'other'"):
+        await base.search("secret", Scope("other"))
+    with pytest.raises(ConfigError, match="The scope is of 'other'"):
+        await base.add_bytes("a.txt", b"secret", Scope("other"))
+
+
+async def test_nobody_finds_what_is_meant_for_another(kb_url: str) -> None:
     """Every scope has a document, all with the same words; each reader finds exactly those of its own."""
-    async with open_knowledge(kb_url, embedder) as base:
+    async with of_both(kb_url) as bases:
         await add_owners(kb_url)
         for number, scope in enumerate(scopes()):
-            await base.add_bytes(f"{number}.txt", b"the secret recipe", scope)
+            await bases[scope.tenant].add_bytes(f"{number}.txt", b"the secret recipe", scope)
         for reader in scopes():
+            base = bases[reader.tenant]
             wanted = {f"{number}.txt" for number, scope in enumerate(scopes()) if may_read(reader, scope)}
             for mode in ("words", "vectors", "hybrid"):
                 found = await base.search("secret recipe", reader, limit=50, mode=mode)
@@ -156,23 +175,20 @@ async def test_nobody_finds_what_is_meant_for_another(kb_url: str, embedder: Wor
 async def test_random_histories_keep_scopes_apart(tmp_path: Path, history: list[tuple[int, int, bool]]) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / uuid4().hex}.db"
     kept: dict[tuple[int, int], None] = {}
-    async with open_knowledge(url, WordVectors()) as base:
+    async with of_both(url) as bases:
         await add_owners(url)
         for owner, name, is_added in history:
             scope = scopes()[owner]
+            base = bases[scope.tenant]
             if is_added:
                 await base.add_bytes(f"{name}.txt", f"recipe {owner}".encode(), scope)
                 kept[owner, name] = None
             else:
-                gone = [
-                    d.id
-                    for d in await base.documents(scope.tenant)
-                    if d.scope == scope.key and d.title == f"{name}.txt"
-                ]
-                await base.remove(gone, scope.tenant)
+                gone = [d.id for d in await base.documents() if d.scope == scope.key and d.title == f"{name}.txt"]
+                await base.remove(gone)
                 kept.pop((owner, name), None)
             for reader in scopes():
-                found = await base.search("recipe", reader, limit=50)
+                found = await bases[reader.tenant].search("recipe", reader, limit=50)
                 wanted = sorted(f"recipe {o}" for o, _ in kept if may_read(reader, scopes()[o]))
                 assert sorted(passage.text for passage in found) == wanted
 
@@ -195,12 +211,12 @@ async def test_what_belongs_to_a_person_goes_with_the_person(kb_url: str, embedd
             assert [passage.title for passage in await base.search("secret", mine, mode=mode)] == ["ours.txt"]
 
 
-async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str, embedder: WordVectors) -> None:
+async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None:
     """The other tenant's passages all match better, and there are more of them than are looked at."""
-    async with open_knowledge(kb_url, embedder) as base:
-        await add_owners(kb_url)
+    async with of_both(kb_url) as bases:
+        base = bases["default"]
         crowd = "\n\n".join(f"secret recipe {'x' * 800} {number}" for number in range(260))
-        await base.add_bytes("crowd.txt", crowd.encode(), Scope("other"))
+        await bases["other"].add_bytes("crowd.txt", crowd.encode())
         await base.add_bytes("mine.txt", b"a secret recipe of which much more could be said here", EVERYBODY)
         await base.settle()
         for mode in ("words", "vectors", "hybrid"):

@@ -1,0 +1,130 @@
+"""What each visitor was shown, and the sockets that are open: a page that comes back gets what it missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from time import time
+from typing import Any
+
+Frame = dict[str, Any]
+MOST_SHOWN = 100
+"""Messages of one conversation that are kept."""
+MOST_CHARACTERS = 32 * 2**20
+"""Characters of all conversations that are kept; those that nobody looks at go first, the oldest ahead."""
+MOST_LINKS = 8
+"""Sockets of one conversation: a person with more open pages than that is none."""
+_MOST_WAITING = 256
+_LOOK_EVERY = 200
+"""Calls between two looks at how much is kept."""
+
+
+class Link:
+    """One open socket, as those see it who have something to show."""
+
+    def __init__(self) -> None:
+        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue(_MOST_WAITING)
+
+    def put(self, frame: Frame) -> None:
+        """Show a frame; a page that reads too slowly is cut off and comes back for the rest."""
+        if self._frames.qsize() >= _MOST_WAITING - 1:
+            self.cut()
+        else:
+            self._frames.put_nowait(frame)
+
+    def cut(self) -> None:
+        """End the connection; what waits is told when the page is back."""
+        while not self._frames.empty():
+            self._frames.get_nowait()
+        self._frames.put_nowait(None)
+
+    async def next(self) -> Frame | None:
+        """Return the next frame to send; None: the connection is to be closed."""
+        return await self._frames.get()
+
+
+class Room:
+    """One conversation: what is seen in it, in order, and who looks."""
+
+    def __init__(self) -> None:
+        self.links: list[Link] = []
+        self.recalled = False
+        """Whether what was sent before this process began has been looked up."""
+        self.waits_until = 0.0
+        """When an answer that another process gives is no longer looked for."""
+        self.size = 0
+        self._shown: dict[str, Frame] = {}
+        self._seq = 0
+
+    def tell(self, frame: Frame) -> None:
+        """Send a frame to all who look; nobody else will ever see it."""
+        for link in tuple(self.links):
+            link.put(frame)
+
+    def show(self, frame: Frame) -> None:
+        """Show a message and keep it; one of the same name is replaced, an equal one is nothing new."""
+        known = self._shown.get(frame["id"])
+        if known and {**known, "seq": 0} == {**frame, "seq": 0}:
+            return
+        self._seq = max(self._seq + 1, int(time() * 1000))  # grows over restarts, too
+        self._shown[frame["id"]] = kept = {**frame, "seq": self._seq}
+        self.size += len(frame["text"]) - (len(known["text"]) if known else 0)
+        while len(self._shown) > MOST_SHOWN:
+            self.size -= len(self._shown.pop(next(iter(self._shown)))["text"])
+        self.tell({**kept, "type": "edited"} if known else kept)
+
+    def change(self, name: str, text: str) -> None:
+        """Change the text of a message; its buttons stay."""
+        self.show({**self._shown.get(name, {"type": "shown", "id": name}), "text": text})
+
+    def recollect(self, past: Sequence[tuple[str, str]]) -> None:
+        """Put messages of an earlier process before those that are here."""
+        here, self._shown = self._shown, {}
+        for name, text in past[-MOST_SHOWN:]:
+            if name not in here:
+                self.show({"type": "shown", "id": name, "text": text})
+        self._shown |= here
+
+    def join(self, link: Link, seen: int) -> None:
+        """Let a page look, and show it what has come or changed after ``seen``."""
+        for frame in self._shown.values():
+            if frame["seq"] > seen:
+                link.put(frame)
+        self.links.append(link)
+        if len(self.links) > MOST_LINKS:
+            self.links.pop(0).cut()
+
+    def leave(self, link: Link) -> None:
+        """Let a page go."""
+        if link in self.links:
+            self.links.remove(link)
+
+
+class Rooms:
+    """All conversations that are remembered here."""
+
+    def __init__(self) -> None:
+        self._rooms: OrderedDict[str, Room] = OrderedDict()
+        self._calls = 0
+
+    def room(self, key: str) -> Room:
+        """Return a conversation's room; it counts as just used."""
+        self._calls += 1
+        if self._calls % _LOOK_EVERY == 0:
+            self._trim()
+        room = self._rooms.setdefault(key, Room())
+        self._rooms.move_to_end(key)
+        return room
+
+    def waiting(self, now: float) -> list[tuple[str, Room]]:
+        """Return the conversations in which somebody looks and waits for an answer."""
+        return [(key, room) for key, room in self._rooms.items() if room.links and room.waits_until > now]
+
+    def _trim(self) -> None:
+        # an empty room costs something as well
+        size = sum(room.size + 1000 for room in self._rooms.values())
+        for key in [key for key, room in self._rooms.items() if not room.links]:
+            if size <= MOST_CHARACTERS:
+                return
+            size -= self._rooms.pop(key).size + 1000

@@ -1,0 +1,314 @@
+"""The web chat, by the page's side of its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from qwendesk.channels.base import Channel
+from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.web.channel import WebChannel
+from qwendesk.channels.web.frames import LARGEST_FILE, MOST_TEXT, Said, read
+from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
+from qwendesk.channels.web.simulator import WebSimulator
+from qwendesk.errors import ChannelError, ConfigError, StoreError
+from qwendesk.messages import Admission, Button, Outbound
+
+TOKEN = "t" * 32
+
+
+class TestWeb(ChannelConformance):
+    channel_class = WebChannel
+
+    @pytest.fixture
+    async def simulator(self) -> AsyncIterator[WebSimulator]:
+        async with WebSimulator() as simulator:
+            yield simulator
+
+    async def test_buttons_come_back_as_messages(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
+        # a frame that was sent is on its way: nobody says when it is seen
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        buttons = (Button("Yes", "rate:1"), Button("No", "rate:-1"))
+        sent = await channel.send(Outbound("k", inbound.conversation, "Good?", buttons=buttons))
+        await simulator.saw(lambda seen: bool(seen.shown))
+        assert simulator.shown[0].buttons == (("Yes", "rate:1"), ("No", "rate:-1"))
+        await simulator.write(Written("rate:1", reply_to=sent, press=True))
+        assert (await desk.came(2))[1].text == "rate:1"
+
+    async def test_an_answer_grows_by_edits(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        sent = await channel.send(outbound(inbound, "One", channel))
+        assert sent
+        for text in ("One two", "One two", "One two three"):
+            await channel.edit(sent, outbound(inbound, text, channel))
+        wanted = ["<p>One</p>", "<p>One two</p>", "<p>One two three</p>"]
+        await simulator.saw(lambda seen: [shown.versions for shown in seen.shown] == [wanted])
+
+    async def test_a_platform_that_asks_to_wait_is_obeyed(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        # nothing stands between the desk and its page but the connection, and that may break
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        simulator.troubles = ["slow_down"]
+        await channel.send(outbound(inbound, "Hello", channel))
+        await simulator.saw(lambda seen: bool(seen.shown))
+        assert not simulator.troubles and simulator.shown[0].versions == ["<p>Hello</p>"]
+
+    @pytest.mark.parametrize(("trouble", "permanent"), [("broken", False)])
+    async def test_failures_say_whether_to_try_again(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk, trouble: Any, permanent: bool
+    ) -> None:
+        # what is sent before the door is open must not count as shown
+        elsewhere = WebChannel.create(WebChannel.manifest.read({}))
+        with pytest.raises(ChannelError, match="tried again") as caught:
+            await elsewhere.send(Outbound("k", "c", "Hello"))
+        assert caught.value.permanent is permanent
+
+    async def test_what_came_and_changed_meanwhile_is_shown_to_a_page_that_is_back(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        for name in ("a", "b"):
+            await channel.send(Outbound(name, inbound.conversation, name))
+        await simulator.saw(lambda seen: len(seen.shown) == 2)
+        page = await simulator.page("1001")
+        await page.drop()
+        await channel.edit("b", Outbound("b", inbound.conversation, "b, all of it"))
+        await channel.send(Outbound("c", inbound.conversation, "c"))
+        await channel.send(Outbound("c", inbound.conversation, "c"))
+        await page.connect()
+        await simulator.saw(lambda seen: seen.texts() == ["a", "b, all of it", "c"])
+        assert [shown.versions for shown in simulator.shown] == [["a"], ["b", "b, all of it"], ["c"]]
+
+    async def test_a_restarted_desk_shows_what_it_has_sent_before(
+        self, simulator: WebSimulator, channel: Channel
+    ) -> None:
+        away = [True]
+
+        async def recall(key: str) -> list[tuple[str, str]]:
+            if away.pop():
+                raise StoreError("The database is away.")
+            away.append(False)
+            return [("old", f"for {key[:4]}"), ("new", "stale")]
+
+        assert isinstance(channel, WebChannel)
+        channel.recall = recall
+        key = hashlib.sha256(b"simulated-session-of-1001".ljust(32, b"-")).hexdigest()
+        await channel.send(Outbound("new", key, "fresh"))
+        page = await simulator.page("1001")
+        await simulator.saw(lambda seen: seen.texts() == ["fresh"])
+        await page.drop()
+        away.append(False)
+        await page.connect()
+        await simulator.saw(lambda seen: seen.texts() == ["fresh", f"for {key[:4]}"])
+        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as reloaded:
+            await reloaded.send(json.dumps({"type": "hello", "session": page.session}))
+            assert [json.loads(await reloaded.recv())["id"] for _ in range(2)] == ["old", "new"]
+
+    async def test_the_answers_of_another_process_are_found(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        assert isinstance(channel, WebChannel)
+        stored: list[tuple[str, str]] = []
+        asked: list[str] = []
+
+        async def recall(key: str) -> list[tuple[str, str]]:
+            asked.append(key)
+            if len(asked) == 2:
+                raise StoreError("The database is away.")
+            return list(stored)
+
+        worker = WebChannel.create(WebChannel.manifest.read({}))
+        worker.answers, channel.answers, channel.recall = "for others", "elsewhere", recall
+        looking = asyncio.create_task(channel.start(desk.accept))
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        await worker.typing(inbound.conversation)
+        assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
+        stored.append(("k", "Hel"))
+        await simulator.saw(lambda seen: seen.texts() == ["Hel"])
+        stored[0] = ("k", "Hello")
+        await simulator.saw(lambda seen: seen.texts() == ["Hello"])
+        assert set(asked) == {inbound.conversation}
+        await channel.stop()
+        await looking
+
+    async def test_nobody_sees_what_is_anothers(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
+        await simulator.write(Written("hello", person="1001"))
+        await simulator.write(Written("hello", person="1002"))
+        one, other = await desk.came(2)
+        assert one.conversation != other.conversation
+        page = await simulator.page("1001")
+        assert page.session not in one.conversation + one.person + str(one.event)
+        await channel.send(Outbound("k1", one.conversation, "for one"))
+        await channel.send(Outbound("k2", other.conversation, "for the other"))
+        await simulator.saw(lambda seen: len(seen.shown) == 2)
+        assert {shown.chat: shown.text for shown in simulator.shown} == {
+            one.conversation: "for one",
+            other.conversation: "for the other",
+        }
+
+    async def test_other_sites_are_kept_out(self, simulator: WebSimulator, channel: Channel) -> None:
+        url = simulator.desk.replace("http", "ws") + "/channels/web/socket"
+        for origin in ("https://evil.example", "null", simulator.desk.replace("127.0.0.1", "127.0.0.2")):
+            with pytest.raises(InvalidStatus, match="403"):
+                await connect(url, origin=origin)  # type: ignore[arg-type]
+        async with connect(url, origin=simulator.desk) as socket:  # type: ignore[arg-type]
+            assert await hello(socket) == "welcome"
+
+    async def test_a_flood_ends_its_connection_only(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+            await hello(socket)
+            with pytest.raises(ConnectionClosed) as caught:
+                for number in range(500):
+                    await socket.send(json.dumps({"type": "message", "id": f"f{number}", "text": "flood"}))
+                    await asyncio.sleep(0)
+                while True:
+                    await socket.recv()
+        assert caught.value.rcvd and caught.value.rcvd.code == 1008
+        assert len(desk.inbox) < 100
+        await simulator.write(Written("and I?"))
+        await desk.heard("and I?")
+
+    async def test_what_is_too_much_is_refused_and_the_connection_stays(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        page = await simulator.page("1001")
+        large = base64.b64encode(b"x" * (LARGEST_FILE + 1)).decode()
+        await page.raw(json.dumps({"type": "message", "id": "a", "text": "ü" * (MOST_TEXT // 2 + 1)}))
+        await page.raw("x" * 9_000_000)
+        await simulator.saw(lambda seen: len(simulator.refused) == 2)
+        file = {"mime": "image/png", "name": "a.png", "data": large}
+        await page.raw(json.dumps({"type": "message", "id": "b", "text": "look", "files": [file]}))
+        (inbound,) = await desk.came()
+        assert (inbound.text, inbound.attachments, inbound.unreadable) == ("look", (), "large file")
+
+    async def test_a_stopping_desk_leaves_the_message_with_the_page(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+            await hello(socket)
+            await channel.stop()
+            await socket.send(json.dumps({"type": "message", "id": "m", "text": "too late?"}))
+            assert json.loads(await socket.recv())["type"] == "busy"
+        assert not desk.inbox
+
+    async def test_a_reopened_page_shows_both_sides_and_a_duplicate_is_taken(
+        self, simulator: WebSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        await channel.send(Outbound("k", inbound.conversation, "hi"))
+        desk.answer = lambda _: Admission("duplicate")
+        session = (await simulator.page("1001")).session
+        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+            await socket.send(json.dumps({"type": "hello", "session": session}))
+            frames = [json.loads(await socket.recv()) for _ in range(3)]
+            assert [(frame["type"], frame.get("text")) for frame in frames] == [
+                ("said", "hello"),
+                ("shown", "hi"),
+                ("welcome", None),
+            ]
+            await socket.send(json.dumps({"type": "message", "id": frames[0]["id"], "text": "hello"}))
+            assert json.loads(await socket.recv()) == {"type": "taken", "id": frames[0]["id"]}
+
+    async def test_the_page_runs_no_script_but_its_own(self, simulator: WebSimulator, channel: Channel) -> None:
+        async with httpx.AsyncClient(base_url=f"{simulator.desk}/channels/web") as client:
+            page = await client.get("/")
+            assert "script-src 'self'" in page.headers["content-security-policy"]
+            assert "unsafe" not in page.headers["content-security-policy"]
+            for name in ("chat.js", "widget.js", "style.css"):
+                assert (await client.get(f"/{name}")).status_code == 200
+            assert (await client.get("/channel.py")).status_code == 404
+
+
+async def hello(socket: Any) -> str:
+    await socket.send(json.dumps({"type": "hello", "session": TOKEN, "seen": 0}))
+    return str(json.loads(await socket.recv())["type"])
+
+
+async def test_settings_reach_the_page_escaped() -> None:
+    values = {"title": "<b>$x", "greeting": "A & B", "origins": "https://a.example, https://b.example/"}
+    channel = WebChannel.create(WebChannel.manifest.read(values))
+    page, css = channel._look.file("chat.html"), channel._look.file("style.css")
+    assert "&lt;b&gt;$x" in page and "<b>" not in page and "A &amp; B" in page and "#5b4bd6" in css
+    assert "frame-ancestors 'self' https://a.example https://b.example" in str(channel._look.headers("chat.html"))
+    assert channel._look.allows("https://b.example", "desk.example")
+    assert not channel._look.allows("https://c.example", "desk.example")
+
+
+@pytest.mark.parametrize("values", [{"accent": "red; }"}, {"origins": "shop.example"}, {"origins": "https://a b"}])
+def test_settings_that_would_reach_into_headers_are_refused(values: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        WebChannel.create(WebChannel.manifest.read(values))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "hello", "session": "short"},
+        {"type": "hello", "session": TOKEN, "seen": "1"},
+        {"type": "hello", "session": 5},
+        {"type": "message", "id": "../x", "text": "a"},
+        {"type": "message", "id": 5, "text": "a"},
+        {"type": "message", "text": None},
+        {"type": "message", "text": "a", "files": "x"},
+        {"type": "message", "text": "a", "files": [{"data": "!"}]},
+        {"type": "message", "text": "a", "files": [None]},
+        {"type": "press", "value": "x" * 65},
+        {"type": "shown", "id": "1", "text": "<b>"},
+        [],
+        "text",
+    ],
+)
+def test_frames_that_no_page_sends_are_refused(frame: Any) -> None:
+    with pytest.raises(ValueError, match="."):
+        read(json.dumps(frame))
+
+
+def test_deep_json_and_broken_text_do_no_harm() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        read("[" * 100_000)
+    file = {"mime": "bad mime\r\n", "data": base64.b64encode(PIXEL).decode(), "name": "a"}
+    said = read(json.dumps({"type": "message", "text": "a\0b\ud800", "locale": "de-AT", "files": [file]}))
+    assert isinstance(said, Said) and said.text == "a\ufffdb\ufffd" and said.locale == "de-AT" and said.id
+    assert [(one.kind, one.mime) for one in said.files] == [("document", "application/octet-stream")]
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room()
+    for number in range(MOST_SHOWN + 5):
+        room.show({"type": "shown", "id": str(number), "text": "ab"})
+    assert room.size == MOST_SHOWN * 2
+    slow = Link()
+    room.join(slow, 0)
+    for _ in range(1000):
+        room.tell({"type": "typing"})
+    assert await slow.next() is None  # cut off: it comes back for the rest
+    links = [Link() for _ in range(MOST_LINKS)]
+    for link in links:
+        room.join(link, 10**15)
+    assert len(room.links) == MOST_LINKS and slow not in room.links
+    monkeypatch.setattr("qwendesk.channels.web.rooms.MOST_CHARACTERS", 100_000)
+    rooms = Rooms()
+    looked_at = Link()
+    rooms.room("looked at").join(looked_at, 0)
+    for number in range(1000):
+        rooms.room(str(number))
+    assert len(rooms._rooms) < 500 and looked_at in rooms.room("looked at").links

@@ -1,0 +1,102 @@
+"""The web chat as a person uses it: a real browser, the whole desk, a connection that breaks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwendesk import Settings
+from qwendesk.channels.web.channel import WebChannel
+from qwendesk.service import Service
+
+CHROMIUM = "/usr/bin/chromium"
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Any]:
+    playwright = pytest.importorskip("playwright.async_api", reason="pip install 'qwendesk[test]'")
+    if not shutil.which(CHROMIUM):
+        pytest.skip("no Chromium: apt-get install chromium")
+    async with AsyncExitStack() as stack:
+        driver = await stack.enter_async_context(playwright.async_playwright())
+        launched = await driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            env={"HOME": str(tmp_path)},
+        )
+        stack.push_async_callback(launched.close)
+        yield launched
+
+
+def service(home: Path, port: int = 0, **web: str) -> Service:
+    channels = {"web": {"access": "open", **web}}
+    return Service(Settings(home=home, engine="scripted", port=port, stop_patience=5, channels=channels))
+
+
+async def ask(page: Any, text: str, answers: int) -> list[str]:
+    await page.get_by_label("Your message").fill(text)
+    await page.keyboard.press("Enter")
+    await page.locator(".desk").nth(answers).wait_for()
+    await page.locator(".waiting").wait_for(state="detached")
+    shown: list[str] = await page.locator(".desk").all_inner_texts()
+    return shown[1:]
+
+
+async def test_every_question_has_one_answer_though_the_connection_breaks(browser: Any, tmp_path: Path) -> None:
+    problems: list[str] = []
+    page = await browser.new_page()
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    async with service(tmp_path, title="Corner Shop") as desk:
+        assert desk.web
+        port = desk.web.port
+        await page.goto(f"http://127.0.0.1:{port}/channels/web/")
+        (first,) = await ask(page, "hello <img src=x onerror=alert(1)>", 1)
+        assert "scripted" in first and await page.locator("main img").count() == 0
+        channel = desk.channels["web"]
+        assert isinstance(channel, WebChannel)
+        for room in channel._rooms._rooms.values():
+            for link in room.links:
+                link.cut()
+        await page.get_by_text("Connecting").wait_for()
+        assert len(await ask(page, "and now?", 2)) == 2
+    # the desk is started again, on the same address; what was written meanwhile waits in the page
+    await page.get_by_text("Connecting").wait_for()
+    await page.get_by_label("Your message").fill("are you back?")
+    await page.keyboard.press("Enter")
+    async with service(tmp_path, port=port):
+        await page.locator(".desk").nth(3).wait_for()
+        await page.locator(".waiting").wait_for(state="detached")
+        assert await page.locator(".desk").count() == 4 and await page.locator(".mine").count() == 3
+        await page.reload()
+        await page.locator(".desk").nth(3).wait_for()
+        assert await page.locator(".desk").count() == 4
+    assert problems == []
+
+
+async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(browser: Any, tmp_path: Path) -> None:
+    page = await browser.new_page()
+    page.set_default_timeout(30_000)
+    async with service(tmp_path, origins="https://shop.example", title="Corner Shop") as desk:
+        assert desk.web
+        base = f"http://127.0.0.1:{desk.web.port}/channels/web/"
+
+        async def shop(route: Any) -> None:
+            body = f"<!doctype html><h1>Shop</h1><body><script src='{base}widget.js'></script>"
+            await route.fulfill(body=body, content_type="text/html")
+
+        await page.route(f"{base}shop", shop)
+        await page.goto(f"{base}shop")
+        await page.get_by_role("button", name="Corner Shop").click()
+        chat = page.frame_locator("iframe")
+        await chat.get_by_label("Your message").fill("hello")
+        await chat.get_by_label("Your message").press("Enter")
+        await chat.locator(".desk").nth(1).wait_for()
+        await chat.get_by_label("Your message").press("Escape")
+        await page.locator("iframe").wait_for(state="hidden")

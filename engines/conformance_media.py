@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import struct
+import zlib
 from abc import abstractmethod
 from typing import Any
 
@@ -86,8 +88,10 @@ class PictureConformance(MediaConformance):
         return _picture(f"data:image/png;base64,{_text(held)}")
 
     def broken(self) -> list[dict[str, Any]]:
-        """Return what is no picture, and the address of one, which nobody may fetch."""
-        return [_picture("data:image/png;base64,AAAA"), _picture("https://example.org/a.png")]
+        """Return what is no picture, one that would fill all memory, and the address of one, which nobody may fetch."""
+        bomb = base64.b64encode(_huge_png()).decode("ascii")
+        broken = [_picture(f"data:image/png;base64,{data}") for data in ("AAAA", bomb)]
+        return [*broken, _picture("https://example.org/a.png")]
 
     def able(self, capabilities: Capabilities) -> bool:
         """Tell whether it sees."""
@@ -130,6 +134,16 @@ def _picture(url: str) -> dict[str, Any]:
 
 def _recording(data: str) -> dict[str, Any]:
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def _huge_png() -> bytes:
+    """Return the few bytes of a picture of 3.6 thousand million pixels."""
+    size = struct.pack(">II", 60_000, 60_000) + bytes((8, 2, 0, 0, 0))
+    chunks = ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    written = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
 def _text(held: io.BytesIO) -> str:

@@ -17,6 +17,7 @@ from qwendesk.engines.ollama_api import OllamaServer
 from qwendesk.engines.ollama_errors import OllamaRefused
 from qwendesk.engines.ollama_thought import Thought
 from qwendesk.engines.ollama_wire import Served, Setup, delta_of, request
+from qwendesk.engines.pictures import look_at_pictures
 
 _HOPELESS = 4
 """A text whose estimate is so many times the window is not sent: no token has that many bytes."""
@@ -45,6 +46,7 @@ class OllamaChat(QwenChat):
         )
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
+        await look_at_pictures(messages)
         messages, dropped = await self._fitting(messages, options)
         if dropped:
             yield Delta(dropped=dropped)

@@ -15,6 +15,7 @@ from qwendesk.engines.context import estimate, fit_estimated, too_long, within_r
 from qwendesk.engines.openai_errors import ContextOverflow, failures
 from qwendesk.engines.openai_stream import StreamedAnswer
 from qwendesk.engines.pacing import Pace
+from qwendesk.engines.pictures import look_at_pictures
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.servers import Server, server_of
 from qwendesk.engines.wire import openai_messages
@@ -138,6 +139,7 @@ class OpenAIChat(QwenChat):
         )
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
+        await look_at_pictures(messages)
         pace = Pace(f"The server at {self._server.url!r}", self._settings)
         stream, dropped = await pace.wait(self._open(messages, options))
         answer = StreamedAnswer()

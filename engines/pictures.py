@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
+from langchain_core.messages import BaseMessage, convert_to_openai_data_block, is_data_content_block
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from qwendesk.engines.parts import data_of
@@ -12,8 +14,28 @@ from qwendesk.errors import EngineError
 
 _MAX_PIXELS = 80_000_000
 """A picture of more is refused before it is unpacked: a small file can hold a huge one."""
+_GLANCE = 1_000_000
+"""To so many pixels a picture is brought that is only to be looked at."""
 _MAX_RATIO = 200
 """The family's own limit on how much longer one side may be than the other."""
+
+
+async def look_at_pictures(messages: list[BaseMessage]) -> None:
+    """See that every picture of the messages can be read, for engines that send them on as they are.
+
+    Raises:
+        EngineError: one is broken, of too many pixels, or not in the message itself.
+    """
+    parts = [part for message in messages for part in message.content if isinstance(message.content, list)]
+    pictures = [part for part in parts if isinstance(part, dict) and part.get("type") in ("image_url", "image")]
+    if pictures:
+        await asyncio.to_thread(_look_at, pictures)
+
+
+def _look_at(pictures: list[dict[Any, Any]]) -> None:
+    for part in pictures:
+        known = convert_to_openai_data_block(part) if is_data_content_block(part) else part
+        read_picture(known, _GLANCE)
 
 
 def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:

@@ -23,7 +23,13 @@ TEMPLATE = """{%- if tools %}{{- "# Tools\\n<tools>" }}{%- for tool in tools %}{
 
 @contextmanager
 def llama_server(
-    file: Path, *, name: str, context: int = 512, threads: int = 1, template: str | None = None
+    file: Path,
+    *,
+    name: str,
+    context: int = 512,
+    threads: int = 1,
+    template: str | None = None,
+    projector: Path | None = None,
 ) -> Iterator[str]:
     """Serve a GGUF file; yield the address."""
     be_patient()
@@ -33,8 +39,10 @@ def llama_server(
     params.model.path = str(file)
     params.model_alias = {name}
     params.n_ctx = context
-    params.n_parallel = 4
-    params.kv_unified = True
+    # prompts with pictures fail beside others in one window
+    params.n_parallel, params.kv_unified = (1, False) if projector else (4, True)
+    if projector:
+        params.mmproj.path = str(projector)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.ui = params.warmup = False

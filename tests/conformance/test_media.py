@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
 from qwendesk.engines.conformance_media import PictureConformance, RecordingConformance
-from qwendesk.settings import Settings
+from qwendesk.settings import ServerSettings, Settings
+from tests.llama_server import llama_server
 from tests.seeing_gguf import write_hearing_gguf, write_seeing_gguf
 from tests.tiny_qwen import make_hearing_model, make_seeing_model
 
+SERVED = "Qwen2.5-VL-3B-Instruct"
 Write = Callable[[Path], Path]
 Made = Callable[[Write], str]
 
@@ -43,6 +45,30 @@ class TestPicturesOnLlamaCpp(PictureConformance):
     def model(self, made: Made) -> str:
         pytest.importorskip("gguf")
         return made(write_seeing_gguf)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("gguf")
+    file = write_seeing_gguf(tmp_path_factory.mktemp("served"))
+    (projector,) = file.parent.glob("mmproj-*.gguf")
+    with llama_server(file, name=SERVED, context=2048, projector=projector) as url:
+        yield url
+
+
+class TestPicturesOnAServer(PictureConformance):
+    """llama.cpp's own server, as somebody else runs it."""
+
+    @pytest.fixture
+    async def engine(self, served: str) -> AsyncIterator[Engine]:
+        servers = {"llamaserver": ServerSettings(url=served)}
+        pool = build_pool(Settings(engine="llamaserver", servers=servers, first_token_timeout=60))
+        yield pool.engine("llamaserver")
+        await pool.aclose()
+
+    @pytest.fixture
+    def model(self) -> str:
+        return SERVED
 
 
 class TestRecordingsOnLlamaCpp(RecordingConformance):

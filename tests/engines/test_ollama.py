@@ -1,12 +1,14 @@
 """The engine for Ollama's native API, through the vendor's own client, against a local server."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
+from qwendesk.channels.conformance import PIXEL
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.ollama import OllamaEngine
 from qwendesk.engines.ollama_chat import OllamaChat
@@ -135,15 +137,16 @@ async def test_a_budget_as_long_as_the_answer_ends_the_answer() -> None:
 
 
 async def test_pictures_go_beside_the_text() -> None:
+    held = base64.b64encode(PIXEL).decode("ascii")
     parts = [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{held}"}},
         {"type": "text", "text": "What is it?"},
     ]
     shown = {"capabilities": ["completion", "vision"], "model_info": {}}
     async with fake_chat(stream({"content": "ok"}), shown=shown) as (chat, site):
         await chat.ainvoke([HumanMessage(parts)])
     assert chat.capabilities.vision
-    assert site.asked[-1][1]["messages"][0] == {"role": "user", "content": "What is it?", "images": ["aGk="]}
+    assert site.asked[-1][1]["messages"][0] == {"role": "user", "content": "What is it?", "images": [held]}
 
 
 @pytest.mark.parametrize(

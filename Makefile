@@ -39,7 +39,7 @@ $(VENV)/.hf: $(VENV)/.dev
 	@touch $@
 
 transformers: $(VENV)/.hf ## Test the transformers engine too (installs torch: TORCH=torch==2.13.0)
-	$(BIN)/python -m pytest tests/engines tests/conformance -k "hf or transformers or Transformers"
+	$(BIN)/python -m pytest tests/engines tests/conformance -k "hf or transformers or Transformers or pictures or audio or media or Media"
 
 lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
 	$(BIN)/ruff check .

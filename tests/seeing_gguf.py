@@ -51,12 +51,17 @@ def write_hearing_gguf(folder: Path, name: str = "Qwen2-Audio-7B-Instruct") -> P
     return _write_text(folder / f"{name}.gguf", _TEMPLATE)
 
 
+def _letters() -> list[str]:
+    """Return the visible letter that stands for each byte in vocabularies of this kind: itself, or one of its own."""
+    visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in visible else chr(next(others)) for byte in range(256)]
+
+
 def _write_text(file: Path, template: str, rows: int | None = None) -> Path:
     import gguf
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    letters = [letter for _, letter in sorted(bytes_to_unicode().items())]
-    names = [*letters, "th", *_CONTROL]
+    names = [*_letters(), "th", *_CONTROL]
     kind = gguf.TokenType
     writer = gguf.GGUFWriter(file, "qwen2vl")
     writer.add_context_length(4096)

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 _LARGEST_MAIL = 30 * 2**20
 _LOOK_SECONDS = 1.0
 """How long a stop may have to wait."""
-_IDLE_SECONDS = 600.0
-"""After so long the server is told again that the desk waits: many forget after half an hour."""
+_IDLE_SECONDS = 15.0
+"""After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
 _LONGEST_PAUSE = 60.0
 _SECURITY = ("tls", "starttls", "none")
 

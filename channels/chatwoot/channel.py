@@ -7,17 +7,17 @@ import hmac
 import json
 import logging
 import mimetypes
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
+from qwendesk.channels.incoming import body_of, hand_over, is_fresh, with_files
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Attachment, Outbound
+from qwendesk.messages import Attachment, Inbound, Outbound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from qwendesk.channels.simulate.base import Simulator
 
 log = logging.getLogger(__name__)
-TOLERANCE = 300
-"""Seconds by which a clock may be wrong."""
 _LARGEST_FILE = 20 * 2**20
 _LARGEST_BODY = 2**20
 _ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATWOOT__TOKEN."
@@ -107,9 +105,9 @@ class ChatwootChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import Response
 
-        if int(request.headers.get("content-length") or 0) > _LARGEST_BODY:
+        body = await body_of(request, _LARGEST_BODY)
+        if body is None:
             return Response(status_code=413)
-        body = await request.body()
         if not self._signed(request.headers, body):
             return Response(status_code=401)
         if self._accept is None:
@@ -123,7 +121,7 @@ class ChatwootChannel(Channel):
 
     def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         moment = headers.get("X-Chatwoot-Timestamp", "")
-        if not (moment.isascii() and moment.isdecimal()) or abs(time.time() - int(moment)) > TOLERANCE:
+        if not is_fresh(moment):
             return False
         expected = "sha256=" + hmac.digest(self._secret, f"{moment}.".encode() + body, "sha256").hex()
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
@@ -131,22 +129,13 @@ class ChatwootChannel(Channel):
     async def _taken(self, parsed: Parsed, accept: Accept) -> bool:
         """Hand a message over; False: it has to come again."""
         try:
-            files = tuple([await self._fetch(file) for file in parsed.files])
-            inbound = replace(parsed.inbound, attachments=files)
-        except ChannelError as error:
-            log.warning("%s", error)
-            if not error.permanent:
-                return False
-            inbound = replace(parsed.inbound, unreadable="file")
-        admission = await accept(inbound)
-        if admission.outcome == "refused" and admission.text:
-            try:
-                await self.send(
-                    Outbound(f"refused:{inbound.event}", inbound.conversation, admission.text, inbound.account)
-                )
-            except ChannelError as error:
-                log.warning("A refusal could not be told: %s", error)
-        return admission.outcome != "busy"
+            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+        except ChannelError:
+            return False
+        return await hand_over(inbound, accept, partial(self._refuse, inbound))
+
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
+        await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, inbound.account))
 
     async def _fetch(self, file: File) -> Attachment:
         if urlsplit(file.url).netloc != urlsplit(self._base_url).netloc:

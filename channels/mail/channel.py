@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
 from qwendesk.channels.mail.parse import LARGEST_FILE, parse
+from qwendesk.channels.stopping import rest
 from qwendesk.errors import ChannelError, ConfigError
-from qwendesk.messages import Outbound
+from qwendesk.messages import Inbound, Outbound
 
 if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
@@ -75,7 +78,7 @@ class MailChannel(Channel):
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 log.warning("%s The next try is in %g s.", error, pause)
-                await self._rest(pause)
+                await rest(self._stopping, pause)
             finally:
                 await asyncio.to_thread(mailbox.close)
 
@@ -129,7 +132,7 @@ class MailChannel(Channel):
         """Take what is there, then wait for more."""
         while not self._stopping.is_set():
             if not await self._take_all(mailbox, accept):
-                await self._rest(1.0)
+                await rest(self._stopping, 1.0)
                 continue
             until = time.monotonic() + _IDLE_SECONDS
             news = False
@@ -155,24 +158,13 @@ class MailChannel(Channel):
             return True
         if inbound is None:
             return True
-        admission = await accept(replace(inbound, unreadable="large file") if large else inbound)
-        if admission.outcome == "refused" and (text := admission.text):
-            to = (inbound.conversation, _html(text), inbound.account, inbound.reply_to)
-            try:
-                await self.send(Outbound(f"refused:{inbound.event}", *to, plain=text))
-            except ChannelError as error:
-                log.warning("A refusal could not be told: %s", error)
-        return admission.outcome != "busy"
+        if large:
+            inbound = replace(inbound, unreadable="large file")
+        return await hand_over(inbound, accept, partial(self._refuse, inbound))
 
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-def _html(text: str) -> str:
-    from html import escape
-
-    return f"<p>{escape(text)}</p>"
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
+        to = (inbound.conversation, f"<p>{escape(text)}</p>", inbound.account, inbound.reply_to)
+        await self.send(Outbound(f"refused:{inbound.event}", *to, plain=text))
 
 
 def _told(error: Exception) -> ChannelError:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.incoming import hand_over, with_files
 from qwendesk.channels.matrix import messages
 from qwendesk.channels.matrix.failures import good, told
 from qwendesk.channels.matrix.parse import LARGEST_FILE, File, Me, parse
 from qwendesk.channels.matrix.session import Session
+from qwendesk.channels.stopping import rest, unless
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -81,7 +82,7 @@ class MatrixChannel(Channel):
                     raise
                 pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
                 log.warning("%s The next try is in %g s.", error, pause)
-                await self._rest(pause)
+                await rest(self._stopping, pause)
 
     async def stop(self) -> None:
         """End the sync that is waiting."""
@@ -134,7 +135,7 @@ class MatrixChannel(Channel):
         full = not client.rooms
         asking = client.sync(0 if first or full else _POLL_MS, only_rooms, self._session.since, full_state=full)
         async with told():
-            answer = good(await self._unless_stopped(asking))
+            answer = good(await unless(self._stopping, asking))
             if answer is not None:
                 await self._keep_keys(client)
         return answer
@@ -158,7 +159,7 @@ class MatrixChannel(Channel):
         for room, news in answer.rooms.join.items():
             for event in news.timeline.events:
                 while not (await self._take_one(room, event.source, accept) or self._stopping.is_set()):
-                    await self._rest(1.0)
+                    await rest(self._stopping, 1.0)
         return not self._stopping.is_set()
 
     async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
@@ -172,26 +173,11 @@ class MatrixChannel(Channel):
             return True
         if parsed is None:
             return True
-        inbound = parsed.inbound
-        if parsed.file:
-            inbound = await self._with_file(inbound, parsed.file)
-        admission = await accept(inbound)
-        if admission.outcome == "refused" and (text := admission.text):
-            refusal = Outbound(f"refused:{inbound.event}", inbound.conversation, escape(text), plain=text)
-            try:
-                await self.send(refusal)
-            except ChannelError as error:
-                log.warning("A refusal could not be told: %s", error)
-        return admission.outcome != "busy"
+        inbound = await with_files(parsed.inbound, [partial(self._fetch, parsed.file)] if parsed.file else [])
+        return await hand_over(inbound, accept, partial(self._refuse, inbound))
 
-    async def _with_file(self, inbound: Inbound, file: File) -> Inbound:
-        try:
-            return replace(inbound, attachments=(await self._fetch(file),))
-        except ChannelError as error:
-            log.warning("%s", error)
-            if not error.permanent:
-                raise
-            return replace(inbound, unreadable="file")
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
+        await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, escape(text), plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
         client = await self._connected()
@@ -202,21 +188,6 @@ class MatrixChannel(Channel):
         if key := file.key:
             data = _decrypted(data, key)
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
-
-    async def _unless_stopped(self, asking: Any) -> Any:
-        task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            stop.cancel()
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
 def _decrypted(data: bytes, key: dict[str, Any]) -> bytes:

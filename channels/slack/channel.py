@@ -6,12 +6,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
+from qwendesk.channels.incoming import body_of, hand_over, with_files
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.failures import told
 from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
@@ -142,9 +143,9 @@ class SlackChannel(Channel):
         from slack_sdk.signature import SignatureVerifier
         from starlette.responses import PlainTextResponse, Response
 
-        if int(request.headers.get("content-length") or 0) > _LARGEST_BODY:
+        body = await body_of(request, _LARGEST_BODY)
+        if body is None:
             return Response(status_code=413)
-        body = await request.body()
         if not _readable(body) or not SignatureVerifier(self._signing_secret).is_valid_request(
             body, dict(request.headers)
         ):
@@ -169,25 +170,14 @@ class SlackChannel(Channel):
         if parsed is None:
             return True
         try:
-            files = tuple([await self._fetch(file) for file in parsed.files])
-            inbound = replace(parsed.inbound, attachments=files)
-        except ChannelError as error:
-            log.warning("%s", error)
-            if not error.permanent:
-                return False
-            inbound = replace(parsed.inbound, unreadable="file")
-        return await self._hand_over(inbound, self._accept)
+            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+        except ChannelError:
+            return False
+        return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
 
-    async def _hand_over(self, inbound: Inbound, accept: Accept) -> bool:
-        admission = await accept(inbound)
-        if admission.outcome == "refused" and (text := admission.text):
-            try:
-                await self.send(
-                    Outbound(f"refused:{inbound.event}", inbound.conversation, messages.escaped(text), plain=text)
-                )
-            except ChannelError as error:
-                log.warning("A refusal could not be told: %s", error)
-        return admission.outcome != "busy"
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
+        key = f"refused:{inbound.event}"
+        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
         host = urlsplit(file.url).hostname or ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept
+from qwendesk.channels.incoming import hand_over, with_files
+from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.failures import told
-from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, Parsed, parse
+from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, parse
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Admission, Attachment, Outbound
+from qwendesk.messages import Attachment, Inbound, Outbound
 
 if TYPE_CHECKING:
     from telegram import Bot
@@ -48,26 +50,14 @@ class Intake:
         if parsed is None:
             return True
         try:
-            admission = await self._hand_over(parsed)
-        except ChannelError as error:
-            log.warning("A file of Telegram could not be fetched: %s", error)
+            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+        except ChannelError:
             return False
-        if admission.outcome == "refused" and admission.text:
-            await self._say(parsed, admission.text)
-        return admission.outcome != "busy"
-
-    async def _hand_over(self, parsed: Parsed) -> Admission:
         if parsed.callback:
             with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
                 async with told():
                     await self._bot.answer_callback_query(parsed.callback)
-        try:
-            files = tuple([await self._fetch(file) for file in parsed.files])
-        except ChannelError as error:
-            if not error.permanent:
-                raise
-            return await self._accept(replace(parsed.inbound, unreadable="file"))
-        return await self._accept(replace(parsed.inbound, attachments=files))
+        return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
 
     async def _fetch(self, file: File) -> Attachment:
         async with told():
@@ -79,14 +69,8 @@ class Intake:
         kind = "image" if picture else _KINDS.get(file.kind, "document")
         return Attachment(kind, file.mime or "application/octet-stream", data, file.name)  # type: ignore[arg-type]
 
-    async def _say(self, parsed: Parsed, text: str) -> None:
-        from qwendesk.channels.telegram import messages
-
-        inbound = parsed.inbound
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
         message = Outbound(key, inbound.conversation, text, reply_to=inbound.reply_to, plain=text)
-        try:
-            async with told():
-                await messages.send(self._bot, message, markup=False)
-        except ChannelError as error:
-            log.warning("A refusal could not be told: %s", error)
+        async with told():
+            await messages.send(self._bot, message, markup=False)

@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
+from qwendesk.channels.stopping import rest, unless
 from qwendesk.channels.telegram.failures import told
 from qwendesk.channels.telegram.intake import Intake
 from qwendesk.errors import ChannelError
@@ -47,7 +47,7 @@ class Poller:
         async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
             while not stopping.is_set():
                 try:
-                    updates = await _unless(stopping, self._ask(request))
+                    updates = await unless(stopping, self._ask(request))
                     pause = 1.0 if await self._take(updates or []) else min(pause * 2, _LONGEST_PAUSE)
                 except ChannelError as error:
                     if error.permanent:
@@ -55,7 +55,7 @@ class Poller:
                     pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
                     log.warning("%s The next try is in %g s.", error, pause)
                 if pause > 1.0:
-                    await _rest(stopping, pause)
+                    await rest(stopping, pause)
 
     async def _ask(self, request: Any) -> list[Any]:
         values = {"offset": self._offset, "timeout": self._seconds, "allowed_updates": self._kinds}
@@ -71,21 +71,3 @@ class Poller:
             number = update.get("update_id") if isinstance(update, dict) else None
             self._offset = max(self._offset, number + 1) if isinstance(number, int) else self._offset
         return True
-
-
-async def _unless(stopping: asyncio.Event, asking: Any) -> Any:
-    """Return what is asked for, or None as soon as all is to stop."""
-    task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        stop.cancel()
-        task.cancel()
-        with suppress(asyncio.CancelledError, ChannelError):
-            await task
-
-
-async def _rest(stopping: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)

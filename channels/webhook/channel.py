@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
+from qwendesk.channels.incoming import body_of
 from qwendesk.channels.webhook.signature import key_of, signed, verified
 from qwendesk.messages import Attachment, Inbound, Outbound, storable
 
@@ -99,9 +100,9 @@ class WebhookChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+        body = await body_of(request, LARGEST_BODY)
+        if body is None:
             return JSONResponse({"error": "too large"}, 413)
-        body = await request.body()
         name = verified(self._secret, request.headers, body)
         if name is None:
             return JSONResponse({"error": "the signature does not hold, or is older than five minutes"}, 401)

@@ -11,10 +11,8 @@ import hmac
 import time
 from collections.abc import Mapping
 
+from qwendesk.channels.incoming import is_fresh
 from qwendesk.errors import ConfigError
-
-TOLERANCE = 300
-"""Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
 
 
 def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dict[str, str]:
@@ -31,8 +29,7 @@ def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dic
 def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
     """Return the name of a delivery whose signature holds and is fresh; None for any other."""
     name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    current = time.time() if now is None else now
-    if not name or not (moment.isascii() and moment.isdecimal()) or abs(current - int(moment)) > TOLERANCE:
+    if not name or not is_fresh(moment, now):
         return None
     expected = _sign(secret, name, moment, body).encode()
     shown = [one[3:].encode() for one in headers.get("webhook-signature", "").split(" ") if one.startswith("v1,")]

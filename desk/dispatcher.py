@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -55,6 +55,8 @@ class DbosDispatcher:
         self._engine: Engine | None = None
         self._client: DBOSClient | None = None
         self._running = False
+        self._active: Any = None
+        """What DBOS keeps of the work that this process has in hand, until its end."""
 
     def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
         """Add a message, in the transaction that stores it."""
@@ -81,6 +83,7 @@ class DbosDispatcher:
     async def run(self, handle: Handle) -> None:
         """Begin to hand messages over on this event loop."""
         from dbos import DBOS
+        from dbos._dbos import _get_dbos_instance
 
         DBOS(
             config={
@@ -106,6 +109,7 @@ class DbosDispatcher:
                 asyncio.get_running_loop().call_later(_NOTED, self.nudge)
 
         DBOS.launch()
+        self._active = _get_dbos_instance()._active_workflows_set
         self._running = True
         await DBOS.register_queue_async(
             QUEUE,
@@ -126,6 +130,20 @@ class DbosDispatcher:
         await asyncio.to_thread(DBOS._recover_pending_workflows, [executor])
         self.nudge()
 
+    def running(self) -> set[str]:
+        """Return the queue's names of what this process has in hand."""
+        return set(self._active.activeList()) if self._active else set()
+
+    async def put_back(self, names: Iterable[str]) -> None:
+        """Put back what is noted as in hand here, but is not: run again, it finds what is done."""
+        from dbos._dbos import _get_dbos_instance
+        from dbos._utils import INTERNAL_QUEUE_NAME
+
+        tables = _get_dbos_instance()._sys_db
+        for name in names:
+            await asyncio.to_thread(tables.reenqueue_for_recovery, name, [self.executor], INTERNAL_QUEUE_NAME)
+        self.nudge()
+
     async def stop(self, patience: float) -> None:
         """Take nothing more, wait for what runs, leave the rest in the queue."""
         if self._running:
@@ -142,12 +160,9 @@ class DbosDispatcher:
 
     async def _idle(self, patience: float) -> None:
         """Wait for what runs, the queue's own notes about it included."""
-        from dbos._dbos import _get_dbos_instance
-
-        active = _get_dbos_instance()._active_workflows_set
         until = monotonic() + patience
         await asyncio.sleep(2 * _LEAST_PAUSE)  # a look that had begun may still hand something over
-        while active.activeList() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
+        while self.running() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
             await asyncio.sleep(_LEAST_PAUSE)
 
     async def lost(self, ids: Sequence[str]) -> list[str]:

@@ -85,10 +85,7 @@ class Office:
         if not self.dispatcher.is_sqlite:
             from qwendesk.desk.supervisor import Supervisor
 
-            dispatcher = self.dispatcher
-            self._supervisor = supervisor = Supervisor(
-                self._url, dispatcher.executor, dispatcher.recover, dispatcher.nudge
-            )
+            self._supervisor = supervisor = Supervisor(self._url, self.dispatcher)
             await supervisor.start()
         await self.dispatcher.run(self._worker.handle)
         self._upkeep.start()

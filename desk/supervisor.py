@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
+from typing import Protocol
 
 import psycopg
 from sqlalchemy import make_url
@@ -21,6 +22,26 @@ _FROZEN = 20.0
 log = logging.getLogger(__name__)
 
 
+class Queue(Protocol):
+    """What a supervisor needs of the queue."""
+
+    @property
+    def executor(self) -> str:
+        """This worker's name in it."""
+
+    def nudge(self) -> None:
+        """Look at the queue now."""
+
+    def running(self) -> set[str]:
+        """Return the queue's names of what this process has in hand."""
+
+    async def recover(self, executor: str) -> None:
+        """Put back what a dead worker had in hand."""
+
+    async def put_back(self, names: Iterable[str]) -> None:
+        """Put back what is noted as in hand here, but is not."""
+
+
 class Supervisor:
     """Shows that this worker lives, looks for dead ones, and is told when a message has come.
 
@@ -28,14 +49,12 @@ class Supervisor:
     apart, have to find it free. What is taken over wrongly is no harm: a run that is not the newest can send nothing.
     """
 
-    def __init__(
-        self, url: str, executor: str, recover: Callable[[str], Awaitable[None]], nudge: Callable[[], None]
-    ) -> None:
+    def __init__(self, url: str, queue: Queue) -> None:
         self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._executor = executor
-        self._recover = recover
-        self._nudge = nudge
+        self._queue = queue
+        self._executor = queue.executor
         self._suspects: set[str] = set()
+        self._orphans: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -65,14 +84,16 @@ class Supervisor:
         await connection.execute("LISTEN qwendesk")
         since = monotonic()
         self._suspects.clear()
+        self._orphans.clear()
         while True:
             await self._beat(connection)
             self._ready.set()
-            self._nudge()
+            self._queue.nudge()
             if monotonic() - since > _STARTING:
                 await self._look(connection)
+                await self._look_at_own(connection)
             async for _ in connection.notifies(timeout=1.0):
-                self._nudge()
+                self._queue.nudge()
 
     async def _beat(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(
@@ -94,9 +115,25 @@ class Supervisor:
         }
         for name in sorted(dead & self._suspects):
             log.warning("The worker %s is gone: its messages are taken over.", name)
-            await self._recover(name)
+            await self._queue.recover(name)
             await connection.execute("DELETE FROM desk_worker WHERE id = %s", [name])
         self._suspects = dead - self._suspects
+
+    async def _look_at_own(self, connection: psycopg.AsyncConnection) -> None:
+        """Put back what is noted as in this worker's hands twice running, but is not.
+
+        Where the database breaks off, the note that something was begun or has ended is lost on one side; the rest of
+        its conversation would wait for it for ever.
+        """
+        found = await connection.execute(
+            "SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id = %s",
+            [self._executor],
+        )
+        orphans = {name for (name,) in await found.fetchall()} - self._queue.running()
+        if again := orphans & self._orphans:
+            log.warning("%d messages were noted as in hand, but were not: they are put back.", len(again))
+            await self._queue.put_back(sorted(again))
+        self._orphans = orphans - again
 
     async def _is_free(self, connection: psycopg.AsyncConnection, executor: str) -> bool:
         taken = await connection.execute(f"SELECT pg_try_advisory_lock({_LOCK})", [executor])

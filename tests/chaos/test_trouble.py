@@ -21,7 +21,6 @@ SQLITE = "sqlite+aiosqlite:///FOLDER/qwendesk.db"
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
-@pytest.mark.xfail(strict=False, reason="now and then a few messages stay queued: the queue has to be woken again")
 def test_postgresql_is_restarted(
     make_town: Callable[[str], Town], postgres: Any, postgres_url: str, round_: int
 ) -> None:
@@ -54,7 +53,6 @@ def test_a_worker_is_frozen_and_thawed(make_town: Callable[[str], Town], postgre
     town.check(CONVERSATIONS, MESSAGES)
 
 
-@pytest.mark.xfail(strict=False, reason="now and then a few messages stay queued: the queue has to be woken again")
 def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
     make_town: Callable[[str], Town], postgres_url: str
 ) -> None:

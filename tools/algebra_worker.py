@@ -15,6 +15,7 @@ from typing import Any
 
 import sympy as sp
 
+from qwendesk.child import limit_resources
 from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
 
 _MEMORY = 1024 * 1024 * 1024
@@ -234,22 +235,10 @@ def answer(line: str) -> dict[str, str]:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    _limit_resources()
+    limit_resources(_MEMORY)
     print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answers are this program's output
     for line in sys.stdin:
         print(json.dumps(answer(line)), flush=True)  # noqa: T201
-
-
-def _limit_resources() -> None:
-    try:
-        import resource
-    except ImportError:
-        return
-    for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        try:
-            resource.setrlimit(kind, (most, most))
-        except (ValueError, OSError):
-            continue
 
 
 if __name__ == "__main__":

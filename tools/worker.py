@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from contextlib import suppress
 from typing import Any
 
+from qwendesk import child
 from qwendesk.errors import ToolError
-
-_INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
-"""What the process is given of the environment: enough to start, no keys."""
 
 
 class Worker:
@@ -60,11 +56,8 @@ class Worker:
     async def _ready(self) -> Process:
         if self._process and self._process.returncode is None:
             return self._process
-        environment = {key: os.environ[key] for key in _INHERITED if key in os.environ} | {"PYTHONUTF8": "1"}
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", self._module), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment
-            )
+            self._process = await child.start(self._module)
             async with asyncio.timeout(self._startup):
                 await _line(self._process)
         except (OSError, TimeoutError) as error:
@@ -73,12 +66,8 @@ class Worker:
 
     async def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            process.kill()
-        # communicate() closes the pipes as well
-        await asyncio.shield(process.communicate())
+        if process:
+            await child.end(process)
 
 
 async def _exchange(process: Process, request: dict[str, Any]) -> dict[str, Any]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
+from asyncio.subprocess import Process
 from typing import Any
 
+from qwendesk import child
 from qwendesk.errors import InputError
 from qwendesk.memory.knowledge.base import Document, Section
 from qwendesk.memory.knowledge.kinds import Kind
-
-_INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
-"""What the process is given of the environment: enough to start, no keys."""
 
 
 class Converter:
@@ -60,7 +55,7 @@ class Converter:
 
     async def _ask(self, kind: Kind, data: bytes) -> dict[str, Any]:
         if self._process is None or self._process.returncode is not None:
-            self._process = await _start()
+            self._process = await child.start("qwendesk.memory.knowledge.worker")
         out, back = self._process.stdin, self._process.stdout
         assert out and back
         out.write(json.dumps({"kind": kind, "size": len(data)}).encode("ascii") + b"\n")
@@ -72,24 +67,8 @@ class Converter:
 
     async def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            process.kill()
-        # read to the end, so that the pipes close before the event loop does
-        with suppress(ValueError, ConnectionError):
-            await process.communicate()
-
-
-async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "qwendesk.memory.knowledge.worker"),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        start_new_session=True,
-        env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-    )
+        if process:
+            await child.end(process)
 
 
 def _document(answer: dict[str, Any]) -> Document:

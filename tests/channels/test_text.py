@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -120,8 +121,9 @@ def test_whatever_is_written_all_of_it_arrives_in_parts_that_fit(text: str, long
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_can_be_written_in_any_markup(text: str) -> None:
-    for markup in ("plain", "telegram", "mrkdwn", "html"):
-        render(text, markup)  # type: ignore[arg-type]
+    written = {markup: render(text, markup) for markup in ("plain", "telegram", "mrkdwn", "html")}  # type: ignore[arg-type]
+    _Balanced().check(written["telegram"])
+    assert _letters(written["plain"]) in (_letters(written["mrkdwn"]), _letters(html.unescape(written["mrkdwn"])))
 
 
 def test_a_very_long_text_is_divided_in_reasonable_time() -> None:

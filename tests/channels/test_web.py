@@ -22,7 +22,7 @@ from qwendesk.channels.web.frames import LARGEST_FILE, MOST_TEXT, Said, read
 from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
 from qwendesk.channels.web.simulator import WebSimulator
 from qwendesk.errors import ChannelError, ConfigError, StoreError
-from qwendesk.messages import Admission, Button, Outbound
+from qwendesk.messages import Admission, Outbound
 
 TOKEN = "t" * 32
 
@@ -34,27 +34,6 @@ class TestWeb(ChannelConformance):
     async def simulator(self) -> AsyncIterator[WebSimulator]:
         async with WebSimulator() as simulator:
             yield simulator
-
-    async def test_buttons_come_back_as_messages(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
-        # a frame that was sent is on its way: nobody says when it is seen
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        buttons = (Button("Yes", "rate:1"), Button("No", "rate:-1"))
-        sent = await channel.send(Outbound("k", inbound.conversation, "Good?", buttons=buttons))
-        await simulator.saw(lambda seen: bool(seen.shown))
-        assert simulator.shown[0].buttons == (("Yes", "rate:1"), ("No", "rate:-1"))
-        await simulator.write(Written("rate:1", reply_to=sent, press=True))
-        assert (await desk.came(2))[1].text == "rate:1"
-
-    async def test_an_answer_grows_by_edits(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        sent = await channel.send(outbound(inbound, "One", channel))
-        assert sent
-        for text in ("One two", "One two", "One two three"):
-            await channel.edit(sent, outbound(inbound, text, channel))
-        wanted = ["<p>One</p>", "<p>One two</p>", "<p>One two three</p>"]
-        await simulator.saw(lambda seen: [shown.versions for shown in seen.shown] == [wanted])
 
     async def test_a_platform_that_asks_to_wait_is_obeyed(
         self, simulator: WebSimulator, channel: Channel, desk: Desk

@@ -66,14 +66,18 @@ async def test_a_job_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) 
 
 
 async def test_closing_stops_the_work() -> None:
-    started = asyncio.Event()
+    started, ended = asyncio.Event(), list[bool]()
 
     async def job(one: Over) -> None:
         started.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
 
     background = Background([job], idle=0)
     background.note(over("a"))
     await started.wait()
     await asyncio.wait_for(background.aclose(), 5)
     await background.aclose()
+    assert ended == [True]

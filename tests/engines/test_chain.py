@@ -233,11 +233,14 @@ async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPat
 
 async def test_who_leaves_in_the_middle_frees_the_place() -> None:
     pool, choice = await pool_of(lambda messages: "one two three", answers_at_once={"first": 1})
+    begun = 0
     async with asyncio.timeout(30):
         for _ in range(3):
             async with aclosing(pool.answering(choice(BIG)).stream([HumanMessage("Well?")])) as pieces:
                 async for _ in pieces:
+                    begun += 1
                     break
+    assert begun == 3
     await pool.aclose()
 
 

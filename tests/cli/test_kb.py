@@ -88,3 +88,38 @@ def test_eval_of_ones_own_questions(docs: Path, tmp_path: Path) -> None:
 def test_reindex_without_a_model_has_nothing_to_do(docs: Path) -> None:
     RUN.invoke(app, ["add", str(docs)])
     assert json.loads(RUN.invoke(app, ["reindex", "--json"]).stdout) == {"documents": 0, "passages": 0}
+
+
+def test_eval_of_a_set_that_brings_its_documents_leaves_the_own_base_alone(tmp_path: Path) -> None:
+    for language, context in (("en", "Cats sleep all day."), ("de", "Katzen schlafen am Tag.")):
+        question = {"id": "1", "question": context.replace(".", "?"), "answers": []}
+        squad = {"data": [{"paragraphs": [{"context": context, "qas": [question]}]}]}
+        (tmp_path / f"cats.{language}.json").write_text(json.dumps(squad))
+    files = [str(tmp_path / "cats.en.json"), str(tmp_path / "cats.de.json")]
+    shown = RUN.invoke(app, ["eval", *files])
+    assert shown.exit_code == 0 and "2 questions; embedding model: none" in shown.stdout
+    assert ["de>en", "0.000", "(0.000)"] in [line.split() for line in shown.stdout.splitlines()]
+    result = json.loads(RUN.invoke(app, ["eval", files[0], "--json"]).stdout)
+    assert result["by_language"]["en"]["words"]["recall5"] == 1
+    assert json.loads(RUN.invoke(app, ["list", "--json"]).stdout) == []
+
+
+def test_the_public_set_is_asked_in_the_languages_that_are_named() -> None:
+    result = json.loads(RUN.invoke(app, ["eval", "--languages", "en,de", "--json"]).stdout)
+    assert result["set"] == "debian-faq" and set(result["by_language"]) == {"en", "de"}
+    assert result["words"]["recall5"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--set", "odd"], "There is no question set 'odd'; there are: debian-faq, help."),
+        (["--languages", "xx"], "is not in 'xx'"),
+        (["a.jsonl", "--set", "help"], "not both"),
+        (["a.jsonl", "b.json"], "Give one file"),
+        (["gone.en.json"], "'gone.en.json' cannot be read: No such file"),
+    ],
+)
+def test_mistakes_about_sets_say_what_is_wrong(arguments: list[str], reason: str) -> None:
+    done = RUN.invoke(app, ["eval", *arguments])
+    assert done.exit_code == 1 and reason in done.stderr

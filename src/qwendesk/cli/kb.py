@@ -28,8 +28,13 @@ Sources = Annotated[list[str], typer.Argument(help="Files, folders (with their f
 Question = Annotated[str, typer.Argument(help="What to look for, in any language.")]
 Which = Annotated[list[str], typer.Argument(help="Documents: their path, address, name or id.")]
 Questions = Annotated[
-    Path | None, typer.Argument(help='JSON Lines of {"question", "document", "lang"}; none: the built-in ones.')
+    list[Path] | None,
+    typer.Argument(
+        help='JSON Lines of {"question", "document", "lang"} on your documents, or sets in the form of SQuAD (.json).'
+    ),
 ]
+SetName = Annotated[str | None, typer.Option("--set", help="debian-faq (what is asked without files) or help.")]
+Languages = Annotated[str | None, typer.Option("--languages", help="Languages of the set, such as en,de,zh, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Private = Annotated[bool, typer.Option("--private", help="Let addresses lead into your own network.")]
 Person = Annotated[str | None, typer.Option("--person", help="Only for this person, as CHANNEL:NAME.")]
@@ -98,11 +103,13 @@ def reindex(everything: Everything = False, as_json: AsJson = False) -> None:
 
 
 @app.command("eval")
-def evaluate(file: Questions = None, as_json: AsJson = False) -> None:
-    """Measure how often the right document is among the first five."""
+def evaluate(
+    files: Questions = None, set_name: SetName = None, languages: Languages = None, as_json: AsJson = False
+) -> None:
+    """Measure how often the right document is among the first five; sets are asked in a base of their own."""
     from qwendesk.cli.kb_eval import run_evaluation
 
-    run_command(run_evaluation(file, as_json))
+    run_command(run_evaluation(files or [], set_name, languages, as_json))
 
 
 async def _add(sources: list[str], private: bool, person: str | None, conversation: str | None) -> list[Outcome]:

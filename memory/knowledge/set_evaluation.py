@@ -1,0 +1,104 @@
+"""Measure search on a question set: inside each language, and from one language into another."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwendesk.memory.knowledge.base import EVERYBODY
+from qwendesk.memory.knowledge.evaluation import MODES, Question, ranks_of, summary
+from qwendesk.memory.knowledge.library import KnowledgeBase
+from qwendesk.memory.knowledge.question_sets import Language, QuestionSet
+from qwendesk.memory.knowledge.search import Mode
+
+OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
+"""Opens an empty base for the documents of one language."""
+Step = Callable[[str, int, int], None]
+"""Is told a language, how many of its documents are in, and of how many."""
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The ranks and times of each pair of languages, by the way of searching."""
+
+    ranks: dict[tuple[str, str], dict[Mode, list[int]]] = field(default_factory=dict)
+    times: dict[Mode, list[float]] = field(default_factory=dict)
+
+    def of(self, *, across: bool, mode: Mode) -> list[int]:
+        """Return all ranks inside the languages, or all of those across them."""
+        return [
+            rank
+            for (asked, answered), modes in self.ranks.items()
+            if (asked != answered) == across
+            for rank in modes[mode]
+        ]
+
+
+async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: Step) -> dict[str, Any]:
+    """Return recall@5 and MRR of each way of searching, together and by language.
+
+    Questions in the documents' own language are asked in every language; across languages those of all others are asked
+    of the documents in the set's pivot, and the pivot's questions of the documents in all others.
+    """
+    runs, model = _Runs(), None
+    for answering in questions.languages:
+        async with opened(answering.code) as base:
+            model = base.model
+            async for done in _filled(base, answering):
+                step(answering.code, done, len(answering.documents))
+            for asking in _asking(questions, answering):
+                await _ask(base, asking, answering, runs)
+    return _told(questions, model, runs)
+
+
+async def _filled(base: KnowledgeBase, language: Language) -> AsyncIterator[int]:
+    for number, (name, text) in enumerate(language.documents.items()):
+        yield number
+        await base.add_bytes(f"{name}.txt", text.encode(), EVERYBODY)
+
+
+def _asking(questions: QuestionSet, answering: Language) -> Iterator[Language]:
+    for language in questions.languages:
+        if language is answering or questions.pivot in (language.code, answering.code):
+            yield language
+
+
+async def _ask(base: KnowledgeBase, asking: Language, answering: Language, runs: _Runs) -> None:
+    asked = [
+        Question(text, answering.questions[name][1], asking.code)
+        for name, (text, _) in asking.questions.items()
+        if name in answering.questions
+    ]
+    pair = runs.ranks.setdefault((asking.code, answering.code), {})
+    for mode in _modes(base.model):
+        pair[mode], times = await ranks_of(base, mode, asked)
+        runs.times.setdefault(mode, []).extend(times)
+
+
+def _modes(model: str | None) -> Sequence[Mode]:
+    return MODES if model else ("words",)
+
+
+def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, Any]:
+    modes = _modes(model)
+    return {
+        "set": questions.name,
+        "model": model,
+        "questions": len(runs.of(across=False, mode=modes[0])),
+        **{
+            mode: summary(runs.of(across=False, mode=mode)) | {"ms_p50": round(statistics.median(runs.times[mode]), 1)}
+            for mode in modes
+        },
+        "by_language": {asked: _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked == answered},
+        "across": {mode: summary(ranks) for mode in modes if (ranks := runs.of(across=True, mode=mode))},
+        "by_pair": {
+            f"{asked}>{answered}": _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked != answered
+        },
+    }
+
+
+def _rows(ranks: Mapping[Mode, Sequence[int]]) -> dict[str, Any]:
+    return {mode: summary(found) for mode, found in ranks.items() if found}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qwendesk.errors import InputError
+from qwendesk.errors import EngineError, InputError
 from qwendesk.memory.knowledge.base import Embeds, Outcome, Scope, Vectors
 from qwendesk.memory.knowledge.chunking import RECIPE, cut, embedded_text
 from qwendesk.memory.knowledge.kinds import SUFFIXES, kind_of
@@ -61,8 +61,10 @@ class Intake:
             return Outcome(storable(source), "refused", str(error))
         return replace(outcome, source=storable(source), seconds=time.perf_counter() - begun)
 
-    async def add_raw(self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False) -> Outcome:
-        """Take in a file's bytes.
+    async def add_raw(
+        self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False, at_once: int | None = None
+    ) -> Outcome:
+        """Take in a file's bytes; a document of more passages than ``at_once`` is stored without vectors.
 
         Raises:
             InputError: it cannot be read.
@@ -79,18 +81,27 @@ class Intake:
         chunks = await asyncio.to_thread(cut, document)
         if not chunks:
             raise InputError("it holds no text")
-        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step)
+        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step, at_once)
         source = Source(raw.uri, title, kind, len(raw.data), digest)
         await self._shelf.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
         return Outcome(raw.name, "updated" if known else "added", chunks=len(chunks))
 
-    async def _embed(self, texts: list[str], step: Step) -> Vectors | None:
-        if self._embedder is None:
+    async def _embed(self, texts: list[str], step: Step, at_once: int | None) -> Vectors | None:
+        if self._embedder is None or (at_once is not None and len(texts) > at_once):
             return None
+        try:
+            return await self._embedded(self._embedder, texts, step)
+        except EngineError:
+            # who has just sent a document waits for an answer, and words find it too
+            if at_once is None:
+                raise
+            return None
+
+    async def _embedded(self, embedder: Embeds, texts: list[str], step: Step) -> Vectors:
         done: list[Vectors] = []
         for start in range(0, len(texts), BATCH):
             step(start, len(texts))
-            done.append(await self._embedder.documents(texts[start : start + BATCH]))
+            done.append(await embedder.documents(texts[start : start + BATCH]))
         step(len(texts), len(texts))
         return np.concatenate(done)
 

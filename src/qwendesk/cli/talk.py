@@ -13,7 +13,7 @@ from rich.console import Console
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import NoticeLine, printable, view_for
-from qwendesk.desk.intake import read_audio, read_image
+from qwendesk.desk.intake import read_audio, read_document, read_image
 from qwendesk.desk.turns import reply_of
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
@@ -33,6 +33,7 @@ class Wishes:
     message: str | None
     images: tuple[str, ...]
     audio: tuple[str, ...]
+    documents: tuple[str, ...]
     role: str | None
     model: str | None
     think: bool | None
@@ -47,7 +48,11 @@ async def talk(wishes: Wishes) -> None:
     role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
-    attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
+    attached = (
+        *[await read_image(one) for one in wishes.images],
+        *[await read_audio(one) for one in wishes.audio],
+        *[await read_document(one) for one in wishes.documents],
+    )
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
         if message is None:
@@ -71,7 +76,7 @@ def _message(wishes: Wishes) -> str | None:
     """Return the one message to answer, or None for a conversation at the terminal."""
     if wishes.message is not None:
         return wishes.message
-    if wishes.audio and sys.stdin.isatty():
+    if (wishes.audio or wishes.documents) and sys.stdin.isatty():
         return ""
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, EngineError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Outcome, Passage, Scope, StoredDocument
 from qwendesk.memory.knowledge.conversion import Converter
@@ -139,6 +139,29 @@ class KnowledgeBase:
             EngineError: ``mode`` is "vectors", and the embedding model does not answer.
         """
         return await self._search.find(question, self._own(scope), limit, mode)
+
+    async def why_nothing(self, scope: Scope | None = None) -> str:
+        """Return why a search has found nothing, and what to do, in a line for who looks after the documents."""
+        if not await self.has_documents(scope):
+            return await self._why_no_documents()
+        state = await self.state()
+        if self._embedder is None:
+            return "Search was by words alone, as there is no embedding model: 'qwendesk doctor' says how to get one."
+        if state.embedded < state.passages:
+            return (
+                f"{state.passages - state.embedded:,} of {state.passages:,} passages have no vector of {state.model} "
+                "and were searched by words alone: run 'qwendesk kb reindex'."
+            )
+        try:
+            await self._embedder.query("?")
+        except EngineError as error:
+            return f"Search was by words alone, as the embedding model does not answer: {error}"
+        return "No passage is near enough; ask in other words, or --mode words looks for the words as they stand."
+
+    async def _why_no_documents(self) -> str:
+        if await self.has_documents(of_all=True):
+            return "All documents are for certain people or conversations: name them by --person or --conversation."
+        return "There are no documents yet: 'qwendesk kb add PATH' takes some in."
 
     async def beginning(self, uris: Sequence[str], scope: Scope | None = None, limit: int = 5) -> list[Passage]:
         """Return the first passages of documents that the scope may read."""

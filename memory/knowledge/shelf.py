@@ -106,6 +106,12 @@ class Shelf:
             rows = (await connection.execute(statement)).all()
         return [(row[0], row[1], embedded_text(Chunk(row[4], row[2], row[3]), row[5])) for row in rows]
 
+    async def embedded(self, numbers: Sequence[int], model: str) -> set[int]:
+        """Return those of some passages that have a vector of the model."""
+        statement = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
+        async with self._database.read() as connection:
+            return set((await connection.execute(statement)).scalars().all())
+
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
         """Delete documents and all that was made of them."""
         return await self._database.whole(self._remove(tenant, ids))

@@ -45,6 +45,15 @@ def test_add_list_search_remove(docs: Path) -> None:
     assert (docs / "shop.md").exists(), "the files stay"
 
 
+def test_nothing_found_says_why(docs: Path) -> None:
+    empty = RUN.invoke(app, ["search", "zebra"])
+    assert empty.exit_code == 0 and empty.stderr == (
+        "Nothing was found. There are no documents yet: 'qwendesk kb add PATH' takes some in.\n"
+    )
+    RUN.invoke(app, ["add", str(docs)])
+    assert "by words alone" in RUN.invoke(app, ["search", "zebra"]).stderr
+
+
 def test_what_cannot_be_read_is_told_in_one_line_and_the_rest_goes_in(docs: Path) -> None:
     (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     done = RUN.invoke(app, ["add", str(docs)])

@@ -164,13 +164,13 @@ async def _search(
     async with open_base() as base:
         scope = await _scope(base, person, conversation)
         found = await base.search(question, scope, limit=limit, mode=known[mode])
+        if not found:
+            typer.echo(f"Nothing was found. {await base.why_nothing(scope)}", err=True)
     if as_json:
         typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
         return
     for number, passage in enumerate(found, 1):
         typer.echo(f"[{number}] {passage.citation}\n{passage.text}\n")
-    if not found:
-        typer.echo("Nothing was found.", err=True)
 
 
 async def _matching(names: list[str]) -> list[StoredDocument]:

@@ -95,6 +95,39 @@ async def test_words_alone_while_the_embedding_model_is_away(base: KnowledgeBase
         await base.search("发票", mode="vectors")
 
 
+async def test_what_is_not_near_enough_is_not_found(base: KnowledgeBase, embedder: WordVectors) -> None:
+    await fill(base, {"a.txt": "return goods within thirty days", "b.txt": "the shop opens at nine"})
+    question = "what penguins eat at sea"
+    assert {passage.title for passage in await base.search(question)} == {"a.txt", "b.txt"}
+    embedder.weakest = 0.45
+    assert await base.search(question) == [] == await base.search(question, mode="vectors")
+    assert [passage.title for passage in await base.search("Rückgabe von goods")] == ["a.txt"]
+    assert [passage.title for passage in await base.search("thirty")] == ["a.txt"], "words find what holds the question"
+
+
+async def test_a_passage_without_a_vector_is_found_by_few_words(base: KnowledgeBase, embedder: WordVectors) -> None:
+    embedder.weakest = 0.6
+    await base.add_bytes("short.txt", b"unrelated and embedded")
+    await base.add_bytes("long.txt", b"the kettle has a warranty", at_once=0)
+    question = "for how many years in total does a kettle work without any trouble"
+    assert [passage.title for passage in await base.search(question)] == ["long.txt"]
+    await base.reindex()
+    assert await base.search(question) == [], "now its meaning is known, and too far off"
+
+
+async def test_the_reason_for_nothing_is_told(base: KnowledgeBase, embedder: WordVectors, kb_url: str) -> None:
+    assert "There are no documents yet: 'qwendesk kb add" in await base.why_nothing()
+    await fill(base, {"a.txt": "return goods"})
+    assert "No passage is near enough" in await base.why_nothing()
+    embedder.is_away = True
+    assert "does not answer: the embedding server is away" in await base.why_nothing()
+    async with open_knowledge(kb_url, WordVectors("test:other")) as other:
+        assert "1 of 1 passages have no vector of test:other" in await other.why_nothing()
+        assert "qwendesk kb reindex" in await other.why_nothing()
+    async with open_knowledge(kb_url) as alone:
+        assert "by words alone" in await alone.why_nothing()
+
+
 def test_fusion_prefers_what_both_found() -> None:
     scores = fuse([{1: 1.0, 2: 1.0, 3: 1.0}, {3: 1.0, 4: 1.0}])
     assert max(scores, key=lambda number: scores[number]) == 3

@@ -101,7 +101,7 @@ async def test_what_is_not_near_enough_is_not_found(base: KnowledgeBase, embedde
     assert {passage.title for passage in await base.search(question)} == {"a.txt", "b.txt"}
     embedder.weakest = 0.45
     assert await base.search(question) == [] == await base.search(question, mode="vectors")
-    assert [passage.title for passage in await base.search("Rückgabe von goods")] == ["a.txt"]
+    assert [passage.title for passage in await base.search("Rückgabe goods")] == ["a.txt"]
     assert [passage.title for passage in await base.search("thirty")] == ["a.txt"], "words find what holds the question"
 
 

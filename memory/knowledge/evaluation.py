@@ -44,7 +44,10 @@ def read_questions(text: str, source: str) -> list[Question]:
             continue
         try:
             row = json.loads(line)
-            found.append(Question(str(row["question"]), str(row["document"]), str(row.get("lang", ""))))
+            question = Question(str(row["question"]), str(row["document"]), str(row.get("lang", "")))
+            if not (question.text.strip() and question.document.strip()):
+                raise ValueError("empty")
+            found.append(question)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ConfigError(
                 f'Line {number} of {source!r} is not {{"question": ..., "document": ..., "lang": ...}}.'
@@ -86,6 +89,13 @@ async def evaluate(base: KnowledgeBase, questions: Sequence[Question]) -> dict[s
                 question.text for rank, question in zip(ranks, questions, strict=True) if not 0 < rank <= FIRST
             ]
     return result
+
+
+async def unknown_documents(base: KnowledgeBase, questions: Sequence[Question]) -> list[str]:
+    """Return the documents that questions name and the base does not have."""
+    there = [(document.id, document.title, document.uri) for document in await base.documents()]
+    named = dict.fromkeys(question.document for question in questions)
+    return [name for name in named if not any(_is(name, names) for names in there)]
 
 
 async def ranks_of(base: KnowledgeBase, mode: Mode, questions: Sequence[Question]) -> tuple[list[int], list[float]]:

@@ -73,7 +73,13 @@ def test_private_addresses_are_refused() -> None:
         (["rm", "nothing", "-y"], "No document is called 'nothing'"),
         (["search", "x", "--mode", "odd"], "There is no mode 'odd'"),
         (["search", "x", "--person", "telegram:5"], "Nobody has written as 'telegram:5'"),
-        (["eval", "none.jsonl"], "cannot be read"),
+        (["eval", "none.jsonl"], "'none.jsonl' cannot be read: No such file"),
+        (["search", " "], "The question is empty"),
+        (["search", "x", "--mode", "vectors"], "There is no embedding model to search by"),
+        (["add", "ftp://example.org/a.pdf"], "ftp:// cannot be fetched, http:// and https:// can; download it"),
+        (["add", "file:///etc/hosts"], "file:// cannot be fetched"),
+        (["add", "mailto:a@example.org"], "mailto: cannot be fetched"),
+        (["add", "www.example.org/a"], "there is no such file; a web address begins with https://"),
     ],
 )
 def test_mistakes_say_what_is_wrong(arguments: list[str], reason: str) -> None:
@@ -90,8 +96,26 @@ def test_eval_of_ones_own_questions(docs: Path, tmp_path: Path) -> None:
     result = json.loads(RUN.invoke(app, ["eval", str(file), "--json"]).stdout)
     assert result["words"]["recall5"] == 0.5 and result["by_language"]["en"]["mrr"] == 1
     assert result["missed"] == ["zebra"]
-    file.write_text('{"question": 1}\n')
-    assert "Line 1" in RUN.invoke(app, ["eval", str(file)]).stderr
+    file.write_text('{"question": "sent back", "document": "shop.md"}\n{"question": "a", "document": "gone.md"}\n')
+    assert "Not there, so never found: 'gone.md'" in RUN.invoke(app, ["eval", str(file)]).stderr
+    file.write_text('{"question": "a", "document": "gone.md"}\n')
+    none = RUN.invoke(app, ["eval", str(file)])
+    assert none.exit_code == 1 and "such as 'gone.md'; 'qwendesk kb list' shows which are." in none.stderr
+    for line in ('{"question": 1}', "[]", "nonsense", '{"question": " ", "document": "shop.md"}'):
+        file.write_text(f"{line}\n")
+        assert "Line 1" in RUN.invoke(app, ["eval", str(file)]).stderr
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "it is not UTF-8 text" in RUN.invoke(app, ["eval", str(file)]).stderr
+
+
+def test_a_folder_without_anything_readable_is_refused_with_the_reason(docs: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "programs"
+    (empty / ".git").mkdir(parents=True)
+    (empty / "a.exe").write_bytes(b"MZ")
+    (empty / ".git" / "hidden.md").write_text("hidden")
+    done = RUN.invoke(app, ["add", str(empty), str(docs)])
+    assert done.exit_code == 1 and "2 added" in done.stderr
+    assert f"Refused {str(empty)!r}: no file in it is of a kind that can be read (.csv, .docx," in done.stderr
 
 
 def test_reindex_without_a_model_has_nothing_to_do(docs: Path) -> None:

@@ -114,12 +114,9 @@ def evaluate(
 
 async def _add(sources: list[str], private: bool, person: str | None, conversation: str | None) -> list[Outcome]:
     from qwendesk.cli.kb_progress import reading
-    from qwendesk.errors import ConfigError
     from qwendesk.memory.knowledge.library import sources_in
 
     meant = await sources_in(sources)
-    if not meant:
-        raise ConfigError(f"There is nothing in {', '.join(map(repr, sources))} that can be read.")
     outcomes = []
     async with open_base(private=private) as base:
         scope = await _scope(base, person, conversation)
@@ -161,7 +158,11 @@ async def _search(
     known: dict[str, Mode] = {name: name for name in get_args(Mode)}
     if mode not in known:
         raise ConfigError(f"There is no mode {mode!r}; there are: {', '.join(known)}.")
+    if not question.strip():
+        raise ConfigError("The question is empty: say what to look for.")
     async with open_base() as base:
+        if mode == "vectors" and base.model is None:
+            raise ConfigError("There is no embedding model to search by: 'qwendesk doctor' says how to get one.")
         scope = await _scope(base, person, conversation)
         found = await base.search(question, scope, limit=limit, mode=known[mode])
         if not found:
@@ -205,6 +206,8 @@ async def _reindex(everything: bool) -> dict[str, int]:
     from qwendesk.cli.kb_progress import reading
 
     async with open_base() as base:
+        if base.model is None:
+            typer.echo("There is no embedding model, so no vectors: 'qwendesk doctor' says how to get one.", err=True)
         with reading(1) as progress:
             read = await base.read_anew()
             embedded = await base.reindex(step=progress.step("passages"), everything=everything)

@@ -18,7 +18,13 @@ from qwendesk.cli.kb_eval_table import set_table, table
 from qwendesk.cli.kb_progress import reading
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.errors import ConfigError
-from qwendesk.memory.knowledge.evaluation import add_built_in, built_in_questions, evaluate, read_questions
+from qwendesk.memory.knowledge.evaluation import (
+    add_built_in,
+    built_in_questions,
+    evaluate,
+    read_questions,
+    unknown_documents,
+)
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.question_sets import DEBIAN_FAQ, QuestionSet, debian_faq, read_squad
 from qwendesk.memory.knowledge.set_evaluation import evaluate_set
@@ -67,11 +73,21 @@ async def _own(file: Path) -> dict[str, Any]:
     try:
         text = await asyncio.to_thread(file.read_text, "utf-8")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text; save it as that"
         raise ConfigError(f"{str(file)!r} cannot be read: {reason}.") from None
     questions = read_questions(text, str(file))
     async with open_base() as base:
-        return await evaluate(base, questions)
+        unknown = await unknown_documents(base, questions)
+        if len(unknown) == len({question.document for question in questions}):
+            raise ConfigError(
+                f"None of the documents that {str(file)!r} names is there, such as {unknown[0]!r}; "
+                "'qwendesk kb list' shows which are."
+            )
+        if unknown:
+            typer.echo(
+                f"Not there, so never found: {', '.join(map(repr, unknown[:5]))}{' ...' * (len(unknown) > 5)}", err=True
+            )
+        return await evaluate(base, questions) | {"unknown": unknown}
 
 
 async def _set(questions: QuestionSet) -> dict[str, Any]:

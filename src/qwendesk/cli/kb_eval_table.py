@@ -17,7 +17,7 @@ def table(result: Mapping[str, Any]) -> str:
     for mode in _modes(result):
         row = result[mode]
         lines.append(f"{mode:10}{row['recall5']:>10.3f}{row['mrr']:>8.3f}{row['ms_p50']:>9.1f}")
-    lines.append("")
+    lines += [""] * bool(result["by_language"])
     lines += [
         f"{lang:10}{row['recall5']:>10.3f}{row['mrr']:>8.3f}{row['questions']:>5} questions"
         for lang, row in result["by_language"].items()
@@ -36,7 +36,8 @@ def set_table(result: Mapping[str, Any]) -> str:
 
 
 def _head(result: Mapping[str, Any]) -> str:
-    return f"{result['questions']} questions; embedding model: {result['model'] or 'none'}"
+    count = result["questions"]
+    return f"{count} question{'' if count == 1 else 's'}; embedding model: {result['model'] or 'none'}"
 
 
 def _modes(result: Mapping[str, Any]) -> Sequence[Mode]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class QuestionSet:
 
     name: str
     languages: tuple[Language, ...]
+    off_topic: tuple[str, ...] = ()
+    """Questions that no document answers."""
 
     @property
     def pivot(self) -> str:
@@ -49,16 +51,17 @@ class QuestionSet:
         known = {language.code: language for language in self.languages}
         if missing := [code for code in codes if code not in known]:
             raise ConfigError(f"The set {self.name!r} is not in {missing[0]!r}; it is in: {', '.join(known)}.")
-        return QuestionSet(self.name, tuple(known[code] for code in dict.fromkeys(codes)))
+        return replace(self, languages=tuple(known[code] for code in dict.fromkeys(codes)))
 
 
 def debian_faq() -> QuestionSet:
     """Return the questions of the Debian FAQ; its licence and source stand beside the files."""
-    folder = resources.files(__package__).joinpath("data", "debian_faq")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".jsonl")), key=lambda file: file.name)
-    return QuestionSet(
-        DEBIAN_FAQ, tuple(_faq(file.name.removesuffix(".jsonl"), file.read_text("utf-8")) for file in files)
-    )
+    data = resources.files(__package__).joinpath("data")
+    folder = data.joinpath("debian_faq")
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".jsonl"))
+    languages = (_faq(name.removesuffix(".jsonl"), folder.joinpath(name).read_text("utf-8")) for name in names)
+    off_topic = data.joinpath("off_topic.txt").read_text("utf-8").splitlines()
+    return QuestionSet(DEBIAN_FAQ, tuple(languages), tuple(off_topic))
 
 
 def _faq(code: str, text: str) -> Language:

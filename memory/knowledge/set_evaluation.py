@@ -26,6 +26,8 @@ class _Runs:
 
     ranks: dict[tuple[str, str], dict[Mode, list[int]]] = field(default_factory=dict)
     times: dict[Mode, list[float]] = field(default_factory=dict)
+    nothing: list[bool] = field(default_factory=list)
+    """For each question that no document answers, whether nothing was found."""
 
     def of(self, *, across: bool, mode: Mode) -> list[int]:
         """Return all ranks inside the languages, or all of those across them."""
@@ -51,6 +53,7 @@ async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: Step) -> 
                 step(answering.code, done, len(answering.documents))
             for asking in _asking(questions, answering):
                 await _ask(base, asking, answering, runs)
+            runs.nothing += [not await base.search(text) for text in questions.off_topic]
     return _told(questions, model, runs)
 
 
@@ -84,6 +87,7 @@ def _modes(model: str | None) -> Sequence[Mode]:
 
 def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, Any]:
     modes = _modes(model)
+    off_topic = {"questions": len(runs.nothing), "nothing_found": round(statistics.fmean(runs.nothing or [0]), 4)}
     return {
         "set": questions.name,
         "model": model,
@@ -97,6 +101,7 @@ def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, A
         "by_pair": {
             f"{asked}>{answered}": _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked != answered
         },
+        "off_topic": off_topic if runs.nothing else None,
     }
 
 

@@ -32,6 +32,8 @@ def set_table(result: Mapping[str, Any]) -> str:
     lines += ["own language", *_rows(result["by_language"], modes), _row("all", result, modes)]
     if result["across"]:
         lines += ["question > documents", *_rows(result["by_pair"], modes), _row("all", result["across"], modes)]
+    if off_topic := result["off_topic"]:
+        lines.append(f"about other things: {off_topic['nothing_found']:.0%} of {off_topic['questions']} find nothing")
     return "\n".join(lines)
 
 

@@ -8,7 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.memory.knowledge.base import EVERYBODY
+import numpy as np
+from numpy.typing import NDArray
+
+from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Vectors
 from qwendesk.memory.knowledge.evaluation import MODES, Question, ranks_of, summary
 from qwendesk.memory.knowledge.library import KnowledgeBase
 from qwendesk.memory.knowledge.question_sets import Language, QuestionSet
@@ -20,12 +23,31 @@ Step = Callable[[str, int, int], None]
 """Is told a language, how many of its documents are in, and of how many."""
 
 
+class Remembering:
+    """An embedding model that is asked once for each question, though that is searched in many ways and languages."""
+
+    def __init__(self, model: Embeds) -> None:
+        self._model = model
+        self._known: dict[str, NDArray[np.float32]] = {}
+        self.name = model.name
+        self.weakest = model.weakest
+
+    async def documents(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages."""
+        return await self._model.documents(texts)
+
+    async def query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of a question."""
+        if text not in self._known:
+            self._known[text] = await self._model.query(text)
+        return self._known[text]
+
+
 @dataclass(slots=True)
 class _Runs:
-    """The ranks and times of each pair of languages, by the way of searching."""
+    """The ranks of each pair of languages, by the way of searching."""
 
     ranks: dict[tuple[str, str], dict[Mode, list[int]]] = field(default_factory=dict)
-    times: dict[Mode, list[float]] = field(default_factory=dict)
     nothing: list[bool] = field(default_factory=list)
     """For each question that no document answers, whether nothing was found."""
 
@@ -77,8 +99,7 @@ async def _ask(base: KnowledgeBase, asking: Language, answering: Language, runs:
     ]
     pair = runs.ranks.setdefault((asking.code, answering.code), {})
     for mode in _modes(base.model):
-        pair[mode], times = await ranks_of(base, mode, asked)
-        runs.times.setdefault(mode, []).extend(times)
+        pair[mode], _ = await ranks_of(base, mode, asked)
 
 
 def _modes(model: str | None) -> Sequence[Mode]:
@@ -92,10 +113,7 @@ def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, A
         "set": questions.name,
         "model": model,
         "questions": len(runs.of(across=False, mode=modes[0])),
-        **{
-            mode: summary(runs.of(across=False, mode=mode)) | {"ms_p50": round(statistics.median(runs.times[mode]), 1)}
-            for mode in modes
-        },
+        **{mode: summary(runs.of(across=False, mode=mode)) for mode in modes},
         "by_language": {asked: _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked == answered},
         "across": {mode: summary(ranks) for mode in modes if (ranks := runs.of(across=True, mode=mode))},
         "by_pair": {

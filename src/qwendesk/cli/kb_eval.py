@@ -27,7 +27,7 @@ from qwendesk.memory.knowledge.evaluation import (
 )
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.question_sets import DEBIAN_FAQ, QuestionSet, debian_faq, read_squad
-from qwendesk.memory.knowledge.set_evaluation import evaluate_set
+from qwendesk.memory.knowledge.set_evaluation import Remembering, evaluate_set
 from qwendesk.settings import load_settings
 
 SETS = (DEBIAN_FAQ, "help")
@@ -98,7 +98,7 @@ async def _set(questions: QuestionSet) -> dict[str, Any]:
                 progress.begin(f"documents in {language}")
             progress.tell(done, total)
 
-        async with _empty_bases() as opened:
+        async with _empty_bases(remembering=True) as opened:
             return await evaluate_set(questions, opened, step)
 
 
@@ -110,12 +110,13 @@ async def _built_in() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _empty_bases() -> AsyncIterator[Opened]:
-    """Give bases that are gone afterwards, with the embedding model of the settings."""
+async def _empty_bases(*, remembering: bool = False) -> AsyncIterator[Opened]:
+    """Give bases that are gone afterwards, with the embedding model of the settings, asked once for each question."""
     embedder = make_embedder(engine_parts(load_settings()))
     try:
         with tempfile.TemporaryDirectory() as folder:
-            yield lambda name: open_knowledge(f"sqlite+aiosqlite:///{Path(folder) / name}.db", embedder)
+            model = Remembering(embedder) if embedder and remembering else embedder
+            yield lambda name: open_knowledge(f"sqlite+aiosqlite:///{Path(folder) / name}.db", model)
     finally:
         if embedder:
             await embedder.aclose()

@@ -43,7 +43,7 @@ class PgNearest(Nearest):
         if not await self._prepared(model, table, len(question)):
             return await self._in_memory.find(model, question, scope, limit)
         values = {"q": _literal(question), "tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
-        async with self._database.read() as connection:
+        async with self._database.read(together=True) as connection:
             await connection.execute(_SETTINGS)
             found = (await connection.execute(_query(table, len(question)), values)).all()
             if len(found) < limit:

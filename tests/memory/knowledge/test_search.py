@@ -15,9 +15,11 @@ from sqlalchemy import text
 
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge import pgvector
 from qwendesk.memory.knowledge.base import EVERYBODY, Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.search import fuse
+from tests import postgres_server
 from tests.memory.knowledge.conftest import WordVectors
 
 PAGES = {
@@ -254,3 +256,15 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
         await base.settle()
         for mode in ("words", "vectors", "hybrid"):
             assert [p.title for p in await base.search("secret recipe", mode=mode)] == ["mine.txt"]
+
+
+async def test_the_settings_of_a_search_by_index_hold_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the server's own the index gives 40 of 50, and all rows are compared instead."""
+    told = text("SELECT CAST(current_setting('hnsw.ef_search') AS int), 0.0")
+    monkeypatch.setattr(pgvector, "_query", lambda *of, exact=False: told)
+    with postgres_server.database() as url:
+        async with open_knowledge(url, WordVectors()) as base:
+            if not await base._nearest.prepare("test:words", 64):
+                pytest.skip("the server has no pgvector")
+            found = await base._nearest.find("test:words", await WordVectors().query("word"), EVERYBODY, 50)
+    assert list(found) == [pgvector._EF_SEARCH]

@@ -21,6 +21,9 @@ SLOTS_WITH_MEDIA = 2
 """The same of a model that sees or hears; each costs the memory of a whole context window."""
 PROMPT_CACHE_MIB = 256
 """Memory for the prompts of conversations that have lost their slot."""
+PROMPT_STRETCH = 512
+"""Tokens of prompts that are read in one go. Whoever leaves is noticed only in between, and others get their next
+token only then: llama.cpp's own 2048 take half a minute on a small machine, and are no faster."""
 
 
 class LlamaServer:
@@ -136,6 +139,7 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.n_ctx = context * SLOTS_WITH_MEDIA if projector else context
     params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.n_batch = PROMPT_STRETCH
     return xllamacpp.Server(params)
 
 

@@ -115,9 +115,9 @@ class Settings(BaseSettings):
     turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
     first_token_timeout: float = Field(default=300, gt=0)
-    """Seconds that a server may take to begin an answer; a long prompt on a CPU takes minutes."""
+    """Seconds that a model may take to begin an answer when its turn has come; a long prompt on a CPU takes minutes."""
     token_timeout: float = Field(default=120, gt=0)
-    """Seconds that a server may fall silent in the middle of an answer."""
+    """Seconds that a model may fall silent in the middle of an answer."""
     queue_timeout: float = Field(default=300, gt=0)
     """Seconds that a question waits in line for a busy model."""
     seed: int | None = None

@@ -63,10 +63,13 @@ class ModelPool:
         if name not in plugged and is_server(name, self.settings):
             return OpenAIEngine(self._parts, server_of(name, self.settings))
         if name not in plugged:
-            there = sorted({*plugged, *KINDS, *self.settings.servers, *self._engines})
-            raise ConfigError(f"No engine is called {name!r}; there are: {', '.join(there)}.")
+            raise ConfigError(f"No engine is called {name!r}; there are: {self._names()}.")
         engine: Engine = plugins.load("engines", name).create(self._parts)
         return engine
+
+    def _names(self) -> str:
+        """Return the names of all engines."""
+        return ", ".join(sorted({*plugins.names("engines"), *KINDS, *self.settings.servers, *self._engines}))
 
     async def models(self, engine: str | None = None) -> list[ModelCard]:
         """Return what an engine (the default one) can run now."""
@@ -239,7 +242,7 @@ class ModelPool:
         """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
         if engine == "llamacpp":
-            return Choice(engine, self._parts.store.served(self._parts.catalogue.get(name)))
+            return Choice(engine, self._parts.store.served(self._row(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
         card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
         if card is None and engine == "ollama" and self.settings.ollama_pull:
@@ -247,6 +250,16 @@ class ModelPool:
         if card is None and engine in ("scripted", "ollama"):
             raise EngineUnavailable(_lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
+
+    def _row(self, name: str) -> ModelCard:
+        """Return the catalogue's model; a mistyped engine in front of a name is told as one."""
+        try:
+            return self._parts.catalogue.get(name)
+        except ConfigError as error:
+            engine, colon, _ = name.partition(":")
+            if not colon or not engine.isalnum():
+                raise
+            raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {self._names()}.") from None
 
     def _to_pull(self, name: str) -> ModelCard:
         """Return what is known of a model that an Ollama server has yet to fetch."""

@@ -173,6 +173,10 @@ def test_importing_the_commands_costs_little():
     assert result.stdout.strip() == "[]"
 
 
+def test_a_server_that_fetches_nothing_says_so():
+    assert "The engine 'vllm' fetches no models" in run("pull", "vllm:foo", exit_code=1).output
+
+
 def test_a_model_is_recommended_with_its_reasons():
     rows = json.loads(run("recommend", "--memory", "8", "--task", "coder", "--json").stdout)
     assert rows and "coder" in rows[0]["reasons"][0]

@@ -219,6 +219,8 @@ async def test_an_unknown_engine_is_told_all_there_are() -> None:
     pool = build_pool(settings, {"mine": Mind(BIG).engine})
     with pytest.raises(ConfigError, match=r"'nope'; there are: .*dashscope, .*gpu2, .*mine, .*sglang, .*vllm"):
         await pool.choose("general")
+    with pytest.raises(ConfigError, match=r"No model is called 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
+        await build_pool(Settings()).choose("general", "vlm:foo")
 
 
 async def test_a_chain_may_name_what_is_not_there() -> None:

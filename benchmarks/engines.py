@@ -202,7 +202,7 @@ async def transformers(result: dict[str, Any]) -> None:
             rounds=1 if QUICK else 5,
             warm=True,
         )
-        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS // 2 + 1))
+        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS // 3 + 1))
         result["turn20_ttft_ratio"]["transformers"] = await turn20(chat)
         result["memory_ratio"] = await growth(chat)
         await pool.aclose()

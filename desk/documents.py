@@ -99,13 +99,12 @@ class Documents:
         await self._knowledge.embed_rest(over.inbound)
 
     async def _taken(self, inbound: Inbound, kept: Sequence[Kept], problems: Sequence[str]) -> Taken:
-        if not kept:
-            return Taken(problems=tuple(problems))
-        found = await self._knowledge.about(inbound, [file.name for file in kept], PASSAGES)
+        found = await self._knowledge.about(inbound, [file.name for file in kept], PASSAGES) if kept else ()
         told = render(
             "documents",
             folder=self._folder,
             documents=kept,
+            unread=len(problems),
             passages=[shown(number, passage) for number, passage in enumerate(found, 1)],
             asked=bool(inbound.text.strip()),
         )

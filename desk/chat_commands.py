@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from qwendesk.desk.commands import HELP
+from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
 from qwendesk.desk.texts import known_language, languages, say
 from qwendesk.errors import QwendeskError
@@ -159,10 +159,15 @@ def add_memory(commands: Commands, memory: MemoryCommands) -> None:
     async def run(call: Call) -> str:
         line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
         talk = conversation_key(inbound.account, inbound.conversation)
-        return await memory.run(line, person=inbound.person, channel=inbound.channel, conversation=talk) or ""
+        answer = await memory.run(
+            line,
+            person=inbound.person,
+            channel=inbound.channel,
+            conversation=talk,
+            language=call.language,
+            event=call.arrived.id,
+        )
+        return answer or ""
 
-    helps: dict[str, list[str]] = {}
-    for usage, text in HELP.items():
-        helps.setdefault(usage.removeprefix("/").partition(" ")[0], []).append(text)
-    for name, texts in helps.items():
-        commands.add(name, run, lambda language, texts=texts: "; ".join(texts))  # type: ignore[misc]
+    for name in NAMES:
+        commands.add(name, run, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]

@@ -12,6 +12,10 @@ Category = Literal["identity", "contact", "place", "work", "family", "preference
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 """What a fact is about; ``health`` is kept only where the settings allow it."""
 
+EMPTY = "it is empty"
+HEALTH = "it is about health, which is not kept here"
+UNWANTED = "the person does not want it"
+
 
 @dataclass(frozen=True, slots=True)
 class NewFact:

@@ -10,11 +10,10 @@ from typing import Any
 from uuid_utils import uuid7
 
 from qwendesk.memory.facts import statements
-from qwendesk.memory.facts.base import Fact, Facts, Learned, NewFact
+from qwendesk.memory.facts.base import UNWANTED, Fact, Facts, Learned, NewFact
 from qwendesk.memory.facts.mentions import mentioning
 from qwendesk.memory.facts.rules import Rules, tidy
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
-
 
 _LASTS = timedelta(hours=1)
 """How long the numbers of a list hold: later, nobody has it before their eyes."""
@@ -49,7 +48,7 @@ class SqlFacts(Facts):
         async with self._database.write() as connection:
             wish = (await connection.execute(statements.wish(), {"of_person": person})).scalar_one_or_none()
             if not wish:
-                why = "the person is not known" if wish is None else "the person does not want it"
+                why = "the person is not known" if wish is None else UNWANTED
                 return Learned(refused=tuple((key, why) for key in fresh))
             sources = await _sources(connection, person, fresh.values())
             refused = {key: reason for key, fact in fresh.items() if (reason := self._refusal(fact, sources))}
@@ -108,8 +107,9 @@ class SqlFacts(Facts):
         """Read the list."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.shown(), {"of_person": person})).scalar_one_or_none()
-        is_fresh = found and datetime.now(UTC) - datetime.fromisoformat(found["at"]) < _LASTS
-        return list(found["facts"]) if is_fresh else []
+        if not found or datetime.now(UTC) - datetime.fromisoformat(found["at"]) >= _LASTS:
+            return []
+        return list(found["facts"])
 
     @unit_of_work
     async def namespaces(self, person: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.accept import Limits
-from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.delivery import Pace
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
@@ -108,6 +108,7 @@ async def running(
         assert isinstance(desk.memory, SqlMemory)
         database = desk.memory.database
         commands = Commands(Inbox(database), _no_reason, _any_model)
+        add_memory(commands, desk.commands)
         answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05))
         office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
         await office.start()

@@ -53,7 +53,8 @@ class Delivery:
                 message_id = await self._insist(arrived, outlet, claim, piece, part)
             except _GivenUp as error:
                 await self._outbox.failed(claim.key, str(error))
-                await self._inbox.close(arrived.id, arrived.run, "dead", f"not delivered: {error}")
+                outcome: Outcome = "gone" if closing[1] == "gone" else "dead"
+                await self._inbox.close(arrived.id, arrived.run, outcome, f"not delivered: {error}")
                 return
             closed = part == len(pieces) - 1
             await self._outbox.sent(claim.key, message_id, closing if closed else None)

@@ -9,8 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.desk.chat_commands import Commands, parse
+from qwendesk.desk.chat_commands import Command, Commands, parse
 from qwendesk.desk.delivery import Delivery
+from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.live import Live
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.stops import Stops
@@ -91,7 +92,7 @@ class Worker:
         if command := parse(inbound.text):
             text = await self._commands.run(command, arrived)
             if text is not None:
-                return Answer(text)
+                return Answer(text, "gone" if _says_goodbye(command, language) else "done")
         return await self._ask(arrived, inbound, outlet, language)
 
     async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet, language: str | None) -> Answer:
@@ -152,6 +153,11 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         think=inbound.think if inbound.think is not None else think,
         locale=settings.get("language") or inbound.locale,
     )
+
+
+def _says_goodbye(command: Command, language: str | None) -> bool:
+    """Tell whether nothing may stay of a message, once it is answered."""
+    return command.name == "forget" and is_goodbye(command.argument, language)
 
 
 def _noted(text: str, inbound: Inbound, language: str | None) -> str:

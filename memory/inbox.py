@@ -14,7 +14,8 @@ from qwendesk.memory import inbox_rows, inbox_statements
 from qwendesk.memory.database import Database
 from qwendesk.messages import Attachment, Inbound, as_role
 
-Outcome = Literal["done", "failed", "stopped", "dead"]
+Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
+"""``gone``: whoever wrote it is forgotten, so nothing of it stays, and nothing of a conversation that has no more."""
 Enqueue = Callable[[Connection, str, str, int], None]
 """Puts a message into the queue, in the transaction it is given: its id, its conversation's id, its number."""
 
@@ -133,10 +134,11 @@ class Inbox:
         return await self._database.whole(self._ids(inbox_statements.ask_to_stop(), values))
 
     async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
-        """Return which of these are to be stopped."""
+        """Return which of these are to be stopped: the person said so, or was forgotten with all they wrote."""
         async with self._database.read() as connection:
-            found = await connection.execute(inbox_statements.asked_to_stop(), {"ids": list(running)})
-            return [row[0] for row in found]
+            found = await connection.execute(inbox_statements.to_go_on(), {"ids": list(running)})
+            going_on = set(found.scalars())
+        return [id_ for id_ in running if id_ not in going_on]
 
     async def open_count(self) -> int:
         """Count the messages that wait or are being answered."""
@@ -219,7 +221,8 @@ class Inbox:
         return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
-        async with self._database.single() as connection:
+        database = self._database
+        async with database.write() if outcome == "gone" else database.single() as connection:
             return await close_event(connection, id_, run, outcome, error)
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
@@ -257,9 +260,21 @@ async def close_event(
     connection: AsyncConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
 ) -> bool:
     """Finish a message in a transaction that does more; False where another run has it in hand."""
+    if outcome == "gone":
+        return await _drop(connection, {"event_id": id_, "run": run})
     values = {"event_id": id_, "run": run, "outcome": outcome, "why": error, "now": datetime.now(UTC)}
     closed = await connection.execute(inbox_statements.close(), values)
     return bool(closed.rowcount)
+
+
+async def _drop(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+    # the conversation is held first, as by whoever adds to it: so it is seen whether something was added
+    held = (await connection.execute(inbox_statements.hold_place(), values)).scalar_one_or_none()
+    if held is None:
+        return False
+    await connection.execute(inbox_statements.drop(), values)
+    await connection.execute(inbox_statements.drop_empty(), {"in_conversation": held})
+    return True
 
 
 def _inbound(row: Any, files: list[Attachment]) -> Inbound:

@@ -104,7 +104,7 @@ async def running(
     outlet = Outlet()
     async with Desk(settings, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
-        database = desk.memory.database
+        database = desk.memory.scope
         answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
         office = Office(
             database,

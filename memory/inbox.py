@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.memory import inbox_rows, inbox_statements
-from qwendesk.memory.database import Database
-from qwendesk.messages import Attachment, Inbound, as_role
+from qwendesk.memory.scope import TenantConnection, TenantDatabase
+from qwendesk.memory.tables import DEFAULT_TENANT
+from qwendesk.messages import Attachment, Inbound
 
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
 """``gone``: whoever wrote it is forgotten, so nothing of it stays, and nothing of a conversation that has no more."""
@@ -76,11 +76,11 @@ class _TurnedAway(Exception):
 
 
 class Inbox:
-    """The messages that were accepted."""
+    """The messages that one tenant's desk has accepted."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._dialect = database.engine.dialect.name
+        self._dialect = database.dialect
 
     async def admit(
         self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
@@ -165,7 +165,7 @@ class Inbox:
 
     async def _store(
         self,
-        connection: AsyncConnection,
+        connection: TenantConnection,
         inbound: Inbound,
         buckets: Sequence[Bucket],
         enqueue: Enqueue,
@@ -185,11 +185,11 @@ class Inbox:
                 raise _TurnedAway(Stored("limited", locale=locale))
         if files := inbox_rows.files(inbound, event["id"]):
             await connection.execute(inbox_statements.add_file(), files)
-        await connection.run_sync(enqueue, event["id"], conversation, seq)
+        await connection.raw.run_sync(enqueue, event["id"], conversation, seq)
         return Stored("accepted", seq, locale, event["id"])
 
     async def _place(
-        self, connection: AsyncConnection, inbound: Inbound, now: datetime
+        self, connection: TenantConnection, inbound: Inbound, now: datetime
     ) -> tuple[str, int, int, dict[str, Any]]:
         """Give the message its number; the row stays locked, so that numbers follow the order of acceptance."""
         key: dict[str, Any] = {"of_channel": inbound.channel, "now": now}
@@ -202,8 +202,9 @@ class Inbox:
         conversation, next_seq, waiting, settings = taken
         return conversation, next_seq - 1, waiting, settings or {}
 
-    async def _spend(self, connection: AsyncConnection, bucket: Bucket, now: float) -> bool:
-        values = {"key": bucket.key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
+    async def _spend(self, connection: TenantConnection, bucket: Bucket, now: float) -> bool:
+        key = f"{self._database.tenant}:{bucket.key}" if self._database.tenant != DEFAULT_TENANT else bucket.key
+        values = {"key": key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
         values["full"] = bucket.capacity - 1
         spent = await connection.execute(inbox_statements.spend(self._dialect), values)
         return spent.scalar_one_or_none() is not None
@@ -217,7 +218,7 @@ class Inbox:
             if row.payload.get("files"):
                 found = await connection.execute(inbox_statements.files(), {"event_id": id_})
                 files = [Attachment(*file) for file in found]
-        inbound = _inbound(row, files)
+        inbound = inbox_rows.inbound(row, files)
         return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
@@ -231,7 +232,7 @@ class Inbox:
             if row is None:
                 return False
             await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
-            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
 
     async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
@@ -239,7 +240,7 @@ class Inbox:
             row = (await connection.execute(inbox_statements.place(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
-            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
 
     async def _choose(self, conversation_id: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -257,7 +258,7 @@ class Inbox:
 
 
 async def close_event(
-    connection: AsyncConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
+    connection: TenantConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
 ) -> bool:
     """Finish a message in a transaction that does more; False where another run has it in hand."""
     if outcome == "gone":
@@ -267,7 +268,7 @@ async def close_event(
     return bool(closed.rowcount)
 
 
-async def _drop(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+async def _drop(connection: TenantConnection, values: dict[str, Any]) -> bool:
     # the conversation is held first, as by whoever adds to it: so it is seen whether something was added
     held = (await connection.execute(inbox_statements.hold_place(), values)).scalar_one_or_none()
     if held is None:
@@ -275,29 +276,6 @@ async def _drop(connection: AsyncConnection, values: dict[str, Any]) -> bool:
     await connection.execute(inbox_statements.drop(), values)
     await connection.execute(inbox_statements.drop_empty(), {"in_conversation": held})
     return True
-
-
-def _inbound(row: Any, files: list[Attachment]) -> Inbound:
-    payload = row.payload
-    return Inbound(
-        text=payload["text"],
-        conversation=payload["conversation"],
-        attachments=tuple(files),
-        role=as_role(payload.get("role") or ""),
-        model=payload.get("model"),
-        think=payload.get("think"),
-        person=row.person,
-        channel=row.channel,
-        account=row.account,
-        event=row.event,
-        reply_to=payload.get("reply_to"),
-        locale=payload.get("locale"),
-        group=bool(payload.get("group")),
-        display_name=payload.get("display_name", ""),
-        retry=bool(payload.get("retry")),
-        unreadable=payload.get("unreadable"),
-        seq=row.seq,
-    )
 
 
 def _ticket(row: Any) -> Ticket:

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
 
 from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
-from qwendesk.memory.tables import DEFAULT_TENANT, Conversation, Message, Turn
+from qwendesk.memory.tables import Conversation, Message, Turn
 
 _OPEN = InboundEvent.status == literal_column("'queued'")
 
@@ -39,7 +39,6 @@ def _is_conversation() -> tuple[Any, ...]:
     return (
         Conversation.channel == bindparam("of_channel"),
         Conversation.account == literal_column("''"),
-        Conversation.tenant_id == literal_column(f"'{DEFAULT_TENANT}'"),
         Conversation.external_id == bindparam("of_key"),
     )
 
@@ -65,7 +64,9 @@ def add_conversation(dialect: str) -> Insert:
 @cache
 def add_event(dialect: str) -> ReturningInsert[Any]:
     """Add a message, unless it is there."""
-    statement = upsert(dialect, InboundEvent).on_conflict_do_nothing(index_elements=["channel", "account", "event"])
+    statement = upsert(dialect, InboundEvent).on_conflict_do_nothing(
+        index_elements=["tenant_id", "channel", "account", "event"]
+    )
     return statement.returning(InboundEvent.id)
 
 

@@ -11,10 +11,10 @@ from sqlalchemy import Select, Update, bindparam, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
-from qwendesk.memory.database import Database
 from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
 from qwendesk.memory.inbox import Arrived, Outcome, close_event
 from qwendesk.memory.inbox_statements import upsert
+from qwendesk.memory.scope import TenantDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Delivered:
 
 
 class Outbox:
-    """The messages that go out."""
+    """The messages of one tenant that go out."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._dialect = database.engine.dialect.name
+        self._dialect = database.dialect
 
     async def claim(self, arrived: Arrived, part: int, text: str, plain: str = "") -> Claim | None:
         """Store a part of an answer as being sent; None where it was sent, or another run has the message."""

@@ -55,6 +55,12 @@ class TenantDatabase:
         async with self.whole_database.write() as connection:
             yield TenantConnection(connection, self.tenant)
 
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[TenantConnection]:
+        """Give a connection on which each statement is a transaction of its own, also one that writes."""
+        async with self.whole_database.single() as connection:
+            yield TenantConnection(connection, self.tenant)
+
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Do a unit of work to its end even where the caller is cancelled."""
         return await self.whole_database.whole(work)
@@ -65,7 +71,7 @@ class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
     raw: AsyncConnection
-    """For migrations and tests; a repository has no business with it."""
+    """For migrations, tests and the queue's own tables; a repository has no business with it."""
     tenant: str
 
     async def execute(

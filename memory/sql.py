@@ -69,8 +69,13 @@ class SqlMemory(Memory):
 
     @property
     def database(self) -> Database:
-        """The database of all tenants, for the desk's own tables."""
+        """The database of all tenants."""
         return self._database.whole_database
+
+    @property
+    def scope(self) -> TenantDatabase:
+        """This tenant's view of the database, for the desk's own tables."""
+        return self._database
 
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""

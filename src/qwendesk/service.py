@@ -125,13 +125,13 @@ class Service:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
             memory = desk.memory
         else:
-            memory = SqlMemory(settings.database)
+            memory = SqlMemory(settings.database, tenant=settings.tenant)
             await memory.open()
             stack.push_async_callback(memory.aclose)
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
         return Office(
-            memory.database,
+            memory.scope,
             settings.database,
             answering=self._answering(desk, memory) if self._answers else None,
             houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
@@ -152,7 +152,7 @@ class Service:
             await desk.pool.choose("general", model)
 
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
-        commands = Commands(Inbox(memory.database), why, check)
+        commands = Commands(Inbox(memory.scope), why, check)
         add_memory(commands, desk.commands)
         return Answering(desk.handle, outlets, commands, at_once=self.settings.conversations_at_once)
 

@@ -106,7 +106,7 @@ async def running(
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
-        database = desk.memory.database
+        database = desk.memory.scope
         commands = Commands(Inbox(database), _no_reason, _any_model)
         add_memory(commands, desk.commands)
         answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qwendesk.desk.forgetting import Forgetting, Who, shown_list
+from qwendesk.desk.forgetting import NOTE, Forgetting, Who, shown_list, told
 from qwendesk.desk.texts import say
 from qwendesk.errors import StoreError
 from qwendesk.memory.base import Memory
@@ -70,13 +70,12 @@ class Commands:
         if not text:
             return say("remember_what", who.language)
         key, colon, value = text.partition(":")
-        fact = NewFact(key, value) if colon and value.strip() else NewFact(f"note {text[:40]}", text)
+        fact = NewFact(key, value) if colon and value.strip() else NewFact(NOTE + text[:40], text)
         person = await self.memory.people.meet(who.name, channel=who.channel)
         learned = await self.memory.facts.learn(person.id, [fact])
         if learned.refused:
             return say(_REFUSALS.get(learned.refused[0][1], "not_kept_secret"), who.language)
-        (kept,) = learned.kept
-        return say("remembered", who.language, fact=f"**{kept.key}**: {kept.value}")
+        return say("remembered", who.language, fact=told(learned.kept[0]))
 
     async def _rate(self, thumb: Thumb, why: str, conversation: str, who: Who) -> str:
         try:
@@ -85,7 +84,7 @@ class Commands:
             if error.__cause__ is not None:  # the database failed
                 raise
             return say("no_answer_yet", who.language)
-        return say("rated_good" if thumb == 1 else "rated_bad", who.language)
+        return say("rated_up" if thumb == 1 else "rated_down", who.language)
 
     async def _link(self, code: str, who: Who) -> str:
         if code:

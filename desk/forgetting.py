@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from qwendesk.desk.texts import say, words, words_of_all
 from qwendesk.memory.base import Memory
-from qwendesk.memory.facts.base import Fact, Facts
+from qwendesk.memory.facts.base import Fact, Facts, NewFact
+from qwendesk.memory.facts.rules import tidy
 from qwendesk.memory.knowledge.terms import fold
 
 _NUMBERS = re.compile(r"\d{1,4}\.?(?:(?:,\s*|\s+)\d{1,4}\.?)*")
 _ENDS = " .!।。！"
+NOTE = "note "
+"""How the key of a note begins that has none of its own."""
 _MOST = 200
 _ECHO = 60
 """Characters of what was written that are said again."""
@@ -109,12 +112,18 @@ def _numbered(facts: Sequence[Fact]) -> str:
 
 def _line(fact: Fact) -> str:
     until = f" – {fact.valid_to:%Y-%m-%d}" if fact.valid_to else ""
-    return f"**{fact.key}**: {fact.value} ({fact.valid_from:%Y-%m-%d}{until})"
+    return f"{told(fact)} ({fact.valid_from:%Y-%m-%d}{until})"
+
+
+def told(fact: Fact) -> str:
+    """Return a fact in Markdown; the key of a note is its own beginning, which need not be said twice."""
+    is_note = fact.key.startswith(NOTE) and tidy(NewFact(NOTE + fact.value, "")).key.startswith(fact.key)
+    return f"**{NOTE.strip() if is_note else fact.key}**: {fact.value}"
 
 
 def _gone(facts: Sequence[Fact], language: str | None) -> str:
     if not facts:
         return say("forget_gone", language)
-    lines = [f"**{fact.key}**: {fact.value}" for fact in facts]
+    lines = [told(fact) for fact in facts]
     listed = "\n\n" + "\n".join(f"- {line}" for line in lines)
     return say("forgotten", language, facts=lines[0] if len(lines) == 1 else listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from sqlalchemy import Connection
 
 from qwendesk.memory import inbox_rows, inbox_statements
 from qwendesk.memory.scope import TenantConnection, TenantDatabase
-from qwendesk.memory.tables import DEFAULT_TENANT
 from qwendesk.messages import Attachment, Inbound
 
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
@@ -156,6 +156,12 @@ class Inbox:
         values = {"before": before, "limit": limit}
         return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
 
+    async def forget_limits(self, before: datetime) -> None:
+        """Forget how much was spent by those who spent nothing since then; it is refilled after an hour."""
+        values = {"before": before.timestamp()}
+        async with self._database.write() as connection:
+            await connection.execute(inbox_statements.forget_limits(), values)
+
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
             async with self._database.write() as connection:
@@ -203,7 +209,8 @@ class Inbox:
         return conversation, next_seq - 1, waiting, settings or {}
 
     async def _spend(self, connection: TenantConnection, bucket: Bucket, now: float) -> bool:
-        key = f"{self._database.tenant}:{bucket.key}" if self._database.tenant != DEFAULT_TENANT else bucket.key
+        # a digest, as a name would outlive its person here
+        key = hashlib.sha256(f"{self._database.tenant}:{bucket.key}".encode()).hexdigest()
         values = {"key": key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
         values["full"] = bucket.capacity - 1
         spent = await connection.execute(inbox_statements.spend(self._dialect), values)

@@ -231,6 +231,12 @@ def prune() -> ReturningDelete[str]:
 
 
 @cache
+def forget_limits() -> Delete:
+    """Delete buckets that were not touched since."""
+    return delete(RateBucket).where(RateBucket.updated_at < bindparam("before"))
+
+
+@cache
 def answer() -> Select[Any]:
     """Give the stored answer of a turn that is done."""
     here = Turn.conversation_id == bindparam("in_conversation")

@@ -1,12 +1,14 @@
 """Forgetting on the durable desk: the wish is answered once, what waits is not, and nothing stays."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from qwendesk.desk.texts import say
+from qwendesk.memory.desk_tables import RateBucket
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.tables import Base
 from qwendesk.messages import Inbound
@@ -28,8 +30,8 @@ class Gate:
 
 
 async def rows(desk: Running) -> str:
-    """Return all rows of the desk's tables, but the audit and the limits, as a text."""
-    tables = [table for table in Base.metadata.sorted_tables if table.name not in ("audit", "rate_bucket")]
+    """Return all rows of the desk's tables, but the audit, as a text."""
+    tables = [table for table in Base.metadata.sorted_tables if table.name != "audit"]
     async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
         return repr([(table.name, row) for table in tables for row in await connection.execute(select(table))])
 
@@ -123,3 +125,14 @@ async def test_a_list_is_forgotten_from_by_number_in_the_persons_language(tmp_pa
         assert which.startswith(say("forget_which", "de")) and "1. **heim**" in which and "2. **büro**" in which
         assert gone == "Vergessen: **büro**: Zürich" and again == say("forget_gone", "de")
         assert "1. **heim**" in left and "2. **tier**" in left and "büro" not in left
+
+
+async def test_limits_name_nobody_and_are_forgotten_where_they_no_longer_count(tmp_path: Path) -> None:
+    async with running(tmp_path, Gate()) as desk:
+        await desk.say("/help")
+        await desk.settle()
+        async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
+            keys = list((await connection.execute(select(RateBucket.key))).scalars())
+        assert len(keys) == 1 and "ann" not in keys[0]
+        await desk.office.inbox.forget_limits(datetime.now(UTC) + timedelta(seconds=1))
+        assert keys[0] not in await rows(desk)

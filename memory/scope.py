@@ -50,9 +50,9 @@ class TenantDatabase:
             yield TenantConnection(connection, self.tenant)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[TenantConnection]:
+    async def write(self, *, hurry: bool = False) -> AsyncIterator[TenantConnection]:
         """Give a connection inside a transaction, which is committed unless an error comes through."""
-        async with self.whole_database.write() as connection:
+        async with self.whole_database.write(hurry=hurry) as connection:
             yield TenantConnection(connection, self.tenant)
 
     @asynccontextmanager

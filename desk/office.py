@@ -37,6 +37,8 @@ class Answering:
     pace: Pace = field(default_factory=Pace)
     at_once: int = 16
     """How many conversations are answered at once."""
+    unrated: frozenset[str] = frozenset()
+    """Channels on which people are not asked what they think of an answer."""
 
 
 class Office:
@@ -122,4 +124,6 @@ class Office:
 
     def _make_worker(self, answering: Answering) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, answering.pace)
-        return Worker(self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands)
+        return Worker(
+            self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands, answering.unrated
+        )

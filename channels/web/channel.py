@@ -96,16 +96,13 @@ class WebChannel(Channel):
         """Show a message to all pages of the visitor, now or when they are back; its key is its name."""
         if self.answers == "for others":
             return message.key  # it is in the database, where the process with the visitors looks for it
-        room = self._room(message.conversation)
-        buttons = [{"label": button.label, "value": button.value} for button in message.buttons]
-        frame: Frame = {"type": "shown", "id": message.key, "text": message.text}
-        room.show(frame | ({"buttons": buttons} if buttons else {}))
+        self._room(message.conversation).show(_frame(message.key, message))
         return message.key
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Change a message where it stands; one that this process does not know is shown."""
         if self.answers != "for others":
-            self._room(message.conversation).change(message_id, message.text)
+            self._room(message.conversation).change(_frame(message_id, message))
 
     async def typing(self, conversation: str) -> None:
         """Show three dots."""
@@ -170,3 +167,8 @@ class WebChannel(Channel):
             except StoreError as error:  # it is looked up when the page is back the next time
                 log.warning("What a visitor was shown before could not be looked up: %s", error)
         return room
+
+
+def _frame(name: str, message: Outbound) -> Frame:
+    buttons = [{"label": button.label, "value": button.value, "chosen": button.chosen} for button in message.buttons]
+    return {"type": "shown", "id": name, "text": message.text} | ({"buttons": buttons} if buttons else {})

@@ -74,9 +74,9 @@ class Room:
             self.size -= len(self._shown.pop(next(iter(self._shown)))["text"])
         self.tell({**kept, "type": "edited"} if known else kept)
 
-    def change(self, name: str, text: str) -> None:
-        """Change the text of a message; its buttons stay."""
-        self.show({**self._shown.get(name, {"type": "shown", "id": name}), "text": text})
+    def change(self, frame: Frame) -> None:
+        """Change a message; its buttons stay where it is given no others."""
+        self.show({**self._shown.get(frame["id"], {}), **frame})
 
     def recollect(self, past: Sequence[tuple[str, str]]) -> None:
         """Put messages of an earlier process before those that are here."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from qwendesk.app import Desk
 from qwendesk.channels.base import Channel
 from qwendesk.channels.keeper import Keeper
@@ -16,10 +18,12 @@ from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
+from qwendesk.desk.ratings import Ratings
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import load
@@ -28,7 +32,8 @@ from qwendesk.settings import Settings
 
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
-RULES = ("access", "allow", "operators", "owners")
+RATING_BUTTONS = "rating_buttons"
+RULES = ("access", "allow", "operators", "owners", RATING_BUTTONS)
 """Settings of every channel, which the desk reads itself."""
 log = logging.getLogger(__name__)
 
@@ -154,7 +159,20 @@ class Service:
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
         commands = Commands(Inbox(memory.database), why, check)
         add_memory(commands, desk.commands)
-        return Answering(desk.handle, outlets, commands, at_once=self.settings.conversations_at_once)
+        Ratings(memory, Outbox(memory.database)).join(commands)
+        unrated = frozenset(name for name in self.channels if not self._rates(name))
+        at_once = self.settings.conversations_at_once
+        return Answering(desk.handle, outlets, commands, at_once=at_once, unrated=unrated)
+
+    def _rates(self, channel: str) -> bool:
+        """Tell whether people are asked on a channel what they think of answers."""
+        own = self.settings.channels.get(channel, {}).get(RATING_BUTTONS, self.settings.rating_buttons)
+        try:
+            return TypeAdapter(bool).validate_python(own)
+        except ValidationError:
+            raise ConfigError(
+                f"{RATING_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}."
+            ) from None
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}

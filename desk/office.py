@@ -66,7 +66,7 @@ class Office:
         self.guestbook = Guestbook(database)
         self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1)
         self._url = url
-        self._database = database
+        self.database = database
         self._lock: FileLock | None = None
         self._answering = answering
         self._worker = self._make_worker(answering) if answering else None
@@ -111,14 +111,14 @@ class Office:
 
     def _be_the_only_one(self) -> None:
         """Refuse to answer from a SQLite file that another process answers from."""
-        if self._database.file is None:
+        if self.database.file is None:
             return
-        self._lock = FileLock(f"{self._database.file}.worker")
+        self._lock = FileLock(f"{self.database.file}.worker")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
-                f"Another qwendesk answers from {self._database.name!r} already; stop it first, "
+                f"Another qwendesk answers from {self.database.name!r} already; stop it first, "
                 "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
             ) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from qwendesk.desk.chat_commands import Call, Commands, Done
+from qwendesk.desk.chat_commands import Call, Commands, Done, parse
 from qwendesk.desk.texts import say
 from qwendesk.memory.base import Memory
 from qwendesk.memory.feedback.base import Asked, Rating, Thumb
@@ -25,6 +25,12 @@ _LONGEST = 2000
 def thumbs(seq: int, given: Thumb | None = None) -> tuple[Button, Button]:
     """Return the buttons under the answer at a place of its conversation."""
     return Button(UP, f"{PRESS}:1:{seq}", given == 1), Button(DOWN, f"{PRESS}:-1:{seq}", given == -1)
+
+
+def is_press(text: str) -> bool:
+    """Tell whether a message is a thumb that was pressed."""
+    command = parse(text)
+    return command is not None and command.name == PRESS
 
 
 @dataclass(frozen=True, slots=True)

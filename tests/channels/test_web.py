@@ -19,7 +19,7 @@ from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbo
 from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.frames import LARGEST_FILE, MOST_TEXT, Said, read
-from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
+from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
 from qwendesk.channels.web.simulator import WebSimulator
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
@@ -78,11 +78,11 @@ class TestWeb(ChannelConformance):
     ) -> None:
         away = [True]
 
-        async def recall(key: str) -> list[tuple[str, str]]:
+        async def recall(key: str) -> list[Kept]:
             if away.pop():
                 raise StoreError("The database is away.")
             away.append(False)
-            return [("old", f"for {key[:4]}"), ("new", "stale")]
+            return [Kept("old", f"for {key[:4]}"), Kept("new", "stale")]
 
         assert isinstance(channel, WebChannel)
         channel.recall = recall
@@ -102,10 +102,10 @@ class TestWeb(ChannelConformance):
         self, simulator: WebSimulator, channel: Channel, desk: Desk
     ) -> None:
         assert isinstance(channel, WebChannel)
-        stored: list[tuple[str, str]] = []
+        stored: list[Kept] = []
         asked: list[str] = []
 
-        async def recall(key: str) -> list[tuple[str, str]]:
+        async def recall(key: str) -> list[Kept]:
             asked.append(key)
             if len(asked) == 2:
                 raise StoreError("The database is away.")
@@ -118,9 +118,9 @@ class TestWeb(ChannelConformance):
         (inbound,) = await desk.came()
         await worker.typing(inbound.conversation)
         assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
-        stored.append(("k", "Hel"))
+        stored.append(Kept("k", "Hel", whole=False))
         await simulator.saw(lambda seen: seen.texts() == ["Hel"])
-        stored[0] = ("k", "Hello")
+        stored[0] = Kept("k", "Hello")
         await simulator.saw(lambda seen: seen.texts() == ["Hello"])
         assert set(asked) == {inbound.conversation}
         await channel.stop()

@@ -55,7 +55,7 @@ class WebChannel(Channel):
         ),
         (
             Setting("title", "What stands over the chat.", default="Chat"),
-            Setting("greeting", "What a visitor reads first.", default="Hello! How can I help?"),
+            Setting("greeting", "What a visitor reads first; empty: a greeting in the visitor's language."),
             Setting("origins", "Sites that may show the chat, as 'https://shop.example', with commas between them."),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),

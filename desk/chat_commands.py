@@ -134,7 +134,7 @@ class Commands:
         return Done(done) if isinstance(done, str) else done
 
     async def _help(self, call: Call) -> str:
-        lines = [f"/{name} {self.describe(name, call.language)}" for name in self._all]
+        lines = [f"/{name} – {self.describe(name, call.language)}" for name in self._all]
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: Call) -> str:
@@ -193,4 +193,6 @@ def add_memory(commands: Commands, memory: MemoryCommands) -> None:
     for usage, text in HELP.items():
         helps.setdefault(usage.removeprefix("/").partition(" ")[0], []).append(text)
     for name, texts in helps.items():
+        if name in commands.names:  # it has been added in the person's language
+            continue
         commands.add(name, run, lambda language, texts=texts: "; ".join(texts))  # type: ignore[misc]

@@ -163,8 +163,8 @@ class Service:
 
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
         commands = Commands(Inbox(memory.database), why, check)
-        add_memory(commands, desk.commands)
         Ratings(memory, Outbox(memory.database)).join(commands)
+        add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
         at_once = self.settings.conversations_at_once
         return Answering(desk.handle, outlets, commands, at_once=at_once, unrated=unrated)

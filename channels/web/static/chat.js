@@ -49,10 +49,31 @@ function bubble(id, kind) {
   return element;
 }
 
+// drawn, since not every machine has a font with pictures
+const THUMB = "M4 11h3v9H4zM7 12l4-8c1.6 0 2.6 1 2.6 2.6V10H19a1.8 1.8 0 0 1 1.8 2.1l-1.1 6.2A2 2 0 0 1 17.7 20H7";
+const CLIP = at("attach").querySelector("path").getAttribute("d");
+
+function icon(shape) {
+  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", shape);
+  drawing.append(path);
+  return drawing;
+}
+
+function fileRow(kind, name) {
+  const row = document.createElement(kind);
+  row.className = "file";
+  row.append(icon(CLIP), name);
+  return row;
+}
+
 function showMine(id, words, files, waiting) {
   atBottom(() => {
     const element = bubble(id, "message mine");
-    element.textContent = [words, ...(files || []).map((name) => "📎 " + name)].filter(Boolean).join("\n");
+    element.replaceChildren(...[words].filter(Boolean), ...(files || []).map((name) => fileRow("div", name)));
     element.classList.toggle("waiting", waiting);
   });
   if (waiting) log.scrollTop = log.scrollHeight;
@@ -81,7 +102,8 @@ function buttons(list) {
     button.setAttribute("aria-pressed", String(chosen));
     const thumb = /^rate:(-?1)(:|$)/.exec(value);
     if (thumb) {
-      button.className = "thumb";
+      button.className = thumb[1] === "1" ? "thumb" : "thumb down";
+      button.replaceChildren(icon(THUMB));
       button.title = thumb[1] === "1" ? texts.good : texts.bad;
       button.setAttribute("aria-label", button.title);
     }
@@ -203,11 +225,7 @@ function choose(files) {
     if (sum > LARGEST) note(texts.large_file.replace("{name}", file.name).replace("{megabytes}", LARGEST / 1024 ** 2));
     else chosen.push(file);
   }
-  at("chosen").replaceChildren(...chosen.map((file) => {
-    const item = document.createElement("li");
-    item.textContent = "📎 " + file.name;
-    return item;
-  }));
+  at("chosen").replaceChildren(...chosen.map((file) => fileRow("li", file.name)));
   at("chosen").hidden = !chosen.length;
 }
 

@@ -29,6 +29,7 @@ class Abilities:
     edits: bool = True
     edit_interval: float = 1.0
     typing: float | None = 5.0
+    buttons: int = 0
     idempotent: bool = True
 
 

@@ -37,6 +37,8 @@ class Answering:
     pace: Pace = field(default_factory=Pace)
     at_once: int = 16
     """How many conversations are answered at once."""
+    unrated: frozenset[str] = frozenset()
+    """Channels on which people are not asked what they think of an answer."""
 
 
 class Office:
@@ -64,7 +66,7 @@ class Office:
         self.guestbook = Guestbook(database)
         self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1, tenant=database.tenant)
         self._url = url
-        self._database = database
+        self.database = database
         self._lock: FileLock | None = None
         self._answering = answering
         self._worker = self._make_worker(answering) if answering else None
@@ -109,7 +111,7 @@ class Office:
 
     def _be_the_only_one(self) -> None:
         """Refuse to answer from a SQLite file that another process answers from."""
-        file = self._database.whole_database.file
+        file = self.database.whole_database.file
         if file is None:
             return
         self._lock = FileLock(f"{file}.worker")
@@ -117,10 +119,12 @@ class Office:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
-                f"Another qwendesk answers from {self._database.name!r} already; stop it first, "
+                f"Another qwendesk answers from {self.database.name!r} already; stop it first, "
                 "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
             ) from None
 
     def _make_worker(self, answering: Answering) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, answering.pace)
-        return Worker(self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands)
+        return Worker(
+            self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands, answering.unrated
+        )

@@ -16,7 +16,7 @@ from qwendesk.memory.database import Database
 from qwendesk.memory.facts.rules import Rules
 from qwendesk.memory.facts.sql import SqlFacts
 from qwendesk.memory.feedback import sql as feedback
-from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.opening import prepare
 from qwendesk.memory.people.sql import SqlPeople
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
@@ -190,6 +190,19 @@ class SqlMemory(Memory):
         """Count the turns that are over."""
         async with self._database.read() as connection:
             return await feedback.count_turns(connection, since)
+
+    @unit_of_work
+    async def asked(
+        self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
+    ) -> Asked | None:
+        """Read an answered question with its files."""
+        key = {"channel": channel, "account": ACCOUNT, "key": conversation, "person": person, "before": before}
+        async with self._database.read() as connection:
+            found = await feedback.read_asked(connection, key, at)
+            if found is None:
+                return None
+            files = await self._files(connection, [found.question]) if found.parts else {}
+        return feedback.as_asked(found, files.get(found.question, ()))
 
     @unit_of_work
     async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:

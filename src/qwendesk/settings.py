@@ -147,6 +147,8 @@ class Settings(BaseSettings):
     """Messages taken of one person on one channel in an hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
     """Messages taken of all people on one channel in an hour; None: any number."""
+    rating_buttons: bool = True
+    """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
     conversations_at_once: int = Field(default=16, ge=1)
     """How many conversations a process answers at once."""
     stop_patience: float = Field(default=25, ge=0)

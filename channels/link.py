@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept
@@ -70,13 +70,13 @@ class Link(ABC):
 
         return careful
 
-    async def lasting(self, asking: Coroutine[Any, Any, T]) -> T:
+    async def lasting(self, asking: Awaitable[T]) -> T:
         """Return what is asked for over this connection.
 
         Raises:
             ChannelError: it ended before, or the other side is silent for too long.
         """
-        task = asyncio.ensure_future(asking)
+        task: asyncio.Future[T] = asyncio.ensure_future(asking)
         try:
             await asyncio.wait((task, self.ended), timeout=_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if task.done():

@@ -72,7 +72,7 @@ def _is_new(message: Message, own: JID, room: Room | None) -> bool:
     if message["type"] not in ("chat", "normal", "groupchat") or message["replace"]["id"]:
         return False
     if message["type"] != "groupchat":
-        return bool(sender.bare != own.bare)
+        return bool(sender.user and sender.bare != own.bare)  # without a user it is a server's own announcement
     said_before = message.get_plugin("delay", check=True) is not None
     return bool(room and sender.resource not in ("", room.nick) and not said_before)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,9 @@ from typing import Any
 
 import pytest
 from slixmpp import JID, ClientXMPP, Message
+
+from tests.channels.certificates import Certificate
+from tests.channels.ports import free_port, listens
 
 DOMAIN, PASSWORD = "here.example", "prosody-password"
 _CONFIG = """
@@ -32,8 +34,9 @@ http_host = "127.0.0.1"
 http_interfaces = {{ "127.0.0.1" }}
 c2s_require_encryption = false
 authentication = "internal_plain"
-modules_enabled = {{ "roster", "saslauth", "disco", "ping", "offline", "presence", "message", "iq" }}
-modules_disabled = {{ "s2s", "tls" }}
+ssl = {{ certificate = "{folder}/certificate.pem", key = "{folder}/key.pem" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "offline", "presence", "message", "iq" }}
+modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
 Component "rooms.{domain}" "muc"
     muc_room_locking = false
@@ -62,7 +65,7 @@ class Prosody:
         """Start, and wait until it listens."""
         self.process = await asyncio.to_thread(self._run)
         async with asyncio.timeout(20):
-            while not _listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
+            while not listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
                 await asyncio.sleep(0.05)
 
     def _run(self) -> subprocess.Popen[bytes]:
@@ -84,6 +87,7 @@ def installed_prosody(folder: Path) -> Iterator[Prosody]:
     """Prepare a server that is not started yet, and stop it at the end."""
     _program("prosody")
     server = Prosody(folder, free_port(), free_port())
+    Certificate.make(folder, DOMAIN)
     values = {"folder": folder, "port": server.port, "http": server.http, "domain": DOMAIN}
     config = _CONFIG.format(**values, root=str(os.geteuid() == 0).lower())
     (folder / "prosody.cfg.lua").write_text(config)
@@ -162,18 +166,6 @@ class Person:
     def _note(self, where: list[Any], what: Any) -> None:
         where.append(what)
         self.came.set()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as trying:
-        return trying.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _program(name: str) -> str:

@@ -193,6 +193,18 @@ class TestProsody:
             assert caught.value.permanent is permanent, caught.value
             await channel.aclose()
 
+    async def test_the_connection_is_secret_and_the_certificate_is_looked_at(
+        self, server: Prosody, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        doubtful = made(server, security="starttls")
+        with pytest.raises(ChannelError, match="(?i)certificate"):
+            await doubtful.check()
+        await doubtful.aclose()
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.folder / "certificate.pem"))
+        channel = made(server, security="starttls")
+        assert "connected as desk@" in await channel.check()
+        await channel.aclose()
+
     async def test_the_desk_comes_back_after_its_server(self, server: Prosody, channel: Channel, desk: Desk) -> None:
         server.stop()
         with pytest.raises(ChannelError):

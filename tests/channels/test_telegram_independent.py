@@ -1,0 +1,95 @@
+"""Telegram against a server that others have written: the desk's own fake may share the desk's mistakes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwendesk import Desk, Settings
+from qwendesk.channels.conformance import PIXEL
+from qwendesk.channels.telegram.channel import TelegramChannel
+from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.messages import Button, Outbound
+from qwendesk.service import Service
+from tests.channels.ports import free_port
+from tests.channels.telemelya import CHAT, TOKEN, Telemelya, door, running_telemelya
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ANSWER = "One two three four five six seven eight nine ten."
+
+
+@dataclass
+class Parts:
+    """A running desk, its channel and its model, and the server."""
+
+    channel: TelegramChannel
+    engine: ScriptedEngine
+    telegram: Telemelya
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("telemelya")
+
+
+@pytest.fixture
+async def parts(folder: Path, tmp_path: Path) -> AsyncIterator[Parts]:
+    async with running_telemelya(folder) as telegram, served(telegram, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def served(telegram: Telemelya, home: Path) -> AsyncIterator[Parts]:
+    port = free_port()
+    engine = ScriptedEngine([ANSWER] * 5, delay=0.3)
+    async with door(lambda: f"http://127.0.0.1:{port}", lambda: channel._secret) as url:
+        values: dict[str, Any] = {"token": TOKEN, "base_url": telegram.url, "webhook_url": url}
+        channel = TelegramChannel.create(TelegramChannel.manifest.read(values))
+        settings = Settings(
+            home=home, engine="scripted", port=port, stop_patience=5, channels={"telegram": values | {"access": "open"}}
+        )
+        desk = Desk(settings, engines={"scripted": engine})
+        async with Service(settings, channels={"telegram": channel}, desk=desk):
+            await telegram.registered()
+            yield Parts(channel, engine, telegram)
+
+
+async def test_an_answer_is_sent_and_grows_by_edits(parts: Parts) -> None:
+    await parts.telegram.say("Count, please")
+    calls = await parts.telegram.until(lambda seen: bool(seen) and seen[-1]["text"] == ANSWER)
+    assert calls[0]["method"] == "sendMessage" and calls[0]["raw"]["chat_id"] == CHAT
+    edits = calls[1:]
+    assert edits and {(call["method"], call["message_id"]) for call in edits} == {
+        ("editMessageText", calls[0]["message_id"])
+    }
+    assert all(ANSWER.startswith(call["text"]) for call in calls)
+
+
+async def test_a_button_is_shown_and_its_press_is_answered(parts: Parts) -> None:
+    buttons = (Button("Yes", "yes"), Button("No", "no"))
+    sent = await parts.channel.send(Outbound("k", str(CHAT), "Good?", buttons=buttons, plain="Good?"))
+    (asked,) = await parts.telegram.calls()
+    shown = asked["reply_markup"]["inline_keyboard"]
+    assert [[(one["text"], one["callback_data"]) for one in row] for row in shown] == [[("Yes", "yes")], [("No", "no")]]
+    await parts.telegram.say("", callback_data="yes", callback_message_id=int(sent or 0))
+    calls = await parts.telegram.until(lambda seen: seen[-1].get("text") == ANSWER)
+    assert "answerCallbackQuery" in {call["method"] for call in calls}
+    assert _asked(parts) == "yes"
+
+
+async def test_a_picture_reaches_the_model_as_it_was_sent(parts: Parts) -> None:
+    await parts.telegram.show(PIXEL, "What is this?")
+    await parts.telegram.until(lambda seen: bool(seen) and seen[-1]["text"] == ANSWER)
+    name, messages, _ = parts.engine.calls[0]
+    asked = str(messages[-1].content)
+    assert name == "scripted-vision" and "What is this?" in asked and base64.b64encode(PIXEL).decode() in asked
+
+
+def _asked(parts: Parts) -> str:
+    return str(parts.engine.calls[0][1][-1].content)

@@ -16,116 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
-from qwendesk import Desk, Settings
-from qwendesk.desk.accept import Limits
-from qwendesk.desk.chat_commands import Commands
-from qwendesk.desk.guests import House
-from qwendesk.desk.office import Answering, Office
-from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.memory.inbox import Inbox
-from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import Inbound, Outbound
+from benchmarks.desk_running import QUESTION, running
+from qwendesk.cli.run import fast_loop
 
+T = TypeVar("T")
 WANTED = {"per_second": 60.0, "accept_p99_ms": 50.0, "idle_cpu_percent": 3.0, "idle_mb": 200.0, "sign_ms": 300.0}
-QUESTION = "Where can I read more about the history of the bicycle?"
-ANSWER = "In the museum's catalogue, and in any good library of the town."
-OPEN = Limits(per_hour=1e9, open_in_conversation=10**6, open_in_all=10**9)
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    edits: bool = True
-    edit_interval: float = 1.0
-    typing: float | None = 5.0
-    idempotent: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    text: str
-    plain: str
-
-
-@dataclass
-class Outlet:
-    """Takes everything at once."""
-
-    capabilities: Abilities = field(default_factory=Abilities)
-    sent: int = 0
-    first_sign: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def shape(self, text: str) -> list[Piece]:
-        return [Piece(text, text)]
-
-    async def send(self, message: Outbound) -> str | None:
-        self.sent += 1
-        self.first_sign.set()
-        return message.key
-
-    async def edit(self, message_id: str, message: Outbound) -> None:
-        self.first_sign.set()
-
-    async def typing(self, conversation: str) -> None:
-        self.first_sign.set()
-
-
-@dataclass
-class Running:
-    desk: Desk
-    office: Office
-    outlet: Outlet
-
-    async def accept(self, number: int, conversations: int) -> None:
-        inbound = Inbound(
-            QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}"
-        )
-        admitted = await self.office.accept(inbound)
-        assert admitted.outcome == "accepted", admitted
-
-    async def settle(self) -> None:
-        while await self.office.inbox.open_count():  # noqa: ASYNC110 - other processes answer as well
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def running(
-    home: Path, url: str | None = None, *, answers: bool = True, delay: float = 0
-) -> AsyncIterator[Running]:
-    settings = Settings(home=home, engine="scripted", database_url=url)
-    engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
-    outlet = Outlet()
-    async with Desk(settings, engines={"scripted": engine}) as desk:
-        assert isinstance(desk.memory, SqlMemory)
-        database = desk.memory.database
-        answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
-        office = Office(
-            database,
-            settings.database,
-            answering=answering if answers else None,
-            houses={"bench": House("open")},
-            limits=OPEN,
-        )
-        await office.start()
-        try:
-            yield Running(desk, office, outlet)
-        finally:
-            await office.stop(5)
-
-
-async def _nothing(inbound: Inbound) -> str | None:
-    return None
-
-
-async def _nothing_at_all(name: str) -> None:
-    return None
 
 
 async def throughput(url: str | None, messages: int, workers: int) -> dict[str, float]:
@@ -165,7 +67,7 @@ def _workers(url: str | None, count: int) -> Iterator[None]:
             process.wait(30)
 
 
-async def work(url: str) -> None:
+async def serve_queue(url: str) -> None:
     """Be one of the workers."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), url):
@@ -284,17 +186,23 @@ def postgres(url: str | None) -> Iterator[str | None]:
 
 def measure(quick: bool, url: str | None) -> dict[str, Any]:
     messages = 200 if quick else 1000
-    result: dict[str, Any] = {"stages_cpu_ms": asyncio.run(stages(30 if quick else 100))}
+    result: dict[str, Any] = {"stages_cpu_ms": run(stages(30 if quick else 100))}
     seconds = 4 if quick else 20
-    result["sqlite"] = asyncio.run(throughput(None, messages, 0))
-    result["acceptance"] = {"sqlite": asyncio.run(acceptance(None, seconds, 0))}
+    result["sqlite"] = run(throughput(None, messages, 0))
+    result["acceptance"] = {"sqlite": run(acceptance(None, seconds, 0))}
     with postgres(url) as found:
         if found:
-            result["postgresql_2_workers"] = asyncio.run(throughput(found, messages, 2))
-            result["acceptance"]["postgresql_2_workers"] = asyncio.run(acceptance(found, seconds, 2))
-    result["first_sign_ms"] = asyncio.run(first_sign(5 if quick else 20))
+            result["postgresql_2_workers"] = run(throughput(found, messages, 2))
+            result["acceptance"]["postgresql_2_workers"] = run(acceptance(found, seconds, 2))
+    result["first_sign_ms"] = run(first_sign(5 if quick else 20))
     result["idle"] = idle(8 if quick else 30)
     return result | {"wanted": WANTED}
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on the event loop that ``qwendesk serve`` takes."""
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        return runner.run(work)
 
 
 def show(result: dict[str, Any]) -> None:
@@ -318,7 +226,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.worker:
         with suppress(KeyboardInterrupt):
-            asyncio.run(work(args.worker))
+            run(serve_queue(args.worker))
         return
     result = measure(args.quick, args.postgres)
     print(json.dumps(result)) if args.json else show(result)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.engines.base import Resident
 from qwendesk.engines.ollama_errors import ollama_errors
+from qwendesk.engines.ollama_leaving import Leaving
 from qwendesk.engines.pacing import Pace
 from qwendesk.errors import EngineFailed
 from qwendesk.settings import Settings
@@ -26,6 +27,7 @@ class OllamaServer:
         self._made: AsyncClient | None = None
         self.loaded: set[str] = set()
         """Tags of the models that were in the server's memory when it was last heard of."""
+        self._leaving = Leaving()
 
     @property
     def host(self) -> str:
@@ -71,10 +73,10 @@ class OllamaServer:
         self.loaded.add(body["model"])
 
     async def chat(self, body: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        """Yield an answer piece by piece; who stops listening closes the connection, which stops the model."""
+        """Yield an answer piece by piece; who stops listening stops the model, a moment later."""
         pace = Pace(f"Ollama at {self.host!r}", self._settings)
         with ollama_errors(self.host, body["model"]):
-            pieces = await self._client.chat(**body)
+            pieces = self._leaving.read(await self._client.chat(**body))
             async with aclosing(pieces), aclosing(pace.each(pieces)) as paced:
                 async for piece in paced:
                     yield piece
@@ -94,6 +96,7 @@ class OllamaServer:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await self._leaving.wait()
         if self._made:
             await self._made.close()  # type: ignore[no-untyped-call]  # the client leaves it without types
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from qwendesk.errors import ConfigError
 from qwendesk.memory.direct import connector
 from qwendesk.memory.failures import explained
+from qwendesk.memory.turnstile import Turnstile
 from qwendesk.memory.types import to_json
 
 T = TypeVar("T")
@@ -44,8 +45,7 @@ class Database:
         # Without BEGIN and ROLLBACK around it, a single statement is one trip to a server instead of three.
         alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(reads_only=True, **alone)
-        # SQLite takes one writer at a time: waiting here is fair and free, waiting inside SQLite is polling.
-        self._turnstile = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._turnstile = Turnstile() if self.is_sqlite else None
         self._working: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -56,17 +56,21 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection inside a transaction, which is committed unless an error comes through."""
+    async def write(self, *, hurry: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Give a connection inside a transaction, which is committed unless an error comes through.
+
+        Args:
+            hurry: go before what others want to write, where only one can write at a time.
+        """
         with explained(self.name, self.busy_timeout):
-            async with self._turnstile, self.engine.begin() as connection:
+            async with self._turn(hurry), self.engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection on which each statement is a transaction of its own, also one that writes."""
         with explained(self.name, self.busy_timeout):
-            async with self._turnstile, self._reader.connect() as connection:
+            async with self._turn(), self._reader.connect() as connection:
                 yield connection
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
@@ -84,10 +88,13 @@ class Database:
         """
         if not self.file:
             return
-        async with self._turnstile, self.read() as connection:
+        async with self._turn(), self.read() as connection:
             if always or (await asyncio.to_thread(self.file.stat)).st_size <= _QUICKLY_REWRITTEN:
                 await connection.exec_driver_sql("VACUUM")
             await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _turn(self, hurry: bool = False) -> AbstractAsyncContextManager[None]:
+        return self._turnstile.through(hurry=hurry) if self._turnstile else nullcontext()
 
     async def aclose(self) -> None:
         """Let the work end and close all connections."""

@@ -156,7 +156,7 @@ class Inbox:
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
-            async with self._database.write() as connection:
+            async with self._database.write(hurry=True) as connection:
                 return await self._store(connection, inbound, buckets, enqueue, most_open)
         except _TurnedAway as away:  # raised, so that the transaction is rolled back
             return away.stored

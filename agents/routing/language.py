@@ -11,6 +11,7 @@ from typing import Any
 
 from qwendesk.agents.routing.cues import fold, words_of
 from qwendesk.agents.routing.greetings import greeting_language
+from qwendesk.agents.routing.language_table import load_identifier
 
 _NOT_WORDS = re.compile(
     r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
@@ -106,11 +107,7 @@ def _decided(scores: dict[str, float]) -> str | None:
 
 @cache
 def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(list(_names()))
-    return identifier
+    return load_identifier(_names())
 
 
 @cache

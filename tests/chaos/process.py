@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from qwendesk.cli.run import fast_loop
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.delivery import Pace
 from qwendesk.errors import ChannelError
@@ -133,8 +134,8 @@ def main() -> None:
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()
     diary = Diary(args.folder / "diary.jsonl")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(accept_all(args, diary) if args.role == "ingress" else answer(args, diary))
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=fast_loop()) as runner:
+        runner.run(accept_all(args, diary) if args.role == "ingress" else answer(args, diary))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -9,19 +10,21 @@ import typer
 from qwendesk.errors import QwendeskError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C has ended, as shells have it."""
 
 
-def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interrupted.") -> T:
+def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interrupted.", service: bool = False) -> T:
     """Run a coroutine to its end and return its value.
 
     Args:
         coroutine: the command's work.
         interrupted: the line shown after Ctrl-C.
+        service: it runs for long and has much to do: a faster event loop is worth loading, where there is one.
 
     Raises:
         typer.Exit: it failed (1) or was interrupted (130); the reason has been written to stderr.
@@ -29,10 +32,20 @@ def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interr
     import asyncio
 
     try:
-        return asyncio.run(coroutine)
+        with asyncio.Runner(loop_factory=fast_loop() if service else None) as runner:
+            return runner.run(coroutine)
     except QwendeskError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def fast_loop() -> Callable[[], AbstractEventLoop] | None:
+    """Return what makes uvloop's event loops; None where it is not to be had (Windows)."""
+    if find_spec("uvloop") is None:
+        return None
+    from uvloop import new_event_loop
+
+    return new_event_loop

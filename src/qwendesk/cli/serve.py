@@ -27,7 +27,7 @@ def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
     """
     from qwendesk.cli.run import run_command
 
-    run_command(_serve(role, {"host": host, "port": port}), interrupted="Stopped.")
+    run_command(_serve(role, {"host": host, "port": port}), interrupted="Stopped.", service=True)
 
 
 async def _serve(role: str, given: dict[str, object]) -> None:

@@ -1,0 +1,112 @@
+"""A durable desk with a scripted engine and an outlet that takes everything at once, to be measured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwendesk import Desk, Settings
+from qwendesk.desk.accept import Limits
+from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.guests import House
+from qwendesk.desk.office import Answering, Office
+from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.sql import SqlMemory
+from qwendesk.messages import Inbound, Outbound
+
+QUESTION = "Where can I read more about the history of the bicycle?"
+ANSWER = "In the museum's catalogue, and in any good library of the town."
+OPEN = Limits(per_hour=1e9, open_in_conversation=10**6, open_in_all=10**9)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    edits: bool = True
+    edit_interval: float = 1.0
+    typing: float | None = 5.0
+    idempotent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    text: str
+    plain: str
+
+
+@dataclass
+class Outlet:
+    """Takes everything at once."""
+
+    capabilities: Abilities = field(default_factory=Abilities)
+    sent: int = 0
+    first_sign: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def shape(self, text: str) -> list[Piece]:
+        return [Piece(text, text)]
+
+    async def send(self, message: Outbound) -> str | None:
+        self.sent += 1
+        self.first_sign.set()
+        return message.key
+
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        self.first_sign.set()
+
+    async def typing(self, conversation: str) -> None:
+        self.first_sign.set()
+
+
+@dataclass
+class Running:
+    desk: Desk
+    office: Office
+    outlet: Outlet
+
+    async def accept(self, number: int, conversations: int) -> None:
+        inbound = Inbound(
+            QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}"
+        )
+        admitted = await self.office.accept(inbound)
+        assert admitted.outcome == "accepted", admitted
+
+    async def settle(self) -> None:
+        while await self.office.inbox.open_count():  # noqa: ASYNC110 - other processes answer as well
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(
+    home: Path, url: str | None = None, *, answers: bool = True, delay: float = 0
+) -> AsyncIterator[Running]:
+    settings = Settings(home=home, engine="scripted", database_url=url)
+    engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
+    outlet = Outlet()
+    async with Desk(settings, engines={"scripted": engine}) as desk:
+        assert isinstance(desk.memory, SqlMemory)
+        database = desk.memory.database
+        answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
+        office = Office(
+            database,
+            settings.database,
+            answering=answering if answers else None,
+            houses={"bench": House("open")},
+            limits=OPEN,
+        )
+        await office.start()
+        try:
+            yield Running(desk, office, outlet)
+        finally:
+            await office.stop(5)
+
+
+async def _nothing(inbound: Inbound) -> str | None:
+    return None
+
+
+async def _nothing_at_all(name: str) -> None:
+    return None

@@ -1,0 +1,55 @@
+"""Writers of a SQLite file, one at a time: waiting here is fair and free, waiting inside SQLite is polling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Turnstile:
+    """Lets one task through at a time, in the order they came; those in a hurry go before the others."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._hurried: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def through(self, *, hurry: bool = False) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it until the block ends.
+
+        Args:
+            hurry: somebody outside waits for this and goes away if it takes long, such as a platform's webhook.
+        """
+        await self._enter(self._hurried if hurry else self._others)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self, line: deque[asyncio.Future[None]]) -> None:
+        if not self._taken:
+            self._taken = True
+            return
+        turn = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                line.remove(turn)
+            else:
+                self._leave()  # the turn had come in the same moment: it is the next one's
+            raise
+
+    def _leave(self) -> None:
+        waiting = self._hurried or self._others
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+            waiting = self._hurried or self._others
+        self._taken = False

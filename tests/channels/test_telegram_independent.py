@@ -17,8 +17,10 @@ from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Button, Outbound
 from qwendesk.service import Service
+from tests.channels import telegram_test_api, telemelya
 from tests.channels.ports import free_port
-from tests.channels.telemelya import CHAT, TOKEN, Telemelya, door, running_telemelya
+from tests.channels.telegram_test_api import TelegramTestApi, running_telegram_test_api
+from tests.channels.telemelya import Telemelya, door, running_telemelya
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ANSWER = "One two three four five six seven eight nine ten."
@@ -33,6 +35,15 @@ class Parts:
     telegram: Telemelya
 
 
+@dataclass
+class Polled:
+    """The same before the other server."""
+
+    channel: TelegramChannel
+    engine: ScriptedEngine
+    telegram: TelegramTestApi
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("telemelya")
@@ -40,30 +51,40 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def parts(folder: Path, tmp_path: Path) -> AsyncIterator[Parts]:
-    async with running_telemelya(folder) as telegram, served(telegram, tmp_path) as made:
-        yield made
+    port = free_port()
+    called = door(lambda: f"http://127.0.0.1:{port}", lambda: channel._secret)
+    async with running_telemelya(folder) as telegram, called as url:
+        values = {"token": telemelya.TOKEN, "base_url": telegram.url, "webhook_url": url}
+        async with served(values, tmp_path, port) as (channel, engine):
+            await telegram.registered()
+            yield Parts(channel, engine, telegram)
+
+
+@pytest.fixture
+async def polled(tmp_path: Path) -> AsyncIterator[Polled]:
+    async with running_telegram_test_api() as telegram:
+        values = {"token": telegram_test_api.TOKEN, "base_url": telegram.url, "poll_seconds": 1}
+        async with served(values, tmp_path, free_port()) as (channel, engine):
+            yield Polled(channel, engine, telegram)
 
 
 @asynccontextmanager
-async def served(telegram: Telemelya, home: Path) -> AsyncIterator[Parts]:
-    port = free_port()
+async def served(
+    values: dict[str, Any], home: Path, port: int
+) -> AsyncIterator[tuple[TelegramChannel, ScriptedEngine]]:
     engine = ScriptedEngine([ANSWER] * 5, delay=0.3)
-    async with door(lambda: f"http://127.0.0.1:{port}", lambda: channel._secret) as url:
-        values: dict[str, Any] = {"token": TOKEN, "base_url": telegram.url, "webhook_url": url}
-        channel = TelegramChannel.create(TelegramChannel.manifest.read(values))
-        settings = Settings(
-            home=home, engine="scripted", port=port, stop_patience=5, channels={"telegram": values | {"access": "open"}}
-        )
-        desk = Desk(settings, engines={"scripted": engine})
-        async with Service(settings, channels={"telegram": channel}, desk=desk):
-            await telegram.registered()
-            yield Parts(channel, engine, telegram)
+    channel = TelegramChannel.create(TelegramChannel.manifest.read(values))
+    where = {"home": home, "engine": "scripted", "port": port, "stop_patience": 5}
+    settings = Settings(**where, channels={"telegram": values | {"access": "open"}})
+    desk = Desk(settings, engines={"scripted": engine})
+    async with Service(settings, channels={"telegram": channel}, desk=desk):
+        yield channel, engine
 
 
 async def test_an_answer_is_sent_and_grows_by_edits(parts: Parts) -> None:
     await parts.telegram.say("Count, please")
     calls = await parts.telegram.until(lambda seen: bool(seen) and seen[-1]["text"] == ANSWER)
-    assert calls[0]["method"] == "sendMessage" and calls[0]["raw"]["chat_id"] == CHAT
+    assert calls[0]["method"] == "sendMessage" and calls[0]["raw"]["chat_id"] == telemelya.CHAT
     edits = calls[1:]
     assert edits and {(call["method"], call["message_id"]) for call in edits} == {
         ("editMessageText", calls[0]["message_id"])
@@ -73,7 +94,7 @@ async def test_an_answer_is_sent_and_grows_by_edits(parts: Parts) -> None:
 
 async def test_a_button_is_shown_and_its_press_is_answered(parts: Parts) -> None:
     buttons = (Button("Yes", "yes"), Button("No", "no"))
-    sent = await parts.channel.send(Outbound("k", str(CHAT), "Good?", buttons=buttons, plain="Good?"))
+    sent = await parts.channel.send(Outbound("k", str(telemelya.CHAT), "Good?", buttons=buttons, plain="Good?"))
     (asked,) = await parts.telegram.calls()
     shown = asked["reply_markup"]["inline_keyboard"]
     assert [[(one["text"], one["callback_data"]) for one in row] for row in shown] == [[("Yes", "yes")], [("No", "no")]]
@@ -91,5 +112,23 @@ async def test_a_picture_reaches_the_model_as_it_was_sent(parts: Parts) -> None:
     assert name == "scripted-vision" and "What is this?" in asked and base64.b64encode(PIXEL).decode() in asked
 
 
-def _asked(parts: Parts) -> str:
+def _asked(parts: Parts | Polled) -> str:
     return str(parts.engine.calls[0][1][-1].content)
+
+
+async def test_a_bot_that_polls_answers_each_message_once(polled: Polled) -> None:
+    for question in ("Count, please", "And again"):
+        await polled.telegram.say(question)
+    seen = await polled.telegram.until(lambda shown: [one["text"] for one in shown] == [ANSWER, ANSWER])
+    assert {one["chat_id"] for one in seen} == {str(telegram_test_api.CHAT)}
+    assert [str(call[1][-1].content) for call in polled.engine.calls] == ["Count, please", "And again"]
+
+
+async def test_a_bot_that_polls_hears_of_a_button(polled: Polled) -> None:
+    button = (Button("Yes", "yes"),)
+    sent = await polled.channel.send(Outbound("k", str(telegram_test_api.CHAT), "Good?", buttons=button, plain="Good?"))
+    (shown,) = await polled.telegram.shown()
+    assert shown["reply_markup"]["inline_keyboard"] == [[{"text": "Yes", "callback_data": "yes"}]]
+    await polled.telegram.press("yes", sent or "")
+    await polled.telegram.until(lambda shown: shown[-1]["text"] == ANSWER)
+    assert _asked(polled) == "yes"

@@ -29,6 +29,7 @@ class Abilities:
     edits: bool = True
     edit_interval: float = 1.0
     typing: float | None = 5.0
+    buttons: int = 0
     idempotent: bool = True
 
 
@@ -88,7 +89,7 @@ async def running(
     outlet = Outlet()
     async with Desk(settings, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
-        database = desk.memory.database
+        database = desk.memory.scope
         answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
         office = Office(
             database,

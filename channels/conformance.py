@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -248,6 +249,22 @@ class ChannelConformance:
         assert simulator.shown[0].buttons == (("Yes", "rate:1"), ("No", "rate:-1"))
         await simulator.write(Written("rate:1", reply_to=sent, press=True))
         assert (await desk.came(2))[1].text == "rate:1"
+
+    async def test_buttons_are_put_under_an_answer_that_grew_and_show_which_was_pressed(
+        self, simulator: Simulator, channel: Channel, desk: Desk
+    ) -> None:
+        """The last edit brings the buttons; the text is not sent again for a mark on one of them."""
+        if not (channel.manifest.capabilities.buttons and channel.manifest.capabilities.edits):
+            pytest.skip("this platform has no buttons, or no edits")
+        await simulator.write(Written("hello"))
+        (inbound,) = await desk.came()
+        sent = await channel.send(outbound(inbound, "One", channel))
+        assert sent
+        for buttons in ((Button("Yes", "rate:1"),), (Button("Yes", "rate:1", chosen=True),)):
+            await channel.edit(sent, replace(outbound(inbound, "One two", channel), buttons=buttons))
+            seen = tuple((button.face, button.value) for button in buttons)
+            await simulator.saw(lambda platform, seen=seen: [one.buttons for one in platform.shown] == [seen])  # type: ignore[misc]
+        assert len(simulator.shown[0].versions) == 2 and len(simulator.shown) == 1
 
     async def test_a_platform_that_asks_to_wait_is_obeyed(
         self, simulator: Simulator, channel: Channel, desk: Desk

@@ -31,7 +31,12 @@ HELP = """\
 | `/retry` | answer the last question again, by a stronger model or with thinking |
 | `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
 | `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
-| `/memory` | what I know about you; `/remember`, `/forget WHAT`, `/forget me`, `/link` go with it |
+| `/memory` | what I know about you, as a numbered list |
+| `/memory off`, `/memory on` | note and use nothing about you from now on, or do so again |
+| `/remember name: Ada` | keep a note about you |
+| `/forget WORD`, `/forget 2` | forget what mentions a word, or a line of the last list (`/forget all`: all of it) |
+| `/forget me` | delete you and everything you wrote (asks first) |
+| `/link [CODE]` | be one person here and on another channel |
 | `/good [WHY]`, `/bad [WHY]` | say what you think of the last answer; after `/bad`, `/retry` asks a stronger model |
 | `/exit` | leave (so does Ctrl-D) |
 
@@ -93,12 +98,9 @@ class ConsoleChannel(Channel):
             await self._take(line, handler)
 
     async def _lines(self) -> AsyncIterator[str]:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import FileHistory
-
         self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._history.touch(mode=0o600)
-        prompt: PromptSession[str] = PromptSession(history=FileHistory(str(self._history)))
+        prompt = self._prompt()
         self._out.print("Ask anything; [bold]/help[/bold] lists the commands, Ctrl-D leaves.", style="dim")
         while not self._stopped:
             try:
@@ -109,6 +111,15 @@ class ConsoleChannel(Channel):
                 return
             if line.strip():
                 yield line.strip()
+            if not (await asyncio.to_thread(self._history.stat)).st_size:
+                # it was emptied because the person is forgotten: so is what was typed and asked until now
+                prompt, self._last = self._prompt(), None
+
+    def _prompt(self) -> PromptSession[str]:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+
+        return PromptSession(history=FileHistory(str(self._history)))
 
     async def stop(self) -> None:
         """Leave after the answer that is being given."""

@@ -6,15 +6,17 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from qwendesk.desk.commands import HELP
+from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
 from qwendesk.desk.texts import known_language, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.inbox import Arrived, Inbox
 from qwendesk.memory.inbox_rows import conversation_key
-from qwendesk.messages import Inbound, as_role
+from qwendesk.messages import VIRTUAL_MODELS, Button, Inbound, as_role
 
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
+_PRESSED = re.compile(r"(?P<name>rate):(?P<argument>\S+)")
+"""What a button says."""
 STOP = "stop"
 Explain = Callable[[Inbound], Awaitable[str | None]]
 """Says why the conversation's last answer is as it is; None where there is none."""
@@ -43,8 +45,22 @@ class Call:
         return self.arrived.settings.get("language") or self.arrived.inbound.locale
 
 
-Run = Callable[[Call], Awaitable[str]]
-"""Does what a command says and returns what to answer."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command leads to, where that is more than a text."""
+
+    text: str = ""
+    """What to answer; empty: nothing."""
+    ask: Inbound | None = None
+    """What to ask a model instead of answering."""
+    marks: tuple[int, tuple[Button, ...]] | None = None
+    """The place of an older answer, and the buttons that it gets now."""
+    unseen: str = ""
+    """What to answer where those buttons cannot be shown."""
+
+
+Run = Callable[[Call], Awaitable[str | Done | None]]
+"""Does what a command says and returns what to answer; None: it was no command after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +70,12 @@ class _Registered:
 
 
 def parse(text: str) -> Command | None:
-    """Return the command that a message is; None where it is none. A bot's name after ``@`` is left out."""
-    found = _COMMAND.fullmatch(text.strip())
+    """Return the command that a message is, or the button that was pressed; None where it is neither.
+
+    A bot's name after ``@`` is left out.
+    """
+    text = text.strip()
+    found = _COMMAND.fullmatch(text) or _PRESSED.fullmatch(text)
     return Command(found["name"].lower(), (found["argument"] or "").strip()) if found else None
 
 
@@ -73,6 +93,7 @@ class Commands:
         self._explain = explain
         self._check_model = check_model
         self._all: dict[str, _Registered] = {}
+        self._hidden: dict[str, _Registered] = {}
         built_in: dict[str, Run | None] = {
             "help": self._help,
             "new": self._new,
@@ -99,16 +120,21 @@ class Commands:
         """Add a command; ``help_`` gives its line of help in a language."""
         self._all[name] = _Registered(run, help_)
 
-    async def run(self, command: Command, arrived: Arrived) -> str | None:
+    def add_hidden(self, name: str, run: Run) -> None:
+        """Add what buttons say; no list names it."""
+        self._hidden[name] = _Registered(run, lambda language: "")
+
+    async def run(self, command: Command, arrived: Arrived) -> Done | None:
         """Do what a command says; None where there is none of that name, and the message is one for a model."""
         name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
-        registered = self._all.get(name)
+        registered = self._all.get(name) or self._hidden.get(name)
         if registered is None or registered.run is None:
             return None
-        return await registered.run(Call(command, arrived))
+        done = await registered.run(Call(command, arrived))
+        return Done(done) if isinstance(done, str) else done
 
     async def _help(self, call: Call) -> str:
-        lines = [f"/{name} {self.describe(name, call.language)}" for name in self._all]
+        lines = [f"/{name} – {self.describe(name, call.language)}" for name in self._all]
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: Call) -> str:
@@ -121,9 +147,11 @@ class Commands:
     async def _model(self, call: Call) -> str:
         name = call.command.argument
         settings = call.arrived.settings
-        if name == "auto":
+        known = {"auto": None, **VIRTUAL_MODELS}
+        role = as_role(name.lower()) or known.get(name.lower())
+        if name.lower() in known and role is None:
             settings = await self._choose(call, role=None, model=None)
-        elif role := as_role(name):
+        elif role:
             settings = await self._choose(call, role=role)
         elif name:
             try:
@@ -159,10 +187,16 @@ def add_memory(commands: Commands, memory: MemoryCommands) -> None:
     async def run(call: Call) -> str:
         line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
         talk = conversation_key(inbound.account, inbound.conversation)
-        return await memory.run(line, person=inbound.person, channel=inbound.channel, conversation=talk) or ""
+        answer = await memory.run(
+            line,
+            person=inbound.person,
+            channel=inbound.channel,
+            conversation=talk,
+            language=call.language,
+            event=call.arrived.id,
+        )
+        return answer or ""
 
-    helps: dict[str, list[str]] = {}
-    for usage, text in HELP.items():
-        helps.setdefault(usage.removeprefix("/").partition(" ")[0], []).append(text)
-    for name, texts in helps.items():
-        commands.add(name, run, lambda language, texts=texts: "; ".join(texts))  # type: ignore[misc]
+    for name in NAMES:
+        if name not in commands.names:  # else somebody else answers to it
+            commands.add(name, run, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]

@@ -11,7 +11,7 @@ from qwendesk.desk.ports import Outlet, Piece
 from qwendesk.errors import ChannelError
 from qwendesk.memory.inbox import Arrived, Inbox, Outcome
 from qwendesk.memory.outbox import Claim, Outbox
-from qwendesk.messages import Outbound
+from qwendesk.messages import Button, Outbound
 
 Closing = tuple[Arrived, Outcome, str | None]
 log = logging.getLogger(__name__)
@@ -41,8 +41,10 @@ class Delivery:
         self._outbox = outbox
         self._pace = pace or Pace()
 
-    async def deliver(self, arrived: Arrived, outlet: Outlet, text: str, closing: Closing) -> None:
-        """Send what of the answer has not been sent, and close the message with the last part."""
+    async def deliver(
+        self, arrived: Arrived, outlet: Outlet, text: str, closing: Closing, buttons: tuple[Button, ...] = ()
+    ) -> None:
+        """Send what of the answer has not been sent, and close the message with the last part; it has the buttons."""
         pieces = await outlet.shape(text)
         closed = False
         for part, piece in enumerate(pieces):
@@ -50,12 +52,15 @@ class Delivery:
             if claim is None:  # sent before a crash, or in the hands of another run
                 continue
             try:
-                message_id = await self._insist(arrived, outlet, claim, piece, part)
+                is_last = part == len(pieces) - 1
+                message = message_for(arrived, claim.key, piece, part, buttons if is_last else ())
+                message_id = await self._insist(outlet, claim, message)
             except _GivenUp as error:
                 await self._outbox.failed(claim.key, str(error))
-                await self._inbox.close(arrived.id, arrived.run, "dead", f"not delivered: {error}")
+                outcome: Outcome = "gone" if closing[1] == "gone" else "dead"
+                await self._inbox.close(arrived.id, arrived.run, outcome, f"not delivered: {error}")
                 return
-            closed = part == len(pieces) - 1
+            closed = is_last
             await self._outbox.sent(claim.key, message_id, closing if closed else None)
         if not closed:
             await self._inbox.close(arrived.id, arrived.run, *closing[1:])
@@ -70,10 +75,27 @@ class Delivery:
             await self._outbox.posted(claim.key, message_id)
         return message_id
 
-    async def _insist(self, arrived: Arrived, outlet: Outlet, claim: Claim, piece: Piece, part: int) -> str | None:
+    async def mark(self, arrived: Arrived, outlet: Outlet, seq: int, buttons: tuple[Button, ...]) -> bool:
+        """Change the buttons under an answer that was delivered; False where that cannot be done."""
+        if not (outlet.capabilities.edits and outlet.capabilities.buttons >= len(buttons)):
+            return False
+        ending = await self._outbox.ending_of(arrived.conversation_id, seq)
+        if ending is None:
+            return False
+        inbound = arrived.inbound
+        message = Outbound(
+            ending.key, inbound.conversation, ending.text, inbound.account, buttons=buttons, plain=ending.plain
+        )
+        try:
+            await outlet.edit(ending.message_id, message)
+        except Exception as error:  # what was said counts all the same
+            log.info("Buttons could not be changed: %s.", type(error).__name__)
+            return False
+        return True
+
+    async def _insist(self, outlet: Outlet, claim: Claim, message: Outbound) -> str | None:
         since = monotonic()
         pause = self._pace.first
-        message = message_for(arrived, claim.key, piece, part)
         while True:
             try:
                 return await _put(outlet, claim, message)
@@ -103,8 +125,10 @@ async def _put(outlet: Outlet, claim: Claim, message: Outbound) -> str | None:
     return await outlet.send(message)
 
 
-def message_for(arrived: Arrived, key: str, piece: Piece, part: int) -> Outbound:
+def message_for(arrived: Arrived, key: str, piece: Piece, part: int, buttons: tuple[Button, ...] = ()) -> Outbound:
     """Return a piece as the message to send."""
     inbound = arrived.inbound
     reply_to = inbound.reply_to if part == 0 else None
-    return Outbound(key, inbound.conversation, piece.text, inbound.account, reply_to, plain=piece.plain)
+    return Outbound(
+        key, inbound.conversation, piece.text, inbound.account, reply_to, buttons=buttons, plain=piece.plain
+    )

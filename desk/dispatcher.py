@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from qwendesk.desk.nudge import Nudge
 from qwendesk.desk.ports import Handle
+from qwendesk.memory.tables import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -42,16 +43,20 @@ class DbosDispatcher:
         url: the desk's own SQLAlchemy URL.
         concurrency: how many conversations are answered at once.
         idle_poll: seconds between two looks at the queue where nobody says that there is something.
+        tenant: whose messages these are; each tenant has a queue of its own.
     """
 
-    def __init__(self, url: str, *, concurrency: int = 32, idle_poll: float = 1.0) -> None:
+    def __init__(
+        self, url: str, *, concurrency: int = 32, idle_poll: float = 1.0, tenant: str = DEFAULT_TENANT
+    ) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._url = parsed.set(drivername="sqlite" if self.is_sqlite else "postgresql+psycopg")
         self.executor = "local" if self.is_sqlite else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._concurrency = concurrency
         self._idle_poll = idle_poll
-        self._nudge = Nudge(f"queue-worker-{QUEUE}", _LEAST_PAUSE)
+        self._queue = QUEUE if tenant == DEFAULT_TENANT else f"{QUEUE}.{tenant}"
+        self._nudge = Nudge(f"queue-worker-{self._queue}", _LEAST_PAUSE)
         self._engine: Engine | None = None
         self._client: DBOSClient | None = None
         self._running = False
@@ -65,7 +70,7 @@ class DbosDispatcher:
             connection,
             {
                 "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
+                "queue_name": self._queue,
                 "workflow_id": f"{id_}.{uuid4().hex[:8]}",
                 "queue_partition_key": conversation,
                 "priority": seq,
@@ -112,7 +117,7 @@ class DbosDispatcher:
         self._active = _get_dbos_instance()._active_workflows_set
         self._running = True
         await DBOS.register_queue_async(
-            QUEUE,
+            self._queue,
             partition_concurrency=1,
             worker_concurrency=self._concurrency,
             polling_interval_sec=self._idle_poll,

@@ -19,10 +19,10 @@ from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.upkeep import Upkeep
 from qwendesk.desk.worker import Worker
 from qwendesk.errors import ConfigError
-from qwendesk.memory.database import Database
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.outbox import Outbox
+from qwendesk.memory.scope import TenantDatabase
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,15 @@ class Answering:
     pace: Pace = field(default_factory=Pace)
     at_once: int = 16
     """How many conversations are answered at once."""
+    unrated: frozenset[str] = frozenset()
+    """Channels on which people are not asked what they think of an answer."""
 
 
 class Office:
     """Accepts messages and, where it is given what that needs, answers them.
 
     Args:
-        database: the desk's database, open and upgraded.
+        database: the desk's view of its database, open and upgraded.
         url: its URL, for the queue's own connections.
         answering: what answering needs; None: this process only accepts.
         houses: who may talk, by channel.
@@ -52,7 +54,7 @@ class Office:
 
     def __init__(
         self,
-        database: Database,
+        database: TenantDatabase,
         url: str,
         *,
         answering: Answering | None = None,
@@ -62,9 +64,9 @@ class Office:
         self.inbox = Inbox(database)
         self.outbox = Outbox(database)
         self.guestbook = Guestbook(database)
-        self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1)
+        self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1, tenant=database.tenant)
         self._url = url
-        self._database = database
+        self.database = database
         self._lock: FileLock | None = None
         self._answering = answering
         self._worker = self._make_worker(answering) if answering else None
@@ -109,17 +111,20 @@ class Office:
 
     def _be_the_only_one(self) -> None:
         """Refuse to answer from a SQLite file that another process answers from."""
-        if self._database.file is None:
+        file = self.database.whole_database.file
+        if file is None:
             return
-        self._lock = FileLock(f"{self._database.file}.worker")
+        self._lock = FileLock(f"{file}.worker")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
-                f"Another qwendesk answers from {self._database.name!r} already; stop it first, "
+                f"Another qwendesk answers from {self.database.name!r} already; stop it first, "
                 "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
             ) from None
 
     def _make_worker(self, answering: Answering) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, answering.pace)
-        return Worker(self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands)
+        return Worker(
+            self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands, answering.unrated
+        )

@@ -26,6 +26,10 @@ class Abilities(Protocol):
         """Seconds that a typing sign lasts; None: the platform has none."""
 
     @property
+    def buttons(self) -> int:
+        """How many buttons a message may have."""
+
+    @property
     def idempotent(self) -> bool:
         """Whether the platform drops a message that is sent twice with the same key."""
 

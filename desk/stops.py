@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from qwendesk.errors import StoreError
 
+T = TypeVar("T")
 _EVERY = 0.5
 
 
@@ -21,13 +22,14 @@ class Stops:
 
     def __init__(self, asked: Callable[[Sequence[str]], Awaitable[list[str]]]) -> None:
         self._asked = asked
-        self._running: dict[str, asyncio.Task[str]] = {}
+        self._running: dict[str, asyncio.Task[Any]] = {}
         self._stopped: set[str] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    async def run(self, id_: str, turn: Coroutine[Any, Any, str]) -> str:
+    async def run(self, id_: str, turn: Coroutine[Any, Any, T]) -> T:
         """Run a turn; stopped, it raises ``CancelledError`` and ``was_stopped`` says so."""
-        task = self._running[id_] = asyncio.create_task(turn)
+        task = asyncio.create_task(turn)
+        self._running[id_] = task
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look())
         try:

@@ -15,6 +15,17 @@ def say(key: str, language: str | None = None, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def words(key: str, language: str | None = None) -> list[str]:
+    """Return words that a person may write for something: those of a language first, the English ones always."""
+    listed = ",".join((say(key, language), say(key)))
+    return list(dict.fromkeys(word.strip() for word in listed.split(",")))
+
+
+def words_of_all(key: str) -> list[str]:
+    """Return the words for something in all languages."""
+    return [word for language in languages() for word in words(key, language)]
+
+
 def known_language(tag: str | None) -> str | None:
     """Return the catalogue's name for a language tag such as ``pt-BR`` or ``zh_Hans``; None where there is none."""
     name = (tag or "").replace("_", "-").partition("-")[0].lower()

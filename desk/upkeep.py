@@ -17,6 +17,7 @@ _QUEUE_KEEPS = 24 * 3600.0
 """Seconds for which the queue keeps what it has done."""
 _INBOX_KEEPS = timedelta(days=35)
 """How long another delivery of a message is recognised; platforms give up long before."""
+_LIMITS_KEPT = timedelta(days=1)
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +49,7 @@ class Upkeep:
             await self._inbox.put_back(id_, self._dispatcher.enqueue)
         await self._dispatcher.forget(_QUEUE_KEEPS)
         await self._inbox.prune(datetime.now(UTC) - _INBOX_KEEPS)
+        await self._inbox.forget_limits(datetime.now(UTC) - _LIMITS_KEPT)
 
     async def _run(self) -> None:
         while True:

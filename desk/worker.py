@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.desk.chat_commands import Commands, parse
+from qwendesk.desk.chat_commands import Command, Commands, Done, parse
 from qwendesk.desk.delivery import Delivery
+from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.live import Live
 from qwendesk.desk.ports import Outlet, RunTurn
+from qwendesk.desk.ratings import thumbs
 from qwendesk.desk.stops import Stops
 from qwendesk.desk.texts import say
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.memory.inbox import Arrived, Inbox, Outcome
 from qwendesk.memory.inbox_rows import conversation_key
-from qwendesk.messages import Finished, Inbound, as_role
+from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 
 MOST_RUNS = 3
 """A message whose run has ended a process so often is given up."""
 _TRIES = (1.0, 3.0)
 """Seconds to wait before a model that is not there is asked again."""
 _SLOWEST = 5.0
+_THUMBS = 2
+"""Buttons that an opinion takes."""
 log = logging.getLogger(__name__)
 
 
@@ -35,19 +39,32 @@ class Answer:
     text: str
     outcome: Outcome = "done"
     error: str | None = None
+    rated: bool = False
+    """Whether the person is asked what to think of it."""
 
 
 class Worker:
-    """Runs turns of accepted messages and delivers their answers."""
+    """Runs turns of accepted messages and delivers their answers.
+
+    Args:
+        unrated: channels on which people are not asked what they think of an answer.
+    """
 
     def __init__(
-        self, inbox: Inbox, delivery: Delivery, run_turn: RunTurn, outlets: Mapping[str, Outlet], commands: Commands
+        self,
+        inbox: Inbox,
+        delivery: Delivery,
+        run_turn: RunTurn,
+        outlets: Mapping[str, Outlet],
+        commands: Commands,
+        unrated: Collection[str] = (),
     ) -> None:
         self._inbox = inbox
         self._delivery = delivery
         self._run_turn = run_turn
         self._outlets = outlets
         self._commands = commands
+        self._unrated = unrated
         self.stops = Stops(inbox.asked_to_stop)
         self._closing = False
 
@@ -79,26 +96,40 @@ class Worker:
             return
         answer = await self._answer(arrived, outlet)
         closing = (arrived, answer.outcome, answer.error)
-        await self._delivery.deliver(arrived, outlet, answer.text, closing)
+        buttons = self._buttons(arrived, outlet) if answer.rated else ()
+        await self._delivery.deliver(arrived, outlet, answer.text, closing, buttons)
 
     async def _answer(self, arrived: Arrived, outlet: Outlet) -> Answer:
         language = arrived.settings.get("language") or arrived.inbound.locale
         if arrived.attempt > MOST_RUNS:
             return Answer(say("gave_up", language), "dead", f"{arrived.attempt - 1} runs ended their process")
         if arrived.run > 1 and (text := await self._inbox.answered(arrived)):
-            return Answer(text)
-        inbound = chosen(arrived.inbound, arrived.settings)
-        if command := parse(inbound.text):
-            text = await self._commands.run(command, arrived)
-            if text is not None:
-                return Answer(text)
-        return await self._ask(arrived, inbound, outlet, language)
+            return Answer(text, rated=True)
+        inbound = arrived.inbound
+        if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):
+            seen = await self._mark(arrived, outlet, done)
+            if done.ask is None:
+                text = done.text or ("" if seen else done.unseen)
+                return Answer(text, "gone" if _says_goodbye(command, language) else "done")
+            inbound = done.ask
+        return await self._ask(arrived, chosen(inbound, arrived.settings), outlet, language)
+
+    async def _mark(self, arrived: Arrived, outlet: Outlet, done: Done) -> bool:
+        if done.marks is None or arrived.inbound.channel in self._unrated:
+            return False
+        return await self._delivery.mark(arrived, outlet, *done.marks)
+
+    def _buttons(self, arrived: Arrived, outlet: Outlet) -> tuple[Button, ...]:
+        seq = arrived.inbound.seq
+        if seq is None or outlet.capabilities.buttons < _THUMBS or arrived.inbound.channel in self._unrated:
+            return ()
+        return thumbs(seq)
 
     async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet, language: str | None) -> Answer:
         live = Live(arrived, outlet, self._delivery)
         async with live:
             try:
-                return Answer(_noted(await self._insist(arrived, inbound, live), inbound, language))
+                return Answer(_noted(await self._insist(arrived, inbound, live), inbound, language), rated=True)
             except StoreError:
                 raise
             except EngineTimeout as error:
@@ -116,7 +147,7 @@ class Worker:
                 log.exception("A turn failed: %s", type(error).__name__)
                 return _failed(live, say("failed", language), error)
 
-    async def _insist(self, arrived: Arrived, inbound: Inbound, live: Live) -> str:
+    async def _insist(self, arrived: Arrived, inbound: Inbound, live: Live) -> Reply:
         """Ask again where the model is not there, as it may be starting."""
         for pause in _TRIES:
             try:
@@ -126,12 +157,12 @@ class Worker:
                 await asyncio.sleep(pause)
         return await self.stops.run(arrived.id, self._turn(inbound, live))
 
-    async def _turn(self, inbound: Inbound, live: Live) -> str:
+    async def _turn(self, inbound: Inbound, live: Live) -> Reply:
         async with aclosing(self._run_turn(inbound)) as events:
             async for event in events:
                 live.tell(event)
                 if isinstance(event, Finished):
-                    return event.reply.text
+                    return event.reply
         raise RuntimeError("The turn ended without a reply.")
 
     async def _unless_closing(self) -> None:
@@ -154,9 +185,18 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
     )
 
 
-def _noted(text: str, inbound: Inbound, language: str | None) -> str:
-    """Say with the answer what of the message could not be read."""
-    return _with(text, say("unreadable", language, kind=inbound.unreadable)) if inbound.unreadable else text
+def _says_goodbye(command: Command, language: str | None) -> bool:
+    """Tell whether nothing may stay of a message, once it is answered."""
+    return command.name == "forget" and is_goodbye(command.argument, language)
+
+
+def _noted(reply: Reply, inbound: Inbound, language: str | None) -> str:
+    """Say with the answer what of the message could not be read, and that a second try had nobody better to ask."""
+    if inbound.unreadable:
+        return _with(reply.text, say("unreadable", language, kind=inbound.unreadable))
+    if inbound.retry and not reply.receipt.escalation:
+        return _with(reply.text, say("no_stronger", language))
+    return reply.text
 
 
 def _failed(live: Live, text: str, error: Exception) -> Answer:

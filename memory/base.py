@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from qwendesk.memory.facts.base import Facts
-from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.people.base import People
 from qwendesk.memory.summaries.base import Summaries, Summary
 from qwendesk.messages import Attachment, Inbound, Reply
@@ -99,6 +99,9 @@ class Memory(ABC):
         A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same
         turn.
         A turn of the same conversation that a dead process left running is marked as failed.
+
+        Raises:
+            InputError: the message has its number, but whoever wrote it was forgotten before the turn began.
         """
 
     @abstractmethod
@@ -149,6 +152,20 @@ class Memory(ABC):
     @abstractmethod
     async def count_turns(self, *, since: datetime | None = None) -> int:
         """Return how many turns ``turns`` would give in all."""
+
+    @abstractmethod
+    async def asked(
+        self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
+    ) -> Asked | None:
+        """Return the answered question at a place of a conversation; without ``at``, the newest that the person asked.
+
+        Args:
+            conversation: the conversation's key.
+            person: who comes back to it, by the channel's own name.
+            before: only turns before this place count.
+            at: the turn's place.
+            channel: where.
+        """
 
     @abstractmethod
     async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:

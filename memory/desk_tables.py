@@ -17,7 +17,7 @@ class InboundEvent(Base):
 
     __tablename__ = "inbound_event"
     __table_args__ = (
-        UniqueConstraint("channel", "account", "event"),
+        UniqueConstraint("tenant_id", "channel", "account", "event"),
         UniqueConstraint("conversation_id", "seq"),
         CheckConstraint("status IN ('queued', 'done', 'failed', 'stopped', 'dead')", name="status"),
         Index(
@@ -115,7 +115,7 @@ class Access(Base):
 
     __tablename__ = "access"
     __table_args__ = (
-        UniqueConstraint("channel", "account", "person"),
+        UniqueConstraint("tenant_id", "channel", "account", "person"),
         CheckConstraint("state IN ('waiting', 'allowed', 'denied')", name="state"),
         CheckConstraint("role IN ('person', 'operator', 'owner')", name="role"),
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from uuid_utils import uuid7
 
-from qwendesk.memory.database import Database
 from qwendesk.memory.desk_tables import Access
 from qwendesk.memory.inbox_statements import upsert
+from qwendesk.memory.scope import TenantDatabase
 from qwendesk.messages import Inbound
 
 GuestRole = Literal["person", "operator", "owner"]
@@ -43,16 +44,16 @@ class Guest:
 
 
 class Guestbook:
-    """Keeps who asked."""
+    """Keeps who asked one tenant's desk."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: TenantDatabase) -> None:
         self._database = database
 
     async def find(self, channel: str, account: str, person: str) -> Guest | None:
         """Return what is known of somebody."""
-        here = (Access.channel == channel) & (Access.account == account) & (Access.person == person)
+        values = {"of_channel": channel, "of_account": account, "of_person": person}
         async with self._database.read() as connection:
-            row = (await connection.execute(select(*_COLUMNS).where(here))).one_or_none()
+            row = (await connection.execute(_guest(), values)).one_or_none()
         return Guest(*row) if row else None
 
     async def ask(self, inbound: Inbound, code: str, expires_at: datetime) -> str:
@@ -84,18 +85,17 @@ class Guestbook:
             "expires_at": expires_at,
             "created_at": now,
         }
-        statement = upsert(self._database.engine.dialect.name, Access).values(row)
+        statement = upsert(self._database.dialect, Access)
         statement = statement.on_conflict_do_update(
-            index_elements=["channel", "account", "person"],
+            index_elements=["tenant_id", "channel", "account", "person"],
             set_={name: getattr(statement.excluded, name) for name in ("code", "expires_at", "display_name")},
             # asked twice at once, the first code holds
             where=or_(Access.expires_at.is_(None), Access.expires_at < now),
         )
         async with self._database.write() as connection:
-            await connection.execute(statement)
-            here = (Access.channel == inbound.channel) & (Access.account == inbound.account)
-            found = await connection.execute(select(Access.code).where(here, Access.person == inbound.person))
-            return str(found.scalar_one())
+            await connection.execute(statement, row)
+            values = {"of_channel": inbound.channel, "of_account": inbound.account, "of_person": inbound.person}
+            return str((await connection.execute(_guest(), values)).one().code)
 
     async def _decide(self, name: str, state: GuestState, role: GuestRole) -> Guest | None:
         by_code = (Access.code == name.strip().upper()) & (Access.expires_at > datetime.now(UTC))
@@ -110,3 +110,9 @@ class Guestbook:
         async with self._database.write() as connection:
             row = (await connection.execute(statement)).first()
         return Guest(*row) if row else None
+
+
+@cache
+def _guest() -> Select[Any]:
+    here = (Access.channel == bindparam("of_channel")) & (Access.account == bindparam("of_account"))
+    return select(*_COLUMNS).where(here, Access.person == bindparam("of_person"))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.memory import inbox_rows, inbox_statements
-from qwendesk.memory.database import Database
-from qwendesk.messages import Attachment, Inbound, as_role
+from qwendesk.memory.scope import TenantConnection, TenantDatabase
+from qwendesk.messages import Attachment, Inbound
 
-Outcome = Literal["done", "failed", "stopped", "dead"]
+Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
+"""``gone``: whoever wrote it is forgotten, so nothing of it stays, and nothing of a conversation that has no more."""
 Enqueue = Callable[[Connection, str, str, int], None]
 """Puts a message into the queue, in the transaction it is given: its id, its conversation's id, its number."""
 
@@ -75,11 +76,11 @@ class _TurnedAway(Exception):
 
 
 class Inbox:
-    """The messages that were accepted."""
+    """The messages that one tenant's desk has accepted."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._dialect = database.engine.dialect.name
+        self._dialect = database.dialect
 
     async def admit(
         self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
@@ -133,10 +134,11 @@ class Inbox:
         return await self._database.whole(self._ids(inbox_statements.ask_to_stop(), values))
 
     async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
-        """Return which of these are to be stopped."""
+        """Return which of these are to be stopped: the person said so, or was forgotten with all they wrote."""
         async with self._database.read() as connection:
-            found = await connection.execute(inbox_statements.asked_to_stop(), {"ids": list(running)})
-            return [row[0] for row in found]
+            found = await connection.execute(inbox_statements.to_go_on(), {"ids": list(running)})
+            going_on = set(found.scalars())
+        return [id_ for id_ in running if id_ not in going_on]
 
     async def open_count(self) -> int:
         """Count the messages that wait or are being answered."""
@@ -154,6 +156,12 @@ class Inbox:
         values = {"before": before, "limit": limit}
         return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
 
+    async def forget_limits(self, before: datetime) -> None:
+        """Forget how much was spent by those who spent nothing since then; it is refilled after an hour."""
+        values = {"before": before.timestamp()}
+        async with self._database.write() as connection:
+            await connection.execute(inbox_statements.forget_limits(), values)
+
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
             async with self._database.write(hurry=True) as connection:
@@ -163,7 +171,7 @@ class Inbox:
 
     async def _store(
         self,
-        connection: AsyncConnection,
+        connection: TenantConnection,
         inbound: Inbound,
         buckets: Sequence[Bucket],
         enqueue: Enqueue,
@@ -183,11 +191,11 @@ class Inbox:
                 raise _TurnedAway(Stored("limited", locale=locale))
         if files := inbox_rows.files(inbound, event["id"]):
             await connection.execute(inbox_statements.add_file(), files)
-        await connection.run_sync(enqueue, event["id"], conversation, seq)
+        await connection.raw.run_sync(enqueue, event["id"], conversation, seq)
         return Stored("accepted", seq, locale, event["id"])
 
     async def _place(
-        self, connection: AsyncConnection, inbound: Inbound, now: datetime
+        self, connection: TenantConnection, inbound: Inbound, now: datetime
     ) -> tuple[str, int, int, dict[str, Any]]:
         """Give the message its number; the row stays locked, so that numbers follow the order of acceptance."""
         key: dict[str, Any] = {"of_channel": inbound.channel, "now": now}
@@ -200,8 +208,10 @@ class Inbox:
         conversation, next_seq, waiting, settings = taken
         return conversation, next_seq - 1, waiting, settings or {}
 
-    async def _spend(self, connection: AsyncConnection, bucket: Bucket, now: float) -> bool:
-        values = {"key": bucket.key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
+    async def _spend(self, connection: TenantConnection, bucket: Bucket, now: float) -> bool:
+        # a digest, as a name would outlive its person here
+        key = hashlib.sha256(f"{self._database.tenant}:{bucket.key}".encode()).hexdigest()
+        values = {"key": key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
         values["full"] = bucket.capacity - 1
         spent = await connection.execute(inbox_statements.spend(self._dialect), values)
         return spent.scalar_one_or_none() is not None
@@ -215,11 +225,12 @@ class Inbox:
             if row.payload.get("files"):
                 found = await connection.execute(inbox_statements.files(), {"event_id": id_})
                 files = [Attachment(*file) for file in found]
-        inbound = _inbound(row, files)
+        inbound = inbox_rows.inbound(row, files)
         return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
-        async with self._database.single() as connection:
+        database = self._database
+        async with database.write() if outcome == "gone" else database.single() as connection:
             return await close_event(connection, id_, run, outcome, error)
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
@@ -228,7 +239,7 @@ class Inbox:
             if row is None:
                 return False
             await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
-            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
 
     async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
@@ -236,7 +247,7 @@ class Inbox:
             row = (await connection.execute(inbox_statements.place(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
-            await connection.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
 
     async def _choose(self, conversation_id: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -254,35 +265,24 @@ class Inbox:
 
 
 async def close_event(
-    connection: AsyncConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
+    connection: TenantConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
 ) -> bool:
     """Finish a message in a transaction that does more; False where another run has it in hand."""
+    if outcome == "gone":
+        return await _drop(connection, {"event_id": id_, "run": run})
     values = {"event_id": id_, "run": run, "outcome": outcome, "why": error, "now": datetime.now(UTC)}
     closed = await connection.execute(inbox_statements.close(), values)
     return bool(closed.rowcount)
 
 
-def _inbound(row: Any, files: list[Attachment]) -> Inbound:
-    payload = row.payload
-    return Inbound(
-        text=payload["text"],
-        conversation=payload["conversation"],
-        attachments=tuple(files),
-        role=as_role(payload.get("role") or ""),
-        model=payload.get("model"),
-        think=payload.get("think"),
-        person=row.person,
-        channel=row.channel,
-        account=row.account,
-        event=row.event,
-        reply_to=payload.get("reply_to"),
-        locale=payload.get("locale"),
-        group=bool(payload.get("group")),
-        display_name=payload.get("display_name", ""),
-        retry=bool(payload.get("retry")),
-        unreadable=payload.get("unreadable"),
-        seq=row.seq,
-    )
+async def _drop(connection: TenantConnection, values: dict[str, Any]) -> bool:
+    # the conversation is held first, as by whoever adds to it: so it is seen whether something was added
+    held = (await connection.execute(inbox_statements.hold_place(), values)).scalar_one_or_none()
+    if held is None:
+        return False
+    await connection.execute(inbox_statements.drop(), values)
+    await connection.execute(inbox_statements.drop_empty(), {"in_conversation": held})
+    return True
 
 
 def _ticket(row: Any) -> Ticket:

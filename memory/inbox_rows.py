@@ -1,4 +1,4 @@
-"""The rows of accepted messages, made from what comes in."""
+"""The rows of accepted messages, made from what comes in, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from qwendesk.memory.rows import title
-from qwendesk.messages import Inbound, storable
+from qwendesk.messages import Attachment, Inbound, as_role, storable
 
 Row = dict[str, Any]
 
@@ -62,6 +62,30 @@ def files(inbound: Inbound, event_id: str) -> list[Row]:
         }
         for ordinal, file in enumerate(inbound.attachments)
     ]
+
+
+def inbound(row: Any, files: list[Attachment]) -> Inbound:
+    """Return a stored message as it came in."""
+    payload = row.payload
+    return Inbound(
+        text=payload["text"],
+        conversation=payload["conversation"],
+        attachments=tuple(files),
+        role=as_role(payload.get("role") or ""),
+        model=payload.get("model"),
+        think=payload.get("think"),
+        person=row.person,
+        channel=row.channel,
+        account=row.account,
+        event=row.event,
+        reply_to=payload.get("reply_to"),
+        locale=payload.get("locale"),
+        group=bool(payload.get("group")),
+        display_name=payload.get("display_name", ""),
+        retry=bool(payload.get("retry")),
+        unreadable=payload.get("unreadable"),
+        seq=row.seq,
+    )
 
 
 def _payload(inbound: Inbound) -> Row:

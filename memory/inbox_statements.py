@@ -5,14 +5,27 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, delete, false, func, insert, literal_column, select, update
+from sqlalchemy import (
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
 
 from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
-from qwendesk.memory.tables import DEFAULT_TENANT, Conversation, Message, Turn
+from qwendesk.memory.tables import Conversation, Message, Turn
 
 _OPEN = InboundEvent.status == literal_column("'queued'")
 
@@ -26,7 +39,6 @@ def _is_conversation() -> tuple[Any, ...]:
     return (
         Conversation.channel == bindparam("of_channel"),
         Conversation.account == literal_column("''"),
-        Conversation.tenant_id == literal_column(f"'{DEFAULT_TENANT}'"),
         Conversation.external_id == bindparam("of_key"),
     )
 
@@ -52,7 +64,9 @@ def add_conversation(dialect: str) -> Insert:
 @cache
 def add_event(dialect: str) -> ReturningInsert[Any]:
     """Add a message, unless it is there."""
-    statement = upsert(dialect, InboundEvent).on_conflict_do_nothing(index_elements=["channel", "account", "event"])
+    statement = upsert(dialect, InboundEvent).on_conflict_do_nothing(
+        index_elements=["tenant_id", "channel", "account", "event"]
+    )
     return statement.returning(InboundEvent.id)
 
 
@@ -153,11 +167,32 @@ def ask_to_stop() -> ReturningUpdate[Any]:
 
 
 @cache
-def asked_to_stop() -> Select[Any]:
-    """Give those of some messages that are to be stopped."""
-    return select(InboundEvent.id).where(
-        InboundEvent.id.in_(bindparam("ids", expanding=True)), InboundEvent.stop, _OPEN
-    )
+def to_go_on() -> Select[Any]:
+    """Give those of some messages that are there and not to be stopped; one that is closed has nothing to stop."""
+    event = InboundEvent
+    return select(event.id).where(event.id.in_(bindparam("ids", expanding=True)), ~event.stop | ~_OPEN)
+
+
+@cache
+def hold_place() -> Select[str]:
+    """Give the conversation of a message, if this run is its newest, and keep others from adding to it."""
+    here = (InboundEvent.id == bindparam("event_id")) & (InboundEvent.runs == bindparam("run"))
+    place = select(InboundEvent.conversation_id).where(here)
+    return select(Conversation.id).where(Conversation.id.in_(place)).with_for_update()
+
+
+@cache
+def drop() -> Delete:
+    """Delete a message with its files and answers, if this run is its newest."""
+    return delete(InboundEvent).where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"))
+
+
+@cache
+def drop_empty() -> Delete:
+    """Delete a conversation of which nothing is left."""
+    said = exists(Message.id).where(Message.conversation_id == Conversation.id)
+    taken = exists(InboundEvent.id).where(InboundEvent.conversation_id == Conversation.id)
+    return delete(Conversation).where(Conversation.id == bindparam("in_conversation"), ~said, ~taken)
 
 
 @cache
@@ -193,6 +228,12 @@ def prune() -> ReturningDelete[str]:
         .limit(bindparam("limit"))
     )
     return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
+
+
+@cache
+def forget_limits() -> Delete:
+    """Delete buckets that were not touched since."""
+    return delete(RateBucket).where(RateBucket.updated_at < bindparam("before"))
 
 
 @cache

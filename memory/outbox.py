@@ -11,10 +11,10 @@ from sqlalchemy import Select, Update, bindparam, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
-from qwendesk.memory.database import Database
 from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
 from qwendesk.memory.inbox import Arrived, Outcome, close_event
 from qwendesk.memory.inbox_statements import upsert
+from qwendesk.memory.scope import TenantDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,22 @@ class Delivered:
     error: str | None
 
 
-class Outbox:
-    """The messages that go out."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last message of an answer, as it was delivered."""
 
-    def __init__(self, database: Database) -> None:
+    key: str
+    message_id: str
+    text: str
+    plain: str
+
+
+class Outbox:
+    """The messages of one tenant that go out."""
+
+    def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._dialect = database.engine.dialect.name
+        self._dialect = database.dialect
 
     async def claim(self, arrived: Arrived, part: int, text: str, plain: str = "") -> Claim | None:
         """Store a part of an answer as being sent; None where it was sent, or another run has the message."""
@@ -69,6 +79,20 @@ class Outbox:
         values = {"in_conversation": conversation_id, "limit": limit}
         async with self._database.read() as connection:
             return [Delivered(*row) for row in await connection.execute(_of_conversation(), values)]
+
+    async def ending_of(self, conversation_id: str, seq: int) -> Ending | None:
+        """Return the last message of the answer at a place of a conversation; None where none was delivered."""
+        async with self._database.read() as connection:
+            values = {"in_conversation": conversation_id, "at": seq}
+            row = (await connection.execute(_ending(), values)).one_or_none()
+        return Ending(*row) if row else None
+
+    async def place_of(self, conversation_id: str, message_id: str) -> int | None:
+        """Return the place in a conversation of the answer that a message, by its platform's name, is part of."""
+        async with self._database.read() as connection:
+            values = {"in_conversation": conversation_id, "named": message_id}
+            place: int | None = (await connection.execute(_place(), values)).scalar_one_or_none()
+        return place
 
     async def _claim(self, arrived: Arrived, part: int, text: str, plain: str) -> Claim | None:
         values = {
@@ -162,3 +186,30 @@ def _of_conversation() -> Select[Any]:
     columns: tuple[Any, ...] = (row.key, row.text, row.status, row.message_id, row.attempts, row.error)
     here = row.conversation_id == bindparam("in_conversation")
     return select(*columns).where(here).order_by(row.id).limit(bindparam("limit"))
+
+
+@cache
+def _ending() -> Select[Any]:
+    row = OutboundMessage
+    here = (InboundEvent.conversation_id == bindparam("in_conversation")) & (InboundEvent.seq == bindparam("at"))
+    columns: tuple[Any, ...] = (row.key, row.message_id, row.text, row.plain)
+    return (
+        select(*columns)
+        .join(InboundEvent, InboundEvent.id == row.inbound_id)
+        .where(here, row.status == "sent", row.message_id.is_not(None))
+        .order_by(row.part.desc())
+        .limit(1)
+    )
+
+
+@cache
+def _place() -> Select[Any]:
+    row = OutboundMessage
+    here = (row.conversation_id == bindparam("in_conversation")) & (row.message_id == bindparam("named"))
+    return (
+        select(InboundEvent.seq)
+        .join(row, row.inbound_id == InboundEvent.id)
+        .where(here)
+        .order_by(row.id.desc())
+        .limit(1)
+    )

@@ -50,9 +50,15 @@ class TenantDatabase:
             yield TenantConnection(connection, self.tenant)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[TenantConnection]:
+    async def write(self, *, hurry: bool = False) -> AsyncIterator[TenantConnection]:
         """Give a connection inside a transaction, which is committed unless an error comes through."""
-        async with self.whole_database.write() as connection:
+        async with self.whole_database.write(hurry=hurry) as connection:
+            yield TenantConnection(connection, self.tenant)
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[TenantConnection]:
+        """Give a connection on which each statement is a transaction of its own, also one that writes."""
+        async with self.whole_database.single() as connection:
             yield TenantConnection(connection, self.tenant)
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
@@ -65,7 +71,7 @@ class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
     raw: AsyncConnection
-    """For migrations and tests; a repository has no business with it."""
+    """For migrations, tests and the queue's own tables; a repository has no business with it."""
     tenant: str
 
     async def execute(

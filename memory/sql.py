@@ -9,14 +9,14 @@ from typing import Any, Literal
 from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 
-from qwendesk.errors import StoreError
+from qwendesk.errors import InputError, StoreError
 from qwendesk.memory import context, replay, rows, statements
 from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
 from qwendesk.memory.facts.rules import Rules
 from qwendesk.memory.facts.sql import SqlFacts
 from qwendesk.memory.feedback import sql as feedback
-from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.opening import prepare
 from qwendesk.memory.people.sql import SqlPeople
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
@@ -69,8 +69,13 @@ class SqlMemory(Memory):
 
     @property
     def database(self) -> Database:
-        """The database of all tenants, for the desk's own tables."""
+        """The database of all tenants."""
         return self._database.whole_database
+
+    @property
+    def scope(self) -> TenantDatabase:
+        """This tenant's view of the database, for the desk's own tables."""
+        return self._database
 
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""
@@ -105,6 +110,8 @@ class SqlMemory(Memory):
             question = rows.question(inbound, conversation, seq, person, files, now)
             if inbound.seq is None:
                 await connection.execute(statements.add_message(), question)
+            elif not await replay.is_awaited(connection, conversation, seq):
+                raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
             elif not await replay.add_once(connection, self._dialect, question):
                 return await replay.reopen(connection, conversation, seq)
             if files:
@@ -185,6 +192,19 @@ class SqlMemory(Memory):
         """Count the turns that are over."""
         async with self._database.read() as connection:
             return await feedback.count_turns(connection, since)
+
+    @unit_of_work
+    async def asked(
+        self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
+    ) -> Asked | None:
+        """Read an answered question with its files."""
+        key = {"channel": channel, "account": ACCOUNT, "key": conversation, "person": person, "before": before}
+        async with self._database.read() as connection:
+            found = await feedback.read_asked(connection, key, at)
+            if found is None:
+                return None
+            files = await self._files(connection, [found.question]) if found.parts else {}
+        return feedback.as_asked(found, files.get(found.question, ()))
 
     @unit_of_work
     async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:

@@ -60,6 +60,8 @@ class Person(Base):
     tenant_id: Mapped[TenantId]
     remembers: Mapped[bool] = mapped_column(server_default=true())
     """Whether facts about the person may be learned and used; the person decides."""
+    shown: Mapped[dict[str, Any] | None]
+    """Ids of the facts that the person was shown last, as a numbered list, and when."""
     created_at: Mapped[datetime]
 
 

@@ -19,6 +19,13 @@ Health = Callable[[], Awaitable[dict[str, Any]]]
 """Says how the desk is; raises ``QwendeskError`` where it cannot work."""
 
 
+LARGEST_FRAME = 9 * 2**20
+"""Bytes of one WebSocket frame that are read at all; a larger one ends its connection with the code 1009.
+
+More than channels take, so that whoever sends a little too much can be told so.
+"""
+
+
 def build_web(health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | None = None) -> Starlette:
     """Return the application: ``/healthz``, and each channel's routes under ``/channels/NAME/``."""
 
@@ -36,7 +43,15 @@ class WebServer:
     """Runs an application on an address until it is stopped."""
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
-        config = uvicorn.Config(app, host, port, log_level="warning", lifespan="off", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app,
+            host,
+            port,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+            ws_max_size=LARGEST_FRAME,
+        )
         self._address = f"{host}:{port}"
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from qwendesk.engines.servers import server_of
+from qwendesk.plugins import load, names
 from qwendesk.settings import Settings
 
 FILE = Path(__file__).parent.parent / "docker-compose.yml"
@@ -86,3 +88,21 @@ def test_the_desk_finds_its_server(service: str, engine: str, monkeypatch: pytes
     url = settings.ollama_host if engine == "ollama" else server_of(engine, settings).url
     assert url in ("http://ollama:11434", "http://vllm:8000/v1")
     assert url.split("//")[1].split(":")[0] in compose()
+
+
+def test_the_image_has_what_the_channels_and_the_shared_database_need() -> None:
+    root = FILE.parent
+    (line,) = re.findall(r"ARG EXTRAS=(\S+)", (root / "Dockerfile").read_text("utf-8"))
+    known = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    needed = {name for name in names("channels") if load("channels", name).manifest.needs}
+    assert {*needed, "postgres"} <= set(line.split(",")) <= set(known)
+
+
+def test_each_part_of_the_desk_runs_and_they_share_a_database() -> None:
+    parts = {name: service for name, service in compose().items() if service.get("profiles") == ["scale"]}
+    roles = {part["command"].split()[-1] for part in parts.values() if part["command"].startswith("serve")}
+    assert roles == {"ingress", "worker", "web"}
+    ports = [port for part in parts.values() for port in part.get("ports", ())]
+    assert len({port.split(":")[1] for port in ports}) == len(ports) == 2
+    urls = {part["environment"].get("QWENDESK_DATABASE_URL") for name, part in parts.items() if name != "postgres"}
+    assert urls == {"postgresql+psycopg://desk:desk@postgres/desk"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 _POLL_MS = 25_000
 _TYPING_MS = 8_000
 _OWN_EVENTS = 1000
-"""So many of the desk's own messages are known for what they are when somebody replies to one in a group."""
+"""So many of the desk's own messages are known for what they are when somebody replies or reacts to one."""
 
 
 class MatrixChannel(Channel):
@@ -66,7 +65,7 @@ class MatrixChannel(Channel):
         self._stopping = asyncio.Event()
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
-        self._own: deque[str] = deque(maxlen=_OWN_EVENTS)
+        self._own: dict[str, str] = {}
 
     async def start(self, accept: Accept) -> None:
         """Follow the rooms until ``stop``."""
@@ -81,7 +80,9 @@ class MatrixChannel(Channel):
         client = await self._connected()
         async with told():
             sent = await messages.send(client, message)
-        self._own.append(sent)
+        self._own[sent] = message.conversation
+        while len(self._own) > _OWN_EVENTS:
+            self._own.pop(next(iter(self._own)))
         return sent
 
     async def edit(self, message_id: str, message: Outbound) -> None:
@@ -160,7 +161,7 @@ class MatrixChannel(Channel):
         client = await self._connected()
         members = client.rooms[room].member_count if room in client.rooms else 2
         try:
-            parsed = parse(event, room, members, set(self._own), self._me)
+            parsed = parse(event, room, members, self._own, self._me)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("An event of Matrix cannot be read: %r.", error)
             return True

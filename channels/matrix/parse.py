@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ LARGEST_FILE = 20 * 2**20
 _KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
 _QUOTE = re.compile(r"\A(> .*\n)+\n")
 """What older clients put above a reply: the quoted message."""
+_THUMBS = {"👍": 1, "👎": -1}
+_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+"""What gives a thumb a colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,22 @@ class Parsed:
     file: File | None = None
 
 
-def parse(event: dict[str, Any], room: str, members: int, own_events: set[str], me: Me) -> Parsed | None:
+def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
     """Return what an event says to the desk.
 
     Args:
         event: the event as the server has it, decrypted.
         room: the room's id.
         members: how many are in the room.
-        own_events: events of the desk itself that may be replied to.
+        own_events: events of the desk itself that may be replied or reacted to, and the conversation each is part of.
         me: the desk's own account.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: it has not the shape that the specification promises.
     """
     sender, content = event["sender"], event["content"]
+    if event.get("type") == "m.reaction":
+        return _reaction(event, members, own_events, me)
     if sender == me.user or event.get("type") not in ("m.room.message", "m.room.encrypted"):
         return None
     relation = content.get("m.relates_to") or {}
@@ -86,6 +92,25 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: set[str], 
         unreadable=unreadable,
     )
     return Parsed(inbound, file) if inbound.text or file or unreadable else None
+
+
+def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
+    """Return a thumb on a message of the desk as what a button says."""
+    relation = event["content"].get("m.relates_to") or {}
+    thumb = _THUMBS.get(_TONE.sub("", str(relation.get("key") or "")))
+    target = str(relation.get("event_id") or "")
+    if event["sender"] == me.user or thumb is None or target not in own_events:
+        return None
+    inbound = Inbound(
+        f"rate:{thumb}:{target}",
+        own_events[target],
+        person=str(event["sender"]),
+        channel="matrix",
+        account=me.user,
+        event=str(event["event_id"]),
+        group=members > 2,
+    )
+    return Parsed(inbound)
 
 
 def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:

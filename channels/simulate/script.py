@@ -61,6 +61,26 @@ class Write(BaseModel):
         return Written(**values, files=(file,))
 
 
+class Press(BaseModel):
+    """A button that a person presses, under the newest message that has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    button: str
+    """How its label begins."""
+    person: str = "1001"
+    chat: str = ""
+    group: bool = False
+
+    def written(self, simulator: Simulator) -> Written | None:
+        """Return it as the simulator takes it; None where no message has such a button."""
+        for shown in reversed(simulator.shown):
+            for label, value in shown.buttons:
+                if label.startswith(self.button):
+                    return Written(value, self.person, self.chat, self.group, reply_to=shown.id, press=True)
+        return None
+
+
 class Expect(BaseModel):
     """What the person has to see, in time."""
 
@@ -70,6 +90,8 @@ class Expect(BaseModel):
     """A part of some message."""
     messages: int | None = Field(default=None, ge=0)
     """How many messages there are in all."""
+    button: str | None = None
+    """The label of a button under some message."""
     seconds: float = Field(default=60, gt=0)
 
 
@@ -79,6 +101,7 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     write: Write | None = None
+    press: Press | None = None
     expect: Expect | None = None
     repeat: bool = False
     trouble: list[Trouble] = []
@@ -87,7 +110,7 @@ class Step(BaseModel):
     @model_validator(mode="after")
     def _one_thing(self) -> Step:
         if len(self.model_fields_set) != 1:
-            raise ValueError("a step is one of: write, expect, repeat, trouble, garble")
+            raise ValueError("a step is one of: write, press, expect, repeat, trouble, garble")
         return self
 
 
@@ -114,6 +137,12 @@ async def play(steps: list[Step], simulator: Simulator, show: Show) -> list[str]
         if step.write:
             show(step.write.person, step.write.text)
             await simulator.write(step.write.written())
+        elif step.press:
+            show(step.press.person, f"presses {step.press.button}")
+            if pressed := step.press.written(simulator):
+                await simulator.write(pressed)
+            else:
+                failures.append(f"step {number}: no message has a button {step.press.button!r}")
         elif step.expect:
             if problem := await _look(step.expect, simulator):
                 failures.append(f"step {number}: {problem}")
@@ -135,7 +164,9 @@ async def play(steps: list[Step], simulator: Simulator, show: Show) -> list[str]
 async def _look(expect: Expect, simulator: Simulator) -> str | None:
     def seen(platform: Simulator) -> bool:
         enough = expect.messages is None or len(platform.shown) >= expect.messages
-        return enough and (expect.contains is None or any(expect.contains in text for text in platform.texts()))
+        labels = [label for shown in platform.shown for label, _ in shown.buttons]
+        said = expect.contains is None or any(expect.contains in text for text in platform.texts())
+        return enough and said and (expect.button is None or expect.button in labels)
 
     try:
         await simulator.saw(seen, expect.seconds)

@@ -41,7 +41,7 @@ class SlackChannel(Channel):
         "Slack",
         Capabilities(
             markup="mrkdwn",
-            max_length=3900,
+            max_length=messages.LONGEST_SECTION,
             edits=True,
             edit_interval=1.5,
             buttons=5,

@@ -10,7 +10,7 @@ from qwendesk.messages import Outbound
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
-_LONGEST_SECTION = 3000
+LONGEST_SECTION = 3000
 """Characters of a text that stands above buttons."""
 
 
@@ -49,12 +49,12 @@ def _blocks(message: Outbound, text: str) -> dict[str, Any]:
         {
             "type": "button",
             "action_id": f"choice{number}",
-            "text": {"type": "plain_text", "text": button.label[:75]},
+            "text": {"type": "plain_text", "text": button.face[:75], "emoji": True},
             "value": button.value,
         }
         for number, button in enumerate(message.buttons)
     ]
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": text[:_LONGEST_SECTION]}}
+    section = {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": text[:LONGEST_SECTION]}}
     return {"blocks": [section, {"type": "actions", "elements": buttons}]}
 
 

@@ -91,7 +91,9 @@ def _pressed(payload: dict[str, Any], me: Me) -> Parsed | None:
     if payload.get("type") != "block_actions":
         return None
     message, channel = payload["message"], payload["channel"]["id"]
-    place = _place(channel, message.get("thread_ts"))
+    root = message.get("thread_ts")
+    # a thread below the desk's own message does not make that message part of it
+    place = _place(channel, root if root != message.get("ts") else None)
     direct = str(channel).startswith("D")
     inbound = _inbound(str(payload["actions"][0]["value"]), place, payload["user"]["id"], "", me, direct, None)
     return Parsed(replace(inbound, event=f"press:{payload['trigger_id']}"))

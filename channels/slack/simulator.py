@@ -217,6 +217,7 @@ class SlackSimulator(Simulator):
             if text != shown.text:
                 shown.text = text
                 shown.versions.append(text)
+            shown.buttons = _buttons(form) or shown.buttons
         else:
             stamp = f"{1_790_000_000 + len(self.shown)}.000200"
             shown = Shown(stamp, form["channel"], text, form.get("thread_ts"), [text], buttons=_buttons(form))

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from telegram import Bot
 
 
+_SHORT_LABEL, _IN_A_ROW = 12, 4
+"""Characters of labels, and buttons, that stand side by side on a narrow screen."""
+
+
 async def send(bot: Bot, message: Outbound, *, markup: bool = True) -> str:
     """Send the text, then the files; return the id of what came first."""
     ids = [await _send_text(bot, message, markup=markup)] if message.text else []
@@ -84,7 +88,9 @@ def _where(message: Outbound) -> dict[str, Any]:
 def _extras(message: Outbound) -> dict[str, Any]:
     from telegram import InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
 
-    rows = [[InlineKeyboardButton(button.label, callback_data=button.value)] for button in message.buttons]
+    buttons = [InlineKeyboardButton(button.face, callback_data=button.value) for button in message.buttons]
+    short = all(len(button.face) <= _SHORT_LABEL for button in message.buttons)
+    rows = [buttons] if buttons and short and len(buttons) <= _IN_A_ROW else [[button] for button in buttons]
     # a preview would fetch an address that a model may have made up
     previews = LinkPreviewOptions(is_disabled=True)
     return {"reply_markup": InlineKeyboardMarkup(rows) if rows else None, "link_preview_options": previews}

@@ -224,10 +224,13 @@ class TelegramSimulator(Simulator):
         shown = next((one for one in self.shown if (one.id, one.chat) == (form["message_id"], form["chat_id"])), None)
         if shown is None:
             raise Refused(400, "Bad Request: message to edit not found")
-        if shown.text == form["text"]:
+        buttons = _buttons(form)
+        if (shown.text, shown.buttons) == (form["text"], buttons):
             raise Refused(400, "Bad Request: message is not modified")
-        shown.text = form["text"]
-        shown.versions.append(form["text"])
+        if shown.text != form["text"]:
+            shown.text = form["text"]
+            shown.versions.append(form["text"])
+        shown.buttons = buttons
         return self._sent(shown)
 
     def _check(self, form: dict[str, Any]) -> None:
@@ -245,16 +248,19 @@ class TelegramSimulator(Simulator):
 
     def _show(self, form: dict[str, Any], text: str, file: str | None = None) -> dict[str, Any]:
         quoted = json.loads(form["reply_parameters"])["message_id"] if "reply_parameters" in form else None
-        rows = json.loads(form["reply_markup"])["inline_keyboard"] if "reply_markup" in form else []
-        buttons = tuple((one["text"], one["callback_data"]) for row in rows for one in row)
         number = str(9000 + len(self.shown))
-        shown = Shown(number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, buttons)
+        shown = Shown(number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, _buttons(form))
         self.shown.append(shown)
         return self._sent(shown)
 
     def _sent(self, shown: Shown) -> dict[str, Any]:
         chat = {"id": int(shown.chat), "type": "private"}
         return {"message_id": int(shown.id), "date": 1_780_000_000, "chat": chat, "from": BOT, "text": shown.text}
+
+
+def _buttons(form: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    rows = json.loads(form["reply_markup"])["inline_keyboard"] if "reply_markup" in form else []
+    return tuple((one["text"], one["callback_data"]) for row in rows for one in row)
 
 
 class _Entities(HTMLParser):

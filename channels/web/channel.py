@@ -6,14 +6,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.stopping import rest
 from qwendesk.channels.web.frames import LARGEST_FILE
 from qwendesk.channels.web.pages import Look
-from qwendesk.channels.web.rooms import MOST_SHOWN, Frame, Room, Rooms
+from qwendesk.channels.web.rooms import Frame, Kept, Room, Rooms, shown
 from qwendesk.channels.web.socket import LATER, POLICY, Visit
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Outbound
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from qwendesk.channels.simulate.base import Simulator
+    from qwendesk.channels.web.relay import Relay
 
-Recall = Callable[[str], Awaitable[Sequence[tuple[str, str]]]]
-"""Gives what was sent to a conversation before this process began: the messages' names and texts, oldest first."""
+Recall = Callable[[str], Awaitable[Sequence[Kept]]]
+"""Gives what was said in a conversation before this process began, oldest first."""
 Answers = Literal["here", "elsewhere", "for others"]
 """Given and shown here; given by another process and shown here; given here and shown by another process."""
 MOST_SOCKETS = 2000
-_LOOK_EVERY = 0.5
-"""Seconds between two looks for the answers of another process."""
+_LOOK_EVERY, _LOOK_SELDOM = 0.5, 5.0
+"""Seconds between two looks for the answers of another process: where it is not heard, and where it is."""
 log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
@@ -54,7 +55,7 @@ class WebChannel(Channel):
         ),
         (
             Setting("title", "What stands over the chat.", default="Chat"),
-            Setting("greeting", "What a visitor reads first.", default="Hello! How can I help?"),
+            Setting("greeting", "What a visitor reads first; empty: a greeting in the visitor's language."),
             Setting("origins", "Sites that may show the chat, as 'https://shop.example', with commas between them."),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
@@ -76,16 +77,19 @@ class WebChannel(Channel):
         """Where set, a page that comes back after a restart gets what it missed."""
         self.answers: Answers = "here"
         """Which process has the answers, and which the visitors."""
+        self.relay: Relay | None = None
+        """What carries them from one to the other at once."""
 
     async def start(self, accept: Accept) -> None:
         """Wait for visitors; where others answer them, look for the answers."""
         self._accept, self._started = accept, True
-        while not self._stopping.is_set():
-            if self.answers == "elsewhere":
-                await self._look_for_answers()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY if self.answers == "elsewhere" else None):
-                    await self._stopping.wait()
+        if self.answers != "elsewhere":
+            await self._stopping.wait()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            if self.relay:
+                tasks.create_task(self.relay.listen(self._hear, self._stopping))
+            tasks.create_task(self._keep_looking())
 
     async def stop(self) -> None:
         """Take no more messages; pages are told to keep theirs."""
@@ -94,22 +98,26 @@ class WebChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Show a message to all pages of the visitor, now or when they are back; its key is its name."""
-        if self.answers == "for others":
-            return message.key  # it is in the database, where the process with the visitors looks for it
-        room = self._room(message.conversation)
-        buttons = [{"label": button.label, "value": button.value} for button in message.buttons]
-        frame: Frame = {"type": "shown", "id": message.key, "text": message.text}
-        room.show(frame | ({"buttons": buttons} if buttons else {}))
+        frame = shown(message.key, message.text, message.buttons)
+        if self.answers == "for others":  # it is in the database already, whoever hears this
+            await self._tell(message.conversation, frame)
+        else:
+            self._room(message.conversation).show(frame)
         return message.key
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Change a message where it stands; one that this process does not know is shown."""
-        if self.answers != "for others":
-            self._room(message.conversation).change(message_id, message.text)
+        frame = shown(message_id, message.text, message.buttons)
+        if self.answers == "for others":
+            await self._tell(message.conversation, frame)
+        else:
+            self._room(message.conversation).change(frame)
 
     async def typing(self, conversation: str) -> None:
         """Show three dots."""
-        if self.answers != "for others":
+        if self.answers == "for others":
+            await self._tell(conversation, {"type": "typing"})
+        else:
             self._room(conversation).tell({"type": "typing"})
 
     async def check(self) -> str:
@@ -132,6 +140,8 @@ class WebChannel(Channel):
     async def aclose(self) -> None:
         """Let ``start`` return."""
         self._stopping.set()
+        if self.relay:
+            await self.relay.aclose()
 
     def _room(self, key: str) -> Room:
         if not self._started:
@@ -147,9 +157,32 @@ class WebChannel(Channel):
             return
         self._sockets += 1
         try:
-            await Visit(socket, self._enter, lambda: self._accept).run()
+            await Visit(socket, self._enter, lambda: self._accept, self._tell).run()
         finally:
             self._sockets -= 1
+
+    async def _tell(self, key: str, frame: Frame) -> None:
+        """Let the visitor's pages at other processes see it."""
+        if self.relay:
+            await self.relay.tell(key, frame)
+
+    def _hear(self, key: str, frame: Frame) -> None:
+        """Show what another process shows, where somebody here has looked; else it is found when somebody does."""
+        room = self._rooms.known(key)
+        if room is None:
+            return
+        if frame["type"] == "typing":
+            room.tell(frame)
+        else:
+            room.change(frame)
+
+    async def _keep_looking(self) -> None:
+        heard = False
+        while not self._stopping.is_set():
+            await self._look_for_answers()
+            heard, before = bool(self.relay and self.relay.listens), heard
+            # once more at once: something may have been said just before it was listened to
+            await rest(self._stopping, _LOOK_SELDOM if heard and before else _LOOK_EVERY)
 
     async def _look_for_answers(self) -> None:
         for key, room in self._rooms.waiting(monotonic()) if self.recall else ():
@@ -158,8 +191,7 @@ class WebChannel(Channel):
             except StoreError as error:
                 log.warning("Answers for the web chat could not be looked up: %s", error)
                 return
-            for name, text in found[-MOST_SHOWN:]:
-                room.show({"type": "shown", "id": name, "text": text})
+            room.catch_up(found)
 
     async def _enter(self, key: str) -> Room:
         room = self._rooms.room(key)

@@ -11,10 +11,22 @@ from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from qwendesk.desk.texts import FALLBACK, known_language, say
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
+
+
+_LABELS = (
+    "greeting", "connecting", "close", "messages", "writing", "chosen", "your_message", "write", "choose", "attach",
+    "send",
+)  # fmt: skip
+_TOLD = ("connecting", "large_file", "large", "broken_file", "good", "bad")
+"""Texts that the page's script says."""
+_FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
+_LONGEST_WISH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class Look:
 
     title: str
     greeting: str
+    """What a visitor reads first; empty: a greeting in the visitor's language."""
     accent: str
     origins: tuple[str, ...] = ()
     """Sites that may show the chat, beside the desk's own; ``*``: any."""
@@ -33,12 +46,18 @@ class Look:
             return True
         return urlsplit(origin).netloc == host or origin in self.origins
 
+    def page(self, language: str) -> str:
+        """Return the page in a language."""
+        labels = {name: say(f"web_{name}", language) for name in (*_LABELS, *_TOLD)}
+        values = labels | {"title": self.title, "greeting": self.greeting or labels["greeting"], "lang": language}
+        values["texts"] = json.dumps({name: labels[name] for name in _TOLD}, ensure_ascii=False)
+        values["dir"] = "rtl" if language in _FROM_THE_RIGHT else "ltr"
+        return Template(_static("chat.html")).substitute({name: html.escape(text) for name, text in values.items()})
+
     def file(self, name: str) -> str:
-        """Return a file of the page as it is served."""
-        text = (files("qwendesk.channels.web") / "static" / name).read_text("utf-8")
+        """Return another file of the page as it is served."""
+        text = _static(name)
         match name:
-            case "chat.html":
-                return Template(text).substitute(title=html.escape(self.title), greeting=html.escape(self.greeting))
             case "style.css":
                 return f":root {{ --accent: {self.accent}; }}\n{text}"
             case "widget.js":
@@ -58,16 +77,24 @@ class Look:
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-cache",
+            "Vary": "Accept-Language",
         }
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of all files."""
         from starlette.routing import Route
 
-        served = {"/": ("chat.html", "text/html")}
-        served |= {f"/{name}": (name, "text/javascript") for name in ("chat.js", "widget.js")}
+        served = {f"/{name}": (name, "text/javascript") for name in ("chat.js", "widget.js")}
         served["/style.css"] = ("style.css", "text/css")
-        return [Route(path, self._serve(*what), methods=["GET"]) for path, what in served.items()]
+        files_ = [Route(path, self._serve(*what), methods=["GET"]) for path, what in served.items()]
+        return [Route("/", self._show, methods=["GET"]), *files_]
+
+    async def _show(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        wished = request.query_params.get("lang", ""), request.headers.get("accept-language", "")
+        body = self.page(best_language(*wished))
+        return Response(body, media_type="text/html", headers=self.headers("chat.html"))
 
     def _serve(self, name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
         from starlette.responses import Response
@@ -78,3 +105,29 @@ class Look:
             return Response(body, media_type=kind, headers=headers)
 
         return serve
+
+
+def best_language(*wishes: str) -> str:
+    """Return the language that is wished for most, of those that there are texts in.
+
+    Args:
+        wishes: each as in the header ``Accept-Language``: ``de-AT, it;q=0.5``; the first that names a known one counts.
+    """
+    for wish in wishes:
+        tags = [part.strip().partition(";") for part in wish[:_LONGEST_WISH].split(",")]
+        for tag, _, weight in sorted(tags, key=lambda tag: -_weight(tag[2])):
+            if (language := known_language(tag.strip())) and _weight(weight) > 0:
+                return language
+    return FALLBACK
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    try:
+        return float(value) if name.strip() == "q" else 1.0
+    except ValueError:
+        return 0.0
+
+
+def _static(name: str) -> str:
+    return (files("qwendesk.channels.web") / "static" / name).read_text("utf-8")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import time
 from typing import Any
+
+from qwendesk.messages import Button
 
 Frame = dict[str, Any]
 MOST_SHOWN = 100
@@ -18,6 +21,31 @@ MOST_LINKS = 8
 _MOST_WAITING = 256
 _LOOK_EVERY = 200
 """Calls between two looks at how much is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message of a conversation as the database has it."""
+
+    name: str
+    text: str
+    buttons: tuple[Button, ...] = ()
+    whole: bool = True
+    """Whether it is complete; else it is being written, and what was shown of it may be newer."""
+    said: bool = False
+    """Whether the visitor wrote it."""
+
+    def frame(self) -> Frame:
+        """Return it as a page is shown it."""
+        if self.said:
+            return {"type": "said", "id": self.name, "text": self.text, "files": []}
+        return shown(self.name, self.text, self.buttons)
+
+
+def shown(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
+    """Return a message of the desk as a page is shown it."""
+    rows = [{"label": button.label, "value": button.value, "chosen": button.chosen} for button in buttons]
+    return {"type": "shown", "id": name, "text": text} | ({"buttons": rows} if rows else {})
 
 
 class Link:
@@ -74,17 +102,23 @@ class Room:
             self.size -= len(self._shown.pop(next(iter(self._shown)))["text"])
         self.tell({**kept, "type": "edited"} if known else kept)
 
-    def change(self, name: str, text: str) -> None:
-        """Change the text of a message; its buttons stay."""
-        self.show({**self._shown.get(name, {"type": "shown", "id": name}), "text": text})
+    def change(self, frame: Frame) -> None:
+        """Change a message; its buttons stay where it is given no others."""
+        self.show({**self._shown.get(frame["id"], {}), **frame})
 
-    def recollect(self, past: Sequence[tuple[str, str]]) -> None:
+    def recollect(self, past: Sequence[Kept]) -> None:
         """Put messages of an earlier process before those that are here."""
         here, self._shown = self._shown, {}
-        for name, text in past[-MOST_SHOWN:]:
-            if name not in here:
-                self.show({"type": "shown", "id": name, "text": text})
+        for kept in past[-MOST_SHOWN:]:
+            if kept.name not in here:
+                self.show(kept.frame())
         self._shown |= here
+
+    def catch_up(self, past: Sequence[Kept]) -> None:
+        """Show what was not heard of; what is here and still being written is newer here."""
+        for kept in past[-MOST_SHOWN:]:
+            if kept.name not in self._shown or (kept.whole and not kept.said):
+                self.change(kept.frame())
 
     def join(self, link: Link, seen: int) -> None:
         """Let a page look, and show it what has come or changed after ``seen``."""
@@ -116,6 +150,10 @@ class Rooms:
         room = self._rooms.setdefault(key, Room())
         self._rooms.move_to_end(key)
         return room
+
+    def known(self, key: str) -> Room | None:
+        """Return a conversation's room where somebody has been in it."""
+        return self._rooms.get(key)
 
     def waiting(self, now: float) -> list[tuple[str, Room]]:
         """Return the conversations in which somebody looks and waits for an answer."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.simulate.base import Shown, Simulator, Written
 from qwendesk.channels.web.frames import key_of
+from qwendesk.messages import Button
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -156,7 +157,8 @@ class Page:
         elif shown.text != frame["text"]:
             shown.text = frame["text"]
             shown.versions.append(frame["text"])
-        shown.buttons = tuple((button["label"], button["value"]) for button in frame.get("buttons", ()))
+        buttons = [Button(one["label"], one["value"], one["chosen"]) for one in frame.get("buttons", ())]
+        shown.buttons = tuple((button.face, button.value) for button in buttons)
 
 
 def _frame(name: str, written: Written) -> dict[str, Any]:

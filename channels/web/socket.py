@@ -15,6 +15,8 @@ from qwendesk.channels.web.rooms import Frame, Link, Room
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
+Tell = Callable[[str, Frame], Awaitable[None]]
+"""Says to other processes what a visitor wrote here."""
 Enter = Callable[[str], Awaitable[Room]]
 """Gives the room of a conversation's key, with what was shown there before."""
 _PATIENCE = 30.0
@@ -32,12 +34,14 @@ class Visit:
 
     Args:
         accept: gives what takes messages; None while the desk stops.
+        tell: lets the visitor's pages at other processes see what is written here.
     """
 
-    def __init__(self, socket: WebSocket, enter: Enter, accept: Callable[[], Accept | None]) -> None:
+    def __init__(self, socket: WebSocket, enter: Enter, accept: Callable[[], Accept | None], tell: Tell) -> None:
         self._socket = socket
         self._enter = enter
         self._accept = accept
+        self._tell = tell
         self._link = Link()
         self._room: Room | None = None
         self._key = ""
@@ -104,7 +108,11 @@ class Visit:
                 return {"type": "refused", "id": said.id, "text": admission.text}
             case "accepted" if not said.pressed:
                 names = [file.name or file.mime for file in said.files]
-                room.show({"type": "said", "id": said.id, "text": said.text, "files": names})
+                frame: Frame = {"type": "said", "id": said.id, "text": said.text, "files": names}
+                room.show(frame)
+                # it is stored, and an answer will come: the person sees so before a worker says it
+                room.tell({"type": "typing"})
+                await self._tell(self._key, frame)
         return {"type": "taken", "id": said.id}
 
     def _may(self) -> bool:

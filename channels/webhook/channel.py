@@ -160,7 +160,7 @@ def _written(kind: str, message: Outbound) -> dict[str, Any]:
         "conversation": message.conversation,
         "text": message.text,
         "reply_to": message.reply_to,
-        "buttons": [{"label": button.label, "value": button.value} for button in message.buttons],
+        "buttons": [{"label": button.face, "value": button.value} for button in message.buttons],
         "attachments": [
             {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()}
             for file in message.attachments

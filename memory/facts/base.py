@@ -12,6 +12,10 @@ Category = Literal["identity", "contact", "place", "work", "family", "preference
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 """What a fact is about; ``health`` is kept only where the settings allow it."""
 
+EMPTY = "it is empty"
+HEALTH = "it is about health, which is not kept here"
+UNWANTED = "the person does not want it"
+
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
@@ -78,14 +82,32 @@ class Facts(ABC):
         """Let a fact cease to hold; tell whether it did hold."""
 
     @abstractmethod
-    async def forget(self, person: str, what: str | None, *, namespace: str | None = None) -> int:
-        """Delete the facts whose key or value contains ``what`` (None: all) with all their past; return how many.
+    async def mentioning(self, person: str, what: str, *, namespace: str | None = None) -> list[Fact]:
+        """Return the facts whose key or value mentions ``what``, oldest first.
+
+        Of a fact that ceased to hold, its older values are looked at too, unless the one that holds is among them.
 
         Args:
             person: the person's id.
-            what: words to look for, in any case.
+            what: whole words, in any case, with accents or without; parts of words in scripts without spaces.
             namespace: the shelf; None: all shelves.
         """
+
+    @abstractmethod
+    async def delete(self, person: str, facts: Sequence[str]) -> list[Fact]:
+        """Delete facts by id, one that holds with all its past; return those that were there."""
+
+    @abstractmethod
+    async def forget(self, person: str, what: str | None, *, namespace: str | None = None) -> int:
+        """Delete the facts that mention ``what`` (None: all), as ``mentioning`` and ``delete`` do; return how many."""
+
+    @abstractmethod
+    async def show(self, person: str, facts: Sequence[str]) -> None:
+        """Keep which facts the person was shown as a numbered list."""
+
+    @abstractmethod
+    async def shown(self, person: str) -> list[str]:
+        """Return the ids of the list that the person was shown last; none where that is more than an hour ago."""
 
     @abstractmethod
     async def namespaces(self, person: str) -> list[str]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
-from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.facts.base import EMPTY, HEALTH, NewFact
 from qwendesk.memory.facts.secrets import secret_in, speaks_of_secret
 from qwendesk.messages import storable
 
@@ -39,13 +39,13 @@ class Rules:
             source: the text it was learned from; the fact has to be found there.
         """
         if not fact.key or not fact.value:
-            return "it is empty"
+            return EMPTY
         if reason := secret_in(f"{fact.key}: {fact.value}"):
             return f"it holds {reason}"
         if speaks_of_secret(fact.key) or speaks_of_secret(fact.value):
             return "it is about a password or the like"
         if not self.allow_health and _is_health(fact, source):
-            return "it is about health, which is not kept here"
+            return HEALTH
         return _ungrounded(fact, source) if source is not None else None
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from uuid_utils import uuid7
 
 from qwendesk.memory.facts import statements
-from qwendesk.memory.facts.base import Fact, Facts, Learned, NewFact
+from qwendesk.memory.facts.base import UNWANTED, Fact, Facts, Learned, NewFact
+from qwendesk.memory.facts.mentions import mentioning
 from qwendesk.memory.facts.rules import Rules, tidy
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
+
+_LASTS = timedelta(hours=1)
+"""How long the numbers of a list hold: later, nobody has it before their eyes."""
 
 
 class SqlFacts(Facts):
@@ -43,7 +48,7 @@ class SqlFacts(Facts):
         async with self._database.write() as connection:
             wish = (await connection.execute(statements.wish(), {"of_person": person})).scalar_one_or_none()
             if not wish:
-                why = "the person is not known" if wish is None else "the person does not want it"
+                why = "the person is not known" if wish is None else UNWANTED
                 return Learned(refused=tuple((key, why) for key in fresh))
             sources = await _sources(connection, person, fresh.values())
             refused = {key: reason for key, fact in fresh.items() if (reason := self._refusal(fact, sources))}
@@ -61,18 +66,50 @@ class SqlFacts(Facts):
         return bool(live)
 
     @unit_of_work
+    async def mentioning(self, person: str, what: str, *, namespace: str | None = None) -> list[Fact]:
+        """Read all and look into each."""
+        async with self._database.read() as connection:
+            held = await _everything(connection, person)
+        return [one.fact for one in _mentioning(held, what) if namespace in (None, one.namespace)]
+
+    @unit_of_work
+    async def delete(self, person: str, facts: Sequence[str]) -> list[Fact]:
+        """Delete rows."""
+        async with self._database.write() as connection:
+            held = await _everything(connection, person)
+            meant = [one for one in held if one.fact.id in facts]
+            await _delete(connection, person, held, meant)
+        return [one.fact for one in meant]
+
+    @unit_of_work
     async def forget(self, person: str, what: str | None, *, namespace: str | None = None) -> int:
         """Delete rows, those of the past included."""
-        values: dict[str, Any] = {"of_person": person}
         async with self._database.write() as connection:
             if what is None:
                 shelf: dict[str, Any] = {} if namespace is None else {"of_namespace": namespace}
-                done = await connection.execute(statements.delete_all(namespace is not None), values | shelf)
+                done = await connection.execute(
+                    statements.delete_all(namespace is not None), {"of_person": person} | shelf
+                )
                 return done.rowcount
-            held = (await connection.execute(statements.everything(), values)).all()
-            found = {(on, key) for on, key, value in held if _mentions(what, key, value)}
-            wanted = sorted((on, key) for on, key in found if namespace in (None, on))
-            return sum([await _delete(connection, person, *one) for one in wanted])
+            held = await _everything(connection, person)
+            meant = [one for one in _mentioning(held, what) if namespace in (None, one.namespace)]
+            return await _delete(connection, person, held, meant)
+
+    @unit_of_work
+    async def show(self, person: str, facts: Sequence[str]) -> None:
+        """Store the list."""
+        shown = {"facts": list(facts), "at": datetime.now(UTC).isoformat()}
+        async with self._database.write() as connection:
+            await connection.execute(statements.show(), {"of_person": person, "list": shown})
+
+    @unit_of_work
+    async def shown(self, person: str) -> list[str]:
+        """Read the list."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(statements.shown(), {"of_person": person})).scalar_one_or_none()
+        if not found or datetime.now(UTC) - datetime.fromisoformat(found["at"]) >= _LASTS:
+            return []
+        return list(found["facts"])
 
     @unit_of_work
     async def namespaces(self, person: str) -> list[str]:
@@ -89,9 +126,37 @@ class SqlFacts(Facts):
         return self._rules.refusal(fact, sources[fact.source_message])
 
 
-def _mentions(what: str, key: str, value: str) -> bool:
-    wanted = " ".join(what.casefold().split())
-    return bool(wanted) and (wanted in key.casefold() or wanted in value.casefold())
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A fact and the shelf it stands on."""
+
+    namespace: str
+    fact: Fact
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.namespace, self.fact.key
+
+
+async def _everything(connection: TenantConnection, person: str) -> list[_Held]:
+    found = await connection.execute(statements.everything(), {"of_person": person})
+    return [_Held(row[0], Fact(*row[1:])) for row in found]
+
+
+def _mentioning(held: Sequence[_Held], what: str) -> list[_Held]:
+    """Return what mentions it; older values only where the one that holds does not."""
+    is_meant = mentioning(what)
+    found = [one for one in held if is_meant and is_meant(one.fact.key, one.fact.value)]
+    live = {one.place for one in found if one.fact.valid_to is None}
+    return [one for one in found if one.fact.valid_to is None or one.place not in live]
+
+
+async def _delete(connection: TenantConnection, person: str, held: Sequence[_Held], meant: Sequence[_Held]) -> int:
+    """Delete facts, with those that hold their past; return how many rows went."""
+    live = {one.place for one in meant if one.fact.valid_to is None}
+    ids = {one.fact.id for one in meant} | {one.fact.id for one in held if one.place in live}
+    done = await connection.execute(statements.delete_some(), {"of_person": person, "facts": sorted(ids)})
+    return done.rowcount
 
 
 async def _sources(connection: TenantConnection, person: str, facts: Iterable[NewFact]) -> dict[str, str]:
@@ -111,11 +176,6 @@ async def _live(connection: TenantConnection, person: str, keys: list[str], name
 
 async def _close(connection: TenantConnection, fact: str, now: datetime, successor: str | None) -> None:
     await connection.execute(statements.close(), {"fact": fact, "now": now, "successor": successor})
-
-
-async def _delete(connection: TenantConnection, person: str, namespace: str, key: str) -> int:
-    values = {"of_person": person, "of_namespace": namespace, "keys": [key]}
-    return (await connection.execute(statements.delete_keys(), values)).rowcount
 
 
 async def _store(connection: TenantConnection, person: str, facts: list[NewFact], namespace: str) -> list[Fact]:

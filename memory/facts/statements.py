@@ -91,15 +91,27 @@ def namespaces() -> Select[Any]:
 
 @cache
 def everything() -> Select[Any]:
-    """Give key and value of all that is or was known of a person."""
-    columns: tuple[Any, ...] = (StoredFact.namespace, StoredFact.key, StoredFact.value)
-    return select(*columns).where(_of_person())
+    """Give the shelf and all of what is or was known of a person, oldest first."""
+    return select(StoredFact.namespace, *COLUMNS).where(_of_person()).order_by(StoredFact.id)
 
 
 @cache
-def delete_keys() -> Delete:
-    """Delete all values of some keys on a shelf."""
-    return delete(StoredFact).where(_of_person(), _on_shelf(), StoredFact.key.in_(bindparam("keys", expanding=True)))
+def delete_some() -> Delete:
+    """Delete facts by id."""
+    return delete(StoredFact).where(_of_person(), StoredFact.id.in_(bindparam("facts", expanding=True)))
+
+
+@cache
+def show() -> Update:
+    """Keep the list that was shown."""
+    shown = bindparam("list", type_=Person.shown.type)
+    return update(Person).where(Person.id == bindparam("of_person")).values(shown=shown)
+
+
+@cache
+def shown() -> Select[Any]:
+    """Give the list that was shown last."""
+    return select(Person.shown).where(Person.id == bindparam("of_person"))
 
 
 @cache

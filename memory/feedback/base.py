@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from qwendesk.messages import Role
+from qwendesk.messages import Attachment, Role
 
 Thumb = Literal[1, -1]
 """Up or down."""
@@ -22,6 +22,23 @@ class Rating:
     model: str | None = None
     """The model that would have been better."""
     comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was answered, as the person who asked it comes back to it."""
+
+    turn: str
+    seq: int
+    """Its place in the conversation."""
+    text: str
+    attachments: tuple[Attachment, ...]
+    mine: bool
+    """Whether it was asked by the person who comes back to it."""
+    newest: bool
+    """Whether nothing was asked after it."""
+    again: bool
+    """Whether the answer is a second try already."""
 
 
 @dataclass(frozen=True, slots=True)

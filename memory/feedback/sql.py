@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Row
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.feedback import statements
-from qwendesk.memory.feedback.base import PastTurn, Rating
+from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.scope import TenantConnection
+from qwendesk.messages import Attachment
 
 
 async def read_turns(
@@ -41,6 +44,18 @@ async def count_turns(connection: TenantConnection, since: datetime | None) -> i
     """Return how many turns are over."""
     found = await connection.execute(statements.number_of_turns(since is not None), _given(since=since))
     return int(found.scalar_one())
+
+
+async def read_asked(connection: TenantConnection, key: dict[str, Any], at: int | None) -> Row[Any] | None:
+    """Return the turn that a person comes back to, its question without the files."""
+    values = {**key, "asks": "user", **_given(at=at)}
+    return (await connection.execute(statements.asked(at is not None), values)).one_or_none()
+
+
+def as_asked(row: Row[Any], files: Sequence[Attachment]) -> Asked:
+    """Return a turn that was read, with its question's files."""
+    again = bool((row.receipt or {}).get("escalation")) or row.asked_before == row.text
+    return Asked(row.id, row.seq, row.text, tuple(files), bool(row.mine), row.newest == row.seq, again)
 
 
 async def store_rating(connection: TenantConnection, key: dict[str, str], turn: str | None, rating: Rating) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, bindparam, delete, func, insert, select
 
-from qwendesk.memory.tables import Conversation, Feedback, Message, Turn
+from qwendesk.memory.tables import Conversation, Feedback, Message, PersonIdentity, Turn
 
 
 @cache
@@ -78,6 +78,56 @@ def turn_to_rate(named: bool) -> Select[Any]:
     if named:
         return statement.where(Turn.id == bindparam("turn_id"))
     return statement.where(Turn.status != "running").order_by(Turn.seq.desc()).limit(1)
+
+
+@cache
+def asked(at: bool) -> Select[Any]:
+    """Give the answered turn at a place of a conversation, or the newest one that a person asked, before a place.
+
+    With it: the question, whether that person asked it, the newest turn's place, and what was asked just before.
+    """
+    here = select(Conversation.id).where(
+        Conversation.channel == bindparam("channel"),
+        Conversation.account == bindparam("account"),
+        Conversation.external_id == bindparam("key"),
+    )
+    person = select(PersonIdentity.person_id).where(
+        PersonIdentity.channel == bindparam("channel"),
+        PersonIdentity.account == bindparam("account"),
+        PersonIdentity.external_user_id == bindparam("person"),
+    )
+    in_it = (Turn.conversation_id == here.scalar_subquery()) & (Turn.seq < bindparam("before"))
+    earlier = Message.__table__.alias("earlier")
+    before = (
+        select(earlier.c.text)
+        .where(
+            earlier.c.conversation_id == Turn.conversation_id,
+            earlier.c.seq < Turn.seq,
+            earlier.c.role == bindparam("asks"),
+        )
+        .order_by(earlier.c.seq.desc())
+        .limit(1)
+    )
+    other = Turn.__table__.alias("other")
+    newest = select(func.max(other.c.seq)).where(
+        other.c.conversation_id == Turn.conversation_id, other.c.seq < bindparam("before")
+    )
+    mine = Message.person_id == person.scalar_subquery()
+    columns: tuple[Any, ...] = (
+        Turn.id,
+        Turn.seq,
+        Turn.receipt,
+        Message.id.label("question"),
+        Message.text,
+        Message.parts,
+        mine.label("mine"),
+        newest.correlate(Turn).scalar_subquery().label("newest"),
+        before.correlate(Turn).scalar_subquery().label("asked_before"),
+    )
+    statement = select(*columns).join(Message, Message.id == Turn.question_id).where(in_it, Turn.status != "running")
+    return (
+        statement.where(Turn.seq == bindparam("at")) if at else statement.where(mine).order_by(Turn.seq.desc()).limit(1)
+    )
 
 
 @cache

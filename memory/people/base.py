@@ -79,10 +79,15 @@ class People(ABC):
         """Return everything that is kept about a person as plain JSON types, files in base64."""
 
     @abstractmethod
-    async def forget(self, person: str) -> Erased:
+    async def forget(self, person: str, *, answering: str | None = None) -> Erased:
         """Remove a person and everything that came from them, in one transaction; an audit line without content stays.
 
-        Of a conversation with others, the person's messages, the answers to them and all summaries go.
+        Of a conversation with others, the person's messages, the answers to them and all summaries go. What waits to be
+        answered goes unanswered.
+
+        Args:
+            person: the person's id.
+            answering: the accepted message that asks for it; it stays until its answer is delivered.
         """
 
     @abstractmethod

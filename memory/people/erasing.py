@@ -19,12 +19,16 @@ _AT_ONCE = 10_000
 """Conversations named in one statement; databases take only so many values."""
 
 
-async def erase(connection: TenantConnection, person: str) -> dict[str, int]:
-    """Remove the rows, children first where they are to be counted; return how many of each table."""
+async def erase(connection: TenantConnection, person: str, answering: str | None = None) -> dict[str, int]:
+    """Remove the rows, children first where they are to be counted; return how many of each table.
+
+    The accepted message ``answering`` stays, with its conversation: its answer has still to be delivered.
+    """
     values = {"of_person": person}
     touched = await _hold(connection, person)
     counts = {"attachment": (await connection.execute(_files(), values)).scalar_one()}
-    counts["inbound_event"] = (await connection.execute(_accepted(), values)).rowcount
+    events = await connection.execute(_accepted(), values | {"answering": answering or ""})
+    counts["inbound_event"] = events.rowcount
     await connection.execute(_access(), values)
     counts["conversation_summary"] = (await connection.execute(_summaries(), values)).rowcount
     counts["kb_document"] = (await connection.execute(_documents(), values)).rowcount
@@ -75,8 +79,11 @@ def _theirs(table: Any = Message) -> Any:
 
 @cache
 def _touched() -> Select[Any]:
-    """Give the conversations the person has written in."""
-    return _written_in()
+    """Give the conversations the person has written in, whatever has become of it."""
+    taken = aliased(InboundEvent)
+    accepted = select(taken.conversation_id).where(_is_theirs(taken)).distinct()
+    theirs = or_(Conversation.id.in_(_written_in()), Conversation.id.in_(accepted))
+    return select(Conversation.id).where(theirs).order_by(Conversation.id)
 
 
 def _written_in() -> Select[Any]:
@@ -87,8 +94,7 @@ def _written_in() -> Select[Any]:
 @cache
 def _hold_conversations() -> Select[Any]:
     # not FOR UPDATE: an answer that is being stored refers to its conversation, and has to come through
-    mine = select(Conversation.id).where(Conversation.id.in_(_written_in()))
-    return mine.order_by(Conversation.id).with_for_update(key_share=True)
+    return _touched().with_for_update(key_share=True)
 
 
 @cache
@@ -130,8 +136,8 @@ def _is_theirs(table: Any) -> Any:
 
 @cache
 def _accepted() -> Delete:
-    """What the desk took, with its files and answers; what is open stays, such as the wish to be forgotten."""
-    return delete(InboundEvent).where(_is_theirs(InboundEvent), InboundEvent.status != "queued")
+    """What the desk took, with its files and answers, what waits included."""
+    return delete(InboundEvent).where(_is_theirs(InboundEvent), InboundEvent.id != bindparam("answering"))
 
 
 @cache
@@ -162,7 +168,10 @@ def _among() -> Any:
 
 @cache
 def _empty_conversations() -> Delete:
-    return delete(Conversation).where(_among(), ~exists(Message.id).where(Message.conversation_id == Conversation.id))
+    """Conversations in which nobody else has said anything, or waits for an answer."""
+    said = exists(Message.id).where(Message.conversation_id == Conversation.id)
+    taken = exists(InboundEvent.id).where(InboundEvent.conversation_id == Conversation.id)
+    return delete(Conversation).where(_among(), ~said, ~taken)
 
 
 @cache

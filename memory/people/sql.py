@@ -80,10 +80,10 @@ class SqlPeople(People):
         return found
 
     @unit_of_work
-    async def forget(self, person: str) -> Erased:
+    async def forget(self, person: str, *, answering: str | None = None) -> Erased:
         """Remove everything about a person."""
         async with self._database.write() as connection:
-            counts = await erase(connection, person)
+            counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _nobody(person)
             await record(connection, "forget", person, counts)

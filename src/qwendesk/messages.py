@@ -101,6 +101,13 @@ class Button:
     label: str
     value: str
     """What comes back, at most 64 bytes of UTF-8."""
+    chosen: bool = False
+    """Whether it was pressed; it may be pressed again."""
+
+    @property
+    def face(self) -> str:
+        """The label with a sign where it was pressed, for a platform that shows no more than text."""
+        return f"{self.label} ✓" if self.chosen else self.label
 
 
 @dataclass(frozen=True, slots=True)

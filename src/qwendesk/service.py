@@ -7,19 +7,27 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from qwendesk.app import Desk
 from qwendesk.channels.base import Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
 from qwendesk.channels.web.channel import WebChannel
+from qwendesk.channels.web.relay import Relay
+from qwendesk.channels.web.rooms import Kept
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
+from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
+from qwendesk.memory.feedback.base import Thumb
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.memory.outbox import Outbox
+from qwendesk.memory.past import Line, PastLines
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import load
@@ -28,7 +36,8 @@ from qwendesk.settings import Settings
 
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
-RULES = ("access", "allow", "operators", "owners")
+RATING_BUTTONS = "rating_buttons"
+RULES = ("access", "allow", "operators", "owners", RATING_BUTTONS)
 """Settings of every channel, which the desk reads itself."""
 log = logging.getLogger(__name__)
 
@@ -97,6 +106,7 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.office = await self._open_office(stack)
+            self._past = PastLines(self.office.database)
             for channel in self.channels.values():
                 if isinstance(channel, WebChannel):
                     self._join(channel)
@@ -125,13 +135,13 @@ class Service:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
             memory = desk.memory
         else:
-            memory = SqlMemory(settings.database)
+            memory = SqlMemory(settings.database, tenant=settings.tenant)
             await memory.open()
             stack.push_async_callback(memory.aclose)
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
         return Office(
-            memory.database,
+            memory.scope,
             settings.database,
             answering=self._answering(desk, memory) if self._answers else None,
             houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
@@ -152,9 +162,22 @@ class Service:
             await desk.pool.choose("general", model)
 
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
-        commands = Commands(Inbox(memory.database), why, check)
+        commands = Commands(Inbox(memory.scope), why, check)
+        Ratings(memory, Outbox(memory.scope)).join(commands)
         add_memory(commands, desk.commands)
-        return Answering(desk.handle, outlets, commands, at_once=self.settings.conversations_at_once)
+        unrated = frozenset(name for name in self.channels if not self._rates(name))
+        at_once = self.settings.conversations_at_once
+        return Answering(desk.handle, outlets, commands, at_once=at_once, unrated=unrated)
+
+    def _rates(self, channel: str) -> bool:
+        """Tell whether people are asked on a channel what they think of answers."""
+        own = self.settings.channels.get(channel, {}).get(RATING_BUTTONS, self.settings.rating_buttons)
+        try:
+            return TypeAdapter(bool).validate_python(own)
+        except ValidationError:
+            raise ConfigError(
+                f"{RATING_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}."
+            ) from None
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
@@ -171,11 +194,22 @@ class Service:
         """Let the web chat find what was sent before this process began, or is sent by another."""
         web.recall = self._recall
         web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
+        if self.part != "all":
+            web.relay = Relay(self.settings.database)
 
-    async def _recall(self, visitor: str) -> list[tuple[str, str]]:
+    async def _recall(self, visitor: str) -> list[Kept]:
         conversation = await self.office.inbox.conversation_of("web", "", visitor)
-        sent = await self.office.outbox.of_conversation(conversation) if conversation else []
-        return [(one.key, one.text) for one in sent if one.message_id]
+        lines = await self._past.of_conversation(conversation) if conversation else []
+        return [kept for line in lines if (kept := self._kept(line, visitor))]
+
+    def _kept(self, line: Line, visitor: str) -> Kept | None:
+        """Return a stored message as the web chat shows it; what buttons say is not shown."""
+        if line.said:
+            name = line.key.removeprefix(f"{visitor}:")
+            return None if is_press(line.text) else Kept(name, line.text, said=True)
+        rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
+        buttons = thumbs(line.seq, rating) if line.ends and self._rates("web") else ()
+        return Kept(line.key, line.text, buttons, line.whole)
 
     def _is_mine(self, channel: str) -> bool:
         return self.part == "all" or (channel == "web") == (self.part == "web")

@@ -147,6 +147,11 @@ class MatrixPlatform(Simulator):
             content |= {"msgtype": "m.image", "filename": file.name, "info": info} | where
         return await self._say(room, content)
 
+    async def react(self, message_id: str, sign: str) -> None:
+        """Let the person react to a message."""
+        relation = {"rel_type": "m.annotation", "event_id": message_id, "key": sign}
+        await self._clients["anna"].room_send(self._rooms[""], "m.reaction", {"m.relates_to": relation})
+
     async def repeat(self) -> None:
         """Nothing: a homeserver repeats by itself what was not reached."""
 

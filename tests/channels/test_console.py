@@ -14,7 +14,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
-from qwendesk.channels.console import ConsoleChannel, Session
+from qwendesk.channels.console import Answer, ConsoleChannel, Session
 from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineError
@@ -27,7 +27,7 @@ Talk = Callable[..., Awaitable[tuple[str, list[Inbound]]]]
 @pytest.fixture
 def talk(tmp_path: Path) -> Talk:
     async def run(
-        typed: str, session: Session | None = None, answer: str = "An *answer*."
+        typed: str, session: Session | None = None, answer: str = "An *answer*.", commands: Answer | None = None
     ) -> tuple[str, list[Inbound]]:
         seen: list[Inbound] = []
 
@@ -51,7 +51,13 @@ def talk(tmp_path: Path) -> Talk:
                 raise ConfigError("No model is called 'nonsense'.")
 
         channel = ConsoleChannel(
-            session or Session("c"), why, check, history=tmp_path / "history", out=screen, err=screen
+            session or Session("c"),
+            why,
+            check,
+            history=tmp_path / "history",
+            out=screen,
+            err=screen,
+            commands=commands,
         )
         with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
             pipe.send_text(typed + "\x04")
@@ -132,6 +138,27 @@ async def test_retry_asks_the_last_question_again(talk: Talk) -> None:
     screen, seen = await talk("/retry\nHello\n/retry\n/new\n/retry\n")
     assert [(inbound.text, inbound.retry) for inbound in seen] == [("Hello", False), ("Hello", True)]
     assert screen.count("no question here yet") == 2
+
+
+async def test_what_was_typed_before_somebody_was_forgotten_does_not_come_back(
+    talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = []
+    make = ConsoleChannel._prompt
+
+    def made(channel: ConsoleChannel) -> object:
+        prompts.append(channel)
+        return make(channel)
+
+    async def forget(line: str) -> str:
+        (tmp_path / "history").write_bytes(b"")
+        return "Forgotten."
+
+    monkeypatch.setattr(ConsoleChannel, "_prompt", made)
+    screen, seen = await talk("a secret\n/forget me yes\n/retry\nHello\n/retry\n", commands=forget)
+    assert [inbound.text for inbound in seen] == ["a secret", "Hello", "Hello"]
+    assert len(prompts) == 2, "the first one has the lines in its memory"
+    assert "no question here yet" in screen
 
 
 async def test_an_error_is_one_line_and_the_talk_goes_on(talk: Talk) -> None:

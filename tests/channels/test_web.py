@@ -18,11 +18,14 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
 from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.frames import LARGEST_FILE, MOST_TEXT, Said, read
-from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
+from qwendesk.channels.web.frames import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, read
+from qwendesk.channels.web.pages import best_language
+from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
 from qwendesk.channels.web.simulator import WebSimulator
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
+from qwendesk.server.web import LARGEST_FRAME as MOST_READ
+from qwendesk.server.web import WebServer, build_web
 
 TOKEN = "t" * 32
 
@@ -78,11 +81,11 @@ class TestWeb(ChannelConformance):
     ) -> None:
         away = [True]
 
-        async def recall(key: str) -> list[tuple[str, str]]:
+        async def recall(key: str) -> list[Kept]:
             if away.pop():
                 raise StoreError("The database is away.")
             away.append(False)
-            return [("old", f"for {key[:4]}"), ("new", "stale")]
+            return [Kept("old", f"for {key[:4]}"), Kept("new", "stale")]
 
         assert isinstance(channel, WebChannel)
         channel.recall = recall
@@ -102,10 +105,10 @@ class TestWeb(ChannelConformance):
         self, simulator: WebSimulator, channel: Channel, desk: Desk
     ) -> None:
         assert isinstance(channel, WebChannel)
-        stored: list[tuple[str, str]] = []
+        stored: list[Kept] = []
         asked: list[str] = []
 
-        async def recall(key: str) -> list[tuple[str, str]]:
+        async def recall(key: str) -> list[Kept]:
             asked.append(key)
             if len(asked) == 2:
                 raise StoreError("The database is away.")
@@ -118,9 +121,9 @@ class TestWeb(ChannelConformance):
         (inbound,) = await desk.came()
         await worker.typing(inbound.conversation)
         assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
-        stored.append(("k", "Hel"))
+        stored.append(Kept("k", "Hel", whole=False))
         await simulator.saw(lambda seen: seen.texts() == ["Hel"])
-        stored[0] = ("k", "Hello")
+        stored[0] = Kept("k", "Hello")
         await simulator.saw(lambda seen: seen.texts() == ["Hello"])
         assert set(asked) == {inbound.conversation}
         await channel.stop()
@@ -216,6 +219,54 @@ class TestWeb(ChannelConformance):
                 assert (await client.get(f"/{name}")).status_code == 200
             assert (await client.get("/channel.py")).status_code == 404
 
+    async def test_the_page_speaks_the_visitor_s_language(self, simulator: WebSimulator, channel: Channel) -> None:
+        async with httpx.AsyncClient(base_url=f"{simulator.desk}/channels/web") as client:
+            for wish, path, found in (
+                ("de-AT,de;q=0.9,en;q=0.8", "/", '<html lang="de" dir="ltr">'),
+                ("tlh, ar;q=0.5, en;q=0.4", "/", '<html lang="ar" dir="rtl">'),
+                ("en", "/?lang=ja", '<html lang="ja" dir="ltr">'),
+                ("*", "/?lang=%22%3E", '<html lang="en" dir="ltr">'),
+            ):
+                page = await client.get(path, headers={"Accept-Language": wish})
+                assert found in page.text and page.headers["vary"] == "Accept-Language"
+                assert "$" not in page.text and "web_" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("wishes", "language"),
+    [
+        (("", "it;q=0.3, fr;q=0.7"), "fr"),
+        (("", "fr;q=0, en"), "en"),
+        (("", "de;q=x, es"), "es"),
+        (("pt-BR", "it"), "pt"),
+        (("xx", "it"), "it"),
+        (("", ""), "en"),
+    ],
+)
+def test_the_best_of_the_wished_languages_is_taken(wishes: tuple[str, str], language: str) -> None:
+    assert best_language(*wishes) == language
+
+
+async def test_a_frame_that_is_far_too_large_ends_its_connection_with_a_reason() -> None:
+    channel = WebChannel.create(WebChannel.manifest.read({}))
+
+    async def health() -> dict[str, Any]:
+        return {}
+
+    server = WebServer(build_web(health, {"web": channel.routes()}), "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with connect(f"ws://127.0.0.1:{server.port}/channels/web/socket", max_size=None) as socket:
+            assert await hello(socket) == "welcome"
+            await socket.send("x" * (LARGEST_FRAME + 1))
+            assert json.loads(await socket.recv()) == {"type": "refused", "text": "This is too large."}
+            with pytest.raises(ConnectionClosed) as caught:
+                await socket.send("x" * (MOST_READ + 1))
+                await socket.recv()
+        assert caught.value.rcvd and caught.value.rcvd.code == 1009
+    finally:
+        await server.stop()
+
 
 async def hello(socket: Any) -> str:
     await socket.send(json.dumps({"type": "hello", "session": TOKEN, "seen": 0}))
@@ -225,7 +276,7 @@ async def hello(socket: Any) -> str:
 async def test_settings_reach_the_page_escaped() -> None:
     values = {"title": "<b>$x", "greeting": "A & B", "origins": "https://a.example, https://b.example/"}
     channel = WebChannel.create(WebChannel.manifest.read(values))
-    page, css = channel._look.file("chat.html"), channel._look.file("style.css")
+    page, css = channel._look.page("en"), channel._look.file("style.css")
     assert "&lt;b&gt;$x" in page and "<b>" not in page and "A &amp; B" in page and "#5b4bd6" in css
     assert "frame-ancestors 'self' https://a.example https://b.example" in str(channel._look.headers("chat.html"))
     assert channel._look.allows("https://b.example", "desk.example")

@@ -12,6 +12,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.channels.web.channel import WebChannel
+from qwendesk.desk.texts import say
 from qwendesk.service import Service
 
 CHROMIUM = "/usr/bin/chromium"
@@ -100,3 +101,46 @@ async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(browser: An
         await chat.locator(".desk").nth(1).wait_for()
         await chat.get_by_label("Your message").press("Escape")
         await page.locator("iframe").wait_for(state="hidden")
+
+
+async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_refused_in_a_line(
+    browser: Any, tmp_path: Path
+) -> None:
+    context = await browser.new_context(locale="ar")
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    async with service(tmp_path) as desk:
+        assert desk.web
+        await page.goto(f"http://127.0.0.1:{desk.web.port}/channels/web/")
+        assert await page.locator("html").get_attribute("dir") == "rtl"
+        await page.get_by_label(say("web_your_message", "ar")).fill("hello there")
+        await page.keyboard.press("Enter")
+        thumb = page.get_by_role("button", name=say("web_good", "ar"))
+        await thumb.click()
+        await page.locator(".thumb[aria-pressed=true]").wait_for()
+        while await desk.office.inbox.open_count():
+            await page.wait_for_timeout(50)
+        await page.reload()
+        await page.locator(".thumb[aria-pressed=true]").wait_for()
+        assert await thumb.get_attribute("aria-pressed") == "true"
+
+        # a file that is too large is named before anything is sent
+        large = {"name": "film.bin", "mimeType": "application/octet-stream", "buffer": b"x" * (6 * 2**20)}
+        await page.locator("#files").set_input_files(large)
+        line = say("web_large_file", "ar", name="film.bin", megabytes=5)
+        await page.locator(".note", has_text=line).wait_for()
+        # and a frame that is too large all the same is given up, not sent for ever
+        await page.evaluate("post({type: 'message', id: 'large', text: 'x'.repeat(9e6)})")
+        await page.evaluate(
+            "pending.set('larger', {id: 'larger', text: 'x'.repeat(2e6)}); socket.send('x'.repeat(10e6))"
+        )
+        notes = page.locator(".note", has_text=say("web_large", "ar"))
+        await notes.nth(1).wait_for()
+        assert await page.evaluate("pending.size") == 0
+        await page.get_by_label(say("web_your_message", "ar")).fill("still there?")
+        await page.keyboard.press("Enter")
+        await page.locator(".desk").nth(2).wait_for()
+        assert await notes.count() == 2
+    assert problems == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +11,17 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.accept import Limits
-from qwendesk.desk.chat_commands import Commands
+from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.delivery import Pace
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
-from qwendesk.engines.scripted import Script, ScriptedEngine
+from qwendesk.desk.ratings import Ratings
+from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
 from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Button, Inbound, Outbound
 
 OPEN = {"test": House("open")}
 
@@ -28,6 +31,7 @@ class Abilities:
     edits: bool = False
     edit_interval: float = 0.2
     typing: float | None = None
+    buttons: int = 0
     idempotent: bool = False
 
 
@@ -45,20 +49,23 @@ class TestOutlet:
     capabilities: Abilities = field(default_factory=Abilities)
     sent: list[Outbound] = field(default_factory=list)
     edited: list[tuple[str, str]] = field(default_factory=list)
+    buttons: dict[str, tuple[Button, ...]] = field(default_factory=dict)
     signs: int = 0
     fail: Callable[[Outbound], None] = lambda message: None
 
     async def shape(self, text: str) -> list[Piece]:
-        return [Piece(part, part) for part in text.split("\n\n\n")]
+        return [Piece(part, part) for part in text.split("\n\n\n") if part]
 
     async def send(self, message: Outbound) -> str | None:
         self.fail(message)
         self.sent.append(message)
+        self.buttons[f"m{len(self.sent)}"] = message.buttons
         return f"m{len(self.sent)}"
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         self.fail(message)
         self.edited.append((message_id, message.text))
+        self.buttons[message_id] = message.buttons
 
     async def typing(self, conversation: str) -> None:
         self.signs += 1
@@ -82,7 +89,8 @@ class Running:
                 await asyncio.sleep(0.02)
 
     async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
-        return await self.office.accept(Inbound(text, conversation, channel="test", person="ann", event=event, **more))
+        person = {"person": "ann", **more}
+        return await self.office.accept(Inbound(text, conversation, channel="test", event=event, **person))
 
 
 @asynccontextmanager
@@ -97,18 +105,22 @@ async def running(
     url: str | None = None,
     answers: bool = True,
     patience: float = 5.0,
+    unrated: frozenset[str] = frozenset(),
+    cards: Iterable[ModelCard] = FAMILY,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a whole desk in this process."""
-    engine = ScriptedEngine(script)
+    engine = ScriptedEngine(script, cards=cards)
     extra = {"database_url": url} if url else {}
     made = Settings(home=home, engine="scripted", **extra, **settings)
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
-        database = desk.memory.database
+        database = desk.memory.scope
         commands = Commands(Inbox(database), _no_reason, _any_model)
-        answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05))
+        Ratings(desk.memory, Outbox(database)).join(commands)
+        add_memory(commands, desk.commands)
+        answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05), unrated=unrated)
         office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
         await office.start()
         try:

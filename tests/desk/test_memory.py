@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from qwendesk.desk.learning import facts_in, sourced
 from qwendesk.desk.summaries import older
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.memory.base import KnownFact
+from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.summaries.base import Line
 from tests.conftest import MakeDesk
 
@@ -116,24 +118,66 @@ async def test_the_commands(make_desk: MakeDesk) -> None:
         assert "same code on the channel" in await run(f"/link {code}", "U1", "slack")
         assert "one person" in await run(f"/link {code}")
         assert "Berlin" in await run("/memory", "U1", "slack")
-        assert await run("/forget berlin") == "Forgotten: 1 facts."
+        assert await run("/forget berlin") == "Forgotten: **home**: Berlin"
         assert await run("/memory", "U1", "slack") == "I know nothing about you."
-        assert "mentions 'x'" in await run("/forget x")
+        assert "mentions “x”" in await run("/forget x")
         assert "/forget me" in await run("/forget") and "/remember" in await run("/remember")
-        assert await run("/good") == "There is no answer here yet."
+        assert await run("/good") == "There is no answer in this conversation yet."
         await desk.ask("hello", conversation="c")
         assert "thank you" in await run("/good") and "other words" in await run("/bad too   long")
         (turn,) = await desk.memory.turns()
         assert [(rating.thumb, rating.comment) for rating in turn.ratings] == [(-1, "too long")]
-        assert "1 messages" not in await run("/forget me")
-        assert await run("/forget me") == "I know nothing about you."
+        assert "I know nothing" in await run("/memory") and "From now on I neither" in await run("/memory off")
+        assert "switched off" in await run("/remember home: Berlin") and "From now on" in await run("/memory on")
+        for line in ("/forget me", "/forget me now", "/FORGET ME"):
+            assert "`/forget me yes`" in await run(line)
+        assert "messages and answers: 0, facts: 0" in await run("/forget me yes")
+
+
+async def several(desk: Desk) -> Callable[[str], Awaitable[str]]:
+    """Let Ada have facts, and return what runs her commands."""
+    ada = (await desk.memory.people.meet("ada")).id
+    for key, value in (("home", "Berlin"), ("work", "Berlin Mitte"), ("name", "Ada"), ("age", "42")):
+        await desk.memory.facts.learn(ada, [NewFact(key, value)])
+
+    async def run(line: str) -> str:
+        return str(await desk.commands.run(line, person="ada", channel="python", conversation="c"))
+
+    return run
+
+
+async def test_of_several_facts_one_is_chosen_by_its_number(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+        run = await several(desk)
+        which = await run("/forget berlin")
+        assert "1. **home**: Berlin (" in which and "2. **work**" in which and "`/forget all`" in which
+        assert await run("/forget 3") == "I know no fact about you that mentions “3”.", "there is no third line"
+        assert await run("/forget 2") == "Forgotten: **work**: Berlin Mitte"
+        assert await run("/forget 1") == "Forgotten: **home**: Berlin", (
+            "the numbers are those of the list that was shown"
+        )
+        assert await run("/forget 1") == "That is forgotten already."
+        assert await run("/forget 42") == "Forgotten: **age**: 42", "no line of the list: a word like others"
+        assert "1. **name**: Ada" in await run("/memory")
+        assert "Ada" in await run("/forget all") and "nothing" in await run("/memory")
+
+
+async def test_numbers_mean_nothing_before_a_list_was_shown(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+        run = await several(desk)
+        for line in ("/forget all", "/forget 4"):
+            ada = (await desk.memory.people.meet("ada")).id
+            await desk.memory.facts.show(ada, [])
+            assert "4. **age**: 42" in await run(line), "the list is shown, and nothing forgotten"
+        assert await run("/forget 1, 3 4") == "Forgotten: \n\n- **home**: Berlin\n- **name**: Ada\n- **age**: 42"
+        assert "1. **work**" in await run("/memory")
 
 
 async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_home: Path) -> None:
     async with make_desk(played) as desk:
         await desk.ask("my grandmother's recipe", conversation="c")
-        gone = await desk.commands.run("/forget me", person="local", channel="python", conversation="c")
-        assert gone == "You are forgotten: 2 messages and 0 facts are gone for good."
+        gone = await desk.commands.run("/forget me yes", person="local", channel="python", conversation="c")
+        assert gone == "You are forgotten. Deleted for good: messages and answers: 2, facts: 0."
         assert await desk.memory.history("c") == []
         found = [path.read_bytes() for path in await asyncio.to_thread(lambda: list(own_home.glob("qwendesk.db*")))]
         assert not any(b"grandmother" in content for content in found)

@@ -1,8 +1,11 @@
 """Facts about a person: superseded, never overwritten; forgotten for good."""
 
+from datetime import timedelta
+
 import pytest
 
 from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.facts.mentions import mentioning
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from tests.memory.talk import say
@@ -53,11 +56,64 @@ async def test_a_fact_may_cease_to_hold(memory: SqlMemory, ada: str) -> None:
 async def test_forgetting_takes_the_past_too(memory: SqlMemory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("home", "Berlin"), NewFact("pet", "a cat")])
     await memory.facts.learn(ada, [NewFact("home", "Rome")])
-    assert await memory.facts.forget(ada, "BERLIN") == 2
+    assert await memory.facts.forget(ada, "ROME") == 2
     assert await memory.facts.past(ada, "home") == []
     assert await memory.facts.forget(ada, "  ") == 0
     assert await memory.facts.forget(ada, None) == 1
     assert await known(memory, ada) == {}
+
+
+async def test_what_holds_stays_where_only_the_past_is_meant(memory: SqlMemory, ada: str) -> None:
+    for town in ("Berlin", "Berlin Mitte", "Rome"):
+        await memory.facts.learn(ada, [NewFact("home", town)])
+    found = await memory.facts.mentioning(ada, "berlin")
+    assert [fact.value for fact in found] == ["Berlin", "Berlin Mitte"]
+    assert await memory.facts.delete(ada, [found[1].id, "no such fact"]) == [found[1]]
+    assert await memory.facts.forget(ada, "berlin") == 1
+    assert [fact.value for fact in await memory.facts.past(ada, "home")] == ["Rome"]
+
+
+async def test_a_list_that_was_shown_is_kept_for_an_hour(
+    memory: SqlMemory, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await memory.facts.shown(ada) == [] == await memory.facts.shown("nobody")
+    await memory.facts.show(ada, ["f2", "f1"])
+    assert await memory.facts.shown(ada) == ["f2", "f1"]
+    monkeypatch.setattr("qwendesk.memory.facts.sql._LASTS", timedelta(0))
+    assert await memory.facts.shown(ada) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "found"),
+    [
+        ("ada", "Ada Lovelace", True),
+        ("ada", "from Canada", False),
+        ("2", "24 years", False),
+        ("berlin", "BERLIN!", True),
+        ("zurich", "Zürich", True),
+        ("Zürich", "Zurich", True),
+        ("istanbul", "İstanbul", True),
+        ("lodz", "Łódź", True),
+        ("STRASSE", "in der Straße", True),
+        ("елка", "Ёлка", True),
+        ("Львов", "во Львове", False),
+        ("سلام", "سَلام", True),
+        ("काम", "मेरा काम", True),
+        ("कि", "किताब", False),
+        ("東京", "東京都に住む", True),
+        ("กรุงเทพ", "ฉันอยู่กรุงเทพครับ", True),
+        ("베를린", "베를린에 살아요", True),
+        ("Berlin", "ベルリンBerlin市", True),
+        ("c++", "C++ and Rust", True),
+        ("home: Rome", "Rome", True),
+        ("home", "Rome", True),
+        ("*", "Rome", False),
+        ("  ", "Rome", False),
+    ],
+)
+async def test_a_word_is_found_whole(what: str, value: str, found: bool) -> None:
+    is_meant = mentioning(what)
+    assert bool(is_meant and is_meant("home", value)) == found
 
 
 async def test_shelves_are_apart(memory: SqlMemory, ada: str) -> None:

@@ -2,7 +2,10 @@
 // One conversation. What is written waits in `pending` until the desk says that it is taken; what is shown
 // has a name, so that whatever comes twice is seen once.
 
-const LARGEST = 5 * 1024 * 1024;
+const LARGEST = 5 * 1024 * 1024, LARGEST_FRAME = 8 * 1024 * 1024, SMALL_FRAME = 1024 * 1024;
+const TOO_LARGE = 1009; // the code of a socket that was closed for a frame's size
+const texts = JSON.parse(document.body.dataset.texts);
+const locale = new URLSearchParams(location.search).get("lang") || navigator.language;
 const STORE = "qwendesk.session";
 const at = (id) => document.getElementById(id);
 const log = at("log"), text = at("text"), picker = at("files"), state = at("state"), typing = at("typing");
@@ -46,10 +49,31 @@ function bubble(id, kind) {
   return element;
 }
 
+// drawn, since not every machine has a font with pictures
+const THUMB = "M4 11h3v9H4zM7 12l4-8c1.6 0 2.6 1 2.6 2.6V10H19a1.8 1.8 0 0 1 1.8 2.1l-1.1 6.2A2 2 0 0 1 17.7 20H7";
+const CLIP = at("attach").querySelector("path").getAttribute("d");
+
+function icon(shape) {
+  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", shape);
+  drawing.append(path);
+  return drawing;
+}
+
+function fileRow(kind, name) {
+  const row = document.createElement(kind);
+  row.className = "file";
+  row.append(icon(CLIP), name);
+  return row;
+}
+
 function showMine(id, words, files, waiting) {
   atBottom(() => {
     const element = bubble(id, "message mine");
-    element.textContent = [words, ...(files || []).map((name) => "📎 " + name)].filter(Boolean).join("\n");
+    element.replaceChildren(...[words].filter(Boolean), ...(files || []).map((name) => fileRow("div", name)));
     element.classList.toggle("waiting", waiting);
   });
   if (waiting) log.scrollTop = log.scrollHeight;
@@ -71,13 +95,21 @@ function showDesk(frame) {
 function buttons(list) {
   const row = document.createElement("div");
   row.className = "buttons";
-  for (const { label, value } of list) {
+  for (const { label, value, chosen } of list) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = label;
+    button.setAttribute("aria-pressed", String(chosen));
+    const thumb = /^rate:(-?1)(:|$)/.exec(value);
+    if (thumb) {
+      button.className = thumb[1] === "1" ? "thumb" : "thumb down";
+      button.replaceChildren(icon(THUMB));
+      button.title = thumb[1] === "1" ? texts.good : texts.bad;
+      button.setAttribute("aria-label", button.title);
+    }
     button.addEventListener("click", () => {
-      button.setAttribute("aria-pressed", "true");
-      post({ type: "press", id: random(12), value, locale: navigator.language });
+      for (const other of row.children) other.setAttribute("aria-pressed", String(other === button));
+      post({ type: "press", id: random(12), value, locale });
     });
     row.append(button);
   }
@@ -109,8 +141,16 @@ function hideTyping() {
 // --- what is said to the desk
 
 function post(frame) {
+  if (JSON.stringify(frame).length > LARGEST_FRAME) return giveUp(frame.id);
   pending.set(frame.id, frame);
   if (open) socket.send(JSON.stringify(frame));
+}
+
+function giveUp(id) {
+  pending.delete(id);
+  const element = messages.get(id);
+  if (element) element.classList.add("unsent");
+  note(texts.large);
 }
 
 function taken(id) {
@@ -153,10 +193,14 @@ function connect() {
     if (frame.seq) seen = Math.max(seen, frame.seq);
     if (heard[frame.type]) heard[frame.type](frame);
   });
-  socket.addEventListener("close", () => {
+  socket.addEventListener("close", (event) => {
     open = false;
     hideTyping();
-    state.textContent = "Connecting …";
+    state.textContent = texts.connecting;
+    if (event.code === TOO_LARGE) { // something on the way takes less than the desk: sent again, it would fail again
+      const large = [...pending.values()].filter((frame) => JSON.stringify(frame).length > SMALL_FRAME);
+      large.forEach((frame) => giveUp(frame.id));
+    }
     const wait = Math.min(30000, 500 * 2 ** tries++);
     setTimeout(connect, wait * (0.5 + Math.random() / 2)); // not all visitors at once after a restart
   });
@@ -178,14 +222,10 @@ function readFile(file) {
 function choose(files) {
   for (const file of files) {
     const sum = chosen.reduce((size, one) => size + one.size, file.size);
-    if (sum > LARGEST) note(file.name + ": more than 5 MB");
+    if (sum > LARGEST) note(texts.large_file.replace("{name}", file.name).replace("{megabytes}", LARGEST / 1024 ** 2));
     else chosen.push(file);
   }
-  at("chosen").replaceChildren(...chosen.map((file) => {
-    const item = document.createElement("li");
-    item.textContent = "📎 " + file.name;
-    return item;
-  }));
+  at("chosen").replaceChildren(...chosen.map((file) => fileRow("li", file.name)));
   at("chosen").hidden = !chosen.length;
 }
 
@@ -200,9 +240,9 @@ async function send() {
   showMine(id, words, files.map((file) => file.name), true);
   try {
     const read = await Promise.all(files.map(readFile));
-    post({ type: "message", id, text: words, locale: navigator.language, files: read });
+    post({ type: "message", id, text: words, locale, files: read });
   } catch {
-    note("A file could not be read.");
+    note(texts.broken_file);
   }
 }
 

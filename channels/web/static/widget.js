@@ -2,6 +2,8 @@
 (() => {
   "use strict";
   const page = new URL("./", document.currentScript.src);
+  const { lang } = document.currentScript.dataset; // data-lang="it"; else the browser's language
+  if (lang) page.searchParams.set("lang", lang);
   const style = (element, rules) => Object.assign(element.style, rules);
   const corner = { position: "fixed", insetInlineEnd: "20px", zIndex: "2147483000" };
 

@@ -98,7 +98,13 @@ async def _export(text: str, out: Path | None) -> None:
     if out is not None and await asyncio.to_thread(lambda: out.exists()):
         raise ConfigError(f"{str(out)!r} exists already; name another file or remove it first.")
     async with opened() as memory:
-        everything = await memory.people.export((await _one(memory, text)).id)
+        person = await _one(memory, text)
+        everything = await memory.people.export(person.id)
+    from qwendesk.cli.typed import history_file, read_typed, typed_here
+    from qwendesk.settings import load_settings
+
+    if typed_here(person):
+        everything["prompt_history"] = await read_typed(history_file(load_settings()))
     written = json.dumps(everything, ensure_ascii=False, indent=2)
     if out is None:
         typer.echo(written)
@@ -120,10 +126,15 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
         person = await _one(memory, text)
         if not yes:
             typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
-        erased = await memory.people.forget(person.id)
+        counts = dict((await memory.people.forget(person.id)).counts)
         await memory.settle()
-    counts = ", ".join(f"{count} of {table}" for table, count in erased.counts.items() if count)
-    typer.echo(json.dumps({"person": person.id, "removed": erased.counts}) if as_json else f"removed {counts}")
+    from qwendesk.cli.typed import forget_typed, history_file, typed_here
+    from qwendesk.settings import load_settings
+
+    if typed_here(person):
+        counts["prompt_history"] = int(await forget_typed(history_file(load_settings())))
+    removed = ", ".join(f"{count} of {table}" for table, count in counts.items() if count)
+    typer.echo(json.dumps({"person": person.id, "removed": counts}) if as_json else f"removed {removed}")
 
 
 async def _one(memory: SqlMemory, text: str) -> Person:

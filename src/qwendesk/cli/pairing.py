@@ -79,9 +79,10 @@ async def _open() -> AsyncIterator[Guestbook]:
     from qwendesk.memory.sql import SqlMemory
     from qwendesk.settings import load_settings
 
-    memory = SqlMemory(load_settings().database)
+    settings = load_settings()
+    memory = SqlMemory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield Guestbook(memory.database)
+        yield Guestbook(memory.scope)
     finally:
         await memory.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -13,15 +12,21 @@ from rich.console import Console
 from qwendesk.app import Desk
 from qwendesk.channels.console import ConsoleChannel, Session
 from qwendesk.channels.console_view import NoticeLine, printable, view_for
+from qwendesk.cli.chat_command import (
+    TerminalCommands,
+    answer_command,
+    command_in,
+    is_retry,
+    last_question,
+    newest,
+)
+from qwendesk.cli.typed import history_file
 from qwendesk.desk.intake import read_audio, read_image
 from qwendesk.desk.turns import reply_of
-from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
 from qwendesk.settings import load_settings
 
-PERSON = Inbound("", "").person
-"""Who sits at the terminal."""
 _SMALL = 2.0
 """Billions of parameters below which a person is warned."""
 
@@ -47,15 +52,20 @@ async def talk(wishes: Wishes) -> None:
     role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
+    if message and not wishes.images and not wishes.audio and (command := command_in(message)):
+        await answer_command(command, settings, wishes.conversation, as_json=wishes.as_json)
+        return
     attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
     async with Desk(settings) as desk:
-        conversation = wishes.conversation or (await _newest(desk) if wishes.resume else None) or uuid4().hex
+        conversation = wishes.conversation or (await newest(desk.memory) if wishes.resume else None) or uuid4().hex
         if message is None:
             await _converse(desk, Session(conversation, role, model, wishes.think))
             return
         inbound = Inbound(
             message, conversation, attached, role, model, wishes.think, channel=ConsoleChannel.manifest.name
         )
+        if is_retry(message):
+            inbound = await last_question(desk.memory, wishes.conversation)
         reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
         if wishes.as_json:
             sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
@@ -80,11 +90,6 @@ def _message(wishes: Wishes) -> str | None:
     return None
 
 
-async def _newest(desk: Desk) -> str | None:
-    newest = await desk.memory.conversations(channel=ConsoleChannel.manifest.name, limit=1)
-    return newest[0].key if newest else None
-
-
 async def _converse(desk: Desk, session: Session) -> None:
     out, err = Console(), Console(stderr=True)
     out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
@@ -94,25 +99,16 @@ async def _converse(desk: Desk, session: Session) -> None:
         who = "you> " if message.role == "user" else ""
         out.print(who + printable(message.text), style="dim", markup=False, highlight=False)
 
-    async def why(conversation: str) -> str | None:
-        turn = await desk.last_turn(conversation, channel=ConsoleChannel.manifest.name)
-        if turn and not turn.receipt:
-            return f"The last answer has no receipt: it was {turn.status}."
-        return explain(turn.receipt) if turn and turn.receipt else None
+    history = history_file(desk.settings)
+    commands = TerminalCommands(desk.memory, history)
 
     async def check(model: str) -> None:
         await desk.pool.choose("general", model)
 
-    history = desk.settings.data_dir / "prompt_history"
-
     async def command(line: str) -> str | None:
-        where = {"channel": ConsoleChannel.manifest.name, "conversation": session.conversation}
-        answer = await desk.commands.run(line, person=PERSON, **where)
-        if line.lower().split() == ["/forget", "me"]:
-            await asyncio.to_thread(history.write_bytes, b"")  # what was typed is kept there too
-        return answer
+        return await commands.run(line, session.conversation)
 
-    console = ConsoleChannel(session, why, check, history=history, out=out, err=err, commands=command)
+    console = ConsoleChannel(session, commands.why, check, history=history, out=out, err=err, commands=command)
     await console.converse(desk.handle)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from qwendesk.memory.inbox import Inbox
+    from qwendesk.settings import Settings
 
 app = typer.Typer(
     help="See and retry messages that could not be answered or delivered.",
@@ -57,8 +58,8 @@ async def _retry(ids: list[str]) -> None:
     from qwendesk.desk.dispatcher import DbosDispatcher
     from qwendesk.errors import InputError
 
-    async with open_inbox() as (inbox, url):
-        dispatcher = DbosDispatcher(url)
+    async with open_inbox() as (inbox, settings):
+        dispatcher = DbosDispatcher(settings.database, tenant=settings.tenant)
         await dispatcher.open()
         names = [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
         unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
@@ -69,16 +70,16 @@ async def _retry(ids: list[str]) -> None:
 
 
 @asynccontextmanager
-async def open_inbox() -> AsyncIterator[tuple[Inbox, str]]:
-    """Give the accepted messages and the database's URL."""
+async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
+    """Give the accepted messages and the settings that say where they are."""
     from qwendesk.memory.inbox import Inbox
     from qwendesk.memory.sql import SqlMemory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = SqlMemory(settings.database)
+    memory = SqlMemory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield Inbox(memory.database), settings.database
+        yield Inbox(memory.scope), settings
     finally:
         await memory.aclose()

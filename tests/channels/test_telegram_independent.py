@@ -97,7 +97,7 @@ async def test_a_button_is_shown_and_its_press_is_answered(parts: Parts) -> None
     sent = await parts.channel.send(Outbound("k", str(telemelya.CHAT), "Good?", buttons=buttons, plain="Good?"))
     (asked,) = await parts.telegram.calls()
     shown = asked["reply_markup"]["inline_keyboard"]
-    assert [[(one["text"], one["callback_data"]) for one in row] for row in shown] == [[("Yes", "yes")], [("No", "no")]]
+    assert [(one["text"], one["callback_data"]) for row in shown for one in row] == [("Yes", "yes"), ("No", "no")]
     await parts.telegram.say("", callback_data="yes", callback_message_id=int(sent or 0))
     calls = await parts.telegram.until(lambda seen: seen[-1].get("text") == ANSWER)
     assert "answerCallbackQuery" in {call["method"] for call in calls}

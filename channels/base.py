@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.errors import ChannelError, ConfigError, not_among
 from qwendesk.messages import Admission, Event, Inbound, Outbound
 
 if TYPE_CHECKING:
@@ -70,6 +70,16 @@ class Setting:
     """All that it may be; empty: anything of its type."""
 
 
+COMMON = (
+    Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
+    Setting("allow", "People who may talk without a code, as a list of their names on the platform."),
+    Setting("operators", "People who may let others in, as a list."),
+    Setting("owners", "People in charge, as a list."),
+    Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
+)
+"""Settings of every channel, which the desk reads itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What is known of a channel before its library is imported."""
@@ -80,6 +90,8 @@ class Manifest:
     settings: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
     """Modules that its extra, ``qwendesk[NAME]``, brings."""
+    hint: str = ""
+    """What else a person has to know who sets it up."""
 
     def check_installed(self) -> None:
         """See whether the platform's library is there.
@@ -99,7 +111,8 @@ class Manifest:
         """
         known = {setting.name: setting for setting in self.settings}
         if unknown := sorted(values.keys() - known.keys()):
-            raise ConfigError(f"[channels.{self.name}] has unknown settings {unknown!r}; known: {sorted(known)!r}.")
+            names = sorted({*known, *(setting.name for setting in COMMON)})
+            raise ConfigError(f"[channels.{self.name}] has {not_among('unknown settings', unknown, names)}")
         read = {name: self._typed(setting, values.get(name, setting.default)) for name, setting in known.items()}
         for setting in self.settings:
             if setting.required and not read[setting.name]:

@@ -35,8 +35,20 @@ def build_web(health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | N
         except QwendeskError as error:
             return JSONResponse({"status": "failing", "reason": str(error)}, status_code=503)
 
-    mounts = [Mount(f"/channels/{name}", routes=list(routes)) for name, routes in (of_channels or {}).items() if routes]
-    return Starlette(routes=[Route("/healthz", healthz), *mounts])
+    channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
+    mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
+    bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
+    return Starlette(routes=[Route("/healthz", healthz), *bare, *mounts])
+
+
+def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield what answers calls to a channel's address without its last slash: few programs follow redirects there.
+
+    Pages keep the redirect: what they load lies below the address with the slash.
+    """
+    for route in routes:
+        if isinstance(route, Route) and route.path == "/" and "GET" not in (route.methods or ()):
+            yield Route(path, route.endpoint, methods=list(route.methods or ()))
 
 
 class WebServer:

@@ -8,9 +8,11 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from qwendesk.channels.base import Capabilities
 from qwendesk.channels.simulate.base import Simulator, Trouble, Written
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Attachment
 
 DEFAULT = """\
@@ -27,6 +29,16 @@ DEFAULT = """\
 - expect: {messages: 4}
 """
 """What is played where no script is given."""
+_HEAD = """\
+# A step is one of: write, press, expect, repeat, trouble, garble. docs/channels.md explains all their keys.
+"""
+_BUTTONS = """\
+- press: {button: "👍"}
+"""
+_GROUP = """\
+- write: {text: "Is anybody there?", person: "1002", chat: "-1002", group: true, mention: true, locale: de}
+- expect: {contains: "anybody", seconds: 30}
+"""
 Show = Callable[[str, str], None]
 """Is told who does what."""
 
@@ -92,7 +104,17 @@ class Expect(BaseModel):
     """How many messages there are in all."""
     button: str | None = None
     """The label of a button under some message."""
-    seconds: float = Field(default=60, gt=0)
+    seconds: float = Field(default=15, gt=0)
+    """How long it may take."""
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What has to be seen."""
+        return self.model_dump(exclude_none=True, exclude={"seconds"})
+
+    def told(self, simulator: Simulator) -> str:
+        """Return what is waited for, and for how long."""
+        return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.shown)} messages so far"
 
 
 class Step(BaseModel):
@@ -110,8 +132,13 @@ class Step(BaseModel):
     @model_validator(mode="after")
     def _one_thing(self) -> Step:
         if len(self.model_fields_set) != 1:
-            raise ValueError("a step is one of: write, press, expect, repeat, trouble, garble")
+            raise ValueError(f"a step is one of: {', '.join(_keys())}")
         return self
+
+
+def example(capabilities: Capabilities) -> str:
+    """Return a script with one of each kind of step that a platform can have."""
+    return _HEAD + DEFAULT + _BUTTONS * bool(capabilities.buttons) + _GROUP * capabilities.groups
 
 
 def read_script(text: str, name: str) -> list[Step]:
@@ -144,6 +171,7 @@ async def play(steps: list[Step], simulator: Simulator, show: Show) -> list[str]
             else:
                 failures.append(f"step {number}: no message has a button {step.press.button!r}")
         elif step.expect:
+            show("script", step.expect.told(simulator))
             if problem := await _look(step.expect, simulator):
                 failures.append(f"step {number}: {problem}")
             for shown in simulator.shown[told:]:
@@ -171,8 +199,7 @@ async def _look(expect: Expect, simulator: Simulator) -> str | None:
     try:
         await simulator.saw(seen, expect.seconds)
     except TimeoutError:
-        wanted = expect.model_dump(exclude_none=True, exclude={"seconds"})
-        return f"expected {wanted} within {expect.seconds:g} s; seen: {simulator.texts()!r}"
+        return f"expected {expect.wanted} within {expect.seconds:g} s; seen: {simulator.texts()!r}"
     if expect.messages is not None and len(simulator.shown) > expect.messages:
         return f"expected {expect.messages} messages, seen: {simulator.texts()!r}"
     return None
@@ -184,4 +211,23 @@ def _read_step(step: Any, name: str) -> Step:
     except ValidationError as error:
         found = error.errors()[0]
         place = ".".join(map(str, found["loc"]))
-        raise ConfigError(f"{name}: {f'{place}: ' if place else ''}{found['msg']}.") from None
+        raise ConfigError(f"{name}: {f'{place}: ' if place else ''}{_reason(found)}") from None
+
+
+def _reason(found: ErrorDetails) -> str:
+    if found["type"] == "extra_forbidden":
+        *above, key = map(str, found["loc"])
+        return f"there is {not_among('no key', [key], _keys(*above))}"
+    if found["type"] == "value_error":
+        return f"{found['ctx']['error']}."
+    if found["type"] in ("model_type", "dict_type"):
+        kind = str(found["loc"][0]) if found["loc"] else ""
+        keys = ", ".join(_keys(*([kind] if kind else [])))
+        return f"this has to be a table, such as {{key: value}}; known keys: {keys}."
+    return f"{found['msg']}."
+
+
+def _keys(*place: str) -> list[str]:
+    """Return the keys that a step has, or what is in it."""
+    kind = {"write": Write, "press": Press, "expect": Expect}.get(place[0] if place else "", Step)
+    return list(kind.model_fields)

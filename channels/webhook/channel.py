@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Sett
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
 from qwendesk.channels.webhook.signature import key_of, signed, verified
+from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, storable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST_BODY = 28 * 2**20
 """A file of 20 MiB in base64, and its message."""
+_ADDRESS = re.compile(r"https?://[^/?#\s]", re.I)
 _ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
 
 
@@ -43,12 +45,17 @@ class WebhookChannel(Channel):
             idempotent=True,
         ),
         (
-            Setting("url", "Where answers are posted.", required=True),
+            Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),
             Setting("secret", "The key of both signatures: whsec_ and 24 to 64 bytes in base64.", True, True),
         ),
+        hint="Make a secret: echo whsec_$(openssl rand -base64 32). Post messages, signed as Standard Webhooks say, to "
+        "/channels/webhook/ of the desk's web server: docs/channels.md has an example.",
     )
 
     def __init__(self, url: str, secret: str) -> None:
+        if not _ADDRESS.match(url):
+            raise ConfigError(f"'url' of the webhook is {url!r}; it is an address like 'https://shop.example/answers'.")
+        key_of(secret)
         self._url = url
         self._secret = secret
         self._accept: Accept | None = None
@@ -57,7 +64,6 @@ class WebhookChannel(Channel):
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
-        key_of(self._secret)
         self._accept = accept
         await self._stopping.wait()
 
@@ -74,7 +80,6 @@ class WebhookChannel(Channel):
 
     async def check(self) -> str:
         """Call the other side with nothing to show."""
-        key_of(self._secret)
         body = json.dumps({"type": "ping"}).encode()
         await self._calls.post(self._url, body, signed(self._secret, "ping", body))
         return f"{self._url} takes signed calls"
@@ -110,7 +115,7 @@ class WebhookChannel(Channel):
             return JSONResponse({"error": "the desk is stopping"}, 503)
         try:
             inbound = read(json.loads(body), name)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             return JSONResponse({"error": f"not a message: {error}"}, 400)
         admission = await self._accept(inbound)
         if admission.outcome == "busy":
@@ -123,15 +128,22 @@ def read(body: Any, name: str) -> Inbound:
     """Return the message in a call's body.
 
     Raises:
-        LookupError, TypeError, ValueError: something is missing or of the wrong kind.
+        ValueError: something is missing or of the wrong kind; the text names it.
     """
-    text, conversation = body.get("text", ""), body["conversation"]
-    if not isinstance(text, str) or not isinstance(conversation, str) or not conversation:
-        raise TypeError("'text' and 'conversation' have to be strings")
+    if not isinstance(body, dict):
+        raise ValueError("the body has to be a JSON object with 'conversation' and 'text'")
+    text, conversation = body.get("text") or "", body.get("conversation")
+    if not isinstance(text, str):
+        raise ValueError("'text' has to be a string")
+    if not isinstance(conversation, str) or not conversation:
+        raise ValueError("'conversation' is missing or no string: the name that you give the conversation")
+    files = body.get("attachments") or []
+    if not isinstance(files, list):
+        raise ValueError("'attachments' has to be a list")
     return Inbound(
         text,
         storable(conversation)[:200],
-        tuple(_file(file) for file in body.get("attachments", ())),
+        tuple(_file(file) for file in files),
         person=storable(str(body.get("person") or conversation))[:200],
         channel="webhook",
         event=name[:200],
@@ -142,15 +154,21 @@ def read(body: Any, name: str) -> Inbound:
     )
 
 
-def _file(file: dict[str, Any]) -> Attachment:
-    mime = str(file["mime"])
-    family = mime.partition("/")[0]
+def _file(file: Any) -> Attachment:
+    """Return an attachment.
+
+    Raises:
+        ValueError: it lacks something.
+    """
+    if not isinstance(file, dict) or not all(isinstance(file.get(key), str) for key in ("mime", "data")):
+        raise ValueError("each of 'attachments' has to be an object with the strings 'mime' and 'data' (base64)")
+    family = file["mime"].partition("/")[0]
     try:
         data = base64.b64decode(file["data"], validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"an attachment's data is not base64: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"'data' of an attachment is not base64: {error}") from None
     kind = family if family in ("image", "audio") else "document"
-    return Attachment(kind, mime, data, str(file.get("name", "")))  # type: ignore[arg-type]
+    return Attachment(kind, file["mime"], data, str(file.get("name", "")))  # type: ignore[arg-type]
 
 
 def _written(kind: str, message: Outbound) -> dict[str, Any]:

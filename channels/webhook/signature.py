@@ -6,7 +6,6 @@ Source: https://github.com/standard-webhooks/standard-webhooks, version 1.0.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import time
 from collections.abc import Mapping
@@ -44,10 +43,13 @@ def key_of(secret: str) -> bytes:
     """
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
+    except ValueError:  # base64 has no such signs, or no such length
         key = b""
     if not secret.startswith("whsec_") or len(key) < 24:
-        raise ConfigError("The webhook's secret must be 'whsec_' and at least 24 bytes in base64.")
+        raise ConfigError(
+            "The webhook's secret must be 'whsec_' and at least 24 bytes in base64; make one: "
+            "echo whsec_$(openssl rand -base64 32)"
+        )
     return key
 
 

@@ -35,6 +35,10 @@ class WebhookSimulator(Simulator):
         """Return this program's address and the secret both sides know."""
         return {"url": f"{self._url}/answers", "secret": SECRET}
 
+    def wrong_settings(self, secret: str) -> dict[str, Any]:
+        """Return a secret that is well made, and not this program's."""
+        return self.settings() | {secret: f"whsec_{base64.b64encode(bytes(32)).decode()}"}
+
     async def write(self, written: Written) -> str:
         """Post a message."""
         self._number += 1

@@ -24,7 +24,7 @@ from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
-from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.settings import STARTER_MODEL, Settings, unknown_variables
 from qwendesk.tools.sandbox import PythonSandbox
 
 _FETCH = {
@@ -82,10 +82,7 @@ async def _machine() -> Finding:
 
 
 def _strange_variables() -> list[Finding]:
-    known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
-    strange = sorted(
-        name for name in os.environ if name.startswith("QWENDESK_") and name.partition("__")[0] not in known
-    )
+    strange = unknown_variables()
     return (
         [Finding("settings", "note", f"unknown variables: {', '.join(strange)}", "Check the spelling.")]
         if strange

@@ -15,6 +15,11 @@ QwendeskError
 A message says what happened, the value with ``!r``, and the next step.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
 
 class QwendeskError(Exception):
     """Base of all errors that Qwendesk raises on purpose; safe to show to a person."""
@@ -69,3 +74,11 @@ class ChannelError(QwendeskError):
 
 class StoreError(QwendeskError):
     """The database could not be read or written."""
+
+
+def not_among(what: str, given: Iterable[str], known: Sequence[str]) -> str:
+    """Say which names are unknown, which ones were perhaps meant, and which there are."""
+    unknown = sorted(given)
+    near = [found[0] for name in unknown if (found := get_close_matches(name, known, 1))]
+    meant = f" Did you mean {' and '.join(map(repr, near))}?" if near else ""
+    return f"{what} {unknown!r}.{meant} Known: {', '.join(known)}."

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import TypeAdapter, ValidationError
 
 from qwendesk.app import Desk
-from qwendesk.channels.base import Channel
+from qwendesk.channels.base import COMMON, Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
 from qwendesk.channels.web.channel import WebChannel
@@ -37,7 +37,7 @@ from qwendesk.settings import Settings
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
 RATING_BUTTONS = "rating_buttons"
-RULES = ("access", "allow", "operators", "owners", RATING_BUTTONS)
+RULES = tuple(setting.name for setting in COMMON)
 """Settings of every channel, which the desk reads itself."""
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
+from dotenv import dotenv_values
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -19,7 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Role
 from qwendesk.setting_faults import faults, unreadable
 
@@ -270,4 +272,13 @@ def _refuse_unknown_keys(file: Path) -> None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
     if unknown := sorted(keys - Settings.model_fields.keys()):
-        raise ConfigError(f"{str(file)!r} has unknown settings {unknown!r}; known: {sorted(Settings.model_fields)}.")
+        raise ConfigError(f"{str(file)!r} has {not_among('unknown settings', unknown, sorted(Settings.model_fields))}")
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables ``QWENDESK_*`` that no setting reads, each with the one that was perhaps meant."""
+    known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith("QWENDESK_")}
+    strange = sorted(name for name in given if name.partition("__")[0] not in known)
+    near = {name: get_close_matches(name.partition("__")[0], known, 1) for name in strange}
+    return [f"{name} ({near[name][0]}?)" if near[name] else name for name in strange]

@@ -16,6 +16,7 @@ from qwendesk.channels.webhook.signature import key_of, signed, verified
 from qwendesk.channels.webhook.simulator import SECRET, WebhookSimulator
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
+from qwendesk.server.web import build_web
 
 BODY = b'{"text": "hello", "conversation": "c"}'
 
@@ -46,14 +47,26 @@ class TestWebhook(ChannelConformance):
             await channel.send(Outbound("same", "c", "hello"))
         assert simulator.texts() == ["hello"]
 
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ({"text": 5, "conversation": "c"}, "'text' has to be a string"),
+            ({"text": "hello"}, "'conversation' is missing"),
+            ({"text": "hello", "conversation": 7}, "'conversation' is missing or no string"),
+            ([], "JSON object with 'conversation'"),
+            ({"conversation": "c", "attachments": {"mime": "image/png"}}, "'attachments' has to be a list"),
+            ({"conversation": "c", "attachments": [{"mime": "image/png"}]}, "'mime' and 'data'"),
+            ({"conversation": "c", "attachments": [{"mime": "image/png", "data": "é"}]}, "not base64"),
+        ],
+    )
     async def test_a_body_that_is_no_message_is_answered_with_the_reason(
-        self, simulator: WebhookSimulator, channel: Channel
+        self, simulator: WebhookSimulator, channel: Channel, content: object, reason: str
     ) -> None:
-        body = json.dumps({"text": 5, "conversation": "c"}).encode()
+        body = json.dumps(content).encode()
         async with httpx.AsyncClient() as client:
             url = f"{simulator.desk}/channels/webhook/"
             answer = await client.post(url, content=body, headers=signed(SECRET, "m", body))
-        assert answer.status_code == 400 and "strings" in answer.json()["error"]
+        assert answer.status_code == 400 and reason in answer.json()["error"]
 
     async def test_a_new_key_may_stand_beside_the_old_one(self, simulator: WebhookSimulator, channel: Channel) -> None:
         await simulator.write(Written("hello"))
@@ -69,7 +82,32 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@pytest.mark.parametrize("secret", ["", "password", "whsec_", "whsec_c2hvcnQ=", "whsec_!!!"])
+@pytest.mark.parametrize("secret", ["", "password", "whsec_", "whsec_c2hvcnQ=", "whsec_!!!", "whsec_é"])
 def test_a_weak_secret_is_refused(secret: str) -> None:
     with pytest.raises(ConfigError, match="whsec_"):
         key_of(secret)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "named"),
+    [
+        ("shop.example/answers", SECRET, "'url'"),
+        ("ftp://shop.example", SECRET, "'url'"),
+        ("https://shop.example", "password", "secret"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_starts(url: str, secret: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        WebhookChannel.create(WebhookChannel.manifest.read({"url": url, "secret": secret}))
+
+
+async def test_the_address_without_its_last_slash_takes_calls_too() -> None:
+    async def health() -> dict[str, object]:
+        return {}
+
+    channel = WebhookChannel("https://shop.example/answers", SECRET)
+    transport = httpx.ASGITransport(build_web(health, {"webhook": channel.routes()}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
+        answer = await client.post("/channels/webhook", content=BODY, headers=signed(SECRET, "m", BODY))
+    assert answer.status_code == 503 and "stopping" in answer.json()["error"]  # it is not started here
+    await channel.aclose()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from qwendesk.channels.simulate.script import Step, read_script
 from qwendesk.cli.main import app
 
 
@@ -35,6 +36,25 @@ def test_all_channels_are_listed() -> None:
     assert {"telegram", "slack", "matrix", "mail", "webhook", "chatwoot"} <= set(rows)
     assert not rows["telegram"]["set_up"]
     assert "Telegram" in run("list").output
+    assert rows["telegram"]["simulator"] and not rows["matrix"]["simulator"]
+
+
+def test_an_example_is_printed_where_it_can_be_played() -> None:
+    result = run("simulate", "webhook", "--example")
+    kinds = {key for step in read_script(result.output, "example") for key in step.model_fields_set}
+    assert kinds == set(Step.model_fields)
+    assert "press" not in run("simulate", "chatwoot", "--example").output.partition("\n")[2]  # it has no buttons
+    refused = run("simulate", "matrix", "--example")
+    assert refused.exit_code == 1 and "no simulator" in refused.output and "write" not in refused.output
+
+
+def test_a_setting_s_typo_names_all_that_are_known_and_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENDESK_CHANNELS__TELEGRAM__ACESS", "open")
+    result = run("test", "telegram")
+    assert result.exit_code == 1 and "Did you mean 'access'? Known: access, allow, base_url" in result.output
+    shown = run("show", "webhook").output
+    assert all(name in shown for name in ("access", "allow", "operators", "owners", "rating_buttons"))
+    assert "openssl rand" in shown and "/channels/webhook/" in shown
 
 
 def test_a_channel_s_settings_are_printed_as_they_have_to_be_written() -> None:
@@ -70,7 +90,12 @@ def test_what_is_expected_in_vain_fails(home: Path) -> None:
     script = home / "chat.yaml"
     script.write_text("- write: {text: Hello}\n- expect: {contains: no such answer, seconds: 2}\n", "utf-8")
     result = simulated("telegram", "--script", str(script))
-    assert result.returncode == 1 and "step 2: expected" in result.stdout and "no such answer" in result.stdout
+    assert (
+        result.returncode == 1
+        and "waits up to 2 s" in result.stdout
+        and "step 2: expected" in result.stdout
+        and "no such answer" in result.stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +103,10 @@ def test_what_is_expected_in_vain_fails(home: Path) -> None:
     [
         ("- {", "not YAML"),
         ("write", "list of steps"),
-        ("- write: {text: hi}\n- jump: 1\n", "step 2: jump"),
+        ("- write: {text: hi}\n- jump: 1\n", "step 2: jump: there is no key"),
+        ("- write: {txt: hi}\n", "Did you mean 'text'? Known: text, person, chat, group"),
+        ("- expect: {mesages: 1}\n", "Did you mean 'messages'? Known: contains, messages, button, seconds"),
+        ("- write: hi\n", "has to be a table"),
         ("- {write: {text: hi}, repeat: true}", "one of: write"),
         ("- trouble: [earthquake]", "step 1: trouble"),
     ],

@@ -21,9 +21,11 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A channel's name, such as telegram.")]
+LISTS = ("allow", "operators", "owners")
+"""Settings of every channel that are lists."""
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Script = Annotated[Path | None, typer.Option("--script", help="What happens, in YAML; see --example.")]
-Example = Annotated[bool, typer.Option("--example", help="Print the script that is played without --script.")]
+Example = Annotated[bool, typer.Option("--example", help="Print a script with every kind of step, and play nothing.")]
 EngineName = Annotated[str, typer.Option("--engine", help="Who answers; the scripted engine needs no model.")]
 
 
@@ -60,16 +62,17 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Play a conversation on a simulated platform against a running desk, in a database of its own."""
-    from qwendesk.channels.simulate.script import DEFAULT
+    from qwendesk.cli.simulation import print_example
     from qwendesk.cli.simulation import simulate as play
 
     if example:
-        typer.echo(DEFAULT, nl=False)
+        run_command(print_example(name))
         return
     run_command(play(name, script, engine, as_json=as_json))
 
 
 async def _list(as_json: bool) -> None:
+    from qwendesk.channels.base import Channel
     from qwendesk.plugins import load, names
     from qwendesk.settings import load_settings
 
@@ -78,19 +81,25 @@ async def _list(as_json: bool) -> None:
     for name in names("channels"):
         kind: type[Channel] = load("channels", name)
         known = {"name": name, "title": kind.manifest.title}
-        rows.append({**known, "installed": not _missing(kind), "set_up": name in settings.channels})
+        simulated = kind.simulator.__func__ is not Channel.simulator.__func__  # type: ignore[attr-defined]
+        states = {"installed": not _missing(kind), "set_up": name in settings.channels, "simulator": simulated}
+        rows.append({**known, **states})
     if as_json:
         typer.echo(json.dumps(rows))
         return
     for row in rows:
         state = "set up" if row["set_up"] else "" if row["installed"] else f"pip install 'qwendesk[{row['name']}]'"
-        typer.echo(f"{row['name']:<10} {row['title']:<10} {state}".rstrip())
-    typer.echo("\nqwendesk channels show NAME lists a channel's settings.")
+        simulator = "simulator" if row["simulator"] else ""
+        typer.echo(f"{row['name']:<10} {row['title']:<10} {simulator:<10} {state}".rstrip())
+    typer.echo(
+        "\nqwendesk channels show NAME lists a channel's settings; simulate NAME plays one with a simulator here."
+    )
 
 
 async def _show(name: str, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from qwendesk.channels.base import COMMON
     from qwendesk.plugins import load
 
     manifest = load("channels", name).manifest
@@ -101,7 +110,14 @@ async def _show(name: str, as_json: bool) -> None:
     for setting in manifest.settings:
         line = f"{'' if setting.required else '# '}{setting.name} = {json.dumps(setting.default)}"
         typer.echo(f"{line:<34}  # {_notes(name, setting)}")
-    typer.echo('# access = "pairing"               # Who may talk: pairing (by a code), allowlist or open.')
+    typer.echo("# of every channel:")
+    for setting in COMMON:
+        default: object = [] if setting.name in LISTS else setting.default
+        line = f"# {setting.name} = {json.dumps(default)}"
+        choices = f" One of: {', '.join(setting.choices)}." if setting.choices else ""
+        typer.echo(f"{line:<34}  # {setting.help}{choices}")
+    if manifest.hint:
+        typer.echo(f"\n{manifest.hint}")
 
 
 async def _test(name: str) -> None:

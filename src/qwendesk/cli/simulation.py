@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from qwendesk.channels.simulate.script import DEFAULT, Step, play, read_script
+from qwendesk.channels.simulate.script import DEFAULT, Step, example, play, read_script
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
@@ -40,6 +40,17 @@ async def simulate(name: str, script: Path | None, engine: str, *, as_json: bool
         typer.echo("\n".join(failures) or f"All {len(steps)} steps went as expected.")
     if failures:
         raise typer.Exit(1)
+
+
+async def print_example(name: str) -> None:
+    """Print a script for a platform.
+
+    Raises:
+        ConfigError: it has no simulator.
+    """
+    kind = load("channels", name)
+    kind.simulator()
+    typer.echo(example(kind.manifest.capabilities), nl=False)
 
 
 def _steps(script: Path | None) -> list[Step]:

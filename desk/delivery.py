@@ -32,6 +32,11 @@ class Pace:
 class _GivenUp(Exception):
     """A message could not be delivered."""
 
+    def __init__(self, reason: str, told: str) -> None:
+        super().__init__(reason)
+        self.told = told
+        """The reason for the log, in which nothing that was said may stand."""
+
 
 class Delivery:
     """Sends answers through outlets, and keeps in the outbox how far it has come."""
@@ -56,6 +61,7 @@ class Delivery:
                 message = message_for(arrived, claim.key, piece, part, buttons if is_last else ())
                 message_id = await self._insist(outlet, claim, message)
             except _GivenUp as error:
+                log.warning("An answer on %s is given up: %s", arrived.inbound.channel, error.told)
                 await self._outbox.failed(claim.key, str(error))
                 outcome: Outcome = "gone" if closing[1] == "gone" else "dead"
                 await self._inbox.close(arrived.id, arrived.run, outcome, f"not delivered: {error}")
@@ -101,14 +107,15 @@ class Delivery:
                 return await _put(outlet, claim, message)
             except ChannelError as error:
                 if error.permanent:
-                    raise _GivenUp(str(error)) from error
+                    raise _GivenUp(str(error), str(error)) from error
                 wait = max(pause, error.retry_after or 0.0)
-                reason = str(error)
+                reason = told = str(error)
             except Exception as error:  # an adapter's mistake must not end the conversation
                 log.warning("Sending failed with %s.", type(error).__name__)
-                wait, reason = pause, f"{type(error).__name__}: {error}"
+                told = type(error).__name__
+                wait, reason = pause, f"{told}: {error}"
             if monotonic() - since + wait > self._pace.give_up:
-                raise _GivenUp(reason)
+                raise _GivenUp(reason, told)
             await asyncio.sleep(wait)
             pause = min(self._pace.longest, pause * 2)
 

@@ -92,6 +92,7 @@ class Worker:
         outlet = self._outlets.get(arrived.inbound.channel)
         if outlet is None:
             error = f"No channel {arrived.inbound.channel!r} is configured here."
+            log.warning("A message is given up: %s", error)
             await self._inbox.close(id_, arrived.run, "dead", error)
             return
         answer = await self._answer(arrived, outlet)
@@ -102,7 +103,9 @@ class Worker:
     async def _answer(self, arrived: Arrived, outlet: Outlet) -> Answer:
         language = arrived.settings.get("language") or arrived.inbound.locale
         if arrived.attempt > MOST_RUNS:
-            return Answer(say("gave_up", language), "dead", f"{arrived.attempt - 1} runs ended their process")
+            error = f"{arrived.attempt - 1} runs ended their process"
+            log.warning("A message on %s is given up: %s.", arrived.inbound.channel, error)
+            return Answer(say("gave_up", language), "dead", error)
         if arrived.run > 1 and (text := await self._inbox.answered(arrived)):
             return Answer(text, rated=True)
         inbound = arrived.inbound

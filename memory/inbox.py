@@ -145,6 +145,11 @@ class Inbox:
         async with self._database.read() as connection:
             return int((await connection.execute(inbox_statements.count_open())).scalar_one())
 
+    async def dead_count(self) -> int:
+        """Count the messages that were given up and could be put back."""
+        async with self._database.read() as connection:
+            return int((await connection.execute(inbox_statements.count_dead())).scalar_one())
+
     async def tickets(self, limit: int = 100) -> list[Ticket]:
         """Return the messages that were given up, newest first."""
         async with self._database.read() as connection:

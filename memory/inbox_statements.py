@@ -202,6 +202,12 @@ def count_open() -> Select[Any]:
 
 
 @cache
+def count_dead() -> Select[Any]:
+    """Count what was given up."""
+    return select(func.count()).select_from(InboundEvent).where(InboundEvent.status.in_(["dead", "failed"]))
+
+
+@cache
 def given_up() -> Select[Any]:
     """Give the messages that were given up, newest first."""
     event = InboundEvent

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from qwendesk.errors import ConfigError, QwendeskError
@@ -38,7 +39,16 @@ def build_web(health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | N
     channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
-    return Starlette(routes=[Route("/healthz", healthz), *bare, *mounts])
+    front = _to_chat if "web" in channels else _no_page
+    return Starlette(routes=[Route("/", front), Route("/healthz", healthz), *bare, *mounts])
+
+
+async def _to_chat(request: Request) -> Response:
+    return RedirectResponse("channels/web/")
+
+
+async def _no_page(request: Request) -> Response:
+    return PlainTextResponse("Qwendesk runs here and has no page; /healthz says how it is.\n")
 
 
 def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
@@ -64,9 +74,15 @@ class WebServer:
             timeout_graceful_shutdown=5,
             ws_max_size=LARGEST_FRAME,
         )
-        self._address = f"{host}:{port}"
+        self._host, self._asked_port = host, port
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address as somebody on this machine writes it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -79,17 +95,40 @@ class WebServer:
         Raises:
             ConfigError: the address cannot be had.
         """
-        self._task = asyncio.create_task(self._server.serve())
-        while not self._server.started:
-            if self._task.done():
-                raise ConfigError(f"The address {self._address!r} cannot be listened on; set QWENDESK_PORT to another.")
-            await asyncio.sleep(0.01)
+        with _hearing_failures() as failures:
+            self._task = asyncio.create_task(self._server.serve())
+            while not self._server.started:
+                if self._task.done():
+                    why = f" ({failures[0].strerror})" if failures else ""
+                    raise ConfigError(
+                        f"The address '{self._host}:{self._asked_port}' cannot be listened on{why}; "
+                        "set QWENDESK_PORT or --port to another."
+                    )
+                await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Answer what is open and listen no more."""
         self._server.should_exit = True
         if self._task:
             await self._task
+
+
+@contextlib.contextmanager
+def _hearing_failures() -> Iterator[list[OSError]]:
+    """Collect why an address cannot be had; uvicorn would write it into the log, where it is said once more."""
+    heard: list[OSError] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, OSError):
+            heard.append(record.msg)
+        return not isinstance(record.msg, OSError)
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(keep)
+    try:
+        yield heard
+    finally:
+        logger.removeFilter(keep)
 
 
 class _Server(uvicorn.Server):

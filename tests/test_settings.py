@@ -50,6 +50,14 @@ def test_a_file_that_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "servers.vllm.url" in text and "fallback.chain" in text and "has to be a list." in text and "port" in text
 
 
+def test_a_forgotten_letter_is_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "qwendesk.toml"
+    file.write_text("[channel.web]\n", "utf-8")
+    monkeypatch.setenv("QWENDESK_CONFIG", str(file))
+    with pytest.raises(ConfigError, match=r"\['channel'\]. Did you mean 'channels'\? Known: "):
+        load_settings()
+
+
 def test_other_programs_variables_are_called_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "localhost:1")
     with pytest.raises(ConfigError, match=r"openai_base_url \(OPENAI_BASE_URL\) is 'localhost:1'"):

@@ -229,5 +229,5 @@ def _reason(found: ErrorDetails) -> str:
 
 def _keys(*place: str) -> list[str]:
     """Return the keys that a step has, or what is in it."""
-    kind = {"write": Write, "press": Press, "expect": Expect}.get(place[0] if place else "", Step)
-    return list(kind.model_fields)
+    kinds: dict[str, type[BaseModel]] = {"write": Write, "press": Press, "expect": Expect}
+    return list(kinds.get(place[0] if place else "", Step).model_fields)

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
 import psutil
+from sqlalchemy import make_url
 
 from qwendesk import plugins
 from qwendesk.agents.policy_file import FILE, load_policy
@@ -24,7 +26,8 @@ from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
-from qwendesk.settings import STARTER_MODEL, Settings, unknown_variables
+from qwendesk.service import check_channel
+from qwendesk.settings import STARTER_MODEL, Settings, config_file, unknown_variables
 from qwendesk.tools.sandbox import PythonSandbox
 
 _FETCH = {
@@ -51,7 +54,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is fetched and no model is loaded."""
     pool = build_pool(settings)
     try:
-        findings = [_python(), await _machine(), _disk(settings), *_strange_variables()]
+        findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
         stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
@@ -60,6 +63,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
+        findings += [await _channel(name, settings) for name in settings.channels]
         return findings
     finally:
         await pool.aclose()
@@ -88,6 +92,25 @@ def _strange_variables() -> list[Finding]:
         if strange
         else []
     )
+
+
+def _file() -> Finding:
+    """Say which file the settings are read from, where there is one, or would be."""
+    file = config_file().absolute()
+    if file.is_file():
+        return Finding("settings file", "ok", str(file))
+    return Finding("settings file", "ok", f"none; it would be {file}")
+
+
+async def _channel(name: str, settings: Settings) -> Finding:
+    """Look whether a channel that is set up could be started; nobody is asked."""
+    title = f"channel {name}"
+    try:
+        channel = await check_channel(name, settings)
+    except ConfigError as error:
+        return Finding(title, "problem", str(error))
+    detail = f"{channel.manifest.title}, access: {settings.channels[name].get('access', 'pairing')}"
+    return Finding(title, "ok", detail + f"; try it: qwendesk channels test {name}")
 
 
 def _disk(settings: Settings) -> Finding:
@@ -222,6 +245,9 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding
 
 
 def _shown(url: str) -> str:
-    """Return a database's URL without its password."""
+    """Return a database's file, or its URL without its password."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return unquote(parsed.database or "in memory")
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}" if "@" in rest else url

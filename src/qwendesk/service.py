@@ -68,6 +68,19 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     return kind.create(own)
 
 
+async def check_channel(name: str, settings: Settings) -> Channel:
+    """Return a channel that is set up, closed again, if it could be served; nobody is asked.
+
+    Raises:
+        ConfigError: its library is not installed, or its settings do not hold.
+    """
+    values = settings.channels[name]
+    House.read(name, values)
+    channel = make_channel(load("channels", name), values, settings)
+    await channel.aclose()
+    return channel
+
+
 class Service:
     """A running desk; enter it to start, leave it to stop.
 
@@ -123,10 +136,13 @@ class Service:
 
     async def health(self) -> dict[str, Any]:
         """Say how the desk is."""
+        channels = {name: keeper.state for name, keeper in self.keepers.items()}
         return {
+            "status": "ok" if all(state == "running" for state in channels.values()) else "degraded",
             "role": self.part,
             "waiting": await self.office.inbox.open_count(),
-            "channels": {name: keeper.state for name, keeper in self.keepers.items()},
+            "dead": await self.office.inbox.dead_count(),
+            "channels": channels,
         }
 
     async def _open_office(self, stack: AsyncExitStack) -> Office:

@@ -52,6 +52,23 @@ def test_a_policy_that_does_not_hold_is_a_problem() -> None:
     assert "line 2, split.most" in policy["detail"]
 
 
+def test_channels_and_the_settings_file_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[channels.web]\n[channels.webhook]\nurl = "shop.example"\nsecret = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"\n',
+        "utf-8",
+    )
+    done = run("--json", QWENDESK_CONFIG=str(file), QWENDESK_PROT="80")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert findings["channel web"]["status"] == "ok" and "access: pairing" in findings["channel web"]["detail"]
+    assert findings["channel webhook"]["status"] == "problem"
+    assert "'url' of the webhook is 'shop.example'" in findings["channel webhook"]["detail"]
+    assert findings["settings file"]["detail"] == str(file)
+    assert "QWENDESK_PROT (QWENDESK_PORT?)" in findings["settings"]["detail"]
+    home = os.environ["QWENDESK_HOME"]
+    assert findings["database"]["detail"].startswith(str(Path(home, "qwendesk.db")))
+
+
 def test_a_password_is_not_shown() -> None:
     done = run("--json", QWENDESK_DATABASE_URL="postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in done.stdout + done.stderr

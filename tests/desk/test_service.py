@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
+from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
@@ -71,7 +73,8 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
         assert service.web
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{service.web.port}/healthz")
-        assert answer.json() == {"status": "ok", "role": "all", "waiting": 0, "channels": {"loopback": "running"}}
+        healthy = {"status": "ok", "role": "all", "waiting": 0, "dead": 0, "channels": {"loopback": "running"}}
+        assert answer.json() == healthy
 
 
 async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_end_it(tmp_path: Path) -> None:
@@ -80,6 +83,52 @@ async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_e
         assert (await channel.hears("hello")).outcome == "refused"
         assert service.keepers["other"].state == "refused"
         assert "token" in service.keepers["other"].problem
+        assert (await service.health())["status"] == "degraded"
+
+
+class Mute(Loopback):
+    """Cannot deliver anything."""
+
+    async def send(self, message: Outbound) -> str | None:
+        raise ChannelError("The bot was blocked.", permanent=True)
+
+
+async def test_a_message_that_is_given_up_is_logged_without_its_content_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = Mute()
+    made = settings(tmp_path, channels={"loopback": {"access": "open"}})
+    async with Service(made, channels={"loopback": channel}) as service:
+        await channel.hears("my secret")
+        async with asyncio.timeout(20):
+            while not (await service.health())["dead"]:  # noqa: ASYNC110 - the desk tells nobody
+                await asyncio.sleep(0.02)
+    lines = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
+    assert lines == ["An answer on loopback is given up: The bot was blocked."]
+    assert "my secret" not in caplog.text
+
+
+@pytest.mark.parametrize("page", [True, False])
+async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: Path, page: bool) -> None:
+    made = settings(tmp_path, channels={"web": {}} if page else {})
+    async with Service(made) as service:
+        assert service.web
+        async with httpx.AsyncClient(follow_redirects=True) as client:
+            answer = await client.get(service.web.url)
+        assert answer.status_code == 200 and answer.url.path == ("/channels/web/" if page else "/")
+        assert "<html" in answer.text if page else "/healthz" in answer.text
+        told = _greeting(service)
+        assert (f"{service.web.url}/channels/web/" in told and "shown a code" in told) is page
+        assert ("channels list" in told and "qwendesk.toml" in told) is not page
+
+
+async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}.*in use.*--port"):
+            async with Service(settings(tmp_path).model_copy(update={"port": port}), channels={}):
+                pass
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
 def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:

@@ -35,13 +35,15 @@ async def _serve(role: str, given: dict[str, object]) -> None:
 
     from qwendesk.errors import ConfigError
     from qwendesk.service import Service
-    from qwendesk.settings import load_settings
+    from qwendesk.settings import load_settings, unknown_variables
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if role not in PARTS:
         raise ConfigError(f"There is no role {role!r}; there are: {', '.join(PARTS)}.")
     part: Part = role  # type: ignore[assignment]  # looked up just now
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    if strange := unknown_variables():
+        logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = _listen()
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
@@ -50,14 +52,26 @@ async def _serve(role: str, given: dict[str, object]) -> None:
 
 
 def _greeting(service: Service) -> str:
+    from qwendesk.settings import config_file
+
     lines = [f"Qwendesk runs ({service.part}); Ctrl-C stops it."]
     if service.web:
-        lines.append(f"  web server  http://{service.settings.host}:{service.web.port}/healthz")
+        lines.append(f"  web server  {service.web.url}/healthz")
     for name, channel in service.channels.items():
         access = service.settings.channels.get(name, {}).get("access", "pairing")
-        lines.append(f"  channel     {channel.manifest.title} (access: {access})")
+        where = (
+            f"  {service.web.url}/channels/web/" if name == "web" and service.web and name in service.keepers else ""
+        )
+        lines.append(f"  channel     {channel.manifest.title} (access: {access}){where}")
+    if "web" in service.channels and "access" not in service.settings.channels.get("web", {}):
+        lines.append(
+            '  visitors of the web chat are shown a code and have to be let in; access = "open" lets everybody write'
+        )
     if not service.channels:
-        lines.append("  no channel is set up: add a table [channels.NAME] to qwendesk.toml")
+        file = config_file().absolute()
+        lines.append(
+            f"  no channel is set up: 'qwendesk channels list' names them; add a table [channels.NAME] to {file}"
+        )
     return "\n".join(lines)
 
 

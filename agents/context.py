@@ -35,5 +35,7 @@ class TurnContext:
     """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None
     """Folder whose templates come before the built-in ones."""
+    about: str | None = None
+    """What those who run the desk want each specialist to know."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""

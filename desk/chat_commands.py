@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
-from qwendesk.desk.texts import known_language, languages, say
+from qwendesk.desk.texts import FALLBACK, known_language, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.inbox import Arrived, Inbox
 from qwendesk.memory.inbox_rows import conversation_key
@@ -172,6 +172,11 @@ class Commands:
 
     async def _lang(self, call: Call) -> str:
         tag = call.command.argument
+        if not tag:
+            known = known_language(call.language) or FALLBACK
+            return (
+                f"{say('language', known)} ({known})\n{say('which_language', known, languages=', '.join(languages()))}"
+            )
         if not known_language(tag):
             return say("which_language", call.language, languages=", ".join(languages()))
         await self._choose(call, language=known_language(tag))

@@ -87,6 +87,8 @@ def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool
     """Return all that the model reads: who it is, the older turns, this turn so far."""
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
+    if context.about and template not in _WITHOUT_BACKGROUND:
+        system = f"{system}\n\n{render('about', folder=context.prompts, about=context.about.strip())}"
     if template not in _WITHOUT_BACKGROUND and (background := state.get("background")):
         system = f"{system}\n\n{background}"
     turn = _small_turn(state, language) if picks(chosen(state).card) else _turn(state)

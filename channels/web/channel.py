@@ -150,6 +150,7 @@ class WebChannel(Channel):
 
     async def _connected(self, socket: WebSocket) -> None:
         if not self._look.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
+            self._look.tell_refused(socket.headers.get("origin"))
             await socket.close(POLICY)
             return
         if self._sockets >= MOST_SOCKETS:

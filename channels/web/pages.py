@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ _TOLD = ("connecting", "large_file", "large", "broken_file", "good", "bad")
 """Texts that the page's script says."""
 _FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
 _LONGEST_WISH = 500
+_MOST_TOLD = 100
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,20 @@ class Look:
     accent: str
     origins: tuple[str, ...] = ()
     """Sites that may show the chat, beside the desk's own; ``*``: any."""
+    _told: set[str] = field(default_factory=set, compare=False)
+    """Sites that were refused, and logged."""
 
     def allows(self, origin: str | None, host: str) -> bool:
         """Return whether a page of that origin may talk; a program that is no browser names none."""
         if not origin or "*" in self.origins:
             return True
         return urlsplit(origin).netloc == host or origin in self.origins
+
+    def tell_refused(self, origin: str | None) -> None:
+        """Log, once for each, that a site may not show the chat."""
+        if origin and origin not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(origin)
+            log.warning("The web chat was refused to %r: 'origins' in [channels.web] does not have it.", origin[:200])
 
     def page(self, language: str) -> str:
         """Return the page in a language."""
@@ -92,6 +103,10 @@ class Look:
     async def _show(self, request: Request) -> Response:
         from starlette.responses import Response
 
+        if request.headers.get("sec-fetch-dest") in ("iframe", "frame"):
+            site = _origin(request.headers.get("referer", ""))
+            if not self.allows(site, request.headers.get("host", "")):
+                self.tell_refused(site)
         wished = request.query_params.get("lang", ""), request.headers.get("accept-language", "")
         body = self.page(best_language(*wished))
         return Response(body, media_type="text/html", headers=self.headers("chat.html"))
@@ -119,6 +134,15 @@ def best_language(*wishes: str) -> str:
             if (language := known_language(tag.strip())) and _weight(weight) > 0:
                 return language
     return FALLBACK
+
+
+def _origin(referer: str) -> str:
+    """Return the site of a page that a browser names, empty where it names none."""
+    try:
+        scheme, place = urlsplit(referer)[:2]
+    except ValueError:
+        return ""
+    return f"{scheme}://{place}" if scheme and place else ""
 
 
 def _weight(parameter: str) -> float:

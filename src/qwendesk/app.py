@@ -230,6 +230,7 @@ class Desk:
             policy=policy,
             think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
+            about=settings.about,
             seed=settings.seed,
         )
         documents = Documents(self.knowledge, context.prompts) if self.knowledge else None

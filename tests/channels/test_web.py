@@ -231,6 +231,23 @@ class TestWeb(ChannelConformance):
                 assert found in page.text and page.headers["vary"] == "Accept-Language"
                 assert "$" not in page.text and "web_" not in page.text
 
+    async def test_a_site_that_may_not_show_the_chat_is_named_once_in_the_log(
+        self, simulator: WebSimulator, channel: Channel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with httpx.AsyncClient(base_url=simulator.desk) as client:
+            for referer in (
+                f"{simulator.desk}/page",
+                "https://shop.example/a?b=c",
+                "https://shop.example/d",
+                "http://[",
+            ):
+                await client.get("/channels/web/", headers={"Sec-Fetch-Dest": "iframe", "Referer": referer})
+            await client.get("/channels/web/", headers={"Referer": "https://a-link.example/"})
+        told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+        assert told == [
+            "The web chat was refused to 'https://shop.example': 'origins' in [channels.web] does not have it."
+        ]
+
 
 @pytest.mark.parametrize(
     ("wishes", "language"),

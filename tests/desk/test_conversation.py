@@ -63,10 +63,11 @@ async def test_help_names_every_command_and_unknown_ones_go_to_a_model(tmp_path:
 
 async def test_the_language_of_the_desk_can_be_chosen(tmp_path: Path) -> None:
     async with running(tmp_path) as desk:
-        texts = await told(desk, "/lang xx", "/lang de-AT", "/think")
+        texts = await told(desk, "/lang xx", "/lang de-AT", "/lang", "/think")
         assert "en" in texts[0]
         assert texts[1] == "Ich spreche jetzt Deutsch."
-        assert texts[2] == "Ich denke nach, bevor ich antworte."
+        assert texts[2].startswith("Ich spreche jetzt Deutsch. (de)\n") and "it" in texts[2]
+        assert texts[3] == "Ich denke nach, bevor ich antworte."
 
 
 async def test_stop_ends_the_running_answer_at_once_and_the_next_message_is_answered(tmp_path: Path) -> None:

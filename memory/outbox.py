@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, literal_column, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
@@ -165,16 +165,20 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
 
 
 def _mark() -> Update:
-    """Change a message that is still being sent, by the newest run: what another run has brought further stays so."""
-    row, event = OutboundMessage, InboundEvent
+    """Change a message that is still being sent: what another run has brought further stays so."""
+    row = OutboundMessage
+    return update(row).where(row.key == bindparam("key_"), row.status.in_(["queued", "sending"]))
+
+
+def _by_newest() -> ColumnElement[bool]:
+    event = InboundEvent
     newest = select(event.id).where(event.id == bindparam("event_id"), event.runs == bindparam("run"))
-    is_open = row.status.in_(["queued", "sending"])
-    return update(row).where(row.key == bindparam("key_"), is_open, row.inbound_id.in_(newest))
+    return OutboundMessage.inbound_id.in_(newest)
 
 
 @cache
 def _mark_posted() -> Update:
-    return _mark().values(status="sending", message_id=bindparam("id_"))
+    return _mark().where(_by_newest()).values(status="sending", message_id=bindparam("id_"))
 
 
 @cache
@@ -185,12 +189,13 @@ def _mark_sent() -> Update:
         "sent_at": bindparam("now"),
         "error": None,
     }
-    return _mark().values(**changes)
+    # what a relieved run has sent is there, so that the newest one need not send it, unless it has posted its own
+    return _mark().where(or_(_by_newest(), OutboundMessage.message_id.is_(None))).values(**changes)
 
 
 @cache
 def _mark_failed() -> Update:
-    return _mark().values(status="failed", error=bindparam("why"))
+    return _mark().where(_by_newest()).values(status="failed", error=bindparam("why"))
 
 
 @cache

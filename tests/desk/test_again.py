@@ -212,6 +212,19 @@ async def test_a_relieved_run_sends_and_changes_nothing_more(tmp_path: Path) -> 
         assert (stored.status, stored.message_id, stored.error) == ("sent", "m1", None)
 
 
+async def test_what_a_relieved_run_had_just_sent_is_not_sent_again(tmp_path: Path) -> None:
+    outlet = TestOutlet()
+    async with running(tmp_path, answers=False) as desk:
+        first, outbox = await _taken(desk), desk.office.outbox
+        claim = await outbox.claim(first, 0, "fine")
+        second = await desk.office.inbox.begin(first.id)
+        assert claim and second
+        await outbox.sent(first, claim.key, "m0", ("done", None))
+        assert await desk.office.inbox.open_count() == 1, "only the newest run closes"
+        await Delivery(desk.office.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
+        assert outlet.texts == [] and await desk.office.inbox.open_count() == 0
+
+
 async def test_a_run_that_is_relieved_while_it_waits_to_try_again_does_not(tmp_path: Path) -> None:
     outlet = TestOutlet(fail=_hangs_up_at("fine"))
     async with running(tmp_path, answers=False) as desk:

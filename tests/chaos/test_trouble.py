@@ -40,8 +40,9 @@ def test_postgresql_is_restarted(
     town.check(CONVERSATIONS, MESSAGES)
 
 
-WORDY = ("--word", 0.6)
-"""Answers that grow for two seconds: they are posted and edited while they are written."""
+ENDING = " and so on, word by word"
+WORDY = ("--word", 0.4, "--ending", ENDING)
+"""Answers that grow for three seconds: they are posted and edited while they are written."""
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def test_a_worker_is_frozen_relieved_and_thawed_while_others_work(
         town.wait_for("recovered")
     # its answers are being written once more, and now it goes on with them
     town.wait_until_closed(TOTAL)
-    town.check(CONVERSATIONS, MESSAGES, *hurt)
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
     assert town.count("inbound_event WHERE runs > 1")
 
 
@@ -87,7 +88,7 @@ def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
         town.wait_until_closed(TOTAL)
         assert town.diary("recovered")
     time.sleep(3)  # what the thawed one does now must not count
-    town.check(CONVERSATIONS, MESSAGES, *hurt)
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
 
 
 def test_the_database_is_away_after_every_third_message_was_sent(make_town: Callable[[str], Town]) -> None:

@@ -85,7 +85,10 @@ async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_e
         assert "token" in (await service.health())["problems"]["other"]
 
 
-async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(tmp_path: Path) -> None:
+async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwendesk.channels.keeper._FIRST", 60.0)
     broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
     wrong = Loopback(ConfigError("There is no such folder."))
     async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:

@@ -119,7 +119,7 @@ def test_a_poisonous_message_ends_three_workers_and_the_conversation_goes_on(
     town.start("worker")
     town.wait_until_closed(3)
     assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY seq")] == ["done", "dead", "done"]
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and texts[2] == "re how are you"
     assert "tried several times" in texts[1]
 
@@ -130,5 +130,5 @@ def test_a_model_that_hangs_is_given_up_and_the_next_message_is_answered(make_to
     town.wait_for("ready")
     town.start("ingress", "--texts", "hello,please hang,how are you")
     town.wait_until_closed(3)
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and "too long" in texts[1] and texts[2] == "re how are you"

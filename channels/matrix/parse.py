@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qwendesk.channels.naming import is_named, without_name
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20
@@ -80,7 +81,7 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         file, unreadable = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
-        _without_name(text, me),
+        without_name(text, (me.user, me.name)),
         f"{room}|{root}" if root else room,
         person=str(sender),
         channel="matrix",
@@ -114,12 +115,7 @@ def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str]
 
 def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
     named = (content.get("m.mentions") or {}).get("user_ids") or []
-    return me.user in named or me.user in text or bool(re.search(rf"\b{re.escape(me.name)}\b", text, re.IGNORECASE))
-
-
-def _without_name(text: str, me: Me) -> str:
-    names = "|".join(re.escape(name) for name in (me.user, f"@{me.name}", me.name))
-    return re.sub(rf"\A\s*(?:{names})(?:[:,]\s*|\s+|\Z)", "", text, flags=re.IGNORECASE).strip()
+    return me.user in named or is_named(text, (me.user, me.name))
 
 
 def _file(content: dict[str, Any]) -> File:

@@ -74,6 +74,10 @@ class TestEncrypted:
         assert first.text == "a secret" and second.attachments[0].data == PIXEL
         await channel.send(outbound(first, "Kept.", channel))
         await simulator.saw(lambda seen: seen.texts() == ["Kept."])
+        await simulator.react(simulator.shown[0].id, "🎉")
+        await simulator.react(simulator.shown[0].id, "👎🏽")
+        reaction = (await desk.came(3))[2]
+        assert (reaction.text, reaction.conversation) == (f"rate:-1:{simulator.shown[0].id}", first.conversation)
         await channel.stop()
         await running
         await channel.aclose()

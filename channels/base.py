@@ -122,6 +122,8 @@ class Channel(ABC):
     """One place where people write."""
 
     manifest: ClassVar[Manifest]
+    proves_senders: bool = True
+    """Whether the platform vouches for who wrote a message; where it does not, nobody is an operator or owner."""
 
     @classmethod
     def create(cls, settings: Mapping[str, Any]) -> Self:

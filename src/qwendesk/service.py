@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -144,13 +145,22 @@ class Service:
             memory.scope,
             settings.database,
             answering=self._answering(desk, memory) if self._answers else None,
-            houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
+            houses={name: self._house(name) for name in self.channels},
             limits=Limits(
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
                 max_chars=settings.max_input_chars,
             ),
         )
+
+    def _house(self, channel: str) -> House:
+        """Return a channel's rules; where anybody can write in the name of anybody, nobody is in charge."""
+        house = House.read(channel, self.settings.channels.get(channel, {}))
+        if self.channels[channel].proves_senders or not (house.operators or house.owners):
+            return house
+        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
+        everybody = house.allow | house.operators | house.owners
+        return replace(house, allow=everybody, operators=frozenset(), owners=frozenset())
 
     def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
         async def why(inbound: Inbound) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -10,8 +13,22 @@ import httpx
 from qwendesk.errors import ChannelError
 
 _SECONDS = 20.0
+_LONGEST_WAIT = 64
+"""Characters of a wait that are read."""
 _GONE = {401, 403, 404, 410}
 _AGAIN = {408, 409, 423, 425, 429}
+
+
+def wait_of(said: str, now: float | None = None) -> float | None:
+    """Return how many seconds ``Retry-After`` asks to wait, which says so in seconds or as a date; None where it does not."""
+    said = said.strip()[:_LONGEST_WAIT]
+    if said.isascii() and said.isdecimal():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now))
 
 
 class Calls:
@@ -88,11 +105,10 @@ class Calls:
         code = answer.status_code
         if code < 300:
             return
-        wait = answer.headers.get("Retry-After", "")
         advice = f" {self._advice}" if code in (401, 403) else ""
         raise ChannelError(
             f"{self._title} answered {code}.{advice}",
-            retry_after=float(wait) if wait.isdecimal() else None,
+            retry_after=wait_of(answer.headers.get("Retry-After", "")),
             permanent=code in _GONE or (code < 500 and code not in _AGAIN),
         )
 

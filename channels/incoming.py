@@ -20,6 +20,10 @@ TOLERANCE = 300
 """Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
 
 
+_LONGEST_MOMENT = 16
+"""Digits of a time stamp."""
+
+
 async def body_of(request: Request, largest: int) -> bytes | None:
     """Return a call's body; None where it is larger than ``largest`` bytes, which are all that is read."""
     body = bytearray()
@@ -33,7 +37,8 @@ async def body_of(request: Request, largest: int) -> bytes | None:
 def is_fresh(moment: str, now: float | None = None) -> bool:
     """Tell whether a time stamp, in seconds, is of this moment as far as clocks agree."""
     current = time.time() if now is None else now
-    return moment.isascii() and moment.isdecimal() and abs(current - int(moment)) <= TOLERANCE
+    readable = len(moment) <= _LONGEST_MOMENT and moment.isascii() and moment.isdecimal()
+    return readable and abs(current - int(moment)) <= TOLERANCE
 
 
 async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:

@@ -9,7 +9,7 @@ from email.errors import MessageError
 from email.message import EmailMessage, MIMEPart
 from email.policy import EmailPolicy
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from qwendesk.channels.mail.html import text_of
 from qwendesk.channels.mail.quotes import newest
@@ -69,7 +69,7 @@ def parse(raw: bytes, own: str, authserv: str = "") -> Inbound | None:
         ValueError: it cannot be read.
     """
     try:
-        mail = email.message_from_bytes(raw, EmailMessage, policy=_Bounded())
+        mail = cast(EmailMessage, email.message_from_bytes(raw, policy=_Bounded()))
         return _read(mail, raw, own.lower(), authserv)
     except (MessageError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"not a mail that can be read: {error!r}") from error

@@ -16,6 +16,7 @@ from qwendesk.channels.incoming import body_of, hand_over, with_files
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.failures import told
 from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -140,15 +141,12 @@ class SlackChannel(Channel):
         return self._client
 
     async def _called(self, request: Request) -> Response:
-        from slack_sdk.signature import SignatureVerifier
         from starlette.responses import PlainTextResponse, Response
 
-        body = await body_of(request, _LARGEST_BODY)
+        body = await body_of(request, _LARGEST_BODY) if is_promising(request.headers) else b""
         if body is None:
             return Response(status_code=413)
-        if not _readable(body) or not SignatureVerifier(self._signing_secret).is_valid_request(
-            body, dict(request.headers)
-        ):
+        if not is_signed(self._signing_secret, request.headers, body):
             return Response(status_code=401)
         try:
             kind, payload = _opened(body, request.headers.get("content-type", ""))
@@ -185,14 +183,6 @@ class SlackChannel(Channel):
             raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
         data = await self._files.fetch(file.url, LARGEST_FILE, {"Authorization": f"Bearer {self._bot_token}"})
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
-
-
-def _readable(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:

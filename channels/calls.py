@@ -20,7 +20,7 @@ _AGAIN = {408, 409, 423, 425, 429}
 
 
 def wait_of(said: str, now: float | None = None) -> float | None:
-    """Return how many seconds ``Retry-After`` asks to wait, which says so in seconds or as a date; None where it does not."""
+    """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date; None where it says nothing."""
     said = said.strip()[:_LONGEST_WAIT]
     if said.isascii() and said.isdecimal():
         return float(said)
@@ -70,17 +70,41 @@ class Calls:
         Raises:
             ChannelError: it cannot be had, or is larger than ``largest`` bytes.
         """
+        found = await self.look(url, largest, headers)
+        if isinstance(found, str):
+            raise ChannelError(f"A file on {self._title} has moved; it is not followed.", permanent=True)
+        return found
+
+    async def look(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes | str:
+        """Return a file, or the address that it has moved to.
+
+        Raises:
+            ChannelError: it cannot be had, or is larger than ``largest`` bytes.
+        """
         try:
             async with self._pool().stream("GET", url, headers=dict(headers or {})) as answer:
+                if answer.has_redirect_location:
+                    return str(answer.headers["location"])
                 self._check(answer)
                 data = bytearray()
                 async for chunk in answer.aiter_bytes():
                     data += chunk
                     if len(data) > largest:
                         raise ChannelError(f"A file on {self._title} is larger than {largest:,} bytes.", permanent=True)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         return bytes(data)
+
+    async def status(self, url: str, headers: Mapping[str, str]) -> int:
+        """Post nothing, and return the status of the answer, whatever it is.
+
+        Raises:
+            ChannelError: there is none.
+        """
+        try:
+            return (await self._pool().post(url, headers=dict(headers))).status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -163,7 +163,7 @@ async def test_an_address_that_no_mail_can_have_is_given_up_at_once() -> None:
 def test_nobody_is_in_charge_where_senders_are_not_proven(tmp_path: Path) -> None:
     rules = {"operators": [ANNA], "access": "allowlist"}
     for authserv, role in (("", "person"), (SERVER, "operator")):
-        settings = Settings(data_dir=tmp_path, channels={"mail": rules})
+        settings = Settings(home=tmp_path, channels={"mail": rules})
         service = Service(settings, channels={"mail": _channel(trusted_authserv=authserv)})
         assert service._house("mail").role_of(ANNA) == role
 

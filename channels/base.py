@@ -50,6 +50,8 @@ class Capabilities:
     """Largest file that can be sent, in bytes; 0: files are not sent."""
     idempotent: bool = False
     """Whether the platform itself drops a message that is sent twice with the same key."""
+    one_process: bool = False
+    """Whether only the process that listens can send, because it alone has the keys."""
 
 
 Value = str | int | float | bool

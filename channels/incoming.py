@@ -20,6 +20,7 @@ TOLERANCE = 300
 """Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
 
 
+_MOST_FAILED = 1000
 _LONGEST_MOMENT = 16
 """Digits of a time stamp."""
 
@@ -41,19 +42,39 @@ def is_fresh(moment: str, now: float | None = None) -> bool:
     return readable and abs(current - int(moment)) <= TOLERANCE
 
 
-async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
-    """Return a message with its files; one that can never be had is named as unreadable.
+class Fetching:
+    """Fetches the files of messages; one that fails again and again does not hold up what comes after it.
 
-    Raises:
-        ChannelError: a file cannot be had now; the message has to come again.
+    Args:
+        most: how often the files of one message are tried.
     """
-    try:
-        return replace(inbound, attachments=tuple([await fetch() for fetch in fetching]))
-    except ChannelError as error:
-        log.warning("A file of %s was not fetched: %s", inbound.channel, error)
-        if not error.permanent:
-            raise
-        return replace(inbound, unreadable="file")
+
+    def __init__(self, most: int = 5) -> None:
+        self._most = most
+        self._failed: dict[str, int] = {}
+
+    async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
+        """Return a message with its files; one that can never be had is named as unreadable.
+
+        Raises:
+            ChannelError: a file cannot be had now; the message has to come again.
+        """
+        name = f"{inbound.account}:{inbound.event}"
+        try:
+            whole = replace(inbound, attachments=tuple([await fetch() for fetch in fetching]))
+        except ChannelError as error:
+            log.warning("A file of %s was not fetched: %s", inbound.channel, error)
+            if not (error.permanent or self._is_last(name)):
+                raise
+            whole = replace(inbound, unreadable="file")
+        self._failed.pop(name, None)
+        return whole
+
+    def _is_last(self, name: str) -> bool:
+        self._failed[name] = self._failed.get(name, 0) + 1
+        while len(self._failed) > _MOST_FAILED:
+            self._failed.pop(next(iter(self._failed)))
+        return self._failed.get(name, 0) >= self._most
 
 
 async def hand_over(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:

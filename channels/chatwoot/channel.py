@@ -16,7 +16,7 @@ from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Sett
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
-from qwendesk.channels.incoming import body_of, hand_over, is_fresh, with_files
+from qwendesk.channels.incoming import Fetching, body_of, hand_over, is_fresh
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -57,6 +57,7 @@ class ChatwootChannel(Channel):
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
         self._calls = Calls(self.manifest.title, _ADVICE)
+        self._fetching = Fetching(most=1)
         self._files = Files(self._base_url, self._calls, _LARGEST_FILE)
 
     async def start(self, accept: Accept) -> None:
@@ -78,7 +79,7 @@ class ChatwootChannel(Channel):
 
     async def check(self) -> str:
         """Write into a conversation that cannot be: only whom Chatwoot knows is told that there is none."""
-        # bots may create messages and do little else (BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source), not ask who they are
+        # a bot may not ask who it is (BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source), but it may create messages
         url = f"{self._base_url}/api/v1/accounts/0/conversations/0/messages"
         status = await self._calls.status(url, {"api_access_token": self._token})
         if status != _NONE_SUCH:
@@ -137,7 +138,9 @@ class ChatwootChannel(Channel):
         inbound = parsed.inbound
         try:
             async with asyncio.timeout(_FETCH_SECONDS):
-                inbound = await with_files(inbound, [partial(self._fetch, file) for file in parsed.files])
+                inbound = await self._fetching.with_files(
+                    inbound, [partial(self._fetch, file) for file in parsed.files]
+                )
         except (ChannelError, TimeoutError):
             inbound = replace(inbound, unreadable="file")
         return await hand_over(inbound, accept, partial(self._refuse, inbound))

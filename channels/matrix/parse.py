@@ -114,12 +114,15 @@ def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str]
 
 def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
     named = (content.get("m.mentions") or {}).get("user_ids") or []
-    return me.user in named or me.user in text or bool(re.search(rf"\b{re.escape(me.name)}\b", text, re.IGNORECASE))
+    # the bare name is no mention: it may be a word like any other
+    spelled = rf"(?<![\w@])(?:{re.escape(me.user)}|@{re.escape(me.name)})(?![\w=/+-]|[.:]\w)"
+    return me.user in named or bool(re.search(spelled, text, re.IGNORECASE))
 
 
 def _without_name(text: str, me: Me) -> str:
-    names = "|".join(re.escape(name) for name in (me.user, f"@{me.name}", me.name))
-    return re.sub(rf"\A\s*(?:{names})(?:[:,]\s*|\s+|\Z)", "", text, flags=re.IGNORECASE).strip()
+    user, at, bare = (re.escape(name) for name in (me.user, f"@{me.name}", me.name))
+    spelled = rf"\A\s*(?:(?:{user}|{at})(?:[:,]\s*|\s+|\Z)|{bare}[:,]\s*)"
+    return re.sub(spelled, "", text, flags=re.IGNORECASE).strip()
 
 
 def _file(content: dict[str, Any]) -> File:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
-from qwendesk.channels.incoming import body_of, hand_over, with_files
+from qwendesk.channels.incoming import Fetching, body_of, hand_over
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.failures import told
 from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LARGEST_BODY = 2**20
+_DELIVERIES = 4
+"""How often Slack delivers an event that nobody takes."""
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
 
 
@@ -71,6 +73,7 @@ class SlackChannel(Channel):
         self._stopping = asyncio.Event()
         self._client: AsyncWebClient | None = None
         self._me = Me("", "")
+        self._fetching = Fetching(_DELIVERIES)
         self._files = Calls("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
@@ -168,7 +171,9 @@ class SlackChannel(Channel):
         if parsed is None:
             return True
         try:
-            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+            inbound = await self._fetching.with_files(
+                parsed.inbound, [partial(self._fetch, file) for file in parsed.files]
+            )
         except ChannelError:
             return False
         return await hand_over(inbound, self._accept, partial(self._refuse, inbound))

@@ -69,6 +69,15 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     return kind.create(own)
 
 
+def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
+    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
+    if whole:
+        raise ConfigError(
+            f"--role {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
+            "Serve that channel by a desk of its own, without --role."
+        )
+
+
 class Service:
     """A running desk; enter it to start, leave it to stop.
 
@@ -95,6 +104,8 @@ class Service:
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
         self.keepers: dict[str, Keeper] = {}
+        if part in ("ingress", "worker"):
+            _check_parts(self.channels, part)
         if part != "all" and settings.database.startswith("sqlite"):
             raise ConfigError(
                 f"--role {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "

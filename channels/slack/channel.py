@@ -72,6 +72,7 @@ class SlackChannel(Channel):
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
         self._client: AsyncWebClient | None = None
+        self._connecting = asyncio.Lock()
         self._me = Me("", "")
         self._fetching = Fetching(_DELIVERIES)
         self._files = Calls("Slack", "The app needs the scope files:read.")
@@ -128,20 +129,25 @@ class SlackChannel(Channel):
             await client.session.close()
 
     async def _connected(self) -> AsyncWebClient:
-        if self._client is None:
-            import aiohttp
-            from slack_sdk.web.async_client import AsyncWebClient
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._made()
+            return self._client
 
-            session = aiohttp.ClientSession()
-            client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
-            try:
-                async with told():
-                    who = await client.auth_test()
-            except ChannelError:
-                await session.close()
-                raise
-            self._me, self._client = Me(str(who["team_id"]), str(who["user_id"])), client
-        return self._client
+    async def _made(self) -> AsyncWebClient:
+        import aiohttp
+        from slack_sdk.web.async_client import AsyncWebClient
+
+        session = aiohttp.ClientSession()
+        client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
+        try:
+            async with told():
+                who = await client.auth_test()
+        except ChannelError:
+            await session.close()
+            raise
+        self._me = Me(str(who["team_id"]), str(who["user_id"]))
+        return client
 
     async def _called(self, request: Request) -> Response:
         from starlette.responses import PlainTextResponse, Response

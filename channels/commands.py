@@ -12,6 +12,12 @@ GREETINGS = frozenset({"start"})
 """What platforms send of themselves when somebody opens the desk."""
 
 
-def is_command(text: str) -> bool:
-    """Tell whether a text begins with the name of a command; without a slash."""
-    return text.partition(" ")[0].lower() in NAMES
+_WITH_WORDS = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
+"""Commands that are known for such by their first word; "good morning" is a greeting."""
+
+
+def with_slash(text: str) -> str:
+    """Return a command that was written without its slash with it, any other text as it is."""
+    name, _, more = text.strip().partition(" ")
+    known = _WITH_WORDS if more else NAMES
+    return f"/{text.strip()}" if name.lower() in known else text

@@ -10,7 +10,12 @@ from qwendesk.channels.calls import wait_of
 from qwendesk.errors import ChannelError
 
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
+_ELSEWHERE = {"not_in_channel", "channel_not_found"}
 _AGAIN = {"internal_error", "fatal_error", "request_timeout", "service_unavailable", "ratelimited", "team_added_to_org"}
+
+
+class NotThere(ChannelError):
+    """The app is no member of the channel."""
 
 
 @asynccontextmanager
@@ -35,4 +40,6 @@ def _read(answer: Any) -> ChannelError:
     if reason in _CREDENTIALS:
         advice = "Copy the bot's token again into QWENDESK_CHANNELS__SLACK__BOT_TOKEN, and install the app anew."
         return ChannelError(f"Slack does not take the credentials: {reason}. {advice}", permanent=True)
+    if reason in _ELSEWHERE:
+        return NotThere(f"Slack refuses: {reason}. Invite the app into the channel.", permanent=True)
     return ChannelError(f"Slack refuses: {reason}.", permanent=answer.status_code < 500 and reason not in _AGAIN)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import ChannelConformance, Desk
 from qwendesk.channels.commands import NAMES
+from qwendesk.channels.conformance import ChannelConformance, Desk
 from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.telegram import pace
 from qwendesk.channels.telegram.channel import TelegramChannel

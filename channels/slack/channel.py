@@ -14,7 +14,8 @@ from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Sett
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import Fetching, body_of, hand_over
 from qwendesk.channels.slack import messages
-from qwendesk.channels.slack.failures import told
+from qwendesk.channels.slack.doors import MARK, Doors, Threads
+from qwendesk.channels.slack.failures import NotThere, told
 from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
 from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
@@ -75,6 +76,8 @@ class SlackChannel(Channel):
         self._connecting = asyncio.Lock()
         self._me = Me("", "")
         self._fetching = Fetching(_DELIVERIES)
+        self._doors = Doors([urlsplit(base_url).hostname])
+        self._threads = Threads()
         self._files = Calls("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
@@ -93,11 +96,21 @@ class SlackChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Post a message, in its thread where there is one."""
-        async with told():
-            return await messages.send(await self._connected(), message)
+        door = self._doors.find(message)
+        try:
+            async with told():
+                return await messages.send(await self._connected(), message)
+        except NotThere:
+            if door is None:
+                raise
+        body = json.dumps(messages.response(message)).encode()
+        await self._files.post(door, body, {"content-type": "application/json"})
+        return f"{MARK}{message.key}"
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace a message's text."""
+        if message_id.startswith(MARK):
+            raise ChannelError("Slack cannot change what was answered to a command.", permanent=True)
         async with told():
             await messages.edit(await self._connected(), message_id, message)
 
@@ -177,16 +190,16 @@ class SlackChannel(Channel):
         if parsed is None:
             return True
         try:
-            inbound = await self._fetching.with_files(
-                parsed.inbound, [partial(self._fetch, file) for file in parsed.files]
-            )
+            placed = self._threads.place(parsed.inbound)
+            inbound = await self._fetching.with_files(placed, [partial(self._fetch, file) for file in parsed.files])
         except ChannelError:
             return False
         return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
-        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), plain=text))
+        where = (inbound.account, inbound.reply_to)
+        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), *where, plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
         host = urlsplit(file.url).hostname or ""

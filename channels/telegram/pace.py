@@ -17,20 +17,20 @@ class Pace:
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
-    def note(self, conversation: str) -> None:
-        """Remember that a group is written to now."""
+    def note(self, conversation: str, *, ahead: float = 0.0) -> None:
+        """Remember that a group is written to now, or so many seconds ahead."""
         if conversation.startswith("-"):  # what has a negative number is a group
             chat = conversation.partition(":")[0]
             self._last.pop(chat, None)
-            self._last[chat] = monotonic()
+            self._last[chat] = monotonic() + ahead
             while len(self._last) > _MOST_GROUPS:
                 self._last.pop(next(iter(self._last)))
 
     async def turn(self, conversation: str) -> None:
         """Wait until a group may be written to, and note that it is."""
-        while (wait := self._wait(conversation)) > 0:
-            await asyncio.sleep(wait)
-        self.note(conversation)
+        wait = self._wait(conversation)
+        self.note(conversation, ahead=max(0.0, wait))
+        await asyncio.sleep(max(0.0, wait))
 
     def check(self, conversation: str) -> None:
         """Note that a group is written to now.

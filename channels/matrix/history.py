@@ -39,12 +39,12 @@ async def _before(client: AsyncClient, room: str, start: str, since: str, me: st
     for _ in range(_PAGES):
         async with told():
             page = good(await client.room_messages(room, start, since, limit=_IN_A_PAGE))
-        for event in page.chunk:  # type: ignore[union-attr]
+        for event in page.chunk:
             if _came(event.source, me):
                 return missed[::-1]
             missed.append(event.source)
-        start = page.end or ""  # type: ignore[union-attr]
-        if not start or not page.chunk:  # type: ignore[union-attr]
+        start = page.end or ""
+        if not start or not page.chunk:
             return missed[::-1]
     log.warning("In %s more was said than the desk reads afterwards: the oldest part is left out.", room)
     return missed[::-1]

@@ -158,8 +158,7 @@ class TelegramChannel(Channel):
         # the library warns of a change to come at each wait it is told of; with this it has changed
         os.environ.setdefault("PTB_TIMEDELTA", "1")
         # a message whose answer is not waited for long enough would be sent twice
-        waits = {"read_timeout": _SECONDS, "write_timeout": _SECONDS, "connect_timeout": 10.0, "pool_timeout": 10.0}
-        request = HTTPXRequest(connection_pool_size=32, **waits)
+        request = HTTPXRequest(32, read_timeout=_SECONDS, write_timeout=_SECONDS, connect_timeout=10, pool_timeout=10)
         bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
         try:
             async with told():

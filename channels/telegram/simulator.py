@@ -136,10 +136,10 @@ class TelegramSimulator(Simulator):
             message["reply_to_message"] = {"message_id": int(written.reply_to), "from": BOT, "chat": message["chat"]}
         for file in written.files:
             message |= self._file(file)
-        kind = "caption" if written.files else "text"
+        where = "caption" if written.files else "text"
         name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
         marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
-        return message | ({kind: text} | marks if text else {})
+        return message | ({where: text} | marks if text else {})
 
     def _file(self, file: Attachment) -> dict[str, Any]:
         name = f"file{len(self._files)}"

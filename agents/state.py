@@ -73,6 +73,8 @@ class TurnInput(TypedDict):
     background: NotRequired[str]
     """What the model is told of the past: a summary, facts about the person."""
 
+    documents: NotRequired[str]
+    """What the model is told of the documents that came with the message."""
     inbound: Inbound
     history: list[BaseMessage]
     """Older turns of the conversation, oldest first."""
@@ -89,6 +91,7 @@ class TurnState(TypedDict, total=False):
     history: Required[list[BaseMessage]]
     language: Required[str | None]
     background: str
+    documents: str
     past: Required[Past]
     signals: Signals
     decision: Decision

@@ -30,7 +30,7 @@ from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
 
 QUICK = "--quick" in sys.argv
-ROUNDS = 5 if QUICK else 11
+ROUNDS = 7 if QUICK else 15
 TOKENS = 24 if QUICK else 96
 STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 TARGETS = {
@@ -65,13 +65,17 @@ async def compare(
 ) -> float:
     """Return the engine's rate over the library's.
 
-    Each run of the engine stands between two of the library, and the median of these ratios counts: both see the same
-    machine, and one disturbance spoils one ratio. ``warm``: both have run before.
+    Both take turns, so that each run of the engine stands between two of the library, and the median of the ratios of
+    neighbours counts: both see the same machine, and one disturbance spoils few ratios. ``warm``: both have run before.
     """
     if not warm:
         await raw(), await engine()
-    pairs = [(await raw(), await engine(), await raw()) for _ in range(rounds)]
-    return statistics.median(own * 2 / (before + after) for before, own, after in pairs)
+    before, ratios = await raw(), []
+    for _ in range(rounds):
+        own, after = await engine(), await raw()
+        ratios.append(own * 2 / (before + after))
+        before = after
+    return statistics.median(ratios)
 
 
 async def first_token(chat: QwenChat, messages: list[BaseMessage]) -> float:
@@ -198,7 +202,7 @@ async def transformers(result: dict[str, Any]) -> None:
             rounds=1 if QUICK else 5,
             warm=True,
         )
-        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS // 2 + 1))
+        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS // 3 + 1))
         result["turn20_ttft_ratio"]["transformers"] = await turn20(chat)
         result["memory_ratio"] = await growth(chat)
         await pool.aclose()

@@ -36,6 +36,7 @@ from qwendesk.messages import Inbound
 
 LIMIT_RATIO = 2.0
 SEARCH_LIMITS = {"hybrid_sqlite_ms_p50": 50.0, "hybrid_postgres_ms_p50": 30.0, "recall5_gap": 1.0}
+RATIOS = ("context_ratio", "long_context_ratio", "facts_ratio", "many_facts_ratio")
 FEW = 1_000
 """Rows of the small store that the large one is compared with."""
 EACH = 40
@@ -322,7 +323,28 @@ async def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         wanted.kills or (5 if quick else 100),
         memory_search.QUICK_CHUNKS if quick else memory_search.CHUNKS,
     )
-    return {name: await part(size) for name, part in PARTS.items() if not wanted.only or name in wanted.only}
+    result: dict[str, Any] = {}
+    for name, part in PARTS.items():
+        if not wanted.only or name in wanted.only:
+            begun = time.perf_counter()
+            result[name] = await part(size)
+            result[name]["took_s"] = round(time.perf_counter() - begun, 1)
+    return result | {"must_reach": must_reach(result)}
+
+
+def must_reach(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what has to be reached, by short names; None where it was not measured."""
+
+    def of(part: str, name: str) -> Any:
+        return result.get(part, {}).get(name)
+
+    found: dict[str, Any] = {"total_s": round(sum(part["took_s"] for part in result.values()), 1)}
+    for kind in ("sqlite", "postgresql"):
+        found |= {f"{call}_{kind}": of(f"growth_{kind}", call) for call in RATIOS}
+    found |= {name: of("search", name) for name in SEARCH_LIMITS}
+    found |= {f"writers_{name}": of("writers", name) for name in ("turns", "lost", "errors")}
+    found |= {f"kills_{name}": of("kills", name) for name in ("kills", "lost", "damaged")}
+    return found | {"backup_problems": of("backups", "problems"), "ok": all(part["ok"] for part in result.values())}
 
 
 def main() -> None:

@@ -71,6 +71,7 @@ class _Known:
     """Stands in for an embedding model: the vectors are made up."""
 
     name = "benchmark:made-up"
+    weakest = None
 
     def __init__(self) -> None:
         self.next: NDArray[np.float32] = np.zeros(DIMENSION, np.float32)

@@ -68,6 +68,8 @@ class Setting:
     required: bool = False
     default: Value = ""
     """Also says which type the setting has."""
+    choices: tuple[str, ...] = ()
+    """All that it may be; empty: anything of its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,19 @@ class Manifest:
             value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
         try:
             if isinstance(value, Value) and (kind is not bool or isinstance(value, bool)):
-                return kind(value)
+                typed = kind(value)
+                if not setting.choices or typed in setting.choices:
+                    return typed
         except ValueError:
             pass
         shown = "" if setting.secret else f", not {value!r}"
-        raise ConfigError(f"{setting.name!r} in [channels.{self.name}] must be {kind.__name__}{shown}.")
+        wanted = " or ".join(map(repr, setting.choices)) or kind.__name__
+        raise ConfigError(f"{setting.name!r} in [channels.{self.name}] must be {wanted}{shown}.")
+
+
+def listed(text: str) -> list[str]:
+    """Return the parts of a setting that holds several, with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Channel(ABC):

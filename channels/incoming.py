@@ -42,6 +42,21 @@ def is_fresh(moment: str, now: float | None = None) -> bool:
     return readable and abs(current - int(moment)) <= TOLERANCE
 
 
+async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
+    """Return a message with its files; one that can never be had is named as unreadable.
+
+    Raises:
+        ChannelError: a file cannot be had now; the message has to come again.
+    """
+    try:
+        return replace(inbound, attachments=tuple([await fetch() for fetch in fetching]))
+    except ChannelError as error:
+        log.warning("A file of %s was not fetched: %s", inbound.channel, error)
+        if not error.permanent:
+            raise
+        return replace(inbound, unreadable="file")
+
+
 class Fetching:
     """Fetches the files of messages; one that fails again and again does not hold up what comes after it.
 
@@ -54,17 +69,16 @@ class Fetching:
         self._failed: dict[str, int] = {}
 
     async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
-        """Return a message with its files; one that can never be had is named as unreadable.
+        """Return a message with its files; after some tries without them, and with their name as unreadable.
 
         Raises:
             ChannelError: a file cannot be had now; the message has to come again.
         """
         name = f"{inbound.account}:{inbound.event}"
         try:
-            whole = replace(inbound, attachments=tuple([await fetch() for fetch in fetching]))
-        except ChannelError as error:
-            log.warning("A file of %s was not fetched: %s", inbound.channel, error)
-            if not (error.permanent or self._is_last(name)):
+            whole = await with_files(inbound, fetching)
+        except ChannelError:
+            if not self._is_last(name):
                 raise
             whole = replace(inbound, unreadable="file")
         self._failed.pop(name, None)

@@ -1,9 +1,10 @@
-"""What may come in: the limits of a message, and pictures and recordings that can be read."""
+"""What may come in: the limits of a message, and files that can be read."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import mimetypes
 from pathlib import Path
 
 from qwendesk.errors import InputError
@@ -59,6 +60,21 @@ def _read_audio(source: Path | str | bytes) -> Attachment:
     name = "" if isinstance(source, bytes) else Path(source).name
     data = _bytes(source, "recording")
     return Attachment("audio", f"audio/{_sound(data, name)}", data, name)
+
+
+async def read_document(source: Path | str | bytes) -> Attachment:
+    """Return a document, from a file or from its bytes; what it holds is looked at when it is taken in.
+
+    Raises:
+        InputError: it cannot be read or is too large.
+    """
+    return await asyncio.to_thread(_read_document, source)
+
+
+def _read_document(source: Path | str | bytes) -> Attachment:
+    name = "" if isinstance(source, bytes) else Path(source).name
+    data = _bytes(source, "document")
+    return Attachment("document", mimetypes.guess_type(name)[0] or "application/octet-stream", data, name)
 
 
 def _bytes(source: Path | str | bytes, what: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 
@@ -9,13 +10,17 @@ from qwendesk.engines.embedding import Embedder
 from qwendesk.errors import InputError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Outcome, Passage, Scope
-from qwendesk.memory.knowledge.library import KnowledgeBase
-from qwendesk.messages import Attachment, Inbound
+from qwendesk.memory.knowledge.library import KnowledgeBase, sent_as
+from qwendesk.messages import Attachment, Inbound, storable
 from qwendesk.tools.knowledge import knowledge_tool
 
 _LOOK_EVERY = 5.0
 """Seconds for which the answer to "are there documents?" is trusted."""
 _ACCOUNT = ""
+AT_ONCE = 24
+"""Passages of a document that get their vectors before its message is answered: a few seconds' work."""
+_WIDELY = 20
+_NAME = 80
 
 
 class DeskKnowledge:
@@ -32,6 +37,7 @@ class DeskKnowledge:
         self.tool = knowledge_tool(self.search, lambda: self._has_documents)
         self._embedder = embedder
         self._has_documents = False
+        self._unembedded: set[Scope] = set()
         self._looked_at = float("-inf")
 
     async def look(self) -> None:
@@ -60,12 +66,36 @@ class DeskKnowledge:
             raise InputError(
                 f"The conversation {inbound.conversation!r} is not stored yet: keep its documents after that."
             )
-        outcome = await self.base.add_bytes(attachment.name, attachment.data, scope, mime=attachment.mime)
-        self._looked_at = float("-inf")
+        name = name_of(attachment)
+        outcome = await self.base.add_bytes(name, attachment.data, scope, mime=attachment.mime, at_once=AT_ONCE)
+        self._has_documents = True
+        if outcome.chunks > AT_ONCE and self._embedder:
+            self._unembedded.add(scope)
         return outcome
+
+    async def about(self, inbound: Inbound, names: Sequence[str], limit: int) -> Sequence[Passage]:
+        """Return passages of documents that came with a message: those that it asks for, else their first ones."""
+        scope = await self.scope_of(inbound)
+        uris = [sent_as(name) for name in names]
+        found = await self.base.search(inbound.text, scope, limit=_WIDELY) if inbound.text.strip() else []
+        mine = [passage for passage in found if passage.uri in uris][:limit]
+        return mine or await self.base.beginning(uris, scope, limit)
+
+    async def embed_rest(self, inbound: Inbound) -> None:
+        """Give long documents of a conversation their vectors."""
+        scope = await self.scope_of(inbound)
+        if scope in self._unembedded:
+            await self.base.reindex(scope=scope)
+            self._unembedded.discard(scope)
 
     async def aclose(self) -> None:
         """Free the embedding model and the worker that reads files."""
         await self.base.aclose()
         if self._embedder:
             await self._embedder.aclose()
+
+
+def name_of(file: Attachment) -> str:
+    """Return a document's name on one line; a nameless one is not to take the place of another."""
+    name = "".join(sign if sign.isprintable() else " " for sign in storable(file.name)).strip()
+    return name[-_NAME:] or f"document {hashlib.sha256(file.data).hexdigest()[:6]}"

@@ -13,9 +13,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import TurnGraph
+from qwendesk.agents.routing.language import identify
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.background import Background, Over
 from qwendesk.desk.context import background, tokens_of
+from qwendesk.desk.documents import Documents, Taken
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
@@ -23,7 +25,7 @@ from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 
-_NOUNS = {"image": "picture", "audio": "recording"}
+_NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _AT_HAND = 1000
 """Conversations of which the last turn is kept at hand; those of others are looked up."""
 
@@ -60,6 +62,7 @@ class Turns:
         max_chars: int,
         timeout: float,
         later: Background | None = None,
+        documents: Documents | None = None,
     ) -> None:
         self._graph = graph
         self._context = context
@@ -67,6 +70,7 @@ class Turns:
         self._max_chars = max_chars
         self._timeout = timeout
         self._later = later or Background()
+        self._documents = documents
         self._known: dict[tuple[str, str], Known] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -120,8 +124,9 @@ class Turns:
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 listener = _Listener(events, said, limit, self._timeout)
-                state = await self._answer(inbound, stored, known, listener)
-            reply = write_reply(state, inbound.conversation, watch)
+                taken = await self._taken(inbound, known.language, listener)
+                state = await self._answer(inbound, stored, known, taken, listener)
+            reply = _with_documents(write_reply(state, inbound.conversation, watch), taken, listener)
             self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
             await self._memory.finish_turn(turn, reply)
             self._later.note(_over(inbound, stored, state))
@@ -137,13 +142,23 @@ class Turns:
             raise
         events.put_nowait(Finished(reply))
 
-    async def _answer(self, inbound: Inbound, stored: StoredContext, known: Known, listener: _Listener) -> TurnState:
+    async def _taken(self, inbound: Inbound, known: str | None, listener: _Listener) -> Taken:
+        """Take in the documents that came with the message."""
+        if self._documents is None or not any(part.kind == "document" for part in inbound.attachments):
+            return Taken()
+        language = inbound.locale or identify(inbound.text) or known
+        return await self._documents.take_in(inbound, language, listener.tell)
+
+    async def _answer(
+        self, inbound: Inbound, stored: StoredContext, known: Known, taken: Taken, listener: _Listener
+    ) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(stored.messages),
             "background": background(stored, self._context.prompts),
             "language": known.language,
             "past": past_of(stored.messages, known.role),
+            "documents": taken.told,
         }
         state: dict[str, Any] = {}
         async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
@@ -169,13 +184,21 @@ class Turns:
             self._known.pop(next(iter(self._known)))
 
 
+def _with_documents(reply: Reply, taken: Taken, listener: _Listener) -> Reply:
+    """Say with the answer which documents were read, and which could not be."""
+    if taken.problems:
+        listener.tell(TextDelta("\n\n" + "\n".join(taken.problems)))
+    text = "\n\n".join(filter(None, (reply.text, "\n".join(taken.problems))))
+    return replace(reply, text=text, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *taken.notes)))
+
+
 def _over(inbound: Inbound, stored: StoredContext, state: TurnState) -> Over:
     size = tokens_of(message.text for message in stored.messages)
     return Over(inbound, state.get("choice"), size, len(stored.messages))
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
-    """Return stored messages as a model reads them; pictures and recordings of older turns are only mentioned."""
+    """Return stored messages as a model reads them; files of older turns are only mentioned."""
     return [_as_message(message) for message in history]
 
 

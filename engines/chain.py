@@ -28,6 +28,8 @@ class Choice:
     """Why it is not a model made for the role; None when it is."""
     pinned: bool = False
     """Whether the person asked for this very model, so that no other may stand in."""
+    passed_over: tuple[str, ...] = ()
+    """Who was to answer before it and could not, each with the reason."""
 
     @property
     def name(self) -> str:
@@ -47,12 +49,17 @@ class Cooldowns:
     def __init__(self, first: float, most: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._first, self._most, self._clock = first, most, clock
         self._failed: dict[str, tuple[int, float]] = {}
+        self._why: dict[str, str] = {}
 
     def rests(self, name: str) -> float:
         """Return for how many seconds the model is not to be asked; 0: ask it."""
         return max(0.0, self._failed.get(name, (0, 0.0))[1] - self._clock())
 
-    def failed(self, name: str) -> None:
+    def told(self, name: str) -> str:
+        """Say of a model that rests since when it does and why."""
+        return f"{name} failed lately and is asked again in {self.rests(name):.0f} s: {self._why.get(name, '')}"
+
+    def failed(self, name: str, why: str = "") -> None:
         """Note a failure; of questions that were asked side by side, all of which fail, only the first counts."""
         if self.rests(name):
             return
@@ -60,6 +67,7 @@ class Cooldowns:
         # a server that is down for days must not lead to a number without end
         seconds = min(self._most, self._first * 2.0 ** min(times, 32))
         self._failed[name] = times + 1, self._clock() + seconds
+        self._why[name] = why
 
     def answered(self, name: str) -> None:
         """Forget the failures."""
@@ -99,10 +107,13 @@ class Answering:
         Raises:
             EngineError: nobody could answer; the text says who was asked and why each could not.
         """
-        asked, reasons = self.choice, list[tuple[Choice, QwendeskError]]()
+        asked, tried, errors = self.choice, list(self.choice.passed_over), list[QwendeskError]()
         async with aclosing(self._candidates(asked, messages)) as candidates:
             async for choice in candidates:
-                self._step(choice, asked, reasons)
+                if choice is not asked and self._reach.cooldowns.rests(choice.name):
+                    tried.append(self._reach.cooldowns.told(choice.name))
+                    continue
+                self._step(choice, asked, tried)
                 seen = False
                 try:
                     async with aclosing(self._ask(choice, messages, options)) as pieces:
@@ -111,11 +122,12 @@ class Answering:
                             yield piece
                 except QwendeskError as error:
                     self._note(choice, error, seen, standby=choice is not asked)
-                    reasons.append((choice, error))
+                    tried.append(f"{choice.name} could not answer: {error}")
+                    errors.append(error)
                 else:
                     self._reach.cooldowns.answered(choice.name)
                     return
-        raise _nobody(reasons)
+        raise nobody(tried) if len(tried) > 1 else errors[0]
 
     async def _candidates(self, asked: Choice, messages: Sequence[BaseMessage]) -> AsyncGenerator[Choice, None]:
         yield asked
@@ -123,14 +135,13 @@ class Answering:
             async for other in self._reach.others(asked, _senses(messages)):
                 yield other
 
-    def _step(self, choice: Choice, asked: Choice, reasons: list[tuple[Choice, QwendeskError]]) -> None:
+    def _step(self, choice: Choice, asked: Choice, tried: Sequence[str]) -> None:
         """Say who is asked now, where it is not the one who was asked for."""
-        if not reasons:
+        if choice is asked:
             return
-        why = "; ".join(f"{failed.name} could not answer: {error}" for failed, error in reasons)
-        self.choice = replace(choice, fallback=f"{why}; {choice.name} stands in")
-        # the reason may name addresses inside of a network: it is for the receipt
-        self._progress(f"{reasons[-1][0].name} cannot answer; asking {choice.name}", None)
+        # the reasons may name addresses inside of a network: they are for the receipt
+        self._progress(f"{self.choice.name} cannot answer; asking {choice.name}", None)
+        self.choice = standing_in(choice, tried)
 
     async def _ask(
         self, choice: Choice, messages: Sequence[BaseMessage], options: dict[str, Any]
@@ -146,7 +157,7 @@ class Answering:
     def _note(self, choice: Choice, error: QwendeskError, seen: bool, *, standby: bool) -> None:
         """Let the model rest; raise the error where nobody else may be asked."""
         if isinstance(error, FALLS_OVER):
-            self._reach.cooldowns.failed(choice.name)
+            self._reach.cooldowns.failed(choice.name, str(error))
         if seen or not (standby or isinstance(error, FALLS_OVER)):
             raise error
 
@@ -158,10 +169,11 @@ def _senses(messages: Sequence[BaseMessage]) -> frozenset[str]:
     return frozenset(sense for kind, sense in _SENSES.items() if kind in kinds)
 
 
-def _nobody(reasons: list[tuple[Choice, QwendeskError]]) -> QwendeskError:
-    first = reasons[0][1]
-    if len(reasons) == 1:
-        return first
-    return EngineUnavailable(
-        "No model could answer. " + " ".join(f"{choice.name}: {error}" for choice, error in reasons)
-    )
+def standing_in(choice: Choice, tried: Sequence[str]) -> Choice:
+    """Return the choice of a model that answers in the place of others; ``tried`` says why each of them does not."""
+    return replace(choice, fallback=f"{'; '.join(tried)}; {choice.name} stands in", passed_over=tuple(tried))
+
+
+def nobody(tried: Sequence[str]) -> EngineUnavailable:
+    """Return the error for a chain of which nobody could answer."""
+    return EngineUnavailable("No model could answer. " + " ".join(f"{each.rstrip('. ')}." for each in tried))

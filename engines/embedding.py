@@ -30,6 +30,8 @@ class Embedder(ABC):
     """
 
     engine: str
+    weakest: float | None = None
+    """How alike (cosine) a question and a passage have to be at least; None: where that begins is not known."""
 
     def __init__(self, model: str) -> None:
         self.model = model

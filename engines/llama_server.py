@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from qwendesk.engines.store.extent import cut_short
 from qwendesk.engines.store.look import fault_of
 from qwendesk.engines.threads import be_patient
 from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
@@ -21,6 +22,10 @@ SLOTS_WITH_MEDIA = 2
 """The same of a model that sees or hears; each costs the memory of a whole context window."""
 PROMPT_CACHE_MIB = 256
 """Memory for the prompts of conversations that have lost their slot."""
+PROMPT_STRETCH = 512
+"""Tokens of prompts that are read in one go. Whoever leaves is noticed only in between, and others get their next
+token only then: llama.cpp's own 2048 take half a minute on a small machine, and are no faster."""
+_MEND = "A broken one is fetched anew: 'qwendesk models pull NAME' checks and mends it."
 
 
 class LlamaServer:
@@ -64,10 +69,14 @@ class LlamaServer:
         try:
             server = await asyncio.to_thread(_load, file, projector, context, threads, key)
         except RuntimeError as error:
+            for part in filter(None, (file, projector)):
+                if short := await asyncio.to_thread(cut_short, part):
+                    raise EngineUnavailable(
+                        f"llama.cpp cannot load {str(part)!r}: the file {short}. {_MEND}"
+                    ) from error
             raise EngineUnavailable(
                 f"llama.cpp cannot load {_both(file, projector)} ({error}). The file may be truncated, broken or of a "
-                "kind it does not know, or memory is short: 'qwendesk models pull NAME' checks and mends it, "
-                "'qwendesk doctor' looks at memory."
+                f"kind it does not know, or memory is short: 'qwendesk doctor' looks at memory. {_MEND}"
             ) from error
         self = cls(server, server.listening_address, key)
         del server
@@ -136,6 +145,7 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.n_ctx = context * SLOTS_WITH_MEDIA if projector else context
     params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.n_batch = PROMPT_STRETCH
     return xllamacpp.Server(params)
 
 

@@ -19,9 +19,11 @@ from qwendesk.engines.llama_prompt import LlamaPrompt, LlamaPrompter
 from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.once import Once
+from qwendesk.engines.pacing import Pace
 from qwendesk.engines.thinking import CLOSING, OPEN
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineError, EngineFailed
+from qwendesk.settings import Settings
 
 
 class LlamaCppEngine(Engine):
@@ -80,6 +82,7 @@ class LlamaCppEngine(Engine):
         server = await LlamaServer.start(file, context=context, threads=threads, projector=projector)
         chat = LlamaCppChat(card=card, engine=self.name, max_tokens=self._settings.max_output_tokens)
         chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(server.room)
+        chat._settings = self._settings
         return chat
 
 
@@ -89,6 +92,7 @@ class LlamaCppChat(QwenChat):
     _server: LlamaServer = PrivateAttr()
     _prompter: LlamaPrompter = PrivateAttr()
     _room: Room = PrivateAttr()
+    _settings: Settings = PrivateAttr()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -114,26 +118,31 @@ class LlamaCppChat(QwenChat):
         await self._server.aclose()
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        prompt, dropped = await self._prompter.fitting(messages, options)
+        pace = self._pace()
+        prompt, dropped = await pace.wait(self._prompter.fitting(messages, options))
         if dropped:
             yield Delta(dropped=dropped)
-        inside = await self._prompter.thinks(prompt)
+        inside = await pace.wait(self._prompter.thinks(prompt))
         if inside:
             yield Delta(text=OPEN)
         wanted = min(self._server.context, prompt.length + options.max_tokens)
-        answer = self._answer(prompt, options, ThinkingBudget(options.think_budget, inside))
-        async with self._room.taken(wanted), aclosing(answer):
+        budget = ThinkingBudget(options.think_budget, inside)
+        # who waits for room waits for other answers: the model's own time begins behind it
+        async with self._room.taken(wanted), aclosing(self._answer(prompt, options, budget, self._pace())) as answer:
             async for delta in answer:
                 yield delta
 
+    def _pace(self) -> Pace:
+        return Pace(f"The model {self.card.name} on llama.cpp", self._settings)
+
     async def _answer(
-        self, prompt: LlamaPrompt, options: Options, budget: ThinkingBudget
+        self, prompt: LlamaPrompt, options: Options, budget: ThinkingBudget, pace: Pace
     ) -> AsyncGenerator[Delta, None]:
         """Complete the prompt; thinking whose budget is used up is closed, and the completion goes on behind it."""
         said: list[int] = []
         words = ""
         if not budget.used_up:
-            async with aclosing(self._server.complete(self._request(prompt, options))) as pieces:
+            async with aclosing(self._complete(self._request(prompt, options), pace)) as pieces:
                 async for piece in pieces:
                     text, tokens = piece.get("content", ""), piece.get("tokens", ())
                     said += tokens
@@ -148,13 +157,13 @@ class LlamaCppChat(QwenChat):
                 else:
                     raise _broken_off()
         yield Delta(text=CLOSING)
-        said += await self._server.tokenize(CLOSING, special=True)
-        async with aclosing(self._after(prompt, said, words + CLOSING, options)) as rest:
+        said += await pace.wait(self._server.tokenize(CLOSING, special=True))
+        async with aclosing(self._after(prompt, said, words + CLOSING, options, pace)) as rest:
             async for delta in rest:
                 yield delta
 
     async def _after(
-        self, prompt: LlamaPrompt, said: list[int], words: str, options: Options
+        self, prompt: LlamaPrompt, said: list[int], words: str, options: Options, pace: Pace
     ) -> AsyncGenerator[Delta, None]:
         """Go on with an answer of which some has been said; it counts as one."""
         left = options.max_tokens - len(said)
@@ -162,7 +171,7 @@ class LlamaCppChat(QwenChat):
             yield Delta(usage=Usage(prompt.length, len(said)), finish="length")
             return
         request = self._request(prompt, options, said, words)
-        async with aclosing(self._server.complete(request)) as pieces:
+        async with aclosing(self._complete(request, pace)) as pieces:
             async for piece in pieces:
                 if piece.get("content"):
                     yield Delta(text=piece["content"])
@@ -176,6 +185,12 @@ class LlamaCppChat(QwenChat):
                     yield replace(last, usage=whole)
                     return
         raise _broken_off()
+
+    async def _complete(self, body: dict[str, Any], pace: Pace) -> AsyncGenerator[dict[str, Any], None]:
+        # closed at once when the model is given up, for that is what frees its slot
+        async with aclosing(self._server.complete(body)) as pieces, aclosing(pace.each(pieces)) as paced:
+            async for piece in paced:
+                yield piece
 
     def _request(
         self, prompt: LlamaPrompt, options: Options, said: Sequence[int] = (), words: str = ""

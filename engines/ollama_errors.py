@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,11 +36,20 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         raise EngineTimeout(f"Ollama at {host!r} did not answer in time.") from error
     except ollama.ResponseError as error:
         raise _refusal(error, host, tag) from error
-    # the client takes JSON of another form for its own: that surfaces as one of the latter two
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
+    except httpx.HTTPError as error:
         raise EngineFailed(
-            f"Ollama at {host!r} broke off or sent garbage: {repr(error)[:_LONGEST]}. Ask again, or restart it."
+            f"Ollama at {host!r} broke off: {repr(error)[:_LONGEST]}. Ask again, or restart it."
         ) from error
+    # the client takes a web page, or JSON of another form, for its own: that surfaces as one of these
+    except (httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
+        raise _garbage(host) from error
+
+
+def _garbage(host: str) -> EngineFailed:
+    return EngineFailed(
+        f"What answers at {host!r} sends garbage, for an Ollama. Is something else listening there? Set OLLAMA_HOST to "
+        "the server's address without a path, such as http://127.0.0.1:11434, or restart it."
+    )
 
 
 def missing(host: str, tag: str) -> EngineUnavailable:
@@ -52,6 +62,8 @@ def missing(host: str, tag: str) -> EngineUnavailable:
 
 def _refusal(error: Exception, host: str, tag: str) -> EngineError:
     status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()[:_LONGEST]
+    if re.match(r"\s*<(!doctype|html)", reason, re.I) and status < 500:
+        return _garbage(host)
     if status == 404 and "not found" in reason:
         return missing(host, tag)
     if "does not support" in reason:

@@ -57,8 +57,24 @@ def failures(server: Server, *, begun: bool = False) -> Iterator[None]:
         raise _refused(at, server, error) from error
     except openai.APIError as error:  # an error inside of a stream
         raise EngineFailed(f"{at} broke off: {_short(error.message)}") from error
+    # the SDK takes a web page, or JSON of another form, for its own: that surfaces as one of these
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
+        raise _garbage(at, server, begun=begun) from error
     except Exception as error:  # a cut stream surfaces as an error of the SDK's own HTTP library
-        raise EngineFailed(f"{at} broke off or sent garbage: {_short(repr(error))}") from error
+        raise EngineFailed(f"{at} broke off: {_short(repr(error))}") from error
+
+
+def _garbage(at: str, server: Server, *, begun: bool) -> EngineError:
+    if begun:
+        return EngineFailed(f"{at} sent garbage in the middle of its answer: ask again, or look at its log.")
+    return EngineFailed(f"{at} does not answer as an OpenAI-compatible one does. {_look_at_address(server)}")
+
+
+def _look_at_address(server: Server) -> str:
+    return (
+        "Is something else listening there? See that the address ends as the server's own manual says (mostly in "
+        f"/v1), and set {server.url_setting}."
+    )
 
 
 def _refused(at: str, server: Server, error: APIStatusError) -> EngineError:
@@ -67,7 +83,8 @@ def _refused(at: str, server: Server, error: APIStatusError) -> EngineError:
         case 401 | 403:
             return EngineUnavailable(f"{at} wants a key, or another one: set {server.key_setting} ({message}).")
         case 404:
-            return EngineUnavailable(f"{at} does not have it: {message}")
+            advice = "" if isinstance(error.body, dict) else f" {_look_at_address(server)}"
+            return EngineUnavailable(f"{at} does not have it: {message.rstrip('.')}.{advice}")
         case 408:
             return EngineTimeout(f"{at} did not answer in time: {message}")
         case 429:
@@ -98,4 +115,6 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
 
 
 def _short(message: str) -> str:
+    if re.match(r"\s*<(!doctype|html)", message, re.I):
+        return "it sent a web page"
     return message if len(message) <= _SHOWN else message[:_SHOWN] + " ..."

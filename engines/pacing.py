@@ -1,4 +1,4 @@
-"""Give up on a server that falls silent: before it begins, or in the middle."""
+"""Give up on a model that falls silent: before it begins, or in the middle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pace:
     """The time limits of one answer, counted from when this was made.
 
     Args:
-        who: the server, as a person is told of it.
+        who: the server or the model, as a person is told of it.
         settings: where the limits stand.
     """
 
@@ -49,11 +49,16 @@ class Pace:
                 piece = await self.wait(anext(pieces))
             except StopAsyncIteration:
                 return
-            yield piece
             self._begun = True
-            self._until = asyncio.get_running_loop().time() + self._between
+            try:
+                yield piece
+            finally:
+                # what the reader does with a piece is not the model's silence
+                self._until = asyncio.get_running_loop().time() + self._between
 
     def _text(self) -> str:
         if self._begun:
-            return f"{self._who} fell silent for {self._between:g} s in the middle (QWENDESK_TOKEN_TIMEOUT)."
-        return f"{self._who} did not begin to answer in time: {self._first:g} s (QWENDESK_FIRST_TOKEN_TIMEOUT)."
+            what, limit = f"fell silent for {self._between:g} s in the middle", "QWENDESK_TOKEN_TIMEOUT"
+        else:
+            what, limit = f"did not begin to answer in time: {self._first:g} s", "QWENDESK_FIRST_TOKEN_TIMEOUT"
+        return f"{self._who} {what} ({limit}). Ask again, shorten the message, or choose a smaller model."

@@ -11,11 +11,11 @@ from dataclasses import replace
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach
+from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
 from qwendesk.engines.chain import Choice as Choice
 from qwendesk.engines.lanes import Lane
 from qwendesk.engines.openai import OpenAIEngine
-from qwendesk.engines.servers import is_server, server_of
+from qwendesk.engines.servers import KINDS, is_server, server_of
 from qwendesk.engines.store import PullProgress
 from qwendesk.engines.store.look import fault_of
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
@@ -59,10 +59,17 @@ class ModelPool:
         return self._engines[name]
 
     def _make(self, name: str) -> Engine:
-        if name not in plugins.names("engines") and is_server(name, self.settings):
+        plugged = plugins.names("engines")
+        if name not in plugged and is_server(name, self.settings):
             return OpenAIEngine(self._parts, server_of(name, self.settings))
+        if name not in plugged:
+            raise ConfigError(f"No engine is called {name!r}; there are: {self._names()}.")
         engine: Engine = plugins.load("engines", name).create(self._parts)
         return engine
+
+    def _names(self) -> str:
+        """Return the names of all engines."""
+        return ", ".join(sorted({*plugins.names("engines"), *KINDS, *self.settings.servers, *self._engines}))
 
     async def models(self, engine: str | None = None) -> list[ModelCard]:
         """Return what an engine (the default one) can run now."""
@@ -92,12 +99,15 @@ class ModelPool:
         try:
             found = await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
         except FALLS_OVER as error:
-            if standby := await self._standby(role, str(error)):
+            tried = [str(error)]
+            if standby := await self._standby(role, tried):
                 progress(f"{self.settings.engine} cannot answer; asking {standby.name}", None)
                 return standby
+            if len(tried) > 1:
+                raise nobody(tried) from error
             raise
         if found and self._cooldowns.rests(found.name):
-            return await self._standby(role, f"{found.name} failed lately", but=found) or found
+            return await self._standby(role, [f"{found.name} failed lately"], but=found) or found
         return found
 
     async def _configured(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
@@ -177,38 +187,48 @@ class ModelPool:
         return self._lanes[name].place(tell)
 
     async def _others(self, asked: Choice, senses: frozenset[str]) -> AsyncIterator[Choice]:
-        """Yield the models of the chain that may stand in for one; those that failed lately are left out."""
+        """Yield the models of the chain that may stand in for one."""
         for named in self.settings.fallback.chain:
             try:
                 choice = await self._named(named)
             except QwendeskError:
                 # asking it says why it cannot answer
                 choice = self._bare(named)
-            known = choice.name == asked.name or self._cooldowns.rests(choice.name)
-            if not known and all(getattr(choice.card, sense) for sense in senses):
+            if choice.name != asked.name and all(getattr(choice.card, sense) for sense in senses):
                 yield choice
 
-    async def _standby(self, role: Role, why: str, but: Choice | None = None) -> Choice | None:
-        """Return the first model of the chain that is there."""
+    async def _standby(self, role: Role, tried: list[str], but: Choice | None = None) -> Choice | None:
+        """Return the first model of the chain that is there; why each one before it is not, is added to ``tried``."""
         for named in self.settings.fallback.chain:
             try:
                 choice = await self._named(named)
-                there = await self._is_there(choice)
-            except QwendeskError:
+                if but and choice.name == but.name:
+                    continue
+                if why := await self._unfit(role, choice):
+                    tried.append(why)
+                    continue
+            except QwendeskError as error:
+                tried.append(f"{named} could not answer: {error}")
                 continue
-            resting = self._cooldowns.rests(choice.name) or (but and choice.name == but.name)
-            if there and not resting and _able(role, choice.card):
-                return replace(choice, fallback=f"{why}; {choice.name} stands in")
+            return standing_in(choice, tried)
         return None
+
+    async def _unfit(self, role: Role, choice: Choice) -> str | None:
+        """Say why a model of the chain cannot answer now; None: it can."""
+        if not _able(role, choice.card):
+            return f"{choice.name} has no sense for it ({role})"
+        if self._cooldowns.rests(choice.name):
+            return self._cooldowns.told(choice.name)
+        return None if await self._is_there(choice) else f"{choice.name} has not been fetched"
 
     async def _cards(self, name: str) -> list[ModelCard]:
         """Return an engine's models; with a chain to turn to, one that failed lately is not asked for a while."""
-        if self.settings.fallback.chain and (seconds := self._cooldowns.rests(name)):
-            raise EngineUnavailable(f"The engine {name} failed lately and is asked again in {seconds:.0f} s.")
+        if self.settings.fallback.chain and self._cooldowns.rests(name):
+            raise EngineUnavailable(f"The engine {self._cooldowns.told(name)}")
         try:
             cards = await self.models(name)
-        except FALLS_OVER:
-            self._cooldowns.failed(name)
+        except FALLS_OVER as error:
+            self._cooldowns.failed(name, str(error))
             raise
         self._cooldowns.answered(name)
         return cards
@@ -222,7 +242,7 @@ class ModelPool:
         """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
         if engine == "llamacpp":
-            return Choice(engine, self._parts.store.served(self._parts.catalogue.get(name)))
+            return Choice(engine, self._parts.store.served(self._row(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
         card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
         if card is None and engine == "ollama" and self.settings.ollama_pull:
@@ -230,6 +250,16 @@ class ModelPool:
         if card is None and engine in ("scripted", "ollama"):
             raise EngineUnavailable(_lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
+
+    def _row(self, name: str) -> ModelCard:
+        """Return the catalogue's model; a mistyped engine in front of a name is told as one."""
+        try:
+            return self._parts.catalogue.get(name)
+        except ConfigError as error:
+            engine, colon, _ = name.partition(":")
+            if not colon or not engine.isalnum():
+                raise
+            raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {self._names()}.") from None
 
     def _to_pull(self, name: str) -> ModelCard:
         """Return what is known of a model that an Ollama server has yet to fetch."""

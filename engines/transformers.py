@@ -14,7 +14,8 @@ from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Opti
 from qwendesk.engines.catalogue import ModelCard, without_senses
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.once import Once
-from qwendesk.errors import ConfigError
+from qwendesk.engines.pacing import Pace
+from qwendesk.errors import ConfigError, EngineTimeout
 
 if TYPE_CHECKING:
     from qwendesk.engines.hf.garage import Garage, Loaded
@@ -110,16 +111,26 @@ class TransformersChat(QwenChat):
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         loaded = await self._garage.ready(self._source)
-        with loaded.in_use():
-            prompt = await asyncio.to_thread(loaded.prompter.fitting, messages, options)
+        with loaded.in_use(), self._given_up(loaded):
+            pace = Pace(f"The model {self.card.name} on transformers", self._garage.settings)
+            prompt = await pace.wait(asyncio.to_thread(loaded.prompter.fitting, messages, options))
             if prompt.dropped:
                 yield Delta(dropped=prompt.dropped)
             if prompt.thinks:
                 yield Delta(text="<think>")
             request = _request(options, prompt, self._context)
-            async with aclosing(_stream(loaded, request)) as pieces:
-                async for piece in pieces:
+            async with aclosing(_stream(loaded, request)) as pieces, aclosing(pace.each(pieces)) as paced:
+                async for piece in paced:
                     yield _delta(piece, len(prompt.tokens))
+
+    @contextmanager
+    def _given_up(self, loaded: Loaded) -> Iterator[None]:
+        """Let the next message load the model anew where it hangs: its thread would keep that one waiting too."""
+        try:
+            yield
+        except EngineTimeout:
+            self._garage.give_up(self.card.name, loaded)
+            raise
 
 
 def _request(options: Options, prompt: Prompt, context: int) -> Request:

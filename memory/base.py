@@ -99,6 +99,9 @@ class Memory(ABC):
         A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same
         turn.
         A turn of the same conversation that a dead process left running is marked as failed.
+
+        Raises:
+            InputError: the message has its number, but whoever wrote it was forgotten before the turn began.
         """
 
     @abstractmethod

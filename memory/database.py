@@ -45,14 +45,19 @@ class Database:
         # Without BEGIN and ROLLBACK around it, a single statement is one trip to a server instead of three.
         alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(reads_only=True, **alone)
+        self._together = self.engine.execution_options(reads_only=True)
         self._turnstile = Turnstile() if self.is_sqlite else None
         self._working: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection to read by."""
+    async def read(self, *, together: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Give a connection to read by.
+
+        Args:
+            together: let all statements be one transaction, so that what one sets for it holds for the next.
+        """
         with explained(self.name, self.busy_timeout):
-            async with self._reader.connect() as connection:
+            async with (self._together if together else self._reader).connect() as connection:
                 yield connection
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 
-from qwendesk.errors import StoreError
+from qwendesk.errors import InputError, StoreError
 from qwendesk.memory import context, replay, rows, statements
 from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
@@ -110,6 +110,8 @@ class SqlMemory(Memory):
             question = rows.question(inbound, conversation, seq, person, files, now)
             if inbound.seq is None:
                 await connection.execute(statements.add_message(), question)
+            elif not await replay.is_awaited(connection, conversation, seq):
+                raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
             elif not await replay.add_once(connection, self._dialect, question):
                 return await replay.reopen(connection, conversation, seq)
             if files:

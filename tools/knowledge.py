@@ -61,13 +61,14 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
     async def search_knowledge(query: str) -> str:
         """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
         found = await search(query, asking(), PASSAGES)
-        return "\n\n".join(_shown(number, passage) for number, passage in enumerate(found, 1)) or NOTHING
+        return "\n\n".join(shown(number, passage) for number, passage in enumerate(found, 1)) or NOTHING
 
     return KnowledgeTool.from_function(
         coroutine=search_knowledge, name=NAME, on_close=_nothing_to_close, has_documents=has_documents
     )
 
 
-def _shown(number: int, passage: Found) -> str:
+def shown(number: int, passage: Found) -> str:
+    """Return a passage as a model reads it, under the number it is cited by."""
     text = passage.text if len(passage.text) <= _LETTERS else passage.text[:_LETTERS] + "…"
     return f"[{number}] {passage.citation}\n{text}"

@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.tools import BaseTool
-from langchain_core.tools import tool as make_tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from qwendesk import plugins
 from qwendesk.errors import ConfigError, ToolError
+from qwendesk.tools.own import as_tool
 
 
 class Toolbox:
@@ -30,7 +30,7 @@ class Toolbox:
     def __init__(
         self, tools: Sequence[BaseTool | Callable[..., Any]] | None = None, *, time_limit: float = 20.0
     ) -> None:
-        found = installed() if tools is None else map(_as_tool, tools)
+        found = installed() if tools is None else map(as_tool, tools)
         self._tools = {tool.name: tool for tool in found}
         self._schemas: dict[str, dict[str, Any]] = {}
         self._time_limit = time_limit
@@ -119,10 +119,6 @@ def _made(name: str, found: Any) -> BaseTool:
     if not isinstance(tool, BaseTool):
         raise ConfigError(f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one.")
     return tool
-
-
-def _as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
-    return tool if isinstance(tool, BaseTool) else make_tool(tool)
 
 
 def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:

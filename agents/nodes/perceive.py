@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -31,8 +32,15 @@ async def perceive(state: TurnState) -> dict[str, Any]:
     return {"signals": signals, "language": language}
 
 
-def question(inbound: Inbound, recalled: tuple[Attachment, ...] = ()) -> HumanMessage:
-    """Return the message as a model reads it, with its pictures or those it recalls, or its recordings."""
+def question(inbound: Inbound, recalled: tuple[Attachment, ...] = (), documents: str = "") -> HumanMessage:
+    """Return the message as a model reads it, with its pictures or those it recalls, or its recordings.
+
+    Args:
+        inbound: the message.
+        recalled: pictures of older messages that it is about.
+        documents: what the model is told of the documents that came with it.
+    """
+    inbound = replace(inbound, text="\n\n".join(filter(None, (documents, inbound.text)))) if documents else inbound
     pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
     if not pictures:
         return _spoken(inbound)

@@ -69,7 +69,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
     """Return the model for a decision and how hard it tries, and tell who listens."""
     write, inbound = get_stream_writer(), state["inbound"]
     recalled = state["past"].pictures if decision.picture else ()
-    begun: dict[str, Any] = {"messages": [question(inbound, recalled)], "notes": []}
+    begun: dict[str, Any] = {"messages": [question(inbound, recalled, state.get("documents", ""))], "notes": []}
     if decision.missing:
         return {**begun, "decision": decision, "choice": None, "think": False}
     chosen = await cast(

@@ -11,6 +11,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
@@ -19,7 +20,7 @@ from qwendesk.channels.stopping import rest
 from qwendesk.desk.chat_commands import parse as parse_command
 from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.texts import languages, say
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Inbound, Outbound
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _LOOK_SECONDS = 1.0
 """How long a stop may have to wait."""
 _IDLE_SECONDS = 15.0
 """After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
-_LONGEST_PAUSE = 60.0
 _UNPROVEN = "by mail anybody can write in your name. Please use another channel."
 _SECURITY = ("tls", "starttls", "none")
 
@@ -52,8 +52,8 @@ class MailChannel(Channel):
             Setting("smtp_host", "The server that mail is sent by.", required=True),
             Setting("imap_port", "Its port.", default=993),
             Setting("smtp_port", "Its port.", default=465),
-            Setting("imap_security", "tls, starttls or none.", default="tls"),
-            Setting("smtp_security", "tls, starttls or none.", default="tls"),
+            Setting("imap_security", "How its connection is kept secret.", default="tls", choices=_SECURITY),
+            Setting("smtp_security", "How its connection is kept secret.", default="tls", choices=_SECURITY),
             Setting("user", "The name to log in with; empty: the address."),
             Setting("folder", "The folder that is read.", default="INBOX"),
             Setting("name", "The sender's name.", default="Qwendesk"),
@@ -67,9 +67,6 @@ class MailChannel(Channel):
     )
 
     def __init__(self, **settings: Any) -> None:
-        for way in ("imap_security", "smtp_security"):
-            if settings[way] not in _SECURITY:
-                raise ConfigError(f"{way!r} in [channels.mail] must be one of {_SECURITY}, not {settings[way]!r}.")
         self._settings = settings
         self._own = str(settings["address"])
         self._authserv = str(settings["trusted_authserv"]).strip()
@@ -78,21 +75,7 @@ class MailChannel(Channel):
 
     async def start(self, accept: Accept) -> None:
         """Read mail until ``stop``; a connection that breaks is made again."""
-        pause = 1.0
-        while not self._stopping.is_set():
-            mailbox = self._mailbox()
-            try:
-                await asyncio.to_thread(mailbox.open)
-                pause = 1.0
-                await self._follow(mailbox, accept)
-            except ChannelError as error:
-                if error.permanent:
-                    raise
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                log.warning("%s The next try is in %g s.", error, pause)
-                await rest(self._stopping, pause)
-            finally:
-                await asyncio.to_thread(mailbox.close)
+        await persist(self._stopping, partial(self._read, accept))
 
     async def stop(self) -> None:
         """Read no more mail."""
@@ -140,6 +123,14 @@ class MailChannel(Channel):
         of = self._settings
         where = (str(of["imap_host"]), int(of["imap_port"]), of["imap_security"])
         return Mailbox(*where, self._user, str(of["password"]), str(of["folder"]))
+
+    async def _read(self, accept: Accept) -> None:
+        mailbox = self._mailbox()
+        try:
+            await asyncio.to_thread(mailbox.open)
+            await self._follow(mailbox, accept)
+        finally:
+            await asyncio.to_thread(mailbox.close)
 
     async def _follow(self, mailbox: Mailbox, accept: Accept) -> None:
         """Take what is there, then wait for more."""

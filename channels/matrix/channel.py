@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.matrix import messages
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _POLL_MS = 25_000
 _TYPING_MS = 8_000
-_LONGEST_PAUSE = 60.0
 _OWN_EVENTS = 1000
 """So many of the desk's own messages are known for what they are when somebody replies or reacts to one."""
 
@@ -72,22 +72,7 @@ class MatrixChannel(Channel):
 
     async def start(self, accept: Accept) -> None:
         """Follow the rooms until ``stop``."""
-        pause = 1.0
-        while not self._stopping.is_set():
-            try:
-                answer = await self._synced()
-                if answer is not None and await self._take(answer, accept):
-                    self._session.reached(answer.next_batch)
-                pause = 1.0
-            except ChannelError as error:
-                if error.permanent:
-                    raise
-                if isinstance(error, TokenLost):
-                    await self._hang_up()
-                    self._session.lost_token(keep_device=error.soft)
-                pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
-                log.warning("%s The next try is in %g s.", error, pause)
-                await rest(self._stopping, pause)
+        await persist(self._stopping, partial(self._follow, accept))
 
     async def stop(self) -> None:
         """End the sync that is waiting."""
@@ -138,6 +123,16 @@ class MatrixChannel(Channel):
             if self._client is None:
                 self._client = await self._session.open()
             return self._client
+
+    async def _follow(self, accept: Accept) -> None:
+        try:
+            answer = await self._synced()
+            if answer is not None and await self._take(answer, accept):
+                self._session.reached(answer.next_batch)
+        except TokenLost as error:
+            await self._hang_up()
+            self._session.lost_token(keep_device=error.soft)
+            raise
 
     async def _synced(self) -> SyncResponse | None:
         """Return what is new; None where the desk stops meanwhile."""

@@ -19,8 +19,9 @@ from qwendesk.engines.hf.scheduler import Scheduler
 from qwendesk.engines.hf.source import Source
 from qwendesk.engines.hf.vocabulary import Vocabulary
 from qwendesk.engines.once import Once
+from qwendesk.engines.pacing import Pace
 from qwendesk.engines.threads import free_threads
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import EngineTimeout, EngineUnavailable
 from qwendesk.settings import Settings
 
 MIB = 1 << 20
@@ -28,6 +29,8 @@ KEPT_MIB = 512
 """Memory for the caches of conversations that may go on."""
 KEPT_CHATS = 16
 """How many conversations they are at most."""
+_NEARLY = 0.9
+"""The part of a time limit that one pass has to take before the model counts as hanging: it began a little later."""
 
 
 class Loaded:
@@ -61,7 +64,8 @@ class Garage:
     """Holds the loaded models; used from the event loop only."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
+        """The program's settings."""
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = asyncio.Lock()
         self._loading = Once[None]()
@@ -87,6 +91,13 @@ class Garage:
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
+    def give_up(self, name: str, loaded: Loaded) -> None:
+        """Forget a model that hangs; its memory comes free if it ever goes on."""
+        limit = min(self.settings.first_token_timeout, self.settings.token_timeout)
+        if self._loaded.get(name) is loaded and loaded.scheduler.hangs(limit * _NEARLY):
+            del self._loaded[name]
+            loaded.scheduler.abandon()
+
     async def unload(self, name: str) -> None:
         """Free a model."""
         if loaded := self._loaded.pop(name, None):
@@ -104,13 +115,16 @@ class Garage:
         async with self._lock:
             if progress:
                 progress(f"Loading {name}", None)
-            place = await asyncio.to_thread(Place.chosen, self._settings)
+            place = await asyncio.to_thread(Place.chosen, self.settings)
             weights = await asyncio.to_thread(parameters, source)
             await self._make_room(name, int(weights * place.bytes_per_parameter), place)
-            threads = self._settings.threads or await free_threads()
-            loaded = await asyncio.to_thread(_loaded, source, place, self._settings, threads)
+            threads = self.settings.threads or await free_threads()
+            loaded = await asyncio.to_thread(_loaded, source, place, self.settings, threads)
             try:
-                await _warm_up(loaded)
+                await Pace(f"The model {name} on transformers", self.settings).wait(_warm_up(loaded))
+            except EngineTimeout:
+                loaded.scheduler.abandon()
+                raise
             except BaseException:
                 await asyncio.to_thread(loaded.scheduler.close)
                 raise
@@ -127,7 +141,7 @@ class Garage:
             await self.unload(idle)
 
     def _room(self, place: Place) -> int:
-        limit = self._settings.models_memory_mb
+        limit = self.settings.models_memory_mb
         if limit is None:
             return place.free_bytes()
         return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -28,6 +29,8 @@ _CHUNK_BESIDES = 128
 """The same while others wait for their next token."""
 _AHEAD = 256
 """Tokens of the answer for which memory is taken at once."""
+_PATIENCE = 60.0
+"""Seconds that a pass has to end when the model is freed."""
 
 
 class Scheduler(Generic[C]):
@@ -50,6 +53,8 @@ class Scheduler(Generic[C]):
         self._active: list[Sequence[C]] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._since: float | None = None
+        """When the pass began that is going on; None: there is none."""
         self._thread = threading.Thread(target=self._run, name="qwendesk-transformers", daemon=True)
         self._thread.start()
 
@@ -66,21 +71,32 @@ class Scheduler(Generic[C]):
             self._waiting.append(request)
             self._changed.notify()
 
-    def close(self) -> None:
-        """End all answers and free the model; returns when the thread has ended."""
+    def hangs(self, seconds: float) -> bool:
+        """Whether one pass has been going on for so long."""
+        since = self._since
+        return since is not None and time.monotonic() - since >= seconds
+
+    def abandon(self) -> None:
+        """End all answers and free the model as soon as its thread comes back, if it does."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+
+    def close(self) -> None:
+        """End all answers and free the model; returns when the thread has ended, or seems to hang."""
+        self.abandon()
+        self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
         with torch.inference_mode():
             while self._await_work():
+                self._since = time.monotonic()
                 try:
                     self._step()
                 except Exception as error:  # whatever a library raises ends these answers, never the thread
                     self._fail(error)
+                self._since = None
         self._fail(EngineUnavailable("The model was unloaded before it had answered: ask again."))
         self._kept.clear()
         self._runner = None

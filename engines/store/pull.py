@@ -12,6 +12,7 @@ from pathlib import Path
 
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.store.base import Progress, PullProgress, RemoteFile, Source, SourceFailed
+from qwendesk.engines.store.extent import cut_short
 from qwendesk.engines.store.part import PartFile
 from qwendesk.engines.store.record import RECORD, StoredFile, StoredModel, write_record
 from qwendesk.errors import ModelStoreError
@@ -101,6 +102,9 @@ class Pull:
         fault = _wrong(file, part)
         if not fault and (head := await part.head(len(MAGIC))) != MAGIC:
             fault = f"{file.name} is no GGUF file (it begins with {head!r})"
+        # where nobody has told its size and sum, its own header does
+        if not fault and (short := await asyncio.to_thread(cut_short, part.path)):
+            fault = f"{file.name} {short}"
         if fault:
             await part.discard()
             part.path.unlink(missing_ok=True)

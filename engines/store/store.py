@@ -127,15 +127,19 @@ class ModelStore:
         """
         return await asyncio.to_thread(self._faults, card, deep)
 
+    def check(self, card: ModelCard) -> None:
+        """Raise ``ModelStoreError`` where nothing of a model is here."""
+        if not self._home(card).is_dir():
+            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows what is.")
+
     async def remove(self, card: ModelCard) -> int:
         """Delete a model with everything an interrupted pull has left, and return the bytes freed.
 
         Raises:
             ModelStoreError: nothing of it is here, or it is being pulled.
         """
+        self.check(card)
         home = self._home(card)
-        if not home.is_dir():
-            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows what is.")
         async with self._locked(card, _refuse):
             freed = sum(path.stat().st_size for path in home.iterdir())
             await asyncio.to_thread(shutil.rmtree, home)

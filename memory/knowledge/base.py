@@ -21,6 +21,10 @@ class Embeds(Protocol):
     def name(self) -> str:
         """Names engine and model; kept beside each vector, since vectors of two models cannot be compared."""
 
+    @property
+    def weakest(self) -> float | None:
+        """How alike (cosine) a question and a passage have to be at least; None: where that begins is not known."""
+
     async def documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -44,7 +44,10 @@ def read_questions(text: str, source: str) -> list[Question]:
             continue
         try:
             row = json.loads(line)
-            found.append(Question(str(row["question"]), str(row["document"]), str(row.get("lang", ""))))
+            question = Question(str(row["question"]), str(row["document"]), str(row.get("lang", "")))
+            if not (question.text.strip() and question.document.strip()):
+                raise ValueError("empty")
+            found.append(question)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ConfigError(
                 f'Line {number} of {source!r} is not {{"question": ..., "document": ..., "lang": ...}}.'
@@ -74,12 +77,12 @@ async def evaluate(base: KnowledgeBase, questions: Sequence[Question]) -> dict[s
     modes = MODES if base.model else ("words",)
     result: dict[str, Any] = {"questions": len(questions), "model": base.model}
     for mode in modes:
-        ranks, times = await _ranks(base, mode, questions)
-        result[mode] = _summary(ranks) | {"ms_p50": round(statistics.median(times), 1)}
+        ranks, times = await ranks_of(base, mode, questions)
+        result[mode] = summary(ranks) | {"ms_p50": round(statistics.median(times), 1)}
         if mode == modes[0]:
             languages = sorted({question.lang for question in questions if question.lang})
             result["by_language"] = {
-                lang: _summary([rank for rank, question in zip(ranks, questions, strict=True) if question.lang == lang])
+                lang: summary([rank for rank, question in zip(ranks, questions, strict=True) if question.lang == lang])
                 for lang in languages
             }
             result["missed"] = [
@@ -88,7 +91,14 @@ async def evaluate(base: KnowledgeBase, questions: Sequence[Question]) -> dict[s
     return result
 
 
-async def _ranks(base: KnowledgeBase, mode: Mode, questions: Iterable[Question]) -> tuple[list[int], list[float]]:
+async def unknown_documents(base: KnowledgeBase, questions: Sequence[Question]) -> list[str]:
+    """Return the documents that questions name and the base does not have."""
+    there = [(document.id, document.title, document.uri) for document in await base.documents()]
+    named = dict.fromkeys(question.document for question in questions)
+    return [name for name in named if not any(_is(name, names) for names in there)]
+
+
+async def ranks_of(base: KnowledgeBase, mode: Mode, questions: Sequence[Question]) -> tuple[list[int], list[float]]:
     """Return for each question at which rank the document stands, 0 for nowhere, and how long it took."""
     ranks, times = [], []
     for question in questions:
@@ -104,7 +114,8 @@ def _is(wanted: str, names: tuple[str, str, str]) -> bool:
     return wanted in names or Path(names[2].removeprefix("sent:")).stem == wanted or Path(names[2]).name == wanted
 
 
-def _summary(ranks: Sequence[int]) -> dict[str, float]:
+def summary(ranks: Sequence[int]) -> dict[str, float]:
+    """Return recall@5 and the mean of the inverse ranks."""
     hits = sum(0 < rank <= FIRST for rank in ranks)
     return {
         "questions": len(ranks),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qwendesk.errors import InputError
+from qwendesk.errors import EngineError, InputError
 from qwendesk.memory.knowledge.base import Embeds, Outcome, Scope, Vectors
 from qwendesk.memory.knowledge.chunking import RECIPE, cut, embedded_text
 from qwendesk.memory.knowledge.kinds import SUFFIXES, kind_of
@@ -30,6 +32,8 @@ BATCH = 8
 Step = Callable[[int, int], None]
 """Is told how many passages of a document are done, and of how many."""
 _TITLE = 200
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://|mailto:)")
+"""How an address begins; a drive of Windows has one letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,10 @@ class Intake:
             return Outcome(storable(source), "refused", str(error))
         return replace(outcome, source=storable(source), seconds=time.perf_counter() - begun)
 
-    async def add_raw(self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False) -> Outcome:
-        """Take in a file's bytes.
+    async def add_raw(
+        self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False, at_once: int | None = None
+    ) -> Outcome:
+        """Take in a file's bytes; a document of more passages than ``at_once`` is stored without vectors.
 
         Raises:
             InputError: it cannot be read.
@@ -79,18 +85,27 @@ class Intake:
         chunks = await asyncio.to_thread(cut, document)
         if not chunks:
             raise InputError("it holds no text")
-        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step)
+        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step, at_once)
         source = Source(raw.uri, title, kind, len(raw.data), digest)
         await self._shelf.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
         return Outcome(raw.name, "updated" if known else "added", chunks=len(chunks))
 
-    async def _embed(self, texts: list[str], step: Step) -> Vectors | None:
-        if self._embedder is None:
+    async def _embed(self, texts: list[str], step: Step, at_once: int | None) -> Vectors | None:
+        if self._embedder is None or (at_once is not None and len(texts) > at_once):
             return None
+        try:
+            return await self._embedded(self._embedder, texts, step)
+        except EngineError:
+            # who has just sent a document waits for an answer, and words find it too
+            if at_once is None:
+                raise
+            return None
+
+    async def _embedded(self, embedder: Embeds, texts: list[str], step: Step) -> Vectors:
         done: list[Vectors] = []
         for start in range(0, len(texts), BATCH):
             step(start, len(texts))
-            done.append(await self._embedder.documents(texts[start : start + BATCH]))
+            done.append(await embedder.documents(texts[start : start + BATCH]))
         step(len(texts), len(texts))
         return np.concatenate(done)
 
@@ -107,19 +122,29 @@ def is_url(source: str) -> bool:
 def expand(source: str) -> Iterator[str]:
     """Yield the files of a folder that can be read, its folders' too and hidden ones not; anything else as it is."""
     folder = Path(source).expanduser() if not is_url(source) and "\0" not in source else None
-    if folder is None or not folder.is_dir():
-        yield source
-        return
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.suffix.lower() in SUFFIXES and not hidden and file.is_file():
-            yield str(file)
+    files = _files(folder) if folder and folder.is_dir() else []
+    # a folder without any stands for itself, so that it is refused with the reason
+    yield from map(str, files) if files else [source]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what can be read in a folder; folders that may not be entered are passed over."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        readable = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
+        found += [file for name in readable if (file := Path(place, name)).is_file()]
+    return sorted(found)
 
 
 def _read(source: str) -> Raw:
+    if scheme := _SCHEME.match(source):
+        raise InputError(f"{scheme[1]} cannot be fetched, http:// and https:// can; download it and add the file")
     try:
         path = Path(source).expanduser().resolve()
         size = path.stat().st_size
+        if path.is_dir():
+            raise InputError(f"no file in it is of a kind that can be read ({', '.join(sorted(SUFFIXES))})")
         if not path.is_file():
             raise InputError("it is no file")
         if size > LARGEST:
@@ -128,7 +153,8 @@ def _read(source: str) -> Raw:
             # a file that grows meanwhile is not read on and on
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise InputError("there is no such file") from None
+        hint = "; a web address begins with https://" if source.lower().startswith("www.") else ""
+        raise InputError(f"there is no such file{hint}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return Raw(storable(str(path)), storable(path.name), data)

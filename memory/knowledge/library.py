@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, EngineError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Outcome, Passage, Scope, StoredDocument
 from qwendesk.memory.knowledge.conversion import Converter
@@ -103,13 +103,23 @@ class KnowledgeBase:
         self._new += outcome.chunks
         return outcome
 
-    async def add_bytes(self, name: str, data: bytes, scope: Scope | None = None, *, mime: str = "") -> Outcome:
+    async def add_bytes(
+        self, name: str, data: bytes, scope: Scope | None = None, *, mime: str = "", at_once: int | None = None
+    ) -> Outcome:
         """Take in a file that somebody sent.
+
+        Args:
+            name: the file's name.
+            data: its bytes.
+            scope: whom it is for; None: everybody of the tenant.
+            mime: its kind, as the sender says.
+            at_once: passages up to which it gets its vectors now; of a longer one ``reindex`` makes them.
 
         Raises:
             InputError: it cannot be read.
         """
-        outcome = await self._intake.add_raw(Raw(f"sent:{name}", name, data, mime), self._own(scope), _silent)
+        raw = Raw(sent_as(name), name, data, mime)
+        outcome = await self._intake.add_raw(raw, self._own(scope), _silent, at_once=at_once)
         self._new += outcome.chunks
         return outcome
 
@@ -130,6 +140,33 @@ class KnowledgeBase:
         """
         return await self._search.find(question, self._own(scope), limit, mode)
 
+    async def why_nothing(self, scope: Scope | None = None) -> str:
+        """Return why a search has found nothing, and what to do, in a line for who looks after the documents."""
+        if not await self.has_documents(scope):
+            return await self._why_no_documents()
+        state = await self.state()
+        if self._embedder is None:
+            return "Search was by words alone, as there is no embedding model: 'qwendesk doctor' says how to get one."
+        if state.embedded < state.passages:
+            return (
+                f"{state.passages - state.embedded:,} of {state.passages:,} passages have no vector of {state.model} "
+                "and were searched by words alone: run 'qwendesk kb reindex'."
+            )
+        try:
+            await self._embedder.query("?")
+        except EngineError as error:
+            return f"Search was by words alone, as the embedding model does not answer: {error}"
+        return "No passage is near enough; ask in other words, or --mode words looks for the words as they stand."
+
+    async def _why_no_documents(self) -> str:
+        if await self.has_documents(of_all=True):
+            return "All documents are for certain people or conversations: name them by --person or --conversation."
+        return "There are no documents yet: 'qwendesk kb add PATH' takes some in."
+
+    async def beginning(self, uris: Sequence[str], scope: Scope | None = None, limit: int = 5) -> list[Passage]:
+        """Return the first passages of documents that the scope may read."""
+        return await self._shelf.beginning(uris, self._own(scope), limit)
+
     async def documents(self) -> list[StoredDocument]:
         """Return all documents of the tenant."""
         return await self._shelf.documents(self.everybody.tenant, self.model)
@@ -146,12 +183,13 @@ class KnowledgeBase:
         """Delete documents by their ids, with passages, vectors and index entries; return how many there were."""
         return await self._shelf.remove(self.everybody.tenant, ids)
 
-    async def reindex(self, step: Step = _silent, *, everything: bool = False) -> int:
+    async def reindex(self, step: Step = _silent, *, everything: bool = False, scope: Scope | None = None) -> int:
         """Give every passage a vector of the current model and return how many were made.
 
         Args:
             step: told how many passages are done, of those that need it.
             everything: make also the vectors anew that are there.
+            scope: only for its own passages; None: for all of the tenant.
 
         Raises:
             EngineError: the embedding model does not answer; what is done stays done.
@@ -163,7 +201,7 @@ class KnowledgeBase:
             await self._shelf.forget_vectors(tenant)
         state = await self.state()
         done, total = 0, state.passages - state.embedded
-        while rows := await self._shelf.without_vector(tenant, self._embedder.name, BATCH):
+        while rows := await self._shelf.without_vector(tenant, self._embedder.name, BATCH, scope=scope):
             vectors = await self._embedder.documents([text for _, _, text in rows])
             await self._shelf.add_vectors(self._embedder.name, tenant, [row[:2] for row in rows], vectors)
             done += len(rows)
@@ -207,6 +245,11 @@ class KnowledgeBase:
         async with self._database.write() as connection:
             await self._full_text.settle(connection)
         await self._nearest.settle()
+
+
+def sent_as(name: str) -> str:
+    """Return the address of a document that somebody sent."""
+    return f"sent:{name}"
 
 
 @asynccontextmanager

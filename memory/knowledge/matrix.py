@@ -76,16 +76,16 @@ class Matrix:
     vectors: Half
     coarse: Coarse | None
 
-    def top(self, question: NDArray[np.float32], visible: Sequence[str], limit: int) -> list[int]:
-        """Return the passages nearest to the question, of those with a visible scope."""
+    def top(self, question: NDArray[np.float32], visible: Sequence[str], limit: int) -> dict[int, float]:
+        """Return the passages nearest to the question, of those with a visible scope, and how alike they are."""
         if not len(self.ids) or question.shape != self.vectors.shape[1:]:
-            return []
+            return {}
         readable = [self.names[name] for name in visible if name in self.names]
         hidden = None if len(readable) == len(self.names) else ~np.isin(self.scopes, readable)
         rows = self._candidates(question, hidden, limit)
         scores = _products(self.vectors[rows].astype(np.float32), question)
         order = np.lexsort((self.ids[rows], -scores))[:limit]
-        return [int(number) for number in self.ids[rows[order]]]
+        return {int(self.ids[rows[at]]): float(scores[at]) for at in order}
 
     def _candidates(
         self, question: NDArray[np.float32], hidden: NDArray[np.bool_] | None, limit: int

@@ -26,8 +26,8 @@ class Nearest(ABC):
     """Finds passages by their vectors."""
 
     @abstractmethod
-    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> list[int]:
-        """Return the numbers of the nearest passages that the scope may read, nearest first."""
+    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> dict[int, float]:
+        """Return the nearest passages that the scope may read, nearest first, and how alike each is (cosine)."""
 
     async def prepare(self, model: str, dimension: int) -> bool:
         """Get ready to keep vectors of a model; tell whether they are kept anywhere beside ``kb_embedding``."""
@@ -50,7 +50,7 @@ class MatrixNearest(Nearest):
         self._matrices: dict[tuple[str, str], Matrix] = {}
         self._loading = asyncio.Lock()
 
-    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> list[int]:
+    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> dict[int, float]:
         """Search the matrix, brought up to date first."""
         matrix = await self._fresh(scope.tenant, model)
         return await asyncio.to_thread(matrix.top, question, scope.visible, limit)

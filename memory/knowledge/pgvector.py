@@ -37,19 +37,19 @@ class PgNearest(Nearest):
         self._ready: set[str] = set()
         self._preparing = asyncio.Lock()
 
-    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> list[int]:
+    async def find(self, model: str, question: NDArray[np.float32], scope: Scope, limit: int) -> dict[int, float]:
         """Search the index; where a filter leaves it too few, search exactly."""
         table = table_of(model, len(question))
         if not await self._prepared(model, table, len(question)):
             return await self._in_memory.find(model, question, scope, limit)
         values = {"q": _literal(question), "tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
-        async with self._database.read() as connection:
+        async with self._database.read(together=True) as connection:
             await connection.execute(_SETTINGS)
-            found = (await connection.execute(_query(table, len(question)), values)).scalars().all()
+            found = (await connection.execute(_query(table, len(question)), values)).all()
             if len(found) < limit:
                 exact = _query(table, len(question), exact=True)
-                found = (await connection.execute(exact, values)).scalars().all()
-        return [int(number) for number in found]
+                found = (await connection.execute(exact, values)).all()
+        return {int(number): 1 - float(distance) for number, distance in found}
 
     async def keep(self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Copy the vectors into the model's table."""
@@ -164,11 +164,12 @@ _SETTINGS = text(
 
 
 def _query(table: str, dimension: int, *, exact: bool = False) -> Any:
-    readable = f"SELECT chunk_id, embedding FROM {table} WHERE tenant_id = :tenant AND scope IN :visible"
-    source = f"WITH readable AS MATERIALIZED ({readable}) SELECT chunk_id FROM readable" if exact else ""
-    plain = f"SELECT chunk_id FROM {table} WHERE tenant_id = :tenant AND scope IN :visible"
-    order = f" ORDER BY embedding <=> CAST(:q AS halfvec({dimension})) LIMIT :limit"
-    return text((source or plain) + order).bindparams(bindparam("visible", expanding=True))
+    distance = f"embedding <=> CAST(:q AS halfvec({dimension}))"
+    where = "WHERE tenant_id = :tenant AND scope IN :visible"
+    readable = f"SELECT chunk_id, embedding FROM {table} {where}"
+    source = f"WITH readable AS MATERIALIZED ({readable}) SELECT chunk_id, {distance} FROM readable" if exact else ""
+    plain = f"SELECT chunk_id, {distance} FROM {table} {where}"
+    return text(f"{source or plain} ORDER BY {distance} LIMIT :limit").bindparams(bindparam("visible", expanding=True))
 
 
 def _insert(table: str, dimension: int) -> Any:

@@ -18,7 +18,7 @@ CANDIDATES = 50
 """How many each of the two ways brings in."""
 _SMOOTH = 60
 """The constant of reciprocal rank fusion, as usual."""
-_ENOUGH = 0.3
+_ENOUGH = 0.6
 """Share of a question that a passage has to cover for its words to count beside its meaning."""
 _LONGEST = 2_000
 """Letters of a question that are searched for."""
@@ -41,35 +41,42 @@ class Search:
         question = question.strip()[:_LONGEST]
         if not question or limit < 1:
             return []
-        ranked = []
         # one after the other: side by side, their threads hand Python's lock to and fro, which takes longer
-        if mode != "vectors":
-            ranked.append(await self._by_words(question, scope, alone=mode == "words" or self._embedder is None))
-        if mode != "words":
-            ranked.append(await self._by_meaning(question, scope, required=mode == "vectors"))
-        scores = fuse(ranked)
+        alike = None if mode == "words" else await self._by_meaning(question, scope, required=mode == "vectors")
+        covers = {} if mode == "vectors" else await self._by_words(question, scope)
+        words = dict.fromkeys(covers, 1.0) if alike is None else await self._beside_meaning(covers)
+        scores = fuse([words, alike or {}])
         best = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[: limit * 2])
         return (await self._shelf.passages(best, scope))[:limit] if best else []
 
-    async def _by_words(self, question: str, scope: Scope, *, alone: bool) -> dict[int, float]:
-        async with self._database.read() as connection:
-            covers = await self._full_text.find(connection, question, scope, CANDIDATES)
-        if alone:
-            return dict.fromkeys(covers, 1.0)
-        # beside vectors, words count where a passage holds a good part of the question: a name, a number, a phrase
-        return {number: (share - _ENOUGH) / (1 - _ENOUGH) for number, share in covers.items() if share > _ENOUGH}
+    async def _by_words(self, question: str, scope: Scope) -> dict[int, float]:
+        """Return what words find, best first, and how much of the question each covers."""
+        async with self._database.read(together=True) as connection:
+            return await self._full_text.find(connection, question, scope, CANDIDATES)
 
-    async def _by_meaning(self, question: str, scope: Scope, *, required: bool) -> dict[int, float]:
+    async def _beside_meaning(self, covers: Mapping[int, float]) -> dict[int, float]:
+        """Let words count where a passage holds most of the question (a name, a number), or has no vector yet."""
+        assert self._embedder
+        weights = {number: (share - _ENOUGH) / (1 - _ENOUGH) for number, share in covers.items()}
+        few = [number for number, weight in weights.items() if weight <= 0]
+        known = await self._shelf.embedded(few, self._embedder.name) if few else set()
+        weights |= {number: covers[number] for number in few if number not in known}
+        return {number: weight for number, weight in weights.items() if weight > 0}
+
+    async def _by_meaning(self, question: str, scope: Scope, *, required: bool) -> dict[int, float] | None:
+        """Return what is near in meaning; None where that cannot be told, and words have to do."""
         if self._embedder is None:
-            return {}
+            return None
         try:
             vector = await self._embedder.query(question)
         except EngineError:
             # a server that is away must not take the words' findings with it
             if required:
                 raise
-            return {}
-        return dict.fromkeys(await self._nearest.find(self._embedder.name, vector, scope, CANDIDATES), 1.0)
+            return None
+        alike = await self._nearest.find(self._embedder.name, vector, scope, CANDIDATES)
+        weakest = self._embedder.weakest
+        return {number: 1.0 for number, likeness in alike.items() if weakest is None or likeness >= weakest}
 
 
 def fuse(rankings: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -88,9 +88,9 @@ class Shelf:
             await note_change(TenantConnection(connection, tenant))
 
     async def without_vector(
-        self, tenant: str, model: str, limit: int, *, after: int = 0
+        self, tenant: str, model: str, limit: int, *, after: int = 0, scope: Scope | None = None
     ) -> list[tuple[int, str, str]]:
-        """Return number, scope and text to embed of passages that have no vector of the model."""
+        """Return number, scope and text to embed of passages that have no vector of the model, or of a scope's own."""
         has = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id == KbChunk.id, KbEmbedding.model == model)
         columns = (KbChunk.id, KbChunk.scope, KbChunk.headings, KbChunk.place, KbChunk.text, KbDocument.title)
         statement = (
@@ -100,9 +100,17 @@ class Shelf:
             .order_by(KbChunk.id)
             .limit(limit)
         )
+        if scope:
+            statement = statement.where(KbChunk.scope == scope.key)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return [(row[0], row[1], embedded_text(Chunk(row[4], row[2], row[3]), row[5])) for row in rows]
+
+    async def embedded(self, numbers: Sequence[int], model: str) -> set[int]:
+        """Return those of some passages that have a vector of the model."""
+        statement = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
+        async with self._database.read() as connection:
+            return set((await connection.execute(statement)).scalars().all())
 
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
         """Delete documents and all that was made of them."""
@@ -179,6 +187,19 @@ class Shelf:
             rows = (await connection.execute(_passages(), values)).all()
         found = [Passage(*(*row, scores[row[0]])) for row in rows]
         return sorted(found, key=lambda passage: (-passage.score, passage.chunk))
+
+    async def beginning(self, uris: Sequence[str], scope: Scope, limit: int) -> list[Passage]:
+        """Return the first passages of documents by their addresses."""
+        first = (
+            select(KbChunk.id)
+            .join(KbDocument, KbDocument.id == KbChunk.document_id)
+            .where(KbDocument.uri.in_(list(uris)), *_readable(scope))
+            .order_by(KbChunk.ordinal, KbChunk.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            numbers = (await connection.execute(first)).scalars().all()
+        return await self.passages({number: 1 / rank for rank, number in enumerate(numbers, 1)}, scope)
 
     async def _add_vectors(
         self,

@@ -43,9 +43,7 @@ async def backup(database: Database, file: Path) -> Copy:
     state = await revision(database)
     if state.revision is None:
         raise StoreError(f"The database {database.name!r} has no tables yet, so there is nothing to back up.")
-    if await asyncio.to_thread(file.exists):
-        raise StoreError(f"{str(file)!r} exists already; name another file or remove it first.")
-    part = file.with_name(file.name + ".part")
+    part = await asyncio.to_thread(_begun, file)
     with explained(str(file), database.busy_timeout):
         try:
             await _write(database, state.revision, part)
@@ -53,6 +51,25 @@ async def backup(database: Database, file: Path) -> Copy:
         finally:
             part.unlink(missing_ok=True)
     return await _copied(file, state.revision)
+
+
+def _begun(file: Path) -> Path:
+    """Return the file that is written until the backup is whole, made and empty."""
+    try:
+        if file.is_dir():
+            inside = str(file / "qwendesk.backup")
+            raise StoreError(f"{str(file)!r} is a folder; name a file in it, such as {inside!r}.")
+        if file.exists():
+            raise StoreError(f"{str(file)!r} exists already; name another file or remove it first.")
+        part = file.with_name(file.name + ".part")
+        _private(part).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"The backup {str(file)!r} cannot be written ({reason}); name a file in a folder that is there and can be "
+            "written."
+        ) from error
+    return part
 
 
 async def restore(database: Database, file: Path, *, force: bool = False) -> Copy:

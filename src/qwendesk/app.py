@@ -21,7 +21,8 @@ from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.background import Background, Job
 from qwendesk.desk.commands import Commands
-from qwendesk.desk.intake import read_audio, read_image
+from qwendesk.desk.documents import Documents
+from qwendesk.desk.intake import read_audio, read_document, read_image
 from qwendesk.desk.knowledge import DeskKnowledge
 from qwendesk.desk.learning import Learner
 from qwendesk.desk.summaries import Summariser
@@ -43,6 +44,8 @@ Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
 Audio = Path | str | bytes
 """A recording: a file's path, or the bytes of one."""
+File = Path | str | bytes
+"""A document: a file's path, or the bytes of one."""
 
 
 class Desk:
@@ -117,6 +120,7 @@ class Desk:
         conversation: str | None = None,
         images: Iterable[Image] = (),
         audio: Iterable[Audio] = (),
+        files: Iterable[File] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -128,6 +132,7 @@ class Desk:
             conversation: its conversation's name; None begins a new one.
             images: pictures that come with it.
             audio: recordings that come with it, such as voice messages; the text may be empty then.
+            files: documents that come with it; they are kept for this conversation, which can ask about them later.
             role: the specialist to ask; None lets the router choose.
             model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
@@ -137,7 +142,14 @@ class Desk:
         """
         return await reply_of(
             self.stream(
-                text, conversation=conversation, images=images, audio=audio, role=role, model=model, think=think
+                text,
+                conversation=conversation,
+                images=images,
+                audio=audio,
+                files=files,
+                role=role,
+                model=model,
+                think=think,
             )
         )
 
@@ -148,6 +160,7 @@ class Desk:
         conversation: str | None = None,
         images: Iterable[Image] = (),
         audio: Iterable[Audio] = (),
+        files: Iterable[File] = (),
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
@@ -158,7 +171,8 @@ class Desk:
         """
         if role is not None and role not in ROLES:
             raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
-        attachments = (*[await read_image(one) for one in images], *[await read_audio(one) for one in audio])
+        pictures, recordings = [await read_image(one) for one in images], [await read_audio(one) for one in audio]
+        attachments = (*pictures, *recordings, *[await read_document(one) for one in files])
         inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
         async with aclosing(self.handle(inbound)) as events:
             async for event in events:
@@ -218,20 +232,24 @@ class Desk:
             prompts=settings.data_dir / "prompts",
             seed=settings.seed,
         )
+        documents = Documents(self.knowledge, context.prompts) if self.knowledge else None
         return Turns(
             build_graph(),
             context,
             self.memory,
             max_chars=settings.max_input_chars,
             timeout=settings.turn_timeout,
-            later=self._background(),
+            later=self._background(documents),
+            documents=documents,
         )
 
-    def _background(self) -> Background:
+    def _background(self, documents: Documents | None) -> Background:
         settings, prompts = self.settings, self.settings.data_dir / "prompts"
         jobs: list[Job] = [Summariser(self.memory, self.pool, settings.context_tokens, prompts)]
         if settings.learn_facts != "off":
             jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
+        if documents:
+            jobs.append(documents.embed_rest)
         # a server answers many at once, so background work need not wait for a pause
         return Background(jobs, gives_way=settings.engine != "openai")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,9 +21,20 @@ from pydantic_settings import (
 
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
+from qwendesk.setting_faults import faults, unreadable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """The catalogue name of the model that the first chat pulls by itself."""
+
+
+_ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
+"""What settings of a form of their own have to be, in words."""
+
+
+def _web_address(value: str | None) -> str | None:
+    if value and not re.match(r"https?://[^/?#\s]", value, re.I):
+        raise ValueError("an address that begins with http:// or https://, such as http://127.0.0.1:8000/v1")
+    return value
 
 
 def _key(variable: str) -> Any:
@@ -38,7 +50,7 @@ class ServerSettings(BaseModel):
 
     kind: str | None = None
     """Which server it is, such as ``vllm`` (docs/engines.md has them all); None: what NAME says, else ``openai``."""
-    url: str | None = None
+    url: Annotated[str | None, AfterValidator(_web_address)] = None
     """Where it listens, with the ``/v1``; None: the kind's usual address."""
     api_key: SecretStr | None = None
     """Its key; None: the kind's usual variable, such as ``DASHSCOPE_API_KEY``."""
@@ -115,9 +127,9 @@ class Settings(BaseSettings):
     turn_timeout: float = Field(default=600, gt=0)
     """Seconds after which a turn is given up."""
     first_token_timeout: float = Field(default=300, gt=0)
-    """Seconds that a server may take to begin an answer; a long prompt on a CPU takes minutes."""
+    """Seconds that a model may take to begin an answer when its turn has come; a long prompt on a CPU takes minutes."""
     token_timeout: float = Field(default=120, gt=0)
-    """Seconds that a server may fall silent in the middle of an answer."""
+    """Seconds that a model may fall silent in the middle of an answer."""
     queue_timeout: float = Field(default=300, gt=0)
     """Seconds that a question waits in line for a busy model."""
     seed: int | None = None
@@ -162,7 +174,7 @@ class Settings(BaseSettings):
     )
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     """OpenAI-compatible servers by the name of their engine; those of docs/engines.md need no entry."""
-    openai_base_url: str = Field(
+    openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
     )
@@ -245,10 +257,9 @@ def load_settings(**overrides: object) -> Settings:
         # pydantic fills in the rest; the overrides are checked by the model itself
         return Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
-        raise ConfigError(f"Settings do not hold: {error}; a table such as QWENDESK_ROLES is JSON.") from None
+        raise ConfigError(f"Settings do not hold: {unreadable(error)}") from None
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise ConfigError("Settings do not hold: " + "; ".join(lines)) from None
+        raise ConfigError(f"Settings do not hold: {faults(error, _ALLOWED.get)}") from None
 
 
 def _refuse_unknown_keys(file: Path) -> None:

@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -18,18 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import platformdirs
 import pytest
 
 from qwendesk.channels.simulate.base import Shown, Simulator, Written
 from qwendesk.channels.simulate.serving import serving
+from tests.servers.environments import python_with
 
 if TYPE_CHECKING:
     from nio import AsyncClient
     from starlette.requests import Request
     from starlette.responses import Response
 
-_NEEDS = "needs Synapse: pip install matrix-synapse into an environment, and QWENDESK_TEST_SYNAPSE=its python"
 _CONFIG = """
 server_name: here.example
 pid_file: {folder}/pid
@@ -148,6 +146,11 @@ class MatrixPlatform(Simulator):
             info = {"mimetype": file.mime, "size": len(file.data)}
             content |= {"msgtype": "m.image", "filename": file.name, "info": info} | where
         return await self._say(room, content)
+
+    async def react(self, message_id: str, sign: str) -> None:
+        """Let the person react to a message."""
+        relation = {"rel_type": "m.annotation", "event_id": message_id, "key": sign}
+        await self._clients["anna"].room_send(self._rooms[""], "m.reaction", {"m.relates_to": relation})
 
     async def repeat(self) -> None:
         """Nothing: a homeserver repeats by itself what was not reached."""
@@ -272,25 +275,5 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _python() -> str:
-    """Return a Python that has Synapse; it is installed into the user's cache where there is none yet."""
-    if given := os.environ.get("QWENDESK_TEST_SYNAPSE"):
-        return given
-    home = Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "test-servers" / "synapse"
-    python = home / "bin" / "python"
-    if not (home / "ready").is_file():
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True)
-            install = [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--only-binary=:all:",
-                "matrix-synapse>=1.150,<2",
-            ]
-            subprocess.run(install, check=True, capture_output=True, timeout=600)
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"{_NEEDS} ({error})")
-        (home / "ready").touch()
-    return str(python)
+    """Return a Python that has Synapse."""
+    return os.environ.get("QWENDESK_TEST_SYNAPSE") or python_with("synapse", "matrix-synapse>=1.150,<2")

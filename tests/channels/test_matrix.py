@@ -124,6 +124,10 @@ class TestEncrypted:
         assert sent and len(messages) > 2
         await channel.edit(sent, messages[1])
         await simulator.saw(lambda seen: seen.texts()[-1] == messages[1].plain)
+        await simulator.react(simulator.shown[0].id, "🎉")
+        await simulator.react(simulator.shown[0].id, "👎🏽")
+        reaction = (await desk.came(3))[2]
+        assert (reaction.text, reaction.conversation) == (f"rate:-1:{simulator.shown[0].id}", first.conversation)
         await channel.stop()
         await running
         await channel.aclose()

@@ -175,7 +175,9 @@ async def test_a_visitor_sees_the_answer_grow_that_another_process_gives(start: 
         await page.until(lambda: ("👎", True) in list(page.faces.values())[-2])
 
         # the connection breaks in the middle of an answer; the page comes back to another process
-        await page.say("one more story")
+        async with visiting(other, page.session) as twin:
+            await page.say("one more story")
+            await twin.until(lambda: "one more story" in twin.texts.values() and len(twin.answers()) == 5)
         await page.until(lambda: len(page.answers()) == 5)
         await page.close()
         async with visiting(other, page.session) as back:

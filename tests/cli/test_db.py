@@ -66,6 +66,16 @@ def test_backup_and_restore(filled: Path) -> None:
     assert run(db.app, "restore", "copy.db", "--force")[0] == 0
     assert "home: Rome" in run(memory.app, "show", "python:ada")[1]
     assert "exists already" in run(db.app, "backup", "copy.db")[2]
+    (filled / "folder").mkdir()
+    for place, reason in (
+        ("folder", "is a folder; name a file in it, such as 'folder/qwendesk.backup'"),
+        ("gone/copy.db", "The backup 'gone/copy.db' cannot be written (No such file or directory); name a file in"),
+        ("copy.db/x", "The backup 'copy.db/x' cannot be written (Not a directory)"),
+        ("y" * 300, "cannot be written (File name too long)"),
+    ):
+        code, _, told = run(db.app, "backup", place)
+        assert code == 1 and reason in told and told.count("\n") == 1
+    assert not list(filled.rglob("*.part"))
 
 
 def test_purging_asks_first(filled: Path) -> None:

@@ -79,6 +79,8 @@ def test_pull_then_list_path_show_and_rm(home):
     assert shown["stored"]["source"] == "index"
     assert "licence            ours" in run("show", "tiny").stdout
     run("rm", "tiny", input="n\n", exit_code=1)
+    refused = run("rm", "qwen3-4b", exit_code=1).output
+    assert "'qwen3-4b' is not in the store" in refused and "Delete" not in refused, "nobody is asked in vain"
     assert path.is_file()
     assert "0.2 MB are free again" in run("rm", "tiny", "--yes").stderr
     assert not path.exists()
@@ -171,10 +173,20 @@ def test_importing_the_commands_costs_little():
     assert result.stdout.strip() == "[]"
 
 
+def test_a_server_that_fetches_nothing_says_so():
+    assert "The engine 'vllm' fetches no models" in run("pull", "vllm:foo", exit_code=1).output
+
+
 def test_a_model_is_recommended_with_its_reasons():
     rows = json.loads(run("recommend", "--memory", "8", "--task", "coder", "--json").stdout)
     assert rows and "coder" in rows[0]["reasons"][0]
     assert "qwendesk models pull" in run("recommend", "--memory", "8").stdout
+    for memory in ("-3", "0", "nan", "inf"):
+        assert "--memory is" in run("recommend", "--memory", memory, exit_code=1).output
+    for language in ("xx", "", "Klingonese"):
+        assert f"No language is called {language!r}" in run("recommend", "--language", language, exit_code=1).output
+    for language in ("sw", "SW-ke", "Swahili"):
+        assert "sw among them" in run("recommend", "--memory", "8", "--language", language).stdout
     assert "no task 'poetry'" in run("recommend", "--task", "poetry", exit_code=1).output
 
 

@@ -1,4 +1,4 @@
-"""What an engine does with pictures and recordings, over each embedded engine."""
+"""What an engine does with pictures and recordings, over each engine that takes them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from qwendesk.app import build_pool
-from qwendesk.engines.base import Engine
-from qwendesk.engines.conformance_media import PictureConformance, RecordingConformance
+from qwendesk.engines.base import Engine, QwenChat
+from qwendesk.engines.conformance_media import STILL, PictureConformance, RecordingConformance
 from qwendesk.settings import ServerSettings, Settings
 from tests.llama_server import llama_server
 from tests.seeing_gguf import write_hearing_gguf, write_seeing_gguf
+from tests.servers.ollama import RealOllama
 from tests.tiny_qwen import make_hearing_model, make_seeing_model
 
 SERVED = "Qwen2.5-VL-3B-Instruct"
@@ -69,6 +71,28 @@ class TestPicturesOnAServer(PictureConformance):
     @pytest.fixture
     def model(self) -> str:
         return SERVED
+
+
+@pytest.mark.ollama
+@pytest.mark.timeout(600)
+class TestPicturesOnOllama(PictureConformance):
+    @pytest.fixture
+    async def engine(self, real_ollama: RealOllama) -> AsyncIterator[Engine]:
+        pool = build_pool(Settings(engine="ollama", ollama_host=real_ollama.url, context_tokens=2048, threads=1))
+        yield pool.engine("ollama")
+        await pool.aclose()
+
+    @pytest.fixture
+    def model(self, seeing_ollama: str) -> str:
+        return seeing_ollama
+
+    async def test_the_conversation_goes_on(self, chat: QwenChat) -> None:
+        """The picture is still in front of the model; what the server has kept of the last turn, it does not tell."""
+        first, tail = HumanMessage([self.part(1), {"type": "text", "text": "What is it?"}]), [AIMessage("I see.")]
+        seen = await chat.ainvoke([first, *tail, HumanMessage("Sure?")], **STILL)
+        blind = await chat.ainvoke([HumanMessage("What is it?"), *tail, HumanMessage("Sure?")], **STILL)
+        assert seen.text != blind.text
+        assert seen.usage_metadata["input_tokens"] > blind.usage_metadata["input_tokens"]
 
 
 class TestRecordingsOnLlamaCpp(RecordingConformance):

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from qwendesk.desk.texts import say
+from qwendesk.errors import EngineUnavailable
 from qwendesk.memory.desk_tables import RateBucket
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.tables import Base
@@ -34,6 +35,22 @@ async def rows(desk: Running) -> str:
     tables = [table for table in Base.metadata.sorted_tables if table.name != "audit"]
     async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
         return repr([(table.name, row) for table in tables for row in await connection.execute(select(table))])
+
+
+async def idle(desk: Running) -> None:
+    """Wait until no message is in hand."""
+    async with asyncio.timeout(10):
+        while desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
+            await asyncio.sleep(0.02)
+
+
+async def failed(desk: Running) -> None:
+    """Wait until it is stored that a turn has failed."""
+    async with asyncio.timeout(10):
+        turn = None
+        while turn is None or turn.status != "failed":
+            await asyncio.sleep(0.01)
+            turn = await desk.desk.last_turn("c1", channel="test")
 
 
 async def bob(desk: Running, text: str) -> None:
@@ -89,9 +106,7 @@ async def test_an_answer_that_is_being_given_elsewhere_ends_unheard(tmp_path: Pa
         await gate.reached.wait()
         await desk.say("/forget me yes")
         await desk.settle()
-        async with asyncio.timeout(10):
-            while desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
-                await asyncio.sleep(0.02)
+        await idle(desk)
         assert desk.outlet.texts == [say("forgot_you", messages=1, facts=0)]
         left = await rows(desk)
         assert "'ann'" not in left and "slow" not in left and "another" not in left
@@ -106,9 +121,7 @@ async def test_an_operator_forgets_somebody_who_waits(tmp_path: Path) -> None:
         people = desk.desk.memory.people
         (ann,) = await people.named("test:ann")
         assert (await people.forget(ann.id)).counts["inbound_event"] == 2
-        async with asyncio.timeout(10):
-            while desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
-                await asyncio.sleep(0.02)
+        await idle(desk)
         assert desk.outlet.texts == []
         assert "'ann'" not in await rows(desk)
 
@@ -136,3 +149,24 @@ async def test_limits_name_nobody_and_are_forgotten_where_they_no_longer_count(t
         assert len(keys) == 1 and "ann" not in keys[0]
         await desk.office.inbox.forget_limits(datetime.now(UTC) + timedelta(seconds=1))
         assert keys[0] not in await rows(desk)
+
+
+async def test_a_turn_that_begins_too_late_stores_nothing(tmp_path: Path) -> None:
+    tried = []
+
+    async def script(messages: Any) -> str:
+        tried.append(messages)
+        if len(tried) == 1:
+            raise EngineUnavailable("The model is starting.")
+        return "too late"
+
+    async with running(tmp_path, script) as desk:
+        await desk.say("a secret")
+        await failed(desk)
+        people = desk.desk.memory.people
+        (ann,) = await people.named("test:ann")
+        await people.forget(ann.id)
+        await idle(desk)
+        assert desk.outlet.texts == [] and len(tried) == 1
+        left = await rows(desk)
+        assert "'ann'" not in left and "secret" not in left

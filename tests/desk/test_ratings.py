@@ -1,6 +1,8 @@
 """What people think of answers: thumbs under each, a second try for a bad one, commands beside them."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.memory.feedback.base import Rating
 from qwendesk.messages import Attachment, Outbound
 from tests.desk.parts import Abilities, Running, TestOutlet, running
+from tests.postgres_server import database
 
 LARGER = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 SMALLER = (ModelCard(name="scripted-only", roles=("general",), parameters=7),)
@@ -76,8 +79,15 @@ async def test_a_thumb_that_is_delivered_twice_counts_once_and_no_model_reads_it
         assert (await ratings(desk))[0] == (Rating(-1),)
 
 
-async def test_thumbs_down_sends_the_next_try_up_the_chain_once(tmp_path: Path) -> None:
-    async with running(tmp_path, outlet=outlet(), cards=LARGER) as desk:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Give a shared database's URL; None: the desk's own file."""
+    with database() if request.param == "postgresql" else nullcontext() as made:
+        yield made
+
+
+async def test_thumbs_down_sends_the_next_try_up_the_chain_once(tmp_path: Path, url: str | None) -> None:
+    async with running(tmp_path, outlet=outlet(), cards=LARGER, url=url) as desk:
         await tell(desk, "hello there")
         first = desk.outlet.buttons["m1"][1].value
         texts = await tell(desk, first)

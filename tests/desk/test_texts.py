@@ -26,6 +26,12 @@ def test_a_catalogue_has_every_text_with_the_same_values(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", texts.languages())
+def test_no_text_stands_twice_in_a_catalogue(language: str) -> None:
+    keys = re.findall(r'^msgid "(.+)"$', (texts.LOCALES / f"{language}.po").read_text("utf-8"), re.MULTILINE)
+    assert len(keys) == len(set(keys)) == len(texts._catalogue(language))
+
+
+@pytest.mark.parametrize("language", texts.languages())
 def test_what_a_text_tells_to_write_is_understood(language: str) -> None:
     assert f"/forget {texts.words('word_all', language)[0]}`" in texts.say("forget_how", language)
     yes = texts.words("word_yes", language)[0]

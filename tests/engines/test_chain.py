@@ -17,9 +17,17 @@ from qwendesk.engines.chain import Choice, Cooldowns
 from qwendesk.engines.llamacpp import LlamaCppChat, LlamaCppEngine
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
-from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
+from qwendesk.errors import (
+    ConfigError,
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    EngineUnavailable,
+    ModelStoreError,
+    QwendeskError,
+)
 from qwendesk.messages import Finished, Notice
-from qwendesk.settings import FallbackSettings
+from qwendesk.settings import FallbackSettings, ServerSettings
 
 BIG, SMALL = ModelCard(name="big", parameters=30), ModelCard(name="small", parameters=3)
 SEES = ModelCard(name="sees", parameters=3, vision=True, roles=("vision",))
@@ -156,7 +164,7 @@ async def test_a_recording_goes_to_nobody_who_is_deaf(desks: Desks) -> None:
 
 async def test_where_nobody_can_every_reason_is_told(desks: Desks) -> None:
     desks.first.error, desks.second.error = EngineFailed("smoke"), EngineFailed("fire")
-    with pytest.raises(EngineUnavailable, match=r"first:big: smoke second:small: fire second:sees: fire"):
+    with pytest.raises(EngineUnavailable, match=r"first:big could .*: smoke. .*:small .*: fire. .*:sees .*: fire."):
         await desks.ask()
 
 
@@ -174,12 +182,53 @@ async def test_a_server_that_does_not_even_list_its_models(desks: Desks, monkeyp
     assert tried == 1, "it rests, so that nobody waits for it"
 
 
+async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
+    desks.first.error, desks.second.error = EngineFailed("smoke"), EngineTimeout("fire")
+    third = Mind(BIG)
+    desks.pool._engines["third"] = third.engine
+    desks.settings.fallback.chain = ("first:big", "second:small", "third:nobody", "third:big")
+    told = "first:big could not answer: smoke; second:small could not answer: fire; third:nobody could not answer: "
+    text, choice = await desks.ask()
+    assert (text, choice.engine) == ("So be it.", "third")
+    assert choice.fallback and choice.fallback.startswith(told)
+    assert choice.fallback.endswith("; third:big stands in") and "there are: big" in choice.fallback
+    assert desks.notices[-1] == "third:nobody cannot answer; asking third:big"
+    # what rests is not asked, and the receipt still says why
+    _, choice = await desks.ask()
+    assert choice.fallback and "second:small failed lately and is asked again in 10 s: fire" in choice.fallback
+    third.error = EngineFailed("flood")
+    with pytest.raises(EngineUnavailable, match=r"first:big failed lately.* fire\. .*third:big could .* flood\."):
+        await desks.ask()
+
+
+async def test_where_no_engine_is_there_every_reason_is_told(desks: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def down(self: ScriptedEngine) -> Any:
+        raise EngineUnavailable(f"{self.name} is down.")
+
+    monkeypatch.setattr(ScriptedEngine, "models", down)
+    desks.settings.fallback.chain = ("second:small", "llamacpp:qwen3-4b", "no-such-model")
+    with pytest.raises(EngineUnavailable) as caught:
+        await desks.ask()
+    text = str(caught.value)
+    assert text.startswith("No model could answer. scripted is down. second:small could not answer: scripted is down.")
+    assert "llamacpp:qwen3-4b has not been fetched." in text and "no-such-model could not answer" in text
+
+
+async def test_an_unknown_engine_is_told_all_there_are() -> None:
+    settings = Settings(engine="nope", servers={"gpu2": ServerSettings(url="http://gpu2/v1", kind="sglang")})
+    pool = build_pool(settings, {"mine": Mind(BIG).engine})
+    with pytest.raises(ConfigError, match=r"'nope'; there are: .*dashscope, .*gpu2, .*mine, .*sglang, .*vllm"):
+        await pool.choose("general")
+    with pytest.raises(ConfigError, match=r"No model is called 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
+        await build_pool(Settings()).choose("general", "vlm:foo")
+
+
 async def test_a_chain_may_name_what_is_not_there() -> None:
     mind = Mind(BIG)
     mind.error = EngineFailed("smoke")
     settings = Settings(engine="first", fallback=FallbackSettings(chain=("no-such-model", "first:big")))
     pool = build_pool(settings, {"first": mind.engine})
-    with pytest.raises(EngineError, match=r"smoke .*no-such-model"):
+    with pytest.raises(EngineError, match=r"smoke\. .*no-such-model"):
         choice = await pool.choose("general")
         assert choice
         [piece async for piece in pool.answering(choice).stream([HumanMessage("Well?")])]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,17 +15,18 @@ from qwendesk.engines.llama_prompt import LlamaPrompter
 from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.llamacpp import LlamaCppChat
-from qwendesk.errors import EngineError, EngineFailed
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout
+from qwendesk.settings import Settings
 from tests.engines.web_server import Reply, WebServer, serve
 
 
-def pieces(*texts: str) -> Reply:
+def pieces(*texts: str, stall: bool = False) -> Reply:
     lines = [f"data: {json.dumps({'content': text, 'tokens': [1], 'stop': False})}\n\n" for text in texts]
-    return Reply(lines=lines, kind="text/event-stream")
+    return Reply(lines=lines, kind="text/event-stream", stall=stall)
 
 
 @asynccontextmanager
-async def fake_chat(*answers: Reply) -> AsyncIterator[tuple[LlamaCppChat, WebServer]]:
+async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[LlamaCppChat, WebServer]]:
     """Give a chat on a made-up llama.cpp that completes prompts by these answers, one after the other."""
     completions = iter(answers)
 
@@ -38,6 +41,7 @@ async def fake_chat(*answers: Reply) -> AsyncIterator[tuple[LlamaCppChat, WebSer
         card = ModelCard(name="thinks", thinking="hybrid")
         chat = LlamaCppChat(card=card, engine="llamacpp")
         chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(512)
+        chat._settings = Settings(**limits)
         yield chat, site
         await chat.aclose()
 
@@ -65,3 +69,36 @@ async def test_an_answer_that_breaks_off_behind_closed_thinking_is_no_whole_one(
     async with fake_chat(pieces("<think>", "a", "b"), pieces("So ")) as (chat, _):
         with pytest.raises(EngineFailed, match="broke off in the middle"):
             await chat.ainvoke("Hello", think_budget=1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "words"),
+    [
+        ([Reply(lines=[], stall=True)], {}, "thinks on llama.cpp did not begin .* 0.3 s .*FIRST_TOKEN.*shorten"),
+        ([pieces("One ", stall=True)], {}, "thinks on llama.cpp fell silent for 0.2 s in the middle .*TOKEN_TIMEOUT"),
+        # thinking that may take no tokens: its end, which is put there, is no piece of the model's
+        ([Reply(lines=[], stall=True)], {"think_budget": 0}, "did not begin"),
+        ([pieces("<think>", "a", "b"), Reply(lines=[], stall=True)], {"think_budget": 1}, "fell silent"),
+    ],
+)
+async def test_a_model_that_hangs_is_given_up_and_the_next_message_answered(
+    answers: list[Reply], options: dict[str, Any], words: str
+) -> None:
+    end = Reply(lines=[*pieces("Two").lines, 'data: {"content": "", "stop": true}\n\n'], kind="text/event-stream")
+    async with fake_chat(*answers, end, first_token_timeout=0.3, token_timeout=0.2) as (chat, site):
+        with pytest.raises(EngineTimeout, match=words):
+            await chat.ainvoke("Hello", **options)
+        async with asyncio.timeout(5):
+            await site.gone.wait()
+        assert chat._room._free == 512
+        # the made-up prompt ends inside the thinking
+        assert (await chat.ainvoke("Hello")).additional_kwargs["reasoning_content"] == "Two"
+
+
+async def test_waiting_for_room_is_not_the_models_silence() -> None:
+    end = Reply(lines=[*pieces("Two").lines, 'data: {"content": "", "stop": true}\n\n'], kind="text/event-stream")
+    async with fake_chat(end, first_token_timeout=0.2) as (chat, _):
+        async with chat._room.taken(512):
+            waiting = asyncio.create_task(chat.ainvoke("Hello"))
+            assert not (await asyncio.wait({waiting}, timeout=0.5))[0]
+        assert (await waiting).additional_kwargs["reasoning_content"] == "Two"

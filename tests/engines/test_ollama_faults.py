@@ -71,3 +71,20 @@ async def test_something_else_at_the_address_is_said(reply: Reply, words: str) -
         with pytest.raises(EngineError, match=words):
             await pool.models()
         await pool.aclose()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(lines=["<!doctype html><html>Welcome</html>"], kind="text/html"),
+        Reply(lines=["<html>Not found</html>"], kind="text/html", status=404),
+        Reply(lines=["Ollama is running"], kind="text/plain"),
+        *(Reply(body) for body in ({"data": []}, [1, 2], "hello", {"models": [{"name": 1}]})),
+    ],
+)
+async def test_an_address_where_something_else_listens_is_named(reply: Reply) -> None:
+    async with serve(lambda path, body: reply) as site:
+        pool = build_pool(Settings(engine="ollama", ollama_host=site.url))
+        with pytest.raises(EngineFailed, match=f"{site.url}' .*something else listening there.*OLLAMA_HOST"):
+            await pool.choose("general")
+        await pool.aclose()

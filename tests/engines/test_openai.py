@@ -161,6 +161,33 @@ async def test_what_goes_wrong_is_said(open_chat: Open, reply: Reply, kind: type
     assert sum("chat" in path for path, _ in site.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(lines=["<!doctype html><html>Welcome</html>"], kind="text/html"),
+        Reply(lines=[]),
+        *(Reply(body) for body in ({"hello": 1}, [1, 2], "hello", {"data": None}, {"data": [1]}, {"data": [{"x": 1}]})),
+    ],
+)
+async def test_an_address_where_something_else_listens_is_named(reply: Reply) -> None:
+    async with serve(lambda path, body: reply) as site:
+        pool = build_pool(Settings(engine="vllm", servers={"vllm": ServerSettings(url=f"{site.url}/v1")}))
+        with pytest.raises(EngineFailed, match="something else listening there.*/v1.*set QWENDESK_SERVERS__VLLM__URL"):
+            await pool.choose("general")
+        await pool.aclose()
+
+
+async def test_a_wrong_path_is_told_as_such() -> None:
+    page = Reply(lines=["<!doctype html>Not found"], kind="text/html", status=404)
+    async with serve(lambda path, body: page) as site:
+        settings = Settings(engine="vllm", servers={"vllm": ServerSettings(url=f"{site.url}/v2")})
+        pool = build_pool(settings)
+        chat = await pool.engine("vllm").load("qwen")
+        with pytest.raises(EngineUnavailable, match=r"v2' does not have it: .* address ends .*\(mostly in /v1\)"):
+            await chat.ainvoke("Hello")
+        await pool.aclose()
+
+
 async def test_without_a_chain_a_busy_server_is_asked_again(own_server: Server) -> None:
     replies = iter([Reply({"error": "busy"}, status=429, headers={"Retry-After": "0.01"}), stream({"content": "ok"})])
     async with own_server(lambda body: next(replies)) as (chat, _):

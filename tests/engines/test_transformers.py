@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -27,7 +28,7 @@ from qwendesk.engines.hf.garage import Loaded
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.transformers import TransformersChat, TransformersEngine
-from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.settings import Settings
 from tests.tiny_qwen import MODELS, make_model
 
@@ -386,6 +387,80 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
         with pytest.raises(EngineError, match="ZeroDivisionError"):
             await chat.ainvoke("Hi", max_tokens=4)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+
+
+@pytest.mark.parametrize(
+    ("hang_at", "limits", "words"),
+    [
+        (
+            0,
+            {"first_token_timeout": 0.5},
+            "qwen2.* on transformers did not begin to answer in time: 0.5 s.*FIRST_TOKEN_TIMEOUT",
+        ),
+        (
+            3,
+            {"token_timeout": 0.5},
+            "qwen2.* on transformers fell silent for 0.5 s in the middle.*QWENDESK_TOKEN_TIMEOUT",
+        ),
+    ],
+)
+async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
+    hang_at: int, limits: dict[str, float], words: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, go, passes = await load("qwen2"), threading.Event(), []
+    hanging = await loaded(chat)
+    forward = hanging.scheduler._runner.forward
+
+    def slow(work: Any) -> Any:
+        passes.append(work)
+        if len(passes) > hang_at:
+            go.wait(20)
+        return forward(work)
+
+    monkeypatch.setattr(hanging.scheduler._runner, "forward", slow)
+    for name, value in limits.items():
+        monkeypatch.setattr(chat._garage.settings, name, value)
+    with pytest.raises(EngineTimeout, match=words):
+        await chat.ainvoke("Hi", **GREEDY)
+    for name in limits:
+        monkeypatch.setattr(chat._garage.settings, name, 60)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+    assert await loaded(chat) is not hanging
+    go.set()
+    await asyncio.to_thread(hanging.scheduler._thread.join, 20)
+    assert hanging.scheduler._runner is None, "its memory is freed when it comes back"
+
+
+async def test_a_model_that_is_only_slow_stays(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await load("qwen2", first_token_timeout=1)
+    slow = await loaded(chat)
+    share = slow.scheduler._share
+    until = time.monotonic() + 1.5
+
+    def stalling() -> Any:
+        # many short passes that bring nothing, as those of a long prompt do
+        time.sleep(0.01)
+        return share() if time.monotonic() > until else []
+
+    monkeypatch.setattr(slow.scheduler, "_share", stalling)
+    with pytest.raises(EngineTimeout, match="shorten the message"):
+        await chat.ainvoke("Hi", max_tokens=4, **GREEDY)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+    assert await loaded(chat) is slow
+
+
+async def test_a_model_that_hangs_at_its_first_token_does_not_load_forever(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwendesk.engines.hf.runner import PackedRunner
+
+    go = threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(PackedRunner, "forward", lambda self, work: go.wait(20) and 1 / 0)
+        with pytest.raises(EngineTimeout, match="did not begin"):
+            await load("qwen2", first_token_timeout=0.5)
+        go.set()
+    assert (await (await load("qwen2")).ainvoke("Hi", max_tokens=4, **GREEDY)).text
 
 
 async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(

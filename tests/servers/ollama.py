@@ -24,6 +24,7 @@ from qwendesk.engines.conformance import SCRIPT
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.settings import STARTER_MODEL, Settings
 from tests.scripted_model import write_gguf
+from tests.seeing_gguf import write_seeing_gguf
 from tests.servers.ollama_install import CannotInstall, installed
 from tests.servers.ollama_templates import CHATML, CHATML_TOOLS, SCRIPTED, SCRIPTED_BARE
 
@@ -41,11 +42,12 @@ class RealOllama:
     models: Path | None = None
     """The server's own folder of models; None: it is somebody else's."""
 
-    def make(self, name: str, gguf: Path, template: str, **parameters: Any) -> str:
-        """Make a model of a GGUF file, and return its tag."""
+    def make(self, name: str, gguf: Path, template: str, *, projector: Path | None = None, **parameters: Any) -> str:
+        """Make a model of a GGUF file, and of the second one that it sees with, and return its tag."""
         with ollama.Client(self.url) as client:
-            digest = self._link(gguf) if self.models else client.create_blob(gguf)
-            client.create(name, files={gguf.name: digest}, template=template, parameters=_ALWAYS | parameters)
+            parts = [gguf, projector] if projector else [gguf]
+            files = {part.name: self._link(part) if self.models else client.create_blob(part) for part in parts}
+            client.create(name, files=files, template=template, parameters=_ALWAYS | parameters)
         return f"{name}:latest"
 
     def remove(self, tag: str) -> None:
@@ -152,6 +154,17 @@ def starter_ollama(real_ollama: RealOllama) -> Iterator[dict[str, str]]:
     templates = {"starter": CHATML_TOOLS, "starter-bare": CHATML}
     gguf = asyncio.run(store.pull(load_catalogue().get(STARTER_MODEL)))
     yield from _made(real_ollama, dict.fromkeys(templates, gguf), templates)
+
+
+@pytest.fixture(scope="session")
+def seeing_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Put a tiny model of random weights that sees on the server."""
+    pytest.importorskip("gguf")
+    gguf = write_seeing_gguf(tmp_path_factory.mktemp("seeing"))
+    (projector,) = gguf.parent.glob("mmproj-*.gguf")
+    tag = real_ollama.make("qwendesk-test-seeing", gguf, CHATML, projector=projector)
+    yield tag
+    real_ollama.remove(tag)
 
 
 def _made(server: RealOllama, ggufs: dict[str, Path], templates: dict[str, str]) -> Iterator[dict[str, str]]:

@@ -9,6 +9,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and leave.")]
 Image = Annotated[list[str] | None, typer.Option("--image", help="A picture to send with it; may be repeated.")]
 Audio = Annotated[list[str] | None, typer.Option("--audio", help="A recording to send with it; may be repeated.")]
+Document = Annotated[
+    list[str] | None,
+    typer.Option("--file", help="A document (PDF, DOCX, XLSX, CSV, HTML, text) to ask about; may be repeated."),
+]
 RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision, thinking or audio.")]
 Model = Annotated[
     str | None,
@@ -30,6 +34,7 @@ def chat(
     message: Message = None,
     image: Image = None,
     audio: Audio = None,
+    file: Document = None,
     role: RoleName = None,
     model: Model = None,
     think: Think = None,
@@ -45,6 +50,6 @@ def chat(
     from qwendesk.cli.run import run_command
     from qwendesk.cli.talk import Wishes, talk
 
-    files = tuple(image or ()), tuple(audio or ())
+    files = tuple(image or ()), tuple(audio or ()), tuple(file or ())
     wishes = Wishes(message, *files, role, model, think, conversation, resume, engine, as_json)
     run_command(talk(wishes))

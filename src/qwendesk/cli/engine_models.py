@@ -20,9 +20,10 @@ _WIDE = 160
 def engine_of(name: str) -> tuple[str, str]:
     """Split ``engine:name``; the engine is empty for the model store, which is llama.cpp's, and where none is named."""
     from qwendesk import plugins
+    from qwendesk.engines.servers import KINDS
 
     engine, colon, inner = name.partition(":")
-    if not (colon and inner and engine in plugins.names("engines")):
+    if not (colon and inner and engine in {*plugins.names("engines"), *KINDS}):
         return "", name
     return ("" if engine == "llamacpp" else engine), inner
 

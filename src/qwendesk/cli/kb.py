@@ -28,8 +28,13 @@ Sources = Annotated[list[str], typer.Argument(help="Files, folders (with their f
 Question = Annotated[str, typer.Argument(help="What to look for, in any language.")]
 Which = Annotated[list[str], typer.Argument(help="Documents: their path, address, name or id.")]
 Questions = Annotated[
-    Path | None, typer.Argument(help='JSON Lines of {"question", "document", "lang"}; none: the built-in ones.')
+    list[Path] | None,
+    typer.Argument(
+        help='JSON Lines of {"question", "document", "lang"} on your documents, or sets in the form of SQuAD (.json).'
+    ),
 ]
+SetName = Annotated[str | None, typer.Option("--set", help="debian-faq (what is asked without files) or help.")]
+Languages = Annotated[str | None, typer.Option("--languages", help="Languages of the set, such as en,de,zh, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Private = Annotated[bool, typer.Option("--private", help="Let addresses lead into your own network.")]
 Person = Annotated[str | None, typer.Option("--person", help="Only for this person, as CHANNEL:NAME.")]
@@ -98,21 +103,20 @@ def reindex(everything: Everything = False, as_json: AsJson = False) -> None:
 
 
 @app.command("eval")
-def evaluate(file: Questions = None, as_json: AsJson = False) -> None:
-    """Measure how often the right document is among the first five."""
+def evaluate(
+    files: Questions = None, set_name: SetName = None, languages: Languages = None, as_json: AsJson = False
+) -> None:
+    """Measure how often the right document is among the first five; sets are asked in a base of their own."""
     from qwendesk.cli.kb_eval import run_evaluation
 
-    run_command(run_evaluation(file, as_json))
+    run_command(run_evaluation(files or [], set_name, languages, as_json))
 
 
 async def _add(sources: list[str], private: bool, person: str | None, conversation: str | None) -> list[Outcome]:
     from qwendesk.cli.kb_progress import reading
-    from qwendesk.errors import ConfigError
     from qwendesk.memory.knowledge.library import sources_in
 
     meant = await sources_in(sources)
-    if not meant:
-        raise ConfigError(f"There is nothing in {', '.join(map(repr, sources))} that can be read.")
     outcomes = []
     async with open_base(private=private) as base:
         scope = await _scope(base, person, conversation)
@@ -154,16 +158,20 @@ async def _search(
     known: dict[str, Mode] = {name: name for name in get_args(Mode)}
     if mode not in known:
         raise ConfigError(f"There is no mode {mode!r}; there are: {', '.join(known)}.")
+    if not question.strip():
+        raise ConfigError("The question is empty: say what to look for.")
     async with open_base() as base:
+        if mode == "vectors" and base.model is None:
+            raise ConfigError("There is no embedding model to search by: 'qwendesk doctor' says how to get one.")
         scope = await _scope(base, person, conversation)
         found = await base.search(question, scope, limit=limit, mode=known[mode])
+        if not found:
+            typer.echo(f"Nothing was found. {await base.why_nothing(scope)}", err=True)
     if as_json:
         typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
         return
     for number, passage in enumerate(found, 1):
         typer.echo(f"[{number}] {passage.citation}\n{passage.text}\n")
-    if not found:
-        typer.echo("Nothing was found.", err=True)
 
 
 async def _matching(names: list[str]) -> list[StoredDocument]:
@@ -198,6 +206,8 @@ async def _reindex(everything: bool) -> dict[str, int]:
     from qwendesk.cli.kb_progress import reading
 
     async with open_base() as base:
+        if base.model is None:
+            typer.echo("There is no embedding model, so no vectors: 'qwendesk doctor' says how to get one.", err=True)
         with reading(1) as progress:
             read = await base.read_anew()
             embedded = await base.reindex(step=progress.step("passages"), everything=everything)

@@ -24,14 +24,18 @@ class Reading:
 
     def step(self, source: str) -> Callable[[int, int], None]:
         """Return what is told how many passages of a source are done."""
+        self.begin(source)
+        return self.tell
+
+    def begin(self, source: str) -> None:
+        """Begin a source."""
         name = source if len(source) <= _NAME else "…" + source[1 - _NAME :]
         shown = escape("".join(char if char.isprintable() else "?" for char in name))
         self._bars.reset(self._passages, description=shown, total=None)
 
-        def tell(done: int, total: int) -> None:
-            self._bars.update(self._passages, completed=done, total=max(total, 1))
-
-        return tell
+    def tell(self, done: int, total: int) -> None:
+        """Tell how far the source is."""
+        self._bars.update(self._passages, completed=done, total=max(total, 1))
 
     def done(self, outcome: Outcome) -> None:
         """Count a document."""

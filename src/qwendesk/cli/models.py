@@ -71,6 +71,7 @@ def pull(name: PullName, source: SourceName = None, file: FromFile = None) -> No
 def rm(name: Name, yes: Yes = False) -> None:
     """Delete a model's files, an interrupted pull's included."""
     if not yes:
+        run_command(_see_it_is_here(name))
         typer.confirm(f"Delete the files of {name!r}?", abort=True, err=True)
     freed = run_command(_remove(name))
     typer.echo(f"Removed {name}: {freed / 1e6:,.1f} MB are free again.", err=True)
@@ -133,6 +134,12 @@ async def _pull(name: str, source: str | None, file: Path | None) -> str:
     card = catalogue.get(name)
     with pull_progress() as progress:
         return str(await store.pull(card, progress, source, file))
+
+
+async def _see_it_is_here(name: str) -> None:
+    """Raise the error that removing it would, before anybody is asked."""
+    catalogue, store = _open()
+    store.check(_card(catalogue, name, store))
 
 
 async def _remove(name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 
 import psutil
@@ -26,6 +27,9 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
     role = as_role(task)
     if role is None:
         raise ConfigError(f"There is no task {task!r}; there are: {', '.join(ROLES)}.")
+    if memory is not None and not 0 < memory < float("inf"):
+        raise ConfigError(f"--memory is {memory:g}: write how many GB the model may take, more than 0, such as 8.")
+    language = _language(language) if language is not None else None
     free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _SHARE
     machine = Machine(free, usable_cores())
     found = recommend(load_catalogue(load_settings().data_dir / "models.toml"), machine, role=role, language=language)
@@ -38,6 +42,22 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
         typer.echo(f"Get the first: qwendesk models pull {found[0].card.name}")
     else:
         typer.echo(f"No model for {task} fits {free:.1f} GB on {machine.cores} cores: use a server (QWENDESK_ENGINE).")
+
+
+def _language(given: str) -> str:
+    """Return the code of a language that is written as a code, with a country or without, or in English.
+
+    Raises:
+        ConfigError: there is none like it.
+    """
+    from babel import Locale
+
+    known = Locale("en").languages
+    code = re.split("[-_]", given.strip().lower())[0]
+    named = next((each for each, name in known.items() if name.casefold() == given.strip().casefold()), None)
+    if code not in known and named is None:
+        raise ConfigError(f"No language is called {given!r}: write its code (ISO 639), such as it, sw or zh.")
+    return named or code
 
 
 async def show_trial(name: str, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from qwendesk.cli.chat_command import (
     newest,
 )
 from qwendesk.cli.typed import history_file
-from qwendesk.desk.intake import read_audio, read_image
+from qwendesk.desk.intake import read_audio, read_document, read_image
 from qwendesk.desk.turns import reply_of
 from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
@@ -38,6 +38,7 @@ class Wishes:
     message: str | None
     images: tuple[str, ...]
     audio: tuple[str, ...]
+    documents: tuple[str, ...]
     role: str | None
     model: str | None
     think: bool | None
@@ -52,10 +53,15 @@ async def talk(wishes: Wishes) -> None:
     role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
-    if message and not wishes.images and not wishes.audio and (command := command_in(message)):
+    has_files = bool(wishes.images or wishes.audio or wishes.documents)
+    if message and not has_files and (command := command_in(message)):
         await answer_command(command, settings, wishes.conversation, as_json=wishes.as_json)
         return
-    attached = (*[await read_image(one) for one in wishes.images], *[await read_audio(one) for one in wishes.audio])
+    attached = (
+        *[await read_image(one) for one in wishes.images],
+        *[await read_audio(one) for one in wishes.audio],
+        *[await read_document(one) for one in wishes.documents],
+    )
     async with Desk(settings) as desk:
         conversation = wishes.conversation or (await newest(desk.memory) if wishes.resume else None) or uuid4().hex
         if message is None:
@@ -81,7 +87,7 @@ def _message(wishes: Wishes) -> str | None:
     """Return the one message to answer, or None for a conversation at the terminal."""
     if wishes.message is not None:
         return wishes.message
-    if wishes.audio and sys.stdin.isatty():
+    if (wishes.audio or wishes.documents) and sys.stdin.isatty():
         return ""
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()

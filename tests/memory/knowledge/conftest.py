@@ -26,6 +26,7 @@ class WordVectors:
         self.dimension = dimension
         self.embedded: list[str] = []
         self.is_away = False
+        self.weakest: float | None = None
 
     async def documents(self, texts: Sequence[str]) -> Any:
         if self.is_away:

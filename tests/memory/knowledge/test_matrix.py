@@ -53,8 +53,8 @@ def test_only_what_is_visible_is_found() -> None:
     rows = clustered(100)
     searched = made(rows, ["", "person=a", "person=b", ""] * 25)
     assert {number % 4 for number in searched.top(rows[1], ("", "person=b"), 100)} == {1, 3, 0}
-    assert searched.top(rows[1], ("person=c",), 10) == []
-    assert searched.top(rows[1][:64], ("",), 10) == [], "a question of another model finds nothing"
+    assert searched.top(rows[1], ("person=c",), 10) == {}
+    assert searched.top(rows[1][:64], ("",), 10) == {}, "a question of another model finds nothing"
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -15,9 +15,11 @@ from sqlalchemy import text
 
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.memory.database import Database
+from qwendesk.memory.knowledge import pgvector
 from qwendesk.memory.knowledge.base import EVERYBODY, Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.search import fuse
+from tests import postgres_server
 from tests.memory.knowledge.conftest import WordVectors
 
 PAGES = {
@@ -93,6 +95,39 @@ async def test_words_alone_while_the_embedding_model_is_away(base: KnowledgeBase
     assert (await base.search("发票"))[0].title == "zh.txt"
     with pytest.raises(EngineUnavailable):
         await base.search("发票", mode="vectors")
+
+
+async def test_what_is_not_near_enough_is_not_found(base: KnowledgeBase, embedder: WordVectors) -> None:
+    await fill(base, {"a.txt": "return goods within thirty days", "b.txt": "the shop opens at nine"})
+    question = "what penguins eat at sea"
+    assert {passage.title for passage in await base.search(question)} == {"a.txt", "b.txt"}
+    embedder.weakest = 0.45
+    assert await base.search(question) == [] == await base.search(question, mode="vectors")
+    assert [passage.title for passage in await base.search("Rückgabe goods")] == ["a.txt"]
+    assert [passage.title for passage in await base.search("thirty")] == ["a.txt"], "words find what holds the question"
+
+
+async def test_a_passage_without_a_vector_is_found_by_few_words(base: KnowledgeBase, embedder: WordVectors) -> None:
+    embedder.weakest = 0.6
+    await base.add_bytes("short.txt", b"unrelated and embedded")
+    await base.add_bytes("long.txt", b"the kettle has a warranty", at_once=0)
+    question = "for how many years in total does a kettle work without any trouble"
+    assert [passage.title for passage in await base.search(question)] == ["long.txt"]
+    await base.reindex()
+    assert await base.search(question) == [], "now its meaning is known, and too far off"
+
+
+async def test_the_reason_for_nothing_is_told(base: KnowledgeBase, embedder: WordVectors, kb_url: str) -> None:
+    assert "There are no documents yet: 'qwendesk kb add" in await base.why_nothing()
+    await fill(base, {"a.txt": "return goods"})
+    assert "No passage is near enough" in await base.why_nothing()
+    embedder.is_away = True
+    assert "does not answer: the embedding server is away" in await base.why_nothing()
+    async with open_knowledge(kb_url, WordVectors("test:other")) as other:
+        assert "1 of 1 passages have no vector of test:other" in await other.why_nothing()
+        assert "qwendesk kb reindex" in await other.why_nothing()
+    async with open_knowledge(kb_url) as alone:
+        assert "by words alone" in await alone.why_nothing()
 
 
 def test_fusion_prefers_what_both_found() -> None:
@@ -221,3 +256,15 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
         await base.settle()
         for mode in ("words", "vectors", "hybrid"):
             assert [p.title for p in await base.search("secret recipe", mode=mode)] == ["mine.txt"]
+
+
+async def test_the_settings_of_a_search_by_index_hold_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the server's own the index gives 40 of 50, and all rows are compared instead."""
+    told = text("SELECT CAST(current_setting('hnsw.ef_search') AS int), 0.0")
+    monkeypatch.setattr(pgvector, "_query", lambda *of, exact=False: told)
+    with postgres_server.database() as url:
+        async with open_knowledge(url, WordVectors()) as base:
+            if not await base._nearest.prepare("test:words", 64):
+                pytest.skip("the server has no pgvector")
+            found = await base._nearest.find("test:words", await WordVectors().query("word"), EVERYBODY, 50)
+    assert list(found) == [pgvector._EF_SEARCH]

@@ -1,0 +1,1 @@
+"""IRC: a nick that is spoken to in channels and privately."""

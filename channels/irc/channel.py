@@ -1,0 +1,89 @@
+"""The IRC channel on irctokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting, listed
+from qwendesk.channels.irc.text import parse
+from qwendesk.channels.link import Line
+from qwendesk.messages import Inbound, Outbound
+
+if TYPE_CHECKING:
+    from irctokens.line import Line as IrcLine
+
+    from qwendesk.channels.irc.connection import Connection
+    from qwendesk.channels.simulate.base import Simulator
+
+
+class IrcChannel(Channel):
+    """A nick; a message of several lines is written as so many."""
+
+    manifest = Manifest(
+        "irc",
+        "IRC",
+        Capabilities(max_length=2000, length_unit="bytes", typing=6.0, groups=True),
+        (
+            Setting("host", "The server's address.", required=True),
+            Setting("port", "Its port.", default=6697),
+            Setting("tls", "Whether the connection is kept secret.", default=True),
+            Setting("nick", "What the desk is called; where that is taken, _ is added.", default="qwendesk"),
+            Setting("channels", "Channels to be in, such as #help; several with commas, a key after a space."),
+            Setting("account", "The registered account to log in to (SASL); empty: none."),
+            Setting("password", "The account's password; without an account, the server's.", True),
+            Setting("line_seconds", "Seconds from line to line, after a few at once.", default=1.0),
+        ),
+        needs=("irctokens",),
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        self._line = Line(self._connection, self._refuse)
+
+    async def start(self, accept: Accept) -> None:
+        """Be there until ``stop``; a connection that breaks is made again."""
+        await self._line.start(accept)
+
+    async def stop(self) -> None:
+        """Take no more messages."""
+        await self._line.stop()
+
+    async def send(self, message: Outbound) -> str | None:
+        """Write a message, to whom it answers where others read along."""
+        text = f"{message.reply_to}: {message.text}" if message.reply_to else message.text
+        return await (await self._line.link()).say(_target(message.conversation), text)
+
+    async def typing(self, conversation: str) -> None:
+        """Show that an answer is being written, to programs that can show it."""
+        await (await self._line.link()).type(_target(conversation))
+
+    async def check(self) -> str:
+        """Log in."""
+        return f"connected to {self._settings['host']} as {(await self._line.link()).nick}"
+
+    @classmethod
+    def simulator(cls) -> Simulator:
+        """Return the platform without a network."""
+        from qwendesk.channels.irc.simulator import IrcSimulator
+
+        return IrcSimulator()
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._line.aclose()
+
+    def _connection(self) -> Connection:
+        from qwendesk.channels.irc.connection import Connection
+
+        return Connection(self._settings, listed(self._settings["channels"]), self._hear)
+
+    def _hear(self, connection: Connection, line: IrcLine) -> None:
+        if inbound := parse(line, connection.nick, self._settings["host"], connection.abilities):
+            self._line.put(inbound)
+
+    async def _refuse(self, inbound: Inbound, text: str) -> None:
+        await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, reply_to=inbound.reply_to))
+
+
+def _target(conversation: str) -> str:
+    return conversation.partition(" ")[0]

@@ -1,0 +1,182 @@
+"""For platforms that are one lasting connection: it is kept up, and what comes over it is handed over in order.
+
+Such a platform delivers a message once. What has come is kept until the desk has taken it, and the connection never
+waits for the desk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Generic, TypeVar
+
+from qwendesk.channels.attempts import persist
+from qwendesk.channels.base import Accept
+from qwendesk.channels.incoming import hand_over, with_files
+from qwendesk.channels.stopping import rest, unless
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Attachment, Inbound
+
+T = TypeVar("T")
+Fetch = Callable[[], Awaitable[Attachment]]
+log = logging.getLogger(__name__)
+_SECONDS = 20.0
+_MOST = 1000
+_AGAIN_SECONDS = 1.0
+
+
+class Link(ABC):
+    """One connection; made, opened, ended, and never used again.
+
+    Args:
+        title: the platform's name, for errors.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self.ended: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, log in and enter rooms.
+
+        Raises:
+            ChannelError: that cannot be done.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Hang up."""
+
+    def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
+        """Say whether this connection takes what is written to the desk's account."""
+
+    def end(self, why: object, *, permanent: bool = False) -> None:
+        """Note that the connection is of no use any more."""
+        if not self.ended.done():
+            self.ended.set_result(ChannelError(f"{self._title}: {why}.", permanent=permanent))
+
+    def reading(self, read: Callable[[T], None]) -> Callable[[T], None]:
+        """Return a reader of what comes; where the platform sends nonsense that is noted, and the next is read."""
+
+        def careful(came: T) -> None:
+            try:
+                read(came)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                log.warning("What %s sent cannot be read: %r.", self._title, error)
+
+        return careful
+
+    async def lasting(self, asking: Awaitable[T]) -> T:
+        """Return what is asked for over this connection.
+
+        Raises:
+            ChannelError: it ended before, or the other side is silent for too long.
+        """
+        task: asyncio.Future[T] = asyncio.ensure_future(asking)
+        try:
+            await asyncio.wait((task, self.ended), timeout=_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise self.ended.result() if self.ended.done() else TimeoutError
+        except TimeoutError as error:
+            raise ChannelError(f"{self._title} did not answer within {_SECONDS:g} s.") from error
+        finally:
+            task.cancel()
+
+
+L = TypeVar("L", bound=Link)
+
+
+class Line(Generic[L]):
+    """Keeps a link up, and hands over what comes.
+
+    Args:
+        make: makes a link that is not open yet.
+        refuse: tells a person why a message was not taken.
+    """
+
+    def __init__(self, make: Callable[[], L], refuse: Callable[[Inbound, str], Awaitable[object]]) -> None:
+        self._make = make
+        self._refuse = refuse
+        self._link: L | None = None
+        self._opening = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._accept: Accept | None = None
+        self._waiting: asyncio.Queue[tuple[Inbound, tuple[Fetch, ...]]] = asyncio.Queue(_MOST)
+
+    async def start(self, accept: Accept) -> None:
+        """Be there until ``stop``; a connection that breaks is made again."""
+        self._accept = accept
+        tasks = [
+            asyncio.ensure_future(work) for work in (persist(self._stopping, self._be_there), self._hand_over(accept))
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Take no more messages; the link stays, for sending."""
+        self._accept = None
+        self._stopping.set()
+
+    def put(self, inbound: Inbound, *files: Fetch) -> None:
+        """Take a message with its files from a link; one that is too many is lost."""
+        if self._accept is None:
+            return
+        try:
+            self._waiting.put_nowait((inbound, files))
+        except asyncio.QueueFull:
+            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MOST)
+
+    async def link(self) -> L:
+        """Return a link that is open.
+
+        Raises:
+            ChannelError: there can be none.
+        """
+        async with self._opening:
+            if self._link is None or self._link.ended.done():
+                await self._hang_up()
+                link = self._make()
+                try:
+                    await link.open()
+                except BaseException:
+                    await link.close()
+                    raise
+                self._link = link
+            return self._link
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        self._stopping.set()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        link, self._link = self._link, None
+        if link:
+            await link.close()
+
+    async def _be_there(self) -> None:
+        link = await self.link()
+        link.listen(True)
+        lost = await unless(self._stopping, _seen(link.ended))
+        if lost:
+            raise lost
+        link.listen(False)
+
+    async def _hand_over(self, accept: Accept) -> None:
+        while found := await unless(self._stopping, self._waiting.get()):
+            inbound = await with_files(*found)
+            while not (await hand_over(inbound, accept, partial(self._refuse, inbound)) or self._stopping.is_set()):
+                await rest(self._stopping, _AGAIN_SECONDS)
+
+
+async def _seen(future: asyncio.Future[T]) -> T:
+    return await asyncio.shield(future)

@@ -1,0 +1,1 @@
+"""XMPP: an account that is written to directly and in rooms."""

@@ -1,0 +1,93 @@
+"""What is wrong with a setting, in words: its name, its value, and what is allowed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_KINDS: dict[str, str] = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "path_type": "a path",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "tuple_type": "a list",
+    "string_too_short": "a text that is not empty",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "literal_error": "{expected}",
+}
+"""What a value has to be, by the kind of error."""
+_SHOWN = 80
+"""Characters of a value that are shown."""
+
+
+def faults(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
+    """Return all that is wrong with the settings.
+
+    Args:
+        error: what pydantic has found.
+        allowed: tells in words what a setting has to be, where its kind of error does not; by the setting's name.
+    """
+    return " ".join(_fault(each, allowed) for each in error.errors())
+
+
+def unreadable(error: Exception) -> str:
+    """Return what is wrong with a variable that should be JSON and is not."""
+    found = re.search(r'field "(\w+)"', str(error))
+    start = f"QWENDESK_{found[1]}".upper() if found else "QWENDESK_"
+    given = [f"{name} is {_short(value)}" for name, value in os.environ.items() if name.upper().startswith(start)]
+    return (
+        f"{' and '.join(given) or start}, and a list or a table has to be JSON in a variable, such as "
+        '["a", "b"] or {"coder": "qwen3-4b"}; in qwendesk.toml it is written as usual.'
+    )
+
+
+def _fault(each: ErrorDetails, allowed: Callable[[str], str | None]) -> str:
+    where = each["loc"][:-1] if each["loc"][-1:] == ("[key]",) else each["loc"]
+    name = ".".join(map(str, where))
+    value = "set" if "key" in name.lower() else _short(each["input"])
+    if each["type"] == "extra_forbidden":
+        return f"There is no setting {_both(where)}."
+    if each["loc"] != where:
+        return f"{_both(where[:-1])} has {str(where[-1])!r}, which has to be {_wanted(each)}."
+    wanted = allowed(name) if each["type"] == "string_pattern_mismatch" else None
+    return f"{_both(where)} is {value}, and has to be {wanted or _wanted(each)}."
+
+
+def _wanted(each: ErrorDetails) -> str:
+    context: dict[str, Any] = each.get("ctx", {})
+    if each["type"] == "value_error":
+        return str(context.get("error", each["msg"]))
+    kind = _KINDS.get(each["type"])
+    return kind.format(**context) if kind else f"otherwise: {each['msg']}"
+
+
+def _both(where: Iterable[Any]) -> str:
+    """Return a setting's name in a file, and that of its variable."""
+    parts = [str(part) for part in where]
+    name = ".".join(parts)
+    if not parts or name.isupper():
+        return name or "The settings"
+    plain = "__".join(parts).upper()
+    # some are read from other programs' variables too
+    variable = plain if plain in os.environ and f"QWENDESK_{plain}" not in os.environ else f"QWENDESK_{plain}"
+    return f"{name} ({variable})"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

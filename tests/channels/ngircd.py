@@ -1,0 +1,142 @@
+"""A real IRC server, ngircd, on this machine, and a person's client."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from irctokens.line import Line, build, tokenise
+
+from tests.channels.certificates import Certificate
+from tests.channels.ports import free_port, listens
+
+_CONFIG = """
+[Global]
+Name = irc.here.example
+Info = Tests
+Listen = 127.0.0.1
+Ports = {port}
+Password = {password}
+MotdPhrase = Hello
+PidFile = {folder}/pid
+[Limits]
+MaxNickLength = 16
+MaxConnectionsIP = 0
+[Options]
+DNS = no
+Ident = no
+PAM = no
+[SSL]
+CertFile = {folder}/certificate.pem
+KeyFile = {folder}/key.pem
+Ports = {secret_port}
+"""
+
+
+@dataclass
+class Ngircd:
+    """The server; can be stopped and started again."""
+
+    folder: Path
+    port: int
+    secret_port: int
+    password: str = "server-password"
+    process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start, and wait until it listens."""
+        self.process = await asyncio.to_thread(self._run)
+        async with asyncio.timeout(20):
+            while not listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
+                await asyncio.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop the one process that was started here."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+    def _run(self) -> subprocess.Popen[bytes]:
+        command = [_program(), "-n", "-f", str(self.folder / "ngircd.conf")]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+
+@contextmanager
+def installed_ngircd(folder: Path) -> Iterator[Ngircd]:
+    """Prepare a server that is not started yet, and stop it at the end."""
+    _program()
+    server = Ngircd(folder, free_port(), free_port())
+    Certificate.make(folder, "127.0.0.1")
+    values = {"folder": folder, "port": server.port, "secret_port": server.secret_port, "password": server.password}
+    (folder / "ngircd.conf").write_text(_CONFIG.format(**values))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass
+class Person:
+    """Somebody with a client that shows all lines."""
+
+    writer: asyncio.StreamWriter
+    heard: list[Line] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def come(cls, server: Ngircd, nick: str) -> Person:
+        """Log in."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        person = cls(writer)
+        person.reading = asyncio.create_task(person._read(reader))
+        person.tell("PASS", server.password)
+        person.tell("NICK", nick)
+        person.tell("USER", nick, "0", "*", nick)
+        await person.until(lambda line: line.command == "001")
+        return person
+
+    def tell(self, command: str, *values: str) -> None:
+        """Send a line."""
+        self.writer.write(build(command, list(values)).format().encode() + b"\r\n")
+
+    async def until(self, what: Callable[[Line], bool]) -> Line:
+        """Wait for a line."""
+        async with asyncio.timeout(30):
+            while not (found := [line for line in self.heard if what(line)]):
+                self.came.clear()
+                await self.came.wait()
+        return found[0]
+
+    def texts(self) -> list[str]:
+        """Return what was said."""
+        return [line.params[1] for line in self.heard if line.command == "PRIVMSG"]
+
+    async def go(self) -> None:
+        """Hang up."""
+        self.writer.close()
+        if self.reading:
+            await self.reading
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.readline():
+            line = tokenise(data.strip(b"\r\n"))
+            if line.command == "PING":
+                self.tell("PONG", *line.params)
+            self.heard.append(line)
+            self.came.set()
+
+
+def _program() -> str:
+    found = shutil.which("ngircd") or shutil.which("ngircd", path="/usr/sbin:/usr/bin")
+    if not found:
+        pytest.skip("needs ngircd: apt-get install ngircd")
+    return found

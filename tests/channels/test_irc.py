@@ -1,0 +1,213 @@
+"""IRC: the simulated platform, and a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irctokens.line import tokenise
+
+from qwendesk.channels.base import Channel
+from qwendesk.channels.conformance import ChannelConformance, Desk, outbound
+from qwendesk.channels.irc.channel import IrcChannel
+from qwendesk.channels.irc.simulator import IrcSimulator
+from qwendesk.channels.irc.text import lines_of, parse
+from qwendesk.channels.simulate.base import Written
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Outbound
+from tests.channels.ngircd import Ngircd, Person, installed_ngircd
+
+TAGS = ("message-tags", "account-tag")
+
+
+class TestSimulated(ChannelConformance):
+    channel_class = IrcChannel
+
+    @pytest.fixture
+    async def simulator(self) -> AsyncIterator[IrcSimulator]:
+        async with IrcSimulator() as simulator:
+            yield simulator
+
+    async def test_an_account_is_logged_in_to_or_said_to_be_refused(self, simulator: IrcSimulator) -> None:
+        channel = IrcChannel.create(IrcChannel.manifest.read(simulator.wrong_settings("password")))
+        with pytest.raises(ChannelError, match="PASSWORD") as caught:
+            await channel.check()
+        await channel.aclose()
+        assert caught.value.permanent
+
+    async def test_many_lines_are_written_at_a_pace_that_servers_bear(self, simulator: IrcSimulator) -> None:
+        values = simulator.settings() | {"line_seconds": 0.1}
+        channel = IrcChannel.create(IrcChannel.manifest.read(values))
+        await channel.check()
+        begun = asyncio.get_running_loop().time()
+        await channel.send(Outbound("k", "anna anna", "\n".join("123456789")))
+        assert asyncio.get_running_loop().time() - begun >= 0.5  # four at once, five more
+        assert simulator.texts() == ["\n".join("123456789")]
+        await channel.aclose()
+
+    async def test_the_desk_comes_back_after_a_broken_connection(
+        self, simulator: IrcSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        simulator.troubles = ["broken"]
+        with pytest.raises(ChannelError):
+            await channel.send(Outbound("k", "anna anna", "hello"))
+        assert await channel.send(Outbound("k", "anna anna", "hello"))
+        await simulator.write(Written("and now?"))
+        await desk.heard("and now?")
+
+
+@given(st.text(max_size=3000), st.integers(1, 60))
+def test_no_line_is_too_long_and_nothing_is_lost(text: str, length: int) -> None:
+    text = text.encode(errors="replace").decode()
+    lines = list(lines_of(text, "n" * length))
+    assert all(0 < len(line.encode()) <= 400 and not set("\r\n\0") & set(line) for line in lines)
+    kept = "".join("".join(lines).split())
+    assert kept == "".join(text.replace("\0", "\n").replace("\x01", "").split())
+
+
+def heard(line: str, nick: str = "desk") -> Any:
+    return parse(tokenise(line), nick, "irc.here.example", TAGS)
+
+
+def test_a_name_that_only_looks_like_another_is_another() -> None:
+    anna, false = heard(":anna!a@here PRIVMSG desk :hi"), heard(":аnna!a@here PRIVMSG desk :hi")
+    assert anna.person == heard(":ANNA!a@here PRIVMSG DESK :hi").person == "anna!a@here"
+    assert anna.person != false.person and anna.conversation != false.conversation
+    kelvin = heard(":des\u212a!a@here PRIVMSG desk :hi")
+    assert kelvin is not None and kelvin.person == "des\u212a!a@here"  # not the desk itself
+
+
+def test_a_name_taken_over_is_another_person_unless_the_network_knows_better() -> None:
+    first, second = heard(":anna!a@one PRIVMSG desk :hi"), heard(":anna!a@two PRIVMSG desk :hi")
+    assert first.person != second.person and first.conversation != second.conversation
+    assert heard("@account=anna :x!a@one PRIVMSG desk :hi").person == "anna"
+    assert parse(tokenise("@account=anna :x!a@one PRIVMSG desk :hi"), "desk", "here", ()).person == "x!a@one"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ":desk!d@here PRIVMSG #help :desk: do I hear myself?",
+        ":anna!a@here PRIVMSG desk :\x01VERSION\x01",
+        ":irc.here.example PRIVMSG desk :restarting in a minute",
+        "@bot :robot!r@here PRIVMSG desk :I am a program",
+        ":anna!a@here PRIVMSG #help :lunch at the helpdesk?",
+        ":anna!a@here PRIVMSG desk :\x02\x0304,12\x0f",
+    ],
+)
+def test_what_is_not_for_the_desk_is_not_read(line: str) -> None:
+    assert heard(line) is None
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Ngircd]:
+    with installed_ngircd(tmp_path) as server:
+        await server.start()
+        yield server
+
+
+@pytest.fixture
+async def anna(server: Ngircd) -> AsyncIterator[Person]:
+    person = await Person.come(server, "anna")
+    yield person
+    await person.go()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+async def channel(server: Ngircd, desk: Desk) -> AsyncIterator[Channel]:
+    channel = made(server)
+    async with running(channel, desk):
+        yield channel
+
+
+def made(server: Ngircd, **other: Any) -> IrcChannel:
+    where = {"host": "127.0.0.1", "port": server.port, "tls": False, "password": server.password}
+    return IrcChannel.create(IrcChannel.manifest.read(where | {"nick": "desk", "channels": "#help"} | other))
+
+
+@asynccontextmanager
+async def running(channel: Channel, desk: Desk) -> AsyncIterator[None]:
+    task = asyncio.create_task(channel.start(desk.accept))
+    try:
+        await channel.check()
+        yield
+    finally:
+        await channel.stop()
+        async with asyncio.timeout(20):
+            await task
+        await channel.aclose()
+
+
+class TestNgircd:
+    async def test_a_long_answer_comes_whole_line_by_line(self, channel: Channel, desk: Desk, anna: Person) -> None:
+        anna.tell("PRIVMSG", "desk", "Grüße, 世界")
+        (inbound,) = await desk.came()
+        assert (inbound.text, inbound.group) == ("Grüße, 世界", False)
+        await channel.send(Outbound("k", inbound.conversation, "世界 " * 150 + "\n\n```\nx = 1\n```"))
+        await anna.until(lambda line: line.params[-1] == "```" and anna.texts().count("```") == 2)
+        assert len(anna.texts()) == 6 and "".join(anna.texts()).replace(" ", "") == "世界" * 150 + "```x=1```"
+
+    async def test_in_a_channel_the_desk_answers_who_names_it(self, channel: Channel, desk: Desk, anna: Person) -> None:
+        anna.tell("JOIN", "#help")
+        await anna.until(lambda line: line.command == "366")
+        anna.tell("PRIVMSG", "#help", "lunch?")
+        anna.tell("NOTICE", "#help", "desk: I am a program")
+        anna.tell("PRIVMSG", "#help", "Desk: what is 2+2?")
+        (inbound,) = await desk.came()
+        assert (inbound.text, inbound.group, inbound.conversation) == ("what is 2+2?", True, "#help")
+        await channel.send(outbound(inbound, "Four", channel))
+        await anna.until(lambda line: line.command == "PRIVMSG" and line.params == ["#help", "anna: Four"])
+
+    async def test_where_the_nick_is_taken_another_is_found(self, server: Ngircd, anna: Person) -> None:
+        channel = made(server, nick="anna")
+        assert await channel.check() == "connected to 127.0.0.1 as anna_"
+        await channel.aclose()
+
+    async def test_a_wrong_password_and_a_server_that_is_away_are_told_apart(self, server: Ngircd) -> None:
+        for values, permanent in (({"password": "guessed"}, True), ({"port": 1}, False)):
+            channel = made(server, **values)
+            with pytest.raises(ChannelError) as caught:
+                await channel.check()
+            assert caught.value.permanent is permanent, caught.value
+            await channel.aclose()
+
+    async def test_the_connection_is_secret_and_the_certificate_is_looked_at(
+        self, server: Ngircd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        secret = {"tls": True, "port": server.secret_port}
+        channel = made(server, **secret)
+        with pytest.raises(ChannelError, match="self-signed"):
+            await channel.check()
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.folder / "certificate.pem"))
+        assert "as desk" in await channel.check()
+        await channel.aclose()
+
+    async def test_who_is_not_there_cannot_be_answered(self, channel: Channel) -> None:
+        with pytest.raises(ChannelError, match="No such nick") as caught:
+            await channel.send(Outbound("k", "nobody nobody!x@y", "hello"))
+        assert caught.value.permanent
+
+    async def test_the_desk_comes_back_after_its_server(self, server: Ngircd, channel: Channel, desk: Desk) -> None:
+        server.stop()
+        with pytest.raises(ChannelError):
+            await channel.send(Outbound("k", "anna anna", "hello"))
+        await server.start()
+        bert = await Person.come(server, "bert")
+        bert.tell("JOIN", "#help")
+        await bert.until(lambda line: line.command in ("353", "JOIN") and "desk" in line.format())
+        bert.tell("PRIVMSG", "#help", "desk: are you back?")
+        (inbound,) = await desk.came()
+        await channel.send(outbound(inbound, "Yes", channel))
+        await bert.until(lambda line: line.params[-1] == "bert: Yes")
+        await bert.go()

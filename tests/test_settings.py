@@ -1,0 +1,63 @@
+"""What is said of settings that do not hold: their name, their value, and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwendesk.errors import ConfigError
+from qwendesk.settings import load_settings
+
+ROLES = "'general', 'coder', 'math', 'vision', 'thinking' or 'audio'"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("PORT", "abc", "port (QWENDESK_PORT) is 'abc', and has to be a whole number."),
+        ("PORT", "99999", "is '99999', and has to be 65535 or less."),
+        ("CONTEXT_TOKENS", "5", "context_tokens (QWENDESK_CONTEXT_TOKENS) is '5', and has to be 512 or more."),
+        ("TOKEN_TIMEOUT", "0", "is '0', and has to be more than 0."),
+        ("TOKEN_TIMEOUT", "soon", "is 'soon', and has to be a number."),
+        ("OLLAMA_PULL", "perhaps", "is 'perhaps', and has to be true or false."),
+        ("OLLAMA_KEEP_ALIVE", "long", "is 'long', and has to be a time such as 30m,"),
+        ("THINKING", "maybe", "is 'maybe', and has to be 'auto', 'on' or 'off'."),
+        ("ROLES", '{"poet": "x"}', f"roles (QWENDESK_ROLES) has 'poet', which has to be {ROLES}."),
+        ("ROLES", "poet", "QWENDESK_ROLES is 'poet', and a list or a table has to be JSON in a variable"),
+        ("FALLBACK__CHAIN", "a,b", "QWENDESK_FALLBACK__CHAIN is 'a,b', and a list or a table has to be JSON"),
+        ("SERVERS", "5", "servers (QWENDESK_SERVERS) is 5, and has to be a table."),
+        ("SERVERS__GPU__ADDRESS", "x", "There is no setting servers.gpu.address (QWENDESK_SERVERS__GPU__ADDRESS)."),
+        ("SERVERS__GPU__URL", "gpu:8000/v1", "is 'gpu:8000/v1', and has to be an address that begins with http://"),
+        ("SERVERS__GPU__URL", "http://", "is 'http://', and has to be an address that begins with http://"),
+        ("ANSWERS_AT_ONCE", '{"ollama": 0}', "answers_at_once.ollama (QWENDESK_ANSWERS_AT_ONCE__OLLAMA) is 0"),
+    ],
+)
+def test_a_variable_that_does_not_hold(variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"QWENDESK_{variable}", value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert words in str(caught.value) and "pydantic" not in str(caught.value)
+
+
+def test_a_file_that_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "qwendesk.toml"
+    file.write_text('port = "abc"\n[servers.vllm]\nurl = "vllm/v1"\n[fallback]\nchain = "a"\n', "utf-8")
+    monkeypatch.setenv("QWENDESK_CONFIG", str(file))
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    text = str(caught.value)
+    assert "servers.vllm.url" in text and "fallback.chain" in text and "has to be a list." in text and "port" in text
+
+
+def test_other_programs_variables_are_called_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:1")
+    with pytest.raises(ConfigError, match=r"openai_base_url \(OPENAI_BASE_URL\) is 'localhost:1'"):
+        load_settings()
+
+
+def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENDESK_SERVERS", '{"vllm": {"api_key": ["sk-secret"]}}')
+    with pytest.raises(ConfigError, match=r"servers.vllm.api_key .* is set, and has to be") as caught:
+        load_settings()
+    assert "sk-secret" not in str(caught.value)

@@ -100,6 +100,7 @@ class Office:
             await self.dispatcher.stop(patience)
             closing.cancel()
             self._worker.close()
+            await self._worker.release()
             await self._worker.stops.aclose()
         else:
             await self.dispatcher.stop(0)

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.conftest import ROUNDS
-from tests.chaos.town import Town
+from tests.chaos.town import Hurt, Town
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 CONVERSATIONS, MESSAGES = 20, 5
@@ -39,36 +40,62 @@ def test_postgresql_is_restarted(
     town.check(CONVERSATIONS, MESSAGES)
 
 
-def test_a_worker_is_frozen_and_thawed(make_town: Callable[[str], Town], postgres_url: str) -> None:
+WORDY = ("--word", 0.6)
+"""Answers that grow for two seconds: they are posted and edited while they are written."""
+
+
+@contextmanager
+def frozen(process: int) -> Iterator[list[Hurt]]:
+    """Freeze a process; give when that was, and when it was thawed."""
+    hurt: list[Hurt] = []
+    os.kill(process, signal.SIGSTOP)
+    hurt.append(Hurt(process, time.time()))
+    try:
+        yield hurt
+    finally:
+        hurt.append(Hurt(process, time.time()))
+        os.kill(process, signal.SIGCONT)
+
+
+def test_a_worker_is_frozen_relieved_and_thawed_while_others_work(
+    make_town: Callable[[str], Town], postgres_url: str
+) -> None:
     town = make_town(postgres_url)
-    frozen = town.start("worker").pid
-    town.start("worker")
+    process = town.start("worker", *WORDY).pid
+    town.start("worker", *WORDY)
     town.wait_for("ready", 2)
     town.start("ingress", *PLAN)
-    town.wait_for("sent", TOTAL // 4)
-    os.kill(frozen, signal.SIGSTOP)
-    time.sleep(5)
-    os.kill(frozen, signal.SIGCONT)
+    town.wait_for("edited", TOTAL // 4)
+    with frozen(process) as hurt:
+        town.wait_for("recovered")
+    # its answers are being written once more, and now it goes on with them
     town.wait_until_closed(TOTAL)
-    town.check(CONVERSATIONS, MESSAGES)
+    town.check(CONVERSATIONS, MESSAGES, *hurt)
+    assert town.count("inbound_event WHERE runs > 1")
 
 
 def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
     make_town: Callable[[str], Town], postgres_url: str
 ) -> None:
     town = make_town(postgres_url)
-    frozen = town.start("worker", "--slow", 0.3).pid
-    town.start("worker", "--slow", 0.3)
+    process = town.start("worker", *WORDY).pid
+    town.start("worker", *WORDY)
     town.wait_for("ready", 2)
     town.start("ingress", *PLAN)
     town.wait_for("sent", TOTAL // 4)
-    os.kill(frozen, signal.SIGSTOP)
-    try:
+    with frozen(process) as hurt:
         town.wait_until_closed(TOTAL)
         assert town.diary("recovered")
-    finally:
-        os.kill(frozen, signal.SIGCONT)
-    time.sleep(2)  # what the thawed one does now must not count
+    time.sleep(3)  # what the thawed one does now must not count
+    town.check(CONVERSATIONS, MESSAGES, *hurt)
+
+
+def test_the_database_is_away_after_every_third_message_was_sent(make_town: Callable[[str], Town]) -> None:
+    town = make_town(SQLITE)
+    town.start("worker", "--unmarked", 3)
+    town.wait_for("ready")
+    town.start("ingress", *PLAN)
+    town.wait_until_closed(TOTAL)
     town.check(CONVERSATIONS, MESSAGES)
 
 

@@ -46,10 +46,7 @@ class MatrixChannel(Channel):
             typing=_TYPING_MS / 1000,
             one_process=True,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
-            max_file_out=LARGEST_FILE,
-            idempotent=True,
         ),
         (
             Setting("homeserver", "Its address, such as https://matrix.org.", required=True),

@@ -50,7 +50,6 @@ class SlackChannel(Channel):
             edit_interval=1.5,
             buttons=5,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
         ),
         (

@@ -48,9 +48,7 @@ class TelegramChannel(Channel):
             typing=5.0,
             buttons=8,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
-            max_file_out=50 * 2**20,
         ),
         (
             Setting("token", "The bot's token, from @BotFather.", secret=True, required=True),

@@ -39,8 +39,6 @@ class WebhookChannel(Channel):
             buttons=8,
             groups=True,
             max_file_in=20 * 2**20,
-            max_file_out=20 * 2**20,
-            idempotent=True,
         ),
         (
             Setting("url", "Where answers are posted.", required=True),

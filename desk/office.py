@@ -74,7 +74,7 @@ class Office:
         heard = self._worker.stops.stop if self._worker else lambda ids: None
         self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
         self.accept = self._reception.accept
-        self._upkeep = Upkeep(self.inbox, self.dispatcher)
+        self._upkeep = Upkeep(self.inbox, self.dispatcher, self.guestbook)
         self._supervisor: object | None = None
 
     async def start(self) -> None:

@@ -38,6 +38,8 @@ class Stored:
     locale: str | None = None
     """The language that was chosen in the conversation, else the one its platform told."""
     id: str = ""
+    wait: float = 0.0
+    """Seconds until the bucket that was empty has one again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Inbox:
             found = await connection.execute(inbox_statements.given_up(), {"limit": limit})
             return [_ticket(row) for row in found]
 
-    async def prune(self, before: datetime, limit: int = 500) -> int:
+    async def prune(self, before: datetime, limit: int = 200) -> int:
         """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
         values = {"before": before, "limit": limit}
         return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
@@ -202,7 +204,7 @@ class Inbox:
             raise _TurnedAway(Stored("full", locale=locale))
         for bucket in buckets:
             if not await self._spend(connection, bucket, now.timestamp()):
-                raise _TurnedAway(Stored("limited", locale=locale))
+                raise _TurnedAway(Stored("limited", locale=locale, wait=1 / bucket.per_second))
         if files := inbox_rows.files(inbound, event["id"]):
             await connection.execute(inbox_statements.add_file(), files)
         await connection.raw.run_sync(enqueue, event["id"], conversation, seq)

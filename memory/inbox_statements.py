@@ -249,11 +249,7 @@ def given_up() -> Select[Any]:
 @cache
 def prune() -> ReturningDelete[str]:
     """Forget finished deliveries."""
-    old = (
-        select(InboundEvent.id)
-        .where(InboundEvent.finished_at < bindparam("before"), InboundEvent.status.in_(["done", "stopped"]))
-        .limit(bindparam("limit"))
-    )
+    old = select(InboundEvent.id).where(InboundEvent.finished_at < bindparam("before")).limit(bindparam("limit"))
     return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
 
 

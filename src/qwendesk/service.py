@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -139,6 +140,7 @@ class Service:
             "role": self.part,
             "waiting": await self.office.inbox.open_count(),
             "channels": {name: keeper.state for name, keeper in self.keepers.items()},
+            "problems": {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails},
         }
 
     async def _open_office(self, stack: AsyncExitStack) -> Office:
@@ -205,11 +207,14 @@ class Service:
         for name, channel in mine.items():
             self.keepers[name] = keeper = Keeper(name, channel)
             keeper.start(self.office.accept)
-            stack.push_async_callback(keeper.stop)
+        stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    async def _stop_keepers(self) -> None:
+        await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
 
     def _join(self, web: WebChannel) -> None:
         """Let the web chat find what was sent before this process began, or is sent by another."""

@@ -124,7 +124,7 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
         if "hang" in text:
             await asyncio.sleep(3600)
         await asyncio.sleep(args.slow)
-        return f"re {text}"
+        return f"re {text}{args.ending}"
 
     logging.getLogger("qwendesk.desk.supervisor").addHandler(Takeovers(diary))
     stop = asyncio.Event()
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--slow", type=float, default=0.02)
     parser.add_argument("--word", type=float, default=0.0, help="seconds that a word of the answer takes")
     parser.add_argument("--fails", type=int, default=0)
+    parser.add_argument("--ending", default="", help="what each answer goes on with")
     parser.add_argument("--unmarked", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()

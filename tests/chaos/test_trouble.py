@@ -40,8 +40,9 @@ def test_postgresql_is_restarted(
     town.check(CONVERSATIONS, MESSAGES)
 
 
-WORDY = ("--word", 0.6)
-"""Answers that grow for two seconds: they are posted and edited while they are written."""
+ENDING = " and so on, word by word"
+WORDY = ("--word", 0.4, "--ending", ENDING)
+"""Answers that grow for three seconds: they are posted and edited while they are written."""
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def test_a_worker_is_frozen_relieved_and_thawed_while_others_work(
         town.wait_for("recovered")
     # its answers are being written once more, and now it goes on with them
     town.wait_until_closed(TOTAL)
-    town.check(CONVERSATIONS, MESSAGES, *hurt)
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
     assert town.count("inbound_event WHERE runs > 1")
 
 
@@ -87,7 +88,7 @@ def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
         town.wait_until_closed(TOTAL)
         assert town.diary("recovered")
     time.sleep(3)  # what the thawed one does now must not count
-    town.check(CONVERSATIONS, MESSAGES, *hurt)
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
 
 
 def test_the_database_is_away_after_every_third_message_was_sent(make_town: Callable[[str], Town]) -> None:
@@ -118,7 +119,7 @@ def test_a_poisonous_message_ends_three_workers_and_the_conversation_goes_on(
     town.start("worker")
     town.wait_until_closed(3)
     assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY seq")] == ["done", "dead", "done"]
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and texts[2] == "re how are you"
     assert "tried several times" in texts[1]
 
@@ -129,5 +130,5 @@ def test_a_model_that_hangs_is_given_up_and_the_next_message_is_answered(make_to
     town.wait_for("ready")
     town.start("ingress", "--texts", "hello,please hang,how are you")
     town.wait_until_closed(3)
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and "too long" in texts[1] and texts[2] == "re how are you"

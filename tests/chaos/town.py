@@ -91,7 +91,7 @@ class Town:
                 process.kill()
                 process.wait()
 
-    def check(self, conversations: int, messages: int, *hurt: Hurt) -> None:
+    def check(self, conversations: int, messages: int, *hurt: Hurt, ending: str = "") -> None:
         """Every message was answered once, in order; nothing was lost.
 
         Only what was on its way as its process was ``hurt``, or what the platform took without a word, may come twice.
@@ -111,7 +111,7 @@ class Town:
             assert len(sent) <= 2 or not all(line["is_heard"] for line in sent), f"sent often: {sent}"
             told = (surely or sent)[-1]
             order[told["conversation"]].append(told["text"])
-        wanted = [f"re message {number}" for number in range(messages)]
+        wanted = [f"re message {number}{ending}" for number in range(messages)]
         wrong = {name: texts for name, texts in order.items() if texts != wanted}
         assert len(order) == conversations and not wrong, wrong
 

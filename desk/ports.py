@@ -29,10 +29,6 @@ class Abilities(Protocol):
     def buttons(self) -> int:
         """How many buttons a message may have."""
 
-    @property
-    def idempotent(self) -> bool:
-        """Whether the platform drops a message that is sent twice with the same key."""
-
 
 class Piece(Protocol):
     """One message's text, in the platform's markup and without it."""

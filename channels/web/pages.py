@@ -44,7 +44,10 @@ class Look:
         """Return whether a page of that origin may talk; a program that is no browser names none."""
         if not origin or "*" in self.origins:
             return True
-        return urlsplit(origin).netloc == host or origin in self.origins
+        try:
+            return urlsplit(origin).netloc == host or origin in self.origins
+        except ValueError:
+            return False
 
     def page(self, language: str) -> str:
         """Return the page in a language."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -69,6 +70,15 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     return kind.create(own)
 
 
+def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
+    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
+    if whole:
+        raise ConfigError(
+            f"--role {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
+            "Serve that channel by a desk of its own, without --role."
+        )
+
+
 class Service:
     """A running desk; enter it to start, leave it to stop.
 
@@ -95,6 +105,8 @@ class Service:
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
         self.keepers: dict[str, Keeper] = {}
+        if part in ("ingress", "worker"):
+            _check_parts(self.channels, part)
         if part != "all" and settings.database.startswith("sqlite"):
             raise ConfigError(
                 f"--role {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "
@@ -146,13 +158,22 @@ class Service:
             memory.scope,
             settings.database,
             answering=self._answering(desk, memory) if self._answers else None,
-            houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
+            houses={name: self._house(name) for name in self.channels},
             limits=Limits(
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
                 max_chars=settings.max_input_chars,
             ),
         )
+
+    def _house(self, channel: str) -> House:
+        """Return a channel's rules; where anybody can write in the name of anybody, nobody is in charge."""
+        house = House.read(channel, self.settings.channels.get(channel, {}))
+        if self.channels[channel].proves_senders or not (house.operators or house.owners):
+            return house
+        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
+        everybody = house.allow | house.operators | house.owners
+        return replace(house, allow=everybody, operators=frozenset(), owners=frozenset())
 
     def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
         async def why(inbound: Inbound) -> str | None:

@@ -8,7 +8,7 @@ FROM python:3.12-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /wheels /wheels
 # what the channels and PostgreSQL need; fewer make a smaller image
-ARG EXTRAS=mail,matrix,postgres,slack,telegram
+ARG EXTRAS=irc,mail,matrix,postgres,slack,telegram,xmpp
 RUN pip install --no-cache-dir "$(echo /wheels/*.whl)[$EXTRAS]" && rm -rf /wheels && useradd --create-home desk && mkdir /data && chown desk /data
 USER desk
 ENV QWENDESK_HOME=/data

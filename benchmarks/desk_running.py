@@ -30,7 +30,6 @@ class Abilities:
     edit_interval: float = 1.0
     typing: float | None = 5.0
     buttons: int = 0
-    idempotent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

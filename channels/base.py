@@ -43,13 +43,10 @@ class Capabilities:
     """How many buttons a message may have."""
     groups: bool = False
     """Whether several people may write in one conversation."""
-    threads: bool = False
     max_file_in: int = 0
     """Largest file that can be fetched, in bytes; 0: files are not taken."""
-    max_file_out: int = 0
-    """Largest file that can be sent, in bytes; 0: files are not sent."""
-    idempotent: bool = False
-    """Whether the platform itself drops a message that is sent twice with the same key."""
+    one_process: bool = False
+    """Whether only the process that listens can send, because it alone has the keys."""
 
 
 Value = str | int | float | bool
@@ -145,6 +142,8 @@ class Channel(ABC):
     """One place where people write."""
 
     manifest: ClassVar[Manifest]
+    proves_senders: bool = True
+    """Whether the platform vouches for who wrote a message; where it does not, nobody is an operator or owner."""
 
     @classmethod
     def create(cls, settings: Mapping[str, Any]) -> Self:

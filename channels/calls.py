@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -10,8 +13,22 @@ import httpx
 from qwendesk.errors import ChannelError
 
 _SECONDS = 20.0
+_LONGEST_WAIT = 64
+"""Characters of a wait that are read."""
 _GONE = {401, 403, 404, 410}
 _AGAIN = {408, 409, 423, 425, 429}
+
+
+def wait_of(said: str, now: float | None = None) -> float | None:
+    """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date; None where it says nothing."""
+    said = said.strip()[:_LONGEST_WAIT]
+    if said.isascii() and said.isdecimal():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now))
 
 
 class Calls:
@@ -53,17 +70,41 @@ class Calls:
         Raises:
             ChannelError: it cannot be had, or is larger than ``largest`` bytes.
         """
+        found = await self.look(url, largest, headers)
+        if isinstance(found, str):
+            raise ChannelError(f"A file on {self._title} has moved; it is not followed.", permanent=True)
+        return found
+
+    async def look(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes | str:
+        """Return a file, or the address that it has moved to.
+
+        Raises:
+            ChannelError: it cannot be had, or is larger than ``largest`` bytes.
+        """
         try:
             async with self._pool().stream("GET", url, headers=dict(headers or {})) as answer:
+                if answer.has_redirect_location:
+                    return str(answer.headers["location"])
                 self._check(answer)
                 data = bytearray()
                 async for chunk in answer.aiter_bytes():
                     data += chunk
                     if len(data) > largest:
                         raise ChannelError(f"A file on {self._title} is larger than {largest:,} bytes.", permanent=True)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         return bytes(data)
+
+    async def status(self, url: str, headers: Mapping[str, str]) -> int:
+        """Post nothing, and return the status of the answer, whatever it is.
+
+        Raises:
+            ChannelError: there is none.
+        """
+        try:
+            return (await self._pool().post(url, headers=dict(headers))).status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -88,11 +129,10 @@ class Calls:
         code = answer.status_code
         if code < 300:
             return
-        wait = answer.headers.get("Retry-After", "")
         advice = f" {self._advice}" if code in (401, 403) else ""
         raise ChannelError(
             f"{self._title} answered {code}.{advice}",
-            retry_after=float(wait) if wait.isdecimal() else None,
+            retry_after=wait_of(answer.headers.get("Retry-After", "")),
             permanent=code in _GONE or (code < 500 and code not in _AGAIN),
         )
 

@@ -20,6 +20,11 @@ TOLERANCE = 300
 """Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
 
 
+_MOST_FAILED = 1000
+_LONGEST_MOMENT = 16
+"""Digits of a time stamp."""
+
+
 async def body_of(request: Request, largest: int) -> bytes | None:
     """Return a call's body; None where it is larger than ``largest`` bytes, which are all that is read."""
     body = bytearray()
@@ -33,7 +38,8 @@ async def body_of(request: Request, largest: int) -> bytes | None:
 def is_fresh(moment: str, now: float | None = None) -> bool:
     """Tell whether a time stamp, in seconds, is of this moment as far as clocks agree."""
     current = time.time() if now is None else now
-    return moment.isascii() and moment.isdecimal() and abs(current - int(moment)) <= TOLERANCE
+    readable = len(moment) <= _LONGEST_MOMENT and moment.isascii() and moment.isdecimal()
+    return readable and abs(current - int(moment)) <= TOLERANCE
 
 
 async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
@@ -49,6 +55,40 @@ async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable
         if not error.permanent:
             raise
         return replace(inbound, unreadable="file")
+
+
+class Fetching:
+    """Fetches the files of messages; one that fails again and again does not hold up what comes after it.
+
+    Args:
+        most: how often the files of one message are tried.
+    """
+
+    def __init__(self, most: int = 5) -> None:
+        self._most = most
+        self._failed: dict[str, int] = {}
+
+    async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
+        """Return a message with its files; after some tries without them, and with their name as unreadable.
+
+        Raises:
+            ChannelError: a file cannot be had now; the message has to come again.
+        """
+        name = f"{inbound.account}:{inbound.event}"
+        try:
+            whole = await with_files(inbound, fetching)
+        except ChannelError:
+            if not self._is_last(name):
+                raise
+            whole = replace(inbound, unreadable="file")
+        self._failed.pop(name, None)
+        return whole
+
+    def _is_last(self, name: str) -> bool:
+        self._failed[name] = self._failed.get(name, 0) + 1
+        while len(self._failed) > _MOST_FAILED:
+            self._failed.pop(next(iter(self._failed)))
+        return self._failed.get(name, 0) >= self._most
 
 
 async def hand_over(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:

@@ -9,7 +9,8 @@ from time import monotonic
 from typing import Literal
 
 from qwendesk.channels.base import Accept, Channel
-from qwendesk.errors import ChannelError
+from qwendesk.channels.stopping import rest
+from qwendesk.errors import ChannelError, ConfigError
 
 State = Literal["running", "waiting", "refused", "stopped"]
 _FIRST = 1.0
@@ -25,10 +26,16 @@ class Keeper:
     def __init__(self, name: str, channel: Channel) -> None:
         self.state: State = "stopped"
         self.problem = ""
+        """Why it does not run, or did not; of a library's mistake the kind alone, as others may read this."""
         self._name = name
         self._channel = channel
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
+
+    @property
+    def fails(self) -> bool:
+        """Whether the channel does not run for a problem of its own."""
+        return self.state in ("waiting", "refused")
 
     def start(self, accept: Accept) -> None:
         """Begin."""
@@ -36,7 +43,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Let the channel take no more."""
-        self._stopping = True
+        self._stopping.set()
         with suppress(ChannelError):
             await self._channel.stop()
         if self._task:
@@ -48,21 +55,21 @@ class Keeper:
 
     async def _keep(self, accept: Accept) -> None:
         pause = _FIRST
-        while not self._stopping:
+        while not self._stopping.is_set():
             self.state, begun = "running", monotonic()
             try:
                 await self._channel.start(accept)
                 return
-            except ChannelError as error:
-                self.problem = str(error)
-                if error.permanent:
+            except (ChannelError, ConfigError) as error:
+                self.problem = reason = str(error)
+                if isinstance(error, ConfigError) or error.permanent:
                     log.error("The channel %s is given up: %s", self._name, error)
                     self.state = "refused"
                     return
             except Exception as error:  # a library's mistake; it may have been one message
-                self.problem = f"{type(error).__name__}: {error}"
-            log.warning("The channel %s stopped (%s) and is started again.", self._name, self.problem)
+                self.problem, reason = type(error).__name__, f"{type(error).__name__}: {error}"
+            log.warning("The channel %s stopped (%s) and is started again.", self._name, reason)
             self.state = "waiting"
             pause = _FIRST if monotonic() - begun > _HEALTHY else pause
-            await asyncio.sleep(pause)
+            await rest(self._stopping, pause)
             pause = min(_LONGEST, pause * 2)

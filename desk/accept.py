@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
+from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
 from qwendesk.desk.guests import Guests
 from qwendesk.desk.intake import check_limits
@@ -21,6 +22,10 @@ _COUNT_FOR = 1.0
 """Seconds for which the number of open messages is taken for granted."""
 _TELL_AGAIN = 60.0
 """Seconds before somebody who goes on all the same is told again that there is a limit."""
+_WRITE_AGAIN = 3600.0
+"""The same by letter."""
+_MAIL = "mail"
+_STOPS_AT_ONCE = 10
 _MOST_TOLD = 10_000
 log = logging.getLogger(__name__)
 
@@ -60,7 +65,8 @@ class Reception:
         self._dispatcher = dispatcher
         self._limits = limits or Limits()
         self._heard_stop = heard_stop
-        self._told: dict[tuple[str, str, str], float] = {}
+        self._told: dict[tuple[str, ...], float] = {}
+        self._stops = Allowance(_STOPS_AT_ONCE, self._limits.per_hour)
         self._counted_until = 0.0
         self._open = 0
 
@@ -75,18 +81,18 @@ class Reception:
     async def _accept(self, inbound: Inbound) -> Admission:
         verdict = await self._guests.look(inbound)
         if verdict.role is None:
-            # in a group, the desk keeps silent towards strangers: a code is nobody else's business
-            text = "" if inbound.group else say(verdict.text_key, inbound.locale, code=verdict.code)
-            return Admission("refused", text=text)
+            if inbound.group:  # there the desk keeps silent towards strangers: a code is nobody else's business
+                return Admission("refused")
+            return self._refused(inbound, verdict.text_key, inbound.locale, code=verdict.code)
         command = parse(inbound.text)
         if command and command.name == STOP:
             return await self._stop(inbound)
         if inbound.unreadable and not inbound.text.strip() and not inbound.attachments:
-            return Admission("refused", text=say("unreadable", inbound.locale, kind=inbound.unreadable))
+            return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
         try:
             check_limits(inbound, max_chars=self._limits.max_chars)
         except InputError as error:
-            return Admission("refused", text=say("not_taken", inbound.locale, reason=str(error)))
+            return self._refused(inbound, "not_taken", inbound.locale, reason=str(error))
         if await self._is_full():
             return Admission("busy", text=say("busy", inbound.locale), retry_after=5.0)
         stored = await self._inbox.admit(
@@ -104,25 +110,30 @@ class Reception:
                 return Admission("duplicate")
             case "full":
                 # not "busy": a platform that delivers in order would hold back everybody else behind this one
-                return Admission("refused", text=self._once(inbound, say("busy", stored.locale)))
-        minutes = max(1, math.ceil(60 / self._limits.per_hour))
-        text = self._once(inbound, say("limited", stored.locale, minutes=minutes))
-        return Admission("refused", text=text, retry_after=minutes * 60.0)
+                return self._refused(inbound, "busy", stored.locale)
+        minutes = max(1, math.ceil(stored.wait / 60))
+        refused = self._refused(inbound, "limited", stored.locale, minutes=minutes)
+        return replace(refused, retry_after=minutes * 60.0)
 
-    def _once(self, inbound: Inbound, text: str) -> str:
-        """Return the text, unless this conversation has been told so a moment ago: a flood is not answered by one."""
-        now, key = monotonic(), (inbound.channel, inbound.account, inbound.conversation)
+    def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
+        """Refuse; the same is said to a conversation only now and then, as a flood is not answered by one."""
+        now = monotonic()
+        # a letter's sender is easily forged: whoever it names is not to be flooded
+        where = inbound.person if inbound.channel == _MAIL else inbound.conversation
+        key = (inbound.channel, inbound.account, where, text_key)
         if self._told.get(key, 0.0) > now:
-            return ""
+            return Admission("refused")
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
-        self._told[key] = now + _TELL_AGAIN
-        return text
+        self._told[key] = now + (_WRITE_AGAIN if inbound.channel == _MAIL else _TELL_AGAIN)
+        return Admission("refused", text=say(text_key, locale, **values))
 
     async def _stop(self, inbound: Inbound) -> Admission:
+        if not self._stops.spend(inbound.channel, inbound.account, inbound.person):
+            return Admission("refused")
         ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)
         self._heard_stop(ids)
-        return Admission("accepted") if ids else Admission("refused", text=say("nothing_to_stop", inbound.locale))
+        return Admission("accepted") if ids else self._refused(inbound, "nothing_to_stop", inbound.locale)
 
     def _buckets(self, inbound: Inbound) -> list[Bucket]:
         limits = self._limits

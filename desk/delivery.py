@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
+from qwendesk.desk.patience import Patience
 from qwendesk.desk.ports import Outlet, Piece
 from qwendesk.errors import ChannelError
 from qwendesk.memory.inbox import Arrived, Inbox, Outcome
-from qwendesk.memory.outbox import Claim, Outbox
+from qwendesk.memory.outbox import Claim, Outbox, key_of
 from qwendesk.messages import Button, Outbound
 
-Closing = tuple[Arrived, Outcome, str | None]
+Closing = tuple[Outcome, str | None]
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,17 @@ class Pace:
     """Most seconds between two tries, unless the platform names more."""
     give_up: float = 900.0
     """Seconds after which a delivery is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One part of an answer, on its way."""
+
+    arrived: Arrived
+    outlet: Outlet
+    part: int
+    piece: Piece
+    buttons: tuple[Button, ...]
 
 
 class _GivenUp(Exception):
@@ -45,6 +58,7 @@ class Delivery:
         self._inbox = inbox
         self._outbox = outbox
         self._pace = pace or Pace()
+        self.patience = Patience()
 
     async def deliver(
         self, arrived: Arrived, outlet: Outlet, text: str, closing: Closing, buttons: tuple[Button, ...] = ()
@@ -53,33 +67,36 @@ class Delivery:
         pieces = await outlet.shape(text)
         closed = False
         for part, piece in enumerate(pieces):
-            claim = await self._outbox.claim(arrived, part, piece.text, piece.plain)
-            if claim is None:  # sent before a crash, or in the hands of another run
-                continue
+            is_last = part == len(pieces) - 1
+            sending = _Sending(arrived, outlet, part, piece, buttons if is_last else ())
             try:
-                is_last = part == len(pieces) - 1
-                message = message_for(arrived, claim.key, piece, part, buttons if is_last else ())
-                message_id = await self._insist(outlet, claim, message)
+                sent = await self._insist(sending)
             except _GivenUp as error:
                 log.warning("An answer on %s is given up: %s", arrived.inbound.channel, error.told)
-                await self._outbox.failed(claim.key, str(error))
-                outcome: Outcome = "gone" if closing[1] == "gone" else "dead"
-                await self._inbox.close(arrived.id, arrived.run, outcome, f"not delivered: {error}")
+                await self.patience.through(partial(self._give_up, sending, closing[0], str(error)))
                 return
+            if sent is None:  # sent before a crash, or in the hands of another run
+                continue
             closed = is_last
-            await self._outbox.sent(claim.key, message_id, closing if closed else None)
+            # what was sent is not sent again because the database is away
+            ending = closing if closed else None
+            await self.patience.through(partial(self._outbox.sent, arrived, sent.key, sent.message_id, ending))
         if not closed:
-            await self._inbox.close(arrived.id, arrived.run, *closing[1:])
+            await self.patience.through(partial(self._inbox.close, arrived.id, arrived.run, *closing))
 
-    async def post(self, arrived: Arrived, outlet: Outlet, piece: Piece) -> str | None:
-        """Send the beginning of an answer that is still being written; the platform's name for it is kept."""
+    async def show(self, arrived: Arrived, outlet: Outlet, piece: Piece) -> bool:
+        """Send or change the beginning of an answer that is still being written; False where that is of no use."""
         claim = await self._outbox.claim(arrived, 0, piece.text, piece.plain)
-        if claim is None or claim.message_id:
-            return claim.message_id if claim else None
-        message_id = await outlet.send(message_for(arrived, claim.key, piece, 0))
+        if claim is None:
+            return False
+        message = message_for(arrived, claim.key, piece, 0)
+        if claim.message_id:
+            await outlet.edit(claim.message_id, message)
+            return True
+        message_id = await outlet.send(message)
         if message_id:
-            await self._outbox.posted(claim.key, message_id)
-        return message_id
+            await self.patience.through(partial(self._outbox.posted, arrived, claim.key, message_id))
+        return message_id is not None
 
     async def mark(self, arrived: Arrived, outlet: Outlet, seq: int, buttons: tuple[Button, ...]) -> bool:
         """Change the buttons under an answer that was delivered; False where that cannot be done."""
@@ -99,12 +116,13 @@ class Delivery:
             return False
         return True
 
-    async def _insist(self, outlet: Outlet, claim: Claim, message: Outbound) -> str | None:
+    async def _insist(self, sending: _Sending) -> Claim | None:
+        """Send until it is sent; None where it was sent before, or another run has come to have the message."""
         since = monotonic()
         pause = self._pace.first
-        while True:
+        while claim := await self.patience.through(partial(self._claim, sending)):
             try:
-                return await _put(outlet, claim, message)
+                return replace(claim, message_id=await _put(sending, claim))
             except ChannelError as error:
                 if error.permanent:
                     raise _GivenUp(str(error), str(error)) from error
@@ -117,11 +135,26 @@ class Delivery:
             if monotonic() - since + wait > self._pace.give_up:
                 raise _GivenUp(reason, told)
             await asyncio.sleep(wait)
+            await self.patience.unless_closing()
             pause = min(self._pace.longest, pause * 2)
+        return None
+
+    async def _claim(self, sending: _Sending) -> Claim | None:
+        piece = sending.piece
+        return await self._outbox.claim(sending.arrived, sending.part, piece.text, piece.plain)
+
+    async def _give_up(self, sending: _Sending, outcome: Outcome, why: str) -> None:
+        arrived = sending.arrived
+        await self._outbox.failed(arrived, key_of(arrived, sending.part), why)
+        await self._inbox.close(
+            arrived.id, arrived.run, "gone" if outcome == "gone" else "dead", f"not delivered: {why}"
+        )
 
 
-async def _put(outlet: Outlet, claim: Claim, message: Outbound) -> str | None:
+async def _put(sending: _Sending, claim: Claim) -> str | None:
     """Send a message, or complete the one that was posted already."""
+    outlet = sending.outlet
+    message = message_for(sending.arrived, claim.key, sending.piece, sending.part, sending.buttons)
     if claim.message_id and outlet.capabilities.edits:
         try:
             await outlet.edit(claim.message_id, message)

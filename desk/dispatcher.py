@@ -29,6 +29,7 @@ WORKFLOW = "answer"
 WIRE = "1"
 """The form of what is enqueued; another one is not run by older workers."""
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_OPEN = ("PENDING", "ENQUEUED", "DELAYED")
 _MIGRATING = "hashtextextended('qwendesk-queue', 0)"
 _LEAST_PAUSE = 0.06
 """Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
@@ -173,19 +174,20 @@ class DbosDispatcher:
     async def lost(self, ids: Sequence[str]) -> list[str]:
         """Return which of these the queue has ended with, though they are open."""
         assert self._client is not None, "open() comes first"
-        open_: set[str] = set()
-        for id_ in ids:
-            found = await self._client.list_workflows_async(workflow_id_prefix=f"{id_}.", load_input=False)
-            if any(status.status not in _ENDED for status in found):
-                open_.add(id_)
+        if not ids:
+            return []
+        found = await self._client.list_workflows_async(
+            workflow_id_prefix=[f"{id_}." for id_ in ids], status=list(_OPEN), load_input=False, load_output=False
+        )
+        open_ = {status.workflow_id.partition(".")[0] for status in found}
         return [id_ for id_ in ids if id_ not in open_]
 
-    async def forget(self, older_than: float) -> int:
+    async def forget(self, older_than: float, limit: int = 200) -> int:
         """Delete the queue's rows of what ended well so long ago."""
         assert self._client is not None, "open() comes first"
         before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat()
         found = await self._client.list_workflows_async(
-            completed_before=before, status=list(_ENDED), limit=500, load_input=False, load_output=False
+            completed_before=before, status=list(_ENDED), limit=limit, load_input=False, load_output=False
         )
         if found:
             await self._client.delete_workflows_async([status.workflow_id for status in found])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Literal
 
+from qwendesk.desk.allowance import Allowance
 from qwendesk.errors import ConfigError
 from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole
 from qwendesk.messages import Inbound
@@ -21,6 +22,8 @@ HOLDS_FOR = timedelta(hours=1)
 _REMEMBER = 2.0
 """Seconds for which an answer of the guest book is taken for granted."""
 _MOST_REMEMBERED = 10_000
+_CODES_AT_ONCE, _CODES_AN_HOUR = 50, 200
+"""New codes on one channel: names of strangers cost nothing, and each code is a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +75,13 @@ class Guests:
     book: Guestbook
     houses: Mapping[str, House] = field(default_factory=dict)
     """The rules by channel; a channel without any is closed."""
+    _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
     _known: dict[tuple[str, str, str], tuple[float, Verdict]] = field(default_factory=dict)
 
     async def look(self, inbound: Inbound) -> Verdict:
         """Decide about the person of a message; a stranger gets a code where the channel pairs."""
         house = self.houses.get(inbound.channel, House())
-        if role := house.role_of(inbound.person):
-            return Verdict(role)
-        if house.policy == "allowlist":
+        if house.policy == "allowlist" and not house.role_of(inbound.person):
             return Verdict(None, "not_allowed")
         key = (inbound.channel, inbound.account, inbound.person)
         remembered = self._known.get(key)
@@ -96,12 +98,16 @@ class Guests:
         guest = await self.book.find(inbound.channel, inbound.account, inbound.person)
         if guest and guest.state == "denied":
             return Verdict(None, "not_allowed")
+        if role := house.role_of(inbound.person):
+            return Verdict(role)
         if guest and guest.state == "allowed":
             return Verdict(guest.role)
         if house.policy == "open":
             return Verdict("person")
         if guest and _holds(guest):
             return Verdict(None, "pairing", guest.code or "")
+        if not self._strangers.spend(inbound.channel):
+            return Verdict(None, "busy")
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         asked = await self.book.ask(inbound, code, datetime.now(UTC) + HOLDS_FOR)
         return Verdict(None, "pairing", asked)

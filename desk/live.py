@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -24,6 +25,7 @@ _PLACEHOLDER_AFTER = 1.5
 """Seconds before a platform without a typing sign shows that something happens."""
 _PLACEHOLDER = "…"
 _RENEW = 0.8
+_LOOK = 0.1
 log = logging.getLogger(__name__)
 
 
@@ -36,11 +38,10 @@ class Live:
         self._delivery = delivery
         self._pieces: list[str] = []
         self._over = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._message_id: str | None = None
+        self._signs: asyncio.Task[None] | None = None
+        self._texts: asyncio.Task[None] | None = None
         self._shown = ""
-        self._next_edit = 0.0
-        self._next_sign = 0.0
+        self._begun = monotonic()
 
     @property
     def said(self) -> str:
@@ -55,35 +56,37 @@ class Live:
             self._pieces.clear()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._show())
+        if self._outlet.capabilities.typing is not None:
+            self._signs = asyncio.create_task(self._until_over(self._sign))
+        if self._outlet.capabilities.edits:
+            self._texts = asyncio.create_task(self._until_over(self._text))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        if self._task:
+        if self._signs:
+            self._signs.cancel()  # the answer does not wait for a sign that hangs
+            await asyncio.wait([self._signs])
+        if self._texts:
             # never cancelled: a message that is just being posted must get its name into the outbox
-            await asyncio.shield(self._task)
+            await asyncio.shield(self._texts)
 
-    async def _show(self) -> None:
-        begun = monotonic()
-        if await self._is_over(_SIGN_AFTER):
-            return
-        while True:
+    async def _until_over(self, show: Callable[[], Awaitable[bool]]) -> None:
+        """Show again and again, until the turn is over or showing is of no use."""
+        useful, pause = True, _SIGN_AFTER
+        while useful and not await self._is_over(pause):
+            pause = _LOOK
             try:
-                await self._sign()
-                await self._text(monotonic() - begun)
+                useful = await show()
             except ChannelError as error:
-                if error.permanent:
-                    return
-                self._next_edit = monotonic() + (error.retry_after or 2.0)
+                useful = not error.permanent
+                pause = error.retry_after or 2.0
             except StoreError:
                 return
             except Exception as error:
                 log.warning("Showing an answer failed with %s.", type(error).__name__)
-                return
-            if await self._is_over(0.1):
                 return
 
     async def _is_over(self, seconds: float) -> bool:
@@ -94,32 +97,22 @@ class Live:
         except TimeoutError:
             return False
 
-    async def _sign(self) -> None:
-        lasts = self._outlet.capabilities.typing
-        if lasts is None or monotonic() < self._next_sign:
-            return
-        self._next_sign = monotonic() + lasts * _RENEW
+    async def _sign(self) -> bool:
         await self._outlet.typing(self._arrived.inbound.conversation)
+        await self._is_over((self._outlet.capabilities.typing or 0.0) * _RENEW)
+        return True
 
-    async def _text(self, age: float) -> None:
-        from qwendesk.desk.delivery import message_for
-
+    async def _text(self) -> bool:
         abilities = self._outlet.capabilities
-        if not abilities.edits or monotonic() < self._next_edit:
-            return
-        text = self.said.strip()
+        age, text = monotonic() - self._begun, self.said.strip()
         if not text and abilities.typing is None and age > _PLACEHOLDER_AFTER:
             text = _PLACEHOLDER
         if not text or age < _POST_AFTER or text == self._shown:
-            return
+            return True
         pieces = await self._outlet.shape(text)
         if not pieces:
-            return
-        piece = pieces[0]
-        self._next_edit = monotonic() + abilities.edit_interval
+            return True
         self._shown = text
-        if self._message_id is None:
-            self._message_id = await self._delivery.post(self._arrived, self._outlet, piece)
-            return
-        message = message_for(self._arrived, f"{self._arrived.id}:0", piece, 0)
-        await self._outlet.edit(self._message_id, message)
+        useful = await self._delivery.show(self._arrived, self._outlet, pieces[0])
+        await self._is_over(abilities.edit_interval)
+        return useful

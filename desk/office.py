@@ -74,7 +74,7 @@ class Office:
         heard = self._worker.stops.stop if self._worker else lambda ids: None
         self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
         self.accept = self._reception.accept
-        self._upkeep = Upkeep(self.inbox, self.dispatcher)
+        self._upkeep = Upkeep(self.inbox, self.dispatcher, self.guestbook)
         self._supervisor: object | None = None
 
     async def start(self) -> None:
@@ -100,6 +100,7 @@ class Office:
             await self.dispatcher.stop(patience)
             closing.cancel()
             self._worker.close()
+            await self._worker.release()
             await self._worker.stops.aclose()
         else:
             await self.dispatcher.stop(0)

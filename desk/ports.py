@@ -29,10 +29,6 @@ class Abilities(Protocol):
     def buttons(self) -> int:
         """How many buttons a message may have."""
 
-    @property
-    def idempotent(self) -> bool:
-        """Whether the platform drops a message that is sent twice with the same key."""
-
 
 class Piece(Protocol):
     """One message's text, in the platform's markup and without it."""
@@ -93,5 +89,5 @@ class Dispatcher(Protocol):
     async def lost(self, ids: Sequence[str]) -> list[str]:
         """Return which of these open messages the queue knows nothing of any more."""
 
-    async def forget(self, older_than: float) -> int:
-        """Delete the traces of what ended so many seconds ago; return how many."""
+    async def forget(self, older_than: float, limit: int) -> int:
+        """Delete the traces of what ended so many seconds ago, at most so many; return how many."""

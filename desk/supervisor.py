@@ -69,6 +69,9 @@ class Supervisor:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        with suppress(psycopg.Error):
+            async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+                await connection.execute("DELETE FROM desk_worker WHERE id = %s", [self._executor])
 
     async def _watch(self) -> None:
         while True:
@@ -118,6 +121,7 @@ class Supervisor:
             await self._queue.recover(name)
             await connection.execute("DELETE FROM desk_worker WHERE id = %s", [name])
         self._suspects = dead - self._suspects
+        await connection.execute("DELETE FROM desk_worker WHERE seen_at < now() - make_interval(days => 1)")
 
     async def _look_at_own(self, connection: psycopg.AsyncConnection) -> None:
         """Put back what is noted as in this worker's hands twice running, but is not.

@@ -73,6 +73,7 @@ class Turns:
         self._documents = documents
         self._known: dict[tuple[str, str], Known] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._is_closing = False
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
@@ -103,6 +104,7 @@ class Turns:
 
     async def aclose(self) -> None:
         """Stop the turns that are running; what was said until now is stored."""
+        self._is_closing = True
         await self._later.aclose()
         for task in self._running:
             task.cancel()
@@ -131,7 +133,8 @@ class Turns:
             await self._memory.finish_turn(turn, reply)
             self._later.note(_over(inbound, stored, state))
         except asyncio.CancelledError:
-            await asyncio.shield(self._memory.fail_turn(turn, "stopped", "stopped by the person", "".join(said)))
+            why = "the desk was closed" if self._is_closing else "stopped by the person"
+            await asyncio.shield(self._memory.fail_turn(turn, "stopped", why, "".join(said)))
             raise
         except TimeoutError as error:
             text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."

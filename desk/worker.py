@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from qwendesk.desk.chat_commands import Command, Commands, Done, parse
@@ -26,7 +27,6 @@ MOST_RUNS = 3
 """A message whose run has ended a process so often is given up."""
 _TRIES = (1.0, 3.0)
 """Seconds to wait before a model that is not there is asked again."""
-_SLOWEST = 5.0
 _THUMBS = 2
 """Buttons that an opinion takes."""
 log = logging.getLogger(__name__)
@@ -39,8 +39,14 @@ class Answer:
     text: str
     outcome: Outcome = "done"
     error: str | None = None
-    rated: bool = False
+    is_rated: bool = False
     """Whether the person is asked what to think of it."""
+    is_stored: bool = False
+    """Whether the memory holds it word for word as the answer, so that a later run finds it there."""
+
+    def as_verdict(self) -> dict[str, Any]:
+        """Return it as it is kept until it is delivered, which a later run may have to do."""
+        return {"text": self.text, "outcome": self.outcome, "error": self.error, "is_rated": self.is_rated}
 
 
 class Worker:
@@ -66,48 +72,88 @@ class Worker:
         self._commands = commands
         self._unrated = unrated
         self.stops = Stops(inbox.asked_to_stop)
-        self._closing = False
+        self._patience = delivery.patience
+        self._in_hand: dict[str, Arrived] = {}
 
     def close(self) -> None:
         """Leave what fails from now on to another worker, or to the next start."""
-        self._closing = True
+        self._patience.end()
+
+    async def release(self) -> None:
+        """Say of what is still in hand that it was only broken off, as the desk was stopped."""
+        with suppress(StoreError):
+            for arrived in self._in_hand.values():
+                await self._inbox.pardon(arrived)
 
     async def handle(self, id_: str) -> None:
         """Answer a message; while the database is away, wait for it."""
-        pause = 0.1
-        while True:
-            try:
-                await self._handle(id_)
-                return
-            except StoreError as error:
-                log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
-                await self._unless_closing()
-                await asyncio.sleep(pause)
-                pause = min(_SLOWEST, pause * 2)
-
-    async def _handle(self, id_: str) -> None:
-        arrived = await self._inbox.begin(id_)
+        arrived = await self._patience.through(partial(self._inbox.begin, id_))
         if arrived is None:
             return
+        self._in_hand[id_] = arrived  # broken off, it stays there
+        await self._handle(arrived)
+        self._in_hand.pop(id_, None)
+
+    async def _handle(self, arrived: Arrived) -> None:
         outlet = self._outlets.get(arrived.inbound.channel)
         if outlet is None:
             error = f"No channel {arrived.inbound.channel!r} is configured here."
             log.warning("A message is given up: %s", error)
-            await self._inbox.close(id_, arrived.run, "dead", error)
+            await self._close(arrived, "dead", error)
             return
-        answer = await self._answer(arrived, outlet)
-        closing = (arrived, answer.outcome, answer.error)
-        buttons = self._buttons(arrived, outlet) if answer.rated else ()
-        await self._delivery.deliver(arrived, outlet, answer.text, closing, buttons)
+        answer = await self._surely(arrived, outlet)
+        if answer.is_stored or not answer.text or await self._settle(arrived, answer):
+            await self._deliver(arrived, outlet, answer)
 
-    async def _answer(self, arrived: Arrived, outlet: Outlet) -> Answer:
-        language = arrived.settings.get("language") or arrived.inbound.locale
+    async def _surely(self, arrived: Arrived, outlet: Outlet) -> Answer:
+        """Return an answer whatever happens: a message that was left open would be overtaken by the next one."""
+        again = arrived.run > 1
+
+        async def find() -> Answer:
+            nonlocal again
+            looks, again = again, True
+            return await self._answer(arrived, outlet, looks)
+
+        try:
+            return await self._patience.through(find)
+        except Exception as error:
+            await self._patience.unless_closing()
+            log.exception("A message failed with %s.", type(error).__name__)
+            return Answer(say("failed", _language(arrived)), "failed", _told(error))
+
+    async def _settle(self, arrived: Arrived, answer: Answer) -> bool:
+        return await self._patience.through(partial(self._inbox.settle, arrived, answer.as_verdict()))
+
+    async def _deliver(self, arrived: Arrived, outlet: Outlet, answer: Answer) -> None:
+        buttons = self._buttons(arrived, outlet) if answer.is_rated else ()
+        try:
+            await self._delivery.deliver(arrived, outlet, answer.text, (answer.outcome, answer.error), buttons)
+        except Exception as error:
+            await self._patience.unless_closing()
+            log.exception("An answer could not be made ready: %s", type(error).__name__)
+            await self._apologize(arrived, outlet, "gone" if answer.outcome == "gone" else "failed", _told(error))
+
+    async def _apologize(self, arrived: Arrived, outlet: Outlet, outcome: Outcome, why: str) -> None:
+        try:
+            await self._delivery.deliver(arrived, outlet, say("failed", _language(arrived)), (outcome, why))
+        except Exception as error:
+            log.warning("Not even that could be said: %s", type(error).__name__)
+            await self._close(arrived, outcome, why)
+
+    async def _close(self, arrived: Arrived, outcome: Outcome, why: str) -> None:
+        await self._patience.through(partial(self._inbox.close, arrived.id, arrived.run, outcome, why))
+
+    async def _answer(self, arrived: Arrived, outlet: Outlet, again: bool) -> Answer:
+        """Return what is to be said; ``again``: somebody may have come so far before."""
+        language = _language(arrived)
+        if arrived.verdict:
+            return Answer(**arrived.verdict)
+        if again and (text := await self._inbox.answered(arrived)):
+            return Answer(text, is_rated=True, is_stored=True)
         if arrived.attempt > MOST_RUNS:
             error = f"{arrived.attempt - 1} runs ended their process"
             log.warning("A message on %s is given up: %s.", arrived.inbound.channel, error)
             return Answer(say("gave_up", language), "dead", error)
-        if arrived.run > 1 and (text := await self._inbox.answered(arrived)):
-            return Answer(text, rated=True)
         inbound = arrived.inbound
         if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):
             seen = await self._mark(arrived, outlet, done)
@@ -132,7 +178,9 @@ class Worker:
         live = Live(arrived, outlet, self._delivery)
         async with live:
             try:
-                return Answer(_noted(await self._insist(arrived, inbound, live), inbound, language), rated=True)
+                reply = await self._insist(arrived, inbound, live)
+                text = _noted(reply, inbound, language)
+                return Answer(text, is_rated=True, is_stored=text == reply.text)
             except StoreError:
                 raise
             except EngineTimeout as error:
@@ -146,7 +194,7 @@ class Worker:
                     raise
                 return Answer(_with(live.said, say("stopped", language)), "stopped")
             except Exception as error:
-                await self._unless_closing()
+                await self._patience.unless_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
                 return _failed(live, say("failed", language), error)
 
@@ -156,7 +204,7 @@ class Worker:
             try:
                 return await self.stops.run(arrived.id, self._turn(inbound, live))
             except EngineUnavailable:
-                await self._unless_closing()
+                await self._patience.unless_closing()
                 await asyncio.sleep(pause)
         return await self.stops.run(arrived.id, self._turn(inbound, live))
 
@@ -167,11 +215,6 @@ class Worker:
                 if isinstance(event, Finished):
                     return event.reply
         raise RuntimeError("The turn ended without a reply.")
-
-    async def _unless_closing(self) -> None:
-        """Stand still where the desk is closing: the message stays open, and the next start answers it."""
-        if self._closing:
-            await asyncio.Event().wait()
 
 
 def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
@@ -186,6 +229,14 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         think=inbound.think if inbound.think is not None else think,
         locale=settings.get("language") or inbound.locale,
     )
+
+
+def _language(arrived: Arrived) -> str | None:
+    return arrived.settings.get("language") or arrived.inbound.locale
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _says_goodbye(command: Command, language: str | None) -> bool:

@@ -26,6 +26,12 @@ class InboundEvent(Base):
             sqlite_where=sql("status = 'queued'"),
             postgresql_where=sql("status = 'queued'"),
         ),
+        Index(
+            "ix_inbound_event_finished",
+            "finished_at",
+            sqlite_where=sql("finished_at IS NOT NULL"),
+            postgresql_where=sql("finished_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -42,7 +48,11 @@ class InboundEvent(Base):
     runs: Mapped[int] = mapped_column(server_default=sql("0"))
     """How often a worker has begun it; a worker whose run is not the last one may send nothing."""
     pardoned: Mapped[int] = mapped_column(server_default=sql("0"))
-    """How many of its runs no longer speak against it, as somebody has put it back into the queue."""
+    """How many of its runs do not speak against it: somebody put it back into the queue, or the desk was stopped."""
+    generation: Mapped[int] = mapped_column(server_default=sql("0"))
+    """How often it was put back to be answered anew; what is sent for each of them has keys of its own."""
+    verdict: Mapped[dict[str, Any] | None]
+    """What is said to it where the memory holds no such answer, from before it is sent."""
     stop: Mapped[bool] = mapped_column(server_default=sql("false"))
     """Whether the person asked to stop the answer."""
     error: Mapped[str | None]

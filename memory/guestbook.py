@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Select, bindparam, or_, select, update
+from sqlalchemy import Delete, Select, bindparam, delete, literal_column, or_, select, update
 from uuid_utils import uuid7
 
 from qwendesk.memory.desk_tables import Access
@@ -50,11 +50,12 @@ class Guestbook:
         self._database = database
 
     async def find(self, channel: str, account: str, person: str) -> Guest | None:
-        """Return what is known of somebody."""
+        """Return what is known of somebody; what was decided for all accounts of the channel holds for each."""
         values = {"of_channel": channel, "of_account": account, "of_person": person}
         async with self._database.read() as connection:
-            row = (await connection.execute(_guest(), values)).one_or_none()
-        return Guest(*row) if row else None
+            found = [Guest(*row) for row in await connection.execute(_guest(), values)]
+        decided = [guest for guest in found if guest.state != "waiting"]
+        return next(iter(decided or found), None)
 
     async def ask(self, inbound: Inbound, code: str, expires_at: datetime) -> str:
         """Write down that somebody asks and return the code that holds."""
@@ -69,7 +70,10 @@ class Guestbook:
             return [Guest(*row) for row in await connection.execute(statement)]
 
     async def decide(self, name: str, state: GuestState, role: GuestRole = "person") -> Guest | None:
-        """Allow or deny the one with a code that holds, or of that name on a channel; None where there is none."""
+        """Allow or deny the one with a code that holds, or ``CHANNEL:PERSON``; None where there is no such code.
+
+        A name need not have been heard of; what is decided for it holds on all accounts of the channel.
+        """
         return await self._database.whole(self._decide(name, state, role))
 
     async def _ask(self, inbound: Inbound, code: str, expires_at: datetime) -> str:
@@ -95,24 +99,39 @@ class Guestbook:
         async with self._database.write() as connection:
             await connection.execute(statement, row)
             values = {"of_channel": inbound.channel, "of_account": inbound.account, "of_person": inbound.person}
-            return str((await connection.execute(_guest(), values)).one().code)
+            return str((await connection.execute(_guest(), values)).first().code)  # type: ignore[union-attr]
 
     async def _decide(self, name: str, state: GuestState, role: GuestRole) -> Guest | None:
         by_code = (Access.code == name.strip().upper()) & (Access.expires_at > datetime.now(UTC))
-        channel, _, person = name.partition(":")
+        channel, colon, person = name.strip().partition(":")
         by_name = (Access.channel == channel) & (Access.person == person)
-        statement = (
-            update(Access)
-            .where(or_(by_code, by_name))
-            .values(state=state, role=role, code=None, expires_at=None)
-            .returning(*_COLUMNS)
-        )
+        decision = {"state": state, "role": role, "code": None, "expires_at": None}
+        statement = update(Access).where(or_(by_code, by_name)).values(**decision).returning(*_COLUMNS)
         async with self._database.write() as connection:
-            row = (await connection.execute(statement)).first()
-        return Guest(*row) if row else None
+            rows = (await connection.execute(statement)).all()
+            if not rows and not (channel and person):
+                return None
+            if colon and not any(row.account == "" for row in rows):
+                called = rows[0].display_name if rows else ""
+                place = {"channel": channel, "account": "", "person": person, "display_name": called}
+                row: dict[str, Any] = {"id": str(uuid7()), **place, **decision, "created_at": datetime.now(UTC)}
+                added = upsert(self._database.dialect, Access).returning(*_COLUMNS)
+                rows = (await connection.execute(added, row)).all()
+        return Guest(*rows[0])
+
+    async def forget(self, before: datetime) -> None:
+        """Forget strangers whose code ran out before then."""
+        async with self._database.write() as connection:
+            await connection.execute(_forget(), {"before": before})
 
 
 @cache
 def _guest() -> Select[Any]:
-    here = (Access.channel == bindparam("of_channel")) & (Access.account == bindparam("of_account"))
-    return select(*_COLUMNS).where(here, Access.person == bindparam("of_person"))
+    here = (Access.channel == bindparam("of_channel")) & (Access.person == bindparam("of_person"))
+    either = or_(Access.account == bindparam("of_account"), Access.account == literal_column("''"))
+    return select(*_COLUMNS).where(here, either).order_by(Access.account.desc())  # the account's own comes first
+
+
+@cache
+def _forget() -> Delete:
+    return delete(Access).where(Access.state == literal_column("'waiting'"), Access.expires_at < bindparam("before"))

@@ -38,6 +38,8 @@ class Stored:
     locale: str | None = None
     """The language that was chosen in the conversation, else the one its platform told."""
     id: str = ""
+    wait: float = 0.0
+    """Seconds until the bucket that was empty has one again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Arrived:
     inbound: Inbound
     settings: dict[str, Any]
     """What was chosen in the conversation: role, model, think, language."""
+    generation: int = 0
+    """How often the message was put back to be answered anew."""
+    verdict: dict[str, Any] | None = None
+    """What an earlier run was about to say, where the memory holds no such answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,16 @@ class Inbox:
     async def close(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
         """Finish a message; False where another run has it in hand."""
         return await self._database.whole(self._close(id_, run, outcome, error))
+
+    async def settle(self, arrived: Arrived, verdict: dict[str, Any]) -> bool:
+        """Keep what is about to be said, for whoever has to go on with it; False where another run has the message."""
+        values = {"event_id": arrived.id, "run": arrived.run, "said": verdict}
+        return bool(await self._database.whole(self._ids(inbox_statements.settle(), values)))
+
+    async def pardon(self, arrived: Arrived) -> None:
+        """Let a run that was only broken off, as the desk was stopped, not speak against its message."""
+        values = {"event_id": arrived.id, "run": arrived.run}
+        await self._database.whole(self._ids(inbox_statements.pardon(), values))
 
     async def answered(self, arrived: Arrived) -> str | None:
         """Return the answer where an earlier run has stored one."""
@@ -156,7 +172,7 @@ class Inbox:
             found = await connection.execute(inbox_statements.given_up(), {"limit": limit})
             return [_ticket(row) for row in found]
 
-    async def prune(self, before: datetime, limit: int = 500) -> int:
+    async def prune(self, before: datetime, limit: int = 200) -> int:
         """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
         values = {"before": before, "limit": limit}
         return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
@@ -193,7 +209,7 @@ class Inbox:
             raise _TurnedAway(Stored("full", locale=locale))
         for bucket in buckets:
             if not await self._spend(connection, bucket, now.timestamp()):
-                raise _TurnedAway(Stored("limited", locale=locale))
+                raise _TurnedAway(Stored("limited", locale=locale, wait=1 / bucket.per_second))
         if files := inbox_rows.files(inbound, event["id"]):
             await connection.execute(inbox_statements.add_file(), files)
         await connection.raw.run_sync(enqueue, event["id"], conversation, seq)
@@ -231,7 +247,8 @@ class Inbox:
                 found = await connection.execute(inbox_statements.files(), {"event_id": id_})
                 files = [Attachment(*file) for file in found]
         inbound = inbox_rows.inbound(row, files)
-        return Arrived(id_, row.runs, row.runs - row.pardoned, row.conversation_id, inbound, row.settings or {})
+        attempt, settings = row.runs - row.pardoned, row.settings or {}
+        return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.verdict)
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
         database = self._database
@@ -243,9 +260,19 @@ class Inbox:
             row = (await connection.execute(inbox_statements.reopen(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
-            await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
+            if await self._is_answered(connection, row):
+                await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
+            else:
+                await connection.execute(inbox_statements.renew(), {"event_id": id_})
             await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
+
+    async def _is_answered(self, connection: TenantConnection, row: Any) -> bool:
+        """Tell whether only the delivery is left: a model's answer is stored, or what a command said."""
+        if row.verdict and row.verdict["outcome"] == "done":
+            return True
+        values = {"in_conversation": row.conversation_id, "at": row.seq}
+        return (await connection.execute(inbox_statements.answer(), values)).scalar_one_or_none() is not None
 
     async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
         async with self._database.write() as connection:

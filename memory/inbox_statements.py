@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     update,
 )
@@ -98,6 +99,8 @@ def begin() -> ReturningUpdate[Any]:
     columns: tuple[Any, ...] = (
         event.runs,
         event.pardoned,
+        event.generation,
+        event.verdict,
         event.conversation_id,
         event.seq,
         event.channel,
@@ -124,20 +127,45 @@ def close() -> Update:
     """Finish a message, if this run is its newest."""
     return (
         update(InboundEvent)
-        .where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"), _OPEN)
+        .where(*_is_newest(), _OPEN)
         .values(status=bindparam("outcome"), error=bindparam("why"), finished_at=bindparam("now"))
     )
 
 
 @cache
-def reopen() -> ReturningUpdate[str, int]:
+def settle() -> ReturningUpdate[str]:
+    """Keep what is about to be said to a message, if this run is its newest."""
+    said = bindparam("said", type_=InboundEvent.verdict.type)
+    return update(InboundEvent).where(*_is_newest(), _OPEN).values(verdict=said).returning(InboundEvent.id)
+
+
+@cache
+def pardon() -> ReturningUpdate[str]:
+    """Take back that a run counts, if it is the newest one."""
+    changed = {"pardoned": InboundEvent.pardoned + 1}
+    return update(InboundEvent).where(*_is_newest(), _OPEN).values(**changed).returning(InboundEvent.id)
+
+
+def _is_newest() -> tuple[Any, ...]:
+    return InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run")
+
+
+@cache
+def renew() -> Update:
+    """Let a message be answered anew, under new keys: what was said to it before stays said."""
+    here = InboundEvent.id == bindparam("event_id")
+    return update(InboundEvent).where(here).values(generation=InboundEvent.generation + 1, verdict=null())
+
+
+@cache
+def reopen() -> ReturningUpdate[Any]:
     """Open a message again that was given up."""
     given_up = InboundEvent.status.in_(["dead", "failed"])
     return (
         update(InboundEvent)
         .where(InboundEvent.id == bindparam("event_id"), given_up)
         .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
-        .returning(InboundEvent.conversation_id, InboundEvent.seq)
+        .returning(InboundEvent.conversation_id, InboundEvent.seq, InboundEvent.verdict)
     )
 
 
@@ -176,15 +204,14 @@ def to_go_on() -> Select[Any]:
 @cache
 def hold_place() -> Select[str]:
     """Give the conversation of a message, if this run is its newest, and keep others from adding to it."""
-    here = (InboundEvent.id == bindparam("event_id")) & (InboundEvent.runs == bindparam("run"))
-    place = select(InboundEvent.conversation_id).where(here)
+    place = select(InboundEvent.conversation_id).where(*_is_newest())
     return select(Conversation.id).where(Conversation.id.in_(place)).with_for_update()
 
 
 @cache
 def drop() -> Delete:
     """Delete a message with its files and answers, if this run is its newest."""
-    return delete(InboundEvent).where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"))
+    return delete(InboundEvent).where(*_is_newest())
 
 
 @cache
@@ -228,11 +255,7 @@ def given_up() -> Select[Any]:
 @cache
 def prune() -> ReturningDelete[str]:
     """Forget finished deliveries."""
-    old = (
-        select(InboundEvent.id)
-        .where(InboundEvent.finished_at < bindparam("before"), InboundEvent.status.in_(["done", "stopped"]))
-        .limit(bindparam("limit"))
-    )
+    old = select(InboundEvent.id).where(InboundEvent.finished_at < bindparam("before")).limit(bindparam("limit"))
     return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, literal_column, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
@@ -60,25 +60,26 @@ class Outbox:
         """Store a part of an answer as being sent; None where it was sent, or another run has the message."""
         return await self._database.whole(self._claim(arrived, part, text, plain))
 
-    async def posted(self, key: str, message_id: str) -> None:
+    async def posted(self, arrived: Arrived, key: str, message_id: str) -> None:
         """Keep the platform's name of a message that is not complete yet."""
-        await self._database.whole(self._change(_mark(), {"key_": key, "status_": "sending", "id_": message_id}))
+        await self._database.whole(self._change(_mark_posted(), {**_held(arrived, key), "id_": message_id}))
 
     async def sent(
-        self, key: str, message_id: str | None, closing: tuple[Arrived, Outcome, str | None] | None = None
+        self, arrived: Arrived, key: str, message_id: str | None, closing: tuple[Outcome, str | None] | None = None
     ) -> None:
         """Mark a message as delivered, and with it, in the same transaction, what it answers as finished."""
-        await self._database.whole(self._sent(key, message_id, closing))
+        await self._database.whole(self._sent(arrived, key, message_id, closing))
 
-    async def failed(self, key: str, error: str) -> None:
+    async def failed(self, arrived: Arrived, key: str, error: str) -> None:
         """Give a message up."""
-        await self._database.whole(self._change(_mark_failed(), {"key_": key, "why": error}))
+        await self._database.whole(self._change(_mark_failed(), {**_held(arrived, key), "why": error}))
 
-    async def of_conversation(self, conversation_id: str, limit: int = 1000) -> list[Delivered]:
-        """Return what went to a conversation, oldest first."""
+    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[Delivered]:
+        """Return what went to a conversation, the newest of it, oldest first."""
         values = {"in_conversation": conversation_id, "limit": limit}
         async with self._database.read() as connection:
-            return [Delivered(*row) for row in await connection.execute(_of_conversation(), values)]
+            found = (await connection.execute(_of_conversation(), values)).all()
+        return [Delivered(*row) for row in reversed(found)]
 
     async def ending_of(self, conversation_id: str, seq: int) -> Ending | None:
         """Return the last message of the answer at a place of a conversation; None where none was delivered."""
@@ -97,7 +98,7 @@ class Outbox:
     async def _claim(self, arrived: Arrived, part: int, text: str, plain: str) -> Claim | None:
         values = {
             "new_id": str(uuid7()),
-            "new_key": f"{arrived.id}:{part}",
+            "new_key": key_of(arrived, part),
             "new_part": part,
             "new_text": text,
             "new_plain": plain,
@@ -110,18 +111,27 @@ class Outbox:
         return Claim(*row) if row else None
 
     async def _sent(
-        self, key: str, message_id: str | None, closing: tuple[Arrived, Outcome, str | None] | None
+        self, arrived: Arrived, key: str, message_id: str | None, closing: tuple[Outcome, str | None] | None
     ) -> None:
         async with self._database.write() as connection:
-            values = {"key_": key, "id_": message_id, "now": datetime.now(UTC)}
+            values = {**_held(arrived, key), "id_": message_id, "now": datetime.now(UTC)}
             await connection.execute(_mark_sent(), values)
             if closing:
-                arrived, outcome, error = closing
-                await close_event(connection, arrived.id, arrived.run, outcome, error)
+                await close_event(connection, arrived.id, arrived.run, *closing)
 
     async def _change(self, statement: Update, values: dict[str, Any]) -> None:
         async with self._database.single() as connection:
             await connection.execute(statement, values)
+
+
+def key_of(arrived: Arrived, part: int) -> str:
+    """Return the key of a part of an answer; one that is given anew has other keys than the one before."""
+    renewed = f".{arrived.generation}" if arrived.generation else ""
+    return f"{arrived.id}{renewed}:{part}"
+
+
+def _held(arrived: Arrived, key: str) -> dict[str, Any]:
+    return {"key_": key, "event_id": arrived.id, "run": arrived.run}
 
 
 @cache
@@ -154,30 +164,38 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
     ).returning(row.key, row.message_id, row.attempts)
 
 
-@cache
 def _mark() -> Update:
+    """Change a message that is still being sent: what another run has brought further stays so."""
     row = OutboundMessage
-    return (
-        update(row).where(row.key == bindparam("key_")).values(status=bindparam("status_"), message_id=bindparam("id_"))
-    )
+    return update(row).where(row.key == bindparam("key_"), row.status.in_(["queued", "sending"]))
+
+
+def _by_newest() -> ColumnElement[bool]:
+    event = InboundEvent
+    newest = select(event.id).where(event.id == bindparam("event_id"), event.runs == bindparam("run"))
+    return OutboundMessage.inbound_id.in_(newest)
+
+
+@cache
+def _mark_posted() -> Update:
+    return _mark().where(_by_newest()).values(status="sending", message_id=bindparam("id_"))
 
 
 @cache
 def _mark_sent() -> Update:
-    row = OutboundMessage
     changes: dict[str, Any] = {
         "status": "sent",
         "message_id": bindparam("id_"),
         "sent_at": bindparam("now"),
         "error": None,
     }
-    return update(row).where(row.key == bindparam("key_")).values(**changes)
+    # what a relieved run has sent is there, so that the newest one need not send it, unless it has posted its own
+    return _mark().where(or_(_by_newest(), OutboundMessage.message_id.is_(None))).values(**changes)
 
 
 @cache
 def _mark_failed() -> Update:
-    row = OutboundMessage
-    return update(row).where(row.key == bindparam("key_")).values(status="failed", error=bindparam("why"))
+    return _mark().where(_by_newest()).values(status="failed", error=bindparam("why"))
 
 
 @cache
@@ -185,7 +203,7 @@ def _of_conversation() -> Select[Any]:
     row = OutboundMessage
     columns: tuple[Any, ...] = (row.key, row.text, row.status, row.message_id, row.attempts, row.error)
     here = row.conversation_id == bindparam("in_conversation")
-    return select(*columns).where(here).order_by(row.id).limit(bindparam("limit"))
+    return select(*columns).where(here).order_by(row.id.desc()).limit(bindparam("limit"))
 
 
 @cache
@@ -197,7 +215,7 @@ def _ending() -> Select[Any]:
         select(*columns)
         .join(InboundEvent, InboundEvent.id == row.inbound_id)
         .where(here, row.status == "sent", row.message_id.is_not(None))
-        .order_by(row.part.desc())
+        .order_by(row.id.desc())
         .limit(1)
     )
 

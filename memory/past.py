@@ -51,7 +51,7 @@ class PastLines:
 
 
 def _line(row: Any) -> Line:
-    ends = row.turn is not None and row.part == row.last_part
+    ends = row.turn is not None and row.id == row.last
     return Line(row.seq, row.key, row.text, said=False, whole=row.status == "sent", ends=ends, rating=row.rating)
 
 
@@ -66,7 +66,7 @@ def _asked() -> Select[Any]:
 @cache
 def _told() -> Select[Any]:
     row, parts = OutboundMessage, OutboundMessage.__table__.alias("parts")
-    last = select(func.max(parts.c.part)).where(parts.c.inbound_id == row.inbound_id).correlate(row)
+    last = select(func.max(parts.c.id)).where(parts.c.inbound_id == row.inbound_id).correlate(row)
     rated = (
         select(Feedback.rating).where(Feedback.turn_id == Turn.id).order_by(Feedback.id.desc()).limit(1).correlate(Turn)
     )
@@ -77,10 +77,10 @@ def _told() -> Select[Any]:
         InboundEvent.seq,
         row.key,
         row.text,
-        row.part,
+        row.id,
         row.status,
         Turn.id.label("turn"),
-        last.scalar_subquery().label("last_part"),
+        last.scalar_subquery().label("last"),
         rated.scalar_subquery().label("rating"),
     )
     return (

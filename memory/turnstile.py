@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+_MOST_HURRIED = 8
+"""How many in a hurry go before one of the others that wait; else a flood at the door would end all answering."""
 
 
 class Turnstile:
-    """Lets one task through at a time, in the order they came; those in a hurry go before the others."""
+    """Lets one task through at a time, in the order they came; most of those in a hurry go before the others."""
 
     def __init__(self) -> None:
         self._taken = False
         self._hurried: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
+        self._hurried_by = 0
 
     @asynccontextmanager
     async def through(self, *, hurry: bool = False) -> AsyncIterator[None]:
@@ -39,17 +43,22 @@ class Turnstile:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                line.remove(turn)
+                with suppress(ValueError):  # whoever left in the same moment has taken it out
+                    line.remove(turn)
             else:
                 self._leave()  # the turn had come in the same moment: it is the next one's
             raise
 
     def _leave(self) -> None:
-        waiting = self._hurried or self._others
-        while waiting:
+        while waiting := self._next_line():
             turn = waiting.popleft()
             if not turn.done():
+                self._hurried_by = self._hurried_by + 1 if self._others and waiting is self._hurried else 0
                 turn.set_result(None)
                 return
-            waiting = self._hurried or self._others
         self._taken = False
+
+    def _next_line(self) -> deque[asyncio.Future[None]]:
+        if self._others and self._hurried_by >= _MOST_HURRIED:
+            return self._others
+        return self._hurried or self._others

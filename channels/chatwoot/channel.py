@@ -8,14 +8,15 @@ import json
 import logging
 import mimetypes
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
+from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
-from qwendesk.channels.incoming import body_of, hand_over, is_fresh, with_files
+from qwendesk.channels.incoming import Fetching, body_of, hand_over, is_fresh
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _LARGEST_FILE = 20 * 2**20
 _LARGEST_BODY = 2**20
+_FETCH_SECONDS = 3.0
+"""Chatwoot waits five seconds, never calls again, and gives a conversation to people where nobody answered."""
+_NONE_SUCH = 404
 _ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATWOOT__TOKEN."
 
 
@@ -53,6 +57,8 @@ class ChatwootChannel(Channel):
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
         self._calls = Calls(self.manifest.title, _ADVICE)
+        self._fetching = Fetching(most=1)
+        self._files = Files(self._base_url, self._calls, _LARGEST_FILE)
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
@@ -71,13 +77,14 @@ class ChatwootChannel(Channel):
         answer = await self._post(path, body)
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
 
-    async def hand_over(self, account: str, conversation: str) -> None:
-        """Give a conversation to people: it is open from now on, and the bot is silent in it."""
-        await self._post(f"accounts/{int(account)}/conversations/{int(conversation)}/toggle_status", {"status": "open"})
-
     async def check(self) -> str:
-        """Ask for the bot's own profile."""
-        await self._calls.get(f"{self._base_url}/api/v1/profile", {"api_access_token": self._token})
+        """Write into a conversation that cannot be: only whom Chatwoot knows is told that there is none."""
+        # a bot may not ask who it is (BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source), but it may create messages
+        url = f"{self._base_url}/api/v1/accounts/0/conversations/0/messages"
+        status = await self._calls.status(url, {"api_access_token": self._token})
+        if status != _NONE_SUCH:
+            advice = f" {_ADVICE}" if status in (401, 403) else ""
+            raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))
         return f"connected to {self._base_url}"
 
     @classmethod
@@ -127,19 +134,21 @@ class ChatwootChannel(Channel):
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
 
     async def _taken(self, parsed: Parsed, accept: Accept) -> bool:
-        """Hand a message over; False: it has to come again."""
+        """Hand a message over; False: the desk is busy, and Chatwoot opens the conversation for people."""
+        inbound = parsed.inbound
         try:
-            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
-        except ChannelError:
-            return False
+            async with asyncio.timeout(_FETCH_SECONDS):
+                inbound = await self._fetching.with_files(
+                    inbound, [partial(self._fetch, file) for file in parsed.files]
+                )
+        except (ChannelError, TimeoutError):
+            inbound = replace(inbound, unreadable="file")
         return await hand_over(inbound, accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, inbound.account))
 
     async def _fetch(self, file: File) -> Attachment:
-        if urlsplit(file.url).netloc != urlsplit(self._base_url).netloc:
-            raise ChannelError(f"A file lies outside of {self._base_url}; it is not fetched.", permanent=True)
-        data = await self._calls.fetch(file.url, _LARGEST_FILE)
+        data = await self._files.fetch(file.url)
         mime = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         return Attachment(file.kind, mime, data, file.name)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from qwendesk.messages import Inbound, storable
 
@@ -15,6 +16,7 @@ class File:
     url: str
     kind: str
     name: str
+    """Without a kind: what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def parse(body: dict[str, Any]) -> Parsed | None:
             event=str(int(body["id"])),
             locale=_locale(sender, contact, conversation),
             display_name=storable(str(sender.get("name") or ""))[:200],
-            unreadable="video" if len(readable) < len(found) else None,
+            unreadable=next((file.name for file in found if not file.kind), None),
         ),
         readable,
     )
@@ -60,11 +62,14 @@ def parse(body: dict[str, Any]) -> Parsed | None:
 
 def _files(attachments: Any) -> list[File]:
     kinds = {"image": "image", "audio": "audio", "file": "document"}
-    return [File(str(one["data_url"]), kinds.get(str(one.get("file_type")), ""), _name(one)) for one in attachments]
+    return [_file(one, kinds.get(str(one.get("file_type")), "")) for one in attachments]
 
 
-def _name(attachment: dict[str, Any]) -> str:
-    return str(attachment["data_url"]).partition("?")[0].rpartition("/")[2][:200]
+def _file(attachment: dict[str, Any], kind: str) -> File:
+    url = attachment.get("data_url")
+    if not (url and kind):  # a contact and a place have none, a video nobody looks at
+        return File("", "", str(attachment.get("file_type") or "file")[:20])
+    return File(str(url), kind, unquote(str(url).partition("?")[0].rpartition("/")[2])[:200])
 
 
 def _locale(*places: dict[str, Any]) -> str | None:

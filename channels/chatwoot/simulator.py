@@ -29,6 +29,8 @@ class ChatwootSimulator(Simulator):
         self.caller = Caller()
         self.status: dict[str, str] = {}
         """The state of each conversation; those not named are pending."""
+        self.stores: dict[str, str] = {}
+        """Where files lie that are not here, by their names."""
         self._url = ""
         self._number = 0
         self._files: dict[str, tuple[str, bytes]] = {}
@@ -84,21 +86,33 @@ class ChatwootSimulator(Simulator):
         base = "/api/v1/accounts/1/conversations/{conversation}"
         routes = [
             Route("/api/v1/profile", self._profile),
+            Route("/api/v1/accounts/0/conversations/0/messages", self._nowhere, methods=["POST"]),
             Route(f"{base}/messages", self._written, methods=["POST"]),
-            Route(f"{base}/toggle_status", self._toggled, methods=["POST"]),
+            Route("/rails/active_storage/blobs/redirect/{name}", self._sent_on),
             Route("/files/{name}", self._download),
         ]
         self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
 
     def _kept(self, name: str, kind: str, data: bytes) -> dict[str, Any]:
         self._files[name] = (kind, data)
-        return {"id": 1, "file_type": "file" if kind == "document" else kind, "data_url": f"{self._url}/files/{name}"}
+        url = f"{self._url}/rails/active_storage/blobs/redirect/{name}"
+        return {"id": 1, "file_type": "file" if kind == "document" else kind, "data_url": url}
 
     async def _profile(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        known = request.headers.get("api_access_token") == TOKEN
-        return JSONResponse({"id": 9, "name": "Desk"} if known else {}, 200 if known else 401)
+        return JSONResponse({"error": "Access to this endpoint is not authorized for bots"}, 401)
+
+    async def _nowhere(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({}, 404 if request.headers.get("api_access_token") == TOKEN else 401)
+
+    async def _sent_on(self, request: Request) -> Response:
+        from starlette.responses import RedirectResponse
+
+        name = request.path_params["name"]
+        return RedirectResponse(self.stores.get(name, f"/files/{name}"), 302)
 
     async def _written(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
@@ -112,13 +126,6 @@ class ChatwootSimulator(Simulator):
         self.shown.append(Shown(number, request.path_params["conversation"], text, versions=[text]))
         self.notice()
         return JSONResponse({"id": int(number), "content": text})
-
-    async def _toggled(self, request: Request) -> Response:
-        from starlette.responses import JSONResponse
-
-        self.status[request.path_params["conversation"]] = (await request.json())["status"]
-        self.notice()
-        return JSONResponse({"payload": {"success": True}})
 
     async def _download(self, request: Request) -> Response:
         from starlette.responses import Response

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
+from email.errors import MessageError
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,11 @@ from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
 from qwendesk.channels.mail.parse import LARGEST_FILE, parse
 from qwendesk.channels.stopping import rest
+from qwendesk.desk.chat_commands import parse as parse_command
+from qwendesk.desk.forgetting import is_goodbye
+from qwendesk.desk.texts import languages, say
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Admission, Inbound, Outbound
 
 if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
@@ -28,6 +32,7 @@ _LOOK_SECONDS = 1.0
 """How long a stop may have to wait."""
 _IDLE_SECONDS = 15.0
 """After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
+_UNPROVEN = "by mail anybody can write in your name. Please use another channel."
 _SECURITY = ("tls", "starttls", "none")
 
 
@@ -37,9 +42,7 @@ class MailChannel(Channel):
     manifest = Manifest(
         "mail",
         "E-mail",
-        Capabilities(
-            markup="html", max_length=200_000, threads=True, max_file_in=LARGEST_FILE, max_file_out=LARGEST_FILE
-        ),
+        Capabilities(markup="html", max_length=200_000, max_file_in=LARGEST_FILE),
         (
             Setting("address", "The desk's own address.", required=True),
             Setting("password", "The mailbox's password.", True, True),
@@ -52,13 +55,20 @@ class MailChannel(Channel):
             Setting("user", "The name to log in with; empty: the address."),
             Setting("folder", "The folder that is read.", default="INBOX"),
             Setting("name", "The sender's name.", default="Qwendesk"),
+            Setting(
+                "trusted_authserv",
+                "The name your mail server gives itself in Authentication-Results: who it does not vouch for is a "
+                "stranger. Empty: every sender is believed, and nobody is an operator or owner.",
+            ),
         ),
-        needs=("imap_tools", "aiosmtplib", "mailparser_reply"),
+        needs=("imap_tools", "aiosmtplib"),
     )
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
         self._own = str(settings["address"])
+        self._authserv = str(settings["trusted_authserv"]).strip()
+        self.proves_senders = bool(self._authserv)
         self._stopping = asyncio.Event()
 
     async def start(self, accept: Accept) -> None:
@@ -73,10 +83,11 @@ class MailChannel(Channel):
         """Send a mail and return its Message-ID."""
         import aiosmtplib
 
-        mail, settings = compose(message, self._own, str(self._settings["name"])), self._settings
+        settings = self._settings
         secure = settings["smtp_security"]
         login = {"username": self._user, "password": settings["password"]} if settings["password"] else {}
         try:
+            mail = compose(message, self._own, str(settings["name"]))
             await aiosmtplib.send(
                 mail,
                 hostname=settings["smtp_host"],
@@ -86,7 +97,7 @@ class MailChannel(Channel):
                 timeout=30,
                 **login,
             )
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        except (aiosmtplib.SMTPException, OSError, ValueError, MessageError) as error:
             raise _told(error) from error
         return str(mail["Message-ID"])
 
@@ -143,7 +154,7 @@ class MailChannel(Channel):
         large = await asyncio.to_thread(mailbox.size, uid) > _LARGEST_MAIL
         raw = await asyncio.to_thread(lambda: mailbox.fetch(uid, head_only=large))
         try:
-            inbound = await asyncio.to_thread(parse, raw, self._own)
+            inbound = await asyncio.to_thread(parse, raw, self._own, self._authserv)
         except ValueError as error:
             log.warning("Mail %s: %s", uid, error)
             return True
@@ -151,11 +162,24 @@ class MailChannel(Channel):
             return True
         if large:
             inbound = replace(inbound, unreadable="large file")
-        return await hand_over(inbound, accept, partial(self._refuse, inbound))
+        return await hand_over(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
+
+    async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
+        if not self.proves_senders and _needs_proof(inbound.text):
+            return Admission("refused", text=say("not_taken", inbound.locale, reason=_UNPROVEN))
+        return await accept(inbound)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         to = (inbound.conversation, f"<p>{escape(text)}</p>", inbound.account, inbound.reply_to)
         await self.send(Outbound(f"refused:{inbound.event}", *to, plain=text))
+
+
+def _needs_proof(text: str) -> bool:
+    """Tell whether somebody would do harm with this in another one's name: becoming them, or having them forgotten."""
+    command = parse_command(text)
+    if command is None or command.name != "forget":
+        return command is not None and command.name == "link"
+    return any(is_goodbye(command.argument, language) for language in languages())
 
 
 def _told(error: Exception) -> ChannelError:
@@ -170,4 +194,6 @@ def _told(error: Exception) -> ChannelError:
             f"The mail server refuses the address: {error}.", permanent=all(code >= 500 for code in codes)
         )
     code = error.code if isinstance(error, aiosmtplib.SMTPResponseException) else 0
-    return ChannelError(f"The mail could not be sent: {error}.", permanent=code >= 500 or isinstance(error, ValueError))
+    return ChannelError(
+        f"The mail could not be sent: {error}.", permanent=code >= 500 or isinstance(error, ValueError | MessageError)
+    )

@@ -14,7 +14,7 @@ from qwendesk.messages import Outbound
 def compose(message: Outbound, own: str, name: str) -> EmailMessage:
     """Return the mail for a message; the same message is the same mail, down to its Message-ID."""
     thread = Thread.read(message.reply_to or "")
-    address, _, root = message.conversation.partition(" ")
+    address, root = (message.conversation.split(" ") + [""])[:2]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = formataddr((name, own))
     mail["To"] = address

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.incoming import hand_over, with_files
+from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.matrix import messages
-from qwendesk.channels.matrix.failures import good, told
+from qwendesk.channels.matrix.failures import TokenLost, good, told
+from qwendesk.channels.matrix.history import whole
 from qwendesk.channels.matrix.parse import LARGEST_FILE, File, Me, parse
 from qwendesk.channels.matrix.session import Session
 from qwendesk.channels.stopping import rest, unless
@@ -38,16 +39,14 @@ class MatrixChannel(Channel):
         "Matrix",
         Capabilities(
             markup="html",
-            max_length=12_000,
+            max_length=4_000,
             length_unit="bytes",
             edits=True,
             edit_interval=4.0,
             typing=_TYPING_MS / 1000,
+            one_process=True,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
-            max_file_out=LARGEST_FILE,
-            idempotent=True,
         ),
         (
             Setting("homeserver", "Its address, such as https://matrix.org.", required=True),
@@ -66,6 +65,7 @@ class MatrixChannel(Channel):
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
         self._own: dict[str, str] = {}
+        self._fetching = Fetching()
 
     async def start(self, accept: Accept) -> None:
         """Follow the rooms until ``stop``."""
@@ -100,14 +100,20 @@ class MatrixChannel(Channel):
     async def check(self) -> str:
         """Log in."""
         client = await self._connected()
+        async with told():
+            good(await client.whoami())
         return f"connected as {client.user_id}, device {client.device_id}"
 
     async def aclose(self) -> None:
         """Close the connections."""
         self._stopping.set()
-        client, self._client = self._client, None
-        if client:
-            await client.close()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        async with self._opening:
+            client, self._client = self._client, None
+            if client:
+                await client.close()
 
     async def _connected(self) -> AsyncClient:
         async with self._opening:
@@ -116,9 +122,14 @@ class MatrixChannel(Channel):
             return self._client
 
     async def _follow(self, accept: Accept) -> None:
-        answer = await self._synced()
-        if answer is not None and await self._take(answer, accept):
-            self._session.reached(answer.next_batch)
+        try:
+            answer = await self._synced()
+            if answer is not None and await self._take(answer, accept):
+                self._session.reached(answer.next_batch)
+        except TokenLost as error:
+            await self._hang_up()
+            self._session.lost_token(keep_device=error.soft)
+            raise
 
     async def _synced(self) -> SyncResponse | None:
         """Return what is new; None where the desk stops meanwhile."""
@@ -151,13 +162,13 @@ class MatrixChannel(Channel):
             async with told():
                 await client.join(room)
         for room, news in answer.rooms.join.items():
-            for event in news.timeline.events:
-                while not (await self._take_one(room, event.source, accept) or self._stopping.is_set()):
+            for event in await whole(client, room, news.timeline, self._session.since, self._me.user):
+                while not (await self._take_one(room, event, accept) or self._stopping.is_set()):
                     await rest(self._stopping, 1.0)
         return not self._stopping.is_set()
 
     async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
-        """Hand one event over; False: the desk is busy."""
+        """Hand one event over; False: the desk is busy, or a file cannot be had now."""
         client = await self._connected()
         members = client.rooms[room].member_count if room in client.rooms else 2
         try:
@@ -167,7 +178,11 @@ class MatrixChannel(Channel):
             return True
         if parsed is None:
             return True
-        inbound = await with_files(parsed.inbound, [partial(self._fetch, parsed.file)] if parsed.file else [])
+        try:
+            fetching = [partial(self._fetch, parsed.file)] if parsed.file else []
+            inbound = await self._fetching.with_files(parsed.inbound, fetching)
+        except ChannelError:
+            return False  # again in a moment: what stands behind it in the room waits
         return await hand_over(inbound, accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:

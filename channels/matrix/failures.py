@@ -9,9 +9,22 @@ from typing import TypeVar
 from qwendesk.errors import ChannelError
 
 T = TypeVar("T")
-_CREDENTIALS = {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED"}
+_TOKEN = "M_UNKNOWN_TOKEN"
+_CREDENTIALS = {"M_MISSING_TOKEN", "M_USER_DEACTIVATED"}
 _PERMANENT = {"M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNRECOGNIZED"}
 ADVICE = "Check QWENDESK_CHANNELS__MATRIX__USER and QWENDESK_CHANNELS__MATRIX__PASSWORD."
+
+
+class TokenLost(ChannelError):
+    """Somebody has logged the desk's device out.
+
+    Args:
+        soft: whether the device with its keys is still known.
+    """
+
+    def __init__(self, *, soft: bool) -> None:
+        super().__init__("The homeserver has logged the desk out; it logs in again by its password.")
+        self.soft = soft
 
 
 def good(answer: T) -> T:
@@ -27,6 +40,8 @@ def good(answer: T) -> T:
     code = answer.status_code or ""
     if wait := answer.retry_after_ms:
         raise ChannelError(f"The homeserver asks to wait {wait / 1000:g} s.", retry_after=wait / 1000)
+    if code == _TOKEN:
+        raise TokenLost(soft=answer.soft_logout)
     advice = f" {ADVICE}" if code in _CREDENTIALS else ""
     permanent = code in _CREDENTIALS or code in _PERMANENT
     raise ChannelError(f"The homeserver refuses: {code} {answer.message}.{advice}", permanent=permanent)

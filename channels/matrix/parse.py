@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qwendesk.channels.naming import is_named, without_name
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20
@@ -81,7 +80,7 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         file, unreadable = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
-        without_name(text, (me.user, me.name)),
+        _without_name(text, me),
         f"{room}|{root}" if root else room,
         person=str(sender),
         channel="matrix",
@@ -115,7 +114,15 @@ def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str]
 
 def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
     named = (content.get("m.mentions") or {}).get("user_ids") or []
-    return me.user in named or is_named(text, (me.user, me.name))
+    # the bare name is no mention: it may be a word like any other
+    spelled = rf"(?<![\w@])(?:{re.escape(me.user)}|@{re.escape(me.name)})(?![\w=/+-]|[.:]\w)"
+    return me.user in named or bool(re.search(spelled, text, re.IGNORECASE))
+
+
+def _without_name(text: str, me: Me) -> str:
+    user, at, bare = (re.escape(name) for name in (me.user, f"@{me.name}", me.name))
+    spelled = rf"\A\s*(?:(?:{user}|{at})(?:[:,]\s*|\s+|\Z)|{bare}[:,]\s*)"
+    return re.sub(spelled, "", text, flags=re.IGNORECASE).strip()
 
 
 def _file(content: dict[str, Any]) -> File:

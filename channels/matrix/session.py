@@ -18,10 +18,12 @@ _DEVICE = "Qwendesk"
 class Session:
     """Logs in once; the same device comes back after a restart and can read what was encrypted for it.
 
+    A token that was taken away is replaced by another login.
+
     Args:
         homeserver: its address.
         user: the account's full name.
-        password: its password, for the first time.
+        password: its password, for the first time and where the token was taken away.
         folder: where the keys are kept.
     """
 
@@ -61,9 +63,18 @@ class Session:
         """Remember how far has been read."""
         self._keep(since=since)
 
+    def lost_token(self, *, keep_device: bool) -> None:
+        """Log in by the password next time; as a new device, unless the homeserver still knows the old one."""
+        self._kept.pop("token", None)
+        if not keep_device:
+            self._kept.pop("device", None)
+        self._keep()
+
     async def _log_in(self, client: AsyncClient) -> None:
         from nio import LoginError
 
+        if device := self._kept.get("device"):
+            client.device_id = device
         async with told():
             answer = await client.login(self._password, device_name=_DEVICE)
         if isinstance(answer, LoginError) and answer.status_code == "M_FORBIDDEN":

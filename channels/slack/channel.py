@@ -12,10 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
-from qwendesk.channels.incoming import body_of, hand_over, with_files
+from qwendesk.channels.incoming import Fetching, body_of, hand_over
 from qwendesk.channels.slack import messages
-from qwendesk.channels.slack.failures import told
+from qwendesk.channels.slack.doors import MARK, Doors, Threads
+from qwendesk.channels.slack.failures import NotThere, told
 from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LARGEST_BODY = 2**20
+_DELIVERIES = 4
+"""How often Slack delivers an event that nobody takes."""
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
 
 
@@ -46,7 +50,6 @@ class SlackChannel(Channel):
             edit_interval=1.5,
             buttons=5,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
         ),
         (
@@ -69,7 +72,11 @@ class SlackChannel(Channel):
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
         self._client: AsyncWebClient | None = None
+        self._connecting = asyncio.Lock()
         self._me = Me("", "")
+        self._fetching = Fetching(_DELIVERIES)
+        self._doors = Doors([urlsplit(base_url).hostname])
+        self._threads = Threads()
         self._files = Calls("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
@@ -88,11 +95,21 @@ class SlackChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Post a message, in its thread where there is one."""
-        async with told():
-            return await messages.send(await self._connected(), message)
+        door = self._doors.find(message)
+        try:
+            async with told():
+                return await messages.send(await self._connected(), message)
+        except NotThere:
+            if door is None:
+                raise
+        body = json.dumps(messages.response(message)).encode()
+        await self._files.post(door, body, {"content-type": "application/json"})
+        return f"{MARK}{message.key}"
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace a message's text."""
+        if message_id.startswith(MARK):
+            raise ChannelError("Slack cannot change what was answered to a command.", permanent=True)
         async with told():
             await messages.edit(await self._connected(), message_id, message)
 
@@ -124,31 +141,33 @@ class SlackChannel(Channel):
             await client.session.close()
 
     async def _connected(self) -> AsyncWebClient:
-        if self._client is None:
-            import aiohttp
-            from slack_sdk.web.async_client import AsyncWebClient
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._made()
+            return self._client
 
-            session = aiohttp.ClientSession()
-            client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
-            try:
-                async with told():
-                    who = await client.auth_test()
-            except ChannelError:
-                await session.close()
-                raise
-            self._me, self._client = Me(str(who["team_id"]), str(who["user_id"])), client
-        return self._client
+    async def _made(self) -> AsyncWebClient:
+        import aiohttp
+        from slack_sdk.web.async_client import AsyncWebClient
+
+        session = aiohttp.ClientSession()
+        client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
+        try:
+            async with told():
+                who = await client.auth_test()
+        except ChannelError:
+            await session.close()
+            raise
+        self._me = Me(str(who["team_id"]), str(who["user_id"]))
+        return client
 
     async def _called(self, request: Request) -> Response:
-        from slack_sdk.signature import SignatureVerifier
         from starlette.responses import PlainTextResponse, Response
 
-        body = await body_of(request, _LARGEST_BODY)
+        body = await body_of(request, _LARGEST_BODY) if is_promising(request.headers) else b""
         if body is None:
             return Response(status_code=413)
-        if not _readable(body) or not SignatureVerifier(self._signing_secret).is_valid_request(
-            body, dict(request.headers)
-        ):
+        if not is_signed(self._signing_secret, request.headers, body):
             return Response(status_code=401)
         try:
             kind, payload = _opened(body, request.headers.get("content-type", ""))
@@ -170,14 +189,16 @@ class SlackChannel(Channel):
         if parsed is None:
             return True
         try:
-            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+            placed = self._threads.place(parsed.inbound)
+            inbound = await self._fetching.with_files(placed, [partial(self._fetch, file) for file in parsed.files])
         except ChannelError:
             return False
         return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
-        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), plain=text))
+        where = (inbound.account, inbound.reply_to)
+        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), *where, plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
         host = urlsplit(file.url).hostname or ""
@@ -185,14 +206,6 @@ class SlackChannel(Channel):
             raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
         data = await self._files.fetch(file.url, LARGEST_FILE, {"Authorization": f"Bearer {self._bot_token}"})
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
-
-
-def _readable(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:

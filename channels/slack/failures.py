@@ -6,10 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from qwendesk.channels.calls import wait_of
 from qwendesk.errors import ChannelError
 
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
+_ELSEWHERE = {"not_in_channel", "channel_not_found"}
 _AGAIN = {"internal_error", "fatal_error", "request_timeout", "service_unavailable", "ratelimited", "team_added_to_org"}
+
+
+class NotThere(ChannelError):
+    """The app is no member of the channel."""
 
 
 @asynccontextmanager
@@ -29,9 +35,11 @@ async def told() -> AsyncIterator[None]:
 def _read(answer: Any) -> ChannelError:
     reason = str(answer.get("error") or "an error without a name")
     if answer.status_code == 429:
-        wait = float(answer.headers.get("Retry-After", 1))
+        wait = wait_of(str(answer.headers.get("Retry-After", ""))) or 1.0
         return ChannelError(f"Slack asks to wait {wait:g} s.", retry_after=wait)
     if reason in _CREDENTIALS:
         advice = "Copy the bot's token again into QWENDESK_CHANNELS__SLACK__BOT_TOKEN, and install the app anew."
         return ChannelError(f"Slack does not take the credentials: {reason}. {advice}", permanent=True)
+    if reason in _ELSEWHERE:
+        return NotThere(f"Slack refuses: {reason}. Invite the app into the channel.", permanent=True)
     return ChannelError(f"Slack refuses: {reason}.", permanent=answer.status_code < 500 and reason not in _AGAIN)

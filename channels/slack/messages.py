@@ -31,6 +31,13 @@ async def edit(client: AsyncWebClient, message_id: str, message: Outbound) -> No
     await client.chat_update(channel=channel, ts=message_id, text=message.text, **_blocks(message, message.text))
 
 
+def response(message: Outbound) -> dict[str, Any]:
+    """Return what is posted to the address that came with a slash command; only who gave the command sees it."""
+    return {"response_type": "ephemeral", "replace_original": False, "text": message.text} | _blocks(
+        message, message.text
+    )
+
+
 def escaped(text: str) -> str:
     """Return a text without markup as Slack wants it written."""
     return html.escape(text, quote=False)

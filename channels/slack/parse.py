@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwendesk.channels.commands import with_slash
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20
@@ -80,11 +81,11 @@ def _event(event: dict[str, Any], me: Me) -> Parsed | None:
 
 def _command(payload: dict[str, Any], me: Me) -> Parsed:
     direct = str(payload["channel_id"]).startswith("D")
-    event = f"command:{payload['trigger_id']}"
-    inbound = _inbound(
-        str(payload.get("text") or "/help"), payload["channel_id"], payload["user_id"], "", me, direct, None
-    )
-    return Parsed(replace(inbound, event=event))
+    text = with_slash(str(payload.get("text") or "help"))
+    inbound = _inbound(text, str(payload["channel_id"]), payload["user_id"], "", me, direct, None)
+    # where the desk is no member, this address is the only way to answer
+    door = str(payload.get("response_url") or "") or None
+    return Parsed(replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=door))
 
 
 def _pressed(payload: dict[str, Any], me: Me) -> Parsed | None:

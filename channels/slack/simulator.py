@@ -38,6 +38,8 @@ class SlackSimulator(Simulator):
         super().__init__()
         self.calls = calls
         self.caller = Caller()
+        self.closed: set[str] = set()
+        """Channels that the app is no member of."""
         self._url = ""
         self._number = 0
         self._files: dict[str, bytes] = {}
@@ -66,10 +68,11 @@ class SlackSimulator(Simulator):
         await self.repeat()
         return stamp
 
-    async def command(self, text: str, person: str = "1001") -> None:
+    async def command(self, text: str, person: str = "1001", channel: str = "") -> None:
         """Let a person use the slash command."""
         self._number += 1
-        form = {"command": "/qwendesk", "text": text, "user_id": f"U{person}", "channel_id": f"D{person}"}
+        form = {"command": "/qwendesk", "text": text, "user_id": f"U{person}", "channel_id": channel or f"D{person}"}
+        form["response_url"] = f"{self._url}/response/{channel or person}"
         await self._deliver("slash_commands", form | {"team_id": TEAM, "trigger_id": f"t{self._number}"})
 
     async def repeat(self) -> None:
@@ -99,6 +102,7 @@ class SlackSimulator(Simulator):
         routes = [
             Route("/api/{method:path}", self._answer, methods=["GET", "POST"]),
             Route("/files/{name}", self._download),
+            Route("/response/{place}", self._responded, methods=["POST"]),
             WebSocketRoute("/socket", self._socket_mode),
         ]
         self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
@@ -204,12 +208,22 @@ class SlackSimulator(Simulator):
             return JSONResponse({"ok": False, "error": "internal_error"}, 500)
         return JSONResponse({"ok": False, "error": _ERRORS[trouble]})
 
+    async def _responded(self, request: Request) -> Response:
+        from starlette.responses import PlainTextResponse
+
+        text = (await request.json())["text"]
+        self.shown.append(Shown(f"r{len(self.shown)}", request.path_params["place"], text, versions=[text]))
+        self.notice()
+        return PlainTextResponse("ok")
+
     def _posted(self, method: str, form: dict[str, Any]) -> Response:
         from starlette.responses import JSONResponse
 
         text = str(form.get("text") or "")
         if not text.strip() or len(text) > 40_000:
             return JSONResponse({"ok": False, "error": "no_text" if not text.strip() else "msg_too_long"})
+        if form["channel"] in self.closed:
+            return JSONResponse({"ok": False, "error": "not_in_channel"})
         if method == "chat.update":
             shown = next((one for one in self.shown if one.id == form["ts"]), None)
             if shown is None:

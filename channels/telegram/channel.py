@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Sett
 from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.failures import told
 from qwendesk.channels.telegram.intake import Intake
+from qwendesk.channels.telegram.pace import Pace
 from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
 from qwendesk.channels.telegram.poll import Poller
 from qwendesk.errors import ChannelError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from qwendesk.channels.simulate.base import Simulator
 
+_SECONDS = 30.0
 KINDS = ("message", "callback_query")
 """The kinds of update the desk asks for."""
 
@@ -45,9 +48,7 @@ class TelegramChannel(Channel):
             typing=5.0,
             buttons=8,
             groups=True,
-            threads=True,
             max_file_in=LARGEST_FILE,
-            max_file_out=50 * 2**20,
         ),
         (
             Setting("token", "The bot's token, from @BotFather.", secret=True, required=True),
@@ -65,6 +66,8 @@ class TelegramChannel(Channel):
         self._poll_seconds = poll_seconds
         self._stopping = asyncio.Event()
         self._bot: Bot | None = None
+        self._connecting = asyncio.Lock()
+        self._pace = Pace()
         self._intake: Intake | None = None
 
     async def start(self, accept: Accept) -> None:
@@ -87,11 +90,22 @@ class TelegramChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return the id of its first part; files follow the text."""
+        from telegram.error import ChatMigrated
+
+        self._pace.note(message.conversation)
         async with told():
-            return await messages.send(await self._connected(), message)
+            bot = await self._connected()
+            try:
+                return await messages.send(bot, message)
+            except ChatMigrated as moved:
+                return await messages.send(bot, replace(message, conversation=str(moved.new_chat_id), reply_to=None))
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace a message's text."""
+        if message.buttons:  # an answer's last change, or a thumb: the next one would come too late to show it
+            await self._pace.turn(message.conversation)
+        else:
+            self._pace.check(message.conversation)
         async with told():
             await messages.edit(await self._connected(), message_id, message)
 
@@ -130,22 +144,27 @@ class TelegramChannel(Channel):
         return hmac.new(self._token.encode(), b"qwendesk webhook", sha256).hexdigest()
 
     async def _connected(self) -> Bot:
-        if self._bot is None:
-            from telegram import Bot
-            from telegram.request import HTTPXRequest
+        async with self._connecting:
+            if self._bot is None:
+                self._bot = await self._made()
+            return self._bot
 
-            # the library warns of a change to come at each wait it is told of; with this it has changed
-            os.environ.setdefault("PTB_TIMEDELTA", "1")
-            request = HTTPXRequest(connection_pool_size=32)
-            bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
-            try:
-                async with told():
-                    await bot.initialize()
-            except ChannelError:
-                await request.shutdown()
-                raise
-            self._bot = bot
-        return self._bot
+    async def _made(self) -> Bot:
+        from telegram import Bot
+        from telegram.request import HTTPXRequest
+
+        # the library warns of a change to come at each wait it is told of; with this it has changed
+        os.environ.setdefault("PTB_TIMEDELTA", "1")
+        # a message whose answer is not waited for long enough would be sent twice
+        request = HTTPXRequest(32, read_timeout=_SECONDS, write_timeout=_SECONDS, connect_timeout=10, pool_timeout=10)
+        bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
+        try:
+            async with told():
+                await bot.initialize()
+        except ChannelError:
+            await request.shutdown()
+            raise
+        return bot
 
     async def _called(self, request: Request) -> Response:
         """Take one update; any answer but 200 makes Telegram send it again."""

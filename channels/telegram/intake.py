@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.incoming import hand_over, with_files
+from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.failures import told
 from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, parse
@@ -30,6 +30,7 @@ class Intake:
         self._bot = bot
         self._me = me
         self._accept = accept
+        self._fetching = Fetching()
 
     async def take_raw(self, body: bytes) -> bool:
         """Take an update as bytes; one that cannot be read is taken too, for it would only come again."""
@@ -50,7 +51,9 @@ class Intake:
         if parsed is None:
             return True
         try:
-            inbound = await with_files(parsed.inbound, [partial(self._fetch, file) for file in parsed.files])
+            inbound = await self._fetching.with_files(
+                parsed.inbound, [partial(self._fetch, file) for file in parsed.files]
+            )
         except ChannelError:
             return False
         if parsed.callback:

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from qwendesk.channels.commands import GREETINGS, NAMES
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20
 """What bots may download, in bytes."""
-_COMMAND = re.compile(r"^/(\w{1,32})@(\w+)")
 _SEEN = ("photo", "voice", "audio", "document")
 _UNSEEN = ("video", "video_note", "animation", "sticker", "location", "venue", "contact", "poll", "dice", "story")
 """Kinds of message without a text that a model could read."""
@@ -49,7 +49,7 @@ def parse(update: dict[str, Any], me: Me) -> Parsed | None:
     """Return what an update says to the desk.
 
     Raises:
-        LookupError, TypeError, ValueError: it has not the shape that the Bot API promises.
+        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the Bot API promises.
     """
     event = str(int(update["update_id"]))
     if query := update.get("callback_query"):
@@ -110,9 +110,25 @@ def _addressed(message: dict[str, Any], text: str, me: Me) -> bool:
     replied = message.get("reply_to_message") or {}
     if (replied.get("from") or {}).get("id") == me.id:
         return True
-    if command := _COMMAND.match(text):
-        return command[2].casefold() == me.username.casefold()
-    return text.startswith("/") or f"@{me.username}".casefold() in text.casefold()
+    marked = [(mark, _marked(text, mark)) for mark in message.get("entities") or message.get("caption_entities") or ()]
+    for mark, said in marked:
+        if mark["type"] == "bot_command" and mark["offset"] == 0:
+            name, _, whom = said[1:].partition("@")
+            # what begins with a slash and names nobody may be another bot's
+            return whom.casefold() == me.username.casefold() if whom else name.lower() in NAMES | GREETINGS
+    return any(_names(mark, said, me) for mark, said in marked)
+
+
+def _names(mark: dict[str, Any], said: str, me: Me) -> bool:
+    if mark["type"] == "text_mention":
+        return bool(mark["user"]["id"] == me.id)
+    return bool(mark["type"] == "mention") and said.casefold() == f"@{me.username}".casefold()
+
+
+def _marked(text: str, mark: dict[str, Any]) -> str:
+    """Return what an entity is about; places are counted in UTF-16."""
+    begin, length = int(mark["offset"]), int(mark["length"])
+    return text.encode("utf-16-le", "replace")[2 * begin : 2 * (begin + length)].decode("utf-16-le", "replace")
 
 
 def _without_name(text: str, me: Me) -> str:

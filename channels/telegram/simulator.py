@@ -49,6 +49,8 @@ class TelegramSimulator(Simulator):
         super().__init__()
         self.calls = calls
         self.caller = Caller()
+        self.moved: dict[str, str] = {}
+        """Groups that have become others."""
         self._secret = ""
         self._updates: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
@@ -134,7 +136,10 @@ class TelegramSimulator(Simulator):
             message["reply_to_message"] = {"message_id": int(written.reply_to), "from": BOT, "chat": message["chat"]}
         for file in written.files:
             message |= self._file(file)
-        return message | ({"caption" if written.files else "text": text} if text else {})
+        where = "caption" if written.files else "text"
+        name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
+        marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
+        return message | ({where: text} | marks if text else {})
 
     def _file(self, file: Attachment) -> dict[str, Any]:
         name = f"file{len(self._files)}"
@@ -234,6 +239,9 @@ class TelegramSimulator(Simulator):
         return self._sent(shown)
 
     def _check(self, form: dict[str, Any]) -> None:
+        if moved := self.moved.get(form["chat_id"]):
+            text = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise Refused(400, text, migrate_to_chat_id=int(moved))
         if self.troubles:
             trouble = self.troubles.pop(0)
             if trouble == "slow_down":

@@ -51,7 +51,6 @@ class WebChannel(Channel):
             typing=3.0,
             buttons=8,
             max_file_in=LARGEST_FILE,
-            idempotent=True,
         ),
         (
             Setting("title", "What stands over the chat.", default="Chat"),

@@ -63,11 +63,20 @@ class Said:
         )
 
 
+class Unreadable(ValueError):
+    """A frame is nothing that a page sends; ``name`` is that of its message, where it has one."""
+
+    def __init__(self, text: str, name: str | None) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 def read(data: str | bytes) -> Hello | Said:
     """Return what a frame says.
 
     Raises:
-        ValueError: it is too large, or nothing that a page sends.
+        ValueError: it is too large, or no JSON.
+        Unreadable: it is nothing that a page sends.
     """
     if len(data) > LARGEST_FRAME:
         raise ValueError("This is too large.")
@@ -75,6 +84,15 @@ def read(data: str | bytes) -> Hello | Said:
         frame = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("This is not JSON.") from None
+    try:
+        return _understood(frame)
+    except ValueError as error:
+        name = frame.get("id") if isinstance(frame, dict) else None
+        known = isinstance(name, str) and _ID.fullmatch(name)
+        raise Unreadable(str(error), name if known else None) from None
+
+
+def _understood(frame: Any) -> Hello | Said:
     kind = frame.get("type") if isinstance(frame, dict) else None
     if kind == "hello":
         return _hello(frame)

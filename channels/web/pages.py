@@ -49,7 +49,10 @@ class Look:
         """Return whether a page of that origin may talk; a program that is no browser names none."""
         if not origin or "*" in self.origins:
             return True
-        return urlsplit(origin).netloc == host or origin in self.origins
+        try:
+            return urlsplit(origin).netloc == host or origin in self.origins
+        except ValueError:
+            return False
 
     def tell_refused(self, origin: str | None) -> None:
         """Log, once for each, that a site may not show the chat."""

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.web.frames import Hello, Said, read
+from qwendesk.channels.web.frames import Hello, Said, Unreadable, read
 from qwendesk.channels.web.rooms import Frame, Link, Room
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class Visit:
         try:
             frame = await asyncio.to_thread(read, data) if len(data) > 100_000 else read(data)
         except ValueError as error:
-            self._link.put({"type": "refused", "text": str(error)})
+            # with its name, so that the page does not send it again for ever
+            name = error.name if isinstance(error, Unreadable) else None
+            self._link.put({"type": "refused", "text": str(error)} | ({"id": name} if name else {}))
             return
         if isinstance(frame, Hello):
             await self._greet(frame)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
-from qwendesk.channels.webhook.signature import key_of, signed, verified
+from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, storable
 
@@ -41,8 +41,6 @@ class WebhookChannel(Channel):
             buttons=8,
             groups=True,
             max_file_in=20 * 2**20,
-            max_file_out=20 * 2**20,
-            idempotent=True,
         ),
         (
             Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),
@@ -105,7 +103,7 @@ class WebhookChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        body = await body_of(request, LARGEST_BODY)
+        body = await body_of(request, LARGEST_BODY) if is_promising(request.headers) else b""
         if body is None:
             return JSONResponse({"error": "too large"}, 413)
         name = verified(self._secret, request.headers, body)

@@ -25,11 +25,17 @@ def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dic
     }
 
 
+def is_promising(headers: Mapping[str, str], now: float | None = None) -> bool:
+    """Tell whether a call is fresh and has what a signature needs: a body need not be read of any other."""
+    named = headers.get("webhook-id") and "v1," in headers.get("webhook-signature", "")
+    return bool(named) and is_fresh(headers.get("webhook-timestamp", ""), now)
+
+
 def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
     """Return the name of a delivery whose signature holds and is fresh; None for any other."""
-    name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not name or not is_fresh(moment, now):
+    if not is_promising(headers, now):
         return None
+    name, moment = headers["webhook-id"], headers["webhook-timestamp"]
     expected = _sign(secret, name, moment, body).encode()
     shown = [one[3:].encode() for one in headers.get("webhook-signature", "").split(" ") if one.startswith("v1,")]
     return name if any(hmac.compare_digest(one, expected) for one in shown) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -41,13 +42,25 @@ class Search:
         question = question.strip()[:_LONGEST]
         if not question or limit < 1:
             return []
-        # one after the other: side by side, their threads hand Python's lock to and fro, which takes longer
-        alike = None if mode == "words" else await self._by_meaning(question, scope, required=mode == "vectors")
-        covers = {} if mode == "vectors" else await self._by_words(question, scope)
+        alike, covers = await self._both_ways(question, scope, mode)
         words = dict.fromkeys(covers, 1.0) if alike is None else await self._beside_meaning(covers)
         scores = fuse([words, alike or {}])
         best = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[: limit * 2])
         return (await self._shelf.passages(best, scope))[:limit] if best else []
+
+    async def _both_ways(
+        self, question: str, scope: Scope, mode: Mode
+    ) -> tuple[dict[int, float] | None, dict[int, float]]:
+        """Return what is near in meaning, if that can be told, and what words find."""
+        if mode == "vectors":
+            return await self._by_meaning(question, scope, required=True), {}
+        if mode == "words":
+            return None, await self._by_words(question, scope)
+        by_meaning = self._by_meaning(question, scope, required=False)
+        if self._database.is_sqlite:
+            # side by side, their threads would hand Python's lock to and fro, which takes longer
+            return await by_meaning, await self._by_words(question, scope)
+        return await asyncio.gather(by_meaning, self._by_words(question, scope))
 
     async def _by_words(self, question: str, scope: Scope) -> dict[int, float]:
         """Return what words find, best first, and how much of the question each covers."""

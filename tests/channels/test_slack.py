@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import Me, plain
 from qwendesk.channels.slack.simulator import SlackSimulator
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.messages import Outbound
 
 
 class TestSocketMode(ChannelConformance):
@@ -51,6 +53,61 @@ class TestSocketMode(ChannelConformance):
         await simulator.write(Written("next"))
         await desk.heard("next")
         assert [inbound.text for inbound in desk.inbox] == ["hi", "next"]
+
+    @pytest.mark.parametrize(
+        ("said", "heard"),
+        [
+            ("stop", "/stop"),
+            ("Why", "/Why"),
+            ("", "/help"),
+            ("/stop", "/stop"),
+            ("model qwen-coder", "/model qwen-coder"),
+            ("good morning", "good morning"),
+            ("stop the press", "stop the press"),
+        ],
+    )
+    async def test_a_command_after_the_slash_command_is_known_for_one(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk, said: str, heard: str
+    ) -> None:
+        await simulator.command(said)
+        assert [inbound.text for inbound in await desk.came()] == [heard]
+
+    async def test_a_command_in_a_channel_is_about_the_person_s_last_thread(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        stamp = await simulator.write(Written("hello", chat="5", group=True, mention=True))
+        await desk.came()
+        await simulator.command("stop", channel="C5")
+        await simulator.command("what is new?", channel="C5")
+        await simulator.command("stop", person="1002", channel="C5")
+        places = [inbound.conversation for inbound in await desk.came(4)]
+        assert places == [f"C5:{stamp}", f"C5:{stamp}", "C5", "C5"]
+
+    async def test_where_the_app_is_no_member_the_answer_reaches_who_asked(
+        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        simulator.closed = {"C9"}
+        await simulator.command("what is 2+2?", channel="C9")
+        (inbound,) = await desk.came()
+        sent = await channel.send(Outbound("k1", "C9", "Four,", reply_to=inbound.reply_to, plain="Four,"))
+        await channel.send(Outbound("k2", "C9", "of course.", plain="of course."))
+        assert [(shown.chat, shown.text) for shown in simulator.shown] == [("C9", "Four,"), ("C9", "of course.")]
+        with pytest.raises(ChannelError) as caught:
+            await channel.edit(str(sent), Outbound("k1", "C9", "Five", plain="Five"))
+        assert caught.value.permanent
+
+    async def test_an_answer_goes_to_no_address_that_is_not_slack_s(
+        self, simulator: SlackSimulator, channel: Channel
+    ) -> None:
+        simulator.closed = {"C9"}
+        with pytest.raises(ChannelError, match="Invite"):
+            await channel.send(Outbound("k", "C9", "x", reply_to="https://hooks.evil.example/x", plain="x"))
+
+    async def test_the_first_messages_make_one_connection(self, simulator: SlackSimulator) -> None:
+        fresh = SlackChannel.create(SlackChannel.manifest.read(simulator.settings()))
+        clients = await asyncio.gather(*(fresh._connected() for _ in range(8)))
+        await fresh.aclose()
+        assert len({id(client) for client in clients}) == 1
 
 
 class TestHttp(ChannelConformance):

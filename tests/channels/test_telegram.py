@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from qwendesk.channels.base import Channel
+from qwendesk.channels.commands import NAMES
 from qwendesk.channels.conformance import ChannelConformance, Desk
 from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.telegram import pace
 from qwendesk.channels.telegram.channel import TelegramChannel
+from qwendesk.channels.telegram.parse import Me, parse
 from qwendesk.channels.telegram.simulator import TelegramSimulator
+from qwendesk.desk.chat_commands import Commands, add_memory
+from qwendesk.desk.commands import Commands as MemoryCommands
+from qwendesk.desk.ratings import Ratings
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Outbound
+
+_ME = Me(4242, "desk_bot")
+_GROUP = {"message_id": 5, "date": 1, "chat": {"id": -7, "type": "supergroup"}, "from": {"id": 7, "is_bot": False}}
 
 
 class TestPolling(ChannelConformance):
@@ -46,12 +60,103 @@ class TestPolling(ChannelConformance):
     ) -> None:
         chat = {"id": -7, "type": "supergroup", "is_forum": True}
         message = {"message_id": 5, "date": 1, "chat": chat, "from": {"id": 7, "is_bot": False}}
-        topic = {"message_thread_id": 33, "is_topic_message": True, "text": "/why@desk_bot"}
-        await simulator.garble({"message": message | topic})
-        await simulator.garble({"message": message | {"text": "/why@another_bot"}})
+        topic = {"message_thread_id": 33, "is_topic_message": True}
+        await simulator.garble({"message": message | topic | _marked("/why@desk_bot", "bot_command")})
+        await simulator.garble({"message": message | _marked("/why@another_bot", "bot_command")})
         await simulator.write(Written("next"))
         first, second = await desk.came(2)
         assert (first.conversation, first.text) == ("-7:33", "/why") and second.text == "next"
+
+    async def test_the_first_messages_make_one_connection(
+        self, simulator: TelegramSimulator, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fresh = TelegramChannel.create(TelegramChannel.manifest.read(simulator.settings()))
+        made = 0
+        make = fresh._made
+
+        async def counted() -> Any:
+            nonlocal made
+            made += 1
+            return await make()
+
+        monkeypatch.setattr(fresh, "_made", counted)
+        await asyncio.gather(*(fresh.typing("7") for _ in range(8)))
+        await fresh.aclose()
+        assert made == 1
+
+    async def test_a_slow_platform_is_waited_for(self, channel: Channel) -> None:
+        assert isinstance(channel, TelegramChannel)
+        request = (await channel._connected())._request[1]
+        assert request.read_timeout and request.read_timeout >= 20
+
+    async def test_an_answer_follows_its_group_to_where_it_has_moved(
+        self, simulator: TelegramSimulator, channel: Channel
+    ) -> None:
+        simulator.moved = {"-7": "-1007"}
+        await channel.send(Outbound("k", "-7", "Hello", reply_to="5", plain="Hello"))
+        assert [(shown.chat, shown.text) for shown in simulator.shown] == [("-1007", "Hello")]
+
+    async def test_in_a_group_an_answer_grows_slowly(self, simulator: TelegramSimulator, channel: Channel) -> None:
+        for chat, soon in (("-7", True), ("7", False)):
+            sent = await channel.send(Outbound("k", chat, "One", plain="One"))
+            assert sent
+            edit = channel.edit(sent, Outbound("k", chat, "One two", plain="One two"))
+            if soon:
+                with pytest.raises(ChannelError) as caught:
+                    await edit
+                assert 3.0 < (caught.value.retry_after or 0) <= 3.5 and not caught.value.permanent
+            else:
+                await edit
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "heard"),
+    [
+        ("/weather", "bot_command", None),
+        ("/why", "bot_command", "/why"),
+        ("/start", "bot_command", "/start"),
+        ("/weather@Desk_Bot", "bot_command", "/weather"),
+        ("/why@desk_bot2", "bot_command", None),
+        ("@desk_bot2 hello", "mention", None),
+        ("@Desk_Bot hello", "mention", "hello"),
+        ("see https://a.example/@desk_bot", "url", None),
+        ("just talk", None, None),
+    ],
+)
+def test_in_a_group_the_desk_hears_what_is_marked_as_its_own(text: str, kind: str | None, heard: str | None) -> None:
+    marked = _marked(text, kind) if kind else {"text": text}
+    parsed = parse({"update_id": 1, "message": _GROUP | marked}, _ME)
+    assert (parsed and parsed.inbound.text) == heard
+
+
+def test_a_mention_behind_a_picture_sign_is_found() -> None:
+    text = "😀😀 what is this @desk_bot"
+    mention = {"type": "mention", "offset": len(text.encode("utf-16-le")) // 2 - 9, "length": 9}
+    assert parse({"update_id": 1, "message": _GROUP | {"text": text, "entities": [mention]}}, _ME)
+    named = {"type": "text_mention", "offset": 0, "length": 2, "user": {"id": 4242}}
+    assert parse({"update_id": 1, "message": _GROUP | {"caption": "you there", "caption_entities": [named]}}, _ME)
+
+
+async def test_a_thumb_in_a_group_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "_GROUP_SECONDS", 0.05)
+    waiting = pace.Pace()
+    waiting.note("-7")
+    begun = time.monotonic()
+    await waiting.turn("-7:3")
+    assert time.monotonic() - begun >= 0.05
+    with pytest.raises(ChannelError):
+        waiting.check("-7")
+
+
+def test_the_names_of_the_commands_are_those_of_the_desk() -> None:
+    commands = Commands(None, None, None)  # type: ignore[arg-type]
+    Ratings(None, None).join(commands)  # type: ignore[arg-type]
+    add_memory(commands, MemoryCommands(None))  # type: ignore[arg-type]
+    assert set(commands.names) == NAMES
+
+
+def _marked(text: str, kind: str) -> dict[str, Any]:
+    return {"text": text, "entities": [{"type": kind, "offset": 0, "length": len(text.split()[0])}]}
 
 
 class TestWebhook(ChannelConformance):

@@ -18,7 +18,7 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
 from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.frames import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, read
+from qwendesk.channels.web.frames import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
 from qwendesk.channels.web.pages import best_language
 from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
 from qwendesk.channels.web.simulator import WebSimulator
@@ -327,6 +327,22 @@ def test_settings_that_would_reach_into_headers_are_refused(values: dict[str, st
 def test_frames_that_no_page_sends_are_refused(frame: Any) -> None:
     with pytest.raises(ValueError, match="."):
         read(json.dumps(frame))
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        ({"type": "message", "id": "m1", "text": "x" * (MOST_TEXT + 1)}, "m1"),
+        ({"type": "message", "id": "m2", "text": "see", "files": [{"data": "§"}]}, "m2"),
+        ({"type": "press", "id": "m3", "value": 5}, "m3"),
+        ({"type": "message", "id": "<b>", "text": "hello"}, None),
+        (["m4"], None),
+    ],
+)
+def test_a_page_learns_which_of_its_messages_was_refused(frame: Any, name: str | None) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read(json.dumps(frame))
+    assert caught.value.name == name
 
 
 def test_deep_json_and_broken_text_do_no_harm() -> None:

@@ -15,15 +15,17 @@ import logging
 import os
 import signal
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from qwendesk.cli.run import fast_loop
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.delivery import Pace
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, StoreError
+from qwendesk.memory.outbox import Outbox
 from qwendesk.messages import Outbound
-from tests.desk.parts import TestOutlet, running
+from tests.desk.parts import Abilities, TestOutlet, running
 
 LIMITS = Limits(per_hour=1e9, open_in_conversation=1000, open_in_all=10**6)
 
@@ -52,10 +54,10 @@ class Takeovers(logging.Handler):
 
 
 class Outlet(TestOutlet):
-    """Sends into the diary; every so many sends fail."""
+    """Sends into the diary; every so many sends fail. What was sent can be changed, as on most platforms."""
 
     def __init__(self, diary: Diary, fails: int) -> None:
-        super().__init__()
+        super().__init__(Abilities(edits=True))
         self._diary = diary
         self._fails = fails
         self._tries = 0
@@ -65,13 +67,30 @@ class Outlet(TestOutlet):
         if self._fails and self._tries % self._fails == 0:
             # half of what fails had arrived all the same
             if self._tries % (2 * self._fails) == 0:
-                self._note(message)
+                self._note(message, is_heard=False)
             raise ChannelError("The platform hung up.")
-        self._note(message)
-        return message.key
+        return self._note(message)
 
-    def _note(self, message: Outbound) -> None:
-        self._diary.write("sent", key=message.key, conversation=message.conversation, text=message.text)
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        self._diary.write("edited", id=message_id, key=message.key, text=message.text)
+
+    def _note(self, message: Outbound, *, is_heard: bool = True) -> str:
+        id_ = f"{os.getpid()}-{self._tries}"
+        here = {"key": message.key, "conversation": message.conversation, "text": message.text}
+        self._diary.write("sent", id=id_, is_heard=is_heard, **here)
+        return id_
+
+
+def lose_marks(every: int) -> None:
+    """Let the database be away each time so many messages have been sent."""
+    sent, calls = Outbox.sent, count(1)
+
+    async def fails(self: Outbox, *args: Any, **kwargs: Any) -> None:
+        if next(calls) % every == 0:
+            raise StoreError("away")
+        await sent(self, *args, **kwargs)
+
+    Outbox.sent = fails  # type: ignore[method-assign]
 
 
 async def accept_all(args: argparse.Namespace, diary: Diary) -> None:
@@ -105,7 +124,7 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
         if "hang" in text:
             await asyncio.sleep(3600)
         await asyncio.sleep(args.slow)
-        return f"re {text}"
+        return f"re {text}{args.ending}"
 
     logging.getLogger("qwendesk.desk.supervisor").addHandler(Takeovers(diary))
     stop = asyncio.Event()
@@ -114,9 +133,12 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
     outlet = Outlet(diary, args.fails)
     settings = {"turn_timeout": args.turn_timeout}
     pace = Pace(first=0.02, longest=0.2)
+    if args.unmarked:
+        lose_marks(args.unmarked)
     async with running(
         args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, pace=pace, patience=10, **settings
-    ):
+    ) as desk:
+        desk.engine._delay = args.word
         diary.write("ready")
         await stop.wait()
 
@@ -130,7 +152,10 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1)
     parser.add_argument("--texts", help="comma-separated messages instead of numbered ones")
     parser.add_argument("--slow", type=float, default=0.02)
+    parser.add_argument("--word", type=float, default=0.0, help="seconds that a word of the answer takes")
     parser.add_argument("--fails", type=int, default=0)
+    parser.add_argument("--ending", default="", help="what each answer goes on with")
+    parser.add_argument("--unmarked", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()
     diary = Diary(args.folder / "diary.jsonl")

@@ -3,12 +3,13 @@
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.chaos.conftest import ROUNDS
-from tests.chaos.town import Town
+from tests.chaos.town import Hurt, Town
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 CONVERSATIONS = int(os.environ.get("QWENDESK_CHAOS_CONVERSATIONS", "40"))
@@ -18,12 +19,12 @@ PLAN = ("--conversations", CONVERSATIONS, "--messages", MESSAGES)
 SQLITE = "sqlite+aiosqlite:///FOLDER/qwendesk.db"
 
 
-def kill_one(town: Town, workers: list[int]) -> float:
-    """Kill -9 one of the workers once a random share of the answers is there; return when."""
+def kill_one(town: Town, workers: list[int]) -> Hurt:
+    """Kill -9 one of the workers once a random share of the answers is there; return which and when."""
     town.wait_for("sent", random.randint(1, TOTAL * 3 // 4), 200)
-    at = float(town.diary("sent")[-1]["at"])
-    os.kill(random.choice(workers), signal.SIGKILL)
-    return at
+    killed = random.choice(workers)
+    os.kill(killed, signal.SIGKILL)
+    return Hurt(killed, time.time())
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
@@ -33,12 +34,12 @@ def test_one_of_three_workers_is_killed(make_town: Callable[[str], Town], postgr
     town.wait_for("ready", 3)
     for _ in range(2):
         town.start("ingress", *PLAN)
-    at = kill_one(town, workers)
+    hurt = kill_one(town, workers)
     town.wait_until_closed(TOTAL, 200)
-    town.check(CONVERSATIONS, MESSAGES)
+    town.check(CONVERSATIONS, MESSAGES, hurt)
     # PostgreSQL lets go of a dead worker's lock at once, and the others look every second
     taken_over = town.rows("SELECT count(*) FROM inbound_event WHERE runs > 1")[0][0]
-    recoveries = [line["at"] - at for line in town.diary("recovered")]
+    recoveries = [line["at"] - hurt.at for line in town.diary("recovered")]
     assert not taken_over or (recoveries and min(recoveries) <= 5.0), (taken_over, recoveries)
 
 
@@ -49,7 +50,7 @@ def test_the_only_worker_is_killed_and_started_again(make_town: Callable[[str], 
     town.wait_for("ready")
     for _ in range(2):
         town.start("ingress", *PLAN)
-    kill_one(town, [worker])
+    hurt = kill_one(town, [worker])
     town.start("worker")
     town.wait_until_closed(TOTAL, 200)
-    town.check(CONVERSATIONS, MESSAGES)
+    town.check(CONVERSATIONS, MESSAGES, hurt)

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.conftest import ROUNDS
-from tests.chaos.town import Town
+from tests.chaos.town import Hurt, Town
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 CONVERSATIONS, MESSAGES = 20, 5
@@ -39,36 +40,63 @@ def test_postgresql_is_restarted(
     town.check(CONVERSATIONS, MESSAGES)
 
 
-def test_a_worker_is_frozen_and_thawed(make_town: Callable[[str], Town], postgres_url: str) -> None:
+ENDING = " and so on, word by word"
+WORDY = ("--word", 0.4, "--ending", ENDING)
+"""Answers that grow for three seconds: they are posted and edited while they are written."""
+
+
+@contextmanager
+def frozen(process: int) -> Iterator[list[Hurt]]:
+    """Freeze a process; give when that was, and when it was thawed."""
+    hurt: list[Hurt] = []
+    os.kill(process, signal.SIGSTOP)
+    hurt.append(Hurt(process, time.time()))
+    try:
+        yield hurt
+    finally:
+        hurt.append(Hurt(process, time.time()))
+        os.kill(process, signal.SIGCONT)
+
+
+def test_a_worker_is_frozen_relieved_and_thawed_while_others_work(
+    make_town: Callable[[str], Town], postgres_url: str
+) -> None:
     town = make_town(postgres_url)
-    frozen = town.start("worker").pid
-    town.start("worker")
+    process = town.start("worker", *WORDY).pid
+    town.start("worker", *WORDY)
     town.wait_for("ready", 2)
     town.start("ingress", *PLAN)
-    town.wait_for("sent", TOTAL // 4)
-    os.kill(frozen, signal.SIGSTOP)
-    time.sleep(5)
-    os.kill(frozen, signal.SIGCONT)
+    town.wait_for("edited", TOTAL // 4)
+    with frozen(process) as hurt:
+        town.wait_for("recovered")
+    # its answers are being written once more, and now it goes on with them
     town.wait_until_closed(TOTAL)
-    town.check(CONVERSATIONS, MESSAGES)
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
+    assert town.count("inbound_event WHERE runs > 1")
 
 
 def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
     make_town: Callable[[str], Town], postgres_url: str
 ) -> None:
     town = make_town(postgres_url)
-    frozen = town.start("worker", "--slow", 0.3).pid
-    town.start("worker", "--slow", 0.3)
+    process = town.start("worker", *WORDY).pid
+    town.start("worker", *WORDY)
     town.wait_for("ready", 2)
     town.start("ingress", *PLAN)
     town.wait_for("sent", TOTAL // 4)
-    os.kill(frozen, signal.SIGSTOP)
-    try:
+    with frozen(process) as hurt:
         town.wait_until_closed(TOTAL)
         assert town.diary("recovered")
-    finally:
-        os.kill(frozen, signal.SIGCONT)
-    time.sleep(2)  # what the thawed one does now must not count
+    time.sleep(3)  # what the thawed one does now must not count
+    town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
+
+
+def test_the_database_is_away_after_every_third_message_was_sent(make_town: Callable[[str], Town]) -> None:
+    town = make_town(SQLITE)
+    town.start("worker", "--unmarked", 3)
+    town.wait_for("ready")
+    town.start("ingress", *PLAN)
+    town.wait_until_closed(TOTAL)
     town.check(CONVERSATIONS, MESSAGES)
 
 
@@ -91,7 +119,7 @@ def test_a_poisonous_message_ends_three_workers_and_the_conversation_goes_on(
     town.start("worker")
     town.wait_until_closed(3)
     assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY seq")] == ["done", "dead", "done"]
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and texts[2] == "re how are you"
     assert "tried several times" in texts[1]
 
@@ -102,5 +130,5 @@ def test_a_model_that_hangs_is_given_up_and_the_next_message_is_answered(make_to
     town.wait_for("ready")
     town.start("ingress", "--texts", "hello,please hang,how are you")
     town.wait_until_closed(3)
-    texts = [line["text"] for line in town.diary("sent")]
+    texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and "too long" in texts[1] and texts[2] == "re how are you"

@@ -32,7 +32,6 @@ class Abilities:
     edit_interval: float = 0.2
     typing: float | None = None
     buttons: int = 0
-    idempotent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Delivery: again where it may help, not where it is vain; what is given up is listed and can be tried again."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -117,10 +119,45 @@ async def test_what_the_queue_has_lost_is_put_back(tmp_path: Path) -> None:
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
             await connection.exec_driver_sql("UPDATE workflow_status SET status = 'ERROR'")
             await connection.exec_driver_sql("UPDATE inbound_event SET received_at = '2020-01-01 00:00:00'")
-        await Upkeep(desk.office.inbox, desk.office.dispatcher).once()
+        await Upkeep(desk.office.inbox, desk.office.dispatcher, desk.office.guestbook).once()
     async with running(tmp_path, lambda messages: "found") as desk:
         await desk.settle()
         assert desk.outlet.texts == ["found"]
+
+
+async def test_upkeep_keeps_up_and_says_nothing_of_what_ended_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tmp_path, answers=False) as desk:
+        inbox, dispatcher = desk.office.inbox, desk.office.dispatcher
+        for status in ("done", "stopped", "failed", "dead", "queued"):
+            await desk.say("hello", f"c{status}")
+        async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
+            await connection.exec_driver_sql(
+                "UPDATE inbound_event SET status = (SELECT substr(external_id, 2) FROM conversation "
+                "WHERE conversation.id = conversation_id), received_at = '2020-01-01 00:00:00'"
+            )
+            await connection.exec_driver_sql(
+                "UPDATE inbound_event SET finished_at = '2020-01-01 00:00:00' WHERE status <> 'queued'"
+            )
+            plan = await connection.exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT id FROM inbound_event WHERE finished_at < '2021-01-01' LIMIT 200"
+            )
+            assert "ix_inbound_event_finished" in str(plan.all())
+        monkeypatch.setattr("qwendesk.desk.upkeep._AT_ONCE", 2)
+        # one that the queue has ended with just now, and one that it has in hand
+        (waiting,) = await inbox.waiting_since(datetime.now(UTC))
+        assert await dispatcher.lost([waiting, "another"]) == ["another"]
+
+        async def ended(ids: Sequence[str]) -> list[str]:
+            return ["another"]
+
+        monkeypatch.setattr(dispatcher, "lost", ended)
+        await Upkeep(inbox, dispatcher, desk.office.guestbook).once()
+        async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
+            left = await connection.exec_driver_sql("SELECT status FROM inbound_event")
+            assert [row[0] for row in left] == ["queued"]
+        assert "lost by the queue" not in caplog.text
 
 
 async def test_two_processes_may_not_answer_from_one_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Who and what is taken at the door, and what is said to the rest."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.guests import House
 from qwendesk.errors import ConfigError
-from qwendesk.messages import Attachment
+from qwendesk.memory.inbox import Inbox
+from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import running
 
 
@@ -16,7 +18,8 @@ async def test_a_stranger_gets_a_code_and_is_answered_once_approved(tmp_path: Pa
         first, second = await desk.say("hello"), await desk.say("hello?")
         assert first.outcome == second.outcome == "refused"
         (guest,) = await desk.office.guestbook.guests("waiting")
-        assert guest.code and guest.code in first.text and guest.code in second.text
+        assert guest.code and guest.code in first.text
+        assert second.text == "", "whoever goes on is not told again at once"
         assert (await desk.say("hello", group=True)).text == ""
         await desk.office.guestbook.decide(guest.code.lower(), "allowed")
         assert (await desk.say("hello")).outcome == "accepted"
@@ -43,6 +46,62 @@ async def test_only_those_on_the_list_are_taken(tmp_path: Path) -> None:
     house = House.read("test", {"access": "allowlist", "allow": ["bob"]})
     async with running(tmp_path, houses={"test": house}, answers=False) as desk:
         assert (await desk.say("hello")).outcome == "refused"
+
+
+async def test_whoever_is_denied_stays_out_of_an_open_channel_and_of_a_list(tmp_path: Path) -> None:
+    for house in (House("open"), House("allowlist", allow=frozenset({"ann"})), House(owners=frozenset({"ann"}))):
+        async with running(tmp_path, houses={"test": house}, answers=False) as desk:
+            book = desk.office.guestbook
+            assert await book.decide("test:ann", "denied"), "nobody has to have asked before"
+            refused = [await desk.say("hello", account=account) for account in ("", "sales")]
+            assert [(said.outcome, "may not" in said.text) for said in refused] == [("refused", True)] * 2
+            assert await book.decide("test:ann", "allowed")
+            assert (await desk.say("hello")).outcome == "accepted"
+            assert await book.decide("NOSUCHCO", "denied") is None
+
+
+async def test_refusals_are_told_once_and_a_letter_s_sender_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("qwendesk.desk.accept.monotonic", lambda: now)
+    async with running(tmp_path, houses={"test": House("open"), "mail": House()}, answers=False) as desk:
+        for say in ({"text": "/stop"}, {"text": "x" * 9000}, {"text": "", "unreadable": "video"}):
+            assert [bool((await desk.say(**say)).text) for _ in range(3)] == [True, False, False], say  # type: ignore[arg-type]
+
+        async def writes(conversation: str) -> bool:
+            letter = Inbound("hello", conversation, channel="mail", person="ann@example.org")
+            return bool((await desk.office.accept(letter)).text)
+
+        assert [await writes(f"thread {number}") for number in range(3)] == [True, False, False]
+        now += 3000.0
+        assert not await writes("thread 4") and (await desk.say("/stop")).text
+        now += 700.0
+        assert await writes("thread 5")
+
+
+async def test_strangers_without_end_leave_no_rows_without_end(tmp_path: Path) -> None:
+    async with running(tmp_path, houses={"test": House()}, answers=False) as desk:
+        refused = [await desk.say("hello", f"c{number}", person=f"p{number}") for number in range(60)]
+        assert {said.outcome for said in refused} == {"refused"}
+        guests = await desk.office.guestbook.guests()
+        assert 50 <= len(guests) < 60
+        await desk.office.guestbook.forget(datetime.now(UTC) + timedelta(days=1))
+        assert await desk.office.guestbook.guests() == []
+
+
+async def test_stop_costs_the_database_only_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def counts(self: Inbox, channel: str, account: str, conversation: str) -> list[str]:
+        asked.append(conversation)
+        return []
+
+    monkeypatch.setattr(Inbox, "ask_to_stop", counts)
+    async with running(tmp_path, answers=False) as desk:
+        for _ in range(30):
+            await desk.say("/stop")
+        assert 10 <= len(asked) < 15
 
 
 def test_an_unknown_policy_is_refused() -> None:
@@ -72,6 +131,8 @@ async def test_a_channel_has_a_limit_of_its_own(tmp_path: Path) -> None:
     async with running(tmp_path, limits=limits, answers=False) as desk:
         outcomes = [(await desk.say("hello", f"c{number}")).outcome for number in range(3)]
         assert outcomes == ["accepted", "accepted", "refused"]
+        told = await desk.say("hello", "c9")
+        assert told.retry_after == 1800, "it is the channel that has to wait, not the person"
 
 
 async def test_a_full_conversation_and_a_full_desk_are_busy(tmp_path: Path) -> None:

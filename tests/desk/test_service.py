@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -73,8 +74,8 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
         assert service.web
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{service.web.port}/healthz")
-        healthy = {"status": "ok", "role": "all", "waiting": 0, "dead": 0, "channels": {"loopback": "running"}}
-        assert answer.json() == healthy
+        running = {"channels": {"loopback": "running"}, "problems": {}}
+        assert answer.json() == {"status": "ok", "role": "all", "waiting": 0, "dead": 0, **running}
 
 
 async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_end_it(tmp_path: Path) -> None:
@@ -83,6 +84,7 @@ async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_e
         assert (await channel.hears("hello")).outcome == "refused"
         assert service.keepers["other"].state == "refused"
         assert "token" in service.keepers["other"].problem
+        assert "token" in (await service.health())["problems"]["other"]
         assert (await service.health())["status"] == "degraded"
 
 
@@ -129,6 +131,23 @@ async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
             async with Service(settings(tmp_path).model_copy(update={"port": port}), channels={}):
                 pass
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
+async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwendesk.channels.keeper._FIRST", 60.0)
+    broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
+    wrong = Loopback(ConfigError("There is no such folder."))
+    async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:
+        async with asyncio.timeout(10):
+            while {keeper.state for keeper in service.keepers.values()} != {"waiting", "refused"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        problems = (await service.health())["problems"]
+        assert problems == {**dict.fromkeys(broken, "ValueError"), "wrong": "There is no such folder."}
+        begun = monotonic()
+        await service._stop_keepers()
+        assert monotonic() - begun < 5
 
 
 def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:

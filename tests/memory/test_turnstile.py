@@ -35,6 +35,35 @@ async def test_an_error_inside_lets_the_next_one_through() -> None:
         pass
 
 
+async def test_whoever_is_cancelled_as_another_leaves_is_told_so() -> None:
+    turnstile = Turnstile()
+    async with turnstile.through():
+        waiting = asyncio.create_task(_pass(turnstile))
+        await asyncio.sleep(0)
+        waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_flood_of_those_in_a_hurry_does_not_keep_out_the_others() -> None:
+    turnstile, order = Turnstile(), list[str]()
+
+    async def go(name: str) -> None:
+        async with turnstile.through(hurry=name == "hurry"):
+            order.append(name)
+
+    async with turnstile.through():
+        tasks = [asyncio.create_task(go(name)) for name in ("a", "b", *["hurry"] * 30)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert order.index("a") <= 10 and order.index("b") <= 20, order
+
+
+async def _pass(turnstile: Turnstile) -> None:
+    async with turnstile.through():
+        pass
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from(["stays", "leaves at once", "leaves when called"])), max_size=12)
 )

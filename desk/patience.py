@@ -1,0 +1,44 @@
+"""Wait for a database that is away, so that nothing is done twice for want of a note that it was done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from qwendesk.errors import StoreError
+
+T = TypeVar("T")
+_FIRST = 0.1
+_SLOWEST = 5.0
+log = logging.getLogger(__name__)
+
+
+class Patience:
+    """Tries again while the desk runs; what fails once it closes is left to another worker, or to the next start."""
+
+    def __init__(self) -> None:
+        self._closing = False
+
+    def end(self) -> None:
+        """Try nothing again from now on."""
+        self._closing = True
+
+    async def unless_closing(self) -> None:
+        """Stand still where the desk is closing: the message stays open, and the next start answers it."""
+        if self._closing:
+            await asyncio.Event().wait()
+
+    async def through(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what needs the database, again and again until the database is there."""
+        pause = _FIRST
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
+            await self.unless_closing()
+            await asyncio.sleep(pause)
+            await self.unless_closing()
+            pause = min(_SLOWEST, pause * 2)

@@ -99,7 +99,7 @@ class WebServer:
             self._task = asyncio.create_task(self._server.serve())
             while not self._server.started:
                 if self._task.done():
-                    why = f" ({failures[0].strerror})" if failures else ""
+                    why = f" ({str(failures[0].strerror).rpartition(': ')[2]})" if failures else ""
                     raise ConfigError(
                         f"The address '{self._host}:{self._asked_port}' cannot be listened on{why}; "
                         "set QWENDESK_PORT or --port to another."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from qwendesk.desk.guests import Guests
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
+from qwendesk.desk.tongue import language_of
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.inbox import Bucket, Inbox, Stored
 from qwendesk.messages import Admission, Inbound
@@ -83,7 +85,7 @@ class Reception:
         if verdict.role is None:
             if inbound.group:  # there the desk keeps silent towards strangers: a code is nobody else's business
                 return Admission("refused")
-            return self._refused(inbound, verdict.text_key, inbound.locale, code=verdict.code)
+            return self._refused(inbound, verdict.text_key, await _tongue(inbound), code=verdict.code)
         command = parse(inbound.text)
         if command and command.name == STOP:
             return await self._stop(inbound)
@@ -92,9 +94,9 @@ class Reception:
         try:
             check_limits(inbound, max_chars=self._limits.max_chars)
         except InputError as error:
-            return self._refused(inbound, "not_taken", inbound.locale, reason=str(error))
+            return self._refused(inbound, "not_taken", await _tongue(inbound), reason=str(error))
         if await self._is_full():
-            return Admission("busy", text=say("busy", inbound.locale), retry_after=5.0)
+            return Admission("busy", text=say("busy", await _tongue(inbound)), retry_after=5.0)
         stored = await self._inbox.admit(
             inbound, self._buckets(inbound), self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
         )
@@ -154,3 +156,8 @@ class Reception:
             self._counted_until = monotonic() + _COUNT_FOR
             self._open = await self._inbox.open_count()
         return self._open >= self._limits.open_in_all
+
+
+async def _tongue(inbound: Inbound) -> str | None:
+    """Return the language of somebody of whom nothing is known yet; the first time, that takes a second to load."""
+    return await asyncio.to_thread(language_of, inbound, {})

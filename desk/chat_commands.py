@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
 from qwendesk.desk.texts import FALLBACK, known_language, languages, say
+from qwendesk.desk.tongue import language_of
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.inbox import Arrived, Inbox
 from qwendesk.memory.inbox_rows import conversation_key
@@ -42,7 +43,7 @@ class Call:
     @property
     def language(self) -> str | None:
         """The language to answer in."""
-        return self.arrived.settings.get("language") or self.arrived.inbound.locale
+        return language_of(self.arrived.inbound, self.arrived.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.ratings import thumbs
 from qwendesk.desk.stops import Stops
 from qwendesk.desk.texts import say
+from qwendesk.desk.tongue import HEARD, language_of, newly_heard
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.memory.inbox import Arrived, Inbox, Outcome
 from qwendesk.memory.inbox_rows import conversation_key
@@ -145,7 +146,6 @@ class Worker:
 
     async def _answer(self, arrived: Arrived, outlet: Outlet, again: bool) -> Answer:
         """Return what is to be said; ``again``: somebody may have come so far before."""
-        language = _language(arrived)
         if arrived.verdict:
             return Answer(**arrived.verdict)
         if again and (text := await self._inbox.answered(arrived)):
@@ -153,15 +153,15 @@ class Worker:
         if arrived.attempt > MOST_RUNS:
             error = f"{arrived.attempt - 1} runs ended their process"
             log.warning("A message on %s is given up: %s.", arrived.inbound.channel, error)
-            return Answer(say("gave_up", language), "dead", error)
+            return Answer(say("gave_up", _language(arrived)), "dead", error)
         inbound = arrived.inbound
         if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):
             seen = await self._mark(arrived, outlet, done)
             if done.ask is None:
                 text = done.text or ("" if seen else done.unseen)
-                return Answer(text, "gone" if _says_goodbye(command, language) else "done")
+                return Answer(text, "gone" if _says_goodbye(command, _language(arrived)) else "done")
             inbound = done.ask
-        return await self._ask(arrived, chosen(inbound, arrived.settings), outlet, language)
+        return await self._ask(arrived, chosen(inbound, arrived.settings), outlet)
 
     async def _mark(self, arrived: Arrived, outlet: Outlet, done: Done) -> bool:
         if done.marks is None or arrived.inbound.channel in self._unrated:
@@ -174,29 +174,35 @@ class Worker:
             return ()
         return thumbs(seq)
 
-    async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet, language: str | None) -> Answer:
+    async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet) -> Answer:
         live = Live(arrived, outlet, self._delivery)
         async with live:
             try:
                 reply = await self._insist(arrived, inbound, live)
-                text = _noted(reply, inbound, language)
+                await self._hear(arrived, reply.receipt.language)
+                text = _noted(reply, inbound, arrived)
                 return Answer(text, is_rated=True, is_stored=text == reply.text)
             except StoreError:
                 raise
             except EngineTimeout as error:
-                return _failed(live, say("timeout", language), error)
+                return _failed(live, say("timeout", _language(arrived)), error)
             except EngineUnavailable as error:
-                return _failed(live, say("unavailable", language), error)
+                return _failed(live, say("unavailable", _language(arrived)), error)
             except InputError as error:
-                return Answer(say("not_taken", language, reason=str(error)), "done", str(error))
+                return Answer(say("not_taken", _language(arrived), reason=str(error)), "done", str(error))
             except asyncio.CancelledError:
                 if not self.stops.was_stopped(arrived.id):
                     raise
-                return Answer(_with(live.said, say("stopped", language)), "stopped")
+                return Answer(_with(live.said, say("stopped", _language(arrived))), "stopped")
             except Exception as error:
                 await self._patience.unless_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
-                return _failed(live, say("failed", language), error)
+                return _failed(live, say("failed", _language(arrived)), error)
+
+    async def _hear(self, arrived: Arrived, language: str | None) -> None:
+        """Keep what language is written here: a command or a picture does not tell."""
+        if heard := newly_heard(language, arrived.inbound, arrived.settings):
+            await self._inbox.choose(arrived.conversation_id, **{HEARD: heard})
 
     async def _insist(self, arrived: Arrived, inbound: Inbound, live: Live) -> Reply:
         """Ask again where the model is not there, as it may be starting."""
@@ -232,7 +238,7 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
 
 
 def _language(arrived: Arrived) -> str | None:
-    return arrived.settings.get("language") or arrived.inbound.locale
+    return language_of(arrived.inbound, arrived.settings)
 
 
 def _told(error: Exception) -> str:
@@ -244,12 +250,12 @@ def _says_goodbye(command: Command, language: str | None) -> bool:
     return command.name == "forget" and is_goodbye(command.argument, language)
 
 
-def _noted(reply: Reply, inbound: Inbound, language: str | None) -> str:
+def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:
     """Say with the answer what of the message could not be read, and that a second try had nobody better to ask."""
     if inbound.unreadable:
-        return _with(reply.text, say("unreadable", language, kind=inbound.unreadable))
+        return _with(reply.text, say("unreadable", _language(arrived), kind=inbound.unreadable))
     if inbound.retry and not reply.receipt.escalation:
-        return _with(reply.text, say("no_stronger", language))
+        return _with(reply.text, say("no_stronger", _language(arrived)))
     return reply.text
 
 

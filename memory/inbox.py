@@ -200,7 +200,7 @@ class Inbox:
     ) -> Stored:
         now = datetime.now(UTC)
         conversation, seq, waiting, settings = await self._place(connection, inbound, now)
-        locale = settings.get("language") or inbound.locale
+        locale = settings.get("language") or settings.get("heard") or inbound.locale
         event = inbox_rows.event(inbound, conversation, seq, now)
         added = await connection.execute(inbox_statements.add_event(self._dialect), event)
         if added.scalar_one_or_none() is None:

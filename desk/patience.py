@@ -12,6 +12,8 @@ from qwendesk.errors import StoreError
 T = TypeVar("T")
 _FIRST = 0.1
 _SLOWEST = 5.0
+_STANDING: set[asyncio.Event] = set()
+"""What those who stand still wait for: a task that nothing refers to is collected, and the queue notes an error."""
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,12 @@ class Patience:
     async def unless_closing(self) -> None:
         """Stand still where the desk is closing: the message stays open, and the next start answers it."""
         if self._closing:
-            await asyncio.Event().wait()
+            never = asyncio.Event()
+            _STANDING.add(never)
+            try:
+                await never.wait()
+            finally:
+                _STANDING.discard(never)
 
     async def through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what needs the database, again and again until the database is there."""

@@ -18,12 +18,17 @@ class Wire(Link):
 
     def __init__(self) -> None:
         super().__init__("Wire")
+        self.heard = asyncio.Event()
 
     async def open(self) -> None:
         """Be open."""
 
     async def close(self) -> None:
         """Be closed."""
+
+    def listen(self, listening: bool) -> None:
+        """Say that the line is there."""
+        self.heard.set()
 
 
 async def refuse(inbound: Inbound, text: str) -> None:
@@ -52,7 +57,7 @@ async def test_one_odd_message_takes_no_other_with_it(caplog: pytest.LogCaptureF
     line = Line(Wire, refuse)
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
-    await line.link()
+    await (await line.link()).heard.wait()
     line.put(Inbound("look", "c"), odd)
     line.put(Inbound("bad", "c"))
     line.put(Inbound("good", "c"))
@@ -75,7 +80,7 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
     line = Line(Wire, refuse)
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
-    await line.link()
+    await (await line.link()).heard.wait()
     for text in "abc":
         line.put(Inbound(text, "c"))
     await asked.wait()
@@ -102,6 +107,7 @@ async def test_why_nothing_is_heard_is_told() -> None:
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
     wire = await line.link()
+    await wire.heard.wait()
     wire.trouble = "one room is closed"
     assert line.trouble == "one room is closed"
     wire.end("the wire is cut")

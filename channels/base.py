@@ -147,7 +147,7 @@ class Channel(ABC):
 
     @property
     def trouble(self) -> str:
-        """Why it does not hear all that it should although it runs, such as a room it was put out of; empty: it does."""
+        """Why it does not hear all that it should although it runs, such as a room that it was put out of."""
         return ""
 
     @classmethod

@@ -33,7 +33,7 @@ class Keeper:
 
     @property
     def problem(self) -> str:
-        """Why it does not run, or did not, or hears not all; of a library's mistake the kind alone: others may read it."""
+        """Why it does not run, did not, or hears not all; of a mistake the kind alone: others may read it."""
         return self._trouble or self._problem
 
     @property

@@ -145,10 +145,8 @@ class Delivery:
 
     async def _give_up(self, sending: _Sending, outcome: Outcome, why: str) -> None:
         arrived = sending.arrived
-        await self._outbox.failed(arrived, key_of(arrived, sending.part), why)
-        await self._inbox.close(
-            arrived.id, arrived.run, "gone" if outcome == "gone" else "dead", f"not delivered: {why}"
-        )
+        closing: Closing = ("gone" if outcome == "gone" else "dead", f"not delivered: {why}")
+        await self._outbox.failed(arrived, key_of(arrived, sending.part), why, closing)
 
 
 async def _put(sending: _Sending, claim: Claim) -> str | None:

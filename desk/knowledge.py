@@ -17,6 +17,7 @@ from qwendesk.tools.knowledge import knowledge_tool
 _LOOK_EVERY = 5.0
 """Seconds for which the answer to "are there documents?" is trusted."""
 _ACCOUNT = ""
+_MOST_KNOWN = 10_000
 AT_ONCE = 24
 """Passages of a document that get their vectors before its message is answered: a few seconds' work."""
 _WIDELY = 20
@@ -37,7 +38,8 @@ class DeskKnowledge:
         self.tool = knowledge_tool(self.search, lambda: self._has_documents)
         self._embedder = embedder
         self._has_documents = False
-        self._unembedded: set[Scope] = set()
+        self._embedded: set[Scope] = set()
+        """Whose documents are known to have their vectors; it is asked once, as a process may have ended before."""
         self._looked_at = float("-inf")
 
     async def look(self) -> None:
@@ -69,8 +71,7 @@ class DeskKnowledge:
         name = name_of(attachment)
         outcome = await self.base.add_bytes(name, attachment.data, scope, mime=attachment.mime, at_once=AT_ONCE)
         self._has_documents = True
-        if outcome.chunks > AT_ONCE and self._embedder:
-            self._unembedded.add(scope)
+        self._embedded.discard(scope)
         return outcome
 
     async def about(self, inbound: Inbound, names: Sequence[str], limit: int) -> Sequence[Passage]:
@@ -82,11 +83,17 @@ class DeskKnowledge:
         return mine or await self.base.beginning(uris, scope, limit)
 
     async def embed_rest(self, inbound: Inbound) -> None:
-        """Give long documents of a conversation their vectors."""
+        """Give documents of a conversation the vectors that they lack: long ones, and where the model was away."""
+        if not self._embedder or not self._has_documents:
+            return
         scope = await self.scope_of(inbound)
-        if scope in self._unembedded:
+        if scope in self._embedded:
+            return
+        if await self.base.lacks_vectors(scope):
             await self.base.reindex(scope=scope)
-            self._unembedded.discard(scope)
+        if len(self._embedded) >= _MOST_KNOWN:
+            self._embedded.clear()
+        self._embedded.add(scope)
 
     async def aclose(self) -> None:
         """Free the embedding model and the worker that reads files."""

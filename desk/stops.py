@@ -29,6 +29,7 @@ class Stops:
     async def run(self, id_: str, turn: Coroutine[Any, Any, T]) -> T:
         """Run a turn; stopped, it raises ``CancelledError`` and ``was_stopped`` says so."""
         task = asyncio.create_task(turn)
+        self._stopped.discard(id_)
         self._running[id_] = task
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look())
@@ -41,9 +42,8 @@ class Stops:
     def stop(self, ids: Iterable[str]) -> None:
         """Stop those of them that run here."""
         for id_ in ids:
-            if task := self._running.get(id_):
+            if (task := self._running.get(id_)) and task.cancel():
                 self._stopped.add(id_)
-                task.cancel()
 
     def was_stopped(self, id_: str) -> bool:
         """Say once whether it was a person who stopped it."""

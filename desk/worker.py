@@ -92,7 +92,11 @@ class Worker:
         if arrived is None:
             return
         self._in_hand[id_] = arrived  # broken off, it stays there
-        await self._handle(arrived)
+        try:
+            await self._handle(arrived)
+        except Exception:
+            self._in_hand.pop(id_, None)
+            raise
         self._in_hand.pop(id_, None)
 
     async def _handle(self, arrived: Arrived) -> None:

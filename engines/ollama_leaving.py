@@ -17,8 +17,9 @@ class Leaving:
     """Reads answers; one that is left is read on for a moment, in the background, before its connection is closed.
 
     A server (seen on 0.9) whose client hangs up while a token is on its way keeps the model's place for ever: the
-    token waits for somebody to take it, and all that come later wait behind it. A short remainder is therefore read
-    to its end; a long one is cut as before, with tokens so far apart that the moment is hardly ever met.
+    token waits for somebody to take it, and all that come later wait behind it. What ends within half a second is
+    therefore read to its end. A longer remainder is cut, and may meet the moment: seldom where tokens are tens of
+    milliseconds apart, more often the faster a model is.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from qwendesk.memory.desk_tables import Access
 from qwendesk.memory.inbox_statements import upsert
 from qwendesk.memory.scope import TenantDatabase
-from qwendesk.messages import Inbound
+from qwendesk.messages import Inbound, storable
 
 GuestRole = Literal["person", "operator", "owner"]
 GuestState = Literal["waiting", "allowed", "denied"]
@@ -83,7 +83,7 @@ class Guestbook:
             "channel": inbound.channel,
             "account": inbound.account,
             "person": inbound.person,
-            "display_name": inbound.display_name,
+            "display_name": storable(inbound.display_name),
             "state": "waiting",
             "code": code,
             "expires_at": expires_at,

@@ -56,8 +56,8 @@ def files(inbound: Inbound, event_id: str) -> list[Row]:
             "inbound_id": event_id,
             "ordinal": ordinal,
             "kind": file.kind,
-            "mime": file.mime,
-            "name": file.name,
+            "mime": storable(file.mime),
+            "name": storable(file.name),
             "content": file.data,
         }
         for ordinal, file in enumerate(inbound.attachments)

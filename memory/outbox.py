@@ -70,9 +70,9 @@ class Outbox:
         """Mark a message as delivered, and with it, in the same transaction, what it answers as finished."""
         await self._database.whole(self._sent(arrived, key, message_id, closing))
 
-    async def failed(self, arrived: Arrived, key: str, error: str) -> None:
-        """Give a message up."""
-        await self._database.whole(self._change(_mark_failed(), {**_held(arrived, key), "why": error}))
+    async def failed(self, arrived: Arrived, key: str, error: str, closing: tuple[Outcome, str | None]) -> None:
+        """Give a message up, and with it, in the same transaction, what it answers."""
+        await self._database.whole(self._failed(arrived, key, error, closing))
 
     async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[Delivered]:
         """Return what went to a conversation, the newest of it, oldest first."""
@@ -118,6 +118,11 @@ class Outbox:
             await connection.execute(_mark_sent(), values)
             if closing:
                 await close_event(connection, arrived.id, arrived.run, *closing)
+
+    async def _failed(self, arrived: Arrived, key: str, error: str, closing: tuple[Outcome, str | None]) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(_mark_failed(), {**_held(arrived, key), "why": error})
+            await close_event(connection, arrived.id, arrived.run, *closing)
 
     async def _change(self, statement: Update, values: dict[str, Any]) -> None:
         async with self._database.single() as connection:

@@ -26,7 +26,7 @@ ROLES = "'general', 'coder', 'math', 'vision', 'thinking' or 'audio'"
         ("ROLES", '{"poet": "x"}', f"roles (QWENDESK_ROLES) has 'poet', which has to be {ROLES}."),
         ("ROLES", "poet", "QWENDESK_ROLES is 'poet', and a list or a table has to be JSON in a variable"),
         ("FALLBACK__CHAIN", "a,b", "QWENDESK_FALLBACK__CHAIN is 'a,b', and a list or a table has to be JSON"),
-        ("SERVERS", "5", "servers (QWENDESK_SERVERS) is 5, and has to be a table."),
+        ("SERVERS", "5", "servers (QWENDESK_SERVERS) is set, and has to be a table."),
         ("SERVERS__GPU__ADDRESS", "x", "There is no setting servers.gpu.address (QWENDESK_SERVERS__GPU__ADDRESS)."),
         ("SERVERS__GPU__URL", "gpu:8000/v1", "is 'gpu:8000/v1', and has to be an address that begins with http://"),
         ("SERVERS__GPU__URL", "http://", "is 'http://', and has to be an address that begins with http://"),
@@ -38,6 +38,20 @@ def test_a_variable_that_does_not_hold(variable: str, value: str, words: str, mo
     with pytest.raises(ConfigError) as caught:
         load_settings()
     assert words in str(caught.value) and "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("CHANNELS", "{oops"), ("CHANNELS", "7"), ("CHANNELS__TELEGRAM", "hunter2"), ("SERVERS", "{")],
+)
+def test_a_mistake_shows_no_secret_beside_it(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if variable != "CHANNELS__TELEGRAM":
+        monkeypatch.setenv("QWENDESK_CHANNELS__TELEGRAM__TOKEN", "123:hunter2")
+        monkeypatch.setenv("QWENDESK_SERVERS__GPU__API_KEY", "hunter2")
+    monkeypatch.setenv(f"QWENDESK_{variable}", value)
+    with pytest.raises(ConfigError, match=f"QWENDESK_{variable}.* is set") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

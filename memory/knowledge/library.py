@@ -210,6 +210,12 @@ class KnowledgeBase:
         await self.settle()
         return done
 
+    async def lacks_vectors(self, scope: Scope) -> bool:
+        """Tell whether a passage of a scope's own has no vector of the current model."""
+        if self._embedder is None:
+            return False
+        return bool(await self._shelf.without_vector(self.everybody.tenant, self._embedder.name, 1, scope=scope))
+
     async def read_anew(self) -> int:
         """Take in again what was read or cut by an older version, where its source is still there; return how many."""
         count = 0

@@ -22,6 +22,8 @@ from qwendesk.memory.knowledge.nearest import STORED, MatrixNearest, Nearest
 
 INDEXED_FROM = 2_000
 """Passages from which an index is worth it; rows are loaded first and indexed after, which is ten times as fast."""
+_MOST_INDEXED = 4_000
+"""Numbers of a vector that an index of pgvector takes (halfvec); longer ones are compared one by one."""
 _PAGE = 2_000
 _EF_SEARCH = 120
 """How widely the index is searched: 120 keeps the five nearest within half a percent of exact search."""
@@ -115,7 +117,7 @@ async def _extension(database: Database) -> bool:
 
 async def _make(connection: AsyncConnection, model: str, table: str, dimension: int) -> None:
     """Make the table and fill in what was stored without it."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": table})
+    await _alone(connection, table)
     await connection.execute(
         text(
             f"CREATE TABLE IF NOT EXISTS {table} ("
@@ -136,7 +138,15 @@ async def _make(connection: AsyncConnection, model: str, table: str, dimension: 
         await connection.execute(_insert(table, dimension), [_row(dict(row)) for row in page])
 
 
+async def _alone(connection: AsyncConnection, table: str) -> None:
+    """Keep other processes from the table's form until the transaction ends."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": table})
+
+
 async def _index(connection: AsyncConnection, table: str) -> None:
+    if int(table.rpartition("_")[2]) > _MOST_INDEXED:
+        return
+    await _alone(connection, table)
     name = f"{table}_nearest"
     await connection.execute(text(f"ANALYZE {table}"))
     known = await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name})

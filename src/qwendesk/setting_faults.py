@@ -31,6 +31,7 @@ _KINDS: dict[str, str] = {
     "literal_error": "{expected}",
 }
 """What a value has to be, by the kind of error."""
+_SECRET = ("key", "password", "secret")
 _SHOWN = 80
 """Characters of a value that are shown."""
 
@@ -49,17 +50,29 @@ def unreadable(error: Exception) -> str:
     """Return what is wrong with a variable that should be JSON and is not."""
     found = re.search(r'field "(\w+)"', str(error))
     start = f"QWENDESK_{found[1]}".upper() if found else "QWENDESK_"
-    given = [f"{name} is {_short(value)}" for name, value in os.environ.items() if name.upper().startswith(start)]
+    given = [_given(name, value) for name, value in os.environ.items() if name.upper().startswith(start)]
     return (
         f"{' and '.join(given) or start}, and a list or a table has to be JSON in a variable, such as "
         '["a", "b"] or {"coder": "qwen3-4b"}; in qwendesk.toml it is written as usual.'
     )
 
 
+def _given(name: str, value: str) -> str:
+    return f"{name} is {'set' if _may_be_secret(name.removeprefix('QWENDESK_')) else _short(value)}"
+
+
+def _may_be_secret(name: str) -> bool:
+    """Tell whether a setting's value is not to be shown: what opens a channel, a server or the database."""
+    name = name.lower()
+    if name.startswith("servers") and name.endswith("url"):
+        return False
+    return name.startswith(("channels", "servers", "database")) or any(word in name for word in _SECRET)
+
+
 def _fault(each: ErrorDetails, allowed: Callable[[str], str | None]) -> str:
     where = each["loc"][:-1] if each["loc"][-1:] == ("[key]",) else each["loc"]
     name = ".".join(map(str, where))
-    value = "set" if "key" in name.lower() else _short(each["input"])
+    value = "set" if _may_be_secret(name) else _short(each["input"])
     if each["type"] == "extra_forbidden":
         return f"There is no setting {_both(where)}."
     if each["loc"] != where:

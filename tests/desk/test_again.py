@@ -207,7 +207,7 @@ async def test_a_relieved_run_sends_and_changes_nothing_more(tmp_path: Path) -> 
         await delivery.deliver(second, outlet, "begun and ended", ("done", None))
         assert outlet.edited == [("m1", "begun and ended")]
         await outbox.posted(first, f"{first.id}:0", "another")
-        await outbox.failed(first, f"{first.id}:0", "out of luck")
+        await outbox.failed(first, f"{first.id}:0", "out of luck", ("dead", "out of luck"))
         (stored,) = await outbox.of_conversation(first.conversation_id)
         assert (stored.status, stored.message_id, stored.error) == ("sent", "m1", None)
 

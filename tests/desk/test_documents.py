@@ -153,6 +153,12 @@ async def test_a_long_document_is_found_by_words_at_once_and_embedded_after_the_
         vectors.is_away = True
         reply, _ = await listen(desk, Inbound("How long is the warranty?", "c", (PDF,)))
         assert WARRANTY in reply.text, "an embedding server that is away does not fail the turn"
+        await desk._turns._later.settle()
+        vectors.is_away = False
+        await listen(desk, Inbound("Thank you.", "c"))
+        await desk._turns._later.settle()
+        state = await desk.knowledge.base.state()
+        assert state.embedded == state.passages > AT_ONCE + 1, "what it was away for is done once it is back"
 
 
 class _Closing:

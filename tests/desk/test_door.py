@@ -165,3 +165,14 @@ async def test_files_reach_the_turn(tmp_path: Path) -> None:
         await desk.settle()
         found = await desk.desk.memory.history("c1", channel="test")
         assert found[0].attachments == (picture,)
+
+
+async def test_a_file_s_name_and_type_can_be_stored_whatever_they_hold(tmp_path: Path) -> None:
+    file = Attachment("document", "text/\x00plain", b"words", "a\x00b\ud800.txt")
+    async with running(tmp_path, answers=False) as desk:
+        assert (await desk.say("look", attachments=(file,))).outcome == "accepted"
+        (id_,) = await desk.office.inbox.waiting_since(datetime.now(UTC) + timedelta(seconds=5))
+        arrived = await desk.office.inbox.begin(id_)
+    assert arrived
+    (kept,) = arrived.inbound.attachments
+    assert "\x00" not in kept.name + kept.mime and kept.data == b"words"

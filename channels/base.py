@@ -145,6 +145,11 @@ class Channel(ABC):
     proves_senders: bool = True
     """Whether the platform vouches for who wrote a message; where it does not, nobody is an operator or owner."""
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not hear all that it should although it runs, such as a room that it was put out of."""
+        return ""
+
     @classmethod
     def create(cls, settings: Mapping[str, Any]) -> Self:
         """Make the channel from its settings, as ``manifest.read`` gives them; nothing is connected yet."""

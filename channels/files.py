@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
 
 from qwendesk.errors import ChannelError, InputError
-from qwendesk.memory.knowledge.fetch import Fetcher
+from qwendesk.memory.knowledge.fetch import Address, Fetched, Fetcher, is_public
 from qwendesk.messages import Attachment
+
+_PORTS = {"http": 80, "https": 443}
 
 
 async def fetch_file(url: str, largest: int, trusted: Sequence[str] = ()) -> Attachment:
     """Return the file at an address of the open internet.
 
     Args:
-        url: the address.
+        url: the address; it may be all that one needs to have the file, so it is told to nobody.
         largest: bytes that the file may have.
-        trusted: beginnings of addresses that may lie in one's own network.
+        trusted: beginnings of addresses that may lie in one's own network; where they send on to may not.
 
     Raises:
         ChannelError: it cannot be had.
     """
-    within = (lambda _: True) if url.startswith(tuple(trusted)) else None
     try:
-        found = await Fetcher(most=largest, allowed=within).fetch(url)
+        found = await _found(url, largest, url.startswith(tuple(trusted)))
     except InputError as error:
-        raise ChannelError(f"The file {url!r} was not fetched: {error}.", permanent=True) from error
+        reason = str(error).replace(repr(url), "that")
+        raise ChannelError(f"A file on {_host(url)!r} was not fetched: {reason}.", permanent=True) from error
+    except ValueError as error:
+        raise ChannelError("A file was not fetched: what was written is no address.", permanent=True) from error
     family = found.mime.partition("/")[0]
     kind = family if family in ("image", "audio") else "document"
     return Attachment(kind, found.mime or "application/octet-stream", found.data, found.name)  # type: ignore[arg-type]
+
+
+async def _found(url: str, largest: int, trusted: bool) -> Fetched:
+    if not trusted:
+        return await Fetcher(most=largest).fetch(url)
+    if ".." in unquote(urlsplit(url).path).replace("\\", "/").split("/"):
+        raise InputError("its address leads out of the trusted one")
+    home = _Home(url)
+    return await Fetcher(most=largest, allowed=home.allows, resolve=home.resolve).fetch(url)
+
+
+class _Home:
+    """Lets one server lie in one's own network, and no other that it sends on to."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._home = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        self._is_home = False
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Return a name's addresses, which are asked about next."""
+        self._is_home = (host, port) == self._home
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    def allows(self, address: Address) -> bool:
+        """Tell whether an address of the name that was resolved last may be asked."""
+        return self._is_home or is_public(address)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or "?"

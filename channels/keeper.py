@@ -25,17 +25,25 @@ class Keeper:
 
     def __init__(self, name: str, channel: Channel) -> None:
         self.state: State = "stopped"
-        self.problem = ""
-        """Why it does not run, or did not; of a library's mistake the kind alone, as others may read this."""
+        self._problem = ""
         self._name = name
         self._channel = channel
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     @property
+    def problem(self) -> str:
+        """Why it does not run, did not, or hears not all; of a mistake the kind alone: others may read it."""
+        return self._trouble or self._problem
+
+    @property
     def fails(self) -> bool:
-        """Whether the channel does not run for a problem of its own."""
-        return self.state in ("waiting", "refused")
+        """Whether the channel does not run, or does not hear all, for a problem of its own."""
+        return self.state in ("waiting", "refused") or bool(self._trouble)
+
+    @property
+    def _trouble(self) -> str:
+        return self._channel.trouble if self.state == "running" else ""
 
     def start(self, accept: Accept) -> None:
         """Begin."""
@@ -61,13 +69,13 @@ class Keeper:
                 await self._channel.start(accept)
                 return
             except (ChannelError, ConfigError) as error:
-                self.problem = reason = str(error)
+                self._problem = reason = str(error)
                 if isinstance(error, ConfigError) or error.permanent:
                     log.error("The channel %s is given up: %s", self._name, error)
                     self.state = "refused"
                     return
             except Exception as error:  # a library's mistake; it may have been one message
-                self.problem, reason = type(error).__name__, f"{type(error).__name__}: {error}"
+                self._problem, reason = type(error).__name__, f"{type(error).__name__}: {error}"
             log.warning("The channel %s stopped (%s) and is started again.", self._name, reason)
             self.state = "waiting"
             pause = _FIRST if monotonic() - begun > _HEALTHY else pause

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -37,6 +38,8 @@ class Link(ABC):
 
     def __init__(self, title: str) -> None:
         self._title = title
+        self.trouble = ""
+        """What cannot be heard over this connection, and why; empty: all that was asked for is heard."""
         self.ended: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
 
     @abstractmethod
@@ -71,7 +74,7 @@ class Link(ABC):
         return careful
 
     async def lasting(self, asking: Awaitable[T]) -> T:
-        """Return what is asked for over this connection.
+        """Return what is asked for over this connection; one on which nothing answers is of no use any more.
 
         Raises:
             ChannelError: it ended before, or the other side is silent for too long.
@@ -83,6 +86,7 @@ class Link(ABC):
                 return task.result()
             raise self.ended.result() if self.ended.done() else TimeoutError
         except TimeoutError as error:
+            self.end("it is silent")
             raise ChannelError(f"{self._title} did not answer within {_SECONDS:g} s.") from error
         finally:
             task.cancel()
@@ -107,6 +111,13 @@ class Line(Generic[L]):
         self._stopping = asyncio.Event()
         self._accept: Accept | None = None
         self._waiting: asyncio.Queue[tuple[Inbound, tuple[Fetch, ...]]] = asyncio.Queue(_MOST)
+        self._lost = 0
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the desk hears nothing, or not all that is said to it; empty: it hears all."""
+        return self._trouble or (self._link.trouble if self._link else "")
 
     async def start(self, accept: Accept) -> None:
         """Be there until ``stop``; a connection that breaks is made again."""
@@ -120,6 +131,7 @@ class Line(Generic[L]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._tell_what_is_lost()
 
     async def stop(self) -> None:
         """Take no more messages; the link stays, for sending."""
@@ -164,18 +176,50 @@ class Line(Generic[L]):
             await link.close()
 
     async def _be_there(self) -> None:
-        link = await self.link()
-        link.listen(True)
-        lost = await unless(self._stopping, _seen(link.ended))
-        if lost:
-            raise lost
+        try:
+            link = await self.link()
+            self._trouble = ""
+            link.listen(True)
+            if lost := await unless(self._stopping, _seen(link.ended)):
+                raise lost
+        except ChannelError as error:
+            self._trouble = str(error)
+            raise
         link.listen(False)
 
     async def _hand_over(self, accept: Accept) -> None:
         while found := await unless(self._stopping, self._waiting.get()):
-            inbound = await with_files(*found)
-            while not (await hand_over(inbound, accept, partial(self._refuse, inbound)) or self._stopping.is_set()):
-                await rest(self._stopping, _AGAIN_SECONDS)
+            self._lost += 1  # until it is handed over
+            try:
+                given = await self._is_given(await _whole(*found), accept)
+            except Exception as error:  # one message may not end the connection, nor take the others with it
+                log.error("A message on %s is lost: %s.", found[0].channel, type(error).__name__)
+                given = True  # told already
+            self._lost -= given
+
+    async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
+        while not await hand_over(inbound, accept, partial(self._refuse, inbound)):
+            if self._stopping.is_set():
+                return False
+            await rest(self._stopping, _AGAIN_SECONDS)
+        return True
+
+    def _tell_what_is_lost(self) -> None:
+        """Say how many messages no one will see: the platform does not bring them again."""
+        lost, self._lost = self._lost, 0
+        if self._stopping.is_set():
+            lost += self._waiting.qsize()
+        if lost:
+            log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
+
+
+async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
+    """Return a message with its files; where one cannot be had, for whatever reason, without them."""
+    try:
+        return await with_files(inbound, files)
+    except Exception as error:  # a stranger has written where the file is, and a library has read it
+        log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
+        return replace(inbound, unreadable="file")
 
 
 async def _seen(future: asyncio.Future[T]) -> T:

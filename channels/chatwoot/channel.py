@@ -112,6 +112,8 @@ class ChatwootChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import Response
 
+        if not self._may_be_signed(request.headers):
+            return Response(status_code=401)
         body = await body_of(request, _LARGEST_BODY)
         if body is None:
             return Response(status_code=413)
@@ -126,10 +128,12 @@ class ChatwootChannel(Channel):
             return Response(status_code=200)
         return Response(status_code=200 if parsed is None or await self._taken(parsed, self._accept) else 503)
 
+    def _may_be_signed(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether it is worth reading what a caller sends."""
+        return is_fresh(headers.get("X-Chatwoot-Timestamp", "")) and bool(headers.get("X-Chatwoot-Signature"))
+
     def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         moment = headers.get("X-Chatwoot-Timestamp", "")
-        if not is_fresh(moment):
-            return False
         expected = "sha256=" + hmac.digest(self._secret, f"{moment}.".encode() + body, "sha256").hex()
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
 

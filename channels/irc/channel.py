@@ -40,6 +40,11 @@ class IrcChannel(Channel):
         self._settings = settings
         self._line = Line(self._connection, self._refuse)
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not hear all that it should."""
+        return self._line.trouble
+
     async def start(self, accept: Accept) -> None:
         """Be there until ``stop``; a connection that breaks is made again."""
         await self._line.start(accept)

@@ -22,11 +22,16 @@ log = logging.getLogger(__name__)
 _WANTED = ("account-tag", "message-tags")
 _REFUSES_THE_DESK = {"432", "464", "465", "902", "904", "905", "908"}
 _REFUSES_FOR_NOW = {"437", "439"}
+_NOT_ENTERED = {"471", "473", "474", "475"}
+_NOT_THERE = {"403", "477"}
+"""Said of who wants to enter, and of who writes."""
 _NICK_TAKEN = {"433", "436", "437"}
 _TRIED_NICKS = 5
 _BURST = 4
 _SILENT_SECONDS = 120.0
 _SASL_BYTES = 400
+_OUTSIDE_SECONDS = 30.0
+"""After so long the desk tries again to enter a channel that it was put out of, or not let into."""
 
 
 class Connection(Link):
@@ -42,7 +47,11 @@ class Connection(Link):
         super().__init__("IRC")
         self.nick = of["nick"]
         self.abilities: set[str] = set()
-        self._of, self._channels, self._heard = of, channels, heard
+        self._of, self._heard = of, heard
+        self._offered: list[str] = []
+        self._keys = {folded(channel.split()[0]): channel.split() for channel in channels}
+        self._outside: dict[str, str] = {}
+        """The channels that the desk is not in, and why."""
         self._registered = asyncio.Event()
         self._said: dict[str, tuple[str, asyncio.Future[Line]]] = {}
         self._free_at = 0.0
@@ -65,8 +74,8 @@ class Connection(Link):
         self._tell("NICK", self.nick)
         self._tell("USER", self._of["nick"], "0", "*", "Qwendesk")
         await self.lasting(self._registered.wait())
-        for channel in self._channels:
-            self._tell("JOIN", *channel.split())
+        for entered in self._keys.values():
+            self._tell("JOIN", *entered)
 
     async def say(self, target: str, text: str) -> str:
         """Write a text, line by line as fast as servers bear it, and return its name; the server answers in order.
@@ -145,6 +154,8 @@ class Connection(Link):
                 self._said.pop(line.params[-1])[1].set_result(line)
             case "NICK" if folded(line.hostmask.nickname) == folded(self.nick):
                 self.nick = line.params[0]
+            case "JOIN" | "KICK":
+                self._moved(line)
             case "ERROR":
                 self._hung_up(line.params[-1], permanent="password" in line.params[-1].lower())
             case _ if self._registered.is_set():
@@ -155,11 +166,13 @@ class Connection(Link):
     def _register(self, line: Line) -> None:
         match line.command:
             case "CAP":
-                self._negotiate(line.params[1], line.params[-1].split())
+                self._negotiate(line.params[1], line.params[-1].split(), more=line.params[2:-1] == ["*"])
             case "AUTHENTICATE":
                 self._prove()
             case "903":
                 self._tell("CAP", "END")
+            case "001" if self._of["account"] and "sasl" not in self.abilities:
+                self._cannot_log_in()
             case "001":
                 self.nick = line.params[0]
                 self._registered.set()
@@ -173,16 +186,62 @@ class Connection(Link):
         advice = "; check QWENDESK_CHANNELS__IRC__PASSWORD, 'account' and 'nick'" if permanent else ""
         self.end(f"the server hangs up, {why!r}{advice}", permanent=permanent)
 
-    def _negotiate(self, kind: str, abilities: list[str]) -> None:
-        """Ask for what the server offers and the desk can use; a proof of who the desk is comes before all else."""
+    def _cannot_log_in(self) -> None:
+        advice = "leave 'account' in [channels.irc] empty, or choose another server"
+        self.end(f"the server offers no SASL, and the desk cannot log in; {advice}", permanent=True)
+
+    def _negotiate(self, kind: str, abilities: list[str], *, more: bool) -> None:
+        """Ask for what the server offers and the desk can use; a proof of who the desk is comes before all else.
+
+        Args:
+            kind: what the server says.
+            abilities: about what.
+            more: whether the rest comes in another line.
+        """
         if kind == "LS":
-            wanted = [*_WANTED, "sasl"] if self._of["account"] else _WANTED
-            offered = {ability.partition("=")[0] for ability in abilities}
-            asked = [ability for ability in wanted if ability in offered]
-            self._tell(*(("CAP", "REQ", " ".join(asked)) if asked else ("CAP", "END")))
+            self._offered += [ability.partition("=")[0] for ability in abilities]
+            if not more:
+                self._ask()
         elif kind in ("ACK", "NAK"):
             self.abilities |= set(abilities) if kind == "ACK" else set()
-            self._tell(*(("AUTHENTICATE", "PLAIN") if "sasl" in self.abilities else ("CAP", "END")))
+            if not more:
+                self._log_in()
+
+    def _ask(self) -> None:
+        wanted = [*_WANTED, "sasl"] if self._of["account"] else _WANTED
+        asked = [ability for ability in wanted if ability in self._offered]
+        if self._of["account"] and "sasl" not in asked:
+            self._cannot_log_in()
+        else:
+            self._tell(*(("CAP", "REQ", " ".join(asked)) if asked else ("CAP", "END")))
+
+    def _log_in(self) -> None:
+        if not self._of["account"]:
+            self._tell("CAP", "END")
+        elif "sasl" in self.abilities:
+            self._tell("AUTHENTICATE", "PLAIN")
+        else:
+            self._cannot_log_in()
+
+    def _moved(self, line: Line) -> None:
+        """Note that the desk is in a channel, or was put out of it."""
+        channel = line.params[0]
+        if line.command == "JOIN" and folded(line.hostmask.nickname) == folded(self.nick):
+            self._outside.pop(folded(channel), None)
+        elif line.command == "KICK" and folded(line.params[1]) == folded(self.nick):
+            self._is_outside(channel, " ".join(["put out", *line.params[2:]]))
+        self._tell_of_channels()
+
+    def _is_outside(self, channel: str, why: str) -> None:
+        """Note that the desk is not in a channel, and try again later; the others go on."""
+        if key := self._keys.get(folded(channel)):
+            self._outside[folded(channel)] = f"{key[0]} ({why})"
+            asyncio.get_running_loop().call_later(_OUTSIDE_SECONDS, self._tell, "JOIN", *key)
+            log.warning("IRC: not in %s (%s); the next try is in %g s.", key[0], why, _OUTSIDE_SECONDS)
+        self._tell_of_channels()
+
+    def _tell_of_channels(self) -> None:
+        self.trouble = f"IRC: the desk is not in {', '.join(self._outside.values())}." if self._outside else ""
 
     def _prove(self) -> None:
         proof = base64.b64encode("\0".join((self._of["account"],) * 2 + (self._of["password"],)).encode()).decode()
@@ -194,7 +253,9 @@ class Connection(Link):
         if line.command.isdecimal() and line.command[0] in "45" and len(line.params) > 1:
             about = folded(line.params[1])
             name = next((name for name, (target, _) in self._said.items() if target == about), None)
-            if name:
+            if about in self._keys and line.command in (_NOT_ENTERED if name else _NOT_ENTERED | _NOT_THERE):
+                self._is_outside(about, line.params[-1])
+            elif name:
                 self._said.pop(name)[1].set_result(line)
             else:
                 log.warning("IRC: %s", " ".join(line.params[1:]))

@@ -17,6 +17,7 @@ from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
 from qwendesk.channels.mail.parse import LARGEST_FILE, parse
 from qwendesk.channels.stopping import rest
+from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import parse as parse_command
 from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.texts import languages, say
@@ -69,6 +70,7 @@ class MailChannel(Channel):
         self._own = str(settings["address"])
         self._authserv = str(settings["trusted_authserv"]).strip()
         self.proves_senders = bool(self._authserv)
+        self._unproven = Allowance(at_once=1, per_hour=1)
         self._stopping = asyncio.Event()
 
     async def start(self, accept: Accept) -> None:
@@ -166,12 +168,18 @@ class MailChannel(Channel):
 
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
         if not self.proves_senders and _needs_proof(inbound.text):
-            return Admission("refused", text=say("not_taken", inbound.locale, reason=_UNPROVEN))
+            # whose address it is may never have written: a desk that answers each time would be made to pester them
+            told = self._unproven.spend(_address(inbound).lower())
+            return Admission("refused", text=say("not_taken", inbound.locale, reason=_UNPROVEN) if told else "")
         return await accept(inbound)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         to = (inbound.conversation, f"<p>{escape(text)}</p>", inbound.account, inbound.reply_to)
         await self.send(Outbound(f"refused:{inbound.event}", *to, plain=text))
+
+
+def _address(inbound: Inbound) -> str:
+    return inbound.conversation.partition(" ")[0]
 
 
 def _needs_proof(text: str) -> bool:

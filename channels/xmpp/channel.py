@@ -55,6 +55,11 @@ class XmppChannel(Channel):
         self._trusted = [start.rstrip("/") + "/" for start in listed(settings["trusted_files"])]
         self._line = Line(self._session, self._refuse)
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not hear all that it should."""
+        return self._line.trouble
+
     async def start(self, accept: Accept) -> None:
         """Be there until ``stop``; a connection that breaks is made again."""
         await self._line.start(accept)

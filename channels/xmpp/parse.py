@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from slixmpp import JID, Message
 
 LARGEST_FILE = 20 * 2**20
+UNPROVEN = "unproven:"
+"""Before the name of who may be anybody."""
 _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}encrypted")
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
-from slixmpp import JID, ClientXMPP, Message
+from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
 from qwendesk.channels.link import Link
-from qwendesk.channels.xmpp.parse import Room
+from qwendesk.channels.xmpp.parse import UNPROVEN, Room
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 
@@ -20,6 +21,10 @@ _FOR_NOW = {"internal-server-error", "remote-server-not-found", "remote-server-t
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML can hold: one such character would end the connection."""
 _OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+_ONESELF = 110
+_RENAMED = 303
+_ASK_SECONDS = 60.0
+"""After so long the server is asked whether it is still there: a connection can be lost without a sign."""
 
 
 class Session(Link):
@@ -37,7 +42,10 @@ class Session(Link):
         self._nick = of["nick"] or JID(of["jid"]).user
         self._vouching = dict.fromkeys(rooms, False)
         self._refused: dict[str, Message | None] = {}
+        self._stays: dict[str, str] = {}
+        """Of whom nothing lasting is known: what they are called for as long as they stay."""
         self._begun = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
         plain = of["security"] == "none"
         allowed = {"feature_mechanisms": {"unencrypted_plain": plain, "unencrypted_scram": plain}}
         self.client = client = ClientXMPP(of["jid"], of["password"], plugin_config=allowed)
@@ -46,6 +54,7 @@ class Session(Link):
         client.enable_direct_tls, client.enable_starttls = of["security"] == "tls", of["security"] == "starttls"
         client.enable_plaintext = plain
         client.add_event_handler("message", self.reading(lambda message: heard(self, message)))
+        client.add_event_handler("groupchat_presence", self.reading(self._moved))
         client.add_event_handler("message_error", self._was_refused)
         client.add_event_handler("session_start", lambda _: self._begun.set())
         wrong = f"the server refuses {of['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
@@ -59,6 +68,7 @@ class Session(Link):
         await self.lasting(self._begun.wait())
         for room in self._vouching:
             await self.lasting(self._enter(room))
+        self._asking = asyncio.create_task(self._ask_again_and_again())
 
     def listen(self, listening: bool) -> None:
         """Let the server give this connection what is written to the account, or keep that for one that listens."""
@@ -87,8 +97,11 @@ class Session(Link):
         """
         self._refused[message["id"]] = None
         message.send()
-        await self.lasting(self._asked())
-        if refused := self._refused.pop(message["id"]):
+        try:
+            await self.lasting(self._asked())
+        finally:
+            refused = self._refused.pop(message["id"])
+        if refused:
             error = refused["error"]
             why = f"XMPP refuses the message: {error['condition']} {error['text']}".rstrip()
             raise ChannelError(f"{why}.", permanent=error["type"] != "wait" and error["condition"] not in _FOR_NOW)
@@ -102,11 +115,16 @@ class Session(Link):
         real = muc.rooms[None].get(JID(sender.bare), {}).get(sender.resource, {}).get("jid")
         given = message.xml.find(f"{{{_OCCUPANT_ID}}}occupant-id")
         lasting = given.get("id") if given is not None and self._vouching[sender.bare] else None
-        return Room(nick, JID(real).bare if real else f"{sender.bare}/{lasting or sender.resource}")
+        if real:
+            return Room(nick, JID(real).bare)
+        return Room(nick, f"{sender.bare}/{lasting}" if lasting else self._unproven(sender))
 
     async def close(self) -> None:
         """Hang up."""
         self.end("the desk has hung up")
+        if self._asking:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         self.client.cancel_connection_attempt()
         await self.client.disconnect(wait=1.0)
 
@@ -119,9 +137,33 @@ class Session(Link):
         with suppress(IqError, IqTimeout):  # a room that does not say what it can
             self._vouching[room] = await disco.supports(JID(room), feature=_OCCUPANT_ID)
 
+    def _unproven(self, occupant: JID) -> str:
+        """Return a name for who may be anybody; who takes a nick that was left is somebody else."""
+        stay = self._stays.setdefault(occupant.full, uuid4().hex)
+        return f"{UNPROVEN}{occupant.full}/{stay}"
+
+    def _moved(self, presence: Presence) -> None:
+        """Note that somebody has left, or goes by another nick; an end of the desk's own stay ends the session."""
+        if presence["type"] != "unavailable":
+            return
+        self._stays.pop(presence["from"].full, None)
+        codes = presence["muc"]["status_codes"]
+        if _ONESELF in codes and _RENAMED not in codes and presence["from"].bare in self._vouching:
+            self.end(f"the desk was put out of the room {presence['from'].bare!r}")
+
+    async def _ask_again_and_again(self) -> None:
+        while not self.ended.done():
+            await asyncio.sleep(_ASK_SECONDS)
+            with suppress(ChannelError):
+                await self.lasting(self._asked())
+
     async def _asked(self) -> None:
-        with suppress(IqError):  # that is an answer too
+        try:
             await self.client.plugin["xep_0199"].send_ping(JID(self.client.boundjid.host))
+        except IqError:
+            pass  # that is an answer too
+        except IqTimeout as error:
+            raise TimeoutError from error
 
     def _was_refused(self, message: Message) -> None:
         if message["id"] in self._refused:

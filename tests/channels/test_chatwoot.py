@@ -60,6 +60,13 @@ class TestChatwoot(ChannelConformance):
         assert await simulator.call(body, now=1_000_000) == 401
         assert len(desk.inbox) == 1
 
+    async def test_what_cannot_be_signed_is_not_read(
+        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+    ) -> None:
+        too_large = b"x" * (2**20 + 1)
+        assert await simulator.call(too_large) == 413
+        assert await simulator.call(too_large, now=1_000_000) == 401
+
     async def test_a_file_elsewhere_is_not_fetched(
         self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
     ) -> None:

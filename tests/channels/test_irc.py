@@ -16,6 +16,7 @@ from irctokens.line import tokenise
 from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import ChannelConformance, Desk, outbound
 from qwendesk.channels.irc.channel import IrcChannel
+from qwendesk.channels.irc.connection import Connection
 from qwendesk.channels.irc.simulator import IrcSimulator
 from qwendesk.channels.irc.text import lines_of, parse
 from qwendesk.channels.simulate.base import Written
@@ -60,6 +61,89 @@ class TestSimulated(ChannelConformance):
         assert await channel.send(Outbound("k", "anna anna", "hello"))
         await simulator.write(Written("and now?"))
         await desk.heard("and now?")
+
+
+class Server:
+    """Says what a test lets it say, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._sent = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        while data := await reader.readline():
+            self.told.append(data.decode().strip())
+            self._sent.set()
+        writer.close()
+
+    def say(self, *lines: str) -> None:
+        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
+
+    async def until(self, told: str) -> None:
+        async with asyncio.timeout(5):
+            while told not in self.told:
+                self._sent.clear()
+                await self._sent.wait()
+
+
+@asynccontextmanager
+async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.Task[None]]]:
+    played = Server()
+    listening = await asyncio.start_server(played, "127.0.0.1", 0)
+    where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False, "nick": "desk"}
+    connection = Connection(IrcChannel.manifest.read(where | other), ["#help key", "#other"], lambda *_: None)
+    opening = asyncio.create_task(connection.open())
+    await played.until("USER desk 0 * Qwendesk")
+    try:
+        yield played, connection, opening
+    finally:
+        await connection.close()
+        await asyncio.gather(opening, return_exceptions=True)
+        listening.close()
+        await listening.wait_closed()
+
+
+async def test_what_a_server_offers_in_several_lines_is_read_to_the_end() -> None:
+    async with met(account="desk", password="x") as (server, _, opening):
+        server.say(":s CAP * LS * :account-tag", ":s CAP * LS :sasl=PLAIN")
+        await server.until("CAP REQ :account-tag sasl")
+        server.say(":s CAP * ACK :account-tag sasl")
+        await server.until("AUTHENTICATE PLAIN")
+        server.say(":s 903 desk :done", ":s 001 desk :Welcome")
+        await opening
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [":s CAP * LS :account-tag"],
+        [":s CAP * LS :sasl", ":s CAP * NAK :sasl"],
+        [":s 421 desk CAP :Unknown command", ":s 001 desk :Welcome"],
+    ],
+)
+async def test_where_nobody_can_log_in_the_desk_says_so_for_good(lines: list[str]) -> None:
+    async with met(account="desk", password="x") as (server, _, opening):
+        server.say(*lines)
+        with pytest.raises(ChannelError, match="the server offers no SASL") as caught:
+            await opening
+        assert caught.value.permanent
+
+
+async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwendesk.channels.irc.connection._OUTSIDE_SECONDS", 0.0)
+    async with met() as (server, connection, opening):
+        server.say(":s CAP * LS :", ":s 001 desk :Welcome")
+        await opening
+        await server.until("JOIN #other")
+        server.told.clear()
+        server.say(":desk!d@h JOIN #help", ":s 474 desk #other :banned", ":op!o@h KICK #Help desk :enough")
+        await server.until("JOIN #help key")
+        await server.until("JOIN #other")
+        assert connection.trouble == "IRC: the desk is not in #other (banned), #help (put out enough)."
+        server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
+        await server.until("PONG x")
+        assert connection.trouble == "" and not connection.ended.done()
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

@@ -199,3 +199,11 @@ def _seconds(work: Callable[[], object]) -> float:
     begun = time.thread_time()
     work()
     return time.thread_time() - begun
+
+
+async def test_nobody_can_have_the_desk_pester_an_address() -> None:
+    desk, channel = Desk(), _channel()
+    asked = [Inbound("/link", place) for place in ("anna@a.example 1", "Anna@a.example 2", "bert@a.example 1")]
+    told = [await channel._admitted(desk.accept, inbound) for inbound in asked]
+    assert [bool(one.text) for one in told] == [True, False, True] and not desk.inbox
+    assert {one.outcome for one in told} == {"refused"}

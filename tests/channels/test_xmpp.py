@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from slixmpp import JID
+from slixmpp.exceptions import IqTimeout
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
 from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.xmpp.channel import XmppChannel
+from qwendesk.channels.xmpp.session import Session
 from qwendesk.channels.xmpp.simulator import XmppSimulator
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
@@ -216,3 +218,47 @@ class TestProsody:
         await channel.send(outbound(inbound, "Yes", channel))
         await bert.until(lambda one: one.heard)
         await bert.go()
+
+
+@pytest.fixture
+async def session() -> Session:
+    values = XmppChannel.manifest.read({"jid": "desk@here.example", "password": "x", "rooms": ROOM})
+    return Session(values, [ROOM], lambda *_: None)
+
+
+def left(session: Session, nick: str, *codes: int) -> None:
+    presence = session.client.make_presence(ptype="unavailable", pfrom=f"{ROOM}/{nick}")
+    presence["muc"]["status_codes"] = set(codes)
+    session._moved(presence)
+
+
+async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(session: Session) -> None:
+    def author() -> str:
+        room = session.room_of(session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna")))
+        assert room is not None
+        return room.author
+
+    first = author()
+    assert first.startswith(f"unproven:{ROOM}/anna/") and first == author()
+    left(session, "anna")
+    assert author() != first and not session.ended.done()
+
+
+async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) -> None:
+    left(session, "desk", 110, 303)
+    assert not session.ended.done()
+    left(session, "desk", 110, 307)
+    assert "put out of the room" in str(session.ended.result())
+
+
+async def test_a_connection_on_which_nothing_answers_is_given_up(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        raise IqTimeout(session.client.make_iq_get())
+
+    monkeypatch.setattr(session.client.plugin["xep_0199"], "send_ping", silent)
+    monkeypatch.setattr("qwendesk.channels.xmpp.session._ASK_SECONDS", 0.0)
+    async with asyncio.timeout(5):
+        await session._ask_again_and_again()
+    assert "silent" in str(session.ended.result())

@@ -1,0 +1,118 @@
+"""Lasting connections: what becomes of messages and of silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from qwendesk.channels import link as link_module
+from qwendesk.channels.link import Line, Link
+from qwendesk.errors import ChannelError
+from qwendesk.messages import Admission, Attachment, Inbound
+
+
+class Wire(Link):
+    """A connection over which nothing goes."""
+
+    def __init__(self) -> None:
+        super().__init__("Wire")
+        self.heard = asyncio.Event()
+
+    async def open(self) -> None:
+        """Be open."""
+
+    async def close(self) -> None:
+        """Be closed."""
+
+    def listen(self, listening: bool) -> None:
+        """Say that the line is there."""
+        self.heard.set()
+
+
+async def refuse(inbound: Inbound, text: str) -> None:
+    raise AssertionError(text)
+
+
+async def taken(line: Line[Wire], accepted: list[Inbound], count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(accepted) < count:  # noqa: ASYNC110 - what is waited for is a list
+            await asyncio.sleep(0.01)
+
+
+async def odd() -> Attachment:
+    raise RuntimeError("a secret")
+
+
+async def test_one_odd_message_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    accepted: list[Inbound] = []
+
+    async def accept(inbound: Inbound) -> Admission:
+        if inbound.text == "bad":
+            raise KeyError("a secret")
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await asyncio.sleep(0)  # it begins
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look", "c"), odd)
+    line.put(Inbound("bad", "c"))
+    line.put(Inbound("good", "c"))
+    await taken(line, accepted, 2)
+    assert [(one.text, one.unreadable) for one in accepted] == [("look", "file"), ("good", None)]
+    assert "RuntimeError" in caplog.text and "KeyError" in caplog.text and "a secret" not in caplog.text
+    assert not running.done()
+    await line.stop()
+    await running
+    assert "messages are lost" not in caplog.text
+
+
+async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    asked = asyncio.Event()
+
+    async def accept(inbound: Inbound) -> Admission:
+        asked.set()
+        return Admission("busy")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await asyncio.sleep(0)  # it begins
+    await (await line.link()).heard.wait()
+    for text in "abc":
+        line.put(Inbound(text, "c"))
+    await asked.wait()
+    with caplog.at_level(logging.ERROR):
+        await line.stop()
+        await running
+    assert "3 messages are lost" in caplog.text
+
+
+async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_SECONDS", 0.01)
+    line = Line(Wire, refuse)
+    first = await line.link()
+    with pytest.raises(ChannelError, match="did not answer"):
+        await first.lasting(asyncio.Event().wait())
+    assert first.ended.done() and await line.link() is not first
+
+
+async def test_why_nothing_is_heard_is_told() -> None:
+    async def accept(inbound: Inbound) -> Admission:
+        raise AssertionError(inbound)
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await asyncio.sleep(0)  # it begins
+    wire = await line.link()
+    await wire.heard.wait()
+    wire.trouble = "one room is closed"
+    assert line.trouble == "one room is closed"
+    wire.end("the wire is cut")
+    async with asyncio.timeout(5):
+        while "cut" not in line.trouble:  # noqa: ASYNC110 - what is waited for is a text
+            await asyncio.sleep(0.01)
+    await line.stop()
+    await running

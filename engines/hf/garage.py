@@ -167,7 +167,8 @@ class Garage:
         limit = self.settings.models_memory_mb
         if limit is None:
             return place.free_bytes()
-        return limit * MIB - sum(held.bytes for held in [*self._loaded.values(), *self._hanging()])
+        hanging = sum(one.bytes for one in self._hanging())
+        return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values()) - hanging
 
     def _abandon(self, name: str, loaded: Loaded) -> None:
         loaded.scheduler.abandon()

@@ -26,6 +26,11 @@ class Pace:
         self._begun = False
         self._until = asyncio.get_running_loop().time() + self._first
 
+    @property
+    def limit(self) -> float:
+        """The seconds that the model has at this moment: to begin, or for its next piece."""
+        return self._between if self._begun else self._first
+
     async def wait(self, step: Awaitable[T]) -> T:
         """Wait for what comes before the first piece.
 

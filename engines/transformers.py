@@ -111,8 +111,8 @@ class TransformersChat(QwenChat):
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
         loaded = await self._garage.ready(self._source)
-        with loaded.in_use(), self._given_up(loaded):
-            pace = Pace(f"The model {self.card.name} on transformers", self._garage.settings)
+        pace = Pace(f"The model {self.card.name} on transformers", self._garage.settings)
+        with loaded.in_use(), self._given_up(loaded, pace):
             prompt = await pace.wait(asyncio.to_thread(loaded.prompter.fitting, messages, options))
             if prompt.dropped:
                 yield Delta(dropped=prompt.dropped)
@@ -124,12 +124,12 @@ class TransformersChat(QwenChat):
                     yield _delta(piece, len(prompt.tokens))
 
     @contextmanager
-    def _given_up(self, loaded: Loaded) -> Iterator[None]:
+    def _given_up(self, loaded: Loaded, pace: Pace) -> Iterator[None]:
         """Let the next message load the model anew where it hangs: its thread would keep that one waiting too."""
         try:
             yield
         except EngineTimeout:
-            self._garage.give_up(self.card.name, loaded)
+            self._garage.give_up(self.card.name, loaded, pace.limit)
             raise
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from qwendesk.engines.base import Progress
@@ -60,6 +62,15 @@ class Loaded:
             self.users -= 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Abandoned:
+    """A model that hangs: it holds its memory until its thread comes back."""
+
+    name: str
+    bytes: int
+    thread: Thread
+
+
 class Garage:
     """Holds the loaded models; used from the event loop only."""
 
@@ -67,6 +78,7 @@ class Garage:
         self.settings = settings
         """The program's settings."""
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._abandoned: list[_Abandoned] = []
         self._lock = asyncio.Lock()
         self._loading = Once[None]()
 
@@ -91,17 +103,23 @@ class Garage:
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
-    def give_up(self, name: str, loaded: Loaded) -> None:
-        """Forget a model that hangs; its memory comes free if it ever goes on."""
-        limit = min(self.settings.first_token_timeout, self.settings.token_timeout)
+    def give_up(self, name: str, loaded: Loaded, limit: float) -> None:
+        """Forget a model that hangs; its memory comes free if it ever goes on.
+
+        Args:
+            name: the model's name.
+            loaded: the model.
+            limit: the seconds in which it brought nothing.
+        """
         if self._loaded.get(name) is loaded and loaded.scheduler.hangs(limit * _NEARLY):
             del self._loaded[name]
-            loaded.scheduler.abandon()
+            self._abandon(name, loaded)
 
     async def unload(self, name: str) -> None:
         """Free a model."""
         if loaded := self._loaded.pop(name, None):
             await asyncio.to_thread(loaded.scheduler.close)
+            self._abandon(name, loaded)  # where its thread has not ended, it hangs
 
     async def aclose(self) -> None:
         """Free all models, when those that are being loaded are there."""
@@ -123,7 +141,7 @@ class Garage:
             try:
                 await Pace(f"The model {name} on transformers", self.settings).wait(_warm_up(loaded))
             except EngineTimeout:
-                loaded.scheduler.abandon()
+                self._abandon(name, loaded)
                 raise
             except BaseException:
                 await asyncio.to_thread(loaded.scheduler.close)
@@ -132,6 +150,11 @@ class Garage:
 
     async def _make_room(self, name: str, needed: int, place: Place) -> None:
         while needed > (room := self._room(place)):
+            if any(one.name == name for one in self._hanging()):
+                raise EngineUnavailable(
+                    f"{name!r} hangs and still holds its memory, and there is none for it a second time: choose "
+                    "another model, or restart the program."
+                )
             idle = next((other for other, loaded in self._loaded.items() if not loaded.users), None)
             if idle is None:
                 raise EngineUnavailable(
@@ -144,7 +167,16 @@ class Garage:
         limit = self.settings.models_memory_mb
         if limit is None:
             return place.free_bytes()
-        return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values())
+        hanging = sum(one.bytes for one in self._hanging())
+        return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values()) - hanging
+
+    def _abandon(self, name: str, loaded: Loaded) -> None:
+        loaded.scheduler.abandon()
+        self._abandoned.append(_Abandoned(name, loaded.bytes, loaded.scheduler.thread))
+
+    def _hanging(self) -> list[_Abandoned]:
+        self._abandoned = [one for one in self._abandoned if one.thread.is_alive()]
+        return self._abandoned
 
 
 def _loaded(source: Source, place: Place, settings: Settings, threads: int) -> Loaded:

@@ -63,6 +63,11 @@ class Scheduler(Generic[C]):
         """Whether an answer is being made or waits to be."""
         return bool(self._waiting or self._active)
 
+    @property
+    def thread(self) -> threading.Thread:
+        """The thread; as long as it lives, so does the model's memory."""
+        return self._thread
+
     def submit(self, request: Request) -> None:
         """Ask for an answer; its pieces come by ``request.emit``."""
         with self._changed:

@@ -23,6 +23,8 @@ from qwendesk.service import Service, make_channel
 
 CARDS = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 CHANNELS = ["telegram", "slack", "web"]
+ASKED: list[str] = []
+"""What the model has been asked."""
 
 
 @asynccontextmanager
@@ -45,6 +47,7 @@ async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simula
 
 async def slow(messages: Any) -> str:
     text = messages[-1].text
+    ASKED.append(text)
     if "slowly" in text:
         await asyncio.sleep(60)
     return f"You said: {text}"
@@ -54,7 +57,7 @@ async def played(simulator: Simulator, script: str) -> None:
     steps = read_script(script, "the script")
     for step in steps:
         if step.expect:
-            step.expect.seconds = 15
+            step.expect.seconds = 60
     failures = await play(steps, simulator, lambda who, what: None)
     assert failures == []
 
@@ -81,6 +84,7 @@ async def test_an_answer_is_rated_and_tried_again_by_its_buttons(name: str, tmp_
 
 @pytest.mark.parametrize("name", CHANNELS)
 async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
+    ASKED.clear()
     async with playing(name, tmp_path, rating_buttons=False) as simulator:
         await played(
             simulator,
@@ -114,7 +118,9 @@ async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
 - write: {text: "Answer slowly"}
 """,
         )
-        await asyncio.sleep(0.4)
+        async with asyncio.timeout(30):
+            while not any("slowly" in text for text in ASKED):  # noqa: ASYNC110 - the model tells nobody
+                await asyncio.sleep(0.02)
         await played(
             simulator,
             """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,7 +96,10 @@ class TestPolling(ChannelConformance):
         await channel.send(Outbound("k", "-7", "Hello", reply_to="5", plain="Hello"))
         assert [(shown.chat, shown.text) for shown in simulator.shown] == [("-1007", "Hello")]
 
-    async def test_in_a_group_an_answer_grows_slowly(self, simulator: TelegramSimulator, channel: Channel) -> None:
+    async def test_in_a_group_an_answer_grows_slowly(
+        self, simulator: TelegramSimulator, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pace, "monotonic", lambda: 1000.0)
         for chat, soon in (("-7", True), ("7", False)):
             sent = await channel.send(Outbound("k", chat, "One", plain="One"))
             assert sent
@@ -104,7 +107,7 @@ class TestPolling(ChannelConformance):
             if soon:
                 with pytest.raises(ChannelError) as caught:
                     await edit
-                assert 3.0 < (caught.value.retry_after or 0) <= 3.5 and not caught.value.permanent
+                assert caught.value.retry_after == pace._GROUP_SECONDS and not caught.value.permanent
             else:
                 await edit
 
@@ -138,14 +141,26 @@ def test_a_mention_behind_a_picture_sign_is_found() -> None:
 
 
 async def test_a_thumb_in_a_group_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "_GROUP_SECONDS", 0.05)
+    now, slept = 1000.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(seconds)
+        now += seconds
+
+    monkeypatch.setattr(pace, "monotonic", lambda: now)
+    monkeypatch.setattr(pace, "asyncio", SimpleNamespace(sleep=sleep))
     waiting = pace.Pace()
     waiting.note("-7")
-    begun = time.monotonic()
+    now += 1.5
     await waiting.turn("-7:3")
-    assert time.monotonic() - begun >= 0.05
-    with pytest.raises(ChannelError):
+    assert slept == [pace._GROUP_SECONDS - 1.5]
+    # the thumb took the turn, so what comes next waits for a whole one
+    with pytest.raises(ChannelError) as caught:
         waiting.check("-7")
+    assert caught.value.retry_after == pace._GROUP_SECONDS
+    now += pace._GROUP_SECONDS
+    waiting.check("-7")
 
 
 def test_the_names_of_the_commands_are_those_of_the_desk() -> None:

@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from qwendesk.cli.run import fast_loop
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.delivery import Pace
 from qwendesk.errors import ChannelError, StoreError
-from qwendesk.memory.outbox import Outbox
+from qwendesk.memory.outbox import Claim, Outbox
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
 
@@ -56,9 +57,10 @@ class Takeovers(logging.Handler):
 class Outlet(TestOutlet):
     """Sends into the diary; every so many sends fail. What was sent can be changed, as on most platforms."""
 
-    def __init__(self, diary: Diary, fails: int) -> None:
+    def __init__(self, diary: Diary, fails: int, begun: dict[str, float]) -> None:
         super().__init__(Abilities(edits=True))
         self._diary = diary
+        self._begun = begun
         self._fails = fails
         self._tries = 0
 
@@ -77,7 +79,7 @@ class Outlet(TestOutlet):
     def _note(self, message: Outbound, *, is_heard: bool = True) -> str:
         id_ = f"{os.getpid()}-{self._tries}"
         here = {"key": message.key, "conversation": message.conversation, "text": message.text}
-        self._diary.write("sent", id=id_, is_heard=is_heard, **here)
+        self._diary.write("sent", id=id_, is_heard=is_heard, begun=self._begun[message.key], **here)
         return id_
 
 
@@ -91,6 +93,34 @@ def lose_marks(every: int) -> None:
         await sent(self, *args, **kwargs)
 
     Outbox.sent = fails  # type: ignore[method-assign]
+
+
+def watch_outbox(diary: Diary) -> dict[str, float]:
+    """Write down when a message was marked; return when each was claimed last, by key.
+
+    The moment before the claim and the one behind the mark are taken: in between, a message is on its way.
+    """
+    begun: dict[str, float] = {}
+    claim = Outbox.claim
+
+    async def claimed(self: Outbox, *args: Any, **kwargs: Any) -> Claim | None:
+        at = time.time()
+        made = await claim(self, *args, **kwargs)
+        if made:
+            begun[made.key] = at
+        return made
+
+    def noted(mark: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def marked(self: Outbox, arrived: Any, key: str, message_id: str | None, *args: Any) -> None:
+            await mark(self, arrived, key, message_id, *args)
+            diary.write("marked", id=message_id, key=key)
+
+        return marked
+
+    Outbox.claim = claimed  # type: ignore[method-assign]
+    Outbox.sent = noted(Outbox.sent)  # type: ignore[method-assign, assignment]
+    Outbox.posted = noted(Outbox.posted)  # type: ignore[method-assign, assignment]
+    return begun
 
 
 async def accept_all(args: argparse.Namespace, diary: Diary) -> None:
@@ -130,11 +160,11 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    outlet = Outlet(diary, args.fails)
     settings = {"turn_timeout": args.turn_timeout}
     pace = Pace(first=0.02, longest=0.2)
     if args.unmarked:
         lose_marks(args.unmarked)
+    outlet = Outlet(diary, args.fails, watch_outbox(diary))
     async with running(
         args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, pace=pace, patience=10, **settings
     ) as desk:

@@ -24,9 +24,10 @@ class Hurt:
     process: int
     at: float
 
-    def on_its_way(self, line: dict[str, Any]) -> bool:
-        """Tell whether a message may have been between being sent and being marked."""
-        return bool(line["process"] == self.process and abs(line["at"] - self.at) < 1.0)
+    def on_its_way(self, line: dict[str, Any], marked: dict[str, float]) -> bool:
+        """Tell whether a message was claimed then and not yet marked as sent; ``marked`` says when each was."""
+        is_its_own = line["process"] == self.process
+        return bool(is_its_own and line["begun"] <= self.at <= marked.get(line["id"], float("inf")))
 
 
 @dataclass
@@ -43,6 +44,12 @@ class Town:
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self.processes.append(process)
         return process
+
+    def retire(self, process: int) -> None:
+        """Let a process finish what it is at, and leave."""
+        (leaving,) = [started for started in self.processes if started.pid == process]
+        leaving.terminate()
+        assert leaving.wait(60) == 0
 
     def diary(self, what: str) -> list[dict[str, Any]]:
         file = self.folder / "diary.jsonl"
@@ -104,9 +111,11 @@ class Town:
         assert self.count("message WHERE role = 'user'") == expected
         assert self.count("message WHERE role = 'assistant'") == expected
         assert self.count("outbound WHERE status = 'sent'") == self.count("outbound") == expected
+        marked = {line["id"]: line["at"] for line in reversed(self.diary("marked"))}
         order: dict[str, list[str]] = defaultdict(list)
         for sent in self.shown().values():
-            surely = [line for line in sent if line["is_heard"] and not any(was.on_its_way(line) for was in hurt)]
+            settled = [line for line in sent if not any(was.on_its_way(line, marked) for was in hurt)]
+            surely = [line for line in settled if line["is_heard"]]
             assert len(surely) <= 1, f"sent twice: {sent}"
             assert len(sent) <= 2 or not all(line["is_heard"] for line in sent), f"sent often: {sent}"
             told = (surely or sent)[-1]

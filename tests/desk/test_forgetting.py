@@ -39,14 +39,14 @@ async def rows(desk: Running) -> str:
 
 async def idle(desk: Running) -> None:
     """Wait until no message is in hand."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
             await asyncio.sleep(0.02)
 
 
 async def failed(desk: Running) -> None:
     """Wait until it is stored that a turn has failed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         turn = None
         while turn is None or turn.status != "failed":
             await asyncio.sleep(0.01)

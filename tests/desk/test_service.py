@@ -147,7 +147,7 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
         assert problems == {**dict.fromkeys(broken, "ValueError"), "wrong": "There is no such folder."}
         begun = monotonic()
         await service._stop_keepers()
-        assert monotonic() - begun < 5
+        assert monotonic() - begun < 30  # one alone would wait for a minute
 
 
 def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ pytest.importorskip("transformers")
 from qwendesk.app import build_pool
 from qwendesk.engines.base import EngineParts, Options
 from qwendesk.engines.catalogue import Sampling, load_catalogue
+from qwendesk.engines.hf import garage
 from qwendesk.engines.hf.garage import Loaded
 from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.sequence import Sequence
@@ -394,13 +395,13 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
     [
         (
             0,
-            {"first_token_timeout": 0.5},
-            "qwen2.* on transformers did not begin to answer in time: 0.5 s.*FIRST_TOKEN_TIMEOUT",
+            {"first_token_timeout": 2},
+            "qwen2.* on transformers did not begin to answer in time: 2 s.*FIRST_TOKEN_TIMEOUT",
         ),
         (
             3,
-            {"token_timeout": 0.5},
-            "qwen2.* on transformers fell silent for 0.5 s in the middle.*QWENDESK_TOKEN_TIMEOUT",
+            {"token_timeout": 2},
+            "qwen2.* on transformers fell silent for 2 s in the middle.*QWENDESK_TOKEN_TIMEOUT",
         ),
     ],
 )
@@ -414,10 +415,12 @@ async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
     def slow(work: Any) -> Any:
         passes.append(work)
         if len(passes) > hang_at:
-            go.wait(20)
+            go.wait(100)
         return forward(work)
 
     monkeypatch.setattr(hanging.scheduler._runner, "forward", slow)
+    # on a busy machine the pass that hangs begins well behind the limit's first moment
+    monkeypatch.setattr(garage, "_NEARLY", 0.1)
     for name, value in limits.items():
         monkeypatch.setattr(chat._garage.settings, name, value)
     with pytest.raises(EngineTimeout, match=words):
@@ -431,20 +434,55 @@ async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
     assert hanging.scheduler._runner is None, "its memory is freed when it comes back"
 
 
+async def test_a_model_that_hangs_counts_as_long_as_it_holds_its_memory(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, go = await load("qwen2"), threading.Event()
+    hanging = await loaded(chat)
+    # room for one and a half of it
+    monkeypatch.setattr(chat._garage.settings, "models_memory_mb", hanging.bytes * 3 // 2 // garage.MIB)
+    forward = hanging.scheduler._runner.forward
+    monkeypatch.setattr(hanging.scheduler._runner, "forward", lambda work: go.wait(100) and forward(work))
+    monkeypatch.setattr(garage, "_NEARLY", 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(chat._garage.settings, "first_token_timeout", 2)
+        with pytest.raises(EngineTimeout):
+            await chat.ainvoke("Hi", **GREEDY)
+    with pytest.raises(EngineUnavailable, match="qwen2.* hangs and still holds its memory"):
+        await chat.ainvoke("Hi", **GREEDY)
+    go.set()
+    await asyncio.to_thread(hanging.scheduler.thread.join, 100)
+    assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
+
+
+async def test_what_counts_as_hanging_is_the_limit_that_ran_out(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await load("qwen2")
+    slow, asked = await loaded(chat), list[float]()
+    monkeypatch.setattr(slow.scheduler, "hangs", lambda seconds: bool(asked.append(seconds)))
+    monkeypatch.setattr(slow.scheduler, "submit", lambda request: None)
+    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 1)
+    monkeypatch.setattr(chat._garage.settings, "token_timeout", 0.1)
+    with pytest.raises(EngineTimeout, match="did not begin"):
+        await chat.ainvoke("Hi", **GREEDY)
+    assert asked == [pytest.approx(0.9)]
+
+
 async def test_a_model_that_is_only_slow_stays(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    chat = await load("qwen2", first_token_timeout=1)
+    chat, go = await load("qwen2"), threading.Event()
     slow = await loaded(chat)
     share = slow.scheduler._share
-    until = time.monotonic() + 1.5
 
     def stalling() -> Any:
         # many short passes that bring nothing, as those of a long prompt do
         time.sleep(0.01)
-        return share() if time.monotonic() > until else []
+        return share() if go.is_set() else []
 
     monkeypatch.setattr(slow.scheduler, "_share", stalling)
+    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 2)
     with pytest.raises(EngineTimeout, match="shorten the message"):
         await chat.ainvoke("Hi", max_tokens=4, **GREEDY)
+    go.set()
+    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 60)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
     assert await loaded(chat) is slow
 

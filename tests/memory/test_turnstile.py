@@ -31,7 +31,7 @@ async def test_an_error_inside_lets_the_next_one_through() -> None:
     with pytest.raises(ValueError, match="no"):
         async with turnstile.through():
             raise ValueError("no")
-    async with asyncio.timeout(1), turnstile.through():
+    async with asyncio.timeout(30), turnstile.through():
         pass
 
 
@@ -90,7 +90,7 @@ def test_whoever_leaves_blocks_nobody(people: list[tuple[bool, str]]) -> None:
         for task, (_, what) in zip(tasks, people, strict=True):
             if what == "leaves when called":
                 task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(*tasks, return_exceptions=True)
             async with turnstile.through():
                 pass

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 from qwendesk.errors import ChannelError, InputError
-from qwendesk.memory.knowledge.fetch import Address, Fetched, Fetcher, is_public
-from qwendesk.messages import Attachment
+from qwendesk.memory.knowledge.fetch import Address, Fetched, Fetcher, is_public, resolved
+from qwendesk.messages import Attachment, kind_of
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -32,9 +30,7 @@ async def fetch_file(url: str, largest: int, trusted: Sequence[str] = ()) -> Att
         raise ChannelError(f"A file on {_host(url)!r} was not fetched: {reason}.", permanent=True) from error
     except ValueError as error:
         raise ChannelError("A file was not fetched: what was written is no address.", permanent=True) from error
-    family = found.mime.partition("/")[0]
-    kind = family if family in ("image", "audio") else "document"
-    return Attachment(kind, found.mime or "application/octet-stream", found.data, found.name)  # type: ignore[arg-type]
+    return Attachment(kind_of(found.mime), found.mime or "application/octet-stream", found.data, found.name)
 
 
 async def _found(url: str, largest: int, trusted: bool) -> Fetched:
@@ -57,8 +53,7 @@ class _Home:
     async def resolve(self, host: str, port: int) -> list[str]:
         """Return a name's addresses, which are asked about next."""
         self._is_home = (host, port) == self._home
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return await resolved(host, port)
 
     def allows(self, address: Address) -> bool:
         """Tell whether an address of the name that was resolved last may be asked."""

@@ -28,7 +28,6 @@ _WRITE_AGAIN = 3600.0
 """The same by letter."""
 _MAIL = "mail"
 _STOPS_AT_ONCE = 10
-_MOST_TOLD = 10_000
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +66,8 @@ class Reception:
         self._dispatcher = dispatcher
         self._limits = limits or Limits()
         self._heard_stop = heard_stop
-        self._told: dict[tuple[str, ...], float] = {}
+        self._told = Allowance(1, 3600 / _TELL_AGAIN)
+        self._written = Allowance(1, 3600 / _WRITE_AGAIN)
         self._stops = Allowance(_STOPS_AT_ONCE, self._limits.per_hour)
         self._counted_until = 0.0
         self._open = 0
@@ -119,16 +119,12 @@ class Reception:
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
         """Refuse; the same is said to a conversation only now and then, as a flood is not answered by one."""
-        now = monotonic()
         # a letter's sender is easily forged: whoever it names is not to be flooded
-        where = inbound.person if inbound.channel == _MAIL else inbound.conversation
-        key = (inbound.channel, inbound.account, where, text_key)
-        if self._told.get(key, 0.0) > now:
-            return Admission("refused")
-        if len(self._told) >= _MOST_TOLD:
-            self._told.clear()
-        self._told[key] = now + (_WRITE_AGAIN if inbound.channel == _MAIL else _TELL_AGAIN)
-        return Admission("refused", text=say(text_key, locale, **values))
+        by_letter = inbound.channel == _MAIL
+        where = inbound.person if by_letter else inbound.conversation
+        told = self._written if by_letter else self._told
+        is_told = told.spend(inbound.channel, inbound.account, where, text_key)
+        return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 
     async def _stop(self, inbound: Inbound) -> Admission:
         if not self._stops.spend(inbound.channel, inbound.account, inbound.person):

@@ -7,10 +7,9 @@ from typing import Any
 
 from qwendesk.agents.routing.language import identify
 from qwendesk.desk.texts import FALLBACK, known_language
+from qwendesk.memory.inbox import HEARD
 from qwendesk.messages import Inbound
 
-HEARD = "heard"
-"""Where a conversation keeps the language that was written in it last."""
 _ENOUGH = 100
 """Characters that are looked at."""
 _LATIN, _OTHER = 12, 4

@@ -18,9 +18,9 @@ from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.ratings import thumbs
 from qwendesk.desk.stops import Stops
 from qwendesk.desk.texts import say
-from qwendesk.desk.tongue import HEARD, language_of, newly_heard
+from qwendesk.desk.tongue import language_of, newly_heard
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
-from qwendesk.memory.inbox import Arrived, Inbox, Outcome
+from qwendesk.memory.inbox import HEARD, Arrived, Inbox, Outcome
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qwendesk.engines.web_page import is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 
 _LONGEST = 300
@@ -62,7 +62,7 @@ def missing(host: str, tag: str) -> EngineUnavailable:
 
 def _refusal(error: Exception, host: str, tag: str) -> EngineError:
     status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()[:_LONGEST]
-    if re.match(r"\s*<(!doctype|html)", reason, re.I) and status < 500:
+    if is_web_page(reason) and status < 500:
         return _garbage(host)
     if status == 404 and "not found" in reason:
         return missing(host, tag)

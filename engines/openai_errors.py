@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.engines.servers import Server
+from qwendesk.engines.web_page import is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError
 
 if TYPE_CHECKING:
@@ -115,6 +116,6 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
 
 
 def _short(message: str) -> str:
-    if re.match(r"\s*<(!doctype|html)", message, re.I):
+    if is_web_page(message):
         return "it sent a web page"
     return message if len(message) <= _SHOWN else message[:_SHOWN] + " ..."

@@ -16,6 +16,8 @@ from qwendesk.messages import Attachment, Inbound
 
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
 """``gone``: whoever wrote it is forgotten, so nothing of it stays, and nothing of a conversation that has no more."""
+HEARD = "heard"
+"""Where a conversation's settings keep the language that was written in it last."""
 Enqueue = Callable[[Connection, str, str, int], None]
 """Puts a message into the queue, in the transaction it is given: its id, its conversation's id, its number."""
 
@@ -200,7 +202,7 @@ class Inbox:
     ) -> Stored:
         now = datetime.now(UTC)
         conversation, seq, waiting, settings = await self._place(connection, inbound, now)
-        locale = settings.get("language") or settings.get("heard") or inbound.locale
+        locale = settings.get("language") or settings.get(HEARD) or inbound.locale
         event = inbox_rows.event(inbound, conversation, seq, now)
         added = await connection.execute(inbox_statements.add_event(self._dialect), event)
         if added.scalar_one_or_none() is None:

@@ -217,9 +217,14 @@ def drop() -> Delete:
 @cache
 def drop_empty() -> Delete:
     """Delete a conversation of which nothing is left."""
+    return delete(Conversation).where(Conversation.id == bindparam("in_conversation"), *nothing_left())
+
+
+def nothing_left() -> tuple[Any, ...]:
+    """Tell of a conversation that nobody has said anything in it, or waits for an answer."""
     said = exists(Message.id).where(Message.conversation_id == Conversation.id)
     taken = exists(InboundEvent.id).where(InboundEvent.conversation_id == Conversation.id)
-    return delete(Conversation).where(Conversation.id == bindparam("in_conversation"), ~said, ~taken)
+    return ~said, ~taken
 
 
 @cache

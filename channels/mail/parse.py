@@ -14,7 +14,7 @@ from typing import Any, cast
 from qwendesk.channels.mail.html import text_of
 from qwendesk.channels.mail.quotes import newest
 from qwendesk.channels.mail.sender import sender_of
-from qwendesk.messages import Attachment, Inbound, storable
+from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
 LARGEST_FILE = 20 * 2**20
 _LONGEST_HEADER = 2000
@@ -161,8 +161,6 @@ def _content(part: MIMEPart) -> str:
 
 def _file(part: EmailMessage) -> Attachment:
     mime = part.get_content_type()
-    family = mime.partition("/")[0]
     data = part.get_payload(decode=True)
-    kind = family if family in ("image", "audio") else "document"
     name = storable(str(part.get_filename() or ""))[:200]
-    return Attachment(kind, mime, data if isinstance(data, bytes) else b"", name)  # type: ignore[arg-type]
+    return Attachment(kind_of(mime), mime, data if isinstance(data, bytes) else b"", name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwendesk.channels.commands import with_slash
-from qwendesk.messages import Inbound
+from qwendesk.messages import Inbound, kind_of
 
 LARGEST_FILE = 20 * 2**20
 _MARKED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
@@ -125,9 +125,7 @@ def _from_a_person(event: dict[str, Any], me: Me) -> bool:
 
 def _file(file: dict[str, Any]) -> File:
     mime = str(file.get("mimetype") or "application/octet-stream")
-    family = mime.partition("/")[0]
-    kind = family if family in ("image", "audio") else "document"
-    return File(str(file["url_private_download"]), kind, mime, str(file.get("name") or ""))
+    return File(str(file["url_private_download"]), kind_of(mime), mime, str(file.get("name") or ""))
 
 
 def plain(text: str, me: Me) -> str:

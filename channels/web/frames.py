@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from qwendesk.messages import Attachment, Inbound, storable
+from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
 MOST_TEXT = 64 * 1024
 """Bytes of UTF-8 in one message."""
@@ -162,7 +162,5 @@ def _file(file: Any) -> Attachment:
     mime = str(file.get("mime") or "application/octet-stream")
     if not _MIME.fullmatch(mime):
         mime = "application/octet-stream"
-    family = mime.partition("/")[0]
     name = storable(str(file.get("name") or ""))[:200]
-    kind = family if family in ("image", "audio") else "document"
-    return Attachment(kind, mime, data, name)  # type: ignore[arg-type]
+    return Attachment(kind_of(mime), mime, data, name)

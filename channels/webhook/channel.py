@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
-from qwendesk.messages import Attachment, Inbound, Outbound, storable
+from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
+from qwendesk.settings import is_web_address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST_BODY = 28 * 2**20
 """A file of 20 MiB in base64, and its message."""
-_ADDRESS = re.compile(r"https?://[^/?#\s]", re.I)
 _ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
 
 
@@ -51,7 +50,7 @@ class WebhookChannel(Channel):
     )
 
     def __init__(self, url: str, secret: str) -> None:
-        if not _ADDRESS.match(url):
+        if not is_web_address(url):
             raise ConfigError(f"'url' of the webhook is {url!r}; it is an address like 'https://shop.example/answers'.")
         key_of(secret)
         self._url = url
@@ -160,13 +159,11 @@ def _file(file: Any) -> Attachment:
     """
     if not isinstance(file, dict) or not all(isinstance(file.get(key), str) for key in ("mime", "data")):
         raise ValueError("each of 'attachments' has to be an object with the strings 'mime' and 'data' (base64)")
-    family = file["mime"].partition("/")[0]
     try:
         data = base64.b64decode(file["data"], validate=True)
     except ValueError as error:
         raise ValueError(f"'data' of an attachment is not base64: {error}") from None
-    kind = family if family in ("image", "audio") else "document"
-    return Attachment(kind, file["mime"], data, str(file.get("name", "")))  # type: ignore[arg-type]
+    return Attachment(kind_of(file["mime"]), file["mime"], data, str(file.get("name", "")))
 
 
 def _written(kind: str, message: Outbound) -> dict[str, Any]:

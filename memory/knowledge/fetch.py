@@ -56,7 +56,7 @@ class Fetcher:
         self._most = most
         self._time_limit = time_limit
         self._allowed = allowed or is_public
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or resolved
 
     async def fetch(self, url: str) -> Fetched:
         """Return what is at the address.
@@ -141,7 +141,8 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(follow_redirects=False, trust_env=False, headers={"user-agent": _AGENT}, timeout=30)
 
 
-async def _resolve(host: str, port: int) -> list[str]:
+async def resolved(host: str, port: int) -> list[str]:
+    """Return a name's addresses, as the system knows them."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

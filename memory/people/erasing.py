@@ -9,6 +9,7 @@ from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, 
 from sqlalchemy.orm import aliased
 
 from qwendesk.memory.desk_tables import Access, InboundEvent
+from qwendesk.memory.inbox_statements import nothing_left
 from qwendesk.memory.knowledge.changes import note_removal
 from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
@@ -169,9 +170,7 @@ def _among() -> Any:
 @cache
 def _empty_conversations() -> Delete:
     """Conversations in which nobody else has said anything, or waits for an answer."""
-    said = exists(Message.id).where(Message.conversation_id == Conversation.id)
-    taken = exists(InboundEvent.id).where(InboundEvent.conversation_id == Conversation.id)
-    return delete(Conversation).where(_among(), ~said, ~taken)
+    return delete(Conversation).where(_among(), *nothing_left())
 
 
 @cache

@@ -33,11 +33,24 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
+Kind = Literal["image", "audio", "document"]
+
+
+def kind_of(mime: str) -> Kind:
+    """Return what a file is to the desk, by its MIME type."""
+    match mime.partition("/")[0]:
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+    return "document"
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file that came with a message."""
 
-    kind: Literal["image", "audio", "document"]
+    kind: Kind
     mime: str
     data: bytes
     """The file's raw bytes."""

@@ -33,8 +33,13 @@ _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (no
 """What settings of a form of their own have to be, in words."""
 
 
+def is_web_address(text: str) -> bool:
+    """Tell whether a text begins as an address that can be called."""
+    return bool(re.match(r"https?://[^/?#\s]", text, re.I))
+
+
 def _web_address(value: str | None) -> str | None:
-    if value and not re.match(r"https?://[^/?#\s]", value, re.I):
+    if value and not is_web_address(value):
         raise ValueError("an address that begins with http:// or https://, such as http://127.0.0.1:8000/v1")
     return value
 

@@ -6,7 +6,8 @@ import pytest
 
 from qwendesk.desk.guests import House
 from qwendesk.desk.texts import say
-from qwendesk.desk.tongue import HEARD, language_of, newly_heard
+from qwendesk.desk.tongue import language_of, newly_heard
+from qwendesk.memory.inbox import HEARD
 from qwendesk.messages import Inbound
 from tests.desk.parts import running
 

@@ -15,6 +15,24 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
 
+class Pauses:
+    """Pauses after failures, each twice as long as the one before, until it has gone well for a while.
+
+    Args:
+        first: seconds of the first one.
+    """
+
+    def __init__(self, first: float = _FIRST_PAUSE) -> None:
+        self._first = self._next = first
+
+    def after(self, begun: float) -> float:
+        """Return how long to pause after a failure of what began at that moment (``time.monotonic()``)."""
+        if monotonic() - begun > _LONGEST_PAUSE:
+            self._next = self._first
+        pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE)
+        return pause
+
+
 async def persist(stopping: asyncio.Event, attempt: Callable[[], Awaitable[object]]) -> None:
     """Do something again and again until all stops; a failure is followed by a pause, a longer one each time.
 
@@ -25,18 +43,16 @@ async def persist(stopping: asyncio.Event, attempt: Callable[[], Awaitable[objec
     Raises:
         ChannelError: it failed for good.
     """
-    pause = _FIRST_PAUSE
+    pauses = Pauses()
     while not stopping.is_set():
         begun = monotonic()
         try:
             await attempt()
-            pause = _FIRST_PAUSE
+            pauses = Pauses()
         except ChannelError as error:
             if error.permanent:
                 raise
-            if monotonic() - begun > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE  # it had gone well for a while
+            pause = pauses.after(begun)
             wait = error.retry_after or pause
             log.warning("%s The next try is in %g s.", error, wait)
             await rest(stopping, wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)

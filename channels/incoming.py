@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qwendesk.channels.base import Accept
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound
+from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -66,7 +67,7 @@ class Fetching:
 
     def __init__(self, most: int = 5) -> None:
         self._most = most
-        self._failed: dict[str, int] = {}
+        self._failed = Newest[str, int](_MOST_FAILED)
 
     async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
         """Return a message with its files; after some tries without them, and with their name as unreadable.
@@ -86,9 +87,7 @@ class Fetching:
 
     def _is_last(self, name: str) -> bool:
         self._failed[name] = self._failed.get(name, 0) + 1
-        while len(self._failed) > _MOST_FAILED:
-            self._failed.pop(next(iter(self._failed)))
-        return self._failed.get(name, 0) >= self._most
+        return self._failed[name] >= self._most
 
 
 async def hand_over(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:

@@ -8,15 +8,14 @@ from contextlib import suppress
 from time import monotonic
 from typing import Literal
 
+from qwendesk.channels.attempts import Pauses
 from qwendesk.channels.base import Accept, Channel
 from qwendesk.channels.stopping import rest
 from qwendesk.errors import ChannelError, ConfigError
 
 State = Literal["running", "waiting", "refused", "stopped"]
 _FIRST = 1.0
-_LONGEST = 60.0
-_HEALTHY = 60.0
-"""Seconds after which a start counts as having gone well."""
+"""Seconds before a channel that ended is started again; more each time."""
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +61,7 @@ class Keeper:
         self.state = "stopped"
 
     async def _keep(self, accept: Accept) -> None:
-        pause = _FIRST
+        pauses = Pauses(_FIRST)
         while not self._stopping.is_set():
             self.state, begun = "running", monotonic()
             try:
@@ -78,6 +77,4 @@ class Keeper:
                 self._problem, reason = type(error).__name__, f"{type(error).__name__}: {error}"
             log.warning("The channel %s stopped (%s) and is started again.", self._name, reason)
             self.state = "waiting"
-            pause = _FIRST if monotonic() - begun > _HEALTHY else pause
-            await rest(self._stopping, pause)
-            pause = min(_LONGEST, pause * 2)
+            await rest(self._stopping, pauses.after(begun))

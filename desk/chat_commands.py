@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
+from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.texts import FALLBACK, known_language, languages, say
 from qwendesk.desk.tongue import language_of
 from qwendesk.errors import QwendeskError
-from qwendesk.memory.inbox import Arrived, Inbox
+from qwendesk.memory.inbox import Arrived, Inbox, Outcome
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.messages import VIRTUAL_MODELS, Button, Inbound, as_role
 
@@ -58,6 +59,8 @@ class Done:
     """The place of an older answer, and the buttons that it gets now."""
     unseen: str = ""
     """What to answer where those buttons cannot be shown."""
+    outcome: Outcome = "done"
+    """How the message is closed with it."""
 
 
 Run = Callable[[Call], Awaitable[str | Done | None]]
@@ -190,7 +193,7 @@ class Commands:
 def add_memory(commands: Commands, memory: MemoryCommands) -> None:
     """Add the commands about what is known of a person."""
 
-    async def run(call: Call) -> str:
+    async def run(call: Call) -> Done:
         line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
         talk = conversation_key(inbound.account, inbound.conversation)
         answer = await memory.run(
@@ -201,7 +204,9 @@ def add_memory(commands: Commands, memory: MemoryCommands) -> None:
             language=call.language,
             event=call.arrived.id,
         )
-        return answer or ""
+        # nothing may stay of who wanted to be forgotten, the wish included
+        gone = call.command.name == "forget" and is_goodbye(call.command.argument, call.language)
+        return Done(answer or "", outcome="gone" if gone else "done")
 
     for name in NAMES:
         if name not in commands.names:  # else somebody else answers to it

@@ -24,6 +24,7 @@ from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
+from qwendesk.newest import Newest
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _AT_HAND = 1000
@@ -71,7 +72,7 @@ class Turns:
         self._timeout = timeout
         self._later = later or Background()
         self._documents = documents
-        self._known: dict[tuple[str, str], Known] = {}
+        self._known = Newest[tuple[str, str], Known](_AT_HAND)
         self._running: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -183,8 +184,6 @@ class Turns:
 
     def _remember(self, inbound: Inbound, known: Known) -> None:
         self._known[inbound.channel, inbound.conversation] = known
-        while len(self._known) > _AT_HAND:
-            self._known.pop(next(iter(self._known)))
 
 
 def _with_documents(reply: Reply, taken: Taken, listener: _Listener) -> Reply:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qwendesk.desk.chat_commands import Command, Commands, Done, parse
+from qwendesk.desk.chat_commands import Commands, Done, parse
 from qwendesk.desk.delivery import Delivery
-from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.live import Live
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.ratings import thumbs
@@ -163,7 +162,7 @@ class Worker:
             seen = await self._mark(arrived, outlet, done)
             if done.ask is None:
                 text = done.text or ("" if seen else done.unseen)
-                return Answer(text, "gone" if _says_goodbye(command, _language(arrived)) else "done")
+                return Answer(text, done.outcome)
             inbound = done.ask
         return await self._ask(arrived, chosen(inbound, arrived.settings), outlet)
 
@@ -247,11 +246,6 @@ def _language(arrived: Arrived) -> str | None:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _says_goodbye(command: Command, language: str | None) -> bool:
-    """Tell whether nothing may stay of a message, once it is answered."""
-    return command.name == "forget" and is_goodbye(command.argument, language)
 
 
 def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting, listed
+from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting, listed
 from qwendesk.channels.irc.text import parse
-from qwendesk.channels.link import Line
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.channels.over_line import OverLine
+from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
     from irctokens.line import Line as IrcLine
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qwendesk.channels.simulate.base import Simulator
 
 
-class IrcChannel(Channel):
+class IrcChannel(OverLine["Connection"], Channel):
     """A nick; a message of several lines is written as so many."""
 
     manifest = Manifest(
@@ -35,23 +35,6 @@ class IrcChannel(Channel):
         ),
         needs=("irctokens",),
     )
-
-    def __init__(self, **settings: Any) -> None:
-        self._settings = settings
-        self._line = Line(self._connection, self._refuse)
-
-    @property
-    def trouble(self) -> str:
-        """Why it does not hear all that it should."""
-        return self._line.trouble
-
-    async def start(self, accept: Accept) -> None:
-        """Be there until ``stop``; a connection that breaks is made again."""
-        await self._line.start(accept)
-
-    async def stop(self) -> None:
-        """Take no more messages."""
-        await self._line.stop()
 
     async def send(self, message: Outbound) -> str | None:
         """Write a message, to whom it answers where others read along."""
@@ -73,11 +56,7 @@ class IrcChannel(Channel):
 
         return IrcSimulator()
 
-    async def aclose(self) -> None:
-        """Hang up."""
-        await self._line.aclose()
-
-    def _connection(self) -> Connection:
+    def _link(self) -> Connection:
         from qwendesk.channels.irc.connection import Connection
 
         return Connection(self._settings, listed(self._settings["channels"]), self._hear)
@@ -85,9 +64,6 @@ class IrcChannel(Channel):
     def _hear(self, connection: Connection, line: IrcLine) -> None:
         if inbound := parse(line, connection.nick, self._settings["host"], connection.abilities):
             self._line.put(inbound)
-
-    async def _refuse(self, inbound: Inbound, text: str) -> None:
-        await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, reply_to=inbound.reply_to))
 
 
 def _target(conversation: str) -> str:

@@ -20,6 +20,7 @@ from qwendesk.channels.matrix.session import Session
 from qwendesk.channels.stopping import rest, unless
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
+from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from nio import AsyncClient, SyncResponse
@@ -64,7 +65,7 @@ class MatrixChannel(Channel):
         self._stopping = asyncio.Event()
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
-        self._own: dict[str, str] = {}
+        self._own = Newest[str, str](_OWN_EVENTS)
         self._fetching = Fetching()
 
     async def start(self, accept: Accept) -> None:
@@ -81,8 +82,6 @@ class MatrixChannel(Channel):
         async with told():
             sent = await messages.send(client, message)
         self._own[sent] = message.conversation
-        while len(self._own) > _OWN_EVENTS:
-            self._own.pop(next(iter(self._own)))
         return sent
 
     async def edit(self, message_id: str, message: Outbound) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from qwendesk.messages import Inbound, Outbound
+from qwendesk.newest import Newest
 
 _HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 _MOST = 1000
@@ -23,13 +24,13 @@ class Doors:
 
     def __init__(self, hosts: Sequence[str | None] = ()) -> None:
         self._hosts = {*_HOSTS, *hosts}
-        self._known: dict[str, str] = {}
+        self._known = Newest[str, str](_MOST)
 
     def find(self, message: Outbound) -> str | None:
         """Return the address for a message; None where there is none."""
         url = message.reply_to or ""
         if url.startswith(("https://", "http://")) and urlsplit(url).hostname in self._hosts:
-            _keep(self._known, message.conversation, url)
+            self._known[message.conversation] = url
         return self._known.get(message.conversation)
 
 
@@ -37,7 +38,7 @@ class Threads:
     """Knows where each person spoke to the desk last: Slack does not say in which thread a command was given."""
 
     def __init__(self) -> None:
-        self._last: dict[str, str] = {}
+        self._last = Newest[str, str](_MOST)
 
     def place(self, inbound: Inbound) -> Inbound:
         """Return a message in its conversation: a command in a channel is about the person's last one there."""
@@ -47,12 +48,5 @@ class Threads:
             is_command = inbound.text.startswith("/")
             return replace(inbound, conversation=self._last.get(key, channel)) if is_command else inbound
         if inbound.group:
-            _keep(self._last, key, inbound.conversation)
+            self._last[key] = inbound.conversation
         return inbound
-
-
-def _keep(kept: dict[str, str], key: str, value: str) -> None:
-    kept.pop(key, None)
-    kept[key] = value
-    while len(kept) > _MOST:
-        kept.pop(next(iter(kept)))

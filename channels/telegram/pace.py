@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic
 
 from qwendesk.errors import ChannelError
+from qwendesk.newest import Newest
 
 _GROUP_SECONDS = 3.5
 _MOST_GROUPS = 1000
@@ -15,16 +16,12 @@ class Pace:
     """Remembers when a group was written to last; alone with a person, nothing has to wait."""
 
     def __init__(self) -> None:
-        self._last: dict[str, float] = {}
+        self._last = Newest[str, float](_MOST_GROUPS)
 
     def note(self, conversation: str, *, ahead: float = 0.0) -> None:
         """Remember that a group is written to now, or so many seconds ahead."""
         if conversation.startswith("-"):  # what has a negative number is a group
-            chat = conversation.partition(":")[0]
-            self._last.pop(chat, None)
-            self._last[chat] = monotonic() + ahead
-            while len(self._last) > _MOST_GROUPS:
-                self._last.pop(next(iter(self._last)))
+            self._last[conversation.partition(":")[0]] = monotonic() + ahead
 
     async def turn(self, conversation: str) -> None:
         """Wait until a group may be written to, and note that it is."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from qwendesk.channels.stopping import rest
 from qwendesk.channels.web.rooms import Frame
+from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -110,24 +110,19 @@ class Pieces:
     """Puts pieces together."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, dict[int, str]] = OrderedDict()
+        self._open = Newest[str, dict[int, str]](_MOST_OPEN)
 
     def add(self, piece: str) -> tuple[str, Frame] | None:
         """Take a piece; return conversation and frame once they are whole."""
         try:
             name, count, at, text = piece.split(":", 3)
-            held = self._open.setdefault(name, {})
+            held = self._open.pop(name, {})
             held[int(at)] = text
             if len(held) < int(count):
-                self._trim()
+                self._open[name] = held
                 return None
-            self._open.pop(name)
             key, frame = json.loads("".join(held[number] for number in sorted(held)))
             return str(key), dict(frame)
         except (TypeError, ValueError) as error:
             log.warning("What another process shows cannot be read: %r.", error)
             return None
-
-    def _trim(self) -> None:
-        while len(self._open) > _MOST_OPEN:
-            self._open.popitem(last=False)

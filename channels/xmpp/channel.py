@@ -6,11 +6,11 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting, listed
+from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting, listed
 from qwendesk.channels.files import fetch_file
-from qwendesk.channels.link import Line
+from qwendesk.channels.over_line import OverLine
 from qwendesk.channels.xmpp.parse import LARGEST_FILE, parse
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
     from slixmpp import Message
@@ -29,7 +29,7 @@ _ABILITIES = Capabilities(
 )
 
 
-class XmppChannel(Channel):
+class XmppChannel(OverLine["Session"], Channel):
     """An account; rooms are entered where they are named in the settings."""
 
     manifest = Manifest(
@@ -50,23 +50,9 @@ class XmppChannel(Channel):
     )
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+        super().__init__(**settings)
         self._rooms = listed(settings["rooms"])
         self._trusted = [start.rstrip("/") + "/" for start in listed(settings["trusted_files"])]
-        self._line = Line(self._session, self._refuse)
-
-    @property
-    def trouble(self) -> str:
-        """Why it does not hear all that it should."""
-        return self._line.trouble
-
-    async def start(self, accept: Accept) -> None:
-        """Be there until ``stop``; a connection that breaks is made again."""
-        await self._line.start(accept)
-
-    async def stop(self) -> None:
-        """Take no more messages."""
-        await self._line.stop()
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return its id."""
@@ -98,11 +84,7 @@ class XmppChannel(Channel):
 
         return XmppSimulator()
 
-    async def aclose(self) -> None:
-        """Hang up."""
-        await self._line.aclose()
-
-    def _session(self) -> Session:
+    def _link(self) -> Session:
         from qwendesk.channels.xmpp.session import Session
 
         return Session(self._settings, self._rooms, self._hear)
@@ -111,6 +93,3 @@ class XmppChannel(Channel):
         if parsed := parse(message, session.client.boundjid, session.room_of(message)):
             inbound, url = parsed
             self._line.put(inbound, *([partial(fetch_file, url, LARGEST_FILE, self._trusted)] if url else []))
-
-    async def _refuse(self, inbound: Inbound, text: str) -> None:
-        await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, reply_to=inbound.reply_to))

@@ -6,7 +6,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 from contextlib import AsyncExitStack
 from email.message import EmailMessage
@@ -19,6 +18,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from qwendesk.channels.simulate.base import Shown, Simulator, Written
+from tests.ports import free_port
 
 DESK, PASSWORD = "desk@acme.example", "simulated-password"
 _CONFIG = """
@@ -73,7 +73,7 @@ class MailPlatform(Simulator):
         super().__init__()
         self.mails: list[EmailMessage] = []
         self._folder = folder
-        self._port = _free_port()
+        self._port = free_port()
         self._number = 0
         self._last = b""
         self._smtp_port = 0
@@ -123,7 +123,7 @@ class MailPlatform(Simulator):
         process = await asyncio.to_thread(self._dovecot)
         stack.callback(_stop, process)
         how = {"authenticator": _authenticate, "auth_require_tls": False}
-        controller = Controller(_Sink(self), hostname="127.0.0.1", port=_free_port(), **how)
+        controller = Controller(_Sink(self), hostname="127.0.0.1", port=free_port(), **how)
         controller.start()
         stack.callback(controller.stop)
         self._smtp_port = controller.port
@@ -190,12 +190,6 @@ class _Sink:
 def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
     known = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
     return AuthResult(success=known)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ import pytest
 from irctokens.line import Line, build, tokenise
 
 from tests.channels.certificates import Certificate
-from tests.channels.ports import free_port, listens
+from tests.channels.local_server import LocalServer
+from tests.ports import free_port
 
 _CONFIG = """
 [Global]
@@ -40,33 +40,15 @@ Ports = {secret_port}
 
 
 @dataclass
-class Ngircd:
-    """The server; can be stopped and started again."""
+class Ngircd(LocalServer):
+    """The server."""
 
-    folder: Path
-    port: int
     secret_port: int
     password: str = "server-password"
-    process: subprocess.Popen[bytes] | None = None
 
-    async def start(self) -> None:
-        """Start, and wait until it listens."""
-        self.process = await asyncio.to_thread(self._run)
-        async with asyncio.timeout(20):
-            while not listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
-                await asyncio.sleep(0.05)
-
-    def stop(self) -> None:
-        """Stop the one process that was started here."""
-        if self.process:
-            self.process.terminate()
-            self.process.wait(20)
-            self.process = None
-
-    def _run(self) -> subprocess.Popen[bytes]:
-        command = [_program(), "-n", "-f", str(self.folder / "ngircd.conf")]
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log)
+    def command(self) -> list[str]:
+        """Return the program with its settings."""
+        return [_program(), "-n", "-f", str(self.folder / "ngircd.conf")]
 
 
 @contextmanager

@@ -16,7 +16,8 @@ import pytest
 from slixmpp import JID, ClientXMPP, Message
 
 from tests.channels.certificates import Certificate
-from tests.channels.ports import free_port, listens
+from tests.channels.local_server import LocalServer
+from tests.ports import free_port
 
 DOMAIN, PASSWORD = "here.example", "prosody-password"
 _CONFIG = """
@@ -47,13 +48,10 @@ Component "files.{domain}" "http_file_share"
 
 
 @dataclass
-class Prosody:
-    """The server; can be stopped and started again."""
+class Prosody(LocalServer):
+    """The server."""
 
-    folder: Path
-    port: int
     http: int
-    process: subprocess.Popen[bytes] | None = None
 
     def register(self, name: str) -> str:
         """Make an account and return its address."""
@@ -61,25 +59,12 @@ class Prosody:
         subprocess.run(command, check=True, capture_output=True)
         return f"{name}@{DOMAIN}"
 
-    async def start(self) -> None:
-        """Start, and wait until it listens."""
-        self.process = await asyncio.to_thread(self._run)
-        async with asyncio.timeout(20):
-            while not listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
-                await asyncio.sleep(0.05)
-
-    def _run(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command("prosody", "-F"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def command(self) -> list[str]:
+        """Return the program with its settings."""
+        return self._command("prosody", "-F")
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         return [_program(program), "--config", str(self.folder / "prosody.cfg.lua"), *arguments]
-
-    def stop(self) -> None:
-        """Stop the one process that was started here."""
-        if self.process:
-            self.process.terminate()
-            self.process.wait(20)
-            self.process = None
 
 
 @contextmanager

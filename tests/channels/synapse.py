@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 
 from qwendesk.channels.simulate.base import Shown, Simulator, Written
 from qwendesk.channels.simulate.serving import serving
+from tests.ports import free_port
 from tests.servers.environments import python_with
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class Homeserver:
 def running_synapse(folder: Path) -> Iterator[Homeserver]:
     """Start Synapse, and stop it."""
     python = _python()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     secret = secrets.token_hex(16)
     config = folder / "homeserver.yaml"
     config.write_text(_CONFIG.format(folder=folder, port=port, secret=secret))

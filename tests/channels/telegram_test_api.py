@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from qwendesk.channels.simulate.serving import serving
-from tests.channels.ports import free_port, listens
+from tests.ports import free_port, listens
 from tests.servers.environments import node_with
 
 if TYPE_CHECKING:

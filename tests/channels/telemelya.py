@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from qwendesk.channels.simulate.serving import serving
-from tests.channels.ports import free_port, listens
+from tests.ports import free_port, listens
 from tests.servers.environments import python_with
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from qwendesk.engines.scripted import FAMILY, ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
+from tests.ports import free_port
 
 CARDS = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 CHANNELS = ["telegram", "slack", "web"]
@@ -30,9 +30,7 @@ ASKED: list[str] = []
 @asynccontextmanager
 async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simulator]:
     """Run a whole desk with one simulated platform."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kind = load("channels", name)
     async with kind.simulator() as simulator:
         simulator.desk = f"http://127.0.0.1:{port}"

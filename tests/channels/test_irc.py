@@ -22,6 +22,7 @@ from qwendesk.channels.irc.text import lines_of, parse
 from qwendesk.channels.simulate.base import Written
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
+from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
 
 TAGS = ("message-tags", "account-tag")
@@ -218,19 +219,6 @@ async def channel(server: Ngircd, desk: Desk) -> AsyncIterator[Channel]:
 def made(server: Ngircd, **other: Any) -> IrcChannel:
     where = {"host": "127.0.0.1", "port": server.port, "tls": False, "password": server.password}
     return IrcChannel.create(IrcChannel.manifest.read(where | {"nick": "desk", "channels": "#help"} | other))
-
-
-@asynccontextmanager
-async def running(channel: Channel, desk: Desk) -> AsyncIterator[None]:
-    task = asyncio.create_task(channel.start(desk.accept))
-    try:
-        await channel.check()
-        yield
-    finally:
-        await channel.stop()
-        async with asyncio.timeout(20):
-            await task
-        await channel.aclose()
 
 
 class TestNgircd:

@@ -18,9 +18,9 @@ from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Button, Outbound
 from qwendesk.service import Service
 from tests.channels import telegram_test_api, telemelya
-from tests.channels.ports import free_port
 from tests.channels.telegram_test_api import TelegramTestApi, running_telegram_test_api
 from tests.channels.telemelya import Telemelya, door, running_telemelya
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ANSWER = "One two three four five six seven eight nine ten."

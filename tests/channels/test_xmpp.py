@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from qwendesk.channels.xmpp.session import Session
 from qwendesk.channels.xmpp.simulator import XmppSimulator
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
+from tests.channels.local_server import running
 from tests.channels.prosody import DOMAIN, PASSWORD, Person, Prosody, installed_prosody
 
 PICTURE = Attachment("image", "image/png", PIXEL, "a.png")
@@ -91,19 +91,6 @@ def made(server: Prosody, **other: str) -> XmppChannel:
     who = {"jid": f"desk@{DOMAIN}", "password": PASSWORD, "rooms": ROOM}
     files = {"trusted_files": f"http://127.0.0.1:{server.http}/file_share"}
     return XmppChannel.create(XmppChannel.manifest.read(where | who | files | other))
-
-
-@asynccontextmanager
-async def running(channel: Channel, desk: Desk) -> AsyncIterator[None]:
-    task = asyncio.create_task(channel.start(desk.accept))
-    try:
-        await channel.check()
-        yield
-    finally:
-        await channel.stop()
-        async with asyncio.timeout(20):
-            await task
-        await channel.aclose()
 
 
 class TestProsody:

@@ -91,18 +91,14 @@ def test_a_worker_frozen_for_long_is_relieved_and_does_nothing_twice(
     town.check(CONVERSATIONS, MESSAGES, *hurt, ending=ENDING)
 
 
-def test_the_database_is_away_after_every_third_message_was_sent(make_town: Callable[[str], Town]) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [("--unmarked", 3), ("--fails", 2)],
+    ids=["the database is away after every third one was sent", "half of the sends fail"],
+)
+def test_sending_is_troubled(make_town: Callable[[str], Town], trouble: tuple[str, int]) -> None:
     town = make_town(SQLITE)
-    town.start("worker", "--unmarked", 3)
-    town.wait_for("ready")
-    town.start("ingress", *PLAN)
-    town.wait_until_closed(TOTAL)
-    town.check(CONVERSATIONS, MESSAGES)
-
-
-def test_half_of_the_sends_fail(make_town: Callable[[str], Town]) -> None:
-    town = make_town(SQLITE)
-    town.start("worker", "--fails", 2)
+    town.start("worker", *trouble)
     town.wait_for("ready")
     town.start("ingress", *PLAN)
     town.wait_until_closed(TOTAL)

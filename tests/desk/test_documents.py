@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from tests.conftest import MakeDesk
 from tests.memory.knowledge.conftest import WordVectors
 from tests.memory.knowledge.files import docx, paragraph, pdf, xlsx
 from tests.memory.knowledge.test_readers import ENCRYPTED
+from tests.ports import free_port
 
 WARRANTY = "The warranty of the kettle lasts five years."
 PDF = Attachment("document", "application/pdf", pdf("Chapter one", WARRANTY), "handbook.pdf")
@@ -186,9 +186,7 @@ async def test_it_goes_with_its_writer(make_desk: MakeDesk) -> None:
 
 @pytest.mark.parametrize(("name", "simulator"), [("telegram", TelegramSimulator), ("webhook", WebhookSimulator)])
 async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator: Any) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     async with simulator() as platform:
         platform.desk = f"http://127.0.0.1:{port}"
         values = platform.settings()

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.engines.conformance import SCRIPT
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.settings import STARTER_MODEL, Settings
+from tests.ports import free_port
 from tests.scripted_model import write_gguf
 from tests.seeing_gguf import write_seeing_gguf
 from tests.servers.ollama_install import CannotInstall, installed
@@ -87,9 +87,7 @@ def real_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama
     except CannotInstall as error:
         pytest.skip(f"no Ollama here: {error}. Or set QWENDESK_TEST_OLLAMA to the address of one.")
     home = tmp_path_factory.mktemp("ollama")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{free.getsockname()[1]}"
+    host = f"127.0.0.1:{free_port()}"
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [folder / "ollama-lib", "serve"], env=_environment(folder, home, host), stdout=log, stderr=log, cwd=home

@@ -45,6 +45,8 @@ class Capabilities:
     """Whether several people may write in one conversation."""
     max_file_in: int = 0
     """Largest file that can be fetched, in bytes; 0: files are not taken."""
+    by_letter: bool = False
+    """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
     one_process: bool = False
     """Whether only the process that listens can send, because it alone has the keys."""
 

@@ -17,7 +17,8 @@ from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.inbox import Bucket, Inbox, Stored
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.inbox_values import Bucket, Stored
 from qwendesk.messages import Admission, Inbound
 
 _COUNT_FOR = 1.0
@@ -26,7 +27,6 @@ _TELL_AGAIN = 60.0
 """Seconds before somebody who goes on all the same is told again that there is a limit."""
 _WRITE_AGAIN = 3600.0
 """The same by letter."""
-_MAIL = "mail"
 _STOPS_AT_ONCE = 10
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Reception:
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
         """Refuse; the same is said to a conversation only now and then, as a flood is not answered by one."""
         # a letter's sender is easily forged: whoever it names is not to be flooded
-        by_letter = inbound.channel == _MAIL
+        by_letter = self._guests.house_of(inbound).by_letter
         where = inbound.person if by_letter else inbound.conversation
         told = self._written if by_letter else self._told
         is_told = told.spend(inbound.channel, inbound.account, where, text_key)

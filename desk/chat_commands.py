@@ -12,8 +12,9 @@ from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.texts import FALLBACK, known_language, languages, say
 from qwendesk.desk.tongue import language_of
 from qwendesk.errors import QwendeskError
-from qwendesk.memory.inbox import Arrived, Inbox, Outcome
+from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.memory.inbox_values import Arrived, Outcome
 from qwendesk.messages import VIRTUAL_MODELS, Button, Inbound, as_role
 
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)

@@ -11,7 +11,8 @@ from time import monotonic
 from qwendesk.desk.patience import Patience
 from qwendesk.desk.ports import Outlet, Piece
 from qwendesk.errors import ChannelError
-from qwendesk.memory.inbox import Arrived, Inbox, Outcome
+from qwendesk.memory.inbox import Inbox
+from qwendesk.memory.inbox_values import Arrived, Outcome
 from qwendesk.memory.outbox import Claim, Outbox, key_of
 from qwendesk.messages import Button, Outbound
 

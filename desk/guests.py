@@ -34,6 +34,8 @@ class House:
     allow: frozenset[str] = frozenset()
     operators: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
+    by_letter: bool = False
+    """Whether an answer may reach somebody in whose name another one wrote."""
 
     @classmethod
     def read(cls, channel: str, settings: Mapping[str, Any]) -> House:
@@ -47,8 +49,8 @@ class House:
             raise ConfigError(
                 f"[channels.{channel}] has access = {policy!r}; it may be 'pairing', 'allowlist' or 'open'."
             )
-        lists = {name: _names(settings.get(name, ())) for name in ("allow", "operators", "owners")}
-        return cls(policy, **lists)
+        allow, operators, owners = (_names(settings.get(name, ())) for name in ("allow", "operators", "owners"))
+        return cls(policy, allow, operators, owners)
 
     def role_of(self, person: str) -> GuestRole | None:
         """Return what the settings say somebody is."""
@@ -78,9 +80,13 @@ class Guests:
     _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
     _known: dict[tuple[str, str, str], tuple[float, Verdict]] = field(default_factory=dict)
 
+    def house_of(self, inbound: Inbound) -> House:
+        """Return the rules of a message's channel."""
+        return self.houses.get(inbound.channel, House())
+
     async def look(self, inbound: Inbound) -> Verdict:
         """Decide about the person of a message; a stranger gets a code where the channel pairs."""
-        house = self.houses.get(inbound.channel, House())
+        house = self.house_of(inbound)
         if house.policy == "allowlist" and not house.role_of(inbound.person):
             return Verdict(None, "not_allowed")
         key = (inbound.channel, inbound.account, inbound.person)

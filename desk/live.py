@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from qwendesk.desk.ports import Outlet
 from qwendesk.errors import ChannelError, StoreError
-from qwendesk.memory.inbox import Arrived
+from qwendesk.memory.inbox_values import Arrived
 from qwendesk.messages import Event, Restarted, TextDelta
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from qwendesk.agents.routing.language import identify
 from qwendesk.desk.texts import FALLBACK, known_language
-from qwendesk.memory.inbox import HEARD
+from qwendesk.memory.inbox_values import HEARD
 from qwendesk.messages import Inbound
 
 _ENOUGH = 100

@@ -19,8 +19,9 @@ from qwendesk.desk.stops import Stops
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of, newly_heard
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
-from qwendesk.memory.inbox import HEARD, Arrived, Inbox, Outcome
+from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
+from qwendesk.memory.inbox_values import HEARD, Arrived, Outcome
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 
 MOST_RUNS = 3

@@ -12,8 +12,9 @@ from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
 from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
-from qwendesk.memory.inbox import Arrived, Outcome, close_event
+from qwendesk.memory.inbox import close_event
 from qwendesk.memory.inbox_statements import upsert
+from qwendesk.memory.inbox_values import Arrived, Outcome
 from qwendesk.memory.scope import TenantDatabase
 
 

@@ -43,7 +43,7 @@ class MailChannel(Channel):
     manifest = Manifest(
         "mail",
         "E-mail",
-        Capabilities(markup="html", max_length=200_000, max_file_in=LARGEST_FILE),
+        Capabilities(markup="html", max_length=200_000, max_file_in=LARGEST_FILE, by_letter=True),
         (
             Setting("address", "The desk's own address.", required=True),
             Setting("password", "The mailbox's password.", True, True),

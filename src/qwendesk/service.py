@@ -184,7 +184,9 @@ class Service:
 
     def _house(self, channel: str) -> House:
         """Return a channel's rules; where anybody can write in the name of anybody, nobody is in charge."""
+        capabilities = self.channels[channel].manifest.capabilities
         house = House.read(channel, self.settings.channels.get(channel, {}))
+        house = replace(house, by_letter=capabilities.by_letter)
         if self.channels[channel].proves_senders or not (house.operators or house.owners):
             return house
         log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)

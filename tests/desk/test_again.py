@@ -10,7 +10,7 @@ import pytest
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.errors import ChannelError, EngineError, StoreError
-from qwendesk.memory.inbox import Arrived
+from qwendesk.memory.inbox_values import Arrived
 from qwendesk.memory.outbox import Outbox
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet, running

@@ -65,7 +65,7 @@ async def test_refusals_are_told_once_and_a_letter_s_sender_once_an_hour(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("qwendesk.desk.allowance.monotonic", lambda: now)
-    async with running(tmp_path, houses={"test": House("open"), "mail": House()}, answers=False) as desk:
+    async with running(tmp_path, houses={"test": House("open"), "mail": House(by_letter=True)}, answers=False) as desk:
         for say in ({"text": "/stop"}, {"text": "x" * 9000}, {"text": "", "unreadable": "video"}):
             assert [bool((await desk.say(**say)).text) for _ in range(3)] == [True, False, False], say  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ import pytest
 from qwendesk.desk.guests import House
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of, newly_heard
-from qwendesk.memory.inbox import HEARD
+from qwendesk.memory.inbox_values import HEARD
 from qwendesk.messages import Inbound
 from tests.desk.parts import running
 

@@ -38,12 +38,8 @@ Kind = Literal["image", "audio", "document"]
 
 def kind_of(mime: str) -> Kind:
     """Return what a file is to the desk, by its MIME type."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-    return "document"
+    family = mime.partition("/")[0]
+    return "image" if family == "image" else "audio" if family == "audio" else "document"
 
 
 @dataclass(frozen=True, slots=True)

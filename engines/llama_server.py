@@ -6,15 +6,15 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from qwendesk.engines.llama_wire import LlamaWire, refusal
 from qwendesk.engines.store.extent import cut_short
 from qwendesk.engines.store.look import fault_of
 from qwendesk.engines.threads import be_patient
-from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
+from qwendesk.errors import EngineUnavailable
 
 SLOTS = 4
 """How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
@@ -33,14 +33,7 @@ class LlamaServer:
 
     def __init__(self, server: Any, address: str, key: str) -> None:
         self._server = server
-        self._client = httpx.AsyncClient(
-            base_url=address,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=None,
-            trust_env=False,
-            # the listener may close a connection that waits just as it is used again; a new one costs next to nothing
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._wire = LlamaWire(address, key)
         self.context = 0
         """Context window in tokens."""
         self.room = 0
@@ -81,7 +74,7 @@ class LlamaServer:
         self = cls(server, server.listening_address, key)
         del server
         try:
-            props = await self._ask("GET", "/props")
+            props = await self._wire.ask("GET", "/props")
         except BaseException:
             await self.aclose()
             raise
@@ -97,41 +90,26 @@ class LlamaServer:
         body: dict[str, Any] = {"messages": messages, "chat_template_kwargs": values}
         if tools:
             body["tools"] = tools
-        return str((await self._ask("POST", "/apply-template", body))["prompt"])
+        return str((await self._wire.ask("POST", "/apply-template", body))["prompt"])
 
     async def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the text's token ids; control tokens are recognised only where ``special`` is set."""
-        answer = await self._ask("POST", "/tokenize", {"content": text, "parse_special": special})
+        answer = await self._wire.ask("POST", "/tokenize", {"content": text, "parse_special": special})
         return [int(token) for token in answer["tokens"]]
 
     async def complete(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the pieces of one completion; closing the iterator stops the generation."""
-        try:
-            async with self._client.stream("POST", "/completion", json=body | {"stream": True}) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise _refusal(await response.aread())
-                async for line in response.aiter_lines():
-                    if line.startswith("data: "):
-                        yield _piece(line[6:])
-                    elif line.startswith("error: "):
-                        raise _refusal(line[7:])
-        except httpx.HTTPError as error:
-            raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
+        async with aclosing(self._wire.lines("/completion", body | {"stream": True})) as lines:
+            async for line in lines:
+                if line.startswith("data: "):
+                    yield _piece(line[6:])
+                elif line.startswith("error: "):
+                    raise refusal(line[7:])
 
     async def aclose(self) -> None:
         """Free the model."""
-        await self._client.aclose()
         server, self._server = self._server, None
         await asyncio.to_thread(_drop, [server])
-
-    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            response = await self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
-        if response.status_code != httpx.codes.OK:
-            raise _refusal(response.content)
-        return response.json()
 
 
 def _load(file: Path, projector: Path | None, context: int, threads: int, key: str) -> Any:
@@ -178,17 +156,5 @@ def _drop(held: list[Any]) -> None:
 def _piece(text: str) -> dict[str, Any]:
     piece: dict[str, Any] = json.loads(text)
     if "error" in piece:
-        raise _refusal(text)
+        raise refusal(text)
     return piece
-
-
-def _refusal(body: bytes | str) -> EngineError:
-    """Return the error for what the server answers in an answer's place; a fault of its own is not the question's."""
-    try:
-        error = json.loads(body)
-        error = error.get("error", error)
-        code, reason = error.get("code"), error.get("message", error)
-    except (ValueError, AttributeError):
-        code, reason = None, repr(body[:200])
-    kind = EngineFailed if isinstance(code, int) and code >= 500 else EngineError
-    return kind(f"llama.cpp refused: {reason}")

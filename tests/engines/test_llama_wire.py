@@ -1,0 +1,70 @@
+"""Speaking HTTP to the embedded llama.cpp: lines however they are cut, refusals, and who leaves is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+
+import pytest
+
+from qwendesk.engines.llama_server import LlamaServer
+from qwendesk.engines.llama_wire import LlamaWire
+from qwendesk.errors import EngineError, EngineFailed
+from tests.engines.web_server import Reply, serve
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def says(*parts: bytes) -> tuple[asyncio.Server, str]:
+    """Answer whatever is asked by these parts, sent one by one."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_lines_are_whole_however_they_are_cut() -> None:
+    text = 'data: {"content": "日本"}\n\ndata: two\n\nrest'.encode()
+    for size in (1, 7, 1000):
+        cut = [text[at : at + size] for at in range(0, len(text), size)]
+        chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in cut]
+        server, address = await says(_CONTINUE, _HEAD, *chunks, b"0\r\n\r\n")
+        async with server:
+            lines = [line async for line in LlamaWire(address, "key").lines("/completion", {})]
+        assert lines == ['data: {"content": "日本"}', "", "data: two", "", "rest"]
+
+
+async def test_who_leaves_closes_the_connection() -> None:
+    async with serve(lambda path, body: Reply(lines=["data: 1\n"], stall=True)) as site:
+        async with aclosing(LlamaWire(site.url, "key").lines("/completion", {})) as lines:
+            assert await anext(lines) == "data: 1"
+        async with asyncio.timeout(30):
+            await site.gone.wait()
+
+
+async def test_a_failure_in_the_middle_of_a_stream_is_an_error() -> None:
+    said = [f"data: {json.dumps(piece)}\n\n" for piece in ({"content": "Hi"}, {"error": {"message": "it broke"}})]
+    async with serve(lambda path, body: Reply(lines=said)) as site:
+        pieces = []
+        with pytest.raises(EngineError, match="it broke"):
+            async for piece in LlamaServer(None, site.url, "key").complete({}):
+                pieces.append(piece)
+    assert [piece["content"] for piece in pieces] == ["Hi"]
+
+
+async def test_a_server_that_is_gone_or_speaks_something_else_is_an_error() -> None:
+    server, address = await says(b"220 mail ready\r\n\r\n")
+    async with server:
+        with pytest.raises(EngineFailed, match=r"broke off.*Ask again"):
+            await LlamaWire(address, "key").ask("GET", "/props")
+    with pytest.raises(EngineFailed, match=r"broke off.*Ask again"):
+        await LlamaWire(address, "key").ask("GET", "/props")

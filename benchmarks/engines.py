@@ -22,15 +22,18 @@ from typing import Any
 import psutil
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from benchmarks.engines_raw import Library, RawLlama, random_model
 from qwendesk.app import build_pool
-from qwendesk.engines.base import Options, QwenChat
-from qwendesk.engines.catalogue import Sampling
+from qwendesk.engines.base import QwenChat
 from qwendesk.engines.threads import be_patient, free_threads
 from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
 
 QUICK = "--quick" in sys.argv
-ROUNDS = 7 if QUICK else 15
+SECONDS = 30 if QUICK else 120
+"""How long an engine and its library take turns."""
+FEW = 6
+"""Tokens of each such turn: the shorter the turns, the less of a machine's changing speed is in their ratio."""
 TOKENS = 24 if QUICK else 96
 STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 TARGETS = {
@@ -45,11 +48,11 @@ TARGETS = {
 PROMPT = "Tell me a long story about a small town by the sea."
 
 
-async def rate(chat: QwenChat, text: str = PROMPT) -> float:
-    """Return the tokens a second of one answer, from its first piece to its last."""
+async def rate(chat: QwenChat) -> float:
+    """Return the tokens a second of one short answer, from its first token to its last."""
     times: list[float] = []
     tokens = 0
-    async for piece in chat.astream(text, max_tokens=TOKENS, **STILL):
+    async for piece in chat.astream(PROMPT, max_tokens=FEW, **STILL):
         if piece.text:
             times.append(time.perf_counter())
         if piece.usage_metadata:
@@ -58,10 +61,7 @@ async def rate(chat: QwenChat, text: str = PROMPT) -> float:
 
 
 async def compare(
-    raw: Callable[[], Awaitable[float]],
-    engine: Callable[[], Awaitable[float]],
-    rounds: int = ROUNDS,
-    warm: bool = False,
+    raw: Callable[[], Awaitable[float]], engine: Callable[[], Awaitable[float]], seconds: float, *, warm: bool = False
 ) -> float:
     """Return the engine's rate over the library's.
 
@@ -70,8 +70,9 @@ async def compare(
     """
     if not warm:
         await raw(), await engine()
-    before, ratios = await raw(), []
-    for _ in range(rounds):
+    until = time.perf_counter() + seconds
+    before, ratios = await raw(), list[float]()
+    while not ratios or time.perf_counter() < until:
         own, after = await engine(), await raw()
         ratios.append(own * 2 / (before + after))
         before = after
@@ -125,58 +126,10 @@ async def llamacpp(result: dict[str, Any]) -> None:
     except QwendeskError as error:
         print(f"llama.cpp is left out: {error}", file=sys.stderr)
         return
-    server, prompt = chat._server._server, await chat._prompter.prompt([HumanMessage(PROMPT)], [])
-    body = chat._request(prompt, Options(Sampling(**STILL), max_tokens=TOKENS)) | {"stream": True}
-
-    def complete() -> float:
-        pieces: list[Any] = []
-        begun = time.perf_counter()
-        server.handle_completions(json.dumps(body), pieces.append)
-        spent = time.perf_counter() - begun
-        last = pieces[-1] if isinstance(pieces[-1], dict) else json.loads(pieces[-1])
-        return float(last["timings"]["predicted_n"]) / spent
-
-    result["llamacpp_ratio"] = await compare(lambda: asyncio.to_thread(complete), lambda: together(chat, [PROMPT]))
+    raw = await RawLlama.under(chat, PROMPT, FEW, STILL)
+    result["llamacpp_ratio"] = await compare(lambda: asyncio.to_thread(raw.rate), lambda: rate(chat), SECONDS)
     result["turn20_ttft_ratio"]["llamacpp"] = await turn20(chat)
     await pool.aclose()
-
-
-def random_model(folder: Path) -> Path:
-    """Write a Qwen2 of about 200 million random weights, with a tokenizer of single bytes."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-    from transformers.utils import logging
-
-    untyped: Any = logging
-    untyped.disable_progress_bar()
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
-    made: Any = PreTrainedTokenizerFast
-    wrapped = made(tokenizer_object=tokenizer, eos_token="<|im_end|>", chat_template=template)
-    config = Qwen2Config(
-        vocab_size=1024,
-        hidden_size=896,
-        intermediate_size=4864,
-        num_hidden_layers=12,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        max_position_embeddings=16384,
-        tie_word_embeddings=False,
-        eos_token_id=wrapped.eos_token_id,
-    )
-    torch.manual_seed(0)
-    model = Qwen2ForCausalLM(config)
-    with torch.no_grad():
-        # only letters are answered: an answer that ends by itself, or shows nothing, could not be timed
-        model.lm_head.weight[97:].zero_()
-        model.lm_head.weight[:33].zero_()
-    model.save_pretrained(folder)
-    wrapped.save_pretrained(folder)
-    return folder
 
 
 async def transformers(result: dict[str, Any]) -> None:
@@ -194,15 +147,17 @@ async def transformers(result: dict[str, Any]) -> None:
         pool = build_pool(Settings(engine="transformers", context_tokens=8192, threads=threads, home=Path(scratch)))
         chat = await pool.engine("transformers").load(folder)
         library = Library(folder, threads)
-        result["transformers_ratio"] = await compare(lambda: asyncio.to_thread(library.one, PROMPT), lambda: rate(chat))
+        result["transformers_ratio"] = await compare(
+            lambda: asyncio.to_thread(library.one, PROMPT, FEW), lambda: rate(chat), SECONDS
+        )
         prompts = [PROMPT + " and so on" * n for n in range(8)]
         result["batch8_speedup"] = await compare(
-            lambda: asyncio.to_thread(library.many, prompts),
+            lambda: asyncio.to_thread(library.many, prompts, TOKENS),
             lambda: together(chat, prompts),
-            rounds=1 if QUICK else 5,
+            0 if QUICK else SECONDS,
             warm=True,
         )
-        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), ROUNDS // 3 + 1))
+        result["loop_block_ms_p999"] = await longest_block(_repeat(lambda: together(chat, prompts), 3 if QUICK else 6))
         result["turn20_ttft_ratio"]["transformers"] = await turn20(chat)
         result["memory_ratio"] = await growth(chat)
         await pool.aclose()
@@ -224,52 +179,6 @@ async def growth(chat: QwenChat) -> float:
         if turn in (19, 199):
             after.append(psutil.Process().memory_info().rss)
     return after[1] / after[0]
-
-
-class Library:
-    """The same weights under transformers alone, loaded as the engine loads them."""
-
-    def __init__(self, folder: str, threads: int) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        from qwendesk.engines.hf.place import Place
-
-        place = Place.chosen(Settings(home=Path(folder)))
-        self._threads = threads
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=place.dtype, attn_implementation="sdpa")
-        self._model = model.eval()
-
-    def one(self, text: str) -> float:
-        """Return the tokens a second of a bare loop over the model, from the first token to the last."""
-        import torch
-
-        torch.set_num_threads(self._threads)
-        with torch.inference_mode():
-            out = self._model(**self._prompt(text), use_cache=True, logits_to_keep=1)
-            begun = time.perf_counter()
-            for _ in range(TOKENS - 1):
-                token = out.logits[:, -1].argmax(-1, keepdim=True)
-                out = self._model(
-                    input_ids=token, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1
-                )
-            return (TOKENS - 1) / (time.perf_counter() - begun)
-
-    def many(self, texts: list[str]) -> float:
-        """Return the tokens a second of one ``generate`` after the other."""
-        import torch
-
-        torch.set_num_threads(self._threads)
-        begun, made = time.perf_counter(), 0
-        for text in texts:
-            prompt = self._prompt(text)
-            out = self._model.generate(**prompt, max_new_tokens=TOKENS, do_sample=False, pad_token_id=0)
-            made += out.shape[1] - prompt["input_ids"].shape[1]
-        return made / (time.perf_counter() - begun)
-
-    def _prompt(self, text: str) -> Any:
-        chat = [{"role": "user", "content": text}]
-        return self._tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)
 
 
 async def _repeat(work: Callable[[], Awaitable[Any]], times: int) -> None:

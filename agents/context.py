@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,8 +10,13 @@ from typing import Literal
 from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Router
 from qwendesk.engines.pool import ModelPool
+from qwendesk.messages import Event
 from qwendesk.tools.registry import Toolbox
 from qwendesk.tools.sandbox import PythonSandbox
+
+
+def _unheard(event: Event) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +45,5 @@ class TurnContext:
     """What those who run the desk want each specialist to know."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""
+    tell: Callable[[Event], None] = _unheard
+    """Takes what happens in the turn, as it happens."""

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -14,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.routing.language import identify
+from qwendesk.agents.run import run_graph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.background import Background, Over
 from qwendesk.desk.context import background, tokens_of
@@ -164,13 +164,8 @@ class Turns:
             "past": past_of(stored.messages, known.role),
             "documents": taken.told,
         }
-        state: dict[str, Any] = {}
-        async for mode, item in self._graph.astream(begin, context=self._context, stream_mode=["custom", "values"]):
-            if mode == "values":
-                state = cast(dict[str, Any], item)
-                continue
-            listener.tell(cast(Event, item))
-        return cast(TurnState, state)
+        context = replace(self._context, tell=listener.tell)
+        return await run_graph(self._graph, begin, context)
 
     async def _last(self, inbound: Inbound, history: list[StoredMessage]) -> Known:
         """Return what is known of the last turn; it is looked up only where it is not at hand."""

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolCall, ToolMessage
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
@@ -16,7 +15,6 @@ from qwendesk.agents.state import TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
 from qwendesk.tools.asking import asked_by
-from qwendesk.tools.registry import Toolbox
 
 _REPEATS = 3
 """The same call this often in a row ends the loop."""
@@ -30,7 +28,7 @@ async def act(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]
     if _repeated(said):
         return {"rounds": rounds, "stopped": "the same call three times", "messages": _enough(last, state["tools"])}
     with asked_by(state["inbound"]):
-        uses = await asyncio.gather(*(_use(call, runtime.context.toolbox) for call in last.tool_calls))
+        uses = await asyncio.gather(*(_use(call, runtime.context) for call in last.tool_calls))
     results: list[BaseMessage] = [
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name, status="success" if use.ok else "error")
         for use, call in zip(uses, last.tool_calls, strict=True)
@@ -40,16 +38,15 @@ async def act(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]
     return {"rounds": rounds, "messages": results, "tools": uses, "notes": failed}
 
 
-async def _use(call: ToolCall, toolbox: Toolbox) -> ToolUse:
-    write = get_stream_writer()
-    write(ToolStarted(call["name"], call["args"]))
+async def _use(call: ToolCall, context: TurnContext) -> ToolUse:
+    context.tell(ToolStarted(call["name"], call["args"]))
     begun = time.perf_counter()
     try:
-        result, ok = await toolbox.run(call["name"], call["args"]), True
+        result, ok = await context.toolbox.run(call["name"], call["args"]), True
     except ToolError as error:
         result, ok = f"Error: {error}", False
     use = ToolUse(call["name"], call["args"], ok, result, round((time.perf_counter() - begun) * 1e3, 2))
-    write(ToolFinished(use))
+    context.tell(ToolFinished(use))
     return use
 
 

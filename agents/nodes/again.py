@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
@@ -15,7 +15,7 @@ from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import Again, TurnState
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import EngineError
-from qwendesk.messages import Inbound, Notice, Restarted, TextDelta
+from qwendesk.messages import Event, Inbound, Notice, Restarted, TextDelta
 
 _WRONG = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
@@ -25,16 +25,16 @@ _WRONG = (
 
 async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Set the turn up for its second try; where the model cannot be loaded, the first answer stays."""
-    write, context, needed = get_stream_writer(), runtime.context, state["again"]
+    context, needed = runtime.context, state["again"]
     if needed is None:
         return {}
     step, name = needed.step, needed.step.choice.card.name
-    write(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {needed.reason}"))
+    context.tell(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {needed.reason}"))
     try:
-        await context.pool.load(step.choice, lambda text, fraction: write(Notice(text, fraction)))
+        await context.pool.load(step.choice, lambda text, fraction: context.tell(Notice(text, fraction)))
     except EngineError as error:
         return {"again": None, "notes": [f"{needed.reason}; {name} could not be asked: {error}"]}
-    write(Restarted(needed.reason, name))
+    context.tell(Restarted(needed.reason, name))
     tries = Effort(step.think, longest_thinking(context) if step.think else None, why="the second try")
     return {
         "choice": step.choice,
@@ -54,11 +54,10 @@ async def after_again(state: TurnState) -> Literal["answer", "reply"]:
     return "answer" if state.get("again") else "reply"
 
 
-def keep_first(needed: Again, reason: str) -> dict[str, Any]:
+def keep_first(needed: Again, reason: str, tell: Callable[[Event], None]) -> dict[str, Any]:
     """Show the first answer again, since the second try gave none."""
-    write = get_stream_writer()
-    write(Restarted(reason, needed.before.card.name))
-    write(TextDelta(needed.first))
+    tell(Restarted(reason, needed.before.card.name))
+    tell(TextDelta(needed.first))
     notes = [f"{reason}; the first answer stands"]
     return {"kept": needed.first, "choice": needed.before, "think": needed.thought, "notes": notes}
 

@@ -15,7 +15,6 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
@@ -42,27 +41,26 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         needed = state.get("again")
         if needed is None or not needed.first:
             raise
-        return keep_first(needed, f"{chosen(state).card.name} failed: {error}")
+        return keep_first(needed, f"{chosen(state).card.name} failed: {error}", runtime.context.tell)
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
-    write = get_stream_writer()
-    choice, expert = chosen(state), expert_for(state["decision"].role)
-    answering = context.pool.answering(choice, lambda text, fraction: write(Notice(text, fraction)))
+    tell, choice, expert = context.tell, chosen(state), expert_for(state["decision"].role)
+    answering = context.pool.answering(choice, lambda text, fraction: tell(Notice(text, fraction)))
     settings = _settings(state, expert, context)
     if tools := [] if picks(choice.card) or not choice.card.tools else offered(expert, context):
         settings["tools"] = tools
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
     between = "\n\n" if said(state) else ""
-    # closed at once where writing fails: a stream that is only dropped keeps its place in the model's line
+    # closed at once where telling fails: a stream that is only dropped keeps its place in the model's line
     async with aclosing(answering.stream(prompt(state, template, context, tools=bool(tools)), **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
             if thinking := chunk.additional_kwargs.get("reasoning_content"):
-                write(ThinkingDelta(thinking))
+                tell(ThinkingDelta(thinking))
             if chunk.text:
-                write(TextDelta(between + chunk.text))
+                tell(TextDelta(between + chunk.text))
                 between = ""
     return {
         "messages": [collected.message()],

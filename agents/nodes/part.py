@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, Protocol, TypedDict
 
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.lanes import Lanes, title
+from qwendesk.agents.run import run_graph
 from qwendesk.agents.split import Question
 from qwendesk.agents.state import PartAnswer, Tally, TurnState
 from qwendesk.errors import QwendeskError
@@ -90,15 +91,13 @@ async def _answer(
     }
     heading = title(index, question.text)
     sent["lanes"].tell(index, TextDelta(heading))
-    last: dict[str, Any] = {}
-    async for mode, item in graph.astream(begin, context=context, stream_mode=["custom", "values"]):
-        if mode == "values":
-            last = cast(dict[str, Any], item)
-            continue
-        sent["lanes"].tell(index, cast(Event, item))
-        if isinstance(item, Restarted):
+
+    def tell(event: Event) -> None:
+        sent["lanes"].tell(index, event)
+        if isinstance(event, Restarted):
             sent["lanes"].tell(index, TextDelta(heading))
-    done = cast(TurnState, last)
+
+    done = await run_graph(graph, begin, replace(context, tell=tell))
     return PartAnswer(index, heading + done["text"], _receipt(question.text, done), done)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
@@ -27,8 +26,7 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     suggestion = suggest(offered(expert, context), state["inbound"].text)
     if not suggestion:
         return {"messages": []}
-    write = get_stream_writer()
-    answering = context.pool.answering(chosen(state), lambda text, fraction: write(Notice(text, fraction)))
+    answering = context.pool.answering(chosen(state), lambda text, fraction: context.tell(Notice(text, fraction)))
     collected = Collected()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
     async with aclosing(answering.stream(prompt(state, "pick", context), think=False, **settings)) as chunks:

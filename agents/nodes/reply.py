@@ -7,9 +7,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.result import GROUNDED, STATES
+from qwendesk.agents.context import TurnContext
 from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.nodes.sources import sources
 from qwendesk.agents.state import TurnState
@@ -23,13 +24,17 @@ _LACKS = {
 _NOTHING = "I have no answer to that. Please put the question in another way."
 
 
-async def reply(state: TurnState) -> dict[str, Any]:
+async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Take the model's last words; where it found none, the last tool's result speaks for itself."""
+    tell = runtime.context.tell
     if text := said(state):
-        return {"text": text + _correction(state) + _sources(text, state)}
+        added = [part for part in (_correction(state), _sources(text, state)) if part]
+        for part in added:
+            tell(TextDelta(part))
+        return {"text": "".join([text, *added])}
     results = [use.result for use in state["tools"] if use.ok]
     instead = results[-1] if results else _NOTHING
-    get_stream_writer()(TextDelta(instead))
+    tell(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
 
@@ -39,26 +44,20 @@ def _correction(state: TurnState) -> str:
     found = next((check for check in state["checks"] if check.name in titles and check.outcome == "failed"), None)
     if found is None:
         return ""
-    text = f"\n\n{titles[found.name]}: **{found.detail}**"
-    get_stream_writer()(TextDelta(text))
-    return text
+    return f"\n\n{titles[found.name]}: **{found.detail}**"
 
 
 def _sources(text: str, state: TurnState) -> str:
     """Say in which documents the answer was read."""
     found = sources(text, state["tools"])
-    if not found:
-        return ""
-    added = "\n\n" + "\n".join(found)
-    get_stream_writer()(TextDelta(added))
-    return added
+    return "\n\n" + "\n".join(found) if found else ""
 
 
-async def decline(state: TurnState) -> dict[str, Any]:
+async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Say plainly what no model here can do, or ask for the picture that is spoken of."""
     decision, language = state["decision"], state["language"]
     text = missing_picture(language) if decision.missing else unable(decision.role, language)
-    get_stream_writer()(TextDelta(text))
+    runtime.context.tell(TextDelta(text))
     return {"text": text}
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
@@ -37,11 +36,11 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
     decision, questions, without = await judged if judged else _judge(state, context)
     if questions:
-        return {"decision": decision, "questions": questions, "notes": _tell(unmet(signals, None))}
+        return {"decision": decision, "questions": questions, "notes": _tell(unmet(signals, None), context)}
     tally, notes = Tally(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
         decision, tally, notes = await consult(decision, signals, context)
-    wish = _tell(unmet(signals, decision.role))
+    wish = _tell(unmet(signals, decision.role), context)
     settled = await settle(state, context, decision)
     return {**settled, "unasked": without, "tally": tally, "notes": [*wish, *notes, *settled["notes"]]}
 
@@ -51,10 +50,10 @@ async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[st
     return await settle(state, runtime.context, state["decision"])
 
 
-async def after_route(state: TurnState) -> str | list[Send]:
+async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
     """Answer where a model can; a picture that no model can see is declined; several questions go their own ways."""
     if questions := state.get("questions"):
-        lanes = Lanes(len(questions), get_stream_writer())
+        lanes = Lanes(len(questions), runtime.context.tell)
         return [
             Send("part", {"index": index, "question": part, "lanes": lanes, "state": state})
             for index, part in enumerate(questions)
@@ -67,7 +66,7 @@ async def after_route(state: TurnState) -> str | list[Send]:
 
 async def settle(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
     """Return the model for a decision and how hard it tries, and tell who listens."""
-    write, inbound = get_stream_writer(), state["inbound"]
+    inbound = state["inbound"]
     recalled = state["past"].pictures if decision.picture else ()
     begun: dict[str, Any] = {"messages": [question(inbound, recalled, state.get("documents", ""))], "notes": []}
     if decision.missing:
@@ -78,7 +77,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         inbound.model,
         state["language"],
         context.policy.models,
-        lambda text, fraction: write(Notice(text, fraction)),
+        lambda text, fraction: context.tell(Notice(text, fraction)),
     )
     longest = longest_thinking(context)
     card = chosen.choice.card if chosen.choice else None
@@ -86,7 +85,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
     chosen, tries, escalation = await _first_try(state, context, decision, chosen, tries)
     decision = replace(decision, signals=(*decision.signals, *chosen.reasons))
     if chosen.choice:
-        write(Routed(decision.role, chosen.choice.card.name, chosen.choice.engine, why(decision)))
+        context.tell(Routed(decision.role, chosen.choice.card.name, chosen.choice.engine, why(decision)))
     return {
         **begun,
         "decision": decision,
@@ -95,7 +94,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         "think_budget": tries.budget,
         "think_why": tries.why,
         "escalation": escalation,
-        "notes": [*chosen.notes, *_tell(tries.notes)],
+        "notes": [*chosen.notes, *_tell(tries.notes, context)],
     }
 
 
@@ -120,11 +119,11 @@ def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tu
     return questions_of(state["signals"], decision, context.router, context.policy.split)
 
 
-def _tell(notes: Iterable[str]) -> list[str]:
+def _tell(notes: Iterable[str], context: TurnContext) -> list[str]:
     """Tell at once what is done otherwise than the person asked; the notes are for the receipt, too."""
-    write, told = get_stream_writer(), list(notes)
+    told = list(notes)
     for note in told:
-        write(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
+        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
     return told
 
 
@@ -147,7 +146,7 @@ async def _first_try(
     step = chosen.choice and await next_try(context, inbound, decision, chosen.choice, tries.think)
     if not step:
         told = "there is no stronger model here to ask"
-        notes = _tell([told if inbound.retry else f"{reason}, and {told}"])
+        notes = _tell([told if inbound.retry else f"{reason}, and {told}"], context)
         return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
     higher = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:

@@ -9,7 +9,6 @@ from sqlalchemy import Delete, Select, Update, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from qwendesk.memory.desk_tables import InboundEvent
 from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Message, Turn
 
@@ -18,12 +17,6 @@ async def add_once(connection: TenantConnection, dialect: str, question: dict[st
     """Store a question under its number; False where it is there already."""
     added = await connection.execute(_add_once(dialect), question)
     return added.scalar_one_or_none() is not None
-
-
-async def is_awaited(connection: TenantConnection, conversation: str, seq: int) -> bool:
-    """Tell whether what was accepted under that number is still there; who wrote it may have been forgotten."""
-    values = {"in_conversation": conversation, "at": seq}
-    return (await connection.execute(_accepted(), values)).first() is not None
 
 
 async def reopen(connection: TenantConnection, conversation: str, seq: int) -> str:
@@ -42,12 +35,6 @@ def _add_once(dialect: str) -> ReturningInsert[str]:
         index_elements=["conversation_id", "seq", "role", "part"]
     ).returning(Message.id)
     return statement
-
-
-@cache
-def _accepted() -> Select[str]:
-    event = InboundEvent
-    return select(event.id).where(event.conversation_id == bindparam("in_conversation"), event.seq == bindparam("at"))
 
 
 @cache

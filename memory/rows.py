@@ -34,6 +34,7 @@ def conversation(inbound: Inbound, account: str, now: datetime) -> Row:
         "of_channel": inbound.channel,
         "of_account": account,
         "of_person": inbound.person,
+        "at": inbound.seq,
     }
 
 

@@ -110,8 +110,6 @@ class SqlMemory(Memory):
             question = rows.question(inbound, conversation, seq, person, files, now)
             if inbound.seq is None:
                 await connection.execute(statements.add_message(), question)
-            elif not await replay.is_awaited(connection, conversation, seq):
-                raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
             elif not await replay.add_once(connection, self._dialect, question):
                 return await replay.reopen(connection, conversation, seq)
             if files:
@@ -217,7 +215,9 @@ class SqlMemory(Memory):
         """Return the conversation's id, the turn's number in it and the person's id."""
         entry = rows.conversation(inbound, ACCOUNT, now)
         entered = await connection.execute(statements.enter_conversation(self._dialect), entry)
-        conversation, next_seq, person, has_left = entered.one()
+        conversation, next_seq, person, has_left, is_awaited = entered.one()
+        if inbound.seq is not None and not is_awaited:
+            raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
         if has_left:
             left = {"in_conversation": conversation, "now": now}
             await connection.execute(statements.close_left_turns(), left)

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
+from qwendesk.memory.desk_tables import InboundEvent
 from qwendesk.memory.remembered import ToolCall
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Tenant, Turn
 
@@ -38,7 +39,8 @@ def _upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
 def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     """Create the conversation or take its next number, all in one round trip.
 
-    Gives its id, the number after the one taken, the person's id if known, and whether a turn is still running.
+    Gives its id, the number after the one taken, the person's id if known, whether a turn is still running, and whether
+    what was accepted under the number ``at`` is still there: who wrote it may have been forgotten.
     """
     statement = _upsert(dialect, Conversation)
     person = select(PersonIdentity.person_id).where(
@@ -49,10 +51,11 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     # A column would lose its table's name inside RETURNING on SQLite.
     here: ColumnElement[str] = literal_column("conversation.id")
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
+    accepted = select(InboundEvent.id).where(InboundEvent.conversation_id == here, InboundEvent.seq == bindparam("at"))
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "channel", "account", "external_id"],
         set_={"next_seq": Conversation.next_seq + bindparam("step"), "updated_at": statement.excluded.updated_at},
-    ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists())
+    ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists(), accepted.exists())
 
 
 @cache

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import psutil
 
 from benchmarks.desk_running import QUESTION, running
-from qwendesk.cli.run import fast_loop
+from qwendesk.cli.run import fast_loop, keep_loaded
 
 T = TypeVar("T")
 WANTED = {"per_second": 60.0, "accept_p99_ms": 50.0, "idle_cpu_percent": 3.0, "idle_mb": 200.0, "sign_ms": 300.0}
@@ -37,6 +37,7 @@ async def throughput(url: str | None, messages: int, workers: int) -> dict[str, 
             with _workers(url, workers):
                 await here.accept(-1, 1)
                 await here.settle()
+                keep_loaded()
                 await asyncio.sleep(2 if workers else 0)
                 begun, cpu = time.perf_counter(), time.process_time()
                 gate = asyncio.Semaphore(8)
@@ -46,7 +47,7 @@ async def throughput(url: str | None, messages: int, workers: int) -> dict[str, 
                         await here.accept(number, messages // 5)
 
                 await asyncio.gather(*(one(number) for number in range(messages)))
-                await here.settle()
+                await here.settle(0 if workers else messages + 1)
                 took = time.perf_counter() - begun
                 cpu = time.process_time() - cpu
     return {"per_second": round(messages / took, 1), "cpu_ms_here": round(cpu / messages * 1e3, 2)}
@@ -71,6 +72,7 @@ async def serve_queue(url: str) -> None:
     """Be one of the workers."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), url):
+            keep_loaded()
             print("ready", flush=True)
             await asyncio.Event().wait()
 
@@ -85,8 +87,7 @@ async def stages(messages: int) -> dict[str, float]:
 
             async def whole(number: int) -> None:
                 await here.accept(number, messages // 5)
-                while here.outlet.sent <= number:  # noqa: ASYNC110 - an event would be one more task to pay for
-                    await asyncio.sleep(0.005)
+                await here.outlet.reach(number + 1)
 
             here.outlet.sent = 0
             alone = await _cpu(messages, whole)
@@ -124,7 +125,7 @@ async def acceptance(url: str | None, seconds: float, workers: int, rate: float 
                 for number in range(int(seconds * rate)):
                     await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
                     group.create_task(one(number))
-            await here.settle()
+            await here.settle(0 if workers else int(seconds * rate) + 1)
     took.sort()
     return {"p50_ms": round(statistics.median(took), 1), "p99_ms": round(took[int(len(took) * 0.99)], 1)}
 

@@ -45,6 +45,8 @@ class Outlet:
     capabilities: Abilities = field(default_factory=Abilities)
     sent: int = 0
     first_sign: asyncio.Event = field(default_factory=asyncio.Event)
+    awaited: tuple[int, asyncio.Event] | None = None
+    """How many messages have to be sent, and what is set then."""
 
     async def shape(self, text: str) -> list[Piece]:
         return [Piece(text, text)]
@@ -52,7 +54,15 @@ class Outlet:
     async def send(self, message: Outbound) -> str | None:
         self.sent += 1
         self.first_sign.set()
+        if self.awaited and self.sent >= self.awaited[0]:
+            self.awaited[1].set()
         return message.key
+
+    async def reach(self, count: int) -> None:
+        """Wait until so many messages have been sent: looking for it again and again would cost what is measured."""
+        if self.sent < count:
+            self.awaited = count, asyncio.Event()
+            await self.awaited[1].wait()
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         self.first_sign.set()
@@ -74,9 +84,11 @@ class Running:
         admitted = await self.office.accept(inbound)
         assert admitted.outcome == "accepted", admitted
 
-    async def settle(self) -> None:
+    async def settle(self, sent: int = 0) -> None:
+        """Wait until all is answered; ``sent``: how much of it this process sends."""
+        await self.outlet.reach(sent)
         while await self.office.inbox.open_count():  # noqa: ASYNC110 - other processes answer as well
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -57,9 +57,9 @@ class Live:
 
     async def __aenter__(self) -> Self:
         if self._outlet.capabilities.typing is not None:
-            self._signs = asyncio.create_task(self._until_over(self._sign))
+            self._signs = asyncio.create_task(self._until_over(self._sign, _SIGN_AFTER))
         if self._outlet.capabilities.edits:
-            self._texts = asyncio.create_task(self._until_over(self._text))
+            self._texts = asyncio.create_task(self._until_over(self._text, _POST_AFTER))
         return self
 
     async def __aexit__(
@@ -73,9 +73,9 @@ class Live:
             # never cancelled: a message that is just being posted must get its name into the outbox
             await asyncio.shield(self._texts)
 
-    async def _until_over(self, show: Callable[[], Awaitable[bool]]) -> None:
-        """Show again and again, until the turn is over or showing is of no use."""
-        useful, pause = True, _SIGN_AFTER
+    async def _until_over(self, show: Callable[[], Awaitable[bool]], pause: float) -> None:
+        """Show after a pause, and again and again, until the turn is over or showing is of no use."""
+        useful = True
         while useful and not await self._is_over(pause):
             pause = _LOOK
             try:
@@ -107,7 +107,7 @@ class Live:
         age, text = monotonic() - self._begun, self.said.strip()
         if not text and abilities.typing is None and age > _PLACEHOLDER_AFTER:
             text = _PLACEHOLDER
-        if not text or age < _POST_AFTER or text == self._shown:
+        if not text or text == self._shown:
             return True
         pieces = await self._outlet.shape(text)
         if not pieces:

@@ -33,6 +33,7 @@ def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
 async def _serve(role: str, given: dict[str, object]) -> None:
     import logging
 
+    from qwendesk.cli.run import keep_loaded
     from qwendesk.errors import ConfigError
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
@@ -46,6 +47,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = _listen()
     async with Service(settings, part) as service:
+        keep_loaded()
         typer.echo(_greeting(service))
         await told.wait()
         typer.echo("Stopping: what is being answered may end.")

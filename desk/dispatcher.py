@@ -32,7 +32,9 @@ _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _OPEN = ("PENDING", "ENQUEUED", "DELAYED")
 _MIGRATING = "hashtextextended('qwendesk-queue', 0)"
 _LEAST_PAUSE = 0.06
-"""Seconds between two looks at the queue, at least: a look costs as much as a few messages."""
+"""Seconds between two looks at the queue, at least: a look costs as much as half a message."""
+_BUSY_PAUSE = 0.25
+"""The same while messages end one after the other, and more than a quarter of what can be in hand at once still is."""
 _NOTED = 0.005
 """Seconds that the queue takes to note that a message is done, after which the next of its conversation may begin."""
 
@@ -57,7 +59,10 @@ class DbosDispatcher:
         self._concurrency = concurrency
         self._idle_poll = idle_poll
         self._queue = QUEUE if tenant == DEFAULT_TENANT else f"{QUEUE}.{tenant}"
-        self._nudge = Nudge(f"queue-worker-{self._queue}", _LEAST_PAUSE)
+        self._in_hand = 0
+        self._ended = 0.0
+        """When the last message ended."""
+        self._nudge = Nudge(f"queue-worker-{self._queue}", _LEAST_PAUSE, _BUSY_PAUSE, self._is_busy)
         self._engine: Engine | None = None
         self._client: DBOSClient | None = None
         self._running = False
@@ -109,9 +114,12 @@ class DbosDispatcher:
         # Each effect is kept apart under a key of its own, so the work needs no step: run again, it finds what is done.
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=100)
         async def answer(id_: str) -> None:
+            self._in_hand += 1
             try:
                 await handle(id_)
             finally:
+                self._in_hand -= 1
+                self._ended = monotonic()
                 asyncio.get_running_loop().call_later(_NOTED, self.nudge)
 
         DBOS.launch()
@@ -126,7 +134,7 @@ class DbosDispatcher:
         self._nudge.attach(DBOS)
 
     def nudge(self) -> None:
-        """Look at the queue now."""
+        """Look at the queue now, or soon where there is enough to do."""
         self._nudge.give()
 
     async def recover(self, executor: str) -> None:
@@ -163,6 +171,9 @@ class DbosDispatcher:
             await _apart(partial(DBOS.destroy, destroy_registry=True))
         if self._engine is not None:
             await asyncio.to_thread(self._engine.dispose)
+
+    def _is_busy(self) -> bool:
+        return self._in_hand > self._concurrency // 4 and monotonic() - self._ended < _BUSY_PAUSE
 
     async def _idle(self, patience: float) -> None:
         """Wait for what runs, the queue's own notes about it included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,12 +17,17 @@ class Nudge:
     Args:
         thread: the name of the thread to wake.
         pause: least number of seconds between two looks, so that a burst is taken in few.
+        patience: the same while there is enough to do without a look.
+        is_busy: tells whether there is.
     """
 
-    def __init__(self, thread: str, pause: float) -> None:
+    def __init__(self, thread: str, pause: float, patience: float, is_busy: Callable[[], bool]) -> None:
         self._thread = thread
         self._pause = pause
+        self._patience = patience
+        self._is_busy = is_busy
         self._given = threading.Event()
+        self._hurried = threading.Event()
         self._closed = False
         self._last = 0.0
         self.attached = False
@@ -36,12 +42,15 @@ class Nudge:
         self.attached = bool(events)
 
     def give(self) -> None:
-        """Wake the thread."""
+        """Wake the thread; where it has enough to do, it takes its time."""
+        if not self._is_busy():
+            self._hurried.set()
         self._given.set()
 
     def close(self) -> None:
         """Wake the thread and let it end."""
         self._closed = True
+        self._hurried.set()
         self._given.set()
 
     def _replace(self, stop: threading.Event) -> None:
@@ -51,10 +60,20 @@ class Nudge:
             if threading.current_thread().name != self._thread:
                 return plain(timeout)
             if not self._closed:
-                time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
+                time.sleep(self._since(self._pause))
+                self._wait_while_busy()
                 self._given.wait(timeout)
                 self._given.clear()
                 self._last = time.monotonic()
             return self._closed or stop.is_set()
 
         stop.wait = wait  # type: ignore[method-assign]
+
+    def _wait_while_busy(self) -> None:
+        while not self._closed and (left := self._since(self._patience)) and self._is_busy():
+            self._hurried.wait(left)
+            self._hurried.clear()
+
+    def _since(self, pause: float) -> float:
+        """Return how much of a pause since the last look is left."""
+        return max(0.0, self._last + pause - time.monotonic())

@@ -46,4 +46,5 @@ class TurnContext:
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""
     tell: Callable[[Event], None] = _unheard
-    """Takes what happens in the turn, as it happens."""
+    """Takes what happens in the turn, as it happens. It is called on the event loop, never fails, and may be called
+    when the turn is over: a model is loaded on for others when who asked first has left."""

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import psutil
 
 from benchmarks.desk_running import QUESTION, running
-from qwendesk.cli.run import fast_loop, keep_loaded
+from qwendesk.cli.run import fast_loop
 
 T = TypeVar("T")
 WANTED = {"per_second": 60.0, "accept_p99_ms": 50.0, "idle_cpu_percent": 3.0, "idle_mb": 200.0, "sign_ms": 300.0}
@@ -37,7 +37,6 @@ async def throughput(url: str | None, messages: int, workers: int) -> dict[str, 
             with _workers(url, workers):
                 await here.accept(-1, 1)
                 await here.settle()
-                keep_loaded()
                 await asyncio.sleep(2 if workers else 0)
                 begun, cpu = time.perf_counter(), time.process_time()
                 gate = asyncio.Semaphore(8)
@@ -72,7 +71,6 @@ async def serve_queue(url: str) -> None:
     """Be one of the workers."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), url):
-            keep_loaded()
             print("ready", flush=True)
             await asyncio.Event().wait()
 

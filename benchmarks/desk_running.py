@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwendesk import Desk, Settings
+from qwendesk.cli.run import keep_loaded
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.guests import House
@@ -21,6 +22,8 @@ from qwendesk.messages import Inbound, Outbound
 
 QUESTION = "Where can I read more about the history of the bicycle?"
 ANSWER = "In the museum's catalogue, and in any good library of the town."
+_PATIENCE = 300.0
+"""Seconds that the messages may take which are waited for."""
 OPEN = Limits(per_hour=1e9, open_in_conversation=10**6, open_in_all=10**9)
 
 
@@ -62,7 +65,8 @@ class Outlet:
         """Wait until so many messages have been sent: looking for it again and again would cost what is measured."""
         if self.sent < count:
             self.awaited = count, asyncio.Event()
-            await self.awaited[1].wait()
+            async with asyncio.timeout(_PATIENCE):
+                await self.awaited[1].wait()
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         self.first_sign.set()
@@ -98,6 +102,7 @@ async def running(
     settings = Settings(home=home, engine="scripted", database_url=url)
     engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
     outlet = Outlet()
+    keep_loaded()
     async with Desk(settings, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
         database = desk.memory.scope

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import monotonic
 
+from qwendesk.newest import Newest
+
 _MOST_KEYS = 10_000
 
 
@@ -14,7 +16,7 @@ class Allowance:
 
     at_once: float
     per_hour: float
-    _left: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
+    _left: Newest[tuple[str, ...], tuple[float, float]] = field(default_factory=lambda: Newest(_MOST_KEYS))
     """What was left, and when."""
 
     def spend(self, *key: str) -> bool:
@@ -22,7 +24,5 @@ class Allowance:
         now = monotonic()
         left, since = self._left.get(key, (self.at_once, now))
         left = min(self.at_once, left + (now - since) * self.per_hour / 3600)
-        if len(self._left) >= _MOST_KEYS:
-            self._left.clear()
         self._left[key] = (left - 1 if left >= 1 else left, now)
         return left >= 1

@@ -34,7 +34,7 @@ _MIGRATING = "hashtextextended('qwendesk-queue', 0)"
 _LEAST_PAUSE = 0.06
 """Seconds between two looks at the queue, at least: a look costs as much as half a message."""
 _BUSY_PAUSE = 0.25
-"""The same while messages end one after the other, and more than a quarter of what can be in hand at once still is."""
+"""The same while messages end one after the other, and more than half of what can be in hand at once still is."""
 _NOTED = 0.005
 """Seconds that the queue takes to note that a message is done, after which the next of its conversation may begin."""
 
@@ -173,7 +173,8 @@ class DbosDispatcher:
             await asyncio.to_thread(self._engine.dispose)
 
     def _is_busy(self) -> bool:
-        return self._in_hand > self._concurrency // 4 and monotonic() - self._ended < _BUSY_PAUSE
+        half = max(1, self._concurrency // 2)
+        return self._in_hand > half and monotonic() - self._ended < _BUSY_PAUSE
 
     async def _idle(self, patience: float) -> None:
         """Wait for what runs, the queue's own notes about it included."""

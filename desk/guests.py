@@ -13,6 +13,7 @@ from qwendesk.desk.allowance import Allowance
 from qwendesk.errors import ConfigError
 from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole
 from qwendesk.messages import Inbound
+from qwendesk.newest import Newest
 
 Policy = Literal["pairing", "allowlist", "open"]
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -78,7 +79,9 @@ class Guests:
     houses: Mapping[str, House] = field(default_factory=dict)
     """The rules by channel; a channel without any is closed."""
     _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
-    _known: dict[tuple[str, str, str], tuple[float, Verdict]] = field(default_factory=dict)
+    _known: Newest[tuple[str, str, str], tuple[float, Verdict]] = field(
+        default_factory=lambda: Newest(_MOST_REMEMBERED)
+    )
 
     def house_of(self, inbound: Inbound) -> House:
         """Return the rules of a message's channel."""
@@ -95,8 +98,6 @@ class Guests:
             return remembered[1]
         verdict = await self._ask(house, inbound)
         if verdict.role:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
             self._known[key] = (monotonic() + _REMEMBER, verdict)
         return verdict
 

@@ -47,7 +47,9 @@ class _Listener:
         elif isinstance(event, Notice | Routed | Restarted):
             if isinstance(event, Restarted):
                 self.said.clear()
-            self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
+            # a model is loaded on for others when this turn is over
+            with suppress(RuntimeError):
+                self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
         self.events.put_nowait(event)
 
 

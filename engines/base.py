@@ -34,7 +34,8 @@ from qwendesk.errors import ConfigError, EngineError
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]
-"""Told what is being done while a model is pulled or loaded, and how far it is (0 to 1, None: unknown)."""
+"""Told what is being done while a model is pulled or loaded, and how far it is (0 to 1, None: unknown); it is called
+on the event loop only."""
 
 
 _PASSED_ON = ("think", "think_budget", "seed", "json_schema")

@@ -46,7 +46,11 @@ class LlamaWire:
             EngineError: the server refuses; the text says why.
             EngineFailed: it breaks off.
         """
-        return json.loads(b"".join([part async for part in self._parts(method, path, body)]))
+        answer = b"".join([part async for part in self._parts(method, path, body)])
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise EngineFailed(f"llama.cpp sent garbage, {answer[:80]!r}. Ask again.") from error
 
     async def lines(self, path: str, body: dict[str, Any]) -> AsyncGenerator[str, None]:
         """Yield an answer's lines; closing the iterator closes the connection, which stops the work for it.
@@ -60,9 +64,9 @@ class LlamaWire:
             async for part in parts:
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    yield line.decode()
+                    yield line.decode(errors="replace")
         if rest:
-            yield rest.decode()
+            yield rest.decode(errors="replace")
 
     async def _parts(self, method: str, path: str, body: dict[str, Any] | None) -> AsyncGenerator[bytes, None]:
         try:
@@ -78,7 +82,8 @@ class LlamaWire:
                     async for part in parts:
                         yield part
             finally:
-                writer.close()
+                # not close: that would send the rest of a large body first
+                writer.transport.abort()
         except (OSError, h11.RemoteProtocolError) as error:
             raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
 

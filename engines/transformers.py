@@ -68,7 +68,8 @@ class TransformersEngine(Engine):
         from qwendesk.engines.hf.source import find_source
 
         garage = await self._garage()
-        source = await asyncio.to_thread(find_source, name, self._parts, progress)
+        told = _from_thread(progress) if progress else None
+        source = await asyncio.to_thread(find_source, name, self._parts, told)
         chat = TransformersChat(card=source.card, engine=self.name, max_tokens=self._parts.settings.max_output_tokens)
         chat._source, chat._garage = source, garage
         chat._context = min(source.card.context, self._parts.settings.context_tokens)
@@ -131,6 +132,16 @@ class TransformersChat(QwenChat):
         except EngineTimeout:
             self._garage.give_up(self.card.name, loaded, pace.limit)
             raise
+
+
+def _from_thread(progress: Progress) -> Progress:
+    """Return what a thread may call to have progress told on this event loop."""
+    loop = asyncio.get_running_loop()
+
+    def tell(text: str, fraction: float | None) -> None:
+        loop.call_soon_threadsafe(progress, text, fraction)
+
+    return tell
 
 
 def _request(options: Options, prompt: Prompt, context: int) -> Request:

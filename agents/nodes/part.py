@@ -45,8 +45,8 @@ def part_node(graph: CompiledStateGraph[TurnState, TurnContext, TurnState, TurnS
         except QwendeskError as error:
             answer = _failed(index, state["question"], error)
             lanes.replace(index, answer.text)
-        finally:
-            lanes.close(index)
+        # not where the turn is stopped: that would show, and store, what others were about to say
+        lanes.close(index)
         return {"answers": [answer]}
 
     return part

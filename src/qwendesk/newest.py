@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Newest(dict[K, V]):
+class Newest(UserDict[K, V]):
     """A dictionary of at most so many entries; one that is set again is the newest again."""
 
     def __init__(self, most: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -530,3 +531,33 @@ def test_lanes_show_a_finished_lane_at_once() -> None:
     lanes.tell(1, TextDelta("B"))
     lanes.close(1)
     assert [event.text for event in seen if isinstance(event, TextDelta)] == ["a", "b", "B", "c"]
+
+
+async def test_what_a_stopped_part_kept_others_from_saying_is_not_stored_as_said(make_desk: MakeDesk) -> None:
+    begun, others = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def play(messages: Any) -> str:
+        if "Python" in messages[-1].text:
+            begun.set()
+            await asyncio.Event().wait()
+        others.release()
+        return "Nobody has seen this."
+
+    seen: list[Event] = []
+
+    async def follow(desk: Desk) -> None:
+        async with aclosing(desk.handle(Inbound(THREE, "c"))) as events:
+            async for event in events:
+                seen.append(event)
+
+    async with make_desk(play) as desk:
+        listening = asyncio.create_task(follow(desk))
+        await begun.wait()
+        await others.acquire(), await others.acquire()
+        for _ in range(500):  # what the others say gets to where it waits
+            await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait([listening])
+        stored = [message.text for message in await desk.memory.history("c") if message.role == "assistant"]
+    assert "".join(stored).strip() == shown(seen).strip()
+    assert "Python" in shown(seen)

@@ -53,7 +53,8 @@ class Town:
 
     def diary(self, what: str) -> list[dict[str, Any]]:
         file = self.folder / "diary.jsonl"
-        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        # what follows the last line's end is being written
+        lines = file.read_text("utf-8").split("\n")[:-1] if file.exists() else []
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
     def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:

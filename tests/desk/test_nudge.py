@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
+from qwendesk.desk.dispatcher import DbosDispatcher
 from qwendesk.desk.nudge import Nudge
 
 NEVER = 3600.0
@@ -70,6 +72,32 @@ def test_whoever_has_enough_to_do_looks_when_it_gets_less(monkeypatch: pytest.Mo
 
 
 def test_the_thread_ends_though_there_is_much_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    looker = Looker(monkeypatch, lambda: True)
+    busy = threading.Event()
+    asked = threading.Event()
+
+    def is_busy() -> bool:
+        asked.set()
+        return busy.is_set()
+
+    looker = Looker(monkeypatch, is_busy, busy.set)
     looker.nudge.give()
+    assert looker.has_looked()
+    asked.clear()
+    assert asked.wait(30)  # the thread is at its wait, and there is much to do
     looker.end()
+
+
+def test_there_is_enough_to_do_while_many_are_in_hand_and_one_has_just_ended() -> None:
+    queue = DbosDispatcher("sqlite:///:memory:", concurrency=4)
+    queue._in_hand, queue._ended = 3, time.monotonic()
+    assert queue._is_busy()
+    queue._in_hand = 2  # there is room for others
+    assert not queue._is_busy()
+    queue._in_hand, queue._ended = 4, time.monotonic() - 60  # slow ones: whoever comes is not kept waiting for them
+    assert not queue._is_busy()
+
+
+def test_one_of_two_leaves_room() -> None:
+    queue = DbosDispatcher("sqlite:///:memory:", concurrency=2)
+    queue._in_hand, queue._ended = 1, time.monotonic()
+    assert not queue._is_busy()

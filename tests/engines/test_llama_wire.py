@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 
@@ -49,6 +49,56 @@ async def test_who_leaves_closes_the_connection() -> None:
             assert await anext(lines) == "data: 1"
         async with asyncio.timeout(30):
             await site.gone.wait()
+
+
+async def test_who_leaves_does_not_send_the_rest_of_what_it_asked() -> None:
+    taken = asyncio.Event()
+    left = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        taken.set()
+        await left.wait()
+        with suppress(ConnectionError):
+            while part := await reader.read(1_000_000):
+                read.append(len(part))
+        writer.close()
+        over.set()
+
+    read, over = list[int](), asyncio.Event()
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        wire = LlamaWire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "key")
+        asking = asyncio.create_task(wire.ask("POST", "/completion", {"prompt": "a" * 50_000_000}))
+        await taken.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        left.set()
+        async with asyncio.timeout(30):
+            await over.wait()
+    assert sum(read) < 40_000_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "sent garbage, b'abc'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabc", "broke off"),
+        (b'HTTP/1.1 400 Bad\r\nContent-Length: 32\r\n\r\n{"error": {"message": "no way"}}', "refused: no way"),
+    ],
+)
+async def test_an_answer_that_is_none_is_an_error(answer: bytes, words: str) -> None:
+    server, address = await says(answer)
+    async with server:
+        with pytest.raises(EngineError, match=words):
+            await LlamaWire(address, "key").ask("GET", "/props")
+
+
+async def test_a_line_that_is_no_text_is_read_all_the_same() -> None:
+    server, address = await says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\xffb\n")
+    async with server:
+        assert [line async for line in LlamaWire(address, "key").lines("/completion", {})] == ["a\ufffdb"]
 
 
 async def test_a_failure_in_the_middle_of_a_stream_is_an_error() -> None:

@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from qwendesk.app import build_pool
+from qwendesk.app import Desk, build_pool
 from qwendesk.engines.base import EngineParts, Options
 from qwendesk.engines.catalogue import Sampling, load_catalogue
 from qwendesk.engines.hf import garage
@@ -30,6 +30,7 @@ from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.transformers import TransformersChat, TransformersEngine
 from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeout, EngineUnavailable
+from qwendesk.messages import Event, Inbound, Notice
 from qwendesk.settings import Settings
 from tests.tiny_qwen import MODELS, make_model
 
@@ -570,3 +571,21 @@ async def test_a_model_that_cannot_make_a_token_is_not_ready(load: Load, monkeyp
     with pytest.raises(EngineFailed, match="ZeroDivisionError"):
         await load("qwen2")
     assert not [thread for thread in threading.enumerate() if thread.name == "qwendesk-transformers"]
+
+
+async def test_a_thread_tells_what_it_fetches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def find(name: str, parts: Any, progress: Any) -> Any:
+        progress(f"Fetching {name}", None)
+        raise EngineUnavailable("It is not there.")
+
+    async def garage(self: TransformersEngine) -> Any:
+        return None
+
+    monkeypatch.setattr("qwendesk.engines.hf.source.find_source", find)
+    monkeypatch.setattr(TransformersEngine, "_garage", garage)
+    events: list[Event] = []
+    async with Desk(Settings(home=tmp_path, engine="transformers", model="Qwen/Qwen3-0.6B")) as desk:
+        with pytest.raises(EngineUnavailable, match="not there"):
+            async for event in desk.handle(Inbound("Hello there, how are you?", "c")):
+                events.append(event)
+    assert any(isinstance(event, Notice) and event.text == "Fetching Qwen/Qwen3-0.6B" for event in events)

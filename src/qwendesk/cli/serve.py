@@ -46,8 +46,8 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     if strange := unknown_variables():
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = _listen()
+    keep_loaded()
     async with Service(settings, part) as service:
-        keep_loaded()
         typer.echo(_greeting(service))
         await told.wait()
         typer.echo("Stopping: what is being answered may end.")

@@ -1,0 +1,16 @@
+"""Telling of a turn that is over: it does not break what others wait for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qwendesk.desk.turns import _Listener
+from qwendesk.messages import Event, Notice
+
+
+async def test_a_load_goes_on_for_others_when_who_asked_first_has_left() -> None:
+    async with asyncio.timeout(60) as limit:
+        listener = _Listener(asyncio.Queue[Event | None](), [], limit, 60.0)
+        listener.tell(Notice("Loading", None))
+        await asyncio.sleep(0)
+    listener.tell(Notice("Loading", None))

@@ -108,8 +108,10 @@ async def test_why_nothing_is_heard_is_told() -> None:
     await asyncio.sleep(0)  # it begins
     wire = await line.link()
     await wire.heard.wait()
-    wire.trouble = "one room is closed"
-    assert line.trouble == "one room is closed"
+    wire.is_outside("lobby", "closed", lambda: None)
+    assert line.trouble == "Wire: the desk is not in lobby (closed)."
+    wire.is_inside("lobby")
+    assert line.trouble == ""
     wire.end("the wire is cut")
     async with asyncio.timeout(5):
         while "cut" not in line.trouble:  # noqa: ASYNC110 - what is waited for is a text

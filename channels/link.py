@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -110,6 +110,12 @@ class Link(ABC):
                 log.warning("What %s sent cannot be read: %r.", self._title, error)
 
         return careful
+
+    async def read(self, stream: AsyncIterable[T], read: Callable[[T], None]) -> None:
+        """Read what comes until nothing comes any more."""
+        careful = self.reading(read)
+        async for came in stream:
+            careful(came)
 
     async def lasting(self, asking: Awaitable[T]) -> T:
         """Return what is asked for over this connection; one on which nothing answers is of no use any more.

@@ -55,7 +55,7 @@ class Connection(Link):
         """Connect, register and enter the channels."""
         connecting = asyncio.open_connection(self._of["host"], self._of["port"], ssl=self._of["tls"])
         came, self._writer = await self.lasting(connecting)
-        self.run(self._read(came))
+        self.run(self.read(came, self._answer))
         self._introduce()
         await self.lasting(self._registered.wait())
         for entered in self._keys.values():
@@ -113,14 +113,8 @@ class Connection(Link):
         if not account:
             self._tell("CAP", "END")
 
-    async def _read(self, came: asyncio.StreamReader) -> None:
-        answer = self.reading(self._answer)
-        async for data in came:
-            if line := data.strip(b"\r\n"):
-                answer(line)
-
     def _answer(self, data: bytes) -> None:
-        line = tokenise(data)
+        line = tokenise(data.strip(b"\r\n"))
         match line.command:
             case "PRIVMSG" if inbound := parse(line, self.nick, self._of["host"], self.abilities):
                 self._heard(inbound)
@@ -146,11 +140,10 @@ class Connection(Link):
 
     def _register(self, line: Line) -> None:
         match line.command, [value.strip() for value in line.params]:
-            case "CAP", [_, "ACK", "sasl"]:
-                self.abilities.add("sasl")
-                self._tell("AUTHENTICATE", "PLAIN")
             case "CAP", [_, "ACK", ability]:
                 self.abilities.add(ability)
+                if ability == "sasl":
+                    self._tell("AUTHENTICATE", "PLAIN")
             case "AUTHENTICATE", _:
                 self._prove()
             case "903", _:

@@ -87,6 +87,13 @@ class Server:
                 self._sent.clear()
                 await self._sent.wait()
 
+    async def pinged(self, number: int) -> str:
+        async with asyncio.timeout(5):
+            while len(names := [line[5:] for line in self.told if line.startswith("PING ")]) <= number:
+                self._sent.clear()
+                await self._sent.wait()
+        return names[number]
+
 
 @asynccontextmanager
 async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.Task[None]]]:
@@ -150,6 +157,32 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
         server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
         await server.until("PONG x")
         assert connection.trouble == "" and not connection.ended.done()
+
+
+async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwendesk.channels.link._WATCH_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.5)
+    async with met() as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        async with asyncio.timeout(10):
+            assert "it is silent" in str(await connection.ended)
+        assert any(line.startswith("PING ") for line in server.told)
+
+
+@pytest.mark.parametrize(("code", "permanent"), [("404", True), ("439", False)])
+async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent: bool) -> None:
+    async with met(line_seconds=0.0) as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        sent, refused = (asyncio.create_task(connection.say(to, "hello")) for to in ("anna", "#Help"))
+        await server.until("PRIVMSG #Help hello")
+        names = [await server.pinged(number) for number in (0, 1)]
+        server.say(f":s {code} desk #help :no", *(f":s PONG s {name}" for name in names))
+        with pytest.raises(ChannelError, match="#help no") as caught:
+            await refused
+        assert caught.value.permanent is permanent
+        assert await sent == names[0]
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

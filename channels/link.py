@@ -44,8 +44,10 @@ class Link(ABC):
     def __init__(self, title: str) -> None:
         self._title = title
         self.ended: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
+        self.rooms: dict[str, Callable[[], object]] = {}
+        """The rooms that the desk ought to be in, and how it asks to enter."""
         self._outside: dict[str, str] = {}
-        """The rooms that the desk ought to be in and is not, and why."""
+        """Those of them that it is not in, and why."""
         self._running: list[asyncio.Task[None]] = []
 
     @property
@@ -90,11 +92,12 @@ class Link(ABC):
             with suppress(ChannelError):  # silence has ended the connection; a refusal is a sign of life
                 await self.lasting(ask())
 
-    def is_outside(self, room: str, why: str, enter: Callable[[], object]) -> None:
-        """Note that the desk is not in a room, and try again later to enter; the others go on."""
-        self._outside[room] = why
-        asyncio.get_running_loop().call_later(_OUTSIDE_SECONDS, enter)
-        log.warning("%s: not in %s (%s); the next try is in %g s.", self._title, room, why, _OUTSIDE_SECONDS)
+    def is_outside(self, room: str, why: str) -> None:
+        """Note that the desk is not in one of its rooms, and ask again later to enter; the others go on."""
+        if enter := self.rooms.get(room):
+            self._outside[room] = why
+            asyncio.get_running_loop().call_later(_OUTSIDE_SECONDS, enter)
+            log.warning("%s: not in %s (%s); the next try is in %g s.", self._title, room, why, _OUTSIDE_SECONDS)
 
     def is_inside(self, room: str) -> None:
         """Note that the desk is in a room."""

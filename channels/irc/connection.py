@@ -45,7 +45,8 @@ class Connection(Link):
         self.nick = of["nick"]
         self.abilities: set[str] = set()
         self._of, self._heard = of, heard
-        self._keys = {folded(channel.split()[0]): channel.split() for channel in listed(of["channels"])}
+        for channel in listed(of["channels"]):
+            self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
         self._said: dict[str, tuple[str, asyncio.Future[None]]] = {}
         self._pace = Burst(of["line_seconds"], _BURST)
@@ -58,8 +59,8 @@ class Connection(Link):
         self.run(self.read(came, self._answer))
         self._introduce()
         await self.lasting(self._registered.wait())
-        for entered in self._keys.values():
-            self._tell("JOIN", *entered)
+        for enter in self.rooms.values():
+            enter()
         self.run(self.watch(partial(self.say, "", "")))
 
     async def say(self, target: str, text: str) -> str:
@@ -127,7 +128,7 @@ class Connection(Link):
             case "JOIN" if self._is_me(line.hostmask.nickname):
                 self.is_inside(folded(line.params[0]))
             case "KICK" if self._is_me(line.params[1]):
-                self._left(line.params[0], " ".join(["put out", *line.params[2:]]))
+                self.is_outside(folded(line.params[0]), " ".join(["put out", *line.params[2:]]))
             case "ERROR":
                 self._hung_up(line.params[-1], permanent="password" in line.params[-1].lower())
             case _ if not self._registered.is_set():
@@ -179,10 +180,6 @@ class Connection(Link):
             error = ChannelError(why, permanent=line.command not in _REFUSES_FOR_NOW)
             self._said.pop(name)[1].set_exception(error)
         elif line.command in _NOT_ENTERED | _NOT_THERE:
-            self._left(about, line.params[-1])
+            self.is_outside(about, line.params[-1])
         else:
             log.warning("IRC: %s", " ".join(line.params[1:]))
-
-    def _left(self, channel: str, why: str) -> None:
-        if key := self._keys.get(folded(channel)):
-            self.is_outside(folded(channel), why, partial(self._tell, "JOIN", *key))

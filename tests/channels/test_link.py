@@ -156,7 +156,9 @@ async def test_why_nothing_is_heard_is_told() -> None:
     await asyncio.sleep(0)  # it begins
     wire = await line.link()
     await wire.heard.wait()
-    wire.is_outside("lobby", "closed", lambda: None)
+    wire.rooms["lobby"] = wire.heard.set
+    wire.is_outside("lobby", "closed")
+    wire.is_outside("cellar", "nobody asked to be there")
     assert line.trouble == "Wire: the desk is not in lobby (closed)."
     wire.is_inside("lobby")
     assert line.trouble == ""

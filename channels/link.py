@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 _SECONDS = 20.0
 _MOST = 1000
 _AGAIN_SECONDS = 1.0
+_OUTSIDE_SECONDS = 30.0
+"""After so long the desk tries again to enter a room that it was put out of, or not let into."""
+_WATCH_SECONDS = 60.0
+"""After so long the other side is asked whether it is still there: a connection can be lost without a sign."""
 
 
 class Link(ABC):
@@ -38,9 +43,18 @@ class Link(ABC):
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self.trouble = ""
-        """What cannot be heard over this connection, and why; empty: all that was asked for is heard."""
         self.ended: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
+        self.rooms: dict[str, Callable[[], object]] = {}
+        """The rooms that the desk ought to be in, and how it asks to enter."""
+        self._outside: dict[str, str] = {}
+        """Those of them that it is not in, and why."""
+        self._running: list[asyncio.Task[None]] = []
+
+    @property
+    def trouble(self) -> str:
+        """What cannot be heard over this connection, and why; empty: all that was asked for is heard."""
+        rooms = ", ".join(f"{room} ({why})" for room, why in self._outside.items())
+        return f"{self._title}: the desk is not in {rooms}." if rooms else ""
 
     @abstractmethod
     async def open(self) -> None:
@@ -50,9 +64,12 @@ class Link(ABC):
             ChannelError: that cannot be done.
         """
 
-    @abstractmethod
     async def close(self) -> None:
         """Hang up."""
+        self.end("the desk has hung up")
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
         """Say whether this connection takes what is written to the desk's account."""
@@ -61,6 +78,30 @@ class Link(ABC):
         """Note that the connection is of no use any more."""
         if not self.ended.done():
             self.ended.set_result(ChannelError(f"{self._title}: {why}.", permanent=permanent))
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what the connection lives by, such as reading; when that is over the connection is, and the other way."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._is_over)
+        self._running.append(task)
+
+    async def watch(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask the other side again and again for a sign of life, until there is none."""
+        while not self.ended.done():
+            await asyncio.sleep(_WATCH_SECONDS)
+            with suppress(ChannelError):  # silence has ended the connection; a refusal is a sign of life
+                await self.lasting(ask())
+
+    def is_outside(self, room: str, why: str) -> None:
+        """Note that the desk is not in one of its rooms, and ask again later to enter; the others go on."""
+        if enter := self.rooms.get(room):
+            self._outside[room] = why
+            asyncio.get_running_loop().call_later(_OUTSIDE_SECONDS, enter)
+            log.warning("%s: not in %s (%s); the next try is in %g s.", self._title, room, why, _OUTSIDE_SECONDS)
+
+    def is_inside(self, room: str) -> None:
+        """Note that the desk is in a room."""
+        self._outside.pop(room, None)
 
     def reading(self, read: Callable[[T], None]) -> Callable[[T], None]:
         """Return a reader of what comes; where the platform sends nonsense that is noted, and the next is read."""
@@ -73,11 +114,17 @@ class Link(ABC):
 
         return careful
 
+    async def read(self, stream: AsyncIterable[T], read: Callable[[T], None]) -> None:
+        """Read what comes until nothing comes any more."""
+        careful = self.reading(read)
+        async for came in stream:
+            careful(came)
+
     async def lasting(self, asking: Awaitable[T]) -> T:
         """Return what is asked for over this connection; one on which nothing answers is of no use any more.
 
         Raises:
-            ChannelError: it ended before, or the other side is silent for too long.
+            ChannelError: there can be no connection, it ended before, or the other side is silent for too long.
         """
         task: asyncio.Future[T] = asyncio.ensure_future(asking)
         try:
@@ -88,8 +135,15 @@ class Link(ABC):
         except TimeoutError as error:
             self.end("it is silent")
             raise ChannelError(f"{self._title} did not answer within {_SECONDS:g} s.") from error
+        except OSError as error:
+            raise ChannelError(f"{self._title}: the server cannot be reached: {error}.") from error
         finally:
             task.cancel()
+
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            broken = task.exception()
+            self.end(f"the connection broke, {broken}" if broken else "the server has hung up")
 
 
 L = TypeVar("L", bound=Link)

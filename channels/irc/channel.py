@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting, listed
-from qwendesk.channels.irc.text import parse
+from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.over_line import OverLine
 from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
-    from irctokens.line import Line as IrcLine
-
     from qwendesk.channels.irc.connection import Connection
     from qwendesk.channels.simulate.base import Simulator
 
@@ -59,11 +56,7 @@ class IrcChannel(OverLine["Connection"], Channel):
     def _link(self) -> Connection:
         from qwendesk.channels.irc.connection import Connection
 
-        return Connection(self._settings, listed(self._settings["channels"]), self._hear)
-
-    def _hear(self, connection: Connection, line: IrcLine) -> None:
-        if inbound := parse(line, connection.nick, self._settings["host"], connection.abilities):
-            self._line.put(inbound)
+        return Connection(self._settings, self._line.put)
 
 
 def _target(conversation: str) -> str:

@@ -115,10 +115,8 @@ class _Client:
     def take(self, line: Line) -> None:
         """Answer a line."""
         match line.command, line.params:
-            case "CAP", ["LS", *_]:
-                self._say("CAP", "*", "LS", "account-tag message-tags sasl=PLAIN")
-            case "CAP", ["REQ", abilities]:
-                self._say("CAP", "*", "ACK", abilities)
+            case "CAP", ["REQ", ability]:
+                self._say("CAP", "*", "ACK", ability)
             case "CAP", ["END"]:
                 self._say("001", _DESK, "Welcome")
             case "AUTHENTICATE", ["PLAIN"]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from qwendesk.channels.naming import is_named, without_name
-from qwendesk.messages import Inbound, storable
+from irctokens.line import Line
 
-if TYPE_CHECKING:
-    from irctokens.line import Line
+from qwendesk.channels.naming import is_named, without_name
+from qwendesk.channels.text.divide import divide_plain
+from qwendesk.messages import Inbound, storable
 
 _LONGEST = 400
 _OVERHEAD = 100
@@ -57,15 +56,8 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
 def lines_of(text: str, names: str) -> Iterator[str]:
     """Return a text's lines, none of them too long for a server that puts names before it."""
     most = min(_LONGEST, 512 - _OVERHEAD - len(names.encode()))
-    for line in re.split(r"[\r\n\0]+", text):
-        rest = line.rstrip().replace("\x01", "")
-        while len(rest.encode()) > most:
-            part = rest.encode()[:most].decode(errors="ignore")
-            part = part[: part.rfind(" ")] if " " in part.strip() else part
-            yield part
-            rest = rest[len(part) :].lstrip()
-        if rest:
-            yield rest
+    for line in re.split(r"[\r\n\0]+", text.replace("\x01", "")):
+        yield from divide_plain(line.rstrip(), lambda part: len(part.encode()) <= most)
 
 
 def folded(name: str) -> str:

@@ -34,6 +34,18 @@ def divide(text: str, fits: Fits) -> list[str]:
     return _packed(blocks, "\n\n", fits)
 
 
+def divide_plain(text: str, fits: Fits) -> list[str]:
+    """Return the parts of a text without markup: cut at the ends of sentences, then of words, then anywhere."""
+    parts = []
+    while text and not fits(text):
+        end = (
+            _last_cut(text, _AFTER_SENTENCE, fits) or _last_cut(text, _AFTER_WORD, fits) or _last_character(text, fits)
+        )
+        parts.append(text[:end].rstrip())
+        text = text[end:].lstrip("\n ")
+    return [part for part in [*parts, text] if part.strip()]
+
+
 def _blocks(text: str) -> list[str]:
     """Return the source of the topmost blocks; between them only blank lines are left out."""
     lines = text.split("\n")
@@ -57,7 +69,7 @@ def _divide_block(block: str, fits: Fits) -> list[str]:
         return _packed(parts, "\n", fits)
     if kind == "table_open":
         return _divide_table(block.split("\n"), fits)
-    return _divide_text(block, fits)
+    return divide_plain(block, fits)
 
 
 def _items(block: str, tokens: Sequence[Token]) -> list[str]:
@@ -90,7 +102,7 @@ def _divide_table(lines: list[str], fits: Fits) -> list[str]:
     head = "\n".join(lines[:2]) + "\n"
     rows = [row for row in lines[2:] if fits(head + row)]
     if len(rows) < len(lines) - 2 or not rows:
-        return _divide_text("\n".join(lines), fits)  # a table so wide that its rows are lines of text
+        return divide_plain("\n".join(lines), fits)  # a table so wide that its rows are lines of text
     return _wrapped(rows, head, "", fits)
 
 
@@ -104,21 +116,9 @@ def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]
         return fits(whole(part))
 
     if not within("x"):
-        return _divide_text("\n".join(lines), fits)
+        return divide_plain("\n".join(lines), fits)
     short = [piece for line in lines for piece in ([line] if within(line) else _by_characters(line, within))]
     return [whole(part) for part in _packed(short, "\n", within)]
-
-
-def _divide_text(text: str, fits: Fits) -> list[str]:
-    """Cut at the ends of sentences, then of words, then anywhere."""
-    parts = []
-    while text and not fits(text):
-        end = (
-            _last_cut(text, _AFTER_SENTENCE, fits) or _last_cut(text, _AFTER_WORD, fits) or _last_character(text, fits)
-        )
-        parts.append(text[:end].rstrip())
-        text = text[end:].lstrip("\n ")
-    return [part for part in [*parts, text] if part.strip()]
 
 
 def _last_cut(text: str, between: re.Pattern[str], fits: Fits) -> int:

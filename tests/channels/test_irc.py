@@ -87,13 +87,21 @@ class Server:
                 self._sent.clear()
                 await self._sent.wait()
 
+    async def pinged(self, number: int) -> str:
+        async with asyncio.timeout(5):
+            while len(names := [line[5:] for line in self.told if line.startswith("PING ")]) <= number:
+                self._sent.clear()
+                await self._sent.wait()
+        return names[number]
+
 
 @asynccontextmanager
 async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.Task[None]]]:
     played = Server()
     listening = await asyncio.start_server(played, "127.0.0.1", 0)
-    where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False, "nick": "desk"}
-    connection = Connection(IrcChannel.manifest.read(where | other), ["#help key", "#other"], lambda *_: None)
+    where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False}
+    where |= {"nick": "desk", "channels": "#help key, #other"}
+    connection = Connection(IrcChannel.manifest.read(where | other), lambda _: None)
     opening = asyncio.create_task(connection.open())
     await played.until("USER desk 0 * Qwendesk")
     try:
@@ -105,21 +113,25 @@ async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.T
         await listening.wait_closed()
 
 
-async def test_what_a_server_offers_in_several_lines_is_read_to_the_end() -> None:
-    async with met(account="desk", password="x") as (server, _, opening):
-        server.say(":s CAP * LS * :account-tag", ":s CAP * LS :sasl=PLAIN")
-        await server.until("CAP REQ :account-tag sasl")
-        server.say(":s CAP * ACK :account-tag sasl")
+async def test_a_server_may_have_some_abilities_and_not_others() -> None:
+    async with met(account="desk", password="x") as (server, connection, opening):
+        assert server.told[:3] == ["CAP REQ account-tag", "CAP REQ message-tags", "CAP REQ sasl"]
+        server.say(":s CAP * ACK :account-tag ", ":s CAP * NAK :message-tags", ":s CAP * ACK :sasl ")
         await server.until("AUTHENTICATE PLAIN")
-        server.say(":s 903 desk :done", ":s 001 desk :Welcome")
+        server.say("AUTHENTICATE +")
+        await server.until("AUTHENTICATE ZGVzawBkZXNrAHg=")
+        assert "CAP END" not in server.told
+        server.say(":s 903 desk :done")
+        await server.until("CAP END")
+        server.say(":s 001 desk :Welcome")
         await opening
+        assert connection.abilities == {"account-tag", "sasl"}
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        [":s CAP * LS :account-tag"],
-        [":s CAP * LS :sasl", ":s CAP * NAK :sasl"],
+        [":s CAP * ACK :account-tag", ":s CAP * NAK :sasl"],
         [":s 421 desk CAP :Unknown command", ":s 001 desk :Welcome"],
     ],
 )
@@ -132,9 +144,9 @@ async def test_where_nobody_can_log_in_the_desk_says_so_for_good(lines: list[str
 
 
 async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.irc.connection._OUTSIDE_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.link._OUTSIDE_SECONDS", 0.0)
     async with met() as (server, connection, opening):
-        server.say(":s CAP * LS :", ":s 001 desk :Welcome")
+        server.say(":s 001 desk :Welcome")
         await opening
         await server.until("JOIN #other")
         server.told.clear()
@@ -145,6 +157,32 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
         server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
         await server.until("PONG x")
         assert connection.trouble == "" and not connection.ended.done()
+
+
+async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwendesk.channels.link._WATCH_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.5)
+    async with met() as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        async with asyncio.timeout(10):
+            assert "it is silent" in str(await connection.ended)
+        assert any(line.startswith("PING ") for line in server.told)
+
+
+@pytest.mark.parametrize(("code", "permanent"), [("404", True), ("439", False)])
+async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent: bool) -> None:
+    async with met(line_seconds=0.0) as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        sent, refused = (asyncio.create_task(connection.say(to, "hello")) for to in ("anna", "#Help"))
+        await server.until("PRIVMSG #Help hello")
+        names = [await server.pinged(number) for number in (0, 1)]
+        server.say(f":s {code} desk #help :no", *(f":s PONG s {name}" for name in names))
+        with pytest.raises(ChannelError, match="#help no") as caught:
+            await refused
+        assert caught.value.permanent is permanent
+        assert await sent == names[0]
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

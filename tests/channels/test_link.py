@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,9 +23,6 @@ class Wire(Link):
 
     async def open(self) -> None:
         """Be open."""
-
-    async def close(self) -> None:
-        """Be closed."""
 
     def listen(self, listening: bool) -> None:
         """Say that the line is there."""
@@ -99,6 +97,56 @@ async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch
     assert first.ended.done() and await line.link() is not first
 
 
+async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(link_module, "_SECONDS", 0.05)
+    asked: list[int] = []
+
+    async def ask() -> None:
+        asked.append(len(asked))
+        if len(asked) == 2:
+            raise ChannelError("That question is not allowed.")  # an answer all the same
+        if len(asked) == 3:
+            await asyncio.Event().wait()
+
+    wire = Wire()
+    await wire.watch(ask)
+    assert asked == [0, 1, 2] and "silent" in str(wire.ended.result())
+
+
+async def test_a_connection_ends_with_what_it_lives_by_and_the_other_way(caplog: pytest.LogCaptureFixture) -> None:
+    async def lines(error: Exception | None) -> AsyncIterator[str]:
+        yield "1"
+        yield "one"
+        yield "2"
+        if error:
+            raise error
+
+    read: list[int] = []
+    for error, why in ((None, "hung up"), (ValueError("too long"), "broke, too long")):
+        wire = Wire()
+        wire.run(wire.read(lines(error), lambda text: read.append(int(text))))
+        assert why in str(await wire.ended)
+    assert read == [1, 2, 1, 2] and "cannot be read" in caplog.text
+
+
+async def test_what_a_connection_lives_by_is_over_where_the_desk_hangs_up() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def forever() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    wire = Wire()
+    wire.run(forever())
+    await begun.wait()
+    await wire.close()
+    assert over.is_set() and "the desk has hung up" in str(wire.ended.result())
+
+
 async def test_why_nothing_is_heard_is_told() -> None:
     async def accept(inbound: Inbound) -> Admission:
         raise AssertionError(inbound)
@@ -108,8 +156,12 @@ async def test_why_nothing_is_heard_is_told() -> None:
     await asyncio.sleep(0)  # it begins
     wire = await line.link()
     await wire.heard.wait()
-    wire.trouble = "one room is closed"
-    assert line.trouble == "one room is closed"
+    wire.rooms["lobby"] = wire.heard.set
+    wire.is_outside("lobby", "closed")
+    wire.is_outside("cellar", "nobody asked to be there")
+    assert line.trouble == "Wire: the desk is not in lobby (closed)."
+    wire.is_inside("lobby")
+    assert line.trouble == ""
     wire.end("the wire is cut")
     async with asyncio.timeout(5):
         while "cut" not in line.trouble:  # noqa: ASYNC110 - what is waited for is a text

@@ -27,6 +27,12 @@ class RawLlama:
         body = chat._request(prompt, Options(Sampling(**sampling), max_tokens=tokens)) | {"stream": True}
         return cls(chat._server._server, body)
 
+    def seconds(self) -> float:
+        """Return how long the whole answer takes."""
+        begun = time.perf_counter()
+        self._server.handle_completions(json.dumps(self._body), lambda _: None)
+        return time.perf_counter() - begun
+
     def rate(self) -> float:
         """Return the tokens a second from the first token to the last."""
         times: list[float] = []

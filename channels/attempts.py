@@ -13,6 +13,8 @@ from qwendesk.errors import ChannelError
 log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_WELL = 60.0
+"""Seconds after which what fails now has gone well before."""
 
 
 class Pauses:
@@ -27,7 +29,7 @@ class Pauses:
 
     def after(self, begun: float) -> float:
         """Return how long to pause after a failure of what began at that moment (``time.monotonic()``)."""
-        if monotonic() - begun > _LONGEST_PAUSE:
+        if monotonic() - begun > _WELL:
             self._next = self._first
         pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE)
         return pause

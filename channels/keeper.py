@@ -14,7 +14,6 @@ from qwendesk.channels.stopping import rest
 from qwendesk.errors import ChannelError, ConfigError
 
 State = Literal["running", "waiting", "refused", "stopped"]
-_FIRST = 1.0
 """Seconds before a channel that ended is started again; more each time."""
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Keeper:
         self.state = "stopped"
 
     async def _keep(self, accept: Accept) -> None:
-        pauses = Pauses(_FIRST)
+        pauses = Pauses()
         while not self._stopping.is_set():
             self.state, begun = "running", monotonic()
             try:

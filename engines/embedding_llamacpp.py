@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
-from qwendesk.engines.embedding_http import post
 from qwendesk.engines.llama_server import quiet_params
+from qwendesk.engines.llama_wire import LlamaWire
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineUnavailable
 
@@ -35,7 +33,7 @@ class LlamaCppEmbedder(Embedder):
         self._file = file
         self._threads = threads
         self._server: Any = None
-        self._client: httpx.AsyncClient | None = None
+        self._wire: LlamaWire | None = None
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -50,40 +48,27 @@ class LlamaCppEmbedder(Embedder):
     async def documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
         async with self._turn:
-            client = self._client or await self._start()
-            body = {"content": [text[:_LETTERS] for text in texts]}
-            rows = await self._ask(client, body)
+            wire = self._wire or await self._start()
+            body = {"input": [text[:_LETTERS] for text in texts]}
+            answer = await wire.ask("POST", "/v1/embeddings", body)
+        rows = [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
         return as_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
 
     async def aclose(self) -> None:
         """Free the model."""
-        if self._client:
-            await self._client.aclose()
-        server, self._server, self._client = self._server, None, None
+        server, self._server, self._wire = self._server, None, None
         # freeing the model waits for its threads to end
         await asyncio.to_thread([server].clear)
 
-    async def _ask(self, client: httpx.AsyncClient, body: dict[str, Any]) -> list[Any]:
-        answer = await post(
-            client, "/v1/embeddings", {"input": body["content"]}, server="llama.cpp", advice="see its file"
-        )
-        return [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
-
-    async def _start(self) -> httpx.AsyncClient:
+    async def _start(self) -> LlamaWire:
         key = secrets.token_urlsafe(24)
         threads = self._threads or await free_threads()
         try:
             self._server = await asyncio.to_thread(_load, self._file, threads, key)
         except RuntimeError as error:
             raise EngineUnavailable(f"llama.cpp cannot load {str(self._file)!r} ({error}).") from error
-        self._client = httpx.AsyncClient(
-            base_url=self._server.listening_address,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=None,
-            trust_env=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
-        return self._client
+        self._wire = LlamaWire(self._server.listening_address, key)
+        return self._wire
 
 
 def _load(file: Path, threads: int, key: str) -> Any:

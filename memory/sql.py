@@ -216,6 +216,7 @@ class SqlMemory(Memory):
         entry = rows.conversation(inbound, ACCOUNT, now)
         entered = await connection.execute(statements.enter_conversation(self._dialect), entry)
         conversation, next_seq, person, has_left, is_awaited = entered.one()
+        # who is being forgotten at this moment is met by the foreign keys behind it, and the second try sees it here
         if inbound.seq is not None and not is_awaited:
             raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
         if has_left:

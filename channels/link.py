@@ -10,6 +10,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -25,6 +26,7 @@ T = TypeVar("T")
 Fetch = Callable[[], Awaitable[Attachment]]
 log = logging.getLogger(__name__)
 _SECONDS = 20.0
+_ASK_SECONDS = 60.0
 _MOST = 1000
 _AGAIN_SECONDS = 1.0
 
@@ -56,6 +58,17 @@ class Link(ABC):
 
     def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
         """Say whether this connection takes what is written to the desk's account."""
+
+    async def ask(self) -> None:  # noqa: B027 - some platforms are heard of all the time
+        """Ask the other side for a sign that it is there; is done again and again while the desk listens."""
+
+    async def lost(self) -> ChannelError:
+        """Wait for the end, and return why it came; a connection can be lost without a sign, so one is asked for."""
+        while not self.ended.done():
+            with suppress(ChannelError):
+                await self.lasting(self.ask())
+            await asyncio.wait([self.ended], timeout=_ASK_SECONDS)
+        return self.ended.result()
 
     def end(self, why: object, *, permanent: bool = False) -> None:
         """Note that the connection is of no use any more."""
@@ -180,7 +193,7 @@ class Line(Generic[L]):
             link = await self.link()
             self._trouble = ""
             link.listen(True)
-            if lost := await unless(self._stopping, _seen(link.ended)):
+            if lost := await unless(self._stopping, link.lost()):
                 raise lost
         except ChannelError as error:
             self._trouble = str(error)
@@ -220,7 +233,3 @@ async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
     except Exception as error:  # a stranger has written where the file is, and a library has read it
         log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
         return replace(inbound, unreadable="file")
-
-
-async def _seen(future: asyncio.Future[T]) -> T:
-    return await asyncio.shield(future)

@@ -116,3 +116,20 @@ async def test_why_nothing_is_heard_is_told() -> None:
             await asyncio.sleep(0.01)
     await line.stop()
     await running
+
+
+async def test_a_connection_that_is_lost_without_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    class Silent(Wire):
+        async def ask(self) -> None:
+            asked.append(True)
+            if len(asked) == 3:
+                await asyncio.Event().wait()
+
+    monkeypatch.setattr(link_module, "_ASK_SECONDS", 0.0)
+    monkeypatch.setattr(link_module, "_SECONDS", 0.05)
+    wire = Silent()
+    async with asyncio.timeout(5):
+        assert "silent" in str(await wire.lost())
+    assert len(asked) == 3 and wire.ended.done()

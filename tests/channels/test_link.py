@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from qwendesk.channels import link as link_module
+from qwendesk.channels.arrivals import Fetch
 from qwendesk.channels.link import Line, Link
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Attachment, Inbound
@@ -133,3 +134,111 @@ async def test_a_connection_that_is_lost_without_a_sign_is_noticed(monkeypatch: 
     async with asyncio.timeout(5):
         assert "silent" in str(await wire.lost())
     assert len(asked) == 3 and wire.ended.done()
+
+
+async def test_a_slow_file_holds_up_only_its_own_conversation() -> None:
+    accepted: list[Inbound] = []
+    ready = {name: asyncio.Event() for name in "ab"}
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    def slow(name: str) -> Fetch:
+        async def fetch() -> Attachment:
+            await ready[name].wait()
+            return Attachment("document", "text/plain", name.encode(), name)
+
+        return fetch
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look at a", "anna"), slow("a"))
+    line.put(Inbound("and?", "anna"))
+    line.put(Inbound("look at b", "bert"), slow("b"))
+    line.put(Inbound("hello", "carla"))
+    await taken(line, accepted, 1)
+    ready["b"].set()
+    await taken(line, accepted, 2)
+    assert [one.text for one in accepted] == ["hello", "look at b"]
+    ready["a"].set()
+    await taken(line, accepted, 4)
+    assert [one.text for one in accepted[2:]] == ["look at a", "and?"]
+    assert [file.data for one in accepted for file in one.attachments] == [b"b", b"a"]
+    await line.stop()
+    await running
+
+
+async def test_only_a_few_files_are_fetched_at_the_same_time() -> None:
+    accepted: list[Inbound] = []
+    fetching, most = 0, 0
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    async def fetch() -> Attachment:
+        nonlocal fetching, most
+        fetching += 1
+        most = max(most, fetching)
+        await asyncio.sleep(0)
+        fetching -= 1
+        return Attachment("document", "text/plain", b"", "a.txt")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    for number in range(9):
+        line.put(Inbound("look", f"c{number}"), fetch)
+    await taken(line, accepted, 9)
+    assert most == 4
+    await line.stop()
+    await running
+
+
+async def test_what_came_before_the_end_was_asked_for_is_handed_over(caplog: pytest.LogCaptureFixture) -> None:
+    accepted: list[Inbound] = []
+    begun, ready = asyncio.Event(), asyncio.Event()
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    async def fetch() -> Attachment:
+        begun.set()
+        await ready.wait()
+        return Attachment("document", "text/plain", b"", "a.txt")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look", "anna"), fetch)
+    line.put(Inbound("and?", "anna"))
+    await begun.wait()
+    await line.stop()
+    ready.set()
+    await running
+    assert [one.text for one in accepted] == ["look", "and?"] and "lost" not in caplog.text
+
+
+async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+
+    async def accept(inbound: Inbound) -> Admission:
+        raise AssertionError(inbound)
+
+    async def fetch() -> Attachment:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look", "anna"), fetch)
+    await begun.wait()
+    await line.stop()
+    running.cancel()
+    await asyncio.wait([running])
+    assert "1 messages are lost" in caplog.text

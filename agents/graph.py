@@ -22,6 +22,7 @@ from qwendesk.agents.nodes.pick import after_pick, pick
 from qwendesk.agents.nodes.reply import decline, reply
 from qwendesk.agents.nodes.route import DESTINATIONS, after_route, route, route_part
 from qwendesk.agents.state import TurnInput, TurnState
+from qwendesk.agents.then import then
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 
@@ -29,16 +30,15 @@ TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 def build_graph() -> TurnGraph:
     """Wire the nodes; what they work with comes as the run's ``TurnContext``.
 
-    All of them are coroutines, the routers too: anything else would be run in a thread of its own.
+    All of them are coroutines: anything else would be run in a thread of its own.
     """
     graph = StateGraph(TurnState, context_schema=TurnContext, input_schema=TurnInput)
     graph.add_node(perceive)
-    graph.add_node(route)
+    graph.add_node("route", then(route, after_route), destinations=DESTINATIONS)
     graph.add_node("part", part_node(_part_graph()), input_schema=PartState)
     graph.add_node(merge)
     graph.add_edge(START, "perceive")
     graph.add_edge("perceive", "route")
-    graph.add_conditional_edges("route", after_route, DESTINATIONS)
     graph.add_edge("part", "merge")
     graph.add_edge("merge", END)
     _add_answering(graph)
@@ -48,21 +48,20 @@ def build_graph() -> TurnGraph:
 def _part_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
     """Wire the graph that answers one question of a message that holds several."""
     graph = StateGraph(TurnState, context_schema=TurnContext)
-    graph.add_node("route", route_part)
+    graph.add_node("route", then(route_part, after_route), destinations=DESTINATIONS[:-1])
     graph.add_edge(START, "route")
-    graph.add_conditional_edges("route", after_route, DESTINATIONS[:-1])
     _add_answering(graph)
     return graph.compile()
 
 
 def _add_answering(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
     """Add all that comes behind the route."""
-    for node in (pick, answer, act, check, again, reply, decline):
+    for node in (act, reply, decline):
         graph.add_node(node)
-    graph.add_conditional_edges("pick", after_pick)
-    graph.add_conditional_edges("answer", after_answer)
+    graph.add_node("pick", then(pick, after_pick), destinations=("act", "answer"))
+    graph.add_node("answer", then(answer, after_answer), destinations=("act", "check"))
     graph.add_edge("act", "answer")
-    graph.add_conditional_edges("check", after_check)
-    graph.add_conditional_edges("again", after_again)
+    graph.add_node("check", then(check, after_check), destinations=("again", "reply"))
+    graph.add_node("again", then(again, after_again), destinations=("answer", "reply"))
     graph.add_edge("reply", END)
     graph.add_edge("decline", END)

@@ -49,7 +49,7 @@ async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     }
 
 
-async def after_again(state: TurnState) -> Literal["answer", "reply"]:
+def after_again(state: TurnState, context: TurnContext) -> Literal["answer", "reply"]:
     """Answer anew where that is possible."""
     return "answer" if state.get("again") else "reply"
 

@@ -71,13 +71,13 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     }
 
 
-async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["act", "check"]:
+def after_answer(state: TurnState, context: TurnContext) -> Literal["act", "check"]:
     """Call tools where the model asks for them and may."""
     if state.get("kept"):
         return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
-    may = not state.get("stopped") and state.get("rounds", 0) < runtime.context.tool_rounds
+    may = not state.get("stopped") and state.get("rounds", 0) < context.tool_rounds
     return "act" if asks and may else "check"
 
 

@@ -32,7 +32,7 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
 
 
-async def after_check(state: TurnState) -> Literal["again", "reply"]:
+def after_check(state: TurnState, context: TurnContext) -> Literal["again", "reply"]:
     """Try again where that is worth it."""
     return "again" if state.get("again") else "reply"
 

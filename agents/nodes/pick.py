@@ -36,7 +36,7 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     return {"messages": _calls(collected.message()), "tally": tally, "choice": answering.choice}
 
 
-async def after_pick(state: TurnState) -> Literal["act", "answer"]:
+def after_pick(state: TurnState, context: TurnContext) -> Literal["act", "answer"]:
     """Run the tool where one was picked."""
     last = state["messages"][-1]
     return "act" if isinstance(last, AIMessage) and last.tool_calls else "answer"

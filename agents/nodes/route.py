@@ -26,7 +26,7 @@ from qwendesk.agents.state import Tally, TurnState
 from qwendesk.agents.wishes import unasked, unmet
 from qwendesk.messages import Notice, Role, Routed
 
-DESTINATIONS = ["answer", "pick", "decline", "part"]
+DESTINATIONS = ("answer", "pick", "decline", "part")
 """Where ``after_route`` may lead."""
 
 
@@ -50,10 +50,10 @@ async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[st
     return await settle(state, runtime.context, state["decision"])
 
 
-async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
+def after_route(state: TurnState, context: TurnContext) -> str | list[Send]:
     """Answer where a model can; a picture that no model can see is declined; several questions go their own ways."""
     if questions := state.get("questions"):
-        lanes = Lanes(len(questions), runtime.context.tell)
+        lanes = Lanes(len(questions), context.tell)
         return [
             Send("part", {"index": index, "question": part, "lanes": lanes, "state": state})
             for index, part in enumerate(questions)

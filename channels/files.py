@@ -18,13 +18,14 @@ async def fetch_file(url: str, largest: int, trusted: Sequence[str] = ()) -> Att
     Args:
         url: the address; it may be all that one needs to have the file, so it is told to nobody.
         largest: bytes that the file may have.
-        trusted: beginnings of addresses that may lie in one's own network; where they send on to may not.
+        trusted: addresses below which a file may lie in one's own network; where it sends on to may not.
 
     Raises:
         ChannelError: it cannot be had.
     """
+    is_trusted = url.startswith(tuple(start.rstrip("/") + "/" for start in trusted))
     try:
-        found = await _found(url, largest, url.startswith(tuple(trusted)))
+        found = await _found(url, largest, is_trusted)
     except InputError as error:
         reason = str(error).replace(repr(url), "that")
         raise ChannelError(f"A file on {_host(url)!r} was not fetched: {reason}.", permanent=True) from error

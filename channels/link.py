@@ -1,7 +1,6 @@
 """For platforms that are one lasting connection: it is kept up, and what comes over it is handed over in order.
 
-Such a platform delivers a message once. What has come is kept until the desk has taken it, and the connection never
-waits for the desk.
+Such a platform delivers a message once, and the connection never waits for the desk.
 """
 
 from __future__ import annotations
@@ -11,27 +10,22 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
 from typing import Any, Generic, TypeVar
 
+from qwendesk.channels.arrivals import Arrivals, Fetch, Refuse
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import Accept
-from qwendesk.channels.incoming import hand_over, with_files
-from qwendesk.channels.stopping import rest, unless
+from qwendesk.channels.stopping import unless
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Attachment, Inbound
+from qwendesk.messages import Inbound
 
 T = TypeVar("T")
-Fetch = Callable[[], Awaitable[Attachment]]
 log = logging.getLogger(__name__)
 _SECONDS = 20.0
-_MOST = 1000
-_AGAIN_SECONDS = 1.0
+_ASK_SECONDS = 60.0
+"""After so long the other side is asked whether it is still there: a connection can be lost without a sign."""
 _OUTSIDE_SECONDS = 30.0
 """After so long the desk tries again to enter a room that it was put out of, or not let into."""
-_WATCH_SECONDS = 60.0
-"""After so long the other side is asked whether it is still there: a connection can be lost without a sign."""
 
 
 class Link(ABC):
@@ -74,6 +68,17 @@ class Link(ABC):
     def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
         """Say whether this connection takes what is written to the desk's account."""
 
+    async def ask(self) -> None:  # noqa: B027 - some platforms are heard of all the time
+        """Ask the other side for a sign that it is there; is done again and again while the desk listens."""
+
+    async def lost(self) -> ChannelError:
+        """Wait for the end, and return why it came; a connection can be lost without a sign, so one is asked for."""
+        while not self.ended.done():
+            with suppress(ChannelError):
+                await self.lasting(self.ask())
+            await asyncio.wait([self.ended], timeout=_ASK_SECONDS)
+        return self.ended.result()
+
     def end(self, why: object, *, permanent: bool = False) -> None:
         """Note that the connection is of no use any more."""
         if not self.ended.done():
@@ -84,13 +89,6 @@ class Link(ABC):
         task = asyncio.create_task(work)
         task.add_done_callback(self._is_over)
         self._running.append(task)
-
-    async def watch(self, ask: Callable[[], Awaitable[object]]) -> None:
-        """Ask the other side again and again for a sign of life, until there is none."""
-        while not self.ended.done():
-            await asyncio.sleep(_WATCH_SECONDS)
-            with suppress(ChannelError):  # silence has ended the connection; a refusal is a sign of life
-                await self.lasting(ask())
 
     def is_outside(self, room: str, why: str) -> None:
         """Note that the desk is not in one of its rooms, and ask again later to enter; the others go on."""
@@ -157,15 +155,13 @@ class Line(Generic[L]):
         refuse: tells a person why a message was not taken.
     """
 
-    def __init__(self, make: Callable[[], L], refuse: Callable[[Inbound, str], Awaitable[object]]) -> None:
+    def __init__(self, make: Callable[[], L], refuse: Refuse) -> None:
         self._make = make
-        self._refuse = refuse
         self._link: L | None = None
         self._opening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._accept: Accept | None = None
-        self._waiting: asyncio.Queue[tuple[Inbound, tuple[Fetch, ...]]] = asyncio.Queue(_MOST)
-        self._lost = 0
+        self._arrivals = Arrivals(self._stopping, refuse)
         self._trouble = ""
 
     @property
@@ -176,16 +172,12 @@ class Line(Generic[L]):
     async def start(self, accept: Accept) -> None:
         """Be there until ``stop``; a connection that breaks is made again."""
         self._accept = accept
-        tasks = [
-            asyncio.ensure_future(work) for work in (persist(self._stopping, self._be_there), self._hand_over(accept))
-        ]
         try:
-            await asyncio.gather(*tasks)
+            await persist(self._stopping, self._be_there)
+            await self._arrivals.finish()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._tell_what_is_lost()
+            if self._stopping.is_set():  # else it may be started again
+                await self._arrivals.end()
 
     async def stop(self) -> None:
         """Take no more messages; the link stays, for sending."""
@@ -194,12 +186,8 @@ class Line(Generic[L]):
 
     def put(self, inbound: Inbound, *files: Fetch) -> None:
         """Take a message with its files from a link; one that is too many is lost."""
-        if self._accept is None:
-            return
-        try:
-            self._waiting.put_nowait((inbound, files))
-        except asyncio.QueueFull:
-            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MOST)
+        if self._accept:
+            self._arrivals.put(inbound, files, self._accept)
 
     async def link(self) -> L:
         """Return a link that is open.
@@ -222,6 +210,7 @@ class Line(Generic[L]):
     async def aclose(self) -> None:
         """Hang up."""
         self._stopping.set()
+        await self._arrivals.end()
         await self._hang_up()
 
     async def _hang_up(self) -> None:
@@ -234,47 +223,9 @@ class Line(Generic[L]):
             link = await self.link()
             self._trouble = ""
             link.listen(True)
-            if lost := await unless(self._stopping, _seen(link.ended)):
+            if lost := await unless(self._stopping, link.lost()):
                 raise lost
         except ChannelError as error:
             self._trouble = str(error)
             raise
         link.listen(False)
-
-    async def _hand_over(self, accept: Accept) -> None:
-        while found := await unless(self._stopping, self._waiting.get()):
-            self._lost += 1  # until it is handed over
-            try:
-                given = await self._is_given(await _whole(*found), accept)
-            except Exception as error:  # one message may not end the connection, nor take the others with it
-                log.error("A message on %s is lost: %s.", found[0].channel, type(error).__name__)
-                given = True  # told already
-            self._lost -= given
-
-    async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
-        while not await hand_over(inbound, accept, partial(self._refuse, inbound)):
-            if self._stopping.is_set():
-                return False
-            await rest(self._stopping, _AGAIN_SECONDS)
-        return True
-
-    def _tell_what_is_lost(self) -> None:
-        """Say how many messages no one will see: the platform does not bring them again."""
-        lost, self._lost = self._lost, 0
-        if self._stopping.is_set():
-            lost += self._waiting.qsize()
-        if lost:
-            log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
-
-
-async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
-    """Return a message with its files; where one cannot be had, for whatever reason, without them."""
-    try:
-        return await with_files(inbound, files)
-    except Exception as error:  # a stranger has written where the file is, and a library has read it
-        log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
-        return replace(inbound, unreadable="file")
-
-
-async def _seen(future: asyncio.Future[T]) -> T:
-    return await asyncio.shield(future)

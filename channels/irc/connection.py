@@ -61,7 +61,10 @@ class Connection(Link):
         await self.lasting(self._registered.wait())
         for enter in self.rooms.values():
             enter()
-        self.run(self.watch(partial(self.say, "", "")))
+
+    async def ask(self) -> None:
+        """Ask the server whether it is there."""
+        await self.say("", "")
 
     async def say(self, target: str, text: str) -> str:
         """Write a text, line by line as fast as servers bear it, and return its name; the server answers in order.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting, listed
 from qwendesk.channels.files import fetch_file
 from qwendesk.channels.over_line import OverLine
-from qwendesk.channels.xmpp.parse import LARGEST_FILE, parse
+from qwendesk.channels.xmpp.parse import parse
 from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
@@ -18,15 +18,7 @@ if TYPE_CHECKING:
     from qwendesk.channels.simulate.base import Simulator
     from qwendesk.channels.xmpp.session import Session
 
-_ABILITIES = Capabilities(
-    max_length=6000,
-    length_unit="bytes",
-    edits=True,
-    edit_interval=2.0,
-    typing=30.0,
-    groups=True,
-    max_file_in=LARGEST_FILE,
-)
+_LARGEST_FILE = 20 * 2**20
 
 
 class XmppChannel(OverLine["Session"], Channel):
@@ -35,7 +27,15 @@ class XmppChannel(OverLine["Session"], Channel):
     manifest = Manifest(
         "xmpp",
         "XMPP",
-        _ABILITIES,
+        Capabilities(
+            max_length=6000,
+            length_unit="bytes",
+            edits=True,
+            edit_interval=2.0,
+            typing=30.0,
+            groups=True,
+            max_file_in=_LARGEST_FILE,
+        ),
         (
             Setting("jid", "The desk's account, such as desk@example.org.", required=True),
             Setting("password", "Its password.", True, True),
@@ -49,25 +49,15 @@ class XmppChannel(OverLine["Session"], Channel):
         needs=("slixmpp",),
     )
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._rooms = listed(settings["rooms"])
-        self._trusted = [start.rstrip("/") + "/" for start in listed(settings["trusted_files"])]
-
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return its id."""
-        session = await self._line.link()
-        stanza = session.written(message)
-        stanza["id"] = sha256(message.key.encode()).hexdigest()[:32]
-        await session.deliver(stanza)
-        return str(stanza["id"])
+        name = sha256(message.key.encode()).hexdigest()[:32]
+        await (await self._line.link()).say(message, name)
+        return name
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Correct a message that was sent."""
-        session = await self._line.link()
-        stanza = session.written(message)
-        stanza["replace"]["id"] = message_id
-        await session.deliver(stanza)
+        await (await self._line.link()).say(message, corrects=message_id)
 
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written."""
@@ -75,7 +65,8 @@ class XmppChannel(OverLine["Session"], Channel):
 
     async def check(self) -> str:
         """Log in, and enter the rooms."""
-        return f"connected as {(await self._line.link()).client.boundjid.full}, in {len(self._rooms)} rooms"
+        session = await self._line.link()
+        return f"connected as {session.client.boundjid.full}, in {len(session.vouching)} rooms"
 
     @classmethod
     def simulator(cls) -> Simulator:
@@ -87,9 +78,11 @@ class XmppChannel(OverLine["Session"], Channel):
     def _link(self) -> Session:
         from qwendesk.channels.xmpp.session import Session
 
-        return Session(self._settings, self._rooms, self._hear)
+        return Session(self._settings, self._hear)
 
     def _hear(self, session: Session, message: Message) -> None:
-        if parsed := parse(message, session.client.boundjid, session.room_of(message)):
+        nick, author = session.nick_in(message["from"].bare), session.author_of(message)
+        if parsed := parse(message, session.client.boundjid, nick, author):
             inbound, url = parsed
-            self._line.put(inbound, *([partial(fetch_file, url, LARGEST_FILE, self._trusted)] if url else []))
+            trusted = listed(self._settings["trusted_files"])
+            self._line.put(inbound, *([partial(fetch_file, url, _LARGEST_FILE, trusted)] if url else []))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -14,61 +12,50 @@ from qwendesk.messages import Inbound, storable
 if TYPE_CHECKING:
     from slixmpp import JID, Message
 
-LARGEST_FILE = 20 * 2**20
-UNPROVEN = "unproven:"
-"""Before the name of who may be anybody."""
 _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}encrypted")
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A room that the desk is in."""
-
-    nick: str
-    """What the desk is called there."""
-    author: str
-    """Who wrote the message, as the room vouches for it."""
-
-
-def parse(message: Message, own: JID, room: Room | None) -> tuple[Inbound, str] | None:
+def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, str] | None:
     """Return what a stanza says to the desk, and the address of the file that came with it.
 
     Args:
         message: the stanza.
         own: the desk's account.
-        room: the room it was written in, or through which it came privately; None: neither.
+        nick: what the desk is called in the room where it was written, or through which it came privately; empty:
+            it has to do with no room.
+        author: who wrote it.
 
     Raises:
         ValueError, TypeError, LookupError: it is no stanza as the standards have it.
     """
     sender, group = message["from"], message["type"] == "groupchat"
     url, encrypted = str(message["oob"]["url"]), any(message.xml.find(name) is not None for name in _ENCRYPTED)
-    if not _is_new(message, own, room) or not (message["body"] or url or encrypted):
+    if not _is_new(message, own, nick) or not (message["body"] or url or encrypted):
         return None
     text = str(message["reply"].strip_fallback_content())
-    if room and group:
-        answers = message["reply"]["to"] == f"{sender.bare}/{room.nick}"
-        if not (answers or is_named(text, [room.nick])):
+    if group:
+        answers = message["reply"]["to"] == f"{sender.bare}/{nick}"
+        if not (answers or is_named(text, [nick])):
             return None
-        text = without_name(text, [room.nick])
+        text = without_name(text, [nick])
     unreadable = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
     inbound = Inbound(
         "" if unreadable or text.strip() == url else storable(text).strip(),
-        sender.full if room and not group else sender.bare,
-        person=room.author if room else sender.bare,
+        sender.full if nick and not group else sender.bare,
+        person=author,
         channel="xmpp",
         account=own.bare,
-        event=_name(message, [sender.bare if group else own.bare]),
+        event=_name(message, sender.bare if group else own.bare),
         reply_to=f"{message['id']} {sender.full}" if group else None,
         group=group,
-        display_name=storable(sender.resource if room else sender.user or sender.bare),
+        display_name=storable(sender.resource if nick else sender.user or sender.bare),
         unreadable=unreadable,
     )
     return inbound, "" if unreadable else url
 
 
-def _is_new(message: Message, own: JID, room: Room | None) -> bool:
+def _is_new(message: Message, own: JID, nick: str) -> bool:
     """Tell whether it is a message of somebody else, said now; what waited for the desk alone is said now too."""
     sender = message["from"]
     if message["type"] not in ("chat", "normal", "groupchat") or message["replace"]["id"]:
@@ -76,13 +63,13 @@ def _is_new(message: Message, own: JID, room: Room | None) -> bool:
     if message["type"] != "groupchat":
         return bool(sender.user and sender.bare != own.bare)  # without a user it is a server's own announcement
     said_before = message.get_plugin("delay", check=True) is not None
-    return bool(room and sender.resource not in ("", room.nick) and not said_before)
+    return bool(nick and sender.resource not in ("", nick) and not said_before)
 
 
-def _name(message: Message, trusted: Sequence[str]) -> str:
+def _name(message: Message, server: str) -> str:
     """Return a message's name: its server's, or one of all that can be told, since clients count from one again."""
     for given in message.xml.iterfind(_STABLE_ID):
-        if given.get("by") in trusted and given.get("id"):
-            return f"{given.get('by')}:{given.get('id')}"
+        if given.get("by") == server and given.get("id"):
+            return f"{server}:{given.get('id')}"
     told = "\0".join((message["from"].full, message["id"], message["body"]))
     return sha256(told.encode()).hexdigest() if message["id"] else uuid4().hex

@@ -160,13 +160,13 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
 
 
 async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.link._WATCH_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.link._ASK_SECONDS", 0.0)
     monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.5)
     async with met() as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening
         async with asyncio.timeout(10):
-            assert "it is silent" in str(await connection.ended)
+            assert "it is silent" in str(await connection.lost())
         assert any(line.startswith("PING ") for line in server.told)
 
 

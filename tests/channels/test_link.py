@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qwendesk.channels import link as link_module
+from qwendesk.channels.arrivals import Fetch
 from qwendesk.channels.link import Line, Link
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Attachment, Inbound
@@ -98,7 +99,7 @@ async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "_WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(link_module, "_ASK_SECONDS", 0.0)
     monkeypatch.setattr(link_module, "_SECONDS", 0.05)
     asked: list[int] = []
 
@@ -110,8 +111,9 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
             await asyncio.Event().wait()
 
     wire = Wire()
-    await wire.watch(ask)
-    assert asked == [0, 1, 2] and "silent" in str(wire.ended.result())
+    monkeypatch.setattr(wire, "ask", ask)
+    assert "silent" in str(await wire.lost())
+    assert asked == [0, 1, 2]
 
 
 async def test_a_connection_ends_with_what_it_lives_by_and_the_other_way(caplog: pytest.LogCaptureFixture) -> None:
@@ -168,3 +170,111 @@ async def test_why_nothing_is_heard_is_told() -> None:
             await asyncio.sleep(0.01)
     await line.stop()
     await running
+
+
+async def test_a_slow_file_holds_up_only_its_own_conversation() -> None:
+    accepted: list[Inbound] = []
+    ready = {name: asyncio.Event() for name in "ab"}
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    def slow(name: str) -> Fetch:
+        async def fetch() -> Attachment:
+            await ready[name].wait()
+            return Attachment("document", "text/plain", name.encode(), name)
+
+        return fetch
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look at a", "anna"), slow("a"))
+    line.put(Inbound("and?", "anna"))
+    line.put(Inbound("look at b", "bert"), slow("b"))
+    line.put(Inbound("hello", "carla"))
+    await taken(line, accepted, 1)
+    ready["b"].set()
+    await taken(line, accepted, 2)
+    assert [one.text for one in accepted] == ["hello", "look at b"]
+    ready["a"].set()
+    await taken(line, accepted, 4)
+    assert [one.text for one in accepted[2:]] == ["look at a", "and?"]
+    assert [file.data for one in accepted for file in one.attachments] == [b"b", b"a"]
+    await line.stop()
+    await running
+
+
+async def test_only_a_few_files_are_fetched_at_the_same_time() -> None:
+    accepted: list[Inbound] = []
+    fetching, most = 0, 0
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    async def fetch() -> Attachment:
+        nonlocal fetching, most
+        fetching += 1
+        most = max(most, fetching)
+        await asyncio.sleep(0)
+        fetching -= 1
+        return Attachment("document", "text/plain", b"", "a.txt")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    for number in range(9):
+        line.put(Inbound("look", f"c{number}"), fetch)
+    await taken(line, accepted, 9)
+    assert most == 4
+    await line.stop()
+    await running
+
+
+async def test_what_came_before_the_end_was_asked_for_is_handed_over(caplog: pytest.LogCaptureFixture) -> None:
+    accepted: list[Inbound] = []
+    begun, ready = asyncio.Event(), asyncio.Event()
+
+    async def accept(inbound: Inbound) -> Admission:
+        accepted.append(inbound)
+        return Admission("accepted")
+
+    async def fetch() -> Attachment:
+        begun.set()
+        await ready.wait()
+        return Attachment("document", "text/plain", b"", "a.txt")
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look", "anna"), fetch)
+    line.put(Inbound("and?", "anna"))
+    await begun.wait()
+    await line.stop()
+    ready.set()
+    await running
+    assert [one.text for one in accepted] == ["look", "and?"] and "lost" not in caplog.text
+
+
+async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+
+    async def accept(inbound: Inbound) -> Admission:
+        raise AssertionError(inbound)
+
+    async def fetch() -> Attachment:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    line = Line(Wire, refuse)
+    running = asyncio.create_task(line.start(accept))
+    await (await line.link()).heard.wait()
+    line.put(Inbound("look", "anna"), fetch)
+    await begun.wait()
+    await line.stop()
+    running.cancel()
+    await asyncio.wait([running])
+    assert "1 messages are lost" in caplog.text

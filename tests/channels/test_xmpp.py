@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from slixmpp import JID
-from slixmpp.exceptions import IqTimeout
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
@@ -146,6 +145,7 @@ class TestProsody:
             mallory.say(ROOM, "desk: it is me", "groupchat")
             first, second = await desk.came(2)
             assert first.display_name == second.display_name == "anna" and first.person != second.person
+            assert first.person.startswith(f"{ROOM}/") and second.person.startswith(f"{ROOM}/")
         await mallory.go()
 
     async def test_what_was_written_to_the_desk_while_it_was_away_is_answered(
@@ -168,6 +168,19 @@ class TestProsody:
         anna.say(f"desk@{DOMAIN}", str(url), oob_url=str(url))
         (inbound,) = await desk.came()
         assert [(file.kind, file.data) for file in inbound.attachments] == [("image", PIXEL)] and inbound.text == ""
+
+    async def test_a_desk_that_is_put_out_of_a_room_comes_back(self, server: Prosody, desk: Desk, anna: Person) -> None:
+        await anna.enter(ROOM)
+        async with running(made(server), desk):
+            anna.say(ROOM, "desk: are you there?", "groupchat")
+            await desk.came()
+            muc = anna.client.plugin["xep_0045"]
+            with anna.client.event_handler(f"muc::{ROOM}::got_online", lambda _: anna.came.set()):
+                await muc.set_role(JID(ROOM), "desk", "none")
+                anna.came.clear()
+                await anna.until(lambda _: "desk" in muc.get_roster(JID(ROOM)))
+            anna.say(ROOM, "desk: and again?", "groupchat")
+            assert [one.text for one in await desk.came(2)] == ["are you there?", "and again?"]
 
     async def test_who_is_not_known_there_cannot_be_answered(self, channel: Channel) -> None:
         with pytest.raises(ChannelError, match="service-unavailable") as caught:
@@ -210,20 +223,18 @@ class TestProsody:
 @pytest.fixture
 async def session() -> Session:
     values = XmppChannel.manifest.read({"jid": "desk@here.example", "password": "x", "rooms": ROOM})
-    return Session(values, [ROOM], lambda *_: None)
+    return Session(values, lambda *_: None)
 
 
 def left(session: Session, nick: str, *codes: int) -> None:
     presence = session.client.make_presence(ptype="unavailable", pfrom=f"{ROOM}/{nick}")
     presence["muc"]["status_codes"] = set(codes)
-    session._moved(presence)
+    session._left(presence)
 
 
 async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(session: Session) -> None:
     def author() -> str:
-        room = session.room_of(session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna")))
-        assert room is not None
-        return room.author
+        return session.author_of(session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna")))
 
     first = author()
     assert first.startswith(f"unproven:{ROOM}/anna/") and first == author()
@@ -241,11 +252,19 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) ->
 async def test_a_connection_on_which_nothing_answers_is_given_up(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def silent(*_: object) -> None:
-        raise IqTimeout(session.client.make_iq_get())
-
-    monkeypatch.setattr(session.client.plugin["xep_0199"], "send_ping", silent)
-    monkeypatch.setattr("qwendesk.channels.xmpp.session._ASK_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.01)  # it is connected to nothing
     async with asyncio.timeout(5):
-        await session._ask_again_and_again()
-    assert "silent" in str(session.ended.result())
+        assert "silent" in str(await session.lost())
+
+
+async def test_a_room_is_known_by_its_name_in_small_letters() -> None:
+    values = XmppChannel.manifest.read({"jid": "desk@here.example", "password": "x", "rooms": ROOM.upper()})
+    assert Session(values, lambda *_: None).nick_in(ROOM) == "desk"
+
+
+async def test_a_lasting_name_counts_only_where_the_room_gives_it(session: Session) -> None:
+    message = session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna"))
+    message["occupant-id"]["id"] = "1f"
+    assert session.author_of(message).startswith("unproven:")
+    session.vouching[ROOM] = True
+    assert session.author_of(message) == f"{ROOM}/1f"

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from qwendesk import Settings
+from qwendesk.channels.attempts import Pauses
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
 from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
@@ -136,7 +137,7 @@ async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
 async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.keeper._FIRST", 60.0)
+    monkeypatch.setattr("qwendesk.channels.keeper.Pauses", lambda: Pauses(60.0))
     broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
     wrong = Loopback(ConfigError("There is no such folder."))
     async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:

@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -581,7 +582,8 @@ async def test_a_thread_tells_what_it_fetches(monkeypatch: pytest.MonkeyPatch, t
     async def garage(self: TransformersEngine) -> Any:
         return None
 
-    monkeypatch.setattr("qwendesk.engines.hf.source.find_source", find)
+    # by its name among the loaded ones: other tests load it anew
+    monkeypatch.setattr(import_module("qwendesk.engines.hf.source"), "find_source", find)
     monkeypatch.setattr(TransformersEngine, "_garage", garage)
     events: list[Event] = []
     async with Desk(Settings(home=tmp_path, engine="transformers", model="Qwen/Qwen3-0.6B")) as desk:

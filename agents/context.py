@@ -10,7 +10,7 @@ from typing import Literal
 from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Router
 from qwendesk.engines.pool import ModelPool
-from qwendesk.messages import Event
+from qwendesk.messages import Event, Notice
 from qwendesk.tools.registry import Toolbox
 from qwendesk.tools.sandbox import PythonSandbox
 
@@ -48,3 +48,7 @@ class TurnContext:
     tell: Callable[[Event], None] = _unheard
     """Takes what happens in the turn, as it happens. It is called on the event loop, never fails, and may be called
     when the turn is over: a model is loaded on for others when who asked first has left."""
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        """Tell what is being done while a model is pulled or loaded."""
+        self.tell(Notice(text, fraction))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
+from functools import cache
+from typing import Annotated, Any, Protocol, cast, get_origin, get_type_hints
 
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
@@ -13,8 +14,6 @@ from qwendesk.agents.state import TurnState
 
 Node = Callable[[TurnState, Runtime[TurnContext]], Awaitable[dict[str, Any]]]
 Decide = Callable[[TurnState, TurnContext], str | list[Send]]
-_GROWING = ("messages", "tools", "notes")
-"""What a node adds to; all else it replaces."""
 
 
 class Step(Protocol):
@@ -36,6 +35,14 @@ def then(node: Node, decide: Decide) -> Step:
 
 
 def _changed(state: TurnState, changes: dict[str, Any]) -> TurnState:
+    """Return the state as the graph will have it."""
     before = cast(dict[str, Any], state)
-    grown = {key: [*before.get(key, ()), *changes.get(key, ())] for key in _GROWING}
+    grown = {key: add(before[key], changes[key]) for key, add in _adding().items() if key in changes and key in before}
     return cast(TurnState, before | changes | grown)
+
+
+@cache
+def _adding() -> dict[str, Callable[[Any, Any], Any]]:
+    """Return how a change is added to what stands in the state, by key; all other keys are replaced."""
+    hints = get_type_hints(TurnState, include_extras=True)
+    return {key: hint.__metadata__[-1] for key, hint in hints.items() if get_origin(hint) is Annotated}

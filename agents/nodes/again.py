@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -15,7 +14,7 @@ from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import Again, TurnState
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import EngineError
-from qwendesk.messages import Event, Inbound, Notice, Restarted, TextDelta
+from qwendesk.messages import Inbound, Notice, Restarted, TextDelta
 
 _WRONG = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
@@ -31,7 +30,7 @@ async def again(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     step, name = needed.step, needed.step.choice.card.name
     context.tell(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {needed.reason}"))
     try:
-        await context.pool.load(step.choice, lambda text, fraction: context.tell(Notice(text, fraction)))
+        await context.pool.load(step.choice, context.progress)
     except EngineError as error:
         return {"again": None, "notes": [f"{needed.reason}; {name} could not be asked: {error}"]}
     context.tell(Restarted(needed.reason, name))
@@ -54,10 +53,10 @@ def after_again(state: TurnState, context: TurnContext) -> Literal["answer", "re
     return "answer" if state.get("again") else "reply"
 
 
-def keep_first(needed: Again, reason: str, tell: Callable[[Event], None]) -> dict[str, Any]:
+def keep_first(needed: Again, reason: str, context: TurnContext) -> dict[str, Any]:
     """Show the first answer again, since the second try gave none."""
-    tell(Restarted(reason, needed.before.card.name))
-    tell(TextDelta(needed.first))
+    context.tell(Restarted(reason, needed.before.card.name))
+    context.tell(TextDelta(needed.first))
     notes = [f"{reason}; the first answer stands"]
     return {"kept": needed.first, "choice": needed.before, "think": needed.thought, "notes": notes}
 

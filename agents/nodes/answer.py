@@ -26,7 +26,7 @@ from qwendesk.agents.routing.language import english_name
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.engines.pool import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.messages import Notice, TextDelta, ThinkingDelta
+from qwendesk.messages import TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 
 _WITHOUT_BACKGROUND = ("pick", "report")
@@ -41,12 +41,12 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         needed = state.get("again")
         if needed is None or not needed.first:
             raise
-        return keep_first(needed, f"{chosen(state).card.name} failed: {error}", runtime.context.tell)
+        return keep_first(needed, f"{chosen(state).card.name} failed: {error}", runtime.context)
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     tell, choice, expert = context.tell, chosen(state), expert_for(state["decision"].role)
-    answering = context.pool.answering(choice, lambda text, fraction: tell(Notice(text, fraction)))
+    answering = context.pool.answering(choice, context.progress)
     settings = _settings(state, expert, context)
     if tools := [] if picks(choice.card) or not choice.card.tools else offered(expert, context):
         settings["tools"] = tools

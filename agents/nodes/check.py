@@ -22,7 +22,7 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     text, kept = said(state), dict[str, Any]()
     needed = state.get("again")
     if not text and needed and needed.first:
-        text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context.tell)
+        text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context)
     checks: list[Check] = check_result(text, state["tools"])
     if picks(chosen(state).card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])

@@ -14,7 +14,6 @@ from qwendesk.agents.experts import expert_for
 from qwendesk.agents.nodes.answer import Collected, chosen, prompt
 from qwendesk.agents.offers import NO_TOOL, offered, suggest
 from qwendesk.agents.state import TurnState
-from qwendesk.messages import Notice
 
 _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 """A call is copied from the question more than it is invented."""
@@ -26,7 +25,7 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     suggestion = suggest(offered(expert, context), state["inbound"].text)
     if not suggestion:
         return {"messages": []}
-    answering = context.pool.answering(chosen(state), lambda text, fraction: context.tell(Notice(text, fraction)))
+    answering = context.pool.answering(chosen(state), context.progress)
     collected = Collected()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
     async with aclosing(answering.stream(prompt(state, "pick", context), think=False, **settings)) as chunks:

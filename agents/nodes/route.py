@@ -77,7 +77,7 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         inbound.model,
         state["language"],
         context.policy.models,
-        lambda text, fraction: context.tell(Notice(text, fraction)),
+        context.progress,
     )
     longest = longest_thinking(context)
     card = chosen.choice.card if chosen.choice else None

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
+from qwendesk.memory.statements import is_conversation
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity
 from qwendesk.memory.types import Json
 
@@ -94,11 +95,7 @@ def _facts() -> Select[Any]:
 
 
 def _conversation(column: Any = Conversation.id) -> Select[Any]:
-    return select(column).where(
-        Conversation.channel == bindparam("channel"),
-        Conversation.account == bindparam("account"),
-        Conversation.external_id == bindparam("key"),
-    )
+    return select(column).where(*is_conversation())
 
 
 def _begun_anew() -> ScalarSelect[Any]:

@@ -130,12 +130,16 @@ def _in_conversation(column: Any) -> Any:
 
 
 def _of_conversation(column: Any) -> ScalarSelect[Any]:
-    found = select(column).where(
+    return select(column).where(*is_conversation()).scalar_subquery()
+
+
+def is_conversation() -> tuple[ColumnElement[bool], ...]:
+    """Tell of a conversation that it is the one with the platform's name: ``channel``, ``account`` and ``key``."""
+    return (
         Conversation.channel == bindparam("channel"),
         Conversation.account == bindparam("account"),
         Conversation.external_id == bindparam("key"),
     )
-    return found.scalar_subquery()
 
 
 @cache

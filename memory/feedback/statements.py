@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, bindparam, delete, func, insert, select
 
+from qwendesk.memory.statements import is_conversation
 from qwendesk.memory.tables import Conversation, Feedback, Message, PersonIdentity, Turn
 
 
@@ -60,14 +61,6 @@ def ratings_of_turns() -> Select[Any]:
     return select(*columns).where(Feedback.turn_id.in_(bindparam("turns", expanding=True))).order_by(Feedback.id)
 
 
-def _is_conversation() -> tuple[Any, ...]:
-    return (
-        Conversation.channel == bindparam("channel"),
-        Conversation.account == bindparam("account"),
-        Conversation.external_id == bindparam("key"),
-    )
-
-
 @cache
 def turn_to_rate(named: bool) -> Select[Any]:
     """Give the turn of an id, or a conversation's newest one that is over, and who asked; nobody else changes it."""
@@ -76,7 +69,7 @@ def turn_to_rate(named: bool) -> Select[Any]:
         select(*columns)
         .join(Message, Message.id == Turn.question_id)
         .join(Conversation, Conversation.id == Turn.conversation_id)
-        .where(*_is_conversation())
+        .where(*is_conversation())
         .with_for_update(of=Turn)
     )
     if named:
@@ -90,7 +83,7 @@ def asked(at: bool) -> Select[Any]:
 
     With it: the question, whether that person asked it, the newest turn's place, and what was asked just before.
     """
-    here = select(Conversation.id).where(*_is_conversation())
+    here = select(Conversation.id).where(*is_conversation())
     person = select(PersonIdentity.person_id).where(
         PersonIdentity.channel == bindparam("channel"),
         PersonIdentity.account == bindparam("account"),

@@ -8,18 +8,14 @@ from typing import Any
 from sqlalchemy import Insert, ScalarSelect, Select, Update, bindparam, func, insert, select, update
 
 from qwendesk.memory.remembered import ConversationSummary
+from qwendesk.memory.statements import is_conversation
 from qwendesk.memory.tables import Conversation, Message
 
 _LINE: tuple[Any, ...] = (Message.id, Message.seq, Message.role, Message.text, Message.person_id)
 
 
 def _conversation() -> ScalarSelect[Any]:
-    found = select(Conversation.id).where(
-        Conversation.channel == bindparam("channel"),
-        Conversation.account == bindparam("account"),
-        Conversation.external_id == bindparam("key"),
-    )
-    return found.scalar_subquery()
+    return select(Conversation.id).where(*is_conversation()).scalar_subquery()
 
 
 @cache

@@ -14,7 +14,6 @@ from qwendesk.channels.stopping import rest
 from qwendesk.errors import ChannelError, ConfigError
 
 State = Literal["running", "waiting", "refused", "stopped"]
-"""Seconds before a channel that ended is started again; more each time."""
 log = logging.getLogger(__name__)
 
 

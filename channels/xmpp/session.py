@@ -114,7 +114,7 @@ class Session(Link):
 
     async def close(self) -> None:
         """Hang up."""
-        self.end("the desk has hung up")
+        await super().close()
         self.client.cancel_connection_attempt()
         await self.client.disconnect(wait=1.0)
 

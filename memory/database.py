@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError
-from qwendesk.memory.direct import connector
+from qwendesk.memory.direct import PRAGMAS, Direct, DirectConnection
 from qwendesk.memory.failures import explained
 from qwendesk.memory.turnstile import Turnstile
 from qwendesk.memory.types import to_json
@@ -47,6 +47,7 @@ class Database:
         self._reader = self.engine.execution_options(reads_only=True, **alone)
         self._together = self.engine.execution_options(reads_only=True)
         self._turnstile = Turnstile() if self.is_sqlite else None
+        self._direct = Direct(parsed, busy_timeout) if self.file else None
         self._working: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -72,11 +73,33 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def single(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection on which each statement is a transaction of its own, also one that writes."""
-        with explained(self.name, self.busy_timeout):
-            async with self._turn(), self._reader.connect() as connection:
+    async def read_briefly(self) -> AsyncIterator[AsyncConnection | DirectConnection]:
+        """Give a connection to read by, for statements that take no time worth speaking of."""
+        if self._direct:
+            with explained(self.name, self.busy_timeout):
+                yield self._direct.reader()
+        else:
+            async with self.read() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def write_briefly(
+        self, *, hurry: bool = False, single: bool = False
+    ) -> AsyncIterator[AsyncConnection | DirectConnection]:
+        """Give a connection inside a transaction, for statements that take no time worth speaking of.
+
+        Args:
+            hurry: go before what others want to write, where only one can write at a time.
+            single: there is one statement alone, which a server makes a transaction by itself.
+        """
+        with explained(self.name, self.busy_timeout):
+            async with self._turn(hurry), self._brief(single) as connection:
+                yield connection
+
+    def _brief(self, single: bool) -> AbstractAsyncContextManager[AsyncConnection | DirectConnection]:
+        if self._direct:
+            return self._direct.write()
+        return self._reader.connect() if single and not self.is_sqlite else self.engine.begin()
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Do a unit of work to its end even where the caller is cancelled, so that no connection is torn."""
@@ -104,6 +127,8 @@ class Database:
     async def aclose(self) -> None:
         """Let the work end and close all connections."""
         await asyncio.gather(*self._working, return_exceptions=True)
+        if self._direct:
+            self._direct.close()
         await self.engine.dispose()
 
 
@@ -133,7 +158,6 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
             pool_use_lifo=True,  # the connection used last is the warm one
             json_serializer=to_json,
             hide_parameters=True,
-            **({"async_creator": connector(url)} if url.get_driver_name() == "aiosqlite" else {}),
         )
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -160,10 +184,8 @@ def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout * 1000)}")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA secure_delete=ON")  # who asks to be forgotten is not found in the file's empty places
+        for pragma in (*PRAGMAS, f"busy_timeout={int(busy_timeout * 1000)}"):
+            cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

@@ -1,57 +1,142 @@
-"""SQLite without a change of threads for each step: a statement takes less time than handing it over does.
+"""SQLite without threads for short statements: one takes less time than handing it to a thread and back does.
 
-What may wait is still done in the connection's own thread: beginning a transaction (for another writer) and ending one
-(for the disk). In between, this program holds the database, and nothing can keep a statement waiting.
+What may wait is handed over all the same: the beginning of a transaction while another program writes, and now and then
+the end of one, which moves the journal into the file and waits for the disk. In between, this program holds the
+database; nothing can keep a statement waiting, and the end of a transaction is a copy into the system's memory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
-import aiosqlite
-from sqlalchemy.dialects.sqlite.aiosqlite import dialect
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, Dialect, create_engine
+from sqlalchemy.engine import URL, CursorResult
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.base import Executable
 
-_CHUNK = 64
-_MUCH = "kb_"
-"""The knowledge base's tables: searching them takes longer than a change of threads."""
+from qwendesk.memory.types import to_json
 
-
-class DirectConnection(aiosqlite.Connection):
-    """A connection that runs on the event loop what cannot wait."""
-
-    _reads_much = False
-
-    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if not self._running or self._connection is None:
-            raise ValueError("Connection closed")
-        if self._may_wait(fn, args):
-            # aiosqlite has no types inside
-            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
-        return fn(*args, **kwargs)
-
-    def _may_wait(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-        """Whether another writer or the disk decides how long it takes: not inside a transaction, nor for reading."""
-        if self._connection is None or fn == self._connection.commit:
-            return True
-        statement = args[0] if args and isinstance(args[0], str) else ""
-        if statement:
-            self._reads_much = _MUCH in statement
-        if self._reads_much:
-            return True
-        return bool(statement) and not self._connection.in_transaction and not statement.startswith("SELECT")
+T = TypeVar("T")
+PRAGMAS = (
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # who asks to be forgotten is not found in the file's empty places
+)
+"""What every connection to a SQLite file is told."""
+_NO_PATIENCE = "busy_timeout=0"
+_MOVED_EVERY = 200
+"""Transactions after which the journal is moved into the file: one or two thousand pages of it."""
 
 
-def connector(url: URL) -> Callable[..., Any]:
-    """Return what SQLAlchemy calls for a new connection to a SQLite database."""
-    arguments, given = dialect().create_connect_args(url)
-    options: dict[str, Any] = {**given, "check_same_thread": False}
+class DirectConnection:
+    """Runs statements where it is called; it offers what an ``AsyncConnection`` does, as far as that is needed."""
 
-    def connect(*_: Any, **__: Any) -> Any:
-        connection = DirectConnection(lambda: sqlite3.connect(arguments[0], **options), _CHUNK)
-        connection._thread.daemon = True
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.dialect: Dialect = connection.dialect
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        """Run a statement; rows that it gives have to be read before the transaction ends."""
+        return self._connection.execute(statement, parameters)
+
+    async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work that takes a blocking connection."""
+        return work(self._connection, *args)
+
+
+class Direct:
+    """Two connections to a SQLite file: one writes, one reads what was committed.
+
+    Args:
+        url: the database.
+        busy_timeout: seconds to wait for another program that writes.
+    """
+
+    def __init__(self, url: URL, busy_timeout: float) -> None:
+        self._engine = create_engine(
+            url.set(drivername="sqlite"),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",  # transactions begin and end here, not where sqlite3 guesses
+            connect_args={"check_same_thread": False},
+            json_serializer=to_json,
+            hide_parameters=True,
+        )
+        self._patience = f"busy_timeout={int(busy_timeout * 1000)}"
+        self._reader: Connection | None = None
+        self._writer: Connection | None = None
+        self._written = 0
+
+    def reader(self) -> DirectConnection:
+        """Return the connection to read by; between two of its statements others may write."""
+        if self._reader is None:
+            self._reader = self._connect(self._patience)
+        return DirectConnection(self._reader)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[DirectConnection]:
+        """Give the connection that writes, inside a transaction; nobody else may have it meanwhile."""
+        if self._writer is None:
+            self._writer = self._connect(_NO_PATIENCE, "wal_autocheckpoint=0")
+        driver = _driver(self._writer)
+        try:
+            await self._begin(driver)
+            yield DirectConnection(self._writer)
+            driver.commit()
+        except BaseException:
+            if driver.in_transaction:
+                driver.rollback()
+            raise
+        self._written += 1
+        if self._written % _MOVED_EVERY == 0:
+            await _to_its_end(_move_journal, driver)
+
+    def close(self) -> None:
+        """Close both; the next use opens them anew."""
+        for connection in filter(None, (self._reader, self._writer)):
+            connection.close()
+        self._reader = self._writer = None
+
+    def _connect(self, *pragmas: str) -> Connection:
+        connection = self._engine.connect()
+        for pragma in (*PRAGMAS, *pragmas):
+            _driver(connection).execute(f"PRAGMA {pragma}")
         return connection
 
-    return connect
+    async def _begin(self, driver: sqlite3.Connection) -> None:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            await _to_its_end(self._wait_and_begin, driver)
+
+    def _wait_and_begin(self, driver: sqlite3.Connection) -> None:
+        driver.execute(f"PRAGMA {self._patience}")
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        finally:
+            driver.execute(f"PRAGMA {_NO_PATIENCE}")
+
+
+def _move_journal(driver: sqlite3.Connection) -> None:
+    driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver: Any = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+async def _to_its_end(work: Callable[[sqlite3.Connection], None], driver: sqlite3.Connection) -> None:
+    """Work in a thread; whoever is cancelled meanwhile still waits for it, as the connection is not free before."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, driver))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

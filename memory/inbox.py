@@ -122,7 +122,7 @@ class Inbox:
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
-            async with self._database.write(hurry=True) as connection:
+            async with self._database.write(hurry=True, large=bool(inbound.attachments)) as connection:
                 return await self._store(connection, inbound, buckets, enqueue, most_open)
         except _TurnedAway as away:  # raised, so that the transaction is rolled back
             return away.stored
@@ -175,7 +175,7 @@ class Inbox:
         return spent.scalar_one_or_none() is not None
 
     async def _begin(self, id_: str) -> Arrived | None:
-        async with self._database.single() as connection:
+        async with self._database.write(single=True) as connection:
             row = (await connection.execute(inbox_statements.begin(), {"event_id": id_})).one_or_none()
             if row is None:
                 return None
@@ -188,8 +188,7 @@ class Inbox:
         return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.verdict)
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
-        database = self._database
-        async with database.write() if outcome == "gone" else database.single() as connection:
+        async with self._database.write(single=outcome != "gone") as connection:
             return await close_event(connection, id_, run, outcome, error)
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
@@ -229,7 +228,7 @@ class Inbox:
         return settings
 
     async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
-        async with self._database.single() as connection:
+        async with self._database.write(single=True) as connection:
             return [row[0] for row in await connection.execute(statement, values)]
 
 

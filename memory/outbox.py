@@ -107,7 +107,7 @@ class Outbox:
             "event_id": arrived.id,
             "run": arrived.run,
         }
-        async with self._database.single() as connection:
+        async with self._database.write(single=True) as connection:
             row = (await connection.execute(_claim(self._dialect), values)).one_or_none()
         return Claim(*row) if row else None
 
@@ -126,7 +126,7 @@ class Outbox:
             await close_event(connection, arrived.id, arrived.run, *closing)
 
     async def _change(self, statement: Update, values: dict[str, Any]) -> None:
-        async with self._database.single() as connection:
+        async with self._database.write(single=True) as connection:
             await connection.execute(statement, values)
 
 

@@ -14,13 +14,14 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, bindparam
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import Alias, CompoundSelect, FromClause, Join
 
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
+from qwendesk.memory.direct import DirectConnection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,28 +39,39 @@ class TenantDatabase:
         self.name = database.name
         self.dialect = database.engine.dialect.name
 
-    @property
-    def engine(self) -> AsyncEngine:
-        """The engine of all tenants."""
-        return self.whole_database.engine
-
     @asynccontextmanager
     async def read(self) -> AsyncIterator[TenantConnection]:
         """Give a connection to read by."""
+        async with self.whole_database.read_briefly() as connection:
+            yield TenantConnection(connection, self.tenant)
+
+    @asynccontextmanager
+    async def write(
+        self, *, hurry: bool = False, single: bool = False, large: bool = False
+    ) -> AsyncIterator[TenantConnection]:
+        """Give a connection inside a transaction, which is committed unless an error comes through.
+
+        Args:
+            hurry: go before what others want to write, where only one can write at a time.
+            single: there is one statement alone, which a server makes a transaction by itself.
+            large: files are among what is written.
+        """
+        whole = self.whole_database
+        begun = whole.write(hurry=hurry) if large else whole.write_briefly(hurry=hurry, single=single)
+        async with begun as connection:
+            yield TenantConnection(connection, self.tenant)
+
+    @asynccontextmanager
+    async def read_at_length(self) -> AsyncIterator[LongConnection]:
+        """Give a connection to read by, for what takes longer."""
         async with self.whole_database.read() as connection:
-            yield TenantConnection(connection, self.tenant)
+            yield LongConnection(connection, self.tenant)
 
     @asynccontextmanager
-    async def write(self, *, hurry: bool = False) -> AsyncIterator[TenantConnection]:
-        """Give a connection inside a transaction, which is committed unless an error comes through."""
-        async with self.whole_database.write(hurry=hurry) as connection:
-            yield TenantConnection(connection, self.tenant)
-
-    @asynccontextmanager
-    async def single(self) -> AsyncIterator[TenantConnection]:
-        """Give a connection on which each statement is a transaction of its own, also one that writes."""
-        async with self.whole_database.single() as connection:
-            yield TenantConnection(connection, self.tenant)
+    async def write_at_length(self) -> AsyncIterator[LongConnection]:
+        """Give a connection inside a transaction, for what takes longer."""
+        async with self.whole_database.write() as connection:
+            yield LongConnection(connection, self.tenant)
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Do a unit of work to its end even where the caller is cancelled."""
@@ -70,8 +82,8 @@ class TenantDatabase:
 class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
-    raw: AsyncConnection
-    """For migrations, tests and the queue's own tables; a repository has no business with it."""
+    raw: AsyncConnection | DirectConnection
+    """For the queue's own tables and for tests; a repository has no business with it."""
     tenant: str
 
     async def execute(
@@ -83,6 +95,13 @@ class TenantConnection:
             return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, values))
         many = [scoped.filled(self.tenant, row) for row in values] or scoped.filled(self.tenant, {})
         return await self.raw.execute(scoped.statement, many)
+
+
+@dataclass(frozen=True, slots=True)
+class LongConnection(TenantConnection):
+    """The same for what takes longer, which is done in a thread."""
+
+    raw: AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)

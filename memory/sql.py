@@ -105,7 +105,7 @@ class SqlMemory(Memory):
     async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
-        async with self._database.write() as connection:
+        async with self._database.write(large=bool(files)) as connection:
             conversation, seq, person = await self._enter(connection, inbound, now)
             question = rows.question(inbound, conversation, seq, person, files, now)
             if inbound.seq is None:

@@ -19,7 +19,7 @@ from qwendesk.memory.knowledge.chunking import RECIPE, embedded_text
 from qwendesk.memory.knowledge.nearest import Nearest, packed
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.knowledge.terms import terms
-from qwendesk.memory.scope import TenantConnection
+from qwendesk.memory.scope import LongConnection, TenantConnection
 
 _ROWS = 500
 """Rows of one statement."""
@@ -121,7 +121,7 @@ class Shelf:
         async with self._database.write() as connection:
             count = (await connection.execute(gone)).rowcount
             if count:
-                await note_removal(TenantConnection(connection, tenant))
+                await note_removal(LongConnection(connection, tenant))
         return int(count)
 
     async def forget_vectors(self, tenant: str) -> None:

@@ -73,7 +73,7 @@ class SqlPeople(People):
     @unit_of_work
     async def export(self, person: str) -> dict[str, Any]:
         """Read everything about a person."""
-        async with self._database.read() as connection:
+        async with self._database.read_at_length() as connection:
             found = await everything(connection, person)
         if found is None:
             raise _nobody(person)
@@ -82,7 +82,7 @@ class SqlPeople(People):
     @unit_of_work
     async def forget(self, person: str, *, answering: str | None = None) -> Erased:
         """Remove everything about a person."""
-        async with self._database.write() as connection:
+        async with self._database.write_at_length() as connection:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _nobody(person)
@@ -99,7 +99,7 @@ class SqlPeople(People):
     @unit_of_work
     async def enter_code(self, code: str, name: str, *, channel: str = "python") -> Linked:
         """Take a code."""
-        async with self._database.write() as connection:
+        async with self._database.write_at_length() as connection:
             return await linking.enter(connection, code, await self._side(connection, name, channel))
 
     async def _one(self, statement: Any, values: dict[str, str]) -> Person | None:

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import text
 
 from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory import migrate
@@ -155,11 +154,9 @@ async def test_a_locked_file_fails_after_the_timeout(make: Make, file: Path) -> 
 async def test_a_full_disk_is_named_and_recovered_from(make: Make) -> None:
     memory = make()
 
-    @event.listens_for(memory._database.engine.sync_engine, "connect")
-    def limit(connection: Any, _: object) -> None:
-        connection.cursor().execute("PRAGMA max_page_count=100")
-
     await memory.open()
+    async with memory._database.write() as connection:
+        await connection.raw.execute(text("PRAGMA max_page_count=100"))
     with pytest.raises(StoreError, match="cannot grow, the disk is full; free some space"):
         await memory.begin_turn(Inbound("x" * 1_000_000, "c1"))
     assert await memory.begin_turn(Inbound("short", "c1"))
@@ -171,7 +168,7 @@ async def test_an_error_quotes_nobody(make: Make) -> None:
     memory = make()
     await memory.open()
     async with memory._database.write() as connection:
-        await connection.raw.exec_driver_sql("DROP TABLE turn")
+        await connection.raw.execute(text("DROP TABLE turn"))
     with pytest.raises(StoreError) as caught:
         await memory.begin_turn(Inbound("my secret", "c1"))
     assert "no such table: turn" in str(caught.value)

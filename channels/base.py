@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
@@ -91,6 +92,8 @@ class Manifest:
     """Modules that its extra, ``qwendesk[NAME]``, brings."""
     hint: str = ""
     """What else a person has to know who sets it up."""
+    simulator: str = ""
+    """Where its simulated platform is, as ``package.module:Class``; empty: it has none."""
 
     def check_installed(self) -> None:
         """See whether the platform's library is there.
@@ -201,7 +204,10 @@ class Channel(ABC):
         Raises:
             ConfigError: it cannot.
         """
-        raise ConfigError(f"{cls.manifest.title} has no simulator.")
+        if not cls.manifest.simulator:
+            raise ConfigError(f"{cls.manifest.title} has no simulator.")
+        simulated: type[Simulator] = resolve_name(cls.manifest.simulator)
+        return simulated()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""

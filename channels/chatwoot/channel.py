@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from qwendesk.channels.simulate.base import Simulator
-
 log = logging.getLogger(__name__)
 _LARGEST_FILE = 20 * 2**20
 _LARGEST_BODY = 2**20
@@ -48,6 +46,7 @@ class ChatwootChannel(Channel):
             Setting("token", "The agent bot's access token.", True, True),
             Setting("secret", "The agent bot's webhook secret.", True, True),
         ),
+        simulator="qwendesk.channels.chatwoot.simulator:ChatwootSimulator",
     )
 
     def __init__(self, base_url: str, token: str, secret: str) -> None:
@@ -86,13 +85,6 @@ class ChatwootChannel(Channel):
             advice = f" {_ADVICE}" if status in (401, 403) else ""
             raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))
         return f"connected to {self._base_url}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.chatwoot.simulator import ChatwootSimulator
-
-        return ChatwootSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the agent bot's webhook."""

@@ -10,7 +10,6 @@ from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
     from qwendesk.channels.irc.connection import Connection
-    from qwendesk.channels.simulate.base import Simulator
 
 
 class IrcChannel(OverLine["Connection"], Channel):
@@ -31,6 +30,7 @@ class IrcChannel(OverLine["Connection"], Channel):
             Setting("line_seconds", "Seconds from line to line, after a few at once.", default=1.0),
         ),
         needs=("irctokens",),
+        simulator="qwendesk.channels.irc.simulator:IrcSimulator",
     )
 
     async def send(self, message: Outbound) -> str | None:
@@ -45,13 +45,6 @@ class IrcChannel(OverLine["Connection"], Channel):
     async def check(self) -> str:
         """Log in."""
         return f"connected to {self._settings['host']} as {(await self._line.link()).nick}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.irc.simulator import IrcSimulator
-
-        return IrcSimulator()
 
     def _link(self) -> Connection:
         from qwendesk.channels.irc.connection import Connection

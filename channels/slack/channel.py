@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from qwendesk.channels.simulate.base import Simulator
 
 log = logging.getLogger(__name__)
 _LARGEST_BODY = 2**20
@@ -59,6 +58,7 @@ class SlackChannel(Channel):
             Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
         ),
         needs=("slack_sdk", "aiohttp"),
+        simulator="qwendesk.channels.slack.simulator:SlackSimulator",
     )
 
     def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:
@@ -118,13 +118,6 @@ class SlackChannel(Channel):
         async with told():
             who = await (await self._connected()).auth_test()
         return f"connected as @{who['user']} in {who['team']}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.slack.simulator import SlackSimulator
-
-        return SlackSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the address of events, commands and interactivity, where HTTP is used."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-    from qwendesk.channels.simulate.base import Simulator
     from qwendesk.channels.web.relay import Relay
 
 Recall = Callable[[str], Awaitable[Sequence[Kept]]]
@@ -58,6 +57,7 @@ class WebChannel(Channel):
             Setting("origins", "Sites that may show the chat, as 'https://shop.example', with commas between them."),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
+        simulator="qwendesk.channels.web.simulator:WebSimulator",
     )
 
     def __init__(self, title: str, greeting: str, origins: str, accent: str) -> None:
@@ -122,13 +122,6 @@ class WebChannel(Channel):
     async def check(self) -> str:
         """Say where the page is."""
         return "the page is at /channels/web/ of the desk's web server"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return visitors without a browser."""
-        from qwendesk.channels.web.simulator import WebSimulator
-
-        return WebSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the page, its files and the socket."""

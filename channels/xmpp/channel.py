@@ -15,7 +15,6 @@ from qwendesk.messages import Outbound
 if TYPE_CHECKING:
     from slixmpp import Message
 
-    from qwendesk.channels.simulate.base import Simulator
     from qwendesk.channels.xmpp.session import Session
 
 _LARGEST_FILE = 20 * 2**20
@@ -47,6 +46,7 @@ class XmppChannel(OverLine["Session"], Channel):
             Setting("trusted_files", "Addresses in one's own network to fetch files below; several with commas."),
         ),
         needs=("slixmpp",),
+        simulator="qwendesk.channels.xmpp.simulator:XmppSimulator",
     )
 
     async def send(self, message: Outbound) -> str | None:
@@ -67,13 +67,6 @@ class XmppChannel(OverLine["Session"], Channel):
         """Log in, and enter the rooms."""
         session = await self._line.link()
         return f"connected as {session.client.boundjid.full}, in {len(session.vouching)} rooms"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.xmpp.simulator import XmppSimulator
-
-        return XmppSimulator()
 
     def _link(self) -> Session:
         from qwendesk.channels.xmpp.session import Session

@@ -72,7 +72,6 @@ def simulate(
 
 
 async def _list(as_json: bool) -> None:
-    from qwendesk.channels.base import Channel
     from qwendesk.plugins import load, names
     from qwendesk.settings import load_settings
 
@@ -81,9 +80,8 @@ async def _list(as_json: bool) -> None:
     for name in names("channels"):
         kind: type[Channel] = load("channels", name)
         known = {"name": name, "title": kind.manifest.title}
-        simulated = kind.simulator.__func__ is not Channel.simulator.__func__  # type: ignore[attr-defined]
-        states = {"installed": not _missing(kind), "set_up": name in settings.channels, "simulator": simulated}
-        rows.append({**known, **states})
+        states = {"installed": not _missing(kind), "set_up": name in settings.channels}
+        rows.append({**known, **states, "simulator": bool(kind.manifest.simulator)})
     if as_json:
         typer.echo(json.dumps(rows))
         return

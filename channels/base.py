@@ -52,8 +52,10 @@ class Capabilities:
     """Whether only the process that listens can send, because it alone has the keys."""
 
 
-Value = str | int | float | bool
+Value = str | int | float | bool | tuple[str, ...]
 """What a setting may be."""
+_GIVEN: dict[type, Any] = {bool: bool, tuple: list}
+"""What may be given for a setting of a type; for one of any other type: a text or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,16 @@ class Setting:
     secret: bool = False
     required: bool = False
     default: Value = ""
-    """Also says which type the setting has."""
+    """Also says which type the setting has; a tuple stands for a list, which may be a text with commas, too."""
     choices: tuple[str, ...] = ()
     """All that it may be; empty: anything of its type."""
 
 
 COMMON = (
     Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
-    Setting("allow", "People who may talk without a code, as a list of their names on the platform."),
-    Setting("operators", "People who may let others in, as a list."),
-    Setting("owners", "People in charge, as a list."),
+    Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
+    Setting("operators", "People who may let others in.", default=()),
+    Setting("owners", "People in charge.", default=()),
     Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
 )
 """Settings of every channel, which the desk reads itself."""
@@ -124,23 +126,27 @@ class Manifest:
 
     def _typed(self, setting: Setting, value: Any) -> Value:
         kind = type(setting.default)
-        if kind is bool and isinstance(value, str):
-            value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+        value = _read(value, kind)
         try:
-            if isinstance(value, Value) and (kind is not bool or isinstance(value, bool)):
+            if isinstance(value, _GIVEN.get(kind, str | int | float)):
                 typed = kind(value)
                 if not setting.choices or typed in setting.choices:
                     return typed
         except ValueError:
             pass
         shown = "" if setting.secret else f", not {value!r}"
-        wanted = " or ".join(map(repr, setting.choices)) or kind.__name__
+        wanted = " or ".join(map(repr, setting.choices)) or ("list" if kind is tuple else kind.__name__)
         raise ConfigError(f"{setting.name!r} in [channels.{self.name}] must be {wanted}{shown}.")
 
 
-def listed(text: str) -> list[str]:
-    """Return the parts of a setting that holds several, with commas between them."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _read(value: Any, kind: type) -> Any:
+    """Return what a value means for a setting of that type: a variable is a text, whatever it says."""
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+    if kind is tuple and isinstance(value, str | list | tuple):
+        parts = value.split(",") if isinstance(value, str) else map(str, value)
+        return [part.strip() for part in parts if part.strip()]
+    return value
 
 
 class Channel(ABC):

@@ -24,7 +24,7 @@ class IrcChannel(OverLine["Connection"], Channel):
             Setting("port", "Its port.", default=6697),
             Setting("tls", "Whether the connection is kept secret.", default=True),
             Setting("nick", "What the desk is called; where that is taken, _ is added.", default="qwendesk"),
-            Setting("channels", "Channels to be in, such as #help; several with commas, a key after a space."),
+            Setting("channels", "Channels to be in, such as #help; a key after a space.", default=()),
             Setting("account", "The registered account to log in to (SASL); empty: none."),
             Setting("password", "The account's password; without an account, the server's.", True),
             Setting("line_seconds", "Seconds from line to line, after a few at once.", default=1.0),

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.channels.base import listed
 from qwendesk.channels.burst import Burst
 from qwendesk.channels.irc.text import folded, lines_of, parse
 from qwendesk.channels.link import Link
@@ -45,7 +44,7 @@ class Connection(Link):
         self.nick = of["nick"]
         self.abilities: set[str] = set()
         self._of, self._heard = of, heard
-        for channel in listed(of["channels"]):
+        for channel in of["channels"]:
             self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
         self._said: dict[str, tuple[str, asyncio.Future[None]]] = {}

@@ -54,14 +54,14 @@ class WebChannel(Channel):
         (
             Setting("title", "What stands over the chat.", default="Chat"),
             Setting("greeting", "What a visitor reads first; empty: a greeting in the visitor's language."),
-            Setting("origins", "Sites that may show the chat, as 'https://shop.example', with commas between them."),
+            Setting("origins", "Sites that may show the chat, such as https://shop.example.", default=()),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
         simulator="qwendesk.channels.web.simulator:WebSimulator",
     )
 
-    def __init__(self, title: str, greeting: str, origins: str, accent: str) -> None:
-        sites = tuple(site.strip().rstrip("/") for site in origins.split(",") if site.strip())
+    def __init__(self, title: str, greeting: str, origins: tuple[str, ...], accent: str) -> None:
+        sites = tuple(site.rstrip("/") for site in origins)
         if wrong := [site for site in sites if not _ORIGIN.fullmatch(site)]:
             raise ConfigError(f"'origins' of the web chat has {wrong!r}; an origin is like 'https://shop.example'.")
         if not _COLOUR.fullmatch(accent):

@@ -6,7 +6,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting, listed
+from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.files import fetch_file
 from qwendesk.channels.over_line import OverLine
 from qwendesk.channels.xmpp.parse import parse
@@ -38,12 +38,12 @@ class XmppChannel(OverLine["Session"], Channel):
         (
             Setting("jid", "The desk's account, such as desk@example.org.", required=True),
             Setting("password", "Its password.", True, True),
-            Setting("rooms", "Rooms to be in, such as help@rooms.example.org; several with commas."),
+            Setting("rooms", "Rooms to be in, such as help@rooms.example.org.", default=()),
             Setting("nick", "Its name in rooms; empty: the account's."),
             Setting("host", "The server's address; empty: what the account's domain says."),
             Setting("port", "Its port, where an address is set.", default=5222),
             Setting("security", "How it is kept secret.", default="starttls", choices=("starttls", "tls", "none")),
-            Setting("trusted_files", "Addresses in one's own network to fetch files below; several with commas."),
+            Setting("trusted_files", "Addresses in one's own network to fetch files below.", default=()),
         ),
         needs=("slixmpp",),
         simulator="qwendesk.channels.xmpp.simulator:XmppSimulator",
@@ -77,5 +77,5 @@ class XmppChannel(OverLine["Session"], Channel):
         nick, author = session.nick_in(message["from"].bare), session.author_of(message)
         if parsed := parse(message, session.client.boundjid, nick, author):
             inbound, url = parsed
-            trusted = listed(self._settings["trusted_files"])
+            trusted = self._settings["trusted_files"]
             self._line.put(inbound, *([partial(fetch_file, url, _LARGEST_FILE, trusted)] if url else []))

@@ -12,7 +12,6 @@ from uuid import uuid4
 from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
-from qwendesk.channels.base import listed
 from qwendesk.channels.link import Link
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
@@ -37,7 +36,7 @@ class Session(Link):
         super().__init__("XMPP")
         self._of = of
         self._nick = of["nick"] or JID(of["jid"]).user
-        self.vouching = {JID(room).bare: False for room in listed(of["rooms"])}
+        self.vouching = {JID(room).bare: False for room in of["rooms"]}
         """The rooms to be in, and whether each tells people apart by lasting names."""
         self._stays = defaultdict[str, str](lambda: uuid4().hex)
         """Of whom nothing lasting is known: what they are called for as long as they stay."""

@@ -20,7 +20,7 @@ from qwendesk.channels.irc.connection import Connection
 from qwendesk.channels.irc.simulator import IrcSimulator
 from qwendesk.channels.irc.text import lines_of, parse
 from qwendesk.channels.simulate.base import Written
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
@@ -183,6 +183,13 @@ async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent
             await refused
         assert caught.value.permanent is permanent
         assert await sent == names[0]
+
+
+@pytest.mark.parametrize("channels", ["#help, ,#staff key,", ["#help", " #staff key", ""], ("#help", "#staff key")])
+def test_channels_are_a_list_or_a_text_with_commas(channels: Any) -> None:
+    assert IrcChannel.manifest.read({"host": "h", "channels": channels})["channels"] == ("#help", "#staff key")
+    with pytest.raises(ConfigError, match="'channels' in .* must be list, not 5"):
+        IrcChannel.manifest.read({"host": "h", "channels": 5})
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

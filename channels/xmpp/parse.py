@@ -12,12 +12,13 @@ from qwendesk.messages import Inbound, storable
 if TYPE_CHECKING:
     from slixmpp import JID, Message
 
+LARGEST_FILE = 20 * 2**20
 _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}encrypted")
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 
 
-def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, str] | None:
-    """Return what a stanza says to the desk, and the address of the file that came with it.
+def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, list[str]] | None:
+    """Return what a stanza says to the desk, and the address of the file that came with it, if one did.
 
     Args:
         message: the stanza.
@@ -52,7 +53,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         display_name=storable(sender.resource if nick else sender.user or sender.bare),
         unreadable=unreadable,
     )
-    return inbound, "" if unreadable else url
+    return inbound, [url] if url and not unreadable else []
 
 
 def _is_new(message: Message, own: JID, nick: str) -> bool:

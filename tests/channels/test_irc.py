@@ -101,7 +101,7 @@ async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.T
     listening = await asyncio.start_server(played, "127.0.0.1", 0)
     where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False}
     where |= {"nick": "desk", "channels": "#help key, #other"}
-    connection = Connection(IrcChannel.manifest.read(where | other), lambda _: None)
+    connection = Connection(IrcChannel.manifest.read(where | other), lambda *_: None)
     opening = asyncio.create_task(connection.open())
     await played.until("USER desk 0 * Qwendesk")
     try:

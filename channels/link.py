@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from qwendesk.channels.arrivals import Fetch
@@ -50,6 +50,8 @@ class Link(ABC):
         """The rooms that the desk ought to be in, and how it asks to enter."""
         self._outside: dict[str, str] = {}
         """Those of them that it is not in, and why."""
+        self.sending: dict[str, list[ChannelError]] = {}
+        """The messages on their way, by their names, and how each was refused."""
         self._running: list[asyncio.Task[None]] = []
 
     @property
@@ -95,14 +97,18 @@ class Link(ABC):
     def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
         """Say whether this connection takes what is written to the desk's account."""
 
-    async def ask(self) -> None:  # noqa: B027 - some platforms are heard of all the time
-        """Ask the other side for a sign that it is there; is done again and again while the desk listens."""
+    async def ask(self, name: str) -> None:  # noqa: B027 - some platforms are heard of all the time
+        """Ask the other side for a sign that it is there; is done again and again while the desk listens.
+
+        Args:
+            name: of the message after which it is asked, for a platform that repeats it.
+        """
 
     async def lost(self) -> ChannelError:
         """Wait for the end, and return why it came; a connection can be lost without a sign, so one is asked for."""
         while not self.ended.done():
             with suppress(ChannelError):
-                await self.lasting(self.ask())
+                await self.lasting(self.ask("alive"))
             await asyncio.wait([self.ended], timeout=_ASK_SECONDS)
         return self.ended.result()
 
@@ -115,9 +121,32 @@ class Link(ABC):
         """Write down what is odd, and no reason to end."""
         log.warning("%s: %s.", self.title, what)
 
-    def refusal(self, why: str, *, permanent: bool) -> ChannelError:
-        """Return what to raise where the platform does not take a message."""
-        return ChannelError(f"{self.title} refuses the message: {why}.", permanent=permanent)
+    @asynccontextmanager
+    async def confirming(self, name: str) -> AsyncIterator[list[ChannelError]]:
+        """Be sure of a message that is sent inside: the platform answers in order, so it is asked for a sign after it.
+
+        Args:
+            name: the message's; ``refuse`` goes by it.
+
+        Yields:
+            How it was refused so far.
+
+        Raises:
+            ChannelError: it was refused, or the connection is lost.
+        """
+        refusals = self.sending[name] = []
+        try:
+            yield refusals
+            await self.lasting(self.ask(name))
+        finally:
+            self.sending.pop(name, None)
+        if refusals:
+            raise refusals[0]
+
+    def refuse(self, name: str, why: str, *, permanent: bool) -> None:
+        """Note that the platform does not take a message."""
+        if name in self.sending:
+            self.sending[name].append(ChannelError(f"{self.title} refuses the message: {why}.", permanent=permanent))
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what the connection lives by, such as reading; when that is over the connection is, and the other way."""

@@ -37,7 +37,7 @@ class Connection(Link):
         for channel in settings["channels"]:
             self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
-        self._said: dict[str, tuple[str, asyncio.Future[None]]] = {}
+        self._asked: dict[str, asyncio.Event] = {}
         self._pace = Burst(settings["line_seconds"])
         self._writer: asyncio.StreamWriter | None = None
 
@@ -51,39 +51,27 @@ class Connection(Link):
         for enter in self.rooms.values():
             enter()
 
-    async def ask(self) -> None:
+    async def ask(self, name: str) -> None:
         """Ask the server whether it is there."""
-        await self.say("", "")
+        self._asked[name] = answered = asyncio.Event()
+        self._tell("PING", name)
+        await answered.wait()
 
     def status(self) -> str:
         """Say in one line as whom the desk is connected."""
         return f"connected to {self._settings['host']} as {self.nick}"
 
     async def send(self, message: Outbound) -> str:
-        """Write a message, to whom it answers where others read along, and return its name."""
+        """Write a message, to whom it answers where others read along, line by line as fast as servers bear it."""
         text = f"{message.reply_to}: {message.text}" if message.reply_to else message.text
-        return await self.say(message.conversation.partition(" ")[0], text)
-
-    async def say(self, target: str, text: str) -> str:
-        """Write a text, line by line as fast as servers bear it, and return its name; the server answers in order.
-
-        Without a text it only makes sure that the server is there.
-
-        Raises:
-            ChannelError: a line was refused, or the connection is lost.
-        """
-        name, answered = uuid4().hex, asyncio.get_running_loop().create_future()
-        self._said[name] = folded(target), answered
-        try:
+        target = message.conversation.partition(" ")[0]
+        name = f"{folded(target)},{uuid4().hex}"  # no name on IRC has a comma in it
+        async with self.confirming(name) as refusals:
             for line in lines_of(text, f"{self.nick} {target}"):
                 await self._pace.turn()
-                if answered.done() or self.ended.done():
+                if refusals or self.ended.done():
                     break  # nobody reads the rest
                 self._tell("PRIVMSG", target, line)
-            self._tell("PING", name)
-            await self.lasting(answered)
-        finally:
-            self._said.pop(name, None)
         return name
 
     async def typing(self, conversation: str) -> None:
@@ -122,8 +110,8 @@ class Connection(Link):
                 self._put(inbound)
             case "PING":
                 self._tell("PONG", *line.params)
-            case "PONG" if line.params[-1] in self._said:
-                self._said.pop(line.params[-1])[1].set_result(None)
+            case "PONG" if answered := self._asked.pop(line.params[-1], None):
+                answered.set()
             case "NICK" if self._is_me(line.hostmask.nickname):
                 self.nick = line.params[0]
             case "JOIN" if self._is_me(line.hostmask.nickname):
@@ -175,10 +163,9 @@ class Connection(Link):
     def _refused(self, line: Line) -> None:
         """Tell who waits for it that a line was refused."""
         about = folded(line.params[1])
-        name = next((name for name, (target, _) in self._said.items() if target == about), None)
+        name = next((name for name in self.sending if name.startswith(f"{about},")), None)
         if name and line.command not in _NOT_ENTERED:
-            error = self.refusal(" ".join(line.params[1:]), permanent=line.command not in _REFUSES_FOR_NOW)
-            self._said.pop(name)[1].set_exception(error)
+            self.refuse(name, " ".join(line.params[1:]), permanent=line.command not in _REFUSES_FOR_NOW)
         elif line.command in _NOT_ENTERED | _NOT_THERE:
             self.is_outside(about, line.params[-1])
         else:

@@ -47,6 +47,7 @@ class Session(Link):
         client.enable_direct_tls, client.enable_starttls = security == "tls", security == "starttls"
         client.enable_plaintext = plain
         client.add_event_handler("message", self.reading(self._hear))
+        client.add_event_handler("message_error", self.reading(self._refused))
         wrong = f"the server refuses {settings['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
         client.add_event_handler("failed_all_auth", lambda _: self.end(wrong, permanent=True))
         for broken in ("connection_failed", "ssl_invalid_chain", "disconnected"):
@@ -63,7 +64,7 @@ class Session(Link):
         """Let the server give this connection what is written to the account, or keep that for one that listens."""
         self.client.send_presence(ppriority=0 if listening else -1)
 
-    async def ask(self) -> None:
+    async def ask(self, name: str) -> None:
         """Ask the server for a sign; that it cannot give one is a sign too."""
         await self.client.plugin["xep_0199"].ping()
 
@@ -132,14 +133,13 @@ class Session(Link):
         return message
 
     async def _deliver(self, message: Message) -> None:
-        """Send a message, and wait until the server would have refused it: it answers in order."""
-        refused: list[Message] = []
-        with self.client.event_handler("message_error", refused.append):
+        async with self.confirming(message["id"]):
             message.send()
-            await self.lasting(self.ask())
-        for error in (one["error"] for one in refused if one["id"] == message["id"]):
-            permanent = error["type"] != "wait" and error["condition"] not in _FOR_NOW
-            raise self.refusal(f"{error['condition']} {error['text']}".rstrip(), permanent=permanent)
+
+    def _refused(self, message: Message) -> None:
+        error = message["error"]
+        permanent = error["type"] != "wait" and error["condition"] not in _FOR_NOW
+        self.refuse(message["id"], f"{error['condition']} {error['text']}".rstrip(), permanent=permanent)
 
     async def _enter(self, room: str) -> None:
         muc, disco = self.client.plugin["xep_0045"], self.client.plugin["xep_0030"]

@@ -175,14 +175,14 @@ async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent
     async with met(line_seconds=0.0) as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening
-        sent, refused = (asyncio.create_task(connection.say(to, "hello")) for to in ("anna", "#Help"))
+        sent, refused = (asyncio.create_task(connection.send(Outbound("k", to, "hello"))) for to in ("anna a", "#Help"))
         await server.until("PRIVMSG #Help hello")
         names = [await server.pinged(number) for number in (0, 1)]
         server.say(f":s {code} desk #help :no", *(f":s PONG s {name}" for name in names))
         with pytest.raises(ChannelError, match="#help no") as caught:
             await refused
         assert caught.value.permanent is permanent
-        assert await sent == names[0]
+        assert await sent == names[0] and not connection.sending
 
 
 @pytest.mark.parametrize("channels", ["#help, ,#staff key,", ["#help", " #staff key", ""], ("#help", "#staff key")])

@@ -124,7 +124,7 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
     monkeypatch.setattr(link_module, "_SECONDS", 0.05)
     asked: list[int] = []
 
-    async def ask() -> None:
+    async def ask(name: str) -> None:
         asked.append(len(asked))
         if len(asked) == 2:
             raise ChannelError("That question is not allowed.")  # an answer all the same
@@ -299,3 +299,15 @@ async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.Log
     running.cancel()
     await asyncio.wait([running])
     assert "1 messages are lost" in caplog.text
+
+
+async def test_a_message_that_is_refused_before_the_next_sign_fails_and_no_other() -> None:
+    wire = Wire()
+    async with wire.confirming("good"):
+        with pytest.raises(ChannelError, match="Wire refuses the message: too long") as caught:
+            async with wire.confirming("bad") as refusals:
+                wire.refuse("bad", "too long", permanent=True)
+                assert len(refusals) == 1
+        assert caught.value.permanent
+    wire.refuse("bad", "again", permanent=True)
+    assert wire.sending == {}

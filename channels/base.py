@@ -22,6 +22,8 @@ Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 Accept = Callable[[Inbound], Awaitable[Admission]]
 """Takes a message for good: once it returns, the message survives a killed process."""
 
+LARGEST_FILE = 20 * 2**20
+"""What channels take of a file whose platform sets no limit of its own, in bytes."""
 Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
 """How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
 
@@ -45,7 +47,7 @@ class Capabilities:
     groups: bool = False
     """Whether several people may write in one conversation."""
     max_file_in: int = 0
-    """Largest file that can be fetched, in bytes; 0: files are not taken."""
+    """Largest file that can be fetched, in bytes, mostly ``LARGEST_FILE``; 0: files are not taken."""
     by_letter: bool = False
     """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
     one_process: bool = False

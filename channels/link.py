@@ -14,7 +14,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 
 T = TypeVar("T")
-Settings = dict[str, Any]
+Values = dict[str, Any]
 """A channel's settings, as ``manifest.read`` gives them."""
 log = logging.getLogger(__name__)
 _SECONDS = 20.0
@@ -42,7 +42,7 @@ class Link(ABC):
     title: ClassVar[str]
     """The platform's name, for errors."""
 
-    def __init__(self, settings: Settings, put: Put) -> None:
+    def __init__(self, settings: Values, put: Put) -> None:
         self._settings = settings
         self._put = put
         self.ended: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()

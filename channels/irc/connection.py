@@ -11,7 +11,7 @@ from irctokens.line import Line, build, tokenise
 
 from qwendesk.channels.burst import Burst
 from qwendesk.channels.irc.text import folded, lines_of, parse
-from qwendesk.channels.link import Link, Put, Settings
+from qwendesk.channels.link import Link, Put, Values
 from qwendesk.messages import Outbound
 
 _WANTED = ("account-tag", "message-tags")
@@ -30,7 +30,7 @@ class Connection(Link):
 
     title = "IRC"
 
-    def __init__(self, settings: Settings, put: Put) -> None:
+    def __init__(self, settings: Values, put: Put) -> None:
         super().__init__(settings, put)
         self.nick = settings["nick"]
         self.abilities: set[str] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from uuid import uuid4
 
 from irctokens.line import Line
 
@@ -45,7 +44,7 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
         person=person,
         channel="irc",
         account=server,
-        event=tags.get("msgid") or uuid4().hex,
+        event=tags.get("msgid"),
         reply_to=None if private else who.nickname,
         group=not private,
         display_name=who.nickname,

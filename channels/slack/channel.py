@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import Fetching, body_of, hand_over
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.doors import MARK, Doors, Threads
 from qwendesk.channels.slack.failures import NotThere, told
-from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.slack.parse import File, Me, parse
 from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
 from qwendesk.errors import ChannelError, ConfigError

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
@@ -37,7 +37,7 @@ class WebhookChannel(Channel):
             max_length=100_000,
             buttons=8,
             groups=True,
-            max_file_in=20 * 2**20,
+            max_file_in=LARGEST_FILE,
         ),
         (
             Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),

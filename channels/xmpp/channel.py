@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.link import Link
 from qwendesk.channels.over_line import OverLine
-from qwendesk.channels.xmpp.parse import LARGEST_FILE
 
 
 class XmppChannel(OverLine, Channel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from qwendesk.channels.naming import is_named, without_name
 from qwendesk.messages import Inbound, storable
@@ -12,7 +11,6 @@ from qwendesk.messages import Inbound, storable
 if TYPE_CHECKING:
     from slixmpp import JID, Message
 
-LARGEST_FILE = 20 * 2**20
 _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}encrypted")
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 
@@ -67,10 +65,13 @@ def _is_new(message: Message, own: JID, nick: str) -> bool:
     return bool(nick and sender.resource not in ("", nick) and not said_before)
 
 
-def _name(message: Message, server: str) -> str:
-    """Return a message's name: its server's, or one of all that can be told, since clients count from one again."""
+def _name(message: Message, server: str) -> str | None:
+    """Return a message's name: its server's, or one of all that can be told, since clients count from one again.
+
+    None: its sender did not name it.
+    """
     for given in message.xml.iterfind(_STABLE_ID):
         if given.get("by") == server and given.get("id"):
             return f"{server}:{given.get('id')}"
     told = "\0".join((message["from"].full, message["id"], message["body"]))
-    return sha256(told.encode()).hexdigest() if message["id"] else uuid4().hex
+    return sha256(told.encode()).hexdigest() if message["id"] else None

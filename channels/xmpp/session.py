@@ -12,9 +12,10 @@ from uuid import uuid4
 from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
+from qwendesk.channels.base import LARGEST_FILE
 from qwendesk.channels.files import fetch_file
-from qwendesk.channels.link import Link, Put, Settings
-from qwendesk.channels.xmpp.parse import LARGEST_FILE, parse
+from qwendesk.channels.link import Link, Put, Values
+from qwendesk.channels.xmpp.parse import parse
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 
@@ -31,7 +32,7 @@ class Session(Link):
 
     title = "XMPP"
 
-    def __init__(self, settings: Settings, put: Put) -> None:
+    def __init__(self, settings: Values, put: Put) -> None:
         super().__init__(settings, put)
         self._nick = settings["nick"] or JID(settings["jid"]).user
         self.vouching = {JID(room).bare: False for room in settings["rooms"]}

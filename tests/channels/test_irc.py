@@ -43,6 +43,11 @@ class TestSimulated(ChannelConformance):
         await channel.aclose()
         assert caught.value.permanent
 
+    async def test_what_was_sent_stays_as_it_is(self, channel: Channel) -> None:
+        with pytest.raises(ChannelError, match="IRC cannot change") as caught:
+            await channel.edit("1", Outbound("k", "anna anna", "hello"))
+        assert caught.value.permanent
+
     async def test_many_lines_are_written_at_a_pace_that_servers_bear(self, simulator: IrcSimulator) -> None:
         values = simulator.settings() | {"line_seconds": 0.1}
         channel = IrcChannel.create(IrcChannel.manifest.read(values))

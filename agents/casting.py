@@ -11,7 +11,8 @@ from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.routing.language import english_name
 from qwendesk.engines.base import Progress
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.pool import Choice, ModelPool, best
+from qwendesk.engines.choice import Choice, best
+from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role

@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.agents.state import Tally
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.prompts import render
 

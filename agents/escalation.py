@@ -15,7 +15,7 @@ from qwendesk.agents.past import Past
 from qwendesk.agents.policy_file import Escalate
 from qwendesk.agents.routing.cues import fold
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.messages import Check, Role
 
 _REFUSALS_IN = 400

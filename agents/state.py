@@ -12,7 +12,7 @@ from qwendesk.agents.escalation import Step
 from qwendesk.agents.past import Past
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.split import Question
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
 

@@ -30,6 +30,12 @@ T = TypeVar("T")
 WANTED = {"per_second": 60.0, "accept_p99_ms": 50.0, "idle_cpu_percent": 3.0, "idle_mb": 200.0, "sign_ms": 300.0}
 
 
+def several(url: str | None, messages: int, workers: int) -> dict[str, Any]:
+    """Measure the throughput three times, as the machine may be busy elsewhere, and return the run between."""
+    runs = sorted((run(throughput(url, messages, workers)) for _ in range(3)), key=lambda one: one["per_second"])
+    return {**runs[1], "runs": [one["per_second"] for one in runs]}
+
+
 async def throughput(url: str | None, messages: int, workers: int) -> dict[str, float]:
     """Messages a second from the first acceptance to the last delivery; workers in processes of their own if any."""
     with tempfile.TemporaryDirectory() as folder:
@@ -187,11 +193,11 @@ def measure(quick: bool, url: str | None) -> dict[str, Any]:
     messages = 200 if quick else 1000
     result: dict[str, Any] = {"stages_cpu_ms": run(stages(30 if quick else 100))}
     seconds = 4 if quick else 20
-    result["sqlite"] = run(throughput(None, messages, 0))
+    result["sqlite"] = several(None, messages, 0)
     result["acceptance"] = {"sqlite": run(acceptance(None, seconds, 0))}
     with postgres(url) as found:
         if found:
-            result["postgresql_2_workers"] = run(throughput(found, messages, 2))
+            result["postgresql_2_workers"] = several(found, messages, 2)
             result["acceptance"]["postgresql_2_workers"] = run(acceptance(found, seconds, 2))
     result["first_sign_ms"] = run(first_sign(5 if quick else 20))
     result["idle"] = idle(8 if quick else 30)
@@ -209,7 +215,9 @@ def show(result: dict[str, Any]) -> None:
         print(f"{stage:20} {cost:6.2f} ms of CPU")
     for name in ("sqlite", "postgresql_2_workers"):
         if name in result:
-            print(f"{name:20} {result[name]['per_second']:6.1f} messages/s (wanted {WANTED['per_second']:g})")
+            lowest, _, highest = result[name]["runs"]
+            between = f"{lowest:g} to {highest:g} in three runs, wanted {WANTED['per_second']:g}"
+            print(f"{name:20} {result[name]['per_second']:6.1f} messages/s ({between})")
     for name, took in result["acceptance"].items():
         print(f"acceptance, {name}: p50 {took['p50_ms']} ms, p99 {took['p99_ms']} ms at 50/s")
     print(f"{'first sign':20} {result['first_sign_ms']} ms")

@@ -12,11 +12,11 @@ from time import monotonic
 from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
 from qwendesk.desk.guests import Guests
-from qwendesk.desk.intake import check_limits
+from qwendesk.desk.intake import is_empty
 from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of
-from qwendesk.errors import InputError, StoreError
+from qwendesk.errors import StoreError
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_values import Bucket, Stored
 from qwendesk.messages import Admission, Inbound
@@ -91,10 +91,10 @@ class Reception:
             return await self._stop(inbound)
         if inbound.unreadable and not inbound.text.strip() and not inbound.attachments:
             return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
-        try:
-            check_limits(inbound, max_chars=self._limits.max_chars)
-        except InputError as error:
-            return self._refused(inbound, "not_taken", await _tongue(inbound), reason=str(error))
+        if is_empty(inbound):
+            return self._refused(inbound, "empty_message", inbound.locale)
+        if len(inbound.text) > self._limits.max_chars:
+            return self._refused(inbound, "too_long", await _tongue(inbound), most=self._limits.max_chars)
         if await self._is_full():
             return Admission("busy", text=say("busy", await _tongue(inbound)), retry_after=5.0)
         stored = await self._inbox.admit(

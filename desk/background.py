@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Inbound
 

@@ -17,13 +17,18 @@ _SOUNDS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
+def is_empty(inbound: Inbound) -> bool:
+    """Tell whether there is nothing in a message."""
+    return not inbound.text.strip() and not inbound.attachments
+
+
 def check_limits(inbound: Inbound, *, max_chars: int) -> None:
     """Refuse what no model should be given.
 
     Raises:
         InputError: the message is empty or too long.
     """
-    if not inbound.text.strip() and not inbound.attachments:
+    if is_empty(inbound):
         raise InputError("The message is empty.")
     if len(inbound.text) > max_chars:
         raise InputError(

@@ -13,7 +13,8 @@ import json_repair
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.desk.background import Over
-from qwendesk.engines.pool import Choice, ModelPool
+from qwendesk.engines.choice import Choice
+from qwendesk.engines.pool import ModelPool
 from qwendesk.memory.base import Memory
 from qwendesk.memory.facts.base import CATEGORIES, Category, Fact, NewFact
 from qwendesk.memory.facts.rules import is_grounded

@@ -11,30 +11,11 @@ from typing import Any, cast
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from qwendesk.engines.base import Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
 
 FALLS_OVER: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
 """Errors for which another model may do better; a question that was refused is refused everywhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The model that answers for a role."""
-
-    engine: str
-    card: ModelCard
-    fallback: str | None = None
-    """Why it is not a model made for the role; None when it is."""
-    pinned: bool = False
-    """Whether the person asked for this very model, so that no other may stand in."""
-    passed_over: tuple[str, ...] = ()
-    """Who was to answer before it and could not, each with the reason."""
-
-    @property
-    def name(self) -> str:
-        """Engine and model."""
-        return f"{self.engine}:{self.card.name}"
 
 
 class Cooldowns:

@@ -9,10 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from qwendesk import plugins
+from qwendesk.engines.absent import lacking, nothing_there
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
-from qwendesk.engines.chain import Choice as Choice
+from qwendesk.engines.choice import Choice, able_to, best
 from qwendesk.engines.lanes import Lane
 from qwendesk.engines.openai import OpenAIEngine
 from qwendesk.engines.servers import KINDS, is_server, server_of
@@ -95,7 +96,7 @@ class ModelPool:
         """
         if wish:
             choice = await self._named(wish, anyway=True)
-            return replace(choice, pinned=True) if _able(role, choice.card) else None
+            return replace(choice, pinned=True) if able_to(role, choice.card) else None
         try:
             found = await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
         except FALLS_OVER as error:
@@ -114,7 +115,7 @@ class ModelPool:
         """Return the model that the settings name for a role, if it can be used for it."""
         named = self.settings.roles.get(role) or self.settings.model
         choice = await self._named(named) if named else None
-        if choice is None or not _able(role, choice.card):
+        if choice is None or not able_to(role, choice.card):
             return None
         if await self._is_there(choice):
             return choice
@@ -215,7 +216,7 @@ class ModelPool:
 
     async def _unfit(self, role: Role, choice: Choice) -> str | None:
         """Say why a model of the chain cannot answer now; None: it can."""
-        if not _able(role, choice.card):
+        if not able_to(role, choice.card):
             return f"{choice.name} has no sense for it ({role})"
         if self._cooldowns.rests(choice.name):
             return self._cooldowns.told(choice.name)
@@ -248,7 +249,7 @@ class ModelPool:
         if card is None and engine == "ollama" and self.settings.ollama_pull:
             card = self._to_pull(name)
         if card is None and engine in ("scripted", "ollama"):
-            raise EngineUnavailable(_lacking(engine, name, cards))
+            raise EngineUnavailable(lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
 
     def _row(self, name: str) -> ModelCard:
@@ -285,46 +286,6 @@ class ModelPool:
                 raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
             return engine, name
         return self.settings.engine, named
-
-
-def nothing_there(engine: str, settings: Settings) -> str:
-    """Say that an engine has no model at all, and what to do."""
-    if engine == "ollama":
-        return "Ollama has no model yet: run 'qwendesk models pull ollama:qwen3:4b'."
-    if not is_server(engine, settings):
-        return (
-            f"The engine {engine} has no model yet: run 'qwendesk models pull NAME' ('models list --all' names them)."
-        )
-    url = server_of(engine, settings).url
-    return (
-        f"The server at {url!r} lists no model. Start it with one, see that its address ends as its own manual says "
-        f"(mostly in /v1), or name the model: QWENDESK_MODEL={engine}:NAME."
-    )
-
-
-def _lacking(engine: str, name: str, cards: Mapping[str, ModelCard]) -> str:
-    fetch = f" Run 'qwendesk models pull ollama:{name}' to fetch it." if engine == "ollama" else ""
-    return f"{engine} has no model {name!r}; there are: {', '.join(cards) or 'none'}.{fetch}"
-
-
-def best(role: Role, cards: list[ModelCard], engine: str) -> Choice | None:
-    """Return the best of the models for a role: made for it, else able to stand in, larger before smaller."""
-    able = [card for card in cards if _able(role, card)]
-    made = [card for card in able if role in card.roles]
-    if made:
-        return Choice(engine, min(made, key=lambda card: (card.roles.index(role), -card.parameters)))
-    if not able:
-        return None
-    chosen = min(able, key=lambda card: (not _thinks(role, card), "general" not in card.roles, -card.parameters))
-    return Choice(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
-
-
-def _able(role: Role, card: ModelCard) -> bool:
-    return {"vision": card.vision, "audio": card.audio}.get(role, True)
-
-
-def _thinks(role: Role, card: ModelCard) -> bool:
-    return role == "thinking" and card.thinking != "none"
 
 
 def _told(step: PullProgress) -> tuple[str, float | None]:

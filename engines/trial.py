@@ -9,7 +9,8 @@ from typing import Literal
 
 import psutil
 
-from qwendesk.engines.pool import Choice, ModelPool
+from qwendesk.engines.choice import Choice
+from qwendesk.engines.pool import ModelPool
 
 _QUESTION = "Count from one to thirty in words."
 _TOKENS = 64

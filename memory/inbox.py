@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from qwendesk.memory import inbox_rows, inbox_statements
+from qwendesk.memory import inbox_rows, inbox_statements, ticket_statements
 from qwendesk.memory.inbox_values import HEARD, Arrived, Bucket, Enqueue, Outcome, Stored, Ticket
 from qwendesk.memory.scope import TenantConnection, TenantDatabase
 from qwendesk.messages import Attachment, Inbound
@@ -75,7 +75,7 @@ class Inbox:
         """Return the oldest open messages that came before then."""
         values = {"before": before, "limit": limit}
         async with self._database.read() as connection:
-            return [row[0] for row in await connection.execute(inbox_statements.waiting(), values)]
+            return [row[0] for row in await connection.execute(ticket_statements.waiting(), values)]
 
     async def put_back(self, id_: str, enqueue: Enqueue) -> bool:
         """Enqueue an open message anew."""
@@ -96,29 +96,29 @@ class Inbox:
     async def open_count(self) -> int:
         """Count the messages that wait or are being answered."""
         async with self._database.read() as connection:
-            return int((await connection.execute(inbox_statements.count_open())).scalar_one())
+            return int((await connection.execute(ticket_statements.count_open())).scalar_one())
 
     async def dead_count(self) -> int:
         """Count the messages that were given up and could be put back."""
         async with self._database.read() as connection:
-            return int((await connection.execute(inbox_statements.count_dead())).scalar_one())
+            return int((await connection.execute(ticket_statements.count_dead())).scalar_one())
 
     async def tickets(self, limit: int = 100) -> list[Ticket]:
         """Return the messages that were given up, newest first."""
         async with self._database.read() as connection:
-            found = await connection.execute(inbox_statements.given_up(), {"limit": limit})
+            found = await connection.execute(ticket_statements.given_up(), {"limit": limit})
             return [_ticket(row) for row in found]
 
     async def prune(self, before: datetime, limit: int = 200) -> int:
         """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
         values = {"before": before, "limit": limit}
-        return len(await self._database.whole(self._ids(inbox_statements.prune(), values)))
+        return len(await self._database.whole(self._ids(ticket_statements.prune(), values)))
 
     async def forget_limits(self, before: datetime) -> None:
         """Forget how much was spent by those who spent nothing since then; it is refilled after an hour."""
         values = {"before": before.timestamp()}
         async with self._database.write() as connection:
-            await connection.execute(inbox_statements.forget_limits(), values)
+            await connection.execute(ticket_statements.forget_limits(), values)
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
@@ -193,13 +193,13 @@ class Inbox:
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
         async with self._database.write() as connection:
-            row = (await connection.execute(inbox_statements.reopen(), {"event_id": id_})).one_or_none()
+            row = (await connection.execute(ticket_statements.reopen(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
             if await self._is_answered(connection, row):
-                await connection.execute(inbox_statements.requeue_outbound(), {"event_id": id_})
+                await connection.execute(ticket_statements.requeue_outbound(), {"event_id": id_})
             else:
-                await connection.execute(inbox_statements.renew(), {"event_id": id_})
+                await connection.execute(ticket_statements.renew(), {"event_id": id_})
             await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
         return True
 
@@ -212,7 +212,7 @@ class Inbox:
 
     async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
         async with self._database.write() as connection:
-            row = (await connection.execute(inbox_statements.place(), {"event_id": id_})).one_or_none()
+            row = (await connection.execute(ticket_statements.place(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
             await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)

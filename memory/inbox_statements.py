@@ -12,23 +12,21 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    false,
     func,
     insert,
     literal_column,
-    null,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
-from qwendesk.memory.desk_tables import InboundEvent, InboundFile, OutboundMessage, RateBucket
+from qwendesk.memory.desk_tables import InboundEvent, InboundFile, RateBucket
 from qwendesk.memory.tables import Conversation, Message, Turn
 
-_OPEN = InboundEvent.status == literal_column("'queued'")
+OPEN = InboundEvent.status == literal_column("'queued'")
 
 
 def upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
@@ -47,7 +45,7 @@ def _is_conversation() -> tuple[Any, ...]:
 @cache
 def take_number() -> ReturningUpdate[Any]:
     """Take the conversation's next number; give its id, the number after, how many wait, and what was chosen."""
-    waiting = select(func.count()).where(InboundEvent.conversation_id == literal_column("conversation.id"), _OPEN)
+    waiting = select(func.count()).where(InboundEvent.conversation_id == literal_column("conversation.id"), OPEN)
     return (
         update(Conversation)
         .where(*_is_conversation())
@@ -110,7 +108,7 @@ def begin() -> ReturningUpdate[Any]:
         event.payload,
         chosen.scalar_subquery().label("settings"),
     )
-    statement = update(event).where(event.id == bindparam("event_id"), _OPEN).values(runs=event.runs + 1)
+    statement = update(event).where(event.id == bindparam("event_id"), OPEN).values(runs=event.runs + 1)
     return statement.returning(*columns)
 
 
@@ -127,7 +125,7 @@ def close() -> Update:
     """Finish a message, if this run is its newest."""
     return (
         update(InboundEvent)
-        .where(*_is_newest(), _OPEN)
+        .where(*_is_newest(), OPEN)
         .values(status=bindparam("outcome"), error=bindparam("why"), finished_at=bindparam("now"))
     )
 
@@ -136,48 +134,18 @@ def close() -> Update:
 def settle() -> ReturningUpdate[str]:
     """Keep what is about to be said to a message, if this run is its newest."""
     said = bindparam("said", type_=InboundEvent.verdict.type)
-    return update(InboundEvent).where(*_is_newest(), _OPEN).values(verdict=said).returning(InboundEvent.id)
+    return update(InboundEvent).where(*_is_newest(), OPEN).values(verdict=said).returning(InboundEvent.id)
 
 
 @cache
 def pardon() -> ReturningUpdate[str]:
     """Take back that a run counts, if it is the newest one."""
     changed = {"pardoned": InboundEvent.pardoned + 1}
-    return update(InboundEvent).where(*_is_newest(), _OPEN).values(**changed).returning(InboundEvent.id)
+    return update(InboundEvent).where(*_is_newest(), OPEN).values(**changed).returning(InboundEvent.id)
 
 
 def _is_newest() -> tuple[Any, ...]:
     return InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run")
-
-
-@cache
-def renew() -> Update:
-    """Let a message be answered anew, under new keys: what was said to it before stays said."""
-    here = InboundEvent.id == bindparam("event_id")
-    return update(InboundEvent).where(here).values(generation=InboundEvent.generation + 1, verdict=null())
-
-
-@cache
-def reopen() -> ReturningUpdate[Any]:
-    """Open a message again that was given up."""
-    given_up = InboundEvent.status.in_(["dead", "failed"])
-    return (
-        update(InboundEvent)
-        .where(InboundEvent.id == bindparam("event_id"), given_up)
-        .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
-        .returning(InboundEvent.conversation_id, InboundEvent.seq, InboundEvent.verdict)
-    )
-
-
-@cache
-def requeue_outbound() -> Update:
-    """Let what could not be delivered of a message be tried again."""
-    failed = OutboundMessage.status == "failed"
-    return (
-        update(OutboundMessage)
-        .where(OutboundMessage.inbound_id == bindparam("event_id"), failed)
-        .values(status="queued", error=None)
-    )
 
 
 @cache
@@ -188,7 +156,7 @@ def ask_to_stop() -> ReturningUpdate[Any]:
     first = select(func.min(event.c.seq)).where(event.c.conversation_id == conversation, event.c.status == "queued")
     return (
         update(InboundEvent)
-        .where(InboundEvent.conversation_id == conversation, _OPEN, InboundEvent.seq == first.scalar_subquery())
+        .where(InboundEvent.conversation_id == conversation, OPEN, InboundEvent.seq == first.scalar_subquery())
         .values(stop=True)
         .returning(InboundEvent.id)
     )
@@ -198,7 +166,7 @@ def ask_to_stop() -> ReturningUpdate[Any]:
 def to_go_on() -> Select[Any]:
     """Give those of some messages that are there and not to be stopped; one that is closed has nothing to stop."""
     event = InboundEvent
-    return select(event.id).where(event.id.in_(bindparam("ids", expanding=True)), ~event.stop | ~_OPEN)
+    return select(event.id).where(event.id.in_(bindparam("ids", expanding=True)), ~event.stop | ~OPEN)
 
 
 @cache
@@ -228,49 +196,6 @@ def nothing_left() -> tuple[Any, ...]:
 
 
 @cache
-def count_open() -> Select[Any]:
-    """Count what waits."""
-    return select(func.count()).select_from(InboundEvent).where(_OPEN)
-
-
-@cache
-def count_dead() -> Select[Any]:
-    """Count what was given up."""
-    return select(func.count()).select_from(InboundEvent).where(InboundEvent.status.in_(["dead", "failed"]))
-
-
-@cache
-def given_up() -> Select[Any]:
-    """Give the messages that were given up, newest first."""
-    event = InboundEvent
-    columns: tuple[Any, ...] = (
-        event.id,
-        event.channel,
-        event.person,
-        event.payload,
-        event.status,
-        event.error,
-        event.received_at,
-        event.runs,
-    )
-    given = event.status.in_(["dead", "failed"])
-    return select(*columns).where(given).order_by(event.received_at.desc()).limit(bindparam("limit"))
-
-
-@cache
-def prune() -> ReturningDelete[str]:
-    """Forget finished deliveries."""
-    old = select(InboundEvent.id).where(InboundEvent.finished_at < bindparam("before")).limit(bindparam("limit"))
-    return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
-
-
-@cache
-def forget_limits() -> Delete:
-    """Delete buckets that were not touched since."""
-    return delete(RateBucket).where(RateBucket.updated_at < bindparam("before"))
-
-
-@cache
 def answer() -> Select[Any]:
     """Give the stored answer of a turn that is done."""
     here = Turn.conversation_id == bindparam("in_conversation")
@@ -293,21 +218,6 @@ def choose() -> Update:
         .where(Conversation.id == bindparam("in_conversation"))
         .values(settings=bindparam("chosen", type_=Conversation.settings.type))
     )
-
-
-@cache
-def waiting() -> Select[Any]:
-    """Give the oldest open messages."""
-    event = InboundEvent
-    old = event.received_at < bindparam("before")
-    return select(event.id).where(_OPEN, old).order_by(event.received_at).limit(bindparam("limit"))
-
-
-@cache
-def place() -> Select[str, int]:
-    """Give an open message's conversation and number."""
-    event = InboundEvent
-    return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), _OPEN)
 
 
 @cache

@@ -12,7 +12,7 @@ from qwendesk.agents.effort import Effort, longest_thinking
 from qwendesk.agents.escalation import Step, step_up
 from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import Again, TurnState
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineError
 from qwendesk.messages import Inbound, Notice, Restarted, TextDelta
 

@@ -24,7 +24,7 @@ from qwendesk.agents.nodes.again import keep_first
 from qwendesk.agents.offers import offered, picks
 from qwendesk.agents.routing.language import english_name
 from qwendesk.agents.state import Tally, TurnState
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.messages import TextDelta, ThinkingDelta
 from qwendesk.prompts import render

@@ -33,7 +33,6 @@ _LOOK_SECONDS = 1.0
 """How long a stop may have to wait."""
 _IDLE_SECONDS = 15.0
 """After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
-_UNPROVEN = "by mail anybody can write in your name. Please use another channel."
 _SECURITY = ("tls", "starttls", "none")
 
 
@@ -170,7 +169,7 @@ class MailChannel(Channel):
         if not self.proves_senders and _needs_proof(inbound.text):
             # whose address it is may never have written: a desk that answers each time would be made to pester them
             told = self._unproven.spend(_address(inbound).lower())
-            return Admission("refused", text=say("not_taken", inbound.locale, reason=_UNPROVEN) if told else "")
+            return Admission("refused", text=say("unproven", inbound.locale) if told else "")
         return await accept(inbound)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:

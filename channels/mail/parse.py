@@ -25,6 +25,9 @@ _SLOW = {"punycode", "idna"}
 """Alphabets that are none, and whose decoders take the square of the time."""
 UNPROVEN = "unproven:"
 """What a name begins with whose mail may be of somebody else."""
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*(?=[,;\s]|$)")
+_NO_LOCALE = 40
+"""Characters in which a language has to be named."""
 _NAME = re.compile(r"<[^<>\s]+>")
 
 
@@ -106,6 +109,7 @@ def _read(mail: EmailMessage, raw: bytes, own: str, authserv: str) -> Inbound | 
         event=_short(f"{person} {message_id}", 300),
         reply_to=storable(str(Thread(sender.address, message_id, subject)))[:900],
         display_name=storable(sender.name)[:200],
+        locale=_locale(mail),
         unreadable="large file" if len(kept) < len(files) else None,
     )
 
@@ -134,6 +138,13 @@ def _header(mail: EmailMessage, name: str) -> str:
         return " ".join(str(mail[name] or "").split())
     except (ValueError, IndexError, AttributeError):  # the standard library's reader trips over some headers
         return ""
+
+
+def _locale(mail: EmailMessage) -> str | None:
+    """Return the first language that the sender's program names."""
+    named = _header(mail, "Content-Language") or _header(mail, "Accept-Language")
+    found = _LOCALE.match(named[:_NO_LOCALE])
+    return found[0] if found else None
 
 
 def _first(mail: EmailMessage, name: str) -> str:

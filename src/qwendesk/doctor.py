@@ -18,8 +18,9 @@ from sqlalchemy import make_url
 from qwendesk import plugins
 from qwendesk.agents.policy_file import FILE, load_policy
 from qwendesk.app import build_pool, engine_parts
+from qwendesk.engines.absent import nothing_there
 from qwendesk.engines.embedding import make_embedder
-from qwendesk.engines.pool import ModelPool, nothing_there
+from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, QwendeskError

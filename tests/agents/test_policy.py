@@ -21,7 +21,7 @@ from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.agents.sight import misses_picture
 from qwendesk.agents.split import split
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.pool import Choice
+from qwendesk.engines.choice import Choice
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
 

@@ -160,6 +160,24 @@ async def test_an_address_that_no_mail_can_have_is_given_up_at_once() -> None:
     assert caught.value.permanent
 
 
+@pytest.mark.parametrize(
+    ("headers", "locale"),
+    [
+        ("Content-Language: it\n", "it"),
+        ("Accept-Language: pt-BR, en;q=0.8\n", "pt-BR"),
+        ("Accept-Language: en\nContent-Language: de-DE\n", "de-DE"),
+        ("Content-Language: <script>\n", None),
+        ("Content-Language: \n", None),
+        ("", None),
+    ],
+)
+async def test_the_desk_speaks_the_language_of_the_mail_program(headers: str, locale: str | None) -> None:
+    inbound = parse(f"From: {ANNA}\n{headers}\n/link".encode(), DESK)
+    assert inbound is not None and inbound.locale == locale
+    refused = await _channel()._admitted(Desk().accept, inbound)
+    assert ("altro canale" in refused.text) is (locale == "it")
+
+
 def test_nobody_is_in_charge_where_senders_are_not_proven(tmp_path: Path) -> None:
     rules = {"operators": [ANNA], "access": "allowlist"}
     for authserv, role in (("", "person"), (SERVER, "operator")):

@@ -142,11 +142,20 @@ async def test_a_full_conversation_and_a_full_desk_are_busy(tmp_path: Path) -> N
         assert [(await desk.say("hello", "c2")).outcome for _ in range(2)] == ["accepted", "busy"]
 
 
-async def test_what_cannot_be_taken_is_refused_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "locale", "told"),
+    [
+        ("far too long for this desk", None, "at most 10 characters"),
+        ("questa domanda è un po' troppo lunga", None, "al massimo 10 caratteri"),
+        ("  ", "de", "Deine Nachricht ist leer"),
+    ],
+)
+async def test_what_cannot_be_taken_is_refused_in_the_persons_language(
+    tmp_path: Path, text: str, locale: str | None, told: str
+) -> None:
     async with running(tmp_path, limits=Limits(max_chars=10), answers=False) as desk:
-        refused = await desk.say("far too long for this desk")
-        assert refused.outcome == "refused" and "26 characters" in refused.text
-        assert (await desk.say("  ")).outcome == "refused"
+        refused = await desk.say(text, locale=locale)
+        assert refused.outcome == "refused" and told in refused.text
 
 
 async def test_what_cannot_be_read_is_said_alone_or_with_the_answer(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from qwendesk.app import build_pool
 from qwendesk.engines import lanes
 from qwendesk.engines.base import Delta
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.chain import Choice, Cooldowns
+from qwendesk.engines.chain import Cooldowns
+from qwendesk.engines.choice import Choice
 from qwendesk.engines.llamacpp import LlamaCppChat, LlamaCppEngine
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine

@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from qwendesk import Desk
 from qwendesk.app import build_pool
+from qwendesk.engines.choice import Choice
 from qwendesk.engines.llamacpp import LlamaCppChat
-from qwendesk.engines.pool import Choice, ModelPool
+from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import STARTER_MODEL, Settings
 

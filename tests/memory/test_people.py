@@ -5,14 +5,17 @@ import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
-from qwendesk.errors import StoreError
+from qwendesk.errors import InputError, StoreError
+from qwendesk.memory.audit import record
 from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
 from qwendesk.memory.facts.base import NewFact
+from qwendesk.memory.people import sql as people_sql
 from qwendesk.memory.people.base import Identity
 from qwendesk.memory.remembered import AuditEntry, ToolCall
 from qwendesk.memory.sql import SqlMemory
@@ -243,3 +246,44 @@ async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: SqlM
     await memory.people.forget(ada)
     left = await dump(memory)
     assert "ada_" not in left and "bob_word" in left and "bob_echo" in left
+
+
+async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
+    memory: SqlMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The desk begins it when all is deleted, but not yet committed."""
+    ada = await filled(memory)
+    await accepted(memory, "ada", "queued")
+    deleted, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_record(*what: Any) -> None:
+        deleted.set()
+        await go_on.wait()
+        await record(*what)
+
+    monkeypatch.setattr(people_sql, "record", slow_record)
+    forgetting = asyncio.create_task(memory.people.forget(ada))
+    await deleted.wait()
+    beginning = asyncio.create_task(memory.begin_turn(Inbound("ada_word", "group", person="ada", seq=0)))
+    await held_up(memory)
+    go_on.set()
+    await forgetting
+    with pytest.raises(InputError, match="asked to be forgotten"):
+        await beginning
+    assert "ada_" not in await dump(memory)
+
+
+async def held_up(memory: SqlMemory) -> None:
+    """Wait until a writer waits for another."""
+    turnstile = memory.database._turnstile
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(20):
+        while True:
+            if turnstile:
+                count = len(turnstile._others)
+            else:
+                async with memory.database.read() as connection:
+                    count = (await connection.execute(waiting)).scalar_one()
+            if count:
+                return
+            await asyncio.sleep(0.01)

@@ -1,0 +1,100 @@
+"""The statements about messages that wait, were given up or put back, and about what is no longer needed of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Delete, Select, Update, bindparam, delete, false, func, null, select, update
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+
+from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage, RateBucket
+from qwendesk.memory.inbox_statements import OPEN
+
+_GIVEN_UP = InboundEvent.status.in_(["dead", "failed"])
+
+
+@cache
+def renew() -> Update:
+    """Let a message be answered anew, under new keys: what was said to it before stays said."""
+    here = InboundEvent.id == bindparam("event_id")
+    return update(InboundEvent).where(here).values(generation=InboundEvent.generation + 1, verdict=null())
+
+
+@cache
+def reopen() -> ReturningUpdate[Any]:
+    """Open a message again that was given up."""
+    return (
+        update(InboundEvent)
+        .where(InboundEvent.id == bindparam("event_id"), _GIVEN_UP)
+        .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
+        .returning(InboundEvent.conversation_id, InboundEvent.seq, InboundEvent.verdict)
+    )
+
+
+@cache
+def requeue_outbound() -> Update:
+    """Let what could not be delivered of a message be tried again."""
+    failed = OutboundMessage.status == "failed"
+    return (
+        update(OutboundMessage)
+        .where(OutboundMessage.inbound_id == bindparam("event_id"), failed)
+        .values(status="queued", error=None)
+    )
+
+
+@cache
+def count_open() -> Select[Any]:
+    """Count what waits."""
+    return select(func.count()).select_from(InboundEvent).where(OPEN)
+
+
+@cache
+def count_dead() -> Select[Any]:
+    """Count what was given up."""
+    return select(func.count()).select_from(InboundEvent).where(_GIVEN_UP)
+
+
+@cache
+def given_up() -> Select[Any]:
+    """Give the messages that were given up, newest first."""
+    event = InboundEvent
+    columns: tuple[Any, ...] = (
+        event.id,
+        event.channel,
+        event.person,
+        event.payload,
+        event.status,
+        event.error,
+        event.received_at,
+        event.runs,
+    )
+    return select(*columns).where(_GIVEN_UP).order_by(event.received_at.desc()).limit(bindparam("limit"))
+
+
+@cache
+def prune() -> ReturningDelete[str]:
+    """Forget finished deliveries."""
+    old = select(InboundEvent.id).where(InboundEvent.finished_at < bindparam("before")).limit(bindparam("limit"))
+    return delete(InboundEvent).where(InboundEvent.id.in_(old)).returning(InboundEvent.id)
+
+
+@cache
+def forget_limits() -> Delete:
+    """Delete buckets that were not touched since."""
+    return delete(RateBucket).where(RateBucket.updated_at < bindparam("before"))
+
+
+@cache
+def waiting() -> Select[Any]:
+    """Give the oldest open messages."""
+    event = InboundEvent
+    old = event.received_at < bindparam("before")
+    return select(event.id).where(OPEN, old).order_by(event.received_at).limit(bindparam("limit"))
+
+
+@cache
+def place() -> Select[str, int]:
+    """Give an open message's conversation and number."""
+    event = InboundEvent
+    return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), OPEN)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from uuid import uuid4
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.incoming import hand_over, with_files
@@ -45,11 +46,12 @@ class Arrivals:
         self._kept = 0
 
     def put(self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept) -> None:
-        """Take a message with its files; one that is too many is lost."""
+        """Take a message with its files; one that is too many is lost, one without a name gets its own."""
         if self._kept >= _MOST:
             log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MOST)
             return
         self._kept += 1
+        inbound = inbound if inbound.event else replace(inbound, event=uuid4().hex)
         task = asyncio.create_task(self._take(inbound, files, accept, self._last.get(inbound.conversation)))
         self._last[inbound.conversation] = task
         self._tasks.add(task)

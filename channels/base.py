@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
@@ -21,6 +22,8 @@ Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 Accept = Callable[[Inbound], Awaitable[Admission]]
 """Takes a message for good: once it returns, the message survives a killed process."""
 
+LARGEST_FILE = 20 * 2**20
+"""What channels take of a file whose platform sets no limit of its own, in bytes."""
 Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
 """How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
 
@@ -44,15 +47,17 @@ class Capabilities:
     groups: bool = False
     """Whether several people may write in one conversation."""
     max_file_in: int = 0
-    """Largest file that can be fetched, in bytes; 0: files are not taken."""
+    """Largest file that can be fetched, in bytes, mostly ``LARGEST_FILE``; 0: files are not taken."""
     by_letter: bool = False
     """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
     one_process: bool = False
     """Whether only the process that listens can send, because it alone has the keys."""
 
 
-Value = str | int | float | bool
+Value = str | int | float | bool | tuple[str, ...]
 """What a setting may be."""
+_GIVEN: dict[type, Any] = {bool: bool, tuple: list}
+"""What may be given for a setting of a type; for one of any other type: a text or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,16 @@ class Setting:
     secret: bool = False
     required: bool = False
     default: Value = ""
-    """Also says which type the setting has."""
+    """Also says which type the setting has; a tuple stands for a list, which may be a text with commas, too."""
     choices: tuple[str, ...] = ()
     """All that it may be; empty: anything of its type."""
 
 
 COMMON = (
     Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
-    Setting("allow", "People who may talk without a code, as a list of their names on the platform."),
-    Setting("operators", "People who may let others in, as a list."),
-    Setting("owners", "People in charge, as a list."),
+    Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
+    Setting("operators", "People who may let others in.", default=()),
+    Setting("owners", "People in charge.", default=()),
     Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
 )
 """Settings of every channel, which the desk reads itself."""
@@ -91,6 +96,8 @@ class Manifest:
     """Modules that its extra, ``qwendesk[NAME]``, brings."""
     hint: str = ""
     """What else a person has to know who sets it up."""
+    simulator: str = ""
+    """Where its simulated platform is, as ``package.module:Class``; empty: it has none."""
 
     def check_installed(self) -> None:
         """See whether the platform's library is there.
@@ -121,23 +128,27 @@ class Manifest:
 
     def _typed(self, setting: Setting, value: Any) -> Value:
         kind = type(setting.default)
-        if kind is bool and isinstance(value, str):
-            value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+        value = _read(value, kind)
         try:
-            if isinstance(value, Value) and (kind is not bool or isinstance(value, bool)):
+            if isinstance(value, _GIVEN.get(kind, str | int | float)):
                 typed = kind(value)
                 if not setting.choices or typed in setting.choices:
                     return typed
         except ValueError:
             pass
         shown = "" if setting.secret else f", not {value!r}"
-        wanted = " or ".join(map(repr, setting.choices)) or kind.__name__
+        wanted = " or ".join(map(repr, setting.choices)) or ("list" if kind is tuple else kind.__name__)
         raise ConfigError(f"{setting.name!r} in [channels.{self.name}] must be {wanted}{shown}.")
 
 
-def listed(text: str) -> list[str]:
-    """Return the parts of a setting that holds several, with commas between them."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _read(value: Any, kind: type) -> Any:
+    """Return what a value means for a setting of that type: a variable is a text, whatever it says."""
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+    if kind is tuple and isinstance(value, str | list | tuple):
+        parts = value.split(",") if isinstance(value, str) else map(str, value)
+        return [part.strip() for part in parts if part.strip()]
+    return value
 
 
 class Channel(ABC):
@@ -201,7 +212,10 @@ class Channel(ABC):
         Raises:
             ConfigError: it cannot.
         """
-        raise ConfigError(f"{cls.manifest.title} has no simulator.")
+        if not cls.manifest.simulator:
+            raise ConfigError(f"{cls.manifest.title} has no simulator.")
+        simulated: type[Simulator] = resolve_name(cls.manifest.simulator)
+        return simulated()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""

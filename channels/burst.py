@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+_AT_ONCE = 4
+"""So many need not wait, where nothing went through for a while."""
+
 
 class Burst:
     """Lets things through at a pace.
 
     Args:
         seconds: from one to the next.
-        most: so many need not wait, where nothing went through for a while.
     """
 
-    def __init__(self, seconds: float, most: int) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._ahead = most * seconds
+        self._ahead = _AT_ONCE * seconds
         self._free_at = 0.0
 
     async def turn(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from qwendesk.channels.simulate.base import Simulator
-
 log = logging.getLogger(__name__)
-_LARGEST_FILE = 20 * 2**20
 _LARGEST_BODY = 2**20
 _FETCH_SECONDS = 3.0
 """Chatwoot waits five seconds, never calls again, and gives a conversation to people where nobody answered."""
@@ -42,12 +39,13 @@ class ChatwootChannel(Channel):
     manifest = Manifest(
         "chatwoot",
         "Chatwoot",
-        Capabilities(markup="markdown", max_length=20_000, max_file_in=_LARGEST_FILE),
+        Capabilities(markup="markdown", max_length=20_000, max_file_in=LARGEST_FILE),
         (
             Setting("base_url", "Chatwoot's address, such as https://app.chatwoot.com.", required=True),
             Setting("token", "The agent bot's access token.", True, True),
             Setting("secret", "The agent bot's webhook secret.", True, True),
         ),
+        simulator="qwendesk.channels.chatwoot.simulator:ChatwootSimulator",
     )
 
     def __init__(self, base_url: str, token: str, secret: str) -> None:
@@ -58,7 +56,7 @@ class ChatwootChannel(Channel):
         self._stopping = asyncio.Event()
         self._calls = Calls(self.manifest.title, _ADVICE)
         self._fetching = Fetching(most=1)
-        self._files = Files(self._base_url, self._calls, _LARGEST_FILE)
+        self._files = Files(self._base_url, self._calls, LARGEST_FILE)
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
@@ -86,13 +84,6 @@ class ChatwootChannel(Channel):
             advice = f" {_ADVICE}" if status in (401, 403) else ""
             raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))
         return f"connected to {self._base_url}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.chatwoot.simulator import ChatwootSimulator
-
-        return ChatwootSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the agent bot's webhook."""

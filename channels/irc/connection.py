@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.channels.base import listed
 from qwendesk.channels.burst import Burst
 from qwendesk.channels.irc.text import folded, lines_of, parse
-from qwendesk.channels.link import Link
-from qwendesk.errors import ChannelError
-from qwendesk.messages import Inbound
+from qwendesk.channels.link import Link, Put, Values
+from qwendesk.messages import Outbound
 
-log = logging.getLogger(__name__)
 _WANTED = ("account-tag", "message-tags")
 _REFUSES_THE_DESK = {"432", "464", "465", "902", "904", "905", "908"}
 _REFUSES_FOR_NOW = {"437", "439"}
@@ -28,33 +22,28 @@ _NOT_THERE = {"403", "477"}
 """Said of who wants to enter, and of who writes."""
 _NICK_TAKEN = {"433", "436", "437"}
 _TRIED_NICKS = 5
-_BURST = 4
 _SASL_BYTES = 400
 
 
 class Connection(Link):
-    """Made anew each time.
+    """Made anew each time."""
 
-    Args:
-        of: the channel's settings.
-        heard: is given what people write; must not wait.
-    """
+    title = "IRC"
 
-    def __init__(self, of: dict[str, Any], heard: Callable[[Inbound], None]) -> None:
-        super().__init__("IRC")
-        self.nick = of["nick"]
+    def __init__(self, settings: Values, put: Put) -> None:
+        super().__init__(settings, put)
+        self.nick = settings["nick"]
         self.abilities: set[str] = set()
-        self._of, self._heard = of, heard
-        for channel in listed(of["channels"]):
+        for channel in settings["channels"]:
             self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
-        self._said: dict[str, tuple[str, asyncio.Future[None]]] = {}
-        self._pace = Burst(of["line_seconds"], _BURST)
+        self._asked: dict[str, asyncio.Event] = {}
+        self._pace = Burst(settings["line_seconds"])
         self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> None:
         """Connect, register and enter the channels."""
-        connecting = asyncio.open_connection(self._of["host"], self._of["port"], ssl=self._of["tls"])
+        connecting = asyncio.open_connection(self._settings["host"], self._settings["port"], ssl=self._settings["tls"])
         came, self._writer = await self.lasting(connecting)
         self.run(self.read(came, self._answer))
         self._introduce()
@@ -62,37 +51,34 @@ class Connection(Link):
         for enter in self.rooms.values():
             enter()
 
-    async def ask(self) -> None:
+    async def ask(self, name: str) -> None:
         """Ask the server whether it is there."""
-        await self.say("", "")
+        self._asked[name] = answered = asyncio.Event()
+        self._tell("PING", name)
+        await answered.wait()
 
-    async def say(self, target: str, text: str) -> str:
-        """Write a text, line by line as fast as servers bear it, and return its name; the server answers in order.
+    def status(self) -> str:
+        """Say in one line as whom the desk is connected."""
+        return f"connected to {self._settings['host']} as {self.nick}"
 
-        Without a text it only makes sure that the server is there.
-
-        Raises:
-            ChannelError: a line was refused, or the connection is lost.
-        """
-        name, answered = uuid4().hex, asyncio.get_running_loop().create_future()
-        self._said[name] = folded(target), answered
-        try:
+    async def send(self, message: Outbound) -> str:
+        """Write a message, to whom it answers where others read along, line by line as fast as servers bear it."""
+        text = f"{message.reply_to}: {message.text}" if message.reply_to else message.text
+        target = message.conversation.partition(" ")[0]
+        name = f"{folded(target)},{uuid4().hex}"  # no name on IRC has a comma in it
+        async with self.confirming(name) as refusals:
             for line in lines_of(text, f"{self.nick} {target}"):
                 await self._pace.turn()
-                if answered.done() or self.ended.done():
+                if refusals or self.ended.done():
                     break  # nobody reads the rest
                 self._tell("PRIVMSG", target, line)
-            self._tell("PING", name)
-            await self.lasting(answered)
-        finally:
-            self._said.pop(name, None)
         return name
 
-    async def type(self, target: str) -> None:
-        """Show that something is being written, where the server passes that on."""
+    async def typing(self, conversation: str) -> None:
+        """Show that an answer is being written, where the server passes that on, to programs that can show it."""
         if "message-tags" in self.abilities:
             await self._pace.turn()
-            self._tell("TAGMSG", target, tags={"+typing": "active"})
+            self._tell("TAGMSG", conversation.partition(" ")[0], tags={"+typing": "active"})
 
     async def close(self) -> None:
         """Hang up."""
@@ -107,7 +93,7 @@ class Connection(Link):
 
     def _introduce(self) -> None:
         """Ask for abilities, each answered by itself, and for a nick; who has an account proves it first."""
-        account, password = self._of["account"], self._of["password"]
+        account, password = self._settings["account"], self._settings["password"]
         for ability in (*_WANTED, "sasl") if account else _WANTED:
             self._tell("CAP", "REQ", ability)
         if password and not account:
@@ -120,12 +106,12 @@ class Connection(Link):
     def _answer(self, data: bytes) -> None:
         line = tokenise(data.strip(b"\r\n"))
         match line.command:
-            case "PRIVMSG" if inbound := parse(line, self.nick, self._of["host"], self.abilities):
-                self._heard(inbound)
+            case "PRIVMSG" if inbound := parse(line, self.nick, self._settings["host"], self.abilities):
+                self._put(inbound)
             case "PING":
                 self._tell("PONG", *line.params)
-            case "PONG" if line.params[-1] in self._said:
-                self._said.pop(line.params[-1])[1].set_result(None)
+            case "PONG" if answered := self._asked.pop(line.params[-1], None):
+                answered.set()
             case "NICK" if self._is_me(line.hostmask.nickname):
                 self.nick = line.params[0]
             case "JOIN" if self._is_me(line.hostmask.nickname):
@@ -152,20 +138,20 @@ class Connection(Link):
                 self._prove()
             case "903", _:
                 self._tell("CAP", "END")
-            case ("CAP", [_, "NAK", "sasl"]) | ("001", _) if self._of["account"] and "sasl" not in self.abilities:
+            case ("CAP", [_, "NAK", "sasl"]) | ("001", _) if self._settings["account"] and "sasl" not in self.abilities:
                 advice = "leave 'account' in [channels.irc] empty, or choose another server"
                 self.end(f"the server offers no SASL, and the desk cannot log in; {advice}", permanent=True)
             case "001", [nick, *_]:
                 self.nick = nick
                 self._registered.set()
-            case code, _ if code in _NICK_TAKEN and len(self.nick) < len(self._of["nick"]) + _TRIED_NICKS:
+            case code, _ if code in _NICK_TAKEN and len(self.nick) < len(self._settings["nick"]) + _TRIED_NICKS:
                 self.nick += "_"
                 self._tell("NICK", self.nick)
             case code, [*_, why] if code in _REFUSES_THE_DESK | _NICK_TAKEN:
                 self._hung_up(why, permanent=True)
 
     def _prove(self) -> None:
-        account, password = self._of["account"], self._of["password"]
+        account, password = self._settings["account"], self._settings["password"]
         proof = base64.b64encode(f"{account}\0{account}\0{password}".encode()).decode()
         for start in range(0, len(proof) + 1, _SASL_BYTES):
             self._tell("AUTHENTICATE", proof[start : start + _SASL_BYTES] or "+")
@@ -177,12 +163,10 @@ class Connection(Link):
     def _refused(self, line: Line) -> None:
         """Tell who waits for it that a line was refused."""
         about = folded(line.params[1])
-        name = next((name for name, (target, _) in self._said.items() if target == about), None)
+        name = next((name for name in self.sending if name.startswith(f"{about},")), None)
         if name and line.command not in _NOT_ENTERED:
-            why = f"IRC refuses the message: {' '.join(line.params[1:])}."
-            error = ChannelError(why, permanent=line.command not in _REFUSES_FOR_NOW)
-            self._said.pop(name)[1].set_exception(error)
+            self.refuse(name, " ".join(line.params[1:]), permanent=line.command not in _REFUSES_FOR_NOW)
         elif line.command in _NOT_ENTERED | _NOT_THERE:
             self.is_outside(about, line.params[-1])
         else:
-            log.warning("IRC: %s", " ".join(line.params[1:]))
+            self.note(" ".join(line.params[1:]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from uuid import uuid4
 
 from irctokens.line import Line
 
@@ -13,8 +12,7 @@ from qwendesk.channels.text.divide import divide_plain
 from qwendesk.messages import Inbound, storable
 
 _LONGEST = 400
-_OVERHEAD = 100
-"""What a server puts in front of a line besides names: at most 10 bytes of user, 63 of host, and signs."""
+"""What of a line's 512 bytes is left beside names: a server adds at most 10 bytes of user, 63 of host, and signs."""
 _COLOURS = re.compile("\x03(?:\\d{1,2}(?:,\\d{1,2})?)?|[\x02\x0f\x11\x16\x1d\x1e\x1f]")
 
 
@@ -46,7 +44,7 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
         person=person,
         channel="irc",
         account=server,
-        event=tags.get("msgid") or uuid4().hex,
+        event=tags.get("msgid"),
         reply_to=None if private else who.nickname,
         group=not private,
         display_name=who.nickname,
@@ -55,7 +53,7 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
 
 def lines_of(text: str, names: str) -> Iterator[str]:
     """Return a text's lines, none of them too long for a server that puts names before it."""
-    most = min(_LONGEST, 512 - _OVERHEAD - len(names.encode()))
+    most = _LONGEST - len(names.encode())
     for line in re.split(r"[\r\n\0]+", text.replace("\x01", "")):
         yield from divide_plain(line.rstrip(), lambda part: len(part.encode()) <= most)
 

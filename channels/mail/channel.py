@@ -12,10 +12,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.attempts import persist
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
-from qwendesk.channels.mail.parse import LARGEST_FILE, parse
+from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.stopping import rest
 from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import parse as parse_command

@@ -11,12 +11,12 @@ from email.policy import EmailPolicy
 from hashlib import sha256
 from typing import Any, cast
 
+from qwendesk.channels.base import LARGEST_FILE
 from qwendesk.channels.mail.html import text_of
 from qwendesk.channels.mail.quotes import newest
 from qwendesk.channels.mail.sender import sender_of
 from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
-LARGEST_FILE = 20 * 2**20
 _LONGEST_HEADER = 2000
 """Characters of a header that are read: the standard library's reader takes the square of its time for some."""
 _LONGEST_BODY = 2**18

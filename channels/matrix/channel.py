@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.attempts import persist
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.matrix import messages
 from qwendesk.channels.matrix.failures import TokenLost, good, told
 from qwendesk.channels.matrix.history import whole
-from qwendesk.channels.matrix.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.matrix.parse import File, Me, parse
 from qwendesk.channels.matrix.session import Session
 from qwendesk.channels.stopping import rest, unless
 from qwendesk.errors import ChannelError

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qwendesk.channels.base import LARGEST_FILE
 from qwendesk.messages import Inbound
 
-LARGEST_FILE = 20 * 2**20
 _KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
 _QUOTE = re.compile(r"\A(> .*\n)+\n")
 """What older clients put above a reply: the quoted message."""

@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import Fetching, body_of, hand_over
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.doors import MARK, Doors, Threads
 from qwendesk.channels.slack.failures import NotThere, told
-from qwendesk.channels.slack.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.slack.parse import File, Me, parse
 from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
 from qwendesk.errors import ChannelError, ConfigError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from qwendesk.channels.simulate.base import Simulator
 
 log = logging.getLogger(__name__)
 _LARGEST_BODY = 2**20
@@ -59,6 +58,7 @@ class SlackChannel(Channel):
             Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
         ),
         needs=("slack_sdk", "aiohttp"),
+        simulator="qwendesk.channels.slack.simulator:SlackSimulator",
     )
 
     def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:
@@ -118,13 +118,6 @@ class SlackChannel(Channel):
         async with told():
             who = await (await self._connected()).auth_test()
         return f"connected as @{who['user']} in {who['team']}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.slack.simulator import SlackSimulator
-
-        return SlackSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the address of events, commands and interactivity, where HTTP is used."""

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwendesk.channels.base import LARGEST_FILE
 from qwendesk.channels.commands import with_slash
 from qwendesk.messages import Inbound, kind_of
 
-LARGEST_FILE = 20 * 2**20
 _MARKED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 

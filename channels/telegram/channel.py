@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from telegram import Bot
 
-    from qwendesk.channels.simulate.base import Simulator
 
 _SECONDS = 30.0
 KINDS = ("message", "callback_query")
@@ -57,6 +56,7 @@ class TelegramChannel(Channel):
             Setting("poll_seconds", "How long one poll waits for news.", default=25),
         ),
         needs=("telegram",),
+        simulator="qwendesk.channels.telegram.simulator:TelegramSimulator",
     )
 
     def __init__(self, token: str, webhook_url: str, base_url: str, poll_seconds: int) -> None:
@@ -117,13 +117,6 @@ class TelegramChannel(Channel):
     async def check(self) -> str:
         """Ask Telegram who the bot is."""
         return f"connected as @{(await self._connected()).username}"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.telegram.simulator import TelegramSimulator
-
-        return TelegramSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the webhook's route, where there is one."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-    from qwendesk.channels.simulate.base import Simulator
     from qwendesk.channels.web.relay import Relay
 
 Recall = Callable[[str], Awaitable[Sequence[Kept]]]
@@ -55,13 +54,14 @@ class WebChannel(Channel):
         (
             Setting("title", "What stands over the chat.", default="Chat"),
             Setting("greeting", "What a visitor reads first; empty: a greeting in the visitor's language."),
-            Setting("origins", "Sites that may show the chat, as 'https://shop.example', with commas between them."),
+            Setting("origins", "Sites that may show the chat, such as https://shop.example.", default=()),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
+        simulator="qwendesk.channels.web.simulator:WebSimulator",
     )
 
-    def __init__(self, title: str, greeting: str, origins: str, accent: str) -> None:
-        sites = tuple(site.strip().rstrip("/") for site in origins.split(",") if site.strip())
+    def __init__(self, title: str, greeting: str, origins: tuple[str, ...], accent: str) -> None:
+        sites = tuple(site.rstrip("/") for site in origins)
         if wrong := [site for site in sites if not _ORIGIN.fullmatch(site)]:
             raise ConfigError(f"'origins' of the web chat has {wrong!r}; an origin is like 'https://shop.example'.")
         if not _COLOUR.fullmatch(accent):
@@ -122,13 +122,6 @@ class WebChannel(Channel):
     async def check(self) -> str:
         """Say where the page is."""
         return "the page is at /channels/web/ of the desk's web server"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return visitors without a browser."""
-        from qwendesk.channels.web.simulator import WebSimulator
-
-        return WebSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the page, its files and the socket."""

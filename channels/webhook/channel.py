@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
-
-    from qwendesk.channels.simulate.base import Simulator
 
 LARGEST_BODY = 28 * 2**20
 """A file of 20 MiB in base64, and its message."""
@@ -39,7 +37,7 @@ class WebhookChannel(Channel):
             max_length=100_000,
             buttons=8,
             groups=True,
-            max_file_in=20 * 2**20,
+            max_file_in=LARGEST_FILE,
         ),
         (
             Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),
@@ -47,6 +45,7 @@ class WebhookChannel(Channel):
         ),
         hint="Make a secret: echo whsec_$(openssl rand -base64 32). Post messages, signed as Standard Webhooks say, to "
         "/channels/webhook/ of the desk's web server: docs/channels.md has an example.",
+        simulator="qwendesk.channels.webhook.simulator:WebhookSimulator",
     )
 
     def __init__(self, url: str, secret: str) -> None:
@@ -80,13 +79,6 @@ class WebhookChannel(Channel):
         body = json.dumps({"type": "ping"}).encode()
         await self._calls.post(self._url, body, signed(self._secret, "ping", body))
         return f"{self._url} takes signed calls"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform without a network."""
-        from qwendesk.channels.webhook.simulator import WebhookSimulator
-
-        return WebhookSimulator()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return where the other side posts to."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from qwendesk.channels.naming import is_named, without_name
 from qwendesk.messages import Inbound, storable
@@ -16,8 +15,8 @@ _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}en
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 
 
-def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, str] | None:
-    """Return what a stanza says to the desk, and the address of the file that came with it.
+def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, list[str]] | None:
+    """Return what a stanza says to the desk, and the address of the file that came with it, if one did.
 
     Args:
         message: the stanza.
@@ -52,7 +51,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         display_name=storable(sender.resource if nick else sender.user or sender.bare),
         unreadable=unreadable,
     )
-    return inbound, "" if unreadable else url
+    return inbound, [url] if url and not unreadable else []
 
 
 def _is_new(message: Message, own: JID, nick: str) -> bool:
@@ -66,10 +65,13 @@ def _is_new(message: Message, own: JID, nick: str) -> bool:
     return bool(nick and sender.resource not in ("", nick) and not said_before)
 
 
-def _name(message: Message, server: str) -> str:
-    """Return a message's name: its server's, or one of all that can be told, since clients count from one again."""
+def _name(message: Message, server: str) -> str | None:
+    """Return a message's name: its server's, or one of all that can be told, since clients count from one again.
+
+    None: its sender did not name it.
+    """
     for given in message.xml.iterfind(_STABLE_ID):
         if given.get("by") == server and given.get("id"):
             return f"{server}:{given.get('id')}"
     told = "\0".join((message["from"].full, message["id"], message["body"]))
-    return sha256(told.encode()).hexdigest() if message["id"] else uuid4().hex
+    return sha256(told.encode()).hexdigest() if message["id"] else None

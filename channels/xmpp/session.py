@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from hashlib import sha256
 from uuid import uuid4
 
 from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
-from qwendesk.channels.base import listed
-from qwendesk.channels.link import Link
+from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.files import fetch_file
+from qwendesk.channels.link import Link, Put, Values
+from qwendesk.channels.xmpp.parse import parse
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 
@@ -26,37 +28,35 @@ _RENAMED = 303
 
 
 class Session(Link):
-    """Made anew for each connection.
+    """Made anew for each connection."""
 
-    Args:
-        of: the channel's settings.
-        heard: is given each message; must not wait.
-    """
+    title = "XMPP"
 
-    def __init__(self, of: dict[str, Any], heard: Callable[[Session, Message], None]) -> None:
-        super().__init__("XMPP")
-        self._of = of
-        self._nick = of["nick"] or JID(of["jid"]).user
-        self.vouching = {JID(room).bare: False for room in listed(of["rooms"])}
+    def __init__(self, settings: Values, put: Put) -> None:
+        super().__init__(settings, put)
+        self._nick = settings["nick"] or JID(settings["jid"]).user
+        self.vouching = {JID(room).bare: False for room in settings["rooms"]}
         """The rooms to be in, and whether each tells people apart by lasting names."""
         self._stays = defaultdict[str, str](lambda: uuid4().hex)
         """Of whom nothing lasting is known: what they are called for as long as they stay."""
-        plain = of["security"] == "none"
+        security = settings["security"]
+        plain = security == "none"
         allowed = {"feature_mechanisms": {"unencrypted_plain": plain, "unencrypted_scram": plain}}
-        self.client = client = ClientXMPP(of["jid"], of["password"], plugin_config=allowed)
+        self.client = client = ClientXMPP(settings["jid"], settings["password"], plugin_config=allowed)
         for number in ("0045", "0066", "0085", "0199", "0203", "0308", "0421", "0461"):
             client.register_plugin(f"xep_{number}")
-        client.enable_direct_tls, client.enable_starttls = of["security"] == "tls", of["security"] == "starttls"
+        client.enable_direct_tls, client.enable_starttls = security == "tls", security == "starttls"
         client.enable_plaintext = plain
-        client.add_event_handler("message", self.reading(lambda message: heard(self, message)))
-        wrong = f"the server refuses {of['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
+        client.add_event_handler("message", self.reading(self._hear))
+        client.add_event_handler("message_error", self.reading(self._refused))
+        wrong = f"the server refuses {settings['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
         client.add_event_handler("failed_all_auth", lambda _: self.end(wrong, permanent=True))
         for broken in ("connection_failed", "ssl_invalid_chain", "disconnected"):
             client.add_event_handler(broken, lambda why: self.end(f"the server is not reached, {why or 'it hung up'}"))
 
     async def open(self) -> None:
         """Log in and enter the rooms."""
-        self.client.connect(self._of["host"] or None, self._of["port"])
+        self.client.connect(self._settings["host"] or None, self._settings["port"])
         await self.lasting(self.client.wait_until("session_start"))
         for room in self.vouching:
             await self.lasting(self._enter(room))
@@ -65,36 +65,30 @@ class Session(Link):
         """Let the server give this connection what is written to the account, or keep that for one that listens."""
         self.client.send_presence(ppriority=0 if listening else -1)
 
-    async def ask(self) -> None:
+    async def ask(self, name: str) -> None:
         """Ask the server for a sign; that it cannot give one is a sign too."""
         await self.client.plugin["xep_0199"].ping()
 
-    def message(self, conversation: str, state: str) -> Message:
-        """Return a message that says so far only what the desk is doing."""
-        message = self.client.make_message(JID(conversation))
-        message["type"] = "groupchat" if conversation in self.vouching else "chat"
-        message["chat_state"] = state
-        return message
+    def status(self) -> str:
+        """Say in one line as whom the desk is connected."""
+        return f"connected as {self.client.boundjid.full}, in {len(self.vouching)} rooms"
 
-    async def say(self, outbound: Outbound, name: str = "", corrects: str = "") -> None:
-        """Send a text, and wait until the server would have refused it: it answers in order.
+    async def send(self, message: Outbound) -> str:
+        """Send a message and return its id, by which it is known however often it is sent."""
+        stanza = self._written(message)
+        stanza["id"] = sha256(message.key.encode()).hexdigest()[:32]
+        await self._deliver(stanza)
+        return str(stanza["id"])
 
-        Args:
-            outbound: the text.
-            name: the message's id; empty: one that means nothing.
-            corrects: the id of the message that it is put in place of.
+    async def edit(self, message_id: str, message: Outbound) -> None:
+        """Correct a message that was sent."""
+        stanza = self._written(message)
+        stanza["replace"]["id"] = message_id
+        await self._deliver(stanza)
 
-        Raises:
-            ChannelError: it was refused, or the connection is lost.
-        """
-        message = self.message(outbound.conversation, "active")
-        message["id"] = name
-        message["body"] = _NOT_XML.sub("\ufffd", outbound.text)
-        if outbound.reply_to:
-            message["reply"]["id"], _, message["reply"]["to"] = outbound.reply_to.partition(" ")
-        if corrects:
-            message["replace"]["id"] = corrects
-        await self._deliver(message)
+    async def typing(self, conversation: str) -> None:
+        """Show that an answer is being written."""
+        self._stanza(conversation, "composing").send()
 
     def nick_in(self, room: str) -> str:
         """Return what the desk is called in a room; empty: that is none of its rooms."""
@@ -118,14 +112,35 @@ class Session(Link):
         self.client.cancel_connection_attempt()
         await self.client.disconnect(wait=1.0)
 
+    def _hear(self, message: Message) -> None:
+        nick, author = self.nick_in(message["from"].bare), self.author_of(message)
+        if parsed := parse(message, self.client.boundjid, nick, author):
+            inbound, urls = parsed
+            trusted = self._settings["trusted_files"]
+            self._put(inbound, *(partial(fetch_file, url, LARGEST_FILE, trusted) for url in urls))
+
+    def _stanza(self, conversation: str, state: str) -> Message:
+        """Return a message that says so far only what the desk is doing."""
+        message = self.client.make_message(JID(conversation))
+        message["type"] = "groupchat" if conversation in self.vouching else "chat"
+        message["chat_state"] = state
+        return message
+
+    def _written(self, outbound: Outbound) -> Message:
+        message = self._stanza(outbound.conversation, "active")
+        message["body"] = _NOT_XML.sub("\ufffd", outbound.text)
+        if outbound.reply_to:
+            message["reply"]["id"], _, message["reply"]["to"] = outbound.reply_to.partition(" ")
+        return message
+
     async def _deliver(self, message: Message) -> None:
-        refused: list[Message] = []
-        with self.client.event_handler("message_error", refused.append):
+        async with self.confirming(message["id"]):
             message.send()
-            await self.lasting(self.ask())
-        for error in (one["error"] for one in refused if one["id"] == message["id"]):
-            why = f"XMPP refuses the message: {error['condition']} {error['text']}".rstrip()
-            raise ChannelError(f"{why}.", permanent=error["type"] != "wait" and error["condition"] not in _FOR_NOW)
+
+    def _refused(self, message: Message) -> None:
+        error = message["error"]
+        permanent = error["type"] != "wait" and error["condition"] not in _FOR_NOW
+        self.refuse(message["id"], f"{error['condition']} {error['text']}".rstrip(), permanent=permanent)
 
     async def _enter(self, room: str) -> None:
         muc, disco = self.client.plugin["xep_0045"], self.client.plugin["xep_0030"]

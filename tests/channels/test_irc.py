@@ -20,7 +20,7 @@ from qwendesk.channels.irc.connection import Connection
 from qwendesk.channels.irc.simulator import IrcSimulator
 from qwendesk.channels.irc.text import lines_of, parse
 from qwendesk.channels.simulate.base import Written
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
@@ -41,6 +41,11 @@ class TestSimulated(ChannelConformance):
         with pytest.raises(ChannelError, match="PASSWORD") as caught:
             await channel.check()
         await channel.aclose()
+        assert caught.value.permanent
+
+    async def test_what_was_sent_stays_as_it_is(self, channel: Channel) -> None:
+        with pytest.raises(ChannelError, match="IRC cannot change") as caught:
+            await channel.edit("1", Outbound("k", "anna anna", "hello"))
         assert caught.value.permanent
 
     async def test_many_lines_are_written_at_a_pace_that_servers_bear(self, simulator: IrcSimulator) -> None:
@@ -101,7 +106,7 @@ async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.T
     listening = await asyncio.start_server(played, "127.0.0.1", 0)
     where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False}
     where |= {"nick": "desk", "channels": "#help key, #other"}
-    connection = Connection(IrcChannel.manifest.read(where | other), lambda _: None)
+    connection = Connection(IrcChannel.manifest.read(where | other), lambda *_: None)
     opening = asyncio.create_task(connection.open())
     await played.until("USER desk 0 * Qwendesk")
     try:
@@ -175,14 +180,21 @@ async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent
     async with met(line_seconds=0.0) as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening
-        sent, refused = (asyncio.create_task(connection.say(to, "hello")) for to in ("anna", "#Help"))
+        sent, refused = (asyncio.create_task(connection.send(Outbound("k", to, "hello"))) for to in ("anna a", "#Help"))
         await server.until("PRIVMSG #Help hello")
         names = [await server.pinged(number) for number in (0, 1)]
         server.say(f":s {code} desk #help :no", *(f":s PONG s {name}" for name in names))
         with pytest.raises(ChannelError, match="#help no") as caught:
             await refused
         assert caught.value.permanent is permanent
-        assert await sent == names[0]
+        assert await sent == names[0] and not connection.sending
+
+
+@pytest.mark.parametrize("channels", ["#help, ,#staff key,", ["#help", " #staff key", ""], ("#help", "#staff key")])
+def test_channels_are_a_list_or_a_text_with_commas(channels: Any) -> None:
+    assert IrcChannel.manifest.read({"host": "h", "channels": channels})["channels"] == ("#help", "#staff key")
+    with pytest.raises(ConfigError, match="'channels' in .* must be list, not 5"):
+        IrcChannel.manifest.read({"host": "h", "channels": 5})
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

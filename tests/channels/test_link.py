@@ -10,16 +10,19 @@ import pytest
 
 from qwendesk.channels import link as link_module
 from qwendesk.channels.arrivals import Fetch
-from qwendesk.channels.link import Line, Link
+from qwendesk.channels.link import Link
+from qwendesk.channels.over_line import OverLine
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Admission, Attachment, Inbound
+from qwendesk.messages import Admission, Attachment, Inbound, Outbound
 
 
 class Wire(Link):
     """A connection over which nothing goes."""
 
+    title = "Wire"
+
     def __init__(self) -> None:
-        super().__init__("Wire")
+        super().__init__({}, lambda *_: None)
         self.heard = asyncio.Event()
 
     async def open(self) -> None:
@@ -29,12 +32,30 @@ class Wire(Link):
         """Say that the line is there."""
         self.heard.set()
 
+    def status(self) -> str:
+        """Say what it is."""
+        return "a wire"
 
-async def refuse(inbound: Inbound, text: str) -> None:
-    raise AssertionError(text)
+    async def send(self, message: Outbound) -> None:
+        """Send nothing."""
+        raise AssertionError(message)
 
 
-async def taken(line: Line[Wire], accepted: list[Inbound], count: int) -> None:
+class Wired(OverLine):
+    """A channel over such connections."""
+
+    def make(self) -> Wire:
+        """Make one."""
+        self.wire = Wire()
+        return self.wire
+
+    async def heard(self) -> None:
+        """Wait until it listens."""
+        await self.link()
+        await self.wire.heard.wait()
+
+
+async def taken(accepted: list[Inbound], count: int) -> None:
     async with asyncio.timeout(5):
         while len(accepted) < count:  # noqa: ASYNC110 - what is waited for is a list
             await asyncio.sleep(0.01)
@@ -53,15 +74,16 @@ async def test_one_odd_message_takes_no_other_with_it(caplog: pytest.LogCaptureF
         accepted.append(inbound)
         return Admission("accepted")
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
-    await (await line.link()).heard.wait()
+    await line.heard()
     line.put(Inbound("look", "c"), odd)
     line.put(Inbound("bad", "c"))
     line.put(Inbound("good", "c"))
-    await taken(line, accepted, 2)
+    await taken(accepted, 2)
     assert [(one.text, one.unreadable) for one in accepted] == [("look", "file"), ("good", None)]
+    assert all(one.event for one in accepted) and accepted[0].event != accepted[1].event
     assert "RuntimeError" in caplog.text and "KeyError" in caplog.text and "a secret" not in caplog.text
     assert not running.done()
     await line.stop()
@@ -76,10 +98,10 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
         asked.set()
         return Admission("busy")
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
-    await (await line.link()).heard.wait()
+    await line.heard()
     for text in "abc":
         line.put(Inbound(text, "c"))
     await asked.wait()
@@ -91,7 +113,7 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
 
 async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "_SECONDS", 0.01)
-    line = Line(Wire, refuse)
+    line = Wired()
     first = await line.link()
     with pytest.raises(ChannelError, match="did not answer"):
         await first.lasting(asyncio.Event().wait())
@@ -103,7 +125,7 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
     monkeypatch.setattr(link_module, "_SECONDS", 0.05)
     asked: list[int] = []
 
-    async def ask() -> None:
+    async def ask(name: str) -> None:
         asked.append(len(asked))
         if len(asked) == 2:
             raise ChannelError("That question is not allowed.")  # an answer all the same
@@ -153,11 +175,11 @@ async def test_why_nothing_is_heard_is_told() -> None:
     async def accept(inbound: Inbound) -> Admission:
         raise AssertionError(inbound)
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
-    wire = await line.link()
-    await wire.heard.wait()
+    await line.heard()
+    wire = line.wire
     wire.rooms["lobby"] = wire.heard.set
     wire.is_outside("lobby", "closed")
     wire.is_outside("cellar", "nobody asked to be there")
@@ -187,19 +209,19 @@ async def test_a_slow_file_holds_up_only_its_own_conversation() -> None:
 
         return fetch
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
-    await (await line.link()).heard.wait()
+    await line.heard()
     line.put(Inbound("look at a", "anna"), slow("a"))
     line.put(Inbound("and?", "anna"))
     line.put(Inbound("look at b", "bert"), slow("b"))
     line.put(Inbound("hello", "carla"))
-    await taken(line, accepted, 1)
+    await taken(accepted, 1)
     ready["b"].set()
-    await taken(line, accepted, 2)
+    await taken(accepted, 2)
     assert [one.text for one in accepted] == ["hello", "look at b"]
     ready["a"].set()
-    await taken(line, accepted, 4)
+    await taken(accepted, 4)
     assert [one.text for one in accepted[2:]] == ["look at a", "and?"]
     assert [file.data for one in accepted for file in one.attachments] == [b"b", b"a"]
     await line.stop()
@@ -222,12 +244,12 @@ async def test_only_a_few_files_are_fetched_at_the_same_time() -> None:
         fetching -= 1
         return Attachment("document", "text/plain", b"", "a.txt")
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
-    await (await line.link()).heard.wait()
+    await line.heard()
     for number in range(9):
         line.put(Inbound("look", f"c{number}"), fetch)
-    await taken(line, accepted, 9)
+    await taken(accepted, 9)
     assert most == 4
     await line.stop()
     await running
@@ -246,9 +268,9 @@ async def test_what_came_before_the_end_was_asked_for_is_handed_over(caplog: pyt
         await ready.wait()
         return Attachment("document", "text/plain", b"", "a.txt")
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
-    await (await line.link()).heard.wait()
+    await line.heard()
     line.put(Inbound("look", "anna"), fetch)
     line.put(Inbound("and?", "anna"))
     await begun.wait()
@@ -269,12 +291,24 @@ async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.Log
         await asyncio.Event().wait()
         raise AssertionError
 
-    line = Line(Wire, refuse)
+    line = Wired()
     running = asyncio.create_task(line.start(accept))
-    await (await line.link()).heard.wait()
+    await line.heard()
     line.put(Inbound("look", "anna"), fetch)
     await begun.wait()
     await line.stop()
     running.cancel()
     await asyncio.wait([running])
     assert "1 messages are lost" in caplog.text
+
+
+async def test_a_message_that_is_refused_before_the_next_sign_fails_and_no_other() -> None:
+    wire = Wire()
+    async with wire.confirming("good"):
+        with pytest.raises(ChannelError, match="Wire refuses the message: too long") as caught:
+            async with wire.confirming("bad") as refusals:
+                wire.refuse("bad", "too long", permanent=True)
+                assert len(refusals) == 1
+        assert caught.value.permanent
+    wire.refuse("bad", "again", permanent=True)
+    assert wire.sending == {}

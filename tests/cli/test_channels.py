@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from qwendesk.channels.simulate.base import Simulator
 from qwendesk.channels.simulate.script import Step, read_script
 from qwendesk.cli.main import app
+from qwendesk.plugins import load_all
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +39,11 @@ def test_all_channels_are_listed() -> None:
     assert not rows["telegram"]["set_up"]
     assert "Telegram" in run("list").output
     assert rows["telegram"]["simulator"] and not rows["matrix"]["simulator"]
+
+
+def test_a_simulator_that_is_named_is_there() -> None:
+    named = [kind for _, kind in load_all("channels") if kind.manifest.simulator]
+    assert len(named) >= 7 and all(isinstance(kind.simulator(), Simulator) for kind in named)
 
 
 def test_an_example_is_printed_where_it_can_be_played() -> None:

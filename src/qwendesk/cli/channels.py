@@ -21,8 +21,6 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A channel's name, such as telegram.")]
-LISTS = ("allow", "operators", "owners")
-"""Settings of every channel that are lists."""
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Script = Annotated[Path | None, typer.Option("--script", help="What happens, in YAML; see --example.")]
 Example = Annotated[bool, typer.Option("--example", help="Print a script with every kind of step, and play nothing.")]
@@ -72,7 +70,6 @@ def simulate(
 
 
 async def _list(as_json: bool) -> None:
-    from qwendesk.channels.base import Channel
     from qwendesk.plugins import load, names
     from qwendesk.settings import load_settings
 
@@ -81,9 +78,8 @@ async def _list(as_json: bool) -> None:
     for name in names("channels"):
         kind: type[Channel] = load("channels", name)
         known = {"name": name, "title": kind.manifest.title}
-        simulated = kind.simulator.__func__ is not Channel.simulator.__func__  # type: ignore[attr-defined]
-        states = {"installed": not _missing(kind), "set_up": name in settings.channels, "simulator": simulated}
-        rows.append({**known, **states})
+        states = {"installed": not _missing(kind), "set_up": name in settings.channels}
+        rows.append({**known, **states, "simulator": bool(kind.manifest.simulator)})
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -112,8 +108,7 @@ async def _show(name: str, as_json: bool) -> None:
         typer.echo(f"{line:<34}  # {_notes(name, setting)}")
     typer.echo("# of every channel:")
     for setting in COMMON:
-        default: object = [] if setting.name in LISTS else setting.default
-        line = f"# {setting.name} = {json.dumps(default)}"
+        line = f"# {setting.name} = {json.dumps(setting.default)}"
         choices = f" One of: {', '.join(setting.choices)}." if setting.choices else ""
         typer.echo(f"{line:<34}  # {setting.help}{choices}")
     if manifest.hint:

@@ -158,6 +158,21 @@ class ChannelConformance:
         taken = await desk.came(2)
         assert [inbound.text for inbound in taken[:2]] == ["please", "please"]
 
+    async def test_what_a_person_edits_is_no_new_question(
+        self, simulator: Simulator, channel: Channel, desk: Desk
+    ) -> None:
+        """Who mends a typing error is not answered twice, wherever it was written; the next message is taken."""
+        if not simulator.people_edit:
+            pytest.skip("on this platform nobody can change what they wrote")
+        kinds: list[dict[str, Any]] = [{}, {"mention": True, "group": True, "chat": "-5005"}]
+        for kind in kinds[: 1 + channel.manifest.capabilities.groups]:
+            await simulator.write(Written("What is 2+2?", **kind))
+            await simulator.edit("What is 3+3?")
+            await simulator.repeat()
+        await simulator.write(Written("And then?"))
+        await desk.heard("And then?")
+        assert {inbound.text for inbound in desk.inbox} == {"What is 2+2?", "And then?"}
+
     async def test_the_reason_of_a_refusal_is_told(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
         """A stranger is told what to do."""
         desk.answer = lambda _: Admission("refused", text="Your code is AB<12>&CD.")
@@ -190,6 +205,19 @@ class ChannelConformance:
         (inbound,) = await desk.came()
         assert [(file.kind, file.data) for file in inbound.attachments] == [("image", PIXEL)]
         assert inbound.text == "what is this?"
+
+    async def test_recordings_and_documents_come_as_what_they_are(
+        self, simulator: Simulator, channel: Channel, desk: Desk
+    ) -> None:
+        """The desk is told whether to listen or to read, and a name may hold any sign."""
+        if not channel.manifest.capabilities.max_file_in:
+            pytest.skip("this platform brings no files")
+        sound = Attachment("audio", "audio/ogg", b"OggS" + bytes(40), "voice.ogg")
+        paper = Attachment("document", "text/plain", b"A few words.", "a few #1 & 2?.txt")
+        for number, file in enumerate((sound, paper), 1):
+            await simulator.write(Written("take this", files=(file,)))
+            (come,) = (await desk.came(number))[-1].attachments
+            assert (come.kind, come.data) == (file.kind, file.data)
 
     async def test_an_answer_is_shown_where_the_question_was_asked(
         self, simulator: Simulator, channel: Channel, desk: Desk

@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from qwendesk.channels.simulate.base import Caller, Shown, Simulator, Written
 from qwendesk.channels.simulate.serving import serving
@@ -22,7 +23,7 @@ _STATUS = {"gone": 404, "broken": 502, "slow_down": 429, "bad_markup": 422}
 class ChatwootSimulator(Simulator):
     """A desk of people with one inbox."""
 
-    calls = True
+    calls = numbered = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class ChatwootSimulator(Simulator):
                 "type": "agent_bot" if written.bot else "contact",
                 "additional_attributes": {"browser_language": written.locale},
             },
-            "attachments": [self._kept(file.name, file.kind, file.data) for file in written.files],
+            "attachments": [self._kept(file.name, file.mime, file.data) for file in written.files],
         }
         await self.repeat()
         return str(self._number)
@@ -93,10 +94,11 @@ class ChatwootSimulator(Simulator):
         ]
         self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
 
-    def _kept(self, name: str, kind: str, data: bytes) -> dict[str, Any]:
-        self._files[name] = (kind, data)
-        url = f"{self._url}/rails/active_storage/blobs/redirect/{name}"
-        return {"id": 1, "file_type": "file" if kind == "document" else kind, "data_url": url}
+    def _kept(self, name: str, mime: str, data: bytes) -> dict[str, Any]:
+        self._files[name] = (mime, data)
+        family = mime.partition("/")[0]
+        url = f"{self._url}/rails/active_storage/blobs/redirect/{quote(name)}"
+        return {"id": 1, "file_type": family if family in ("image", "audio", "video") else "file", "data_url": url}
 
     async def _profile(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
@@ -112,7 +114,7 @@ class ChatwootSimulator(Simulator):
         from starlette.responses import RedirectResponse
 
         name = request.path_params["name"]
-        return RedirectResponse(self.stores.get(name, f"/files/{name}"), 302)
+        return RedirectResponse(self.stores.get(name, f"/files/{quote(name)}"), 302)
 
     async def _written(self, request: Request) -> Response:
         from starlette.responses import JSONResponse

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
 
 Trouble = Literal["slow_down", "gone", "broken", "bad_markup"]
@@ -62,6 +63,12 @@ class Simulator(ABC):
     says_how_long: bool = True
     """Whether a platform that asks to wait says for how many seconds."""
 
+    people_edit: bool = False
+    """Whether people can change what they wrote."""
+
+    numbered: bool = False
+    """Whether people and chats have numbers for names."""
+
     def __init__(self) -> None:
         self.desk = ""
         """The desk's own address; has to be known before a platform that calls it is started."""
@@ -85,6 +92,14 @@ class Simulator(ABC):
     @abstractmethod
     async def write(self, written: Written) -> str:
         """Let a person write, and return the platform's id of the message."""
+
+    async def edit(self, text: str) -> None:
+        """Let whoever wrote last change the text of that message.
+
+        Raises:
+            ConfigError: the platform has no such thing.
+        """
+        raise ConfigError(f"{type(self).__name__} has no edits: people cannot change there what they wrote.")
 
     @abstractmethod
     async def repeat(self) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
-from qwendesk.channels.base import Capabilities
-from qwendesk.channels.simulate.base import Simulator, Trouble, Written
-from qwendesk.errors import ConfigError, not_among
-from qwendesk.messages import Attachment
+from qwendesk.channels.base import Capabilities, Manifest
+from qwendesk.channels.simulate.base import Simulator
+from qwendesk.channels.simulate.steps import Expect, Press, Step, Write, read_step
+from qwendesk.errors import ConfigError
 
 DEFAULT = """\
 - write: {text: "Hello"}
@@ -29,8 +25,16 @@ DEFAULT = """\
 - expect: {messages: 4}
 """
 """What is played where no script is given."""
-_HEAD = """\
-# A step is one of: write, press, expect, repeat, trouble, garble. docs/channels.md explains all their keys.
+_HEAD = f"""\
+# A step is one of: {", ".join(Step.model_fields)}. docs/channels.md explains all their keys.
+"""
+_FILE = """\
+# - write: {text: "What is this?", file: cat.png}  # or a recording, or a document
+"""
+_EDIT = """\
+- edit: "After a malformed delivery, without a typing error"  # which is no new question
+- write: {text: "After an edit"}
+- expect: {messages: 5}
 """
 _BUTTONS = """\
 - press: {button: "👍"}
@@ -43,102 +47,10 @@ Show = Callable[[str, str], None]
 """Is told who does what."""
 
 
-class Write(BaseModel):
-    """What a person sends."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: str = ""
-    person: str = "1001"
-    chat: str = ""
-    group: bool = False
-    mention: bool = False
-    bot: bool = False
-    locale: str = "en"
-    picture: Path | None = None
-
-    def written(self) -> Written:
-        """Return it as the simulator takes it.
-
-        Raises:
-            ConfigError: the picture cannot be read.
-        """
-        values = self.model_dump(exclude={"picture"})
-        if not self.picture:
-            return Written(**values)
-        try:
-            file = Attachment("image", "image/png", self.picture.read_bytes(), self.picture.name)
-        except OSError as error:
-            raise ConfigError(f"The picture {str(self.picture)!r} cannot be read: {error.strerror}.") from None
-        return Written(**values, files=(file,))
-
-
-class Press(BaseModel):
-    """A button that a person presses, under the newest message that has it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    button: str
-    """How its label begins."""
-    person: str = "1001"
-    chat: str = ""
-    group: bool = False
-
-    def written(self, simulator: Simulator) -> Written | None:
-        """Return it as the simulator takes it; None where no message has such a button."""
-        for shown in reversed(simulator.shown):
-            for label, value in shown.buttons:
-                if label.startswith(self.button):
-                    return Written(value, self.person, self.chat, self.group, reply_to=shown.id, press=True)
-        return None
-
-
-class Expect(BaseModel):
-    """What the person has to see, in time."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    contains: str | None = None
-    """A part of some message."""
-    messages: int | None = Field(default=None, ge=0)
-    """How many messages there are in all."""
-    button: str | None = None
-    """The label of a button under some message."""
-    seconds: float = Field(default=15, gt=0)
-    """How long it may take."""
-
-    @property
-    def wanted(self) -> dict[str, Any]:
-        """What has to be seen."""
-        return self.model_dump(exclude_none=True, exclude={"seconds"})
-
-    def told(self, simulator: Simulator) -> str:
-        """Return what is waited for, and for how long."""
-        return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.shown)} messages so far"
-
-
-class Step(BaseModel):
-    """One thing that happens."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    write: Write | None = None
-    press: Press | None = None
-    expect: Expect | None = None
-    repeat: bool = False
-    trouble: list[Trouble] = []
-    garble: Any = None
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> Step:
-        if len(self.model_fields_set) != 1:
-            raise ValueError(f"a step is one of: {', '.join(_keys())}")
-        return self
-
-
-def example(capabilities: Capabilities) -> str:
+def example(capabilities: Capabilities, people_edit: bool) -> str:
     """Return a script with one of each kind of step that a platform can have."""
-    return _HEAD + DEFAULT + _BUTTONS * bool(capabilities.buttons) + _GROUP * capabilities.groups
+    able = _FILE * bool(capabilities.max_file_in) + _EDIT * people_edit + _BUTTONS * bool(capabilities.buttons)
+    return _HEAD + DEFAULT + able + _GROUP * capabilities.groups
 
 
 def read_script(text: str, name: str) -> list[Step]:
@@ -153,40 +65,113 @@ def read_script(text: str, name: str) -> list[Step]:
         raise ConfigError(f"{name} is not YAML: {error}") from None
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{name} has to be a list of steps, such as '- write: {{text: Hello}}'.")
-    return [_read_step(step, f"{name}, step {number}") for number, step in enumerate(steps, 1)]
+    return [read_step(step, f"{name}, step {number}") for number, step in enumerate(steps, 1)]
 
 
-async def play(steps: list[Step], simulator: Simulator, show: Show) -> list[str]:
-    """Play a script and return what was expected in vain."""
-    failures: list[str] = []
-    told = 0
+def check_script(steps: Sequence[Step], name: str, simulator: Simulator, manifest: Manifest) -> None:
+    """See whether a platform can play a script, from its beginning.
+
+    Raises:
+        ConfigError: it cannot; the text names the step.
+    """
+    written = False
     for number, step in enumerate(steps, 1):
+        problem = _unplayable(step, simulator, manifest, written)
+        if problem:
+            raise ConfigError(f"{name}, step {number}: {problem}")
+        written = written or step.write is not None
+
+
+def _unplayable(step: Step, simulator: Simulator, manifest: Manifest, written: bool) -> str | None:
+    if (step.repeat or step.press or step.edit) and not written:
+        return "nothing was written yet; a step 'write' has to come before."
+    if step.edit and not simulator.people_edit:
+        return f"edit: on {manifest.title} nobody can change what they wrote."
+    if step.write and step.write.file and not manifest.capabilities.max_file_in:
+        return f"write.file: {manifest.title} takes no files."
+    return _misnamed(step.write or step.press, simulator, manifest) or _unreadable(step.write)
+
+
+def _misnamed(what: Write | Press | None, simulator: Simulator, manifest: Manifest) -> str | None:
+    names = [what.person, *([what.chat] if what.chat else [])] if what and simulator.numbered else []
+    wrong = next((name for name in names if not name.removeprefix("-").isdecimal()), None)
+    return (
+        None if wrong is None else f"on {manifest.title} people and chats are numbers, such as '1001', not {wrong!r}."
+    )
+
+
+def _unreadable(write: Write | None) -> str | None:
+    try:
+        if write:
+            write.written()
+    except ConfigError as error:
+        return f"write.file: {error}"
+    return None
+
+
+async def play(steps: Sequence[Step], simulator: Simulator, show: Show) -> list[str]:
+    """Play a script and return what was expected in vain."""
+    player = _Player(simulator, show)
+    problems = [(number, await player.play(step)) for number, step in enumerate(steps, 1)]
+    return [f"step {number}: {problem}" for number, problem in problems if problem]
+
+
+class _Player:
+    """Plays steps on a platform, and tells of them."""
+
+    def __init__(self, simulator: Simulator, show: Show) -> None:
+        self._simulator = simulator
+        self._show = show
+        self._writer = "somebody"
+        self._told = 0
+
+    async def play(self, step: Step) -> str | None:
+        """Play a step and return what was expected in vain."""
         if step.write:
-            show(step.write.person, step.write.text)
-            await simulator.write(step.write.written())
+            self._writer = step.write.person
+            self._show(self._writer, _said(step.write))
+            await self._simulator.write(step.write.written())
+        elif step.edit:
+            self._show(self._writer, f"edits that: {step.edit}")
+            await self._simulator.edit(step.edit)
         elif step.press:
-            show(step.press.person, f"presses {step.press.button}")
-            if pressed := step.press.written(simulator):
-                await simulator.write(pressed)
-            else:
-                failures.append(f"step {number}: no message has a button {step.press.button!r}")
+            return await self._press(step.press)
         elif step.expect:
-            show("script", step.expect.told(simulator))
-            if problem := await _look(step.expect, simulator):
-                failures.append(f"step {number}: {problem}")
-            for shown in simulator.shown[told:]:
-                show("desk", shown.text)
-            told = len(simulator.shown)
-        elif step.repeat:
-            show("platform", "delivers the last message again")
-            await simulator.repeat()
-        elif step.trouble:
-            show("platform", f"will fail: {', '.join(step.trouble)}")
-            simulator.troubles += step.trouble
+            return await self._expect(step.expect)
         else:
-            show("platform", "delivers something malformed")
-            await simulator.garble(step.garble)
-    return failures
+            await self._platform(step)
+        return None
+
+    async def _press(self, press: Press) -> str | None:
+        self._show(press.person, f"presses {press.button}")
+        pressed = press.written(self._simulator)
+        if pressed is None:
+            return f"no message has a button {press.button!r}"
+        await self._simulator.write(pressed)
+        return None
+
+    async def _expect(self, expect: Expect) -> str | None:
+        self._show("script", expect.told(self._simulator))
+        problem = await _look(expect, self._simulator)
+        for shown in self._simulator.shown[self._told :]:
+            self._show("desk", shown.text)
+        self._told = len(self._simulator.shown)
+        return problem
+
+    async def _platform(self, step: Step) -> None:
+        if step.repeat:
+            self._show("platform", "delivers the last message again")
+            await self._simulator.repeat()
+        elif step.trouble:
+            self._show("platform", f"will fail: {', '.join(step.trouble)}")
+            self._simulator.troubles += step.trouble
+        else:
+            self._show("platform", "delivers something malformed")
+            await self._simulator.garble(step.garble)
+
+
+def _said(write: Write) -> str:
+    return " ".join(filter(None, (write.text, f"[{write.file.name}]" if write.file else "")))
 
 
 async def _look(expect: Expect, simulator: Simulator) -> str | None:
@@ -203,31 +188,3 @@ async def _look(expect: Expect, simulator: Simulator) -> str | None:
     if expect.messages is not None and len(simulator.shown) > expect.messages:
         return f"expected {expect.messages} messages, seen: {simulator.texts()!r}"
     return None
-
-
-def _read_step(step: Any, name: str) -> Step:
-    try:
-        return Step.model_validate(step)
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(map(str, found["loc"]))
-        raise ConfigError(f"{name}: {f'{place}: ' if place else ''}{_reason(found)}") from None
-
-
-def _reason(found: ErrorDetails) -> str:
-    if found["type"] == "extra_forbidden":
-        *above, key = map(str, found["loc"])
-        return f"there is {not_among('no key', [key], _keys(*above))}"
-    if found["type"] == "value_error":
-        return f"{found['ctx']['error']}."
-    if found["type"] in ("model_type", "dict_type"):
-        kind = str(found["loc"][0]) if found["loc"] else ""
-        keys = ", ".join(_keys(*([kind] if kind else [])))
-        return f"this has to be a table, such as {{key: value}}; known keys: {keys}."
-    return f"{found['msg']}."
-
-
-def _keys(*place: str) -> list[str]:
-    """Return the keys that a step has, or what is in it."""
-    kinds: dict[str, type[BaseModel]] = {"write": Write, "press": Press, "expect": Expect}
-    return list(kinds.get(place[0] if place else "", Step).model_fields)

@@ -9,7 +9,9 @@ import html
 import json
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from qwendesk.channels.simulate.base import Caller, Shown, Simulator, Written
 from qwendesk.channels.simulate.serving import serving
@@ -34,6 +36,8 @@ class SlackSimulator(Simulator):
         calls: whether events come over HTTP; else over Socket Mode.
     """
 
+    people_edit = True
+
     def __init__(self, *, calls: bool = False) -> None:
         super().__init__()
         self.calls = calls
@@ -44,6 +48,7 @@ class SlackSimulator(Simulator):
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: tuple[str, dict[str, Any]] = ("", {})
+        self._written = Written(), ""
         self._socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._connected = asyncio.Event()
 
@@ -65,8 +70,22 @@ class SlackSimulator(Simulator):
             self._last = ("interactive", self._press(written))
         else:
             self._last = ("events_api", self._event(written, stamp))
+            self._written = written, stamp
         await self.repeat()
         return stamp
+
+    async def edit(self, text: str) -> None:
+        """Deliver that the last message was changed."""
+        self._number += 1
+        written, stamp = self._written
+        before, now = (self._event(one, stamp)["event"] for one in (written, replace(written, text=text)))
+        place = {key: now.pop(key) for key in ("channel", "channel_type")}
+        moment = f"{1_780_000_000 + self._number}.000100"
+        edited = now | {"type": "message", "edited": {"user": now["user"], "ts": moment}}
+        old = {key: value for key, value in before.items() if key not in place} | {"type": "message"}
+        event = {"type": "message", "subtype": "message_changed", "hidden": True, "ts": moment, "event_ts": moment}
+        self._last = ("events_api", self._envelope(event | place | {"message": edited, "previous_message": old}))
+        await self.repeat()
 
     async def command(self, text: str, person: str = "1001", channel: str = "") -> None:
         """Let a person use the slash command."""
@@ -115,8 +134,6 @@ class SlackSimulator(Simulator):
         elif kind == "events_api":
             await self.call(json.dumps(payload).encode(), "application/json")
         else:
-            from urllib.parse import urlencode
-
             form = {"payload": json.dumps(payload)} if kind == "interactive" else payload
             await self.call(urlencode(form).encode(), "application/x-www-form-urlencoded")
 
@@ -135,6 +152,9 @@ class SlackSimulator(Simulator):
         event |= {"thread_ts": written.reply_to} if written.reply_to else {}
         if written.files:
             event |= {"subtype": "file_share", "files": [self._kept(file) for file in written.files]}
+        return self._envelope(event)
+
+    def _envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         return {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{self._number}", "event": event}
 
     def _press(self, written: Written) -> dict[str, Any]:
@@ -150,7 +170,7 @@ class SlackSimulator(Simulator):
 
     def _kept(self, file: Attachment) -> dict[str, Any]:
         self._files[file.name] = file.data
-        url = f"{self._url}/files/{file.name}"
+        url = f"{self._url}/files/{quote(file.name)}"
         return {"name": file.name, "mimetype": file.mime, "size": len(file.data), "url_private_download": url}
 
     async def _socket_mode(self, socket: WebSocket) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from html.parser import HTMLParser
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.simulate.base import Caller, Shown, Simulator, Trouble, Written
 from qwendesk.channels.simulate.serving import serving
+from qwendesk.channels.telegram.simulator_html import Entities, Refused
 from qwendesk.messages import Attachment
 
 if TYPE_CHECKING:
@@ -19,23 +20,13 @@ if TYPE_CHECKING:
 
 TOKEN = "4242:simulated-token"
 BOT = {"id": 4242, "is_bot": True, "first_name": "Desk", "username": "desk_bot"}
-TAGS = {"b", "i", "u", "s", "code", "pre", "a", "blockquote"}
+VOICES = ("audio/ogg", "audio/opus")
+"""What people's own apps record; any other recording is music."""
 _TROUBLES: dict[Trouble, tuple[int, str]] = {
     "gone": (403, "Forbidden: bot was blocked by the user"),
     "broken": (502, "Bad Gateway"),
     "bad_markup": (400, "Bad Request: can't parse entities: unsupported start tag"),
 }
-
-
-class Refused(Exception):
-    """The API answers with an error."""
-
-    def __init__(self, code: int, text: str, **parameters: Any) -> None:
-        super().__init__(text)
-        self.code = code
-        self.body = {"ok": False, "error_code": code, "description": text} | (
-            {"parameters": parameters} if parameters else {}
-        )
 
 
 class TelegramSimulator(Simulator):
@@ -44,6 +35,8 @@ class TelegramSimulator(Simulator):
     Args:
         calls: whether the desk is called; else it polls.
     """
+
+    people_edit = numbered = True
 
     def __init__(self, *, calls: bool = False) -> None:
         super().__init__()
@@ -58,6 +51,7 @@ class TelegramSimulator(Simulator):
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: dict[str, Any] = {}
+        self._written: tuple[Written, dict[str, Any]] = Written(), {}
         self._url = ""
 
     def settings(self) -> dict[str, Any]:
@@ -84,9 +78,18 @@ class TelegramSimulator(Simulator):
             update = {"callback_query": query | {"message": message | {"message_id": int(shown.id), "from": BOT}}}
         else:
             update = {"message": message}
+            self._written = written, message
         self._last = {"update_id": 7000 + self._number} | update
         await self._deliver(self._last)
         return str(message["message_id"])
+
+    async def edit(self, text: str) -> None:
+        """Deliver the last message once more, as one that was edited; whichever kinds of update the bot asked for."""
+        self._number += 1
+        written, message = self._written
+        edited = message | _said(replace(written, text=text)) | {"edit_date": message["date"] + 60}
+        self._last = {"update_id": 7000 + self._number, "edited_message": edited}
+        await self._deliver(self._last)
 
     async def repeat(self) -> None:
         """Deliver the last update again."""
@@ -123,7 +126,6 @@ class TelegramSimulator(Simulator):
 
     def _message(self, written: Written) -> dict[str, Any]:
         chat = int(written.chat or written.person)
-        text = f"@{BOT['username']} {written.text}" if written.mention else written.text
         person = {
             "id": int(written.person),
             "is_bot": written.bot,
@@ -136,10 +138,7 @@ class TelegramSimulator(Simulator):
             message["reply_to_message"] = {"message_id": int(written.reply_to), "from": BOT, "chat": message["chat"]}
         for file in written.files:
             message |= self._file(file)
-        where = "caption" if written.files else "text"
-        name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
-        marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
-        return message | ({where: text} | marks if text else {})
+        return message | _said(written)
 
     def _file(self, file: Attachment) -> dict[str, Any]:
         name = f"file{len(self._files)}"
@@ -148,7 +147,14 @@ class TelegramSimulator(Simulator):
         if file.kind == "image":
             return {"photo": [sizes | {"width": 10, "height": 10}]}
         more = {"mime_type": file.mime, "file_name": file.name}
-        return {"voice": sizes | more | {"duration": 1}} if file.kind == "audio" else {"document": sizes | more}
+        if file.kind == "audio":
+            return {"voice" if file.mime in VOICES else "audio": sizes | more | {"duration": 1}}
+        is_video = file.mime.startswith("video/")
+        return (
+            {"video": sizes | more | {"width": 10, "height": 10, "duration": 1}}
+            if is_video
+            else {"document": sizes | more}
+        )
 
     async def _answer(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
@@ -248,7 +254,7 @@ class TelegramSimulator(Simulator):
                 raise Refused(429, f"Too Many Requests: retry after {self.retry_after}", retry_after=self.retry_after)
             if trouble != "bad_markup" or form.get("parse_mode"):
                 raise Refused(*_TROUBLES[trouble])
-        text = _Entities().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
+        text = Entities().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
         if not text.strip():
             raise Refused(400, "Bad Request: message text is empty")
         if len(text.encode("utf-16-le")) // 2 > 4096:
@@ -266,33 +272,13 @@ class TelegramSimulator(Simulator):
         return {"message_id": int(shown.id), "date": 1_780_000_000, "chat": chat, "from": BOT, "text": shown.text}
 
 
+def _said(written: Written) -> dict[str, Any]:
+    text = f"@{BOT['username']} {written.text}" if written.mention else written.text
+    name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
+    marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
+    return {"caption" if written.files else "text": text} | marks if text else {}
+
+
 def _buttons(form: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     rows = json.loads(form["reply_markup"])["inline_keyboard"] if "reply_markup" in form else []
     return tuple((one["text"], one["callback_data"]) for row in rows for one in row)
-
-
-class _Entities(HTMLParser):
-    """Reads Telegram's HTML; what the API would refuse is refused."""
-
-    def text(self, written: str) -> str:
-        self._read: list[str] = []
-        self._tags: list[str] = []
-        self.feed(written)
-        self.close()
-        if self._tags:
-            raise Refused(
-                400, f"Bad Request: can't parse entities: Can't find end tag corresponding to {self._tags[-1]}"
-            )
-        return "".join(self._read)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in TAGS:
-            raise Refused(400, f'Bad Request: can\'t parse entities: Unsupported start tag "{tag}"')
-        self._tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self._tags or self._tags.pop() != tag:
-            raise Refused(400, "Bad Request: can't parse entities: Unmatched end tag")
-
-    def handle_data(self, data: str) -> None:
-        self._read.append(data)

@@ -61,7 +61,8 @@ class WebhookSimulator(Simulator):
 
     async def repeat(self) -> None:
         """Post the last message again, as it was."""
-        await self._call(*self._last)
+        if self._last[1]:
+            await self._call(*self._last)
 
     async def garble(self, payload: Any) -> None:
         """Post nonsense, well signed."""

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import json
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
@@ -41,6 +43,7 @@ class XmppSimulator(Simulator):
     """Speaks the real protocol over TCP; every group is the one room."""
 
     says_how_long = False
+    people_edit = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,6 +53,7 @@ class XmppSimulator(Simulator):
         self._present = asyncio.Event()
         self._number = 0
         self._last = ""
+        self._written = Written(), ""
 
     def settings(self) -> dict[str, Any]:
         """Return what the channel's settings have to be."""
@@ -63,16 +67,28 @@ class XmppSimulator(Simulator):
     async def write(self, written: Written) -> str:
         """Let a person write."""
         self._number += 1
-        name, kind = f"m{self._number}", "groupchat" if written.group else "chat"
+        name = f"m{self._number}"
+        self._written = written, name
+        files = "".join(self._offered(file.name or name, file.data, file.mime) for file in written.files)
+        await self._send(written, name, files)
+        return name
+
+    async def edit(self, text: str) -> None:
+        """Let whoever wrote last correct that message; a correction of a correction names the first one, too."""
+        self._number += 1
+        written, name = self._written
+        correction = f"<replace id='{name}' xmlns='urn:xmpp:message-correct:0'/>"
+        await self._send(replace(written, text=text), f"m{self._number}", correction)
+
+    async def _send(self, written: Written, name: str, more: str) -> None:
+        kind = "groupchat" if written.group else "chat"
         sender = f"{_ROOM}/p{written.person}" if written.group else f"p{written.person}@{_DOMAIN}/phone"
         text = f"desk: {written.text}" if written.mention else written.text
-        files = "".join(self._offered(file.name or name, file.data, file.mime) for file in written.files)
-        body = f"<body>{escape(text)}</body>{files}"
+        body = f"<body>{escape(text)}</body>{more}"
         kind = "headline" if written.bot else kind  # there is no sign for programs but that nobody answers them
         where = f"from={quoteattr(sender)} to='{_DESK}'"
         self._last = f"<message {where} id='{name}' type='{kind}'>{body}</message>"
         await self.repeat()
-        return name
 
     async def repeat(self) -> None:
         """Deliver the last message once more."""
@@ -103,7 +119,7 @@ class XmppSimulator(Simulator):
 
     def _offered(self, name: str, data: bytes, mime: str) -> str:
         self._files[name] = data, mime
-        return f"<x xmlns='jabber:x:oob'><url>{escape(f'{self._files_url}/{name}')}</url></x>"
+        return f"<x xmlns='jabber:x:oob'><url>{escape(f'{self._files_url}/{quote(name)}')}</url></x>"
 
     async def _file(self, request: Request) -> Response:
         data, mime = self._files[request.path_params["name"]]

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from qwendesk.channels.simulate.base import Simulator
-from qwendesk.channels.simulate.script import Step, read_script
+from qwendesk.channels.simulate.script import read_script
+from qwendesk.channels.simulate.steps import Step
 from qwendesk.cli.main import app
 from qwendesk.plugins import load_all
 
@@ -47,10 +48,11 @@ def test_a_simulator_that_is_named_is_there() -> None:
 
 
 def test_an_example_is_printed_where_it_can_be_played() -> None:
-    result = run("simulate", "webhook", "--example")
+    result = run("simulate", "telegram", "--example")
     kinds = {key for step in read_script(result.output, "example") for key in step.model_fields_set}
     assert kinds == set(Step.model_fields)
     assert "press" not in run("simulate", "chatwoot", "--example").output.partition("\n")[2]  # it has no buttons
+    assert "- edit" not in run("simulate", "webhook", "--example").output
     refused = run("simulate", "matrix", "--example")
     assert refused.exit_code == 1 and "no simulator" in refused.output and "write" not in refused.output
 
@@ -116,6 +118,19 @@ def test_what_is_expected_in_vain_fails(home: Path) -> None:
         ("- write: hi\n", "has to be a table"),
         ("- {write: {text: hi}, repeat: true}", "one of: write"),
         ("- trouble: [earthquake]", "step 1: trouble"),
+        ("- write: {text: hi}\n- write:\n", "step 2: there is nothing behind 'write:'; this has to be a table"),
+        ("- write:\n", "known keys: text, person, chat"),
+        ("- write: {}\n", "step 1: write: a message needs 'text' or 'file'"),
+        ("- expect:\n", "nothing behind 'expect:'"),
+        ("- expect: {seconds: 3}\n", "step 1: expect: say what has to be seen"),
+        ("- repeat: false\n", "nothing behind 'repeat:'; it takes 'true'"),
+        ("- trouble: []\n", "nothing behind 'trouble:'; it takes a list"),
+        ("- edit:\n", "nothing behind 'edit:'; it takes the new text"),
+        ("- repeat: true\n", "step 1: nothing was written yet"),
+        ("- press: {button: x}\n", "step 1: nothing was written yet"),
+        ("- edit: x\n", "step 1: nothing was written yet"),
+        ("- write: {text: hi, person: ann}\n", "step 1: on Telegram people and chats are numbers"),
+        ("- write: {file: no-such-file}\n", "step 1: write.file: The file 'no-such-file' cannot be read"),
     ],
 )
 def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: str, reason: str) -> None:
@@ -123,3 +138,37 @@ def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: st
     script.write_text(text, "utf-8")
     result = run("simulate", "telegram", "--script", str(script))
     assert result.exit_code == 1 and reason in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("- write: {text: hi, file: chat.yaml}\n", "step 1: write.file: IRC takes no files"),
+        ("- write: {text: hi}\n- edit: ho\n", "step 2: edit: on IRC nobody can change what they wrote"),
+    ],
+)
+def test_what_a_platform_does_not_have_is_said_before_anything_is_played(home: Path, text: str, reason: str) -> None:
+    script = home / "chat.yaml"
+    script.write_text(text, "utf-8")
+    result = run("simulate", "irc", "--script", str(script))
+    assert result.exit_code == 1 and reason in result.output and "1001" not in result.output
+
+
+@pytest.mark.parametrize("name", ["telegram", "slack", "xmpp"])
+def test_the_example_is_played_to_its_end(home: Path, name: str) -> None:
+    script = home / "chat.yaml"
+    script.write_text(run("simulate", name, "--example").output, "utf-8")
+    result = simulated(name, "--script", str(script), "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = json.loads(result.stdout)["said"]
+    assert any(line["text"].startswith("edits that: ") for line in said)
+
+
+def test_a_file_of_any_kind_is_sent(home: Path) -> None:
+    (home / "price list.txt").write_text("Apples are 3 Euros.", "utf-8")
+    script = home / "chat.yaml"
+    script.write_text("- write: {text: 'What do they cost?', file: price list.txt}\n- expect: {messages: 1}\n", "utf-8")
+    result = simulated("slack", "--script", str(script), "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    first, *_ = json.loads(result.stdout)["said"]
+    assert first["text"] == "What do they cost? [price list.txt]"

@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from qwendesk.channels.simulate.script import DEFAULT, Step, example, play, read_script
+from qwendesk.channels.simulate.script import DEFAULT, check_script, example, play, read_script
+from qwendesk.channels.simulate.steps import Step
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
@@ -25,6 +26,8 @@ async def simulate(name: str, script: Path | None, engine: str, *, as_json: bool
         typer.Exit: something was expected in vain.
     """
     steps = _steps(script)
+    kind = load("channels", name)
+    check_script(steps, str(script or "the example"), kind.simulator(), kind.manifest)
     said: list[dict[str, str]] = []
 
     def show(who: str, what: str) -> None:
@@ -49,8 +52,8 @@ async def print_example(name: str) -> None:
         ConfigError: it has no simulator.
     """
     kind = load("channels", name)
-    kind.simulator()
-    typer.echo(example(kind.manifest.capabilities), nl=False)
+    simulator = kind.simulator()
+    typer.echo(example(kind.manifest.capabilities, simulator.people_edit), nl=False)
 
 
 def _steps(script: Path | None) -> list[Step]:

@@ -23,6 +23,7 @@ class Entities(HTMLParser):
     """Reads Telegram's HTML; what the API would refuse is refused."""
 
     def text(self, written: str) -> str:
+        """Return what is read, without its tags."""
         self._read: list[str] = []
         self._tags: list[str] = []
         self.feed(written)
@@ -34,13 +35,16 @@ class Entities(HTMLParser):
         return "".join(self._read)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open a tag that the API knows."""
         if tag not in TAGS:
             raise Refused(400, f'Bad Request: can\'t parse entities: Unsupported start tag "{tag}"')
         self._tags.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        """Close the tag that was opened last."""
         if not self._tags or self._tags.pop() != tag:
             raise Refused(400, "Bad Request: can't parse entities: Unmatched end tag")
 
     def handle_data(self, data: str) -> None:
+        """Keep a piece of text."""
         self._read.append(data)

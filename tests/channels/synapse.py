@@ -142,7 +142,8 @@ class MatrixPlatform(Simulator):
             )
             where = {"file": {**(key or {}), "url": answer.content_uri}} if key else {"url": answer.content_uri}
             info = {"mimetype": file.mime, "size": len(file.data)}
-            content |= {"msgtype": "m.image", "filename": file.name, "info": info} | where
+            kind = {"image": "m.image", "audio": "m.audio"}.get(file.kind, "m.file")
+            content |= {"msgtype": kind, "filename": file.name, "info": info} | where
         return await self._say(room, content)
 
     async def react(self, message_id: str, sign: str) -> None:

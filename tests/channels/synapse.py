@@ -101,6 +101,8 @@ def running_synapse(folder: Path) -> Iterator[Homeserver]:
 class MatrixPlatform(Simulator):
     """A room on the homeserver with the desk and a person in it, behind a gate that can make trouble."""
 
+    people_edit = True
+
     def __init__(self, homeserver: Homeserver, folder: Path, *, encrypted: bool = False) -> None:
         super().__init__()
         self.homeserver = homeserver
@@ -109,6 +111,7 @@ class MatrixPlatform(Simulator):
         self._names = {role: f"{role}{secrets.token_hex(4)}" for role in ("desk", "anna", "bert")}
         self._passwords: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
+        self._last: tuple[str, dict[str, Any], str] = "", {}, ""
         self._clients: dict[str, AsyncClient] = {}
         self._gate = ""
 
@@ -144,7 +147,16 @@ class MatrixPlatform(Simulator):
             info = {"mimetype": file.mime, "size": len(file.data)}
             kind = {"image": "m.image", "audio": "m.audio"}.get(file.kind, "m.file")
             content |= {"msgtype": kind, "filename": file.name, "info": info} | where
-        return await self._say(room, content)
+        self._last = room, content, await self._say(room, content)
+        return self._last[2]
+
+    async def edit(self, text: str) -> None:
+        """Let the person replace her last message, as clients do: with a version for those that do not know edits."""
+        room, content, event = self._last
+        relation = {"m.relates_to": {"rel_type": "m.replace", "event_id": event}}
+        named = f"{self._names['desk']}: " if "m.mentions" in content else ""
+        now = content | {"body": f"{named}{text}"}
+        await self._say(room, now | {"body": f"* {now['body']}", "m.new_content": now} | relation)
 
     async def react(self, message_id: str, sign: str) -> None:
         """Let the person react to a message."""

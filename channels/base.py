@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pkgutil import resolve_name
@@ -24,6 +24,16 @@ Accept = Callable[[Inbound], Awaitable[Admission]]
 
 LARGEST_FILE = 20 * 2**20
 """What channels take of a file whose platform sets no limit of its own, in bytes."""
+
+
+def left_out(sizes: Iterable[int]) -> str | None:
+    """Return what is said of the files that are not taken, by their sizes in bytes; None where all are."""
+    known = list(sizes)
+    if any(size > LARGEST_FILE for size in known):
+        return "large file"
+    return None if all(known) else "empty file"
+
+
 Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
 """How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
 

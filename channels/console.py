@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
-from qwendesk.channels.console_view import printable, view_for
+from qwendesk.channels.console_view import markdown, printable, view_for
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
 
@@ -127,7 +126,7 @@ class ConsoleChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Show a whole reply."""
-        self._out.print(Markdown(message.text))
+        self._out.print(markdown(message.text))
         return message.key
 
     async def answer(self, inbound: Inbound, handler: Handler) -> None:
@@ -177,13 +176,13 @@ class ConsoleChannel(Channel):
     async def _command(self, name: str = "help", argument: str = "") -> None:
         match name.lower():
             case "help":
-                self._out.print(Markdown(HELP))
+                self._out.print(markdown(HELP))
             case "new":
                 self._session.conversation = uuid4().hex
                 self._say("A new conversation.")
             case "why":
                 reasons = await self._explain(self._session.conversation)
-                self._out.print(Markdown(reasons or "There is no answer in this conversation yet."))
+                self._out.print(markdown(reasons or "There is no answer in this conversation yet."))
             case "model":
                 await self._choose(argument.strip())
             case "think" | "no_think" | "nothink":
@@ -199,7 +198,7 @@ class ConsoleChannel(Channel):
         if answer is None:
             self._say(f"There is no command /{name}; /help lists them.")
         else:
-            self._out.print(Markdown(printable(answer)))
+            self._out.print(markdown(printable(answer)))
 
     async def _choose(self, name: str) -> None:
         session = self._session

@@ -13,6 +13,7 @@ from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
+from qwendesk.channels.text.markup import reader
 from qwendesk.messages import (
     Event,
     Finished,
@@ -31,6 +32,13 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def printable(text: str) -> str:
     """Return the text without control characters: an answer must not steer the terminal it is shown in."""
     return _CONTROLS.sub("", text)
+
+
+def markdown(text: str) -> Markdown:
+    """Return a text to be shown as Markdown, read as the other channels read it."""
+    made = Markdown("")
+    made.parsed = reader().parse(text)
+    return made
 
 
 class View(Protocol):
@@ -70,7 +78,7 @@ class TerminalView:
         self._live.stop()
         self._notices.clear()
         if self._text.strip():
-            self._out.print(Markdown(self._text))
+            self._out.print(markdown(self._text))
         self._text = ""
         for note in self._notes:
             self._out.print(Text(f"({printable(note)})", style="dim"))
@@ -91,7 +99,7 @@ class TerminalView:
                 self._settle_thinking()
                 self._text += printable(event.text)
                 self._settle_blocks()
-                self._live.update(_Tail(Markdown(self._text)))
+                self._live.update(_Tail(markdown(self._text)))
             case Restarted():
                 self._settle_thinking()
                 self._text = ""
@@ -107,7 +115,7 @@ class TerminalView:
     def _settle_blocks(self) -> None:
         done, self._text = split_settled(self._text)
         if done:
-            self._print(Markdown(done))
+            self._print(markdown(done))
 
     def _settle_thinking(self) -> None:
         if self._thinking.strip():

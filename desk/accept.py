@@ -118,12 +118,12 @@ class Reception:
         return replace(refused, retry_after=minutes * 60.0)
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
-        """Refuse; the same is said to a conversation only now and then, as a flood is not answered by one."""
+        """Refuse; the same is said to somebody only now and then, as a flood is not answered by one."""
         # a letter's sender is easily forged: whoever it names is not to be flooded
         by_letter = self._guests.house_of(inbound).by_letter
-        where = inbound.person if by_letter else inbound.conversation
+        whom = (inbound.person,) if by_letter else (inbound.conversation, inbound.person)
         told = self._written if by_letter else self._told
-        is_told = told.spend(inbound.channel, inbound.account, where, text_key)
+        is_told = told.spend(inbound.channel, inbound.account, *whom, text_key)
         return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 
     async def _stop(self, inbound: Inbound) -> Admission:

@@ -21,8 +21,10 @@ _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>
 _PRESSED = re.compile(r"(?P<name>rate):(?P<argument>\S+)")
 """What a button says."""
 STOP = "stop"
+_THINK = {"": True, "on": True, "off": False, "auto": None}
+"""What may stand behind ``/think``."""
 Explain = Callable[[Inbound], Awaitable[str | None]]
-"""Says why the conversation's last answer is as it is; None where there is none."""
+"""Says why the conversation's last answer is as it is; None where there is none, empty where it was broken off."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` where there is no model of that name."""
 
@@ -130,12 +132,16 @@ class Commands:
         self._hidden[name] = _Registered(run, lambda language: "")
 
     async def run(self, command: Command, arrived: Arrived) -> Done | None:
-        """Do what a command says; None where there is none of that name, and the message is one for a model."""
+        """Do what a command says, or say that there is none of that name; None: the message is one for a model."""
         name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
         registered = self._all.get(name) or self._hidden.get(name)
-        if registered is None or registered.run is None:
+        call = Call(command, arrived)
+        if registered is None:
+            # a model would only pretend to have done it
+            return Done(say("no_command", call.language, command=f"/{command.name}"))
+        if registered.run is None:
             return None
-        done = await registered.run(Call(command, arrived))
+        done = await registered.run(call)
         return Done(done) if isinstance(done, str) else done
 
     async def _help(self, call: Call) -> str:
@@ -147,7 +153,8 @@ class Commands:
         return say("new", call.language)
 
     async def _why(self, call: Call) -> str:
-        return await self._explain(call.arrived.inbound) or say("no_answer_yet", call.language)
+        why = await self._explain(call.arrived.inbound)
+        return why or say("no_answer_yet" if why is None else "no_receipt", call.language)
 
     async def _model(self, call: Call) -> str:
         name = call.command.argument
@@ -167,9 +174,11 @@ class Commands:
         return say("model", call.language, role=settings.get("role", "auto"), model=settings.get("model", "auto"))
 
     async def _think(self, call: Call) -> str:
-        auto = call.command.argument.lower() == "auto"
-        await self._choose(call, think=None if auto else True)
-        return say("think_auto" if auto else "think_on", call.language)
+        wish = call.command.argument.lower()
+        if wish not in _THINK:
+            return f"/think – {say('help_think', call.language)}"
+        await self._choose(call, think=_THINK[wish])
+        return say({None: "think_auto", True: "think_on", False: "think_off"}[_THINK[wish]], call.language)
 
     async def _no_think(self, call: Call) -> str:
         await self._choose(call, think=False)

@@ -11,7 +11,7 @@ from email.policy import EmailPolicy
 from hashlib import sha256
 from typing import Any, cast
 
-from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.base import LARGEST_FILE, left_out
 from qwendesk.channels.mail.html import text_of
 from qwendesk.channels.mail.quotes import newest
 from qwendesk.channels.mail.sender import sender_of
@@ -110,7 +110,7 @@ def _read(mail: EmailMessage, raw: bytes, own: str, authserv: str) -> Inbound | 
         reply_to=storable(str(Thread(sender.address, message_id, subject)))[:900],
         display_name=storable(sender.name)[:200],
         locale=_locale(mail),
-        unreadable="large file" if len(kept) < len(files) else None,
+        unreadable=left_out(len(file.data) for file in files),
     )
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.base import LARGEST_FILE, left_out
 from qwendesk.channels.commands import with_slash
 from qwendesk.messages import Inbound, kind_of
 
@@ -73,7 +73,7 @@ def _event(event: dict[str, Any], me: Me) -> Parsed | None:
     if not (text or found):
         return None
     root = event.get("thread_ts") or (None if direct else event["ts"])
-    unreadable = "large file" if len(files) < len(found) else None
+    unreadable = left_out(int(file.get("size", 0)) for file in found)
     return Parsed(
         _inbound(text, _place(event["channel"], root), event["user"], event["ts"], me, direct, unreadable), files
     )

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Markup
+from qwendesk.channels.text.formulas import with_formulas
 from qwendesk.channels.text.inline import STYLES, Inline, Style
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def reader() -> MarkdownIt:
     """Return the reader of Markdown: CommonMark with tables and strikethrough; HTML in a text stays text."""
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    return with_formulas(MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]))
 
 
 @cache
 def _web_page() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    page = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+    page = with_formulas(MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]))
     page.validateLink = lambda url: bool(_WEB_LINK.match(url))  # type: ignore[method-assign]
     page.add_render_rule("image", _linked)
     return page

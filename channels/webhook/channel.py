@@ -99,7 +99,9 @@ class WebhookChannel(Channel):
             return JSONResponse({"error": "too large"}, 413)
         name = verified(self._secret, request.headers, body)
         if name is None:
-            return JSONResponse({"error": "the signature does not hold, or is older than five minutes"}, 401)
+            return JSONResponse(
+                {"error": "the signature does not hold, or its time is more than five minutes off"}, 401
+            )
         if self._accept is None:
             return JSONResponse({"error": "the desk is stopping"}, 503)
         try:

@@ -197,7 +197,9 @@ class Service:
         async def why(inbound: Inbound) -> str | None:
             key = conversation_key(inbound.account, inbound.conversation)
             turn = await memory.last_turn(key, channel=inbound.channel)
-            return explain(turn.receipt) if turn and turn.receipt else None
+            if turn is None:
+                return None
+            return explain(turn.receipt) if turn.receipt else ""
 
         async def check(model: str) -> None:
             await desk.pool.choose("general", model)

@@ -43,6 +43,25 @@ def test_each_markup_writes_the_same_line_in_its_own_way(markup: Markup, expecte
     assert render("A **bold** and *italic* move: `a<b`, see [docs](https://a.b/?x=1&y=2)", markup) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Simplified: 24*x*y*z", "Simplified: 24*x*y*z"),
+        ("Calculated: **3*x^2 + 4*x - 5**", "Calculated: <b>3*x^2 + 4*x - 5</b>"),
+        ("(a*b)*(c+d) and x**2 + y**2", "(a*b)*(c+d) and x**2 + y**2"),
+        (
+            "a *slanted* and **bold** word, 这是**重点**内容",
+            "a <i>slanted</i> and <b>bold</b> word, 这是<b>重点</b>内容",
+        ),
+        (r"so \( f(x) = a*b \) is", "so <code>f(x) = a*b</code> is"),
+        ("\\[\n\\boxed{2 \\times 3}\n\\]", r"<code>\boxed{2 \times 3}</code>"),
+        (r"it costs \(about\] 5", "it costs (about] 5"),
+    ],
+)
+def test_formulas_keep_their_signs(text: str, expected: str) -> None:
+    assert render(text, "telegram") == expected
+
+
 @pytest.mark.parametrize("markup", ["telegram", "html", "mrkdwn"])
 def test_what_a_model_writes_cannot_become_markup(markup: Markup) -> None:
     text = render('<script>alert(1)</script> [x](javascript:alert(1)) <b onclick="x">', markup)

@@ -60,14 +60,15 @@ def test_commands_about_the_last_answer_mean_the_newest_conversation() -> None:
         ("/new", "qwendesk chat"),
         ("/exit", "/exit"),
         ("/retry", "ask"),
+        ("/frobnicate now", "There is no command /frobnicate"),
     ],
 )
-def test_what_has_no_effect_on_one_message_says_so(message: str, words: str) -> None:
+def test_what_does_nothing_to_one_message_says_so(message: str, words: str) -> None:
     result = say("-m", message)
     assert result.exit_code == 1 and result.stdout == "" and words in result.stderr
 
 
-@pytest.mark.parametrize("message", ["/etc/hosts", "/frobnicate now", "what does /memory do?"])
+@pytest.mark.parametrize("message", ["/etc/hosts", "rate:-1", "what does /memory do?"])
 def test_what_is_no_command_is_for_the_model(message: str) -> None:
     assert f"You said: {message}" in told("-m", message)
 

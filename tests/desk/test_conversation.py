@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from qwendesk.desk.chat_commands import Command, parse
+from qwendesk.messages import Inbound
+from tests.desk import parts
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 
 
@@ -54,11 +56,32 @@ async def test_a_new_conversation_forgets_the_old_one(tmp_path: Path) -> None:
     assert seen[1] > seen[0] == seen[2]
 
 
-async def test_help_names_every_command_and_unknown_ones_go_to_a_model(tmp_path: Path) -> None:
+async def test_help_names_every_command_and_an_unknown_one_is_said_to_be_none(tmp_path: Path) -> None:
     async with running(tmp_path, lambda messages: "from the model") as desk:
-        texts = await told(desk, "/help", "/frobnicate now")
+        texts = await told(desk, "/help", "/forgt me", "/usr/bin is what?", "/lang it", "/forgt")
         assert all(f"/{name}" in texts[0] for name in ("new", "why", "model", "think", "no_think", "lang", "stop"))
-        assert texts[1] == "from the model"
+        assert texts[1] == "There is no command /forgt. /help lists them all."
+        assert texts[2] == "from the model"
+        assert texts[4].startswith("Il comando /forgt non esiste.")
+
+
+@pytest.mark.parametrize(("reason", "told_"), [(None, "There is no answer"), ("", "not finished"), ("so", "so")])
+async def test_why_says_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str | None, told_: str
+) -> None:
+    async def explain(inbound: Inbound) -> str | None:
+        return reason
+
+    monkeypatch.setattr(parts, "_no_reason", explain)
+    async with running(tmp_path) as desk:
+        assert told_ in (await told(desk, "/why"))[0]
+
+
+async def test_what_is_said_behind_think_is_read(tmp_path: Path) -> None:
+    async with running(tmp_path) as desk:
+        texts = await told(desk, "/think on", "/think off", "/think auto", "/think maybe")
+        assert texts[0] == "I think before I answer." and len(set(texts)) == 4
+        assert texts[3].startswith("/think – ")
 
 
 async def test_the_language_of_the_desk_can_be_chosen(tmp_path: Path) -> None:

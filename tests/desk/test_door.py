@@ -109,6 +109,13 @@ def test_an_unknown_policy_is_refused() -> None:
         House.read("test", {"access": "everybody"})
 
 
+async def test_each_stranger_of_a_conversation_is_shown_a_code(tmp_path: Path) -> None:
+    async with running(tmp_path, answers=False, houses={"test": House()}) as desk:
+        codes = [(await desk.say("hello", person=person)).text for person in ("ann", "bob", "ann")]
+        assert codes[0] and codes[1] and codes[0] != codes[1]
+        assert not codes[2], "the same is not said again at once"
+
+
 async def test_a_channel_without_rules_is_closed(tmp_path: Path) -> None:
     async with running(tmp_path, houses={}, answers=False) as desk:
         assert (await desk.say("hello")).outcome == "refused"

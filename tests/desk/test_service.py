@@ -182,6 +182,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
 
 
+def test_who_is_not_named_where_only_those_are_heard_cannot_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENDESK_CHANNELS__WEBHOOK__ACCESS", "allowlist")
+    refused = run("pairing", "approve", "webhook:eve")
+    assert refused.returncode == 1 and "add 'eve' to 'allow' in [channels.webhook]" in refused.stderr
+    assert run("pairing", "deny", "webhook:eve").returncode == 0
+
+
 async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_path: Path) -> None:
     from tests.desk.parts import House, running
 
@@ -196,6 +203,8 @@ async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_
         arrived = await desk.office.inbox.begin(id_)
         assert arrived
         await desk.office.inbox.close(id_, arrived.run, "dead", "out of luck")
+        unknown = run("pairing", "deny", "wbe:ann")
+        assert unknown.returncode == 1 and "No channel is called 'wbe'" in unknown.stderr and "web" in unknown.stderr
         assert run("pairing", "deny", "test:ann").returncode == 0
         await asyncio.sleep(2.1)  # what the door remembers of her
         assert (await desk.say("hello")).outcome == "refused"

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from qwendesk.channels.console import HELP, ConsoleChannel
-from qwendesk.channels.console_view import printable
+from qwendesk.channels.console_view import markdown, printable
 from qwendesk.cli.typed import PERSON, forget_typed, history_file
 from qwendesk.desk.chat_commands import Command, parse
 from qwendesk.desk.commands import NAMES, Commands
@@ -65,10 +64,13 @@ def command_in(message: str) -> Command | None:
 
     Raises:
         ConfigError: it is one that changes what comes after it, and nothing does.
+        InputError: there is none of that name; a model would only pretend to have done it.
     """
     command = parse(message)
-    if command is None or command.name not in ("help", "why", *NAMES, *_LASTING):
+    if command is None or not message.lstrip().startswith("/") or is_retry(message):
         return None
+    if command.name not in ("help", "why", *NAMES, *_LASTING):
+        raise InputError(f"There is no command /{command.name}; 'qwendesk chat -m /help' lists them.")
     if command.name in _LASTING:
         instead = _INSTEAD.get(command.name)
         hint = f"For one message {instead}; for a conversation" if instead else "For a conversation"
@@ -116,7 +118,7 @@ async def answer_command(command: Command, settings: Settings, conversation: str
         answer = {"text": text, "conversation": here, "receipt": None, "command": command.name}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
     elif sys.stdout.isatty():
-        Console().print(Markdown(printable(text)))
+        Console().print(markdown(printable(text)))
     else:
         sys.stdout.write(printable(text).rstrip() + "\n")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole, GuestState
+    from qwendesk.settings import Settings
 
 app = typer.Typer(
     help="Decide who may talk with the desk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -44,7 +45,9 @@ def deny(name: Name) -> None:
 
 
 async def _list(as_json: bool) -> None:
-    async with _open() as book:
+    from qwendesk.settings import load_settings
+
+    async with _open(load_settings()) as book:
         guests = await book.guests()
     if as_json:
         typer.echo(json.dumps([asdict(guest) for guest in guests], default=str, ensure_ascii=False, indent=2))
@@ -57,15 +60,40 @@ async def _list(as_json: bool) -> None:
 
 async def _decide(name: str, state: GuestState, role: str) -> None:
     from qwendesk.errors import InputError
+    from qwendesk.settings import load_settings
 
     if role not in ("person", "operator", "owner"):
         raise InputError(f"There is no role {role!r}; there are: person, operator, owner.")
     known: GuestRole = role  # type: ignore[assignment]  # looked up just now
-    async with _open() as book:
+    settings = load_settings()
+    async with _open(settings) as book:
+        await _check_channel(name, state, settings, book)
         guest = await book.decide(name, state, known)
     if guest is None:
         raise InputError(f"No code {name!r} holds and nobody is called so; see 'qwendesk pairing list'.")
     typer.echo(f"{_shown(guest)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
+
+
+async def _check_channel(name: str, state: GuestState, settings: Settings, book: Guestbook) -> None:
+    """Refuse a decision that would change nothing.
+
+    Raises:
+        InputError: there is no such channel, or it asks its settings alone who may talk.
+    """
+    from qwendesk import plugins
+    from qwendesk.errors import InputError
+
+    channel, colon, person = name.strip().partition(":")
+    if not colon:
+        return
+    there = {*plugins.names("channels"), *settings.channels, *(guest.channel for guest in await book.guests())}
+    if channel not in there:
+        raise InputError(f"No channel is called {channel!r}; there are: {', '.join(sorted(there))}.")
+    if state == "allowed" and settings.channels.get(channel, {}).get("access") == "allowlist":
+        raise InputError(
+            f"On {channel!r} only the people in its settings may talk (access = 'allowlist'): "
+            f"add {person!r} to 'allow' in [channels.{channel}], or set access = 'pairing'."
+        )
 
 
 def _shown(guest: Guest) -> str:
@@ -74,12 +102,10 @@ def _shown(guest: Guest) -> str:
 
 
 @asynccontextmanager
-async def _open() -> AsyncIterator[Guestbook]:
+async def _open(settings: Settings) -> AsyncIterator[Guestbook]:
     from qwendesk.memory.guestbook import Guestbook
     from qwendesk.memory.sql import SqlMemory
-    from qwendesk.settings import load_settings
 
-    settings = load_settings()
     memory = SqlMemory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:

@@ -128,7 +128,8 @@ class Database:
         """Let the work end and close all connections."""
         await asyncio.gather(*self._working, return_exceptions=True)
         if self._direct:
-            self._direct.close()
+            async with self._turn():
+                self._direct.close()
         await self.engine.dispose()
 
 

@@ -121,8 +121,11 @@ class Guestbook:
 
     async def forget(self, before: datetime) -> None:
         """Forget strangers whose code ran out before then."""
+        await self._database.whole(self._forget_strangers({"before": before}))
+
+    async def _forget_strangers(self, values: dict[str, Any]) -> None:
         async with self._database.write() as connection:
-            await connection.execute(_forget(), {"before": before})
+            await connection.execute(_forget(), values)
 
 
 @cache

@@ -112,13 +112,11 @@ class Inbox:
     async def prune(self, before: datetime, limit: int = 200) -> int:
         """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
         values = {"before": before, "limit": limit}
-        return len(await self._database.whole(self._ids(ticket_statements.prune(), values)))
+        return await self._database.whole(self._prune(values))
 
     async def forget_limits(self, before: datetime) -> None:
         """Forget how much was spent by those who spent nothing since then; it is refilled after an hour."""
-        values = {"before": before.timestamp()}
-        async with self._database.write() as connection:
-            await connection.execute(ticket_statements.forget_limits(), values)
+        await self._database.whole(self._forget_limits({"before": before.timestamp()}))
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
@@ -177,15 +175,15 @@ class Inbox:
     async def _begin(self, id_: str) -> Arrived | None:
         async with self._database.write(single=True) as connection:
             row = (await connection.execute(inbox_statements.begin(), {"event_id": id_})).one_or_none()
-            if row is None:
-                return None
-            files: list[Attachment] = []
-            if row.payload.get("files"):
-                found = await connection.execute(inbox_statements.files(), {"event_id": id_})
-                files = [Attachment(*file) for file in found]
-        inbound = inbox_rows.inbound(row, files)
+        if row is None:
+            return None
+        inbound = inbox_rows.inbound(row, await self._files(id_) if row.payload.get("files") else [])
         attempt, settings = row.runs - row.pardoned, row.settings or {}
         return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.verdict)
+
+    async def _files(self, id_: str) -> list[Attachment]:
+        async with self._database.read_at_length() as connection:
+            return [Attachment(*file) for file in await connection.execute(inbox_statements.files(), {"event_id": id_})]
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
         async with self._database.write(single=outcome != "gone") as connection:
@@ -226,6 +224,15 @@ class Inbox:
             values = {"in_conversation": conversation_id, "chosen": settings}
             await connection.execute(inbox_statements.choose(), values)
         return settings
+
+    async def _prune(self, values: dict[str, Any]) -> int:
+        # their files go with them
+        async with self._database.write_at_length() as connection:
+            return len((await connection.execute(ticket_statements.prune(), values)).all())
+
+    async def _forget_limits(self, values: dict[str, Any]) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(ticket_statements.forget_limits(), values)
 
     async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
         async with self._database.write(single=True) as connection:

@@ -139,8 +139,8 @@ class SqlMemory(Memory):
         values = {"channel": channel, "account": ACCOUNT, "key": conversation, "limit": limit}
         async with self._database.read() as connection:
             found = (await connection.execute(statements.newest_messages(), values)).all()
-            having = [row.id for row in found if row.parts][:FILES_FOR] if with_attachments else []
-            files = await self._files(connection, having) if having else {}
+        having = [row.id for row in found if row.parts][:FILES_FOR] if with_attachments else []
+        files = await self._files(having) if having else {}
         return [
             StoredMessage(id_, role, text, created_at, tuple(files.get(id_, ())))
             for id_, role, text, created_at, _ in reversed(found)
@@ -156,9 +156,9 @@ class SqlMemory(Memory):
         values["before"] = NO_END if inbound.seq is None else inbound.seq
         async with self._database.read() as connection:
             found = context.split(list(await connection.execute(context.statement(), values)))
-            newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
-            having = [row.id for row in newest if row.parts][:FILES_FOR] if with_attachments else []
-            files = await self._files(connection, having) if having else {}
+        newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
+        having = [row.id for row in newest if row.parts][:FILES_FOR] if with_attachments else []
+        files = await self._files(having) if having else {}
         return _context(found, files, messages)
 
     @unit_of_work
@@ -199,9 +199,9 @@ class SqlMemory(Memory):
         key = {"channel": channel, "account": ACCOUNT, "key": conversation, "person": person, "before": before}
         async with self._database.read() as connection:
             found = await feedback.read_asked(connection, key, at)
-            if found is None:
-                return None
-            files = await self._files(connection, [found.question]) if found.parts else {}
+        if found is None:
+            return None
+        files = await self._files([found.question]) if found.parts else {}
         return feedback.as_asked(found, files.get(found.question, ()))
 
     @unit_of_work
@@ -257,11 +257,11 @@ class SqlMemory(Memory):
         if found.one_or_none() is None:
             raise StoreError(f"There is no turn {turn_id!r} in {self._database.name!r}; call begin_turn first.")
 
-    @staticmethod
-    async def _files(connection: TenantConnection, messages: list[str]) -> dict[str, list[Attachment]]:
+    async def _files(self, messages: list[str]) -> dict[str, list[Attachment]]:
         files: dict[str, list[Attachment]] = {}
-        for row in await connection.execute(statements.files_of_messages(), {"messages": messages}):
-            files.setdefault(row[0], []).append(Attachment(*row[1:]))
+        async with self._database.read_at_length() as connection:
+            for row in await connection.execute(statements.files_of_messages(), {"messages": messages}):
+                files.setdefault(row[0], []).append(Attachment(*row[1:]))
         return files
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -56,11 +57,17 @@ async def test_waiting_for_another_writer_leaves_the_loop_free(database: Databas
     assert await count(database) == before + 1
 
 
-async def test_who_is_cancelled_while_waiting_holds_nothing(database: Database, other: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_who_is_cancelled_while_waiting_holds_nothing(
+    database: Database, other: sqlite3.Connection, times: int
+) -> None:
     before = await count(database)
     adding = asyncio.create_task(add(database, "acme"))
+    for _ in range(times):
+        await asyncio.sleep(0.05)
+        adding.cancel()
     await asyncio.sleep(0.05)
-    adding.cancel()
+    assert not adding.done(), "the connection is not free yet"
     other.execute("COMMIT")
     with pytest.raises(asyncio.CancelledError):
         await adding
@@ -109,6 +116,67 @@ async def test_the_journal_is_moved_into_the_file(
     assert moved != begun
     await add(database, "three")
     assert await asyncio.to_thread(file.read_bytes) == moved  # it waits in the journal for the next
+
+
+async def test_closing_waits_for_who_waits(database: Database, other: sqlite3.Connection) -> None:
+    adding = asyncio.create_task(add(database, "acme"))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(database.aclose())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    other.execute("COMMIT")
+    await asyncio.gather(adding, closing)
+
+
+async def test_what_is_stored_is_not_called_failed_where_the_journal_cannot_be_moved(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(direct, "_MOVED_EVERY", 1)
+    await add(database, "one")
+    assert database._direct
+    writer = direct._driver(database._direct._writer)  # type: ignore[arg-type]
+    with monkeypatch.context() as broken:
+        broken.setattr(direct._Driver, "execute", lambda self, sql: full() if "checkpoint" in sql else begin(self, sql))
+        await add(database, "two")
+    assert database._direct._unmoved == 1
+    await add(database, "three")
+    assert database._direct._unmoved == 0 and not writer.in_transaction
+
+
+def begin(driver: sqlite3.Connection, sql: str) -> sqlite3.Cursor:
+    return sqlite3.Connection.execute(driver, sql)
+
+
+async def test_rows_that_nobody_reads_hold_nothing(database: Database) -> None:
+    kept = []
+    both = text("INSERT INTO tenant (id, name) VALUES ('a', 'a'), ('b', 'b') RETURNING id")
+    async with database.write_briefly() as connection:
+        kept.append(await connection.execute(both))
+    async with database.read_briefly() as connection:
+        kept.append(await connection.execute(text("SELECT id FROM tenant")))
+        kept[-1].fetchone()
+    before = await count(database)
+    await add(database, "c")
+    assert await count(database) == before + 1
+    assert kept[0].scalars().all() == ["a", "b"]
+
+
+async def test_an_interrupt_inside_a_statement_is_survived(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    await add(database, "one")
+    before = await count(database)
+    for work in (lambda: add(database, "two"), lambda: count(database)):
+        with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(direct._Cursor, "execute", interrupted)
+            broken.setattr(direct._Driver, "execute", begin)
+            await work()  # type: ignore[operator]
+    await add(database, "three")
+    assert await count(database) == before + 1
 
 
 async def test_closed_it_opens_anew(database: Database) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pkgutil import resolve_name
@@ -138,13 +140,13 @@ class Manifest:
 
     def _typed(self, setting: Setting, value: Any) -> Value:
         kind = type(setting.default)
-        value = _read(value, kind)
+        read = _read(value, kind)
         try:
-            if isinstance(value, _GIVEN.get(kind, str | int | float)):
-                typed = kind(value)
+            if isinstance(read, _GIVEN.get(kind, str | int | float)):
+                typed = kind(read)
                 if not setting.choices or typed in setting.choices:
                     return typed
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
         shown = "" if setting.secret else f", not {value!r}"
         wanted = " or ".join(map(repr, setting.choices)) or ("list" if kind is tuple else kind.__name__)
@@ -155,10 +157,20 @@ def _read(value: Any, kind: type) -> Any:
     """Return what a value means for a setting of that type: a variable is a text, whatever it says."""
     if kind is bool and isinstance(value, str):
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
-    if kind is tuple and isinstance(value, str | list | tuple):
-        parts = value.split(",") if isinstance(value, str) else map(str, value)
-        return [part.strip() for part in parts if part.strip()]
+    if kind is tuple and isinstance(value, str):
+        return [part.strip() for part in _parts(value) if part.strip()]
+    if kind is tuple and isinstance(value, list | tuple):
+        said = all(isinstance(part, str | int) for part in value)
+        return [part.strip() for part in map(str, value) if part.strip()] if said else None
     return value
+
+
+def _parts(text: str) -> list[str]:
+    """Return the parts of a list, which a variable gives in JSON or with commas."""
+    if text.lstrip().startswith("["):
+        with suppress(ValueError):  # a name may begin so, too
+            return [str(part) for part in json.loads(text)]
+    return text.split(",")
 
 
 class Channel(ABC):
@@ -224,7 +236,11 @@ class Channel(ABC):
         """
         if not cls.manifest.simulator:
             raise ConfigError(f"{cls.manifest.title} has no simulator.")
-        simulated: type[Simulator] = resolve_name(cls.manifest.simulator)
+        try:
+            simulated: type[Simulator] = resolve_name(cls.manifest.simulator)
+        except (ImportError, AttributeError, ValueError) as error:
+            where = f"{cls.manifest.simulator!r}, the simulator of {cls.manifest.title}"
+            raise ConfigError(f"{where}, cannot be loaded: {error}.") from error
         return simulated()
 
     def routes(self) -> Sequence[BaseRoute]:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from qwendesk.channels.arrivals import Fetch
 from qwendesk.errors import ChannelError
@@ -52,6 +53,7 @@ class Link(ABC):
         """Those of them that it is not in, and why."""
         self.sending: dict[str, list[ChannelError]] = {}
         """The messages on their way, by their names, and how each was refused."""
+        self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: list[asyncio.Task[None]] = []
 
     @property
@@ -122,11 +124,12 @@ class Link(ABC):
         log.warning("%s: %s.", self.title, what)
 
     @asynccontextmanager
-    async def confirming(self, name: str) -> AsyncIterator[list[ChannelError]]:
+    async def confirming(self, name: str, to: str) -> AsyncIterator[list[ChannelError]]:
         """Be sure of a message that is sent inside: the platform answers in order, so it is asked for a sign after it.
 
         Args:
             name: the message's; ``refuse`` goes by it.
+            to: where it goes; what else goes there waits, as some platforms name in a refusal nothing but the place.
 
         Yields:
             How it was refused so far.
@@ -134,12 +137,17 @@ class Link(ABC):
         Raises:
             ChannelError: it was refused, or the connection is lost.
         """
-        refusals = self.sending[name] = []
-        try:
-            yield refusals
-            await self.lasting(self.ask(name))
-        finally:
-            self.sending.pop(name, None)
+        refusals: list[ChannelError] = []
+        async with self._places.setdefault(to, asyncio.Lock()):
+            self.sending[name] = refusals
+            try:
+                yield refusals
+                await self.lasting(self.ask(name))
+            except ChannelError:
+                if not refusals:
+                    raise
+            finally:
+                self.sending.pop(name, None)
         if refusals:
             raise refusals[0]
 

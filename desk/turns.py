@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import TurnGraph
+from qwendesk.agents.routing.language import identify
 from qwendesk.agents.run import run_graph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.background import Background, Over
@@ -20,7 +21,6 @@ from qwendesk.desk.documents import Documents, Taken
 from qwendesk.desk.intake import check_limits
 from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
-from qwendesk.desk.tongue import written
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
@@ -152,7 +152,7 @@ class Turns:
         """Take in the documents that came with the message."""
         if self._documents is None or not any(part.kind == "document" for part in inbound.attachments):
             return Taken()
-        language = written(inbound.text) or inbound.locale or known
+        language = inbound.locale or identify(inbound.text) or known
         return await self._documents.take_in(inbound, language, listener.tell)
 
     async def _answer(

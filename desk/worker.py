@@ -237,7 +237,8 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         role=inbound.role or as_role(settings.get("role") or ""),
         model=inbound.model or settings.get("model"),
         think=inbound.think if inbound.think is not None else think,
-        locale=settings.get("language") or inbound.locale,
+        # what was written is looked at only where the desk itself has something to say in the turn
+        locale=language_of(inbound, settings) if inbound.attachments else settings.get("language") or inbound.locale,
     )
 
 

@@ -66,7 +66,7 @@ class Connection(Link):
         text = f"{message.reply_to}: {message.text}" if message.reply_to else message.text
         target = message.conversation.partition(" ")[0]
         name = f"{folded(target)},{uuid4().hex}"  # no name on IRC has a comma in it
-        async with self.confirming(name) as refusals:
+        async with self.confirming(name, folded(target)) as refusals:
             for line in lines_of(text, f"{self.nick} {target}"):
                 await self._pace.turn()
                 if refusals or self.ended.done():

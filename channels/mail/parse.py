@@ -25,7 +25,7 @@ _SLOW = {"punycode", "idna"}
 """Alphabets that are none, and whose decoders take the square of the time."""
 UNPROVEN = "unproven:"
 """What a name begins with whose mail may be of somebody else."""
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*(?=[,;\s]|$)")
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*(?=[,;\s]|$)")
 _NO_LOCALE = 40
 """Characters in which a language has to be named."""
 _NAME = re.compile(r"<[^<>\s]+>")

@@ -134,7 +134,7 @@ class Session(Link):
         return message
 
     async def _deliver(self, message: Message) -> None:
-        async with self.confirming(message["id"]):
+        async with self.confirming(message["id"], message["to"].bare):
             message.send()
 
     def _refused(self, message: Message) -> None:

@@ -190,11 +190,41 @@ async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent
         assert await sent == names[0] and not connection.sending
 
 
-@pytest.mark.parametrize("channels", ["#help, ,#staff key,", ["#help", " #staff key", ""], ("#help", "#staff key")])
-def test_channels_are_a_list_or_a_text_with_commas(channels: Any) -> None:
+async def test_two_messages_to_one_place_are_refused_each_by_itself() -> None:
+    async with met(line_seconds=0.0) as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        both = [asyncio.create_task(connection.send(Outbound(key, "#help", key))) for key in ("one", "two")]
+        for number in (0, 1):
+            name = await server.pinged(number)
+            assert len([line for line in server.told if line.startswith("PRIVMSG")]) == number + 1
+            server.say(":s 404 desk #help :no", f":s PONG s {name}")
+        said = await asyncio.gather(*both, return_exceptions=True)
+        assert [str(one) for one in said] == ["IRC refuses the message: #help no."] * 2
+
+
+async def test_a_refusal_holds_where_the_server_hangs_up_behind_it() -> None:
+    async with met(line_seconds=0.0) as (server, connection, opening):
+        server.say(":s 001 desk :Welcome")
+        await opening
+        refused = asyncio.create_task(connection.send(Outbound("k", "#help", "hello")))
+        await server.pinged(0)
+        server.say(":s 404 desk #help :no", "ERROR :bye")
+        with pytest.raises(ChannelError, match="#help no") as caught:
+            await refused
+        assert caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    "channels",
+    ['["#help", "#staff key"]', "#help, ,#staff key,", ["#help", " #staff key", ""], ("#help", "#staff key")],
+)
+def test_channels_are_a_list_or_a_text_that_says_one(channels: Any) -> None:
     assert IrcChannel.manifest.read({"host": "h", "channels": channels})["channels"] == ("#help", "#staff key")
-    with pytest.raises(ConfigError, match="'channels' in .* must be list, not 5"):
-        IrcChannel.manifest.read({"host": "h", "channels": 5})
+    for wrong in (5, [["#help"]], [{"name": "#help"}]):
+        with pytest.raises(ConfigError, match="'channels' in .* must be list, not "):
+            IrcChannel.manifest.read({"host": "h", "channels": wrong})
+    assert IrcChannel.manifest.read({"host": "h", "channels": "[a], b"})["channels"] == ("[a]", "b")
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

@@ -304,9 +304,9 @@ async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.Log
 
 async def test_a_message_that_is_refused_before_the_next_sign_fails_and_no_other() -> None:
     wire = Wire()
-    async with wire.confirming("good"):
+    async with wire.confirming("good", "anna"):
         with pytest.raises(ChannelError, match="Wire refuses the message: too long") as caught:
-            async with wire.confirming("bad") as refusals:
+            async with wire.confirming("bad", "bert") as refusals:
                 wire.refuse("bad", "too long", permanent=True)
                 assert len(refusals) == 1
         assert caught.value.permanent

@@ -109,9 +109,7 @@ async def test_what_cannot_be_read_is_told_in_the_persons_language(
 ) -> None:
     bad = Attachment("document", "", data, name)
     async with make_desk(lambda _: "Gut.", embedder="none") as desk:
-        reply, events = await listen(
-            desk, Inbound("Wie lange gilt die Garantie für den Kessel?", "c", (bad,), locale="en")
-        )
+        reply, events = await listen(desk, Inbound("Wie lange gilt die Garantie für den Kessel?", "c", (bad,)))
         assert desk.knowledge and not await desk.knowledge.base.documents(), "nothing of it is kept"
         (_, messages, _) = desk.script.calls[0]  # type: ignore[attr-defined]
         assert "1 of the documents that came with this message could not be read" in messages[-1].text

@@ -7,8 +7,9 @@ import pytest
 from qwendesk.desk.guests import House
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of, newly_heard
+from qwendesk.desk.worker import chosen
 from qwendesk.memory.inbox_values import HEARD
-from qwendesk.messages import Inbound
+from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import running
 
 ITALIAN = "Vorrei sapere quando arriva il mio ordine, per favore."
@@ -32,6 +33,12 @@ def test_what_is_known_of_a_language_counts_in_its_order(
     text: str, locale: str | None, settings: dict[str, str], wanted: str | None
 ) -> None:
     assert language_of(Inbound(text, "c", locale=locale), settings) == wanted
+
+
+@pytest.mark.parametrize(("settings", "told"), [({}, "it"), ({"language": "ja"}, "ja")])
+def test_of_files_the_desk_speaks_in_the_language_that_counts(settings: dict[str, str], told: str) -> None:
+    inbound = Inbound(ITALIAN, "c", (Attachment("document", "text/plain", b"x", "a.txt"),), locale="en-US")
+    assert chosen(inbound, settings).locale == told
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,6 @@ class MailPlatform(Simulator):
             (self._folder / "mail" / box).mkdir(parents=True)
         for place in (self._folder, *(self._folder / "mail").rglob("*"), self._folder / "mail"):
             shutil.chown(place, *self._owner())
-        for above in self._folder.parents[:3]:
-            above.chmod(above.stat().st_mode | 0o055)
         process = await asyncio.to_thread(self._dovecot)
         stack.callback(_stop, process)
         how = {"authenticator": _authenticate, "auth_require_tls": False}

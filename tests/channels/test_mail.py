@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -23,10 +24,12 @@ class TestMail(ChannelConformance):
     channel_class = MailChannel
 
     @pytest.fixture
-    async def simulator(self, tmp_path: Path) -> AsyncIterator[MailPlatform]:
+    async def simulator(self) -> AsyncIterator[MailPlatform]:
         dovecot()
-        async with MailPlatform(tmp_path) as simulator:
-            yield simulator
+        # not in pytest's own folder, which is closed to the user that the server runs as
+        with tempfile.TemporaryDirectory(prefix="qwendesk-mail-") as folder:
+            async with MailPlatform(Path(folder)) as simulator:
+                yield simulator
 
     async def test_an_answer_stands_in_its_thread(self, simulator: MailPlatform, channel: Channel, desk: Desk) -> None:
         mail = _mail("Order 7", "Where is it?")

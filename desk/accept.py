@@ -89,9 +89,9 @@ class Reception:
         command = parse(inbound.text)
         if command and command.name == STOP:
             return await self._stop(inbound)
-        if inbound.unreadable and not inbound.text.strip() and not inbound.attachments:
-            return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
         if is_empty(inbound):
+            if inbound.unreadable:
+                return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
             return self._refused(inbound, "empty_message", inbound.locale)
         if len(inbound.text) > self._limits.max_chars:
             return self._refused(inbound, "too_long", await _tongue(inbound), most=self._limits.max_chars)

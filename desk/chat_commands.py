@@ -21,8 +21,13 @@ _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>
 _PRESSED = re.compile(r"(?P<name>rate):(?P<argument>\S+)")
 """What a button says."""
 STOP = "stop"
-_THINK = {"": True, "on": True, "off": False, "auto": None}
-"""What may stand behind ``/think``."""
+_THINK = {
+    "": (True, "think_on"),
+    "on": (True, "think_on"),
+    "off": (False, "think_off"),
+    "auto": (None, "think_auto"),
+}
+"""What may stand behind ``/think``: what is chosen by it, and the answer."""
 Explain = Callable[[Inbound], Awaitable[str | None]]
 """Says why the conversation's last answer is as it is; None where there is none, empty where it was broken off."""
 CheckModel = Callable[[str], Awaitable[None]]
@@ -174,15 +179,17 @@ class Commands:
         return say("model", call.language, role=settings.get("role", "auto"), model=settings.get("model", "auto"))
 
     async def _think(self, call: Call) -> str:
-        wish = call.command.argument.lower()
-        if wish not in _THINK:
-            return f"/think – {say('help_think', call.language)}"
-        await self._choose(call, think=_THINK[wish])
-        return say({None: "think_auto", True: "think_on", False: "think_off"}[_THINK[wish]], call.language)
+        return await self._set_thinking(call, call.command.argument.lower())
 
     async def _no_think(self, call: Call) -> str:
-        await self._choose(call, think=False)
-        return say("think_off", call.language)
+        return await self._set_thinking(call, "off")
+
+    async def _set_thinking(self, call: Call, wish: str) -> str:
+        if wish not in _THINK:
+            return f"/think – {self.describe('think', call.language)}"
+        think, answer = _THINK[wish]
+        await self._choose(call, think=think)
+        return say(answer, call.language)
 
     async def _lang(self, call: Call) -> str:
         tag = call.command.argument

@@ -134,10 +134,7 @@ def test_what_is_expected_in_vain_fails(home: Path) -> None:
     ],
 )
 def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: str, reason: str) -> None:
-    script = home / "chat.yaml"
-    script.write_text(text, "utf-8")
-    result = run("simulate", "telegram", "--script", str(script))
-    assert result.exit_code == 1 and reason in result.output
+    assert reason in refused(home, "telegram", text)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +145,17 @@ def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: st
     ],
 )
 def test_what_a_platform_does_not_have_is_said_before_anything_is_played(home: Path, text: str, reason: str) -> None:
+    said = refused(home, "irc", text)
+    assert reason in said and "1001" not in said
+
+
+def refused(home: Path, platform: str, text: str) -> str:
+    """Return what is said of a script that cannot be played."""
     script = home / "chat.yaml"
     script.write_text(text, "utf-8")
-    result = run("simulate", "irc", "--script", str(script))
-    assert result.exit_code == 1 and reason in result.output and "1001" not in result.output
+    result = run("simulate", platform, "--script", str(script))
+    assert result.exit_code == 1
+    return result.output
 
 
 @pytest.mark.parametrize("name", ["telegram", "slack", "xmpp"])

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from sqlalchemy.engine import URL, CursorResult
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.base import Executable
 
+from qwendesk.memory.prepared import Prepared, Rows
 from qwendesk.memory.types import to_json
 
 T = TypeVar("T")
@@ -63,12 +65,15 @@ class _Driver(sqlite3.Connection):
 class DirectConnection:
     """Runs statements where it is called; it offers what an ``AsyncConnection`` does, as far as that is needed."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
         self._connection = connection
+        self._driver = driver
         self.dialect: Dialect = connection.dialect
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]] | Rows:
         """Run a statement."""
+        if isinstance(parameters, Mapping) and (known := _prepared(statement, self.dialect, tuple(parameters))):
+            return known.run(self._driver, parameters)
         return self._connection.execute(statement, parameters)
 
     async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
@@ -102,7 +107,7 @@ class Direct:
     def reader(self) -> DirectConnection:
         """Return the connection to read by; between two of its statements others may write."""
         self._reader = self._whole(self._reader) or self._connect(self._patience)
-        return DirectConnection(self._reader)
+        return DirectConnection(self._reader, _driver(self._reader))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[DirectConnection]:
@@ -111,7 +116,7 @@ class Direct:
         driver = _driver(writer)
         try:
             await self._begin(driver)
-            yield DirectConnection(writer)
+            yield DirectConnection(writer, driver)
             driver.commit()
         except BaseException:
             if not writer.invalidated and driver.in_transaction:
@@ -167,6 +172,9 @@ class Direct:
             log.info("The journal stays as it is: %s.", error)
         else:
             self._unmoved = 0
+
+
+_prepared = lru_cache(maxsize=512)(Prepared.of)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -166,14 +166,18 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
             "status": "sending",
             "attempts": row.attempts + 1,
         },
-        where=row.status.in_(["queued", "sending"]),
+        where=_is_unsent(),
     ).returning(row.key, row.message_id, row.attempts)
+
+
+def _is_unsent() -> ColumnElement[bool]:
+    return OutboundMessage.status.in_([literal_column("'queued'"), literal_column("'sending'")])
 
 
 def _mark() -> Update:
     """Change a message that is still being sent: what another run has brought further stays so."""
     row = OutboundMessage
-    return update(row).where(row.key == bindparam("key_"), row.status.in_(["queued", "sending"]))
+    return update(row).where(row.key == bindparam("key_"), _is_unsent())
 
 
 def _by_newest() -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from sqlalchemy.sql.selectable import Alias, CompoundSelect, FromClause, Join
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
 from qwendesk.memory.direct import DirectConnection
+from qwendesk.memory.prepared import Rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class TenantConnection:
 
     async def execute(
         self, statement: Executable, values: Values | Sequence[Values] = ()
-    ) -> CursorResult[*tuple[Any, ...]]:
+    ) -> CursorResult[*tuple[Any, ...]] | Rows:
         """Run a statement, narrowed to the tenant."""
         scoped = narrowed(statement)
         if isinstance(values, Mapping):

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import direct
 from qwendesk.memory.database import Database
 from qwendesk.memory.opening import prepare
+from qwendesk.memory.prepared import Prepared
+from qwendesk.memory.tables import Tenant
 
 COUNT = text("SELECT count(*) FROM tenant")
 ADD = text("INSERT INTO tenant (id, name) VALUES (:id, :id)")
@@ -175,6 +177,22 @@ async def test_an_interrupt_inside_a_statement_is_survived(database: Database, m
             broken.setattr(direct._Cursor, "execute", interrupted)
             broken.setattr(direct._Driver, "execute", begin)
             await work()  # type: ignore[operator]
+    await add(database, "three")
+    assert await count(database) == before + 1
+
+
+async def test_an_interrupt_beside_a_prepared_statement_is_survived(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = await count(database)
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        async with database.write_briefly() as connection:
+            await connection.execute(insert(Tenant), {"id": "one", "name": "one"})
+            broken.setattr(Prepared, "run", interrupted)
+            await connection.execute(insert(Tenant), {"id": "two", "name": "two"})
     await add(database, "three")
     assert await count(database) == before + 1
 

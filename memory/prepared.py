@@ -1,0 +1,84 @@
+"""Statements for SQLite's own driver: compiled once, and with what turns values into columns and back at hand.
+
+SQLAlchemy does all of that too, but for each run anew, which takes longer than most of these statements do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from sqlalchemy import Dialect
+from sqlalchemy.engine import IteratorResult
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import SelectBase
+
+Convert = Callable[[Any], Any]
+
+
+class Rows(IteratorResult[*tuple[Any, ...]]):
+    """What a statement gave."""
+
+    rowcount: int
+    """Rows that were changed."""
+
+
+class Prepared:
+    """A statement that can be run again and again; ``of`` makes one."""
+
+    def __init__(self, compiled: SQLCompiler, statement: Executable, dialect: Dialect) -> None:
+        self._text = str(compiled)
+        self._slots = [_slot(compiled, name, dialect) for name in compiled.positiontup or ()]
+        columns = list(getattr(statement, "exported_columns", ()))
+        self._metadata = SimpleResultMetaData([column.key for column in columns])
+        read = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+        self._read = read if any(read) else None
+
+    @classmethod
+    def of(cls, statement: Executable, dialect: Dialect, names: tuple[str, ...]) -> Self | None:
+        """Compile a statement; None for what SQLAlchemy has to see each time: plain text, lists, defaults, mistakes.
+
+        Args:
+            statement: what is to be run.
+            dialect: SQLite's.
+            names: what values it is given, as these decide which columns an insert or an update is about.
+        """
+        if not isinstance(statement, SelectBase | UpdateBase):
+            return None
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        assert isinstance(compiled, SQLCompiler)
+        expands = compiled.post_compile_params or compiled.literal_execute_params
+        has_defaults = compiled.insert_prefetch or compiled.update_prefetch
+        lacks = any(bound.required and name not in names for name, bound in compiled.binds.items())
+        return None if expands or has_defaults or lacks else cls(compiled, statement, dialect)
+
+    def run(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> Rows:
+        """Run it where this is called, and read all that it gives."""
+        given = [
+            values.get(name, default) if write is None else write(values.get(name, default))
+            for name, default, write in self._slots
+        ]
+        cursor = sqlite3.Connection.cursor(driver)
+        try:
+            cursor.execute(self._text, given)
+            found = cursor.fetchall()
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(self._text, None, error, hide_parameters=True) from error
+        rows = Rows(self._metadata, iter(found if self._read is None else map(self._converted, found)))
+        rows.rowcount = cursor.rowcount
+        return rows
+
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        assert self._read is not None
+        return tuple([value if read is None else read(value) for read, value in zip(self._read, row, strict=True)])
+
+
+def _slot(compiled: SQLCompiler, name: str, dialect: Dialect) -> tuple[str, Any, Convert | None]:
+    """Return a place in the text: whose value stands there, which one unless it is given, and how it is written."""
+    bound = compiled.binds[name]
+    return name, bound.effective_value, bound.type.dialect_impl(dialect).bind_processor(dialect)

@@ -1,4 +1,4 @@
-"""The graph of one turn: perceive → route → answer ⇄ act → check → reply.
+"""The graph of one turn: perceive, route → answer ⇄ act → check, reply.
 
 A small model picks a tool before it answers; an answer that fails is tried again, once; several questions in one
 message are parts that go this way side by side, and are merged.
@@ -22,7 +22,7 @@ from qwendesk.agents.nodes.pick import after_pick, pick
 from qwendesk.agents.nodes.reply import decline, reply
 from qwendesk.agents.nodes.route import DESTINATIONS, after_route, route, route_part
 from qwendesk.agents.state import TurnInput, TurnState
-from qwendesk.agents.then import then
+from qwendesk.agents.then import both, then
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 
@@ -33,12 +33,10 @@ def build_graph() -> TurnGraph:
     All of them are coroutines: anything else would be run in a thread of its own.
     """
     graph = StateGraph(TurnState, context_schema=TurnContext, input_schema=TurnInput)
-    graph.add_node(perceive)
-    graph.add_node("route", then(route, after_route), destinations=DESTINATIONS)
+    graph.add_node("route", then(both(perceive, route), after_route, decline=decline), destinations=DESTINATIONS)
     graph.add_node("part", part_node(_part_graph()), input_schema=PartState)
     graph.add_node(merge)
-    graph.add_edge(START, "perceive")
-    graph.add_edge("perceive", "route")
+    graph.add_edge(START, "route")
     graph.add_edge("part", "merge")
     graph.add_edge("merge", END)
     _add_answering(graph)
@@ -48,7 +46,7 @@ def build_graph() -> TurnGraph:
 def _part_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
     """Wire the graph that answers one question of a message that holds several."""
     graph = StateGraph(TurnState, context_schema=TurnContext)
-    graph.add_node("route", then(route_part, after_route), destinations=DESTINATIONS[:-1])
+    graph.add_node("route", then(route_part, after_route, decline=decline), destinations=DESTINATIONS[:-1])
     graph.add_edge(START, "route")
     _add_answering(graph)
     return graph.compile()
@@ -56,12 +54,9 @@ def _part_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnS
 
 def _add_answering(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
     """Add all that comes behind the route."""
-    for node in (act, reply, decline):
-        graph.add_node(node)
+    graph.add_node(act)
     graph.add_node("pick", then(pick, after_pick), destinations=("act", "answer"))
     graph.add_node("answer", then(answer, after_answer), destinations=("act", "check"))
     graph.add_edge("act", "answer")
-    graph.add_node("check", then(check, after_check), destinations=("again", "reply"))
-    graph.add_node("again", then(again, after_again), destinations=("answer", "reply"))
-    graph.add_edge("reply", END)
-    graph.add_edge("decline", END)
+    graph.add_node("check", then(check, after_check, reply=reply), destinations=("again", END))
+    graph.add_node("again", then(again, after_again, reply=reply), destinations=("answer", END))

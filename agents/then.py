@@ -1,4 +1,7 @@
-"""A node and the decision behind it as one step: a conditional edge reads the whole state anew, which costs as much."""
+"""What follows on each other without a choice, or on a choice that ends the turn, as one step of the graph.
+
+A step, and a conditional edge too, reads and writes the whole state anew, which takes longer than most nodes do.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated, Any, Protocol, cast, get_origin, get_type_hints
 
+from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
@@ -24,21 +28,49 @@ class Step(Protocol):
         ...
 
 
-def then(node: Node, decide: Decide) -> Step:
-    """Return the node as one that says where to go from it, by what is known with its own changes."""
+def both(first: Node, second: Node) -> Node:
+    """Return two nodes as one; the second sees what the first has changed."""
+
+    async def node(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+        changes = await first(state, runtime)
+        return _together(changes, await second(_changed(state, changes), runtime))
+
+    return node
+
+
+def then(node: Node, decide: Decide, **last: Node) -> Step:
+    """Return the node as one that says where to go from it, by what is known with its own changes.
+
+    Args:
+        node: what is done.
+        decide: says where to go.
+        last: nodes that end the turn, by the names that ``decide`` knows them by.
+    """
 
     async def step(state: TurnState, *, runtime: Runtime[TurnContext]) -> Command[str]:
         changes = await node(state, runtime)
-        return Command(update=changes, goto=decide(_changed(state, changes), runtime.context))
+        known = _changed(state, changes)
+        where = decide(known, runtime.context)
+        if isinstance(where, str) and where in last:
+            changes, where = _together(changes, await last[where](known, runtime)), END
+        return Command(update=changes, goto=where)
 
     return step
+
+
+def _together(changes: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the changes of two nodes as those of one."""
+    return changes | more | _added(changes, more)
 
 
 def _changed(state: TurnState, changes: dict[str, Any]) -> TurnState:
     """Return the state as the graph will have it."""
     before = cast(dict[str, Any], state)
-    grown = {key: add(before[key], changes[key]) for key, add in _adding().items() if key in changes and key in before}
-    return cast(TurnState, before | changes | grown)
+    return cast(TurnState, before | changes | _added(before, changes))
+
+
+def _added(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {key: add(before[key], changes[key]) for key, add in _adding().items() if key in changes and key in before}
 
 
 @cache

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
 
+from qwendesk.agents.context import TurnContext
 from qwendesk.agents.routing.base import Signals
 from qwendesk.agents.routing.language import identify
 from qwendesk.agents.state import TurnState
@@ -16,7 +18,7 @@ from qwendesk.messages import Attachment, Inbound
 _UNHEARD = "\n[a recording came with it, which cannot be heard together with pictures]"
 
 
-async def perceive(state: TurnState) -> dict[str, Any]:
+async def perceive(state: TurnState, _: Runtime[TurnContext]) -> dict[str, Any]:
     """Collect the message's signals; an undecided language leaves the conversation's as it was."""
     inbound = state["inbound"]
     language = identify(inbound.text) or state["language"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
@@ -26,8 +27,8 @@ from qwendesk.agents.state import Tally, TurnState
 from qwendesk.agents.wishes import unasked, unmet
 from qwendesk.messages import Notice, Role, Routed
 
-DESTINATIONS = ("answer", "pick", "decline", "part")
-"""Where ``after_route`` may lead."""
+DESTINATIONS = ("answer", "pick", END, "part")
+"""Where the route may lead; declining ends the turn."""
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

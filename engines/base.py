@@ -320,6 +320,8 @@ class _Clock:
 
 
 def _latest(last: Delta, delta: Delta) -> Delta:
+    if not (delta.usage or delta.finish or delta.dropped):
+        return last
     return Delta(
         usage=delta.usage or last.usage, finish=delta.finish or last.finish, dropped=delta.dropped or last.dropped
     )

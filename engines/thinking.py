@@ -47,7 +47,7 @@ class ThinkingSplitter:
                 thinking += self._think(final)
             else:
                 visible += self._answer(final)
-            if before == (self._state, self._held):
+            if not self._held or before == (self._state, self._held):
                 return visible, thinking
 
     def _start(self, final: bool) -> None:
@@ -122,5 +122,5 @@ class ThinkingSplitter:
 
 def _partial(text: str, *tags: str) -> int:
     """Return how many characters at the end of the text may be the beginning of a tag."""
-    longest = min(len(text), max(map(len, tags)) - 1)
-    return next((n for n in range(longest, 0, -1) if any(tag.startswith(text[-n:]) for tag in tags)), 0)
+    begun = text.rpartition("<")[2] if "<" in text else None
+    return 0 if begun is None or not any(tag.startswith(f"<{begun}") for tag in tags) else len(begun) + 1

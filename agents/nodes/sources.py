@@ -18,7 +18,9 @@ _SHARED = 2
 def sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
     """Return document and place of the passages that an answer rests on, each with its number."""
     found = [use.result for use in uses if use.ok and use.name == NAME]
-    passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])} if found else {}
+    if not found:
+        return []
+    passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])}
     cited = [number for number in dict.fromkeys(_CITED.findall(answer)) if number in passages]
     return [f"[{number}] {passages[number][0]}" for number in cited or _taken_from(answer, passages)]
 

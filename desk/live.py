@@ -38,6 +38,7 @@ class Live:
         self._delivery = delivery
         self._pieces: list[str] = []
         self._over = asyncio.Event()
+        self._timers: list[asyncio.TimerHandle] = []
         self._signs: asyncio.Task[None] | None = None
         self._texts: asyncio.Task[None] | None = None
         self._shown = ""
@@ -56,16 +57,19 @@ class Live:
             self._pieces.clear()
 
     async def __aenter__(self) -> Self:
+        later = asyncio.get_running_loop().call_later
         if self._outlet.capabilities.typing is not None:
-            self._signs = asyncio.create_task(self._until_over(self._sign, _SIGN_AFTER))
+            self._timers.append(later(_SIGN_AFTER, self._show_signs))
         if self._outlet.capabilities.edits:
-            self._texts = asyncio.create_task(self._until_over(self._text, _POST_AFTER))
+            self._timers.append(later(_POST_AFTER, self._show_texts))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
+        for timer in self._timers:
+            timer.cancel()
         if self._signs:
             self._signs.cancel()  # the answer does not wait for a sign that hangs
             await asyncio.wait([self._signs])
@@ -73,9 +77,15 @@ class Live:
             # never cancelled: a message that is just being posted must get its name into the outbox
             await asyncio.shield(self._texts)
 
-    async def _until_over(self, show: Callable[[], Awaitable[bool]], pause: float) -> None:
-        """Show after a pause, and again and again, until the turn is over or showing is of no use."""
-        useful = True
+    def _show_signs(self) -> None:
+        self._signs = asyncio.create_task(self._until_over(self._sign))
+
+    def _show_texts(self) -> None:
+        self._texts = asyncio.create_task(self._until_over(self._text))
+
+    async def _until_over(self, show: Callable[[], Awaitable[bool]]) -> None:
+        """Show again and again, until the turn is over or showing is of no use."""
+        useful, pause = True, 0.0
         while useful and not await self._is_over(pause):
             pause = _LOOK
             try:

@@ -18,6 +18,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from qwendesk.desk.nudge import Nudge
+from qwendesk.desk.outcomes import note_at_once
 from qwendesk.desk.ports import Handle
 from qwendesk.memory.tables import DEFAULT_TENANT
 
@@ -124,6 +125,8 @@ class DbosDispatcher:
 
         DBOS.launch()
         self._active = _get_dbos_instance()._active_workflows_set
+        if self.is_sqlite:
+            note_at_once(_get_dbos_instance()._sys_db)
         self._running = True
         await DBOS.register_queue_async(
             self._queue,

@@ -35,7 +35,7 @@ class Answering:
     outlets: Mapping[str, Outlet]
     commands: Commands
     pace: Pace = field(default_factory=Pace)
-    at_once: int = 16
+    at_once: int = 32
     """How many conversations are answered at once."""
     unrated: frozenset[str] = frozenset()
     """Channels on which people are not asked what they think of an answer."""

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     """Messages taken of all people on one channel in an hour; None: any number."""
     rating_buttons: bool = True
     """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
-    conversations_at_once: int = Field(default=16, ge=1)
+    conversations_at_once: int = Field(default=32, ge=1)
     """How many conversations a process answers at once."""
     stop_patience: float = Field(default=25, ge=0)
     """Seconds that answers in progress have to end when the desk is stopped."""

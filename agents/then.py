@@ -70,6 +70,7 @@ def _changed(state: TurnState, changes: dict[str, Any]) -> TurnState:
 
 
 def _added(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return what is added to rather than replaced, of what is in both."""
     return {key: add(before[key], changes[key]) for key, add in _adding().items() if key in changes and key in before}
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.dml import Update
+
+_NOTHING = (None, "null")
+"""What is to be kept of work that returns nothing."""
 
 
 def note_at_once(tables: Any) -> None:
@@ -26,11 +29,11 @@ def note_at_once(tables: Any) -> None:
 
     def note(id_: str, status: str, **values: Any) -> bool:
         owner = values.get("owner_xid") or current_owner_xid(id_)
-        if status == "SUCCESS" and owner:
+        if status == "SUCCESS" and owner and values.get("output") in _NOTHING:
             try:
                 with tables.engine.begin() as connection:
                     return bool(connection.execute(statement, {"id_": id_, "owner": owner}).rowcount)
-            except DBAPIError:
+            except SQLAlchemyError:
                 pass  # DBOS tries again and again
         return bool(plain(id_, status, **values))
 

@@ -121,6 +121,6 @@ class ThinkingSplitter:
 
 
 def _partial(text: str, *tags: str) -> int:
-    """Return how many characters at the end of the text may be the beginning of a tag."""
-    begun = text.rpartition("<")[2] if "<" in text else None
-    return 0 if begun is None or not any(tag.startswith(f"<{begun}") for tag in tags) else len(begun) + 1
+    """Return how many characters at the end of a text without whole tags may be the beginning of one."""
+    at = text.rfind("<")
+    return len(text) - at if at >= 0 and any(tag.startswith(text[at:]) for tag in tags) else 0

@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from sqlalchemy import Dialect
+from sqlalchemy import BindParameter, Dialect
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -22,7 +22,7 @@ Convert = Callable[[Any], Any]
 
 
 class Rows(IteratorResult[*tuple[Any, ...]]):
-    """What a statement gave."""
+    """What a statement gave; without ``RETURNING``, a change gave no rows."""
 
     rowcount: int
     """Rows that were changed."""
@@ -31,11 +31,12 @@ class Rows(IteratorResult[*tuple[Any, ...]]):
 class Prepared:
     """A statement that can be run again and again; ``of`` makes one."""
 
-    def __init__(self, compiled: SQLCompiler, statement: Executable, dialect: Dialect) -> None:
+    def __init__(self, compiled: SQLCompiler, dialect: Dialect) -> None:
         self._text = str(compiled)
         self._slots = [_slot(compiled, name, dialect) for name in compiled.positiontup or ()]
-        columns = list(getattr(statement, "exported_columns", ()))
-        self._metadata = SimpleResultMetaData([column.key for column in columns])
+        # private, but nothing else tells how SQLAlchemy calls a column that has no name of its own
+        columns = compiled._result_columns
+        self._metadata = SimpleResultMetaData([column.keyname for column in columns])
         read = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self._read = read if any(read) else None
 
@@ -54,21 +55,22 @@ class Prepared:
         assert isinstance(compiled, SQLCompiler)
         expands = compiled.post_compile_params or compiled.literal_execute_params
         has_defaults = compiled.insert_prefetch or compiled.update_prefetch
-        lacks = any(bound.required and name not in names for name, bound in compiled.binds.items())
-        return None if expands or has_defaults or lacks else cls(compiled, statement, dialect)
+        has_text = any(column.keyname is None for column in compiled._result_columns)
+        given = all(bound.callable is None and _is_given(bound, name, names) for name, bound in compiled.binds.items())
+        return cls(compiled, dialect) if given and not (expands or has_defaults or has_text) else None
 
     def run(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> Rows:
-        """Run it where this is called, and read all that it gives."""
-        given = [
-            values.get(name, default) if write is None else write(values.get(name, default))
-            for name, default, write in self._slots
-        ]
+        """Run it where this is called, and read all that it gives.
+
+        Raises:
+            StatementError: as SQLAlchemy raises it, with the driver's error in it or what a value's type made of it.
+        """
         cursor = sqlite3.Connection.cursor(driver)
         try:
-            cursor.execute(self._text, given)
+            cursor.execute(self._text, [_written(values, *slot) for slot in self._slots])
             found = cursor.fetchall()
-        except sqlite3.IntegrityError as error:
-            raise IntegrityError(self._text, None, error, hide_parameters=True) from error
+        except Exception as error:
+            raise DBAPIError.instance(self._text, None, error, sqlite3.Error, hide_parameters=True) from error
         rows = Rows(self._metadata, iter(found if self._read is None else map(self._converted, found)))
         rows.rowcount = cursor.rowcount
         return rows
@@ -78,7 +80,16 @@ class Prepared:
         return tuple([value if read is None else read(value) for read, value in zip(self._read, row, strict=True)])
 
 
+def _is_given(bound: BindParameter[Any], name: str, names: tuple[str, ...]) -> bool:
+    return not bound.required or name in names
+
+
 def _slot(compiled: SQLCompiler, name: str, dialect: Dialect) -> tuple[str, Any, Convert | None]:
     """Return a place in the text: whose value stands there, which one unless it is given, and how it is written."""
     bound = compiled.binds[name]
-    return name, bound.effective_value, bound.type.dialect_impl(dialect).bind_processor(dialect)
+    return name, bound.value, bound.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _written(values: Mapping[str, Any], name: str, default: Any, write: Convert | None) -> Any:
+    value = values.get(name, default)
+    return value if write is None else write(value)

@@ -28,7 +28,7 @@ from qwendesk.agents.wishes import unasked, unmet
 from qwendesk.messages import Notice, Role, Routed
 
 DESTINATIONS = ("answer", "pick", END, "part")
-"""Where the route may lead; declining ends the turn."""
+"""Where the route may lead; declining ends the turn, and the last is for several questions."""
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.memory.database import Database
@@ -226,19 +227,10 @@ class KnowledgeBase:
 
     async def scope_of(self, channel: str, account: str, person: str, conversation: str) -> Scope:
         """Return the scope of somebody who writes, by the names the channel has for person and conversation."""
-        who = select(PersonIdentity.person_id).where(
-            PersonIdentity.channel == channel,
-            PersonIdentity.account == account,
-            PersonIdentity.external_user_id == person,
-        )
-        where = select(Conversation.id).where(
-            Conversation.channel == channel,
-            Conversation.account == account,
-            Conversation.external_id == conversation,
-        )
+        values = {"of_channel": channel, "of_account": account, "of_person": person, "of_conversation": conversation}
         async with TenantDatabase(self._database, self.everybody.tenant).read() as connection:
-            found = (await connection.execute(who)).scalar_one_or_none()
-            talk = (await connection.execute(where)).scalar_one_or_none()
+            found = (await connection.execute(_person(), values)).scalar_one_or_none()
+            talk = (await connection.execute(_conversation(), values)).scalar_one_or_none()
         return replace(self.everybody, person=found, conversation=talk)
 
     def _own(self, scope: Scope | None) -> Scope:
@@ -287,3 +279,17 @@ async def sources_in(sources: Iterable[str]) -> list[str]:
         return [each for source in sources for each in expand(source)]
 
     return await asyncio.to_thread(all_of)
+
+
+@cache
+def _person() -> Select[str]:
+    of = PersonIdentity
+    here = (of.channel == bindparam("of_channel"), of.account == bindparam("of_account"))
+    return select(of.person_id).where(*here, of.external_user_id == bindparam("of_person"))
+
+
+@cache
+def _conversation() -> Select[str]:
+    of = Conversation
+    here = (of.channel == bindparam("of_channel"), of.account == bindparam("of_account"))
+    return select(of.id).where(*here, of.external_id == bindparam("of_conversation"))

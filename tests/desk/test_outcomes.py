@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk import dispatcher, outcomes
+from qwendesk.desk import outcomes
 from tests.desk.parts import running
 
 STATUS = "SELECT status, owner_xid, completed_at > 0 FROM workflow_status WHERE name = 'answer'"
@@ -60,4 +60,4 @@ async def test_the_next_message_of_a_conversation_follows(
         await desk.settle()
         await until(tmp_path, STATUS, [("SUCCESS", None, 1)] * 3)
     assert len(desk.outlet.sent) == 3
-    assert dispatcher.note_at_once is outcomes.note_at_once
+    assert rows(tmp_path, "SELECT count(*) FROM workflow_output") == [(3 if noted == "by DBOS itself" else 0,)]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, exists, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from qwendesk.memory.prepared import Prepared
 from qwendesk.memory.tables import Base, Conversation, Message
@@ -88,14 +88,22 @@ def test_what_it_is_given_decides_the_columns(connection: Connection) -> None:
     assert [tuple(row) for row in found] == [("m0", None), ("m1", "qwen")]
 
 
+def test_columns_without_a_name_have_that_of_sqlalchemy(connection: Connection) -> None:
+    twice = select(func.count(), Conversation.id, Conversation.id, exists(select(Message.id))).group_by(Conversation.id)
+    ours, theirs = both(connection, twice, {})
+    assert [row._asdict() for row in ours] == [row._asdict() for row in theirs]
+
+
 @pytest.mark.parametrize(
     ("statement", "names"),
     [
         (text("SELECT 1"), ()),
         (select(Conversation.id).where(Conversation.id.in_(["c1", "c2"])), ()),
+        (select(text("'first'"), Conversation.created_at), ()),
+        (select(bindparam("late", callable_=lambda: 1)), ()),
         (select(Conversation.id).where(HERE), ()),  # a value is missing, which SQLAlchemy says
     ],
-    ids=["plain text", "a list", "a value too few"],
+    ids=["plain text", "a list", "text among columns", "a late value", "a value too few"],
 )
 def test_what_it_cannot_do_is_left_to_sqlalchemy(connection: Connection, statement: Any, names: tuple[str]) -> None:
     assert Prepared.of(statement, connection.dialect, names) is None
@@ -107,3 +115,12 @@ def test_a_broken_rule_is_an_integrity_error_that_quotes_nobody(connection: Conn
         add.run(driver(connection), CONVERSATION)
     assert "a name" not in str(raised.value)
     assert isinstance(raised.value.orig, sqlite3.IntegrityError)
+
+
+def test_other_errors_are_those_of_sqlalchemy(connection: Connection) -> None:
+    change = prepared(connection, update(Conversation).values(updated_at=bindparam("now")), "now")
+    with pytest.raises(StatementError, match="astimezone"):
+        change.run(driver(connection), {"now": "today"})
+    connection.execute(text("PRAGMA query_only=ON"))
+    with pytest.raises(OperationalError, match="readonly"):
+        change.run(driver(connection), {"now": NOW})

@@ -186,9 +186,14 @@ def _by_newest() -> ColumnElement[bool]:
     return OutboundMessage.inbound_id.in_(newest)
 
 
+def _is_ours_or_unposted() -> ColumnElement[bool]:
+    # what a relieved run has sent is there, so that the newest one need not send it, unless it has posted its own
+    return or_(_by_newest(), OutboundMessage.message_id.is_(None))
+
+
 @cache
 def _mark_posted() -> Update:
-    return _mark().where(_by_newest()).values(status="sending", message_id=bindparam("id_"))
+    return _mark().where(_is_ours_or_unposted()).values(status="sending", message_id=bindparam("id_"))
 
 
 @cache
@@ -199,8 +204,7 @@ def _mark_sent() -> Update:
         "sent_at": bindparam("now"),
         "error": None,
     }
-    # what a relieved run has sent is there, so that the newest one need not send it, unless it has posted its own
-    return _mark().where(or_(_by_newest(), OutboundMessage.message_id.is_(None))).values(**changes)
+    return _mark().where(_is_ours_or_unposted()).values(**changes)
 
 
 @cache

@@ -226,6 +226,18 @@ async def test_what_a_relieved_run_had_just_sent_is_not_sent_again(tmp_path: Pat
         assert outlet.texts == [] and await desk.office.inbox.open_count() == 0
 
 
+async def test_what_a_relieved_run_had_just_begun_to_show_is_gone_on_with(tmp_path: Path) -> None:
+    outlet = TestOutlet(Abilities(edits=True))
+    async with running(tmp_path, answers=False) as desk:
+        first, outbox = await _taken(desk), desk.office.outbox
+        claim = await outbox.claim(first, 0, "…")
+        second = await desk.office.inbox.begin(first.id)
+        assert claim and second
+        await outbox.posted(first, claim.key, "m0")
+        await Delivery(desk.office.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
+        assert (outlet.texts, outlet.edited) == ([], [("m0", "fine")])
+
+
 async def test_a_run_that_is_relieved_while_it_waits_to_try_again_does_not(tmp_path: Path) -> None:
     tried = asyncio.Event()
 

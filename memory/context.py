@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
-from qwendesk.memory.statements import is_conversation
+from qwendesk.memory.statements import is_conversation, is_person
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity
 from qwendesk.memory.types import Json
 
@@ -82,12 +82,7 @@ def _facts() -> Select[Any]:
     person = (
         select(PersonIdentity.person_id)
         .join(Person, Person.id == PersonIdentity.person_id)
-        .where(
-            PersonIdentity.channel == bindparam("channel"),
-            PersonIdentity.account == bindparam("account"),
-            PersonIdentity.external_user_id == bindparam("person"),
-            Person.remembers == type_coerce(literal_column("TRUE"), Boolean),
-        )
+        .where(*is_person(), Person.remembers == type_coerce(literal_column("TRUE"), Boolean))
     )
     mine = of.person_id == person.scalar_subquery()
     live = select(*_row("fact", *columns)).where(mine, of.namespace == "", of.valid_to.is_(None))

@@ -142,6 +142,15 @@ def is_conversation() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def is_person() -> tuple[ColumnElement[bool], ...]:
+    """Tell of a person's name on a channel that it is the one: ``channel``, ``account`` and ``person``."""
+    return (
+        PersonIdentity.channel == bindparam("channel"),
+        PersonIdentity.account == bindparam("account"),
+        PersonIdentity.external_user_id == bindparam("person"),
+    )
+
+
 @cache
 def newest_messages() -> Select[Any]:
     """Give a conversation's messages, newest first: an answer stands beside its question, whenever it came."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, bindparam, delete, func, insert, select
 
-from qwendesk.memory.statements import is_conversation
+from qwendesk.memory.statements import is_conversation, is_person
 from qwendesk.memory.tables import Conversation, Feedback, Message, PersonIdentity, Turn
 
 
@@ -84,11 +84,7 @@ def asked(at: bool) -> Select[Any]:
     With it: the question, whether that person asked it, the newest turn's place, and what was asked just before.
     """
     here = select(Conversation.id).where(*is_conversation())
-    person = select(PersonIdentity.person_id).where(
-        PersonIdentity.channel == bindparam("channel"),
-        PersonIdentity.account == bindparam("account"),
-        PersonIdentity.external_user_id == bindparam("person"),
-    )
+    person = select(PersonIdentity.person_id).where(*is_person())
     in_it = (Turn.conversation_id == here.scalar_subquery()) & (Turn.seq < bindparam("before"))
     earlier = Message.__table__.alias("earlier")
     before = (

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, select
 
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.memory.database import Database
@@ -23,6 +23,7 @@ from qwendesk.memory.knowledge.search import Mode, Search
 from qwendesk.memory.knowledge.shelf import Shelf
 from qwendesk.memory.scope import TenantDatabase
 from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.statements import is_conversation, is_person
 from qwendesk.memory.tables import Conversation, PersonIdentity
 
 _MANY = 200
@@ -227,7 +228,7 @@ class KnowledgeBase:
 
     async def scope_of(self, channel: str, account: str, person: str, conversation: str) -> Scope:
         """Return the scope of somebody who writes, by the names the channel has for person and conversation."""
-        values = {"of_channel": channel, "of_account": account, "of_person": person, "of_conversation": conversation}
+        values = {"channel": channel, "account": account, "person": person, "key": conversation}
         async with TenantDatabase(self._database, self.everybody.tenant).read() as connection:
             found = (await connection.execute(_person(), values)).scalar_one_or_none()
             talk = (await connection.execute(_conversation(), values)).scalar_one_or_none()
@@ -283,13 +284,9 @@ async def sources_in(sources: Iterable[str]) -> list[str]:
 
 @cache
 def _person() -> Select[str]:
-    of = PersonIdentity
-    here = (of.channel == bindparam("of_channel"), of.account == bindparam("of_account"))
-    return select(of.person_id).where(*here, of.external_user_id == bindparam("of_person"))
+    return select(PersonIdentity.person_id).where(*is_person())
 
 
 @cache
 def _conversation() -> Select[str]:
-    of = Conversation
-    here = (of.channel == bindparam("of_channel"), of.account == bindparam("of_account"))
-    return select(of.id).where(*here, of.external_id == bindparam("of_conversation"))
+    return select(Conversation.id).where(*is_conversation())

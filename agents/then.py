@@ -58,20 +58,16 @@ def then(node: Node, decide: Decide, **last: Node) -> Step:
     return step
 
 
-def _together(changes: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes of two nodes as those of one."""
-    return changes | more | _added(changes, more)
-
-
 def _changed(state: TurnState, changes: dict[str, Any]) -> TurnState:
     """Return the state as the graph will have it."""
-    before = cast(dict[str, Any], state)
-    return cast(TurnState, before | changes | _added(before, changes))
+    return cast(TurnState, _together(cast(dict[str, Any], state), changes))
 
 
-def _added(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return what is added to rather than replaced, of what is in both."""
-    return {key: add(before[key], changes[key]) for key, add in _adding().items() if key in changes and key in before}
+def _together(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return both as one: some keys are added to, all others replaced."""
+    both_have = before.keys() & changes.keys()
+    grown = {key: add(before[key], changes[key]) for key, add in _adding().items() if key in both_have}
+    return before | changes | grown
 
 
 @cache

@@ -85,8 +85,8 @@ class Live:
 
     async def _until_over(self, show: Callable[[], Awaitable[bool]]) -> None:
         """Show again and again, until the turn is over or showing is of no use."""
-        useful, pause = True, 0.0
-        while useful and not await self._is_over(pause):
+        useful = True
+        while useful and not self._over.is_set():
             pause = _LOOK
             try:
                 useful = await show()
@@ -98,6 +98,8 @@ class Live:
             except Exception as error:
                 log.warning("Showing an answer failed with %s.", type(error).__name__)
                 return
+            if useful:
+                await self._is_over(pause)
 
     async def _is_over(self, seconds: float) -> bool:
         try:

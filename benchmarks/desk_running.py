@@ -106,7 +106,8 @@ async def running(
     async with Desk(settings, engines={"scripted": engine}) as desk:
         assert isinstance(desk.memory, SqlMemory)
         database = desk.memory.scope
-        answering = Answering(desk.handle, {"bench": outlet}, Commands(Inbox(database), _nothing, _nothing_at_all))
+        commands = Commands(Inbox(database), _nothing, _nothing_at_all)
+        answering = Answering(desk.handle, {"bench": outlet}, commands, settings.conversations_at_once)
         office = Office(
             database,
             settings.database,

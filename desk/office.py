@@ -34,9 +34,9 @@ class Answering:
     run_turn: RunTurn
     outlets: Mapping[str, Outlet]
     commands: Commands
-    pace: Pace = field(default_factory=Pace)
-    at_once: int = 32
+    at_once: int
     """How many conversations are answered at once."""
+    pace: Pace = field(default_factory=Pace)
     unrated: frozenset[str] = frozenset()
     """Channels on which people are not asked what they think of an answer."""
 

@@ -209,8 +209,7 @@ class Service:
         Ratings(memory, Outbox(memory.scope)).join(commands)
         add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
-        at_once = self.settings.conversations_at_once
-        return Answering(desk.handle, outlets, commands, at_once=at_once, unrated=unrated)
+        return Answering(desk.handle, outlets, commands, self.settings.conversations_at_once, unrated=unrated)
 
     def _rates(self, channel: str) -> bool:
         """Tell whether people are asked on a channel what they think of answers."""

@@ -119,7 +119,8 @@ async def running(
         commands = Commands(Inbox(database), _no_reason, _any_model)
         Ratings(desk.memory, Outbox(database)).join(commands)
         add_memory(commands, desk.commands)
-        answering = Answering(desk.handle, {"test": outlet}, commands, pace or Pace(first=0.05), unrated=unrated)
+        at_once, pace = made.conversations_at_once, pace or Pace(first=0.05)
+        answering = Answering(desk.handle, {"test": outlet}, commands, at_once, pace, unrated)
         office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
         await office.start()
         try:

@@ -124,9 +124,10 @@ class DbosDispatcher:
                 asyncio.get_running_loop().call_later(_NOTED, self.nudge)
 
         DBOS.launch()
-        self._active = _get_dbos_instance()._active_workflows_set
+        instance = _get_dbos_instance()
+        self._active = instance._active_workflows_set
         if self.is_sqlite:
-            note_at_once(_get_dbos_instance()._sys_db)
+            note_at_once(instance._sys_db)
         self._running = True
         await DBOS.register_queue_async(
             self._queue,

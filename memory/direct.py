@@ -65,9 +65,9 @@ class _Driver(sqlite3.Connection):
 class DirectConnection:
     """Runs statements where it is called; it offers what an ``AsyncConnection`` does, as far as that is needed."""
 
-    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._driver = driver
+        self._driver = _driver(connection)
         self.dialect: Dialect = connection.dialect
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]] | Rows:
@@ -107,7 +107,7 @@ class Direct:
     def reader(self) -> DirectConnection:
         """Return the connection to read by; between two of its statements others may write."""
         self._reader = self._whole(self._reader) or self._connect(self._patience)
-        return DirectConnection(self._reader, _driver(self._reader))
+        return DirectConnection(self._reader)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[DirectConnection]:
@@ -116,7 +116,7 @@ class Direct:
         driver = _driver(writer)
         try:
             await self._begin(driver)
-            yield DirectConnection(writer, driver)
+            yield DirectConnection(writer)
             driver.commit()
         except BaseException:
             if not writer.invalidated and driver.in_transaction:

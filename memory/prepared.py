@@ -56,8 +56,8 @@ class Prepared:
         expands = compiled.post_compile_params or compiled.literal_execute_params
         has_defaults = compiled.insert_prefetch or compiled.update_prefetch
         has_text = any(column.keyname is None for column in compiled._result_columns)
-        given = all(bound.callable is None and _is_given(bound, name, names) for name, bound in compiled.binds.items())
-        return cls(compiled, dialect) if given and not (expands or has_defaults or has_text) else None
+        is_known = all(_is_known(bound, name in names) for name, bound in compiled.binds.items())
+        return cls(compiled, dialect) if is_known and not (expands or has_defaults or has_text) else None
 
     def run(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> Rows:
         """Run it where this is called, and read all that it gives.
@@ -80,8 +80,8 @@ class Prepared:
         return tuple([value if read is None else read(value) for read, value in zip(self._read, row, strict=True)])
 
 
-def _is_given(bound: BindParameter[Any], name: str, names: tuple[str, ...]) -> bool:
-    return not bound.required or name in names
+def _is_known(bound: BindParameter[Any], is_given: bool) -> bool:
+    return bound.callable is None and (is_given or not bound.required)
 
 
 def _slot(compiled: SQLCompiler, name: str, dialect: Dialect) -> tuple[str, Any, Convert | None]:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, exists, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
+from qwendesk.memory.direct import _driver as driver
 from qwendesk.memory.prepared import Prepared
 from qwendesk.memory.tables import Base, Conversation, Message
 from qwendesk.memory.types import to_json
@@ -49,12 +50,6 @@ def prepared(connection: Connection, statement: Any, *names: str) -> Prepared:
     made = Prepared.of(statement, connection.dialect, names)
     assert made is not None
     return made
-
-
-def driver(connection: Connection) -> sqlite3.Connection:
-    found: Any = connection.connection.driver_connection
-    assert isinstance(found, sqlite3.Connection)
-    return found
 
 
 def both(connection: Connection, statement: Any, values: dict[str, Any]) -> tuple[list[Row[Any]], list[Row[Any]]]:

@@ -12,15 +12,19 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from qwendesk.errors import ConfigError
 from qwendesk.memory.direct import PRAGMAS, Direct, DirectConnection
 from qwendesk.memory.failures import explained
+from qwendesk.memory.postgres import Server, ServerConnection
 from qwendesk.memory.turnstile import Turnstile
 from qwendesk.memory.types import to_json
 
 T = TypeVar("T")
+BriefConnection = AsyncConnection | DirectConnection | ServerConnection
+_CONNECTIONS = 5
+"""To a server, for what takes longer and for short statements, each."""
 _QUICKLY_REWRITTEN = 256 * 2**20
 """Bytes of a SQLite file that is written anew in a second or two."""
 
@@ -37,7 +41,10 @@ class Database:
         """What an error calls the database."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # A SQLite database in memory lives in its one connection; a file needs few.
-        self.engine = _engine(parsed, 1 if self.is_sqlite and not self.file else 5)
+        size = 1 if self.is_sqlite and not self.file else _CONNECTIONS
+        # LIFO: the connection used last is the warm one
+        pool = {"pool_size": size, "max_overflow": 0, "pool_use_lifo": True}
+        self.engine = _engine(parsed, poolclass=AsyncAdaptedQueuePool, **pool)
         if self.is_sqlite:
             _tune(self.engine, busy_timeout)
         else:
@@ -48,6 +55,7 @@ class Database:
         self._together = self.engine.execution_options(reads_only=True)
         self._turnstile = Turnstile() if self.is_sqlite else None
         self._direct = Direct(parsed, busy_timeout) if self.file else None
+        self._server = _server(parsed) if self.engine.dialect.driver == "psycopg" else None
         self._working: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -73,19 +81,21 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def read_briefly(self) -> AsyncIterator[AsyncConnection | DirectConnection]:
+    async def read_briefly(self) -> AsyncIterator[BriefConnection]:
         """Give a connection to read by, for statements that take no time worth speaking of."""
         if self._direct:
             with explained(self.name, self.busy_timeout):
                 yield self._direct.reader()
+        elif self._server:
+            with explained(self.name, self.busy_timeout):
+                async with self._server.read() as served:
+                    yield served
         else:
             async with self.read() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write_briefly(
-        self, *, hurry: bool = False, single: bool = False
-    ) -> AsyncIterator[AsyncConnection | DirectConnection]:
+    async def write_briefly(self, *, hurry: bool = False, single: bool = False) -> AsyncIterator[BriefConnection]:
         """Give a connection inside a transaction, for statements that take no time worth speaking of.
 
         Args:
@@ -96,10 +106,12 @@ class Database:
             async with self._turn(hurry), self._brief(single) as connection:
                 yield connection
 
-    def _brief(self, single: bool) -> AbstractAsyncContextManager[AsyncConnection | DirectConnection]:
+    def _brief(self, single: bool) -> AbstractAsyncContextManager[BriefConnection]:
         if self._direct:
             return self._direct.write()
-        return self._reader.connect() if single and not self.is_sqlite else self.engine.begin()
+        if self._server:
+            return self._server.read() if single else self._server.write()
+        return self.engine.begin()
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Do a unit of work to its end even where the caller is cancelled, so that no connection is torn."""
@@ -130,6 +142,8 @@ class Database:
         if self._direct:
             async with self._turn():
                 self._direct.close()
+        if self._server:
+            await self._server.close()
         await self.engine.dispose()
 
 
@@ -149,17 +163,15 @@ def _file_of(url: URL) -> Path | None:
     return Path(name)
 
 
-def _engine(url: URL, pool_size: int) -> AsyncEngine:
+def _server(url: URL) -> Server:
+    engine = _engine(url, poolclass=NullPool)
+    _plan_for_ssd(engine)
+    return Server(engine, _CONNECTIONS)
+
+
+def _engine(url: URL, **pool: Any) -> AsyncEngine:
     try:
-        return create_async_engine(
-            url,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_use_lifo=True,  # the connection used last is the warm one
-            json_serializer=to_json,
-            hide_parameters=True,
-        )
+        return create_async_engine(url, json_serializer=to_json, hide_parameters=True, **pool)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"The driver of {url.drivername!r} is not installed; for PostgreSQL: pip install 'qwendesk[postgres]'."

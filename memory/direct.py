@@ -12,7 +12,6 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -21,7 +20,7 @@ from sqlalchemy.engine import URL, CursorResult
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.base import Executable
 
-from qwendesk.memory.prepared import Prepared, Rows
+from qwendesk.memory.prepared import Rows, prepared
 from qwendesk.memory.types import to_json
 
 T = TypeVar("T")
@@ -72,7 +71,7 @@ class DirectConnection:
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]] | Rows:
         """Run a statement."""
-        if isinstance(parameters, Mapping) and (known := _prepared(statement, self.dialect, tuple(parameters))):
+        if isinstance(parameters, Mapping) and (known := prepared(statement, self.dialect, tuple(parameters))):
             return known.run(self._driver, parameters)
         return self._connection.execute(statement, parameters)
 
@@ -172,9 +171,6 @@ class Direct:
             log.info("The journal stays as it is: %s.", error)
         else:
             self._unmoved = 0
-
-
-_prepared = lru_cache(maxsize=512)(Prepared.of)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -40,5 +40,6 @@ def _reason(error: Exception, timeout: float) -> str:
         return _ADVICE[code].format(timeout=timeout)
     if isinstance(cause, OSError):
         return f"cannot be opened ({cause.strerror or cause}); set QWENDESK_HOME to a folder that can be written"
-    # Only the driver's own words: SQLAlchemy's text may quote what a person wrote.
-    return f"failed: {str(cause).strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"
+    # Only the driver's own words, and of PostgreSQL's the first: the rest may quote what a person wrote.
+    told = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    return f"failed: {told.strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"

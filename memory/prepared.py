@@ -1,4 +1,4 @@
-"""Statements for SQLite's own driver: compiled once, and with what turns values into columns and back at hand.
+"""Statements for the drivers themselves: compiled once, and with what turns values into columns and back at hand.
 
 SQLAlchemy does all of that too, but for each run anew, which takes longer than most of these statements do.
 """
@@ -6,8 +6,9 @@ SQLAlchemy does all of that too, but for each run anew, which takes longer than 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import BindParameter, Dialect
 from sqlalchemy.engine import IteratorResult
@@ -17,6 +18,9 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase
+
+if TYPE_CHECKING:
+    import psycopg
 
 Convert = Callable[[Any], Any]
 
@@ -32,13 +36,16 @@ class Prepared:
     """A statement that can be run again and again; ``of`` makes one."""
 
     def __init__(self, compiled: SQLCompiler, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._text = str(compiled)
-        self._slots = [_slot(compiled, name, dialect) for name in compiled.positiontup or ()]
+        self._order = compiled.positiontup
+        """Whose values stand where; None if the text names them."""
+        self._slots = {name: _slot(compiled.binds[name], dialect) for name in self._order or compiled.binds}
         # private, but nothing else tells how SQLAlchemy calls a column that has no name of its own
-        columns = compiled._result_columns
-        self._metadata = SimpleResultMetaData([column.keyname for column in columns])
-        read = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
-        self._read = read if any(read) else None
+        self._columns = compiled._result_columns
+        self._metadata = SimpleResultMetaData([column.keyname for column in self._columns])
+        self._read: list[Convert | None] | None = None
+        """What makes values of columns, empty if nothing has to; None until the driver has told what it gives."""
 
     @classmethod
     def of(cls, statement: Executable, dialect: Dialect, names: tuple[str, ...]) -> Self | None:
@@ -46,7 +53,7 @@ class Prepared:
 
         Args:
             statement: what is to be run.
-            dialect: SQLite's.
+            dialect: the database's.
             names: what values it is given, as these decide which columns an insert or an update is about.
         """
         if not isinstance(statement, SelectBase | UpdateBase):
@@ -67,29 +74,62 @@ class Prepared:
         """
         cursor = sqlite3.Connection.cursor(driver)
         try:
-            cursor.execute(self._text, [_written(values, *slot) for slot in self._slots])
-            found = cursor.fetchall()
+            cursor.execute(self._text, self._written(values))
+            return self._rows(cursor, cursor.fetchall())
         except Exception as error:
-            raise DBAPIError.instance(self._text, None, error, sqlite3.Error, hide_parameters=True) from error
-        rows = Rows(self._metadata, iter(found if self._read is None else map(self._converted, found)))
+            raise self._failed(error) from error
+
+    async def run_on_server(self, driver: psycopg.AsyncConnection[Any], values: Mapping[str, Any]) -> Rows:
+        """Run it on PostgreSQL, and read all that it gives.
+
+        Raises:
+            StatementError: as ``run`` does.
+        """
+        cursor = driver.cursor()
+        try:
+            await cursor.execute(self._text, self._written(values))
+            return self._rows(cursor, await cursor.fetchall() if self._columns else [])
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _written(self, values: Mapping[str, Any]) -> Any:
+        written = {}
+        for name, (default, write) in self._slots.items():
+            value = values.get(name, default)
+            written[name] = value if write is None else write(value)
+        return written if self._order is None else [written[name] for name in self._order]
+
+    def _rows(self, cursor: Any, found: list[tuple[Any, ...]]) -> Rows:
+        if self._read is None:
+            self._read = self._readers(cursor.description or ())
+        rows = Rows(self._metadata, map(self._converted, found) if self._read else iter(found))
         rows.rowcount = cursor.rowcount
         return rows
 
+    def _readers(self, description: Sequence[Any]) -> list[Convert | None]:
+        types = [column.type.dialect_impl(self._dialect) for column in self._columns]
+        read: list[Any] = [
+            kind.result_processor(self._dialect, given[1]) for kind, given in zip(types, description, strict=True)
+        ]
+        return read if any(read) else []
+
     def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        assert self._read is not None
+        assert self._read
         return tuple([value if read is None else read(value) for read, value in zip(self._read, row, strict=True)])
+
+    def _failed(self, error: Exception) -> Exception:
+        wrong: type[Exception] = self._dialect.dbapi.Error  # type: ignore[union-attr]
+        return DBAPIError.instance(self._text, None, error, wrong, hide_parameters=True)
+
+
+prepared = lru_cache(maxsize=512)(Prepared.of)
+"""The same, made once for each statement and the names of its values."""
 
 
 def _is_known(bound: BindParameter[Any], is_given: bool) -> bool:
     return bound.callable is None and (is_given or not bound.required)
 
 
-def _slot(compiled: SQLCompiler, name: str, dialect: Dialect) -> tuple[str, Any, Convert | None]:
-    """Return a place in the text: whose value stands there, which one unless it is given, and how it is written."""
-    bound = compiled.binds[name]
-    return name, bound.value, bound.type.dialect_impl(dialect).bind_processor(dialect)
-
-
-def _written(values: Mapping[str, Any], name: str, default: Any, write: Convert | None) -> Any:
-    value = values.get(name, default)
-    return value if write is None else write(value)
+def _slot(bound: BindParameter[Any], dialect: Dialect) -> tuple[Any, Convert | None]:
+    """Return which value stands in a place of the text unless it is given, and how it is written."""
+    return bound.value, bound.type.dialect_impl(dialect).bind_processor(dialect)

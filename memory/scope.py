@@ -20,8 +20,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import Alias, CompoundSelect, FromClause, Join
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.database import Database
-from qwendesk.memory.direct import DirectConnection
+from qwendesk.memory.database import BriefConnection, Database
 from qwendesk.memory.prepared import Rows
 
 P = ParamSpec("P")
@@ -83,7 +82,7 @@ class TenantDatabase:
 class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
-    raw: AsyncConnection | DirectConnection
+    raw: BriefConnection
     """For the queue's own tables and for tests; a repository has no business with it."""
     tenant: str
 

@@ -7,7 +7,6 @@ splitting the thinking off, reading tool calls in all their habits, usage and ti
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -18,8 +17,7 @@ from typing import Any, Literal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -28,6 +26,7 @@ from pydantic import ConfigDict
 
 from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
 from qwendesk.engines.chunks import call_chunk, emit, text_chunk
+from qwendesk.engines.ending import Ending
 from qwendesk.engines.reader import AnswerReader, Call
 from qwendesk.engines.store import ModelStore
 from qwendesk.errors import ConfigError, EngineError
@@ -176,14 +175,12 @@ class QwenChat(BaseChatModel, ABC):
     ) -> AsyncIterator[ChatGenerationChunk]:
         options = self._options(stop, kwargs)
         reader = AnswerReader(options.tools)
-        clock = _Clock()
+        ending = Ending(Usage())
         index = 0
-        last = Delta()
         # closed here, at once: a generator that is only dropped goes on until somebody collects it
         async with aclosing(self._deltas(messages, options)) as deltas:
             async for delta in deltas:
-                clock.tick(delta)
-                last = _latest(last, delta)
+                ending.see(delta)
                 text, thinking = reader.feed(delta.text)
                 if text or thinking or delta.thinking:
                     yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
@@ -196,7 +193,7 @@ class QwenChat(BaseChatModel, ABC):
         for call in calls:
             yield await emit(call_chunk(call, index), run_manager)
             index += 1
-        yield await emit(self._last_chunk(last, clock, called=index > 0), run_manager)
+        yield await emit(ending.chunk(self.card.name, called=index > 0), run_manager)
 
     async def _agenerate(
         self,
@@ -227,25 +224,6 @@ class QwenChat(BaseChatModel, ABC):
             tools=tuple(kwargs.pop("tools", ())),
             max_tokens=kwargs.pop("max_tokens", None) or self.max_tokens,
             **known,
-        )
-
-    def _last_chunk(self, last: Delta, clock: _Clock, *, called: bool) -> AIMessageChunk:
-        usage = last.usage or Usage()
-        return AIMessageChunk(
-            content="",
-            usage_metadata=UsageMetadata(
-                input_tokens=usage.tokens_in,
-                output_tokens=usage.tokens_out,
-                total_tokens=usage.tokens_in + usage.tokens_out,
-                input_token_details=InputTokenDetails(cache_read=usage.cached),
-            ),
-            response_metadata={
-                "model_name": self.card.name,
-                "finish_reason": "tool_calls" if called else last.finish or "stop",
-                "tokens_per_second": usage.tokens_per_second or clock.rate(usage.tokens_out),
-                "dropped_messages": last.dropped,
-            },
-            chunk_position="last",
         )
 
 
@@ -300,28 +278,3 @@ class Engine(ABC):
 
     async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
         """Free what the engine holds."""
-
-
-class _Clock:
-    """Measures from the first token to the last."""
-
-    def __init__(self) -> None:
-        self._first = self._last = 0.0
-
-    def tick(self, delta: Delta) -> None:
-        if delta.text or delta.thinking or delta.calls:
-            self._last = time.perf_counter()
-            self._first = self._first or self._last
-
-    def rate(self, tokens: int) -> float:
-        """Tokens a second; 0 where fewer than two pieces came."""
-        spent = self._last - self._first
-        return (tokens - 1) / spent if spent > 0 and tokens > 1 else 0.0
-
-
-def _latest(last: Delta, delta: Delta) -> Delta:
-    if not (delta.usage or delta.finish or delta.dropped):
-        return last
-    return Delta(
-        usage=delta.usage or last.usage, finish=delta.finish or last.finish, dropped=delta.dropped or last.dropped
-    )

@@ -47,15 +47,14 @@ class Database:
         self.engine = _engine(parsed, poolclass=AsyncAdaptedQueuePool, **pool)
         if self.is_sqlite:
             _tune(self.engine, busy_timeout)
-        else:
-            _plan_for_ssd(self.engine)
         # Without BEGIN and ROLLBACK around it, a single statement is one trip to a server instead of three.
         alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reader = self.engine.execution_options(reads_only=True, **alone)
         self._together = self.engine.execution_options(reads_only=True)
         self._turnstile = Turnstile() if self.is_sqlite else None
         self._direct = Direct(parsed, busy_timeout) if self.file else None
-        self._server = _server(parsed) if self.engine.dialect.driver == "psycopg" else None
+        is_served = self.engine.dialect.driver == "psycopg"
+        self._server = Server(_engine(parsed, poolclass=NullPool), _CONNECTIONS) if is_served else None
         self._working: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -163,15 +162,9 @@ def _file_of(url: URL) -> Path | None:
     return Path(name)
 
 
-def _server(url: URL) -> Server:
-    engine = _engine(url, poolclass=NullPool)
-    _plan_for_ssd(engine)
-    return Server(engine, _CONNECTIONS)
-
-
 def _engine(url: URL, **pool: Any) -> AsyncEngine:
     try:
-        return create_async_engine(url, json_serializer=to_json, hide_parameters=True, **pool)
+        engine = create_async_engine(url, json_serializer=to_json, hide_parameters=True, **pool)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"The driver of {url.drivername!r} is not installed; for PostgreSQL: pip install 'qwendesk[postgres]'."
@@ -180,6 +173,9 @@ def _engine(url: URL, **pool: Any) -> AsyncEngine:
         raise ConfigError(
             f"No asynchronous driver for {url.drivername!r}; use 'sqlite+aiosqlite' or 'postgresql+psycopg'."
         ) from error
+    if url.get_backend_name() == "postgresql":
+        _plan_for_ssd(engine)
+    return engine
 
 
 def _plan_for_ssd(engine: AsyncEngine) -> None:

@@ -22,6 +22,9 @@ _ADVICE = {
     "SQLITE_IOERR": "cannot be read or written, the disk reports an error; check the disk and its free space",
 }
 
+_ABOUT_A_VALUE = "22"
+"""PostgreSQL's class of errors whose text quotes the value."""
+
 
 @contextmanager
 def explained(name: str, timeout: float) -> Iterator[None]:
@@ -40,6 +43,12 @@ def _reason(error: Exception, timeout: float) -> str:
         return _ADVICE[code].format(timeout=timeout)
     if isinstance(cause, OSError):
         return f"cannot be opened ({cause.strerror or cause}); set QWENDESK_HOME to a folder that can be written"
-    # Only the driver's own words, and of PostgreSQL's the first: the rest may quote what a person wrote.
-    told = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
-    return f"failed: {told.strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"
+    return f"failed: {_told(cause).strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"
+
+
+def _told(cause: BaseException) -> str:
+    """Return the driver's own words, as SQLAlchemy's may quote what a person wrote; so may most of PostgreSQL's."""
+    told = getattr(getattr(cause, "diag", None), "message_primary", None)
+    if told and str(getattr(cause, "sqlstate", "")).startswith(_ABOUT_A_VALUE):
+        return type(cause).__name__
+    return told or str(cause)

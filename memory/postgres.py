@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Dialect
@@ -30,43 +31,49 @@ _IDLE = 0
 """``psycopg.pq.TransactionStatus.IDLE``; psycopg is not installed everywhere."""
 
 
-class ServerConnection:
-    """Runs statements by psycopg; it offers what an ``AsyncConnection`` does, as far as that is needed."""
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A connection that stays open, to SQLAlchemy and to the driver."""
 
-    def __init__(self, connection: AsyncConnection, driver: psycopg.AsyncConnection[Any]) -> None:
-        self.driver = driver
-        self.dialect: Dialect = connection.dialect
-        self._connection = connection
-
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]] | Rows:
-        """Run a statement."""
-        if isinstance(parameters, Mapping) and (known := prepared(statement, self.dialect, tuple(parameters))):
-            return await known.run_on_server(self.driver, parameters)
-        return await self._connection.execute(statement, parameters)
-
-    async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
-        """Do work that takes a blocking connection."""
-        return await self._connection.run_sync(work, *args)
+    connection: AsyncConnection
+    driver: psycopg.AsyncConnection[Any]
+    epoch: int
+    """How often the server had been lost when it was opened."""
 
     async def commit(self) -> None:
-        """End the transaction, if one has begun."""
         try:
             await self.driver.commit()
         except Exception as error:
-            wrong: type[Exception] = self.dialect.dbapi.Error  # type: ignore[union-attr]
+            wrong: type[Exception] = self.connection.dialect.dbapi.Error  # type: ignore[union-attr]
             raise DBAPIError.instance("COMMIT", None, error, wrong, hide_parameters=True) from error
 
     @property
     def is_whole(self) -> bool:
-        """Whether it can be used again: alive, and outside a transaction."""
-        is_alive = not self.driver.closed and not self._connection.invalidated
-        return is_alive and self.driver.pgconn.transaction_status == _IDLE
+        return not self.driver.closed and self.driver.pgconn.transaction_status == _IDLE
 
     async def close(self) -> None:
         """Close it, whatever it was doing."""
-        await self.driver.close()
-        await self._connection.invalidate()
-        await self._connection.close()
+        await self.connection.invalidate()
+        await self.connection.close()
+
+
+class ServerConnection:
+    """Runs statements by psycopg; it offers what an ``AsyncConnection`` does, as far as that is needed."""
+
+    def __init__(self, connection: AsyncConnection, driver: psycopg.AsyncConnection[Any]) -> None:
+        self.dialect: Dialect = connection.dialect
+        self._connection = connection
+        self._driver = driver
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]] | Rows:
+        """Run a statement."""
+        if isinstance(parameters, Mapping) and (known := prepared(statement, self.dialect, tuple(parameters))):
+            return await known.run_on_server(self._driver, parameters)
+        return await self._connection.execute(statement, parameters)
+
+    async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work that takes a blocking connection; whether that is in a transaction, it cannot tell rightly."""
+        return await self._connection.run_sync(work, *args)
 
 
 class Server:
@@ -80,44 +87,46 @@ class Server:
     def __init__(self, engine: AsyncEngine, size: int) -> None:
         self._engine = engine
         self._free = asyncio.Semaphore(size)
-        self._idle: list[ServerConnection] = []
+        self._idle: list[_Kept] = []
         """The one used last is the warm one."""
+        self._epoch = 0
+        """How often the server was lost: whatever was opened before has gone with it."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ServerConnection]:
         """Give a connection on which each statement is a transaction by itself."""
-        async with self._connection(autocommit=True) as connection:
-            yield connection
+        async with self._kept(autocommit=True) as kept:
+            yield ServerConnection(kept.connection, kept.driver)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[ServerConnection]:
         """Give a connection inside a transaction, which begins on the way of its first statement."""
-        async with self._connection(autocommit=False) as connection:
+        async with self._kept(autocommit=False) as kept:
             try:
-                yield connection
-                await connection.commit()
+                yield ServerConnection(kept.connection, kept.driver)
+                await kept.commit()
             except BaseException:
                 with suppress(Exception):  # what cannot be undone is closed, which undoes it
-                    await connection.driver.rollback()
+                    await kept.driver.rollback()
                 raise
 
     async def close(self) -> None:
-        """Close all that nobody has now; the next use opens them anew."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.close()
+        """Close all, those in use when they come back; the next use opens new ones."""
+        self._epoch += 1
+        while self._idle:
+            await self._idle.pop().close()
 
     @asynccontextmanager
-    async def _connection(self, *, autocommit: bool) -> AsyncIterator[ServerConnection]:
+    async def _kept(self, *, autocommit: bool) -> AsyncIterator[_Kept]:
         await self._enter()
         try:
-            connection = self._idle.pop() if self._idle else await self._open()
+            kept = self._idle.pop() if self._idle else await self._open()
             try:
-                if connection.driver.autocommit != autocommit:
-                    await connection.driver.set_autocommit(autocommit)
-                yield connection
+                if kept.driver.autocommit != autocommit:
+                    await kept.driver.set_autocommit(autocommit)
+                yield kept
             finally:
-                await self._put_back(connection)
+                await self._put_back(kept)
         finally:
             self._free.release()
 
@@ -131,17 +140,17 @@ class Server:
         except TimeoutError as error:
             raise PoolTimeout(f"no connection was free for {_PATIENCE:g} s") from error
 
-    async def _open(self) -> ServerConnection:
+    async def _open(self) -> _Kept:
+        epoch = self._epoch
         connection = await self._engine.connect()
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
-        return ServerConnection(connection, driver)
+        return _Kept(connection, driver, epoch)
 
-    async def _put_back(self, connection: ServerConnection) -> None:
-        if connection.is_whole:
-            self._idle.append(connection)
-            return
-        was_lost = connection.driver.closed
-        await connection.close()
-        if was_lost:
+    async def _put_back(self, kept: _Kept) -> None:
+        if kept.driver.broken and kept.epoch == self._epoch:
             await self.close()  # a server that has gone has taken the others with it
+        if kept.is_whole and kept.epoch == self._epoch:
+            self._idle.append(kept)
+        else:
+            await kept.close()

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 if TYPE_CHECKING:
     import psycopg
@@ -40,7 +40,7 @@ class Prepared:
         self._text = str(compiled)
         self._order = compiled.positiontup
         """Whose values stand where; None if the text names them."""
-        self._slots = {name: _slot(compiled.binds[name], dialect) for name in self._order or compiled.binds}
+        self._slots = {name: _slot(bound, dialect) for bound, name in compiled.bind_names.items()}
         # private, but nothing else tells how SQLAlchemy calls a column that has no name of its own
         self._columns = compiled._result_columns
         self._metadata = SimpleResultMetaData([column.keyname for column in self._columns])
@@ -49,22 +49,19 @@ class Prepared:
 
     @classmethod
     def of(cls, statement: Executable, dialect: Dialect, names: tuple[str, ...]) -> Self | None:
-        """Compile a statement; None for what SQLAlchemy has to see each time: plain text, lists, defaults, mistakes.
+        """Compile a statement; None for what SQLAlchemy has to see each time: text, lists, defaults, mistakes.
 
         Args:
             statement: what is to be run.
             dialect: the database's.
             names: what values it is given, as these decide which columns an insert or an update is about.
         """
-        if not isinstance(statement, SelectBase | UpdateBase):
+        if not isinstance(statement, SelectBase | UpdateBase) or isinstance(statement, TextualSelect):
             return None
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
         assert isinstance(compiled, SQLCompiler)
-        expands = compiled.post_compile_params or compiled.literal_execute_params
-        has_defaults = compiled.insert_prefetch or compiled.update_prefetch
-        has_text = any(column.keyname is None for column in compiled._result_columns)
         is_known = all(_is_known(bound, name in names) for name, bound in compiled.binds.items())
-        return cls(compiled, dialect) if is_known and not (expands or has_defaults or has_text) else None
+        return cls(compiled, dialect) if is_known and not _is_for_sqlalchemy(compiled) else None
 
     def run(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> Rows:
         """Run it where this is called, and read all that it gives.
@@ -85,8 +82,8 @@ class Prepared:
         Raises:
             StatementError: as ``run`` does.
         """
-        cursor = driver.cursor()
         try:
+            cursor = driver.cursor()
             await cursor.execute(self._text, self._written(values))
             return self._rows(cursor, await cursor.fetchall() if self._columns else [])
         except Exception as error:
@@ -124,6 +121,14 @@ class Prepared:
 
 prepared = lru_cache(maxsize=512)(Prepared.of)
 """The same, made once for each statement and the names of its values."""
+
+
+def _is_for_sqlalchemy(compiled: SQLCompiler) -> bool:
+    """Whether it is made anew for each run, gives more than it was asked for, or names what a text cannot."""
+    expands = compiled.post_compile_params or compiled.literal_execute_params
+    adds = compiled.insert_prefetch or compiled.update_prefetch or compiled.implicit_returning
+    has_text = any(column.keyname is None for column in compiled._result_columns)
+    return bool(expands or adds or has_text or compiled.escaped_bind_names)
 
 
 def _is_known(bound: BindParameter[Any], is_given: bool) -> bool:

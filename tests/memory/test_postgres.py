@@ -1,24 +1,38 @@
 """Short units of work on PostgreSQL: who breaks off leaves a connection whole, and a lost one is opened anew."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, cast, func, insert, literal, select, text, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.types import Float, Numeric
+from sqlalchemy import (
+    Float,
+    Integer,
+    Numeric,
+    String,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import postgres
 from qwendesk.memory.database import Database
-from qwendesk.memory.postgres import ServerConnection
 from qwendesk.memory.tables import Conversation, Tenant
 from tests import postgres_server
 from tests.memory.test_prepared import CONVERSATION, HERE, NOW
+from tests.ports import free_port
 
 COUNT = select(func.count()).select_from(Tenant)
+PROCESS = select(func.pg_backend_pid())
 SLEEP = select(func.pg_sleep(bindparam("seconds", type_=Float)))
 
 
@@ -56,8 +70,21 @@ async def count(database: Database) -> int:
 async def process(database: Database) -> int:
     """Return the server's process at the other end."""
     async with database.read_briefly() as connection:
-        assert isinstance(connection, ServerConnection)
-        return connection.driver.info.backend_pid
+        return int((await connection.execute(PROCESS, {})).scalar_one())
+
+
+async def end(other: psycopg.AsyncConnection[Any], process: int | None = None) -> None:
+    """Let the server end others' connections, or one of them."""
+    ours = "datname = current_database() AND pid != pg_backend_pid()"
+    chosen = "" if process is None else f" AND pid = {process}"
+    await other.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}{chosen}")
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what only the server knows, and tells nobody."""
+    async with asyncio.timeout(20):
+        while not await true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def transactions(other: psycopg.AsyncConnection[Any]) -> list[str]:
@@ -72,8 +99,8 @@ async def test_values_are_what_sqlalchemy_gives(database: Database) -> None:
     async with database.write_briefly() as connection:
         await connection.execute(insert(Conversation), CONVERSATION)
         ours = (await connection.execute(query, {"of_id": "c1"})).one()
-        assert isinstance(connection, ServerConnection)
-        theirs = (await connection._connection.execute(query, {"of_id": "c1"})).one()
+        # what has to be expanded is left to SQLAlchemy
+        theirs = (await connection.execute(query.where(Conversation.id.in_(["c1"])), {"of_id": "c1"})).one()
     assert ours._asdict() == theirs._asdict()
     assert [type(value) for value in ours] == [type(value) for value in theirs]
     assert (ours.settings, ours.created_at) == (CONVERSATION["settings"], NOW)
@@ -90,6 +117,10 @@ async def test_what_sqlalchemy_has_to_see_is_in_the_same_transaction(database: D
             assert await count(database) == before
             raise ValueError("no")
     assert await count(database) == before
+    await add(database, "e")
+    async with database.write_briefly() as connection:  # on a connection whose transactions SQLAlchemy has not seen end
+        await connection.execute(text("INSERT INTO tenant (id, name) VALUES ('f', 'f')"))
+    assert await count(database) == before + 2
 
 
 async def test_a_change_tells_how_many_rows_it_changed(database: Database) -> None:
@@ -119,7 +150,17 @@ async def test_a_broken_rule_is_told_and_quotes_nobody(database: Database) -> No
     assert isinstance(raised.value.__cause__, IntegrityError)
     assert "unique constraint" in str(raised.value)
     assert "a secret" not in str(raised.value)
+    with pytest.raises(StoreError, match="InvalidTextRepresentation") as raised:
+        async with database.read_briefly() as connection:
+            await connection.execute(select(cast(bindparam("number", type_=String), Integer)), {"number": "a secret"})
+    assert "a secret" not in str(raised.value)
     await add(database, "other")
+
+
+@pytest.mark.parametrize("name", ["a b", "p%c", "a.b", "a:b", "a(b)"])
+async def test_names_that_a_text_cannot_hold_are_left_to_sqlalchemy(database: Database, name: str) -> None:
+    async with database.read_briefly() as connection:
+        assert (await connection.execute(select(bindparam(name, type_=String)), {name: "x"})).scalar_one() == "x"
 
 
 async def test_who_is_cancelled_inside_a_statement_leaves_nothing_running(
@@ -129,10 +170,12 @@ async def test_who_is_cancelled_inside_a_statement_leaves_nothing_running(
         async with unit as connection:
             await connection.execute(SLEEP, {"seconds": 60.0})
 
+    async def has(state: str) -> bool:
+        return state in await transactions(other)
+
     for unit in (database.read_briefly(), database.write_briefly()):
         sleeping = asyncio.create_task(sleep(unit))
-        while "active" not in await transactions(other):  # noqa: ASYNC110 - the server knows, and tells nobody
-            await asyncio.sleep(0.01)
+        await until(lambda: has("active"))
         sleeping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sleeping
@@ -140,17 +183,37 @@ async def test_who_is_cancelled_inside_a_statement_leaves_nothing_running(
     await add(database, "acme")
 
 
+async def test_a_statement_of_sqlalchemy_that_is_cancelled_costs_no_other_connection(database: Database) -> None:
+    async with database.read_briefly() as one:
+        kept = (await one.execute(PROCESS, {})).scalar_one()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2), database.read_briefly() as two:
+                await two.execute(text("SELECT pg_sleep(60)"))
+    assert await process(database) == kept
+
+
 async def test_a_lost_connection_is_told_and_the_next_is_new(
     database: Database, other: psycopg.AsyncConnection[Any]
 ) -> None:
-    async with database.read_briefly(), database.read_briefly():
-        pass  # two that are kept
-    kept = await process(database)
-    await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()")
+    async with database.read_briefly() as one, database.read_briefly() as two:
+        kept = {(await connection.execute(PROCESS, {})).scalar_one() for connection in (one, two)}
+    await end(other)
     with pytest.raises(StoreError, match="terminating connection"):
         await count(database)
     await add(database, "acme")  # none of those that went with it is tried
-    assert await process(database) != kept
+    assert await process(database) not in kept
+
+
+async def test_one_in_use_when_another_is_lost_is_not_used_again(
+    database: Database, other: psycopg.AsyncConnection[Any]
+) -> None:
+    async with database.read_briefly() as held:
+        await held.execute(COUNT, {})
+        await process(database)
+        await end(other)
+        with pytest.raises(StoreError, match="terminating connection"):
+            await count(database)
+    await count(database)
 
 
 async def test_one_lost_before_the_end_of_its_transaction_is_told(
@@ -160,9 +223,40 @@ async def test_one_lost_before_the_end_of_its_transaction_is_told(
     with pytest.raises(StoreError, match="terminating connection"):
         async with database.write_briefly() as connection:
             await connection.execute(insert(Tenant), {"id": "acme", "name": "acme"})
-            assert isinstance(connection, ServerConnection)
-            await other.execute("SELECT pg_terminate_backend(%s)", (connection.driver.info.backend_pid,))
+            await end(other, (await connection.execute(PROCESS, {})).scalar_one())
     assert await count(database) == before
+
+
+async def test_what_is_tried_on_a_lost_connection_is_told_as_well(
+    database: Database, other: psycopg.AsyncConnection[Any]
+) -> None:
+    with pytest.raises(StoreError, match="closed"):
+        async with database.write_briefly() as connection:
+            await end(other, (await connection.execute(PROCESS, {})).scalar_one())
+            with suppress(DBAPIError):
+                await connection.execute(COUNT, {})
+            await connection.execute(COUNT, {})
+
+
+async def test_one_left_inside_a_transaction_is_not_used_again(database: Database) -> None:
+    async with database.read_briefly() as connection:
+        left = (await connection.execute(PROCESS, {})).scalar_one()
+        await connection.execute(text("BEGIN"))
+    assert await process(database) != left
+
+
+async def test_a_server_that_is_not_there_is_told_each_time() -> None:
+    away = Database(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none", 5)
+    for _ in range(7):
+        with pytest.raises(StoreError, match="refused"):
+            await count(away)
+    await away.aclose()
+
+
+async def test_plans_are_made_for_a_disk_that_does_not_turn(database: Database) -> None:
+    for unit in (database.read_briefly(), database.read()):
+        async with unit as connection:
+            assert (await connection.execute(text("SHOW random_page_cost"))).scalar_one() == "1.1"  # type: ignore[attr-defined]
 
 
 async def test_there_are_no_more_connections_than_said(
@@ -176,9 +270,11 @@ async def test_there_are_no_more_connections_than_said(
             await connection.execute(COUNT, {})
             await enough.wait()
 
+    async def all_hold() -> bool:
+        return len(await transactions(other)) == 5
+
     holding = [asyncio.create_task(hold()) for _ in range(5)]
-    while len(await transactions(other)) < 5:  # noqa: ASYNC110 - the server knows, and tells nobody
-        await asyncio.sleep(0.01)
+    await until(all_hold)
     with pytest.raises(StoreError, match="no connection was free"):
         await count(database)
     enough.set()
@@ -188,6 +284,10 @@ async def test_there_are_no_more_connections_than_said(
 
 async def test_closed_it_opens_anew(database: Database, other: psycopg.AsyncConnection[Any]) -> None:
     before = await count(database)
+
+    async def none_is_left() -> bool:
+        return not await transactions(other)
+
     await database.aclose()
-    assert await transactions(other) == []
+    await until(none_is_left)
     assert await count(database) == before

@@ -1,4 +1,4 @@
-"""Statements for SQLite's own driver: they give what SQLAlchemy gives, and leave to it what they cannot do."""
+"""Statements for the drivers themselves: they give what SQLAlchemy gives, and leave to it what they cannot do."""
 
 import sqlite3
 from collections.abc import Iterator

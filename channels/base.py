@@ -89,8 +89,8 @@ class Setting:
 COMMON = (
     Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
     Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
-    Setting("operators", "People who may let others in.", default=()),
-    Setting("owners", "People in charge.", default=()),
+    Setting("operators", "People who need no code and may let others in, by '/approve' in the chat.", default=()),
+    Setting("owners", "People in charge, who may do that too.", default=()),
     Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
 )
 """Settings of every channel, which the desk reads itself."""
@@ -110,6 +110,17 @@ class Manifest:
     """What else a person has to know who sets it up."""
     simulator: str = ""
     """Where its simulated platform is, as ``package.module:Class``; empty: it has none."""
+    is_served: bool = True
+    """Whether a running desk has it; what does not is a program of its own, which the hint names."""
+
+    def check_served(self) -> None:
+        """See whether a desk can have the channel.
+
+        Raises:
+            ConfigError: it cannot; the text says what talks there.
+        """
+        if not self.is_served:
+            raise ConfigError(self.hint)
 
     def check_installed(self) -> None:
         """See whether the platform's library is there.

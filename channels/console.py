@@ -42,6 +42,7 @@ HELP = """\
 Ctrl-C stops an answer. End a line with `\\` to go on in the next.
 """
 
+_HINT = "The terminal needs no settings and is not served: 'qwendesk chat' talks there."
 Explain = Callable[[str], Awaitable[str | None]]
 """Says why a conversation's last answer is as it is; None where there is none yet."""
 Answer = Callable[[str], Awaitable[str | None]]
@@ -63,7 +64,9 @@ class Session:
 class ConsoleChannel(Channel):
     """Reads lines from a terminal and shows the answers there."""
 
-    manifest = Manifest("console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000))
+    manifest = Manifest(
+        "console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000), hint=_HINT, is_served=False
+    )
 
     def __init__(
         self,

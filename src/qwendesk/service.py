@@ -20,12 +20,14 @@ from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.guests import House
+from qwendesk.desk.guests import Guests, House
+from qwendesk.desk.hosts import Hosts
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.memory.feedback.base import Thumb
+from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.outbox import Outbox
@@ -34,7 +36,7 @@ from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import load
 from qwendesk.server.web import WebServer, build_web
-from qwendesk.settings import Settings
+from qwendesk.settings import STARTER_MODEL, Settings
 
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
@@ -61,8 +63,9 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     """Return one channel of its settings.
 
     Raises:
-        ConfigError: its library is not installed, or its settings do not hold.
+        ConfigError: it is not served, its library is not installed, or its settings do not hold.
     """
+    kind.manifest.check_served()
     kind.manifest.check_installed()
     own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
     if own.get("data_dir") == "":
@@ -89,6 +92,26 @@ def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
         raise ConfigError(
             f"--role {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
             "Serve that channel by a desk of its own, without --role."
+        )
+
+
+async def _look_for_a_model(desk: Desk) -> None:
+    """Say at the start what would else be told to whoever writes first.
+
+    Raises:
+        ConfigError: the settings name an engine or a model that there is not.
+    """
+    try:
+        found = await desk.pool.choose("general", fetch=False)
+    except EngineUnavailable as error:
+        log.warning("Nobody can be answered yet: %s", error)
+        return
+    if found is None:
+        log.warning(
+            "No model is here yet: the first message fetches %s, and waits for it; 'qwendesk models pull %s' fetches "
+            "it beforehand.",
+            STARTER_MODEL,
+            STARTER_MODEL,
         )
 
 
@@ -163,6 +186,7 @@ class Service:
         settings = self.settings
         if self._answers:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
+            await _look_for_a_model(desk)
             memory = desk.memory
         else:
             memory = SqlMemory(settings.database, tenant=settings.tenant)
@@ -170,11 +194,12 @@ class Service:
             stack.push_async_callback(memory.aclose)
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
+        houses = {name: self._house(name) for name in self.channels}
         return Office(
             memory.scope,
             settings.database,
-            answering=self._answering(desk, memory) if self._answers else None,
-            houses={name: self._house(name) for name in self.channels},
+            answering=self._answering(desk, memory, houses) if self._answers else None,
+            houses=houses,
             limits=Limits(
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
@@ -193,7 +218,7 @@ class Service:
         everybody = house.allow | house.operators | house.owners
         return replace(house, allow=everybody, operators=frozenset(), owners=frozenset())
 
-    def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
+    def _answering(self, desk: Desk, memory: SqlMemory, houses: Mapping[str, House]) -> Answering:
         async def why(inbound: Inbound) -> str | None:
             key = conversation_key(inbound.account, inbound.conversation)
             turn = await memory.last_turn(key, channel=inbound.channel)
@@ -207,6 +232,8 @@ class Service:
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
         commands = Commands(Inbox(memory.scope), why, check)
         Ratings(memory, Outbox(memory.scope)).join(commands)
+        proving = [name for name, channel in self.channels.items() if channel.proves_senders]
+        Hosts(Guests(Guestbook(memory.scope), houses), proving).join(commands)
         add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
         return Answering(desk.handle, outlets, commands, self.settings.conversations_at_once, unrated=unrated)

@@ -141,12 +141,27 @@ def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: st
     ("text", "reason"),
     [
         ("- write: {text: hi, file: chat.yaml}\n", "step 1: write.file: IRC takes no files"),
+        ("- write: {text: hi, locale: it}\n", "step 1: write.locale: IRC does not say which language"),
         ("- write: {text: hi}\n- edit: ho\n", "step 2: edit: on IRC nobody can change what they wrote"),
     ],
 )
 def test_what_a_platform_does_not_have_is_said_before_anything_is_played(home: Path, text: str, reason: str) -> None:
     said = refused(home, "irc", text)
     assert reason in said and "1001" not in said
+
+
+def test_a_play_without_an_engine_does_not_begin(home: Path) -> None:
+    result = simulated("telegram", "--engine", "nope")
+    assert result.returncode == 1
+    assert "No engine is called 'nope'" in result.stderr and "Traceback" not in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "test"])
+def test_the_terminal_says_what_talks_there(command: str) -> None:
+    result = run(command, "console")
+    assert result.exit_code == 1
+    assert "'qwendesk chat' talks there" in result.output and "[channels" not in result.output
 
 
 def refused(home: Path, platform: str, text: str) -> str:

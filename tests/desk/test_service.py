@@ -21,6 +21,7 @@ from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
+from tests.ports import free_port
 
 PROGRAM = [sys.executable, "-m", "qwendesk"]
 
@@ -51,11 +52,11 @@ class Loopback(Channel):
         self.sent.append(message.text)
         return message.key
 
-    async def hears(self, text: str) -> Admission:
+    async def hears(self, text: str, person: str = "ann") -> Admission:
         async with asyncio.timeout(10):
             await self._started.wait()
         assert self.accept
-        return await self.accept(Inbound(text, "c1", channel="loopback", person="ann"))
+        return await self.accept(Inbound(text, f"{person}'s", channel="loopback", person=person))
 
 
 def settings(home: Path, **more: object) -> Settings:
@@ -107,7 +108,7 @@ async def test_a_message_that_is_given_up_is_logged_without_its_content_and_coun
             while not (await service.health())["dead"]:  # noqa: ASYNC110 - the desk tells nobody
                 await asyncio.sleep(0.02)
     lines = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
-    assert lines == ["An answer on loopback is given up: The bot was blocked."]
+    assert lines == ["An answer on loopback is given up ('qwendesk tickets dead'): The bot was blocked."]
     assert "my secret" not in caplog.text
 
 
@@ -123,6 +124,31 @@ async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: P
         told = _greeting(service)
         assert (f"{service.web.url}/channels/web/" in told and "shown a code" in told) is page
         assert ("channels list" in told and "qwendesk.toml" in told) is not page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"engine": "nope"}, "No engine is called 'nope'"),
+        ({"engine": "llamacpp", "model": "nope"}, "No model is called 'nope'"),
+        ({"channels": {"console": {}}}, "'qwendesk chat' talks there"),
+    ],
+)
+async def test_what_cannot_be_served_is_said_at_the_start(tmp_path: Path, wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        async with Service(settings(tmp_path).model_copy(update=wrong)):
+            pass
+
+
+async def test_a_desk_whose_engine_is_away_waits_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    away = {"engine": "ollama", "ollama_host": f"http://127.0.0.1:{free_port()}"}
+    async with Service(settings(tmp_path).model_copy(update=away), channels={}):
+        assert "Nobody can be answered yet" in caplog.text
+
+
+async def test_a_desk_without_a_model_says_what_it_will_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Service(settings(tmp_path).model_copy(update={"engine": "llamacpp"}), channels={}):
+        assert "'qwendesk models pull" in caplog.text
 
 
 async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -102,6 +102,7 @@ async def _show(name: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(manifest)))
         return
+    manifest.check_served()
     typer.echo(f"# {manifest.title}, in qwendesk.toml\n[channels.{name}]")
     for setting in manifest.settings:
         line = f"{'' if setting.required else '# '}{setting.name} = {json.dumps(setting.default)}"
@@ -123,6 +124,7 @@ async def _test(name: str) -> None:
 
     settings = load_settings()
     kind = load("channels", name)
+    kind.manifest.check_served()
     if name not in settings.channels:
         raise ConfigError(f"{kind.manifest.title} is not set up: 'qwendesk channels show {name}' prints its settings.")
     channel = make_channel(kind, settings.channels[name], settings)

@@ -50,7 +50,8 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
         await told.wait()
-        typer.echo("Stopping: what is being answered may end.")
+        patience = f"{settings.stop_patience:g} s"
+        typer.echo(f"Stopping: what is being answered may end, within {patience}; Ctrl-C again ends it now.")
 
 
 def _greeting(service: Service) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,7 +72,8 @@ class Delivery:
             try:
                 sent = await self._insist(sending)
             except _GivenUp as error:
-                log.warning("An answer on %s is given up: %s", arrived.inbound.channel, error.told)
+                channel = arrived.inbound.channel
+                log.warning("An answer on %s is given up ('qwendesk tickets dead'): %s", channel, error.told)
                 await self.patience.through(partial(self._give_up, sending, closing[0], str(error)))
                 return
             if sent is None:  # sent before a crash, or in the hands of another run
@@ -130,13 +130,14 @@ class Delivery:
                 wait = max(pause, error.retry_after or 0.0)
                 reason = told = str(error)
             except Exception as error:  # an adapter's mistake must not end the conversation
-                log.warning("Sending failed with %s.", type(error).__name__)
                 told = type(error).__name__
                 wait, reason = pause, f"{told}: {error}"
             if monotonic() - since + wait > self._pace.give_up:
                 raise _GivenUp(reason, told)
-            await asyncio.sleep(wait)
-            await self.patience.unless_closing()
+            if pause == self._pace.first:
+                channel = sending.arrived.inbound.channel
+                log.warning("An answer on %s cannot be delivered now, and is tried again: %s", channel, told)
+            await self.patience.rest(wait)
             pause = min(self._pace.longest, pause * 2)
         return None
 

@@ -162,14 +162,19 @@ class DbosDispatcher:
             await asyncio.to_thread(tables.reenqueue_for_recovery, name, [self.executor], INTERNAL_QUEUE_NAME)
         self.nudge()
 
-    async def stop(self, patience: float) -> None:
-        """Take nothing more, wait for what runs, leave the rest in the queue."""
+    async def stop(self, patience: float, set_aside: Callable[[], int] = lambda: 0) -> None:
+        """Take nothing more, wait for what runs, leave the rest in the queue.
+
+        Args:
+            patience: seconds to wait at most.
+            set_aside: says how many of those that run wait for nothing here, and are not waited for.
+        """
         if self._running:
             from dbos import DBOS
 
             self._running = False
             self._nudge.close()
-            await self._idle(patience)
+            await self._idle(patience, set_aside)
             # DBOS had made its threads the loop's own, and ends them: whoever needs one from now on gets another
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
             await _apart(partial(DBOS.destroy, destroy_registry=True))
@@ -180,11 +185,11 @@ class DbosDispatcher:
         half = max(1, self._concurrency // 2)
         return self._in_hand > half and monotonic() - self._ended < _BUSY_PAUSE
 
-    async def _idle(self, patience: float) -> None:
+    async def _idle(self, patience: float, set_aside: Callable[[], int]) -> None:
         """Wait for what runs, the queue's own notes about it included."""
         until = monotonic() + patience
         await asyncio.sleep(2 * _LEAST_PAUSE)  # a look that had begun may still hand something over
-        while self.running() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
+        while len(self.running()) > set_aside() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
             await asyncio.sleep(_LEAST_PAUSE)
 
     async def lost(self, ids: Sequence[str]) -> list[str]:

@@ -97,7 +97,8 @@ class Office:
         await self._upkeep.stop()
         if self._worker:
             closing = asyncio.get_running_loop().call_later(patience, self._worker.close)
-            await self.dispatcher.stop(patience)
+            self._worker.hurry()
+            await self.dispatcher.stop(patience, self._worker.set_aside)
             closing.cancel()
             self._worker.close()
             await self._worker.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from qwendesk.errors import StoreError
@@ -22,20 +23,41 @@ class Patience:
 
     def __init__(self) -> None:
         self._closing = False
+        self._hurrying = asyncio.Event()
+        self.standing = 0
+        """How many stand still until the desk is gone."""
+
+    def hurry(self) -> None:
+        """Let nobody rest any longer: what would be tried again later is tried after the next start."""
+        self._hurrying.set()
 
     def end(self) -> None:
         """Try nothing again from now on."""
         self._closing = True
+        self._hurrying.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait before a next try, or stand still where the desk is about to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurrying.wait()
+        if self._hurrying.is_set():
+            await self._stand_still()
 
     async def unless_closing(self) -> None:
         """Stand still where the desk is closing: the message stays open, and the next start answers it."""
         if self._closing:
-            never = asyncio.Event()
-            _STANDING.add(never)
-            try:
-                await never.wait()
-            finally:
-                _STANDING.discard(never)
+            await self._stand_still()
+
+    async def _stand_still(self) -> None:
+        never = asyncio.Event()
+        _STANDING.add(never)
+        self.standing += 1
+        try:
+            await never.wait()
+        finally:
+            self.standing -= 1
+            _STANDING.discard(never)
 
     async def through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what needs the database, again and again until the database is there."""
@@ -44,7 +66,8 @@ class Patience:
             try:
                 return await work()
             except StoreError as error:
-                log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
+                if pause == _FIRST:
+                    log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
             await self.unless_closing()
             await asyncio.sleep(pause)
             await self.unless_closing()

@@ -57,6 +57,7 @@ class Supervisor:
         self._orphans: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._is_lost = False
 
     async def start(self) -> None:
         """Begin; returns once this worker is known to live."""
@@ -79,7 +80,9 @@ class Supervisor:
                 async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await self._serve(connection)
             except psycopg.Error as error:
-                log.warning("The supervisor lost the database (%s) and connects again.", type(error).__name__)
+                if not self._is_lost:
+                    log.warning("The supervisor lost the database (%s) and looks for it.", type(error).__name__)
+                self._is_lost = True
                 await asyncio.sleep(0.3)
 
     async def _serve(self, connection: psycopg.AsyncConnection) -> None:
@@ -90,6 +93,9 @@ class Supervisor:
         self._orphans.clear()
         while True:
             await self._beat(connection)
+            if self._is_lost:
+                self._is_lost = False
+                log.warning("The supervisor has the database again.")
             self._ready.set()
             self._queue.nudge()
             if monotonic() - since > _STARTING:

@@ -76,6 +76,14 @@ class Worker:
         self._patience = delivery.patience
         self._in_hand: dict[str, Arrived] = {}
 
+    def hurry(self) -> None:
+        """Let no delivery wait for its next try any longer: the next start tries it."""
+        self._patience.hurry()
+
+    def set_aside(self) -> int:
+        """Return how many messages in hand are left to the next start, and wait for nothing here."""
+        return self._patience.standing
+
     def close(self) -> None:
         """Leave what fails from now on to another worker, or to the next start."""
         self._patience.end()
@@ -103,7 +111,7 @@ class Worker:
         outlet = self._outlets.get(arrived.inbound.channel)
         if outlet is None:
             error = f"No channel {arrived.inbound.channel!r} is configured here."
-            log.warning("A message is given up: %s", error)
+            log.warning("A message is given up: %s Set it up, and 'qwendesk tickets retry' answers it.", error)
             await self._close(arrived, "dead", error)
             return
         answer = await self._surely(arrived, outlet)
@@ -156,7 +164,7 @@ class Worker:
             return Answer(text, is_rated=True, is_stored=True)
         if arrived.attempt > MOST_RUNS:
             error = f"{arrived.attempt - 1} runs ended their process"
-            log.warning("A message on %s is given up: %s.", arrived.inbound.channel, error)
+            log.warning("A message on %s is given up ('qwendesk tickets dead'): %s.", arrived.inbound.channel, error)
             return Answer(say("gave_up", _language(arrived)), "dead", error)
         inbound = arrived.inbound
         if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):

@@ -66,14 +66,17 @@ class Relay:
         """Hear what others show until all stops; a connection that breaks is made again."""
         from psycopg import AsyncConnection, Error
 
+        is_lost = False
         while not stopping.is_set():
             try:
                 async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {_TOPIC}")
-                    self.listens = True
+                    self.listens, is_lost = True, False
                     await self._follow(connection, hear, stopping)
             except (Error, OSError) as error:
-                log.warning("The web chat lost the database (%s) and connects again.", type(error).__name__)
+                if not is_lost:
+                    log.warning("The web chat lost the database (%s) and looks for it.", type(error).__name__)
+                is_lost = True
             finally:
                 self.listens = False
             await rest(stopping, _PAUSE)

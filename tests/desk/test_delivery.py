@@ -1,5 +1,6 @@
 """Delivery: again where it may help, not where it is vain; what is given up is listed and can be tried again."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +95,20 @@ async def test_a_restarted_desk_answers_what_it_had_accepted(tmp_path: Path) -> 
     async with running(tmp_path, lambda messages: "at last") as desk:
         await desk.settle()
         assert desk.outlet.texts == ["at last"]
+
+
+async def test_what_waits_for_its_next_try_is_not_waited_for_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outlet = Failing(ChannelError("Try again later.", retry_after=600))
+    async with asyncio.timeout(60), running(tmp_path, lambda messages: "fine", outlet=outlet, patience=600) as desk:
+        await desk.say("my secret")
+        while "Try again later." not in caplog.text:  # noqa: ASYNC110 - a delivery tells nobody that it waits
+            await asyncio.sleep(0.02)
+    assert "my secret" not in caplog.text
+    async with running(tmp_path, lambda messages: "not asked again") as desk:
+        await desk.settle()
+        assert desk.outlet.texts == ["fine"]
 
 
 async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) -> None:

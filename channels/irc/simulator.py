@@ -25,6 +25,7 @@ class IrcSimulator(Simulator):
     """Speaks the real protocol over TCP; every group is the one channel, and a PING ends a message."""
 
     says_how_long = False
+    tells_language = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -69,6 +69,9 @@ class Simulator(ABC):
     numbered: bool = False
     """Whether people and chats have numbers for names."""
 
+    tells_language: bool = True
+    """Whether it says with a message which language its person reads."""
+
     def __init__(self) -> None:
         self.desk = ""
         """The desk's own address; has to be known before a platform that calls it is started."""

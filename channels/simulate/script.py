@@ -40,17 +40,18 @@ _BUTTONS = """\
 - press: {button: "👍"}
 """
 _GROUP = """\
-- write: {text: "Is anybody there?", person: "1002", chat: "-1002", group: true, mention: true, locale: de}
-- expect: {contains: "anybody", seconds: 30}
+- write: {{text: "Is anybody there?", person: "1002", chat: "-1002", group: true, mention: true{locale}}}
+- expect: {{contains: "anybody", seconds: 30}}
 """
 Show = Callable[[str, str], None]
 """Is told who does what."""
 
 
-def example(capabilities: Capabilities, people_edit: bool) -> str:
+def example(capabilities: Capabilities, simulator: Simulator) -> str:
     """Return a script with one of each kind of step that a platform can have."""
-    able = _FILE * bool(capabilities.max_file_in) + _EDIT * people_edit + _BUTTONS * bool(capabilities.buttons)
-    return _HEAD + DEFAULT + able + _GROUP * capabilities.groups
+    files, buttons = _FILE * bool(capabilities.max_file_in), _BUTTONS * bool(capabilities.buttons)
+    group = _GROUP.format(locale=", locale: de" * simulator.tells_language) * capabilities.groups
+    return _HEAD + DEFAULT + files + _EDIT * simulator.people_edit + buttons + group
 
 
 def read_script(text: str, name: str) -> list[Step]:
@@ -87,6 +88,8 @@ def _unplayable(step: Step, simulator: Simulator, manifest: Manifest, written: b
         return "nothing was written yet; a step 'write' has to come before."
     if step.edit and not simulator.people_edit:
         return f"edit: on {manifest.title} nobody can change what they wrote."
+    if step.write and "locale" in step.write.model_fields_set and not simulator.tells_language:
+        return f"write.locale: {manifest.title} does not say which language people read."
     if step.write and step.write.file and not manifest.capabilities.max_file_in:
         return f"write.file: {manifest.title} takes no files."
     return _misnamed(step.write or step.press, simulator, manifest) or _unreadable(step.write)

@@ -37,6 +37,7 @@ class SlackSimulator(Simulator):
     """
 
     people_edit = True
+    tells_language = False
 
     def __init__(self, *, calls: bool = False) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ class XmppSimulator(Simulator):
 
     says_how_long = False
     people_edit = True
+    tells_language = False
 
     def __init__(self) -> None:
         super().__init__()

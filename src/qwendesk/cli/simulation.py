@@ -53,7 +53,7 @@ async def print_example(name: str) -> None:
     """
     kind = load("channels", name)
     simulator = kind.simulator()
-    typer.echo(example(kind.manifest.capabilities, simulator.people_edit), nl=False)
+    typer.echo(example(kind.manifest.capabilities, simulator), nl=False)
 
 
 def _steps(script: Path | None) -> list[Step]:

@@ -133,7 +133,7 @@ class Commands:
         self._all[name] = _Registered(run, help_)
 
     def add_hidden(self, name: str, run: Run) -> None:
-        """Add what buttons say; no list names it."""
+        """Add what buttons say, or what only some people may; no list names it."""
         self._hidden[name] = _Registered(run, lambda language: "")
 
     async def run(self, command: Command, arrived: Arrived) -> Done | None:

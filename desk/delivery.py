@@ -137,7 +137,7 @@ class Delivery:
             if pause == self._pace.first:
                 channel = sending.arrived.inbound.channel
                 log.warning("An answer on %s cannot be delivered now, and is tried again: %s", channel, told)
-            await self.patience.rest(wait)
+            await self.patience.rest(sending.arrived.id, wait)
             pause = min(self._pace.longest, pause * 2)
         return None
 

@@ -152,6 +152,9 @@ class DbosDispatcher:
         """Return the queue's names of what this process has in hand."""
         return set(self._active.activeList()) if self._active else set()
 
+    def _messages(self) -> set[str]:
+        return {name.partition(".")[0] for name in self.running()}
+
     async def put_back(self, names: Iterable[str]) -> None:
         """Put back what is noted as in hand here, but is not: run again, it finds what is done."""
         from dbos._dbos import _get_dbos_instance
@@ -162,12 +165,12 @@ class DbosDispatcher:
             await asyncio.to_thread(tables.reenqueue_for_recovery, name, [self.executor], INTERNAL_QUEUE_NAME)
         self.nudge()
 
-    async def stop(self, patience: float, set_aside: Callable[[], int] = lambda: 0) -> None:
+    async def stop(self, patience: float, set_aside: Callable[[], set[str]] = set) -> None:
         """Take nothing more, wait for what runs, leave the rest in the queue.
 
         Args:
             patience: seconds to wait at most.
-            set_aside: says how many of those that run wait for nothing here, and are not waited for.
+            set_aside: says which messages wait for nothing here, and are not waited for.
         """
         if self._running:
             from dbos import DBOS
@@ -185,11 +188,11 @@ class DbosDispatcher:
         half = max(1, self._concurrency // 2)
         return self._in_hand > half and monotonic() - self._ended < _BUSY_PAUSE
 
-    async def _idle(self, patience: float, set_aside: Callable[[], int]) -> None:
+    async def _idle(self, patience: float, set_aside: Callable[[], set[str]]) -> None:
         """Wait for what runs, the queue's own notes about it included."""
         until = monotonic() + patience
         await asyncio.sleep(2 * _LEAST_PAUSE)  # a look that had begun may still hand something over
-        while len(self.running()) > set_aside() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
+        while self._messages() - set_aside() and monotonic() < until:  # noqa: ASYNC110 - the queue tells nobody when it is idle
             await asyncio.sleep(_LEAST_PAUSE)
 
     async def lost(self, ids: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Letters of a code; those that look alike are left out."""
 CODE_LENGTH = 8
 HOLDS_FOR = timedelta(hours=1)
+_RANKS: tuple[GuestRole | None, ...] = (None, "person", "operator", "owner")
 _REMEMBER = 2.0
 """Seconds for which an answer of the guest book is taken for granted."""
 _MOST_REMEMBERED = 10_000
@@ -105,10 +106,9 @@ class Guests:
         guest = await self.book.find(inbound.channel, inbound.account, inbound.person)
         if guest and guest.state == "denied":
             return Verdict(None, "not_allowed")
-        if role := house.role_of(inbound.person):
+        known = [house.role_of(inbound.person), guest.role if guest and guest.state == "allowed" else None]
+        if role := max(known, key=_RANKS.index):
             return Verdict(role)
-        if guest and guest.state == "allowed":
-            return Verdict(guest.role)
         if house.policy == "open":
             return Verdict("person")
         if guest and _holds(guest):

@@ -6,10 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from qwendesk.desk.chat_commands import Call, Commands
-from qwendesk.desk.guests import Guests
+from qwendesk.desk.guests import ALPHABET, CODE_LENGTH, Guests
 from qwendesk.desk.texts import say
 from qwendesk.memory.guestbook import Guest, GuestState
 
+_LONGEST = 80
+"""Characters of a name that are shown."""
 _DECISIONS: dict[str, GuestState] = {"approve": "allowed", "deny": "denied"}
 
 
@@ -27,14 +29,15 @@ class Hosts:
             commands.add_hidden(name, self._decide)
 
     async def _decide(self, call: Call) -> str:
-        name, code = call.command.name, call.command.argument
+        name, code = call.command.name, _code_in(call.command.argument)
         if not await self._is_in_charge(call):
             return say("no_command", call.language, command=f"/{name}")
-        # a person's name is not taken: what is decided for one holds without anybody having asked
-        guest = None if ":" in code else await self.guests.book.decide(code, _DECISIONS[name])
+        guest = await self.guests.book.decide(code, _DECISIONS[name]) if code else None
         if guest is None:
             return say("no_code", call.language, command=f"/{name}")
-        return say(f"guest_{_DECISIONS[name]}", call.language, person=_shown(guest))
+        # who it is, is nobody else's business
+        person = code if call.arrived.inbound.group else _shown(guest)
+        return say(f"guest_{_DECISIONS[name]}", call.language, person=person)
 
     async def _is_in_charge(self, call: Call) -> bool:
         inbound = call.arrived.inbound
@@ -43,7 +46,14 @@ class Hosts:
         return (await self.guests.look(inbound)).role in ("operator", "owner")
 
 
+def _code_in(text: str) -> str:
+    """Return a code, however it was copied; no person's name, as one is decided about without having asked."""
+    code = (text.split() or [""])[0].strip("`*.,;'\"").upper()
+    return code if len(code) == CODE_LENGTH and set(code) <= set(ALPHABET) else ""
+
+
 def _shown(guest: Guest) -> str:
-    """Return how a person is called, by what cannot be chosen as well."""
-    called = "".join(char for char in guest.display_name if char.isprintable())
-    return f"{called} ({guest.channel}: {guest.person})" if called else f"{guest.channel}: {guest.person}"
+    """Return how a person is called, first by what cannot be chosen; as code, for a name may hold markup."""
+    called = f" ({guest.display_name})" if guest.display_name else ""
+    shown = f"{guest.channel}: {guest.person}"[:_LONGEST] + called[:_LONGEST]
+    return "`" + "".join(char for char in shown if char.isprintable() and char != "`") + "`"

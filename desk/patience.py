@@ -13,6 +13,8 @@ from qwendesk.errors import StoreError
 T = TypeVar("T")
 _FIRST = 0.1
 _SLOWEST = 5.0
+_SHORT = 3.0
+"""Seconds that a delivery may rest for though the desk is about to stop: half an answer is worse than a moment."""
 _STANDING: set[asyncio.Event] = set()
 """What those who stand still wait for: a task that nothing refers to is collected, and the queue notes an error."""
 log = logging.getLogger(__name__)
@@ -24,11 +26,11 @@ class Patience:
     def __init__(self) -> None:
         self._closing = False
         self._hurrying = asyncio.Event()
-        self.standing = 0
-        """How many stand still until the desk is gone."""
+        self.standing: set[str] = set()
+        """Messages that are left to the next start, and wait for nothing here."""
 
     def hurry(self) -> None:
-        """Let nobody rest any longer: what would be tried again later is tried after the next start."""
+        """Let nobody rest for long: what would be tried again later is tried after the next start."""
         self._hurrying.set()
 
     def end(self) -> None:
@@ -36,28 +38,23 @@ class Patience:
         self._closing = True
         self._hurrying.set()
 
-    async def rest(self, seconds: float) -> None:
-        """Wait before a next try, or stand still where the desk is about to stop."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._hurrying.wait()
-        if self._hurrying.is_set():
-            await self._stand_still()
+    async def rest(self, message: str, seconds: float) -> None:
+        """Wait before a next try of a message's delivery, or stand still where the desk is about to stop."""
+        if seconds > _SHORT:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hurrying.wait()
+            if self._hurrying.is_set():
+                self.standing.add(message)
+                await _stand_still()
+        else:
+            await asyncio.sleep(seconds)
+        await self.unless_closing()
 
     async def unless_closing(self) -> None:
         """Stand still where the desk is closing: the message stays open, and the next start answers it."""
         if self._closing:
-            await self._stand_still()
-
-    async def _stand_still(self) -> None:
-        never = asyncio.Event()
-        _STANDING.add(never)
-        self.standing += 1
-        try:
-            await never.wait()
-        finally:
-            self.standing -= 1
-            _STANDING.discard(never)
+            await _stand_still()
 
     async def through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what needs the database, again and again until the database is there."""
@@ -72,3 +69,12 @@ class Patience:
             await asyncio.sleep(pause)
             await self.unless_closing()
             pause = min(_SLOWEST, pause * 2)
+
+
+async def _stand_still() -> None:
+    never = asyncio.Event()
+    _STANDING.add(never)
+    try:
+        await never.wait()
+    finally:
+        _STANDING.discard(never)

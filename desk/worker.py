@@ -77,11 +77,11 @@ class Worker:
         self._in_hand: dict[str, Arrived] = {}
 
     def hurry(self) -> None:
-        """Let no delivery wait for its next try any longer: the next start tries it."""
+        """Let no delivery wait long for its next try: the next start tries it."""
         self._patience.hurry()
 
-    def set_aside(self) -> int:
-        """Return how many messages in hand are left to the next start, and wait for nothing here."""
+    def set_aside(self) -> set[str]:
+        """Return the messages in hand that are left to the next start, and wait for nothing here."""
         return self._patience.standing
 
     def close(self) -> None:

@@ -111,6 +111,20 @@ class ModelPool:
             return await self._standby(role, [f"{found.name} failed lately"], but=found) or found
         return found
 
+    async def to_fetch(self) -> str | None:
+        """Return the model that has to be fetched before anybody is answered; nobody is asked over a network.
+
+        Raises:
+            ConfigError: the settings name an engine or a model that there is not.
+            EngineUnavailable: they name a file that is no model.
+        """
+        named = self.settings.roles.get("general") or self.settings.model
+        engine, name = self._split(named) if named else (self.settings.engine, STARTER_MODEL)
+        self.engine(engine)
+        if engine != "llamacpp" or (not named and await self.models(engine)):
+            return None
+        return None if await self._is_there(await self._named(f"{engine}:{name}")) else name
+
     async def _configured(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         """Return the model that the settings name for a role, if it can be used for it."""
         named = self.settings.roles.get(role) or self.settings.model

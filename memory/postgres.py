@@ -113,8 +113,9 @@ class Server:
     async def close(self) -> None:
         """Close all, those in use when they come back; the next use opens new ones."""
         self._epoch += 1
-        while self._idle:
-            await self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        for kept in idle:
+            await kept.close()
 
     @asynccontextmanager
     async def _kept(self, *, autocommit: bool) -> AsyncIterator[_Kept]:

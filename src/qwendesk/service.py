@@ -36,7 +36,7 @@ from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import load
 from qwendesk.server.web import WebServer, build_web
-from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.settings import Settings
 
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
@@ -96,22 +96,22 @@ def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
 
 
 async def _look_for_a_model(desk: Desk) -> None:
-    """Say at the start what would else be told to whoever writes first.
+    """Say at the start what would else be told to whoever writes first; a server that is away is no reason to wait.
 
     Raises:
         ConfigError: the settings name an engine or a model that there is not.
     """
     try:
-        found = await desk.pool.choose("general", fetch=False)
+        name = await desk.pool.to_fetch()
     except EngineUnavailable as error:
         log.warning("Nobody can be answered yet: %s", error)
         return
-    if found is None:
+    if name:
         log.warning(
-            "No model is here yet: the first message fetches %s, and waits for it; 'qwendesk models pull %s' fetches "
-            "it beforehand.",
-            STARTER_MODEL,
-            STARTER_MODEL,
+            "The model %s is not here yet, so the first message waits until one is fetched: "
+            "'qwendesk models pull %s' fetches it beforehand.",
+            name,
+            name,
         )
 
 

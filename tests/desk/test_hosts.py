@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from qwendesk.desk.hosts import _shown
+from qwendesk.memory.guestbook import Guest
 from qwendesk.service import Service
 from tests.desk.test_service import Loopback, settings
 
@@ -37,20 +39,35 @@ async def test_who_is_in_charge_decides_by_the_code(tmp_path: Path, rank: str) -
         assert "no command /approve" in await told(service, channel, "carl", f"/approve {code}")
         (guest,) = await service.office.guestbook.guests("waiting")
         assert guest.code == code
-        assert "may talk with me now" in await told(service, channel, "ann", f"/approve {code.lower()}")
+        assert "may talk with me now" in await told(service, channel, "ann", f"/approve `{code.lower()}`, please")
         assert "scripted-general" in await told(service, channel, "bob", "hello")
         code = await code_of(service, channel, "eve")
         assert "may not talk with me" in await told(service, channel, "ann", f"/deny {code}")
         assert not re.search(r"[A-Z2-9]{8}", await told(service, channel, "eve", "hello"))
 
 
-@pytest.mark.parametrize("wrong", ["", "ABCDEFGH", "loopback:eve"])
+@pytest.mark.parametrize("wrong", ["", "ABCDEFGH", "loopback:eve", "ABCD"])
 async def test_only_a_code_that_holds_is_taken(tmp_path: Path, wrong: str) -> None:
     channel = Loopback()
     made = settings(tmp_path, channels={"loopback": {"operators": ["ann"]}})
     async with Service(made, channels={"loopback": channel}) as service:
-        assert "No such code holds" in await told(service, channel, "ann", f"/approve {wrong}")
+        assert "That code is not valid" in await told(service, channel, "ann", f"/approve {wrong}")
         assert not await service.office.guestbook.guests()
+
+
+@pytest.mark.parametrize("access", ["pairing", "allowlist"])
+async def test_who_may_talk_by_the_settings_may_be_in_charge_by_the_guest_book(tmp_path: Path, access: str) -> None:
+    channel = Loopback()
+    made = settings(tmp_path, channels={"loopback": {"access": access, "allow": ["ann"]}})
+    async with Service(made, channels={"loopback": channel}) as service:
+        await service.office.guestbook.decide("loopback:ann", "allowed", "operator")
+        assert "That code is not valid" in await told(service, channel, "ann", "/approve ABCDEFGH")
+
+
+def test_a_name_is_shown_as_it_is() -> None:
+    boss = Guest("telegram", "", "4711", "**boss** `x`\n" + "y" * 500, "waiting", "person", None, None)
+    shown = _shown(boss)
+    assert shown.startswith("`telegram: 4711 (**boss** x") and shown.count("`") == 2 and len(shown) < 180
 
 
 async def test_where_nobody_is_proved_nobody_is_in_charge(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
-from tests.ports import free_port
+from qwendesk.settings import STARTER_MODEL
 
 PROGRAM = [sys.executable, "-m", "qwendesk"]
 
@@ -140,15 +140,23 @@ async def test_what_cannot_be_served_is_said_at_the_start(tmp_path: Path, wrong:
             pass
 
 
-async def test_a_desk_whose_engine_is_away_waits_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    away = {"engine": "ollama", "ollama_host": f"http://127.0.0.1:{free_port()}"}
-    async with Service(settings(tmp_path).model_copy(update=away), channels={}):
-        assert "Nobody can be answered yet" in caplog.text
+async def test_a_server_that_never_answers_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        away = {"engine": "ollama", "ollama_host": f"http://127.0.0.1:{mute.getsockname()[1]}", "model": "qwen3:8b"}
+        async with asyncio.timeout(10), Service(settings(tmp_path).model_copy(update=away), channels={}):
+            pass
+        mute.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            mute.accept()  # nobody asked
 
 
-async def test_a_desk_without_a_model_says_what_it_will_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with Service(settings(tmp_path).model_copy(update={"engine": "llamacpp"}), channels={}):
-        assert "'qwendesk models pull" in caplog.text
+@pytest.mark.parametrize("model", [None, "qwen3-8b", "llamacpp:qwen3-8b"])
+async def test_a_desk_without_a_model_says_what_it_will_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str | None
+) -> None:
+    update = {"engine": "llamacpp", "model": model}
+    async with Service(settings(tmp_path).model_copy(update=update), channels={}):
+        assert f"'qwendesk models pull {'qwen3-8b' if model else STARTER_MODEL}" in caplog.text
 
 
 async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

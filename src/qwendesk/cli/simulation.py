@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -66,22 +65,20 @@ def _steps(script: Path | None) -> list[Step]:
 
 
 def _settings(folder: str, engine: str) -> Settings:
-    """Return the user's settings with a free port and a database of their own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Return the user's settings with any free port and a database of their own."""
     database = f"sqlite+aiosqlite:///{folder}/desk.db"
-    return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=port, channels={})
+    return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=0, channels={})
 
 
 async def _play(name: str, steps: list[Step], show: Any, settings: Settings) -> list[str]:
     kind = load("channels", name)
     kind.manifest.check_installed()
     async with kind.simulator() as simulator:
-        simulator.desk = f"http://127.0.0.1:{settings.port}"
         values = simulator.settings()
         open_to_all = settings.model_copy(update={"channels": {name: values | {"access": "open"}}})
         channel = make_channel(kind, values, settings)
-        async with Service(open_to_all, channels={name: channel}):
+        async with Service(open_to_all, channels={name: channel}) as service:
+            assert service.web, "a service that takes messages has a web server"
+            simulator.desk = service.web.url
             await simulator.started()
             return await play(steps, simulator, show)

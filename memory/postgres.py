@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Dialect
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
-from qwendesk.memory.prepared import Rows, prepared
+from qwendesk.memory.prepared import Rows, as_sqlalchemy, prepared
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,8 +43,7 @@ class _Kept:
         try:
             await self.driver.commit()
         except Exception as error:
-            wrong: type[Exception] = self.connection.dialect.dbapi.Error  # type: ignore[union-attr]
-            raise DBAPIError.instance("COMMIT", None, error, wrong, hide_parameters=True) from error
+            raise as_sqlalchemy(error, "COMMIT", self.connection.dialect) from error
 
     @property
     def is_whole(self) -> bool:

@@ -74,7 +74,7 @@ class Prepared:
             cursor.execute(self._text, self._written(values))
             return self._rows(cursor, cursor.fetchall())
         except Exception as error:
-            raise self._failed(error) from error
+            raise as_sqlalchemy(error, self._text, self._dialect) from error
 
     async def run_on_server(self, driver: psycopg.AsyncConnection[Any], values: Mapping[str, Any]) -> Rows:
         """Run it on PostgreSQL, and read all that it gives.
@@ -87,7 +87,7 @@ class Prepared:
             await cursor.execute(self._text, self._written(values))
             return self._rows(cursor, await cursor.fetchall() if self._columns else [])
         except Exception as error:
-            raise self._failed(error) from error
+            raise as_sqlalchemy(error, self._text, self._dialect) from error
 
     def _written(self, values: Mapping[str, Any]) -> Any:
         written = {}
@@ -114,13 +114,15 @@ class Prepared:
         assert self._read
         return tuple([value if read is None else read(value) for read, value in zip(self._read, row, strict=True)])
 
-    def _failed(self, error: Exception) -> Exception:
-        wrong: type[Exception] = self._dialect.dbapi.Error  # type: ignore[union-attr]
-        return DBAPIError.instance(self._text, None, error, wrong, hide_parameters=True)
-
 
 prepared = lru_cache(maxsize=512)(Prepared.of)
 """The same, made once for each statement and the names of its values."""
+
+
+def as_sqlalchemy(error: Exception, text: str, dialect: Dialect) -> Exception:
+    """Return a driver's error, or what a value's type made of it, as SQLAlchemy raises it; it quotes no values."""
+    wrong: type[Exception] = dialect.dbapi.Error  # type: ignore[union-attr]
+    return DBAPIError.instance(text, None, error, wrong, hide_parameters=True)
 
 
 def _is_for_sqlalchemy(compiled: SQLCompiler) -> bool:

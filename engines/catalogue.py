@@ -147,6 +147,16 @@ class Catalogue:
             full = full.rpartition("-")[0]
         return self._tags.get(full)
 
+    def of_ollama(self, tag: str) -> ModelCard:
+        """Return what is known of a model that an Ollama server has yet to fetch."""
+        known = self.get(tag) if tag in self else self.find_by_ollama(tag)
+        return replace(known, name=tag) if known else ModelCard(name=tag)
+
+    def among(self, cards: Iterable[ModelCard], name: str) -> ModelCard | None:
+        """Find a server's model by its name here; None where it serves none of those weights."""
+        repo = self.get(name).repo if name in self else ""
+        return next((card for card in cards if repo and card.repo == repo), None)
+
     def find_by_repo(self, repo: str) -> ModelCard | None:
         """Return the model behind a repository, path or file name such as ``Qwen/Qwen2.5-7B-Instruct-AWQ``."""
         name = re.sub(r"(?<=\d)_(?=\d)", ".", _last(repo))

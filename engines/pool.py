@@ -118,16 +118,20 @@ class ModelPool:
             ConfigError: the settings name an engine or a model that there is not.
             EngineUnavailable: they name a file that is no model.
         """
-        named = self.settings.roles.get("general") or self.settings.model
-        engine, name = self._split(named) if named else (self.settings.engine, STARTER_MODEL)
+        named = self._set_for("general")
+        engine, name = self._split(named or STARTER_MODEL)
         self.engine(engine)
-        if engine != "llamacpp" or (not named and await self.models(engine)):
+        if engine != "llamacpp" or await self._is_there(await self._named(named or STARTER_MODEL)):
             return None
-        return None if await self._is_there(await self._named(f"{engine}:{name}")) else name
+        return name if named or not await self.models(engine) else None
+
+    def _set_for(self, role: Role) -> str | None:
+        """Return the model that the settings name for a role."""
+        return self.settings.roles.get(role) or self.settings.model
 
     async def _configured(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         """Return the model that the settings name for a role, if it can be used for it."""
-        named = self.settings.roles.get(role) or self.settings.model
+        named = self._set_for(role)
         choice = await self._named(named) if named else None
         if choice is None or not able_to(role, choice.card):
             return None
@@ -208,7 +212,8 @@ class ModelPool:
                 choice = await self._named(named)
             except QwendeskError:
                 # asking it says why it cannot answer
-                choice = self._bare(named)
+                engine, name = self._split(named)
+                choice = Choice(engine, ModelCard(name=name))
             if choice.name != asked.name and all(getattr(choice.card, sense) for sense in senses):
                 yield choice
 
@@ -259,9 +264,9 @@ class ModelPool:
         if engine == "llamacpp":
             return Choice(engine, self._parts.store.served(self._row(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
-        card = cards.get(name) or cards.get(f"{name}:latest") or self._by_row(name, cards)
+        card = cards.get(name) or cards.get(f"{name}:latest") or self._parts.catalogue.among(cards.values(), name)
         if card is None and engine == "ollama" and self.settings.ollama_pull:
-            card = self._to_pull(name)
+            card = self._parts.catalogue.of_ollama(name)
         if card is None and engine in ("scripted", "ollama"):
             raise EngineUnavailable(lacking(engine, name, cards))
         return Choice(engine, card or ModelCard(name=name))
@@ -275,22 +280,6 @@ class ModelPool:
             if not colon or not engine.isalnum():
                 raise
             raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {self._names()}.") from None
-
-    def _to_pull(self, name: str) -> ModelCard:
-        """Return what is known of a model that an Ollama server has yet to fetch."""
-        catalogue = self._parts.catalogue
-        known = catalogue.get(name) if name in catalogue else catalogue.find_by_ollama(name)
-        return replace(known, name=name) if known else ModelCard(name=name)
-
-    def _by_row(self, name: str, cards: dict[str, ModelCard]) -> ModelCard | None:
-        """Find a server's model by its catalogue name."""
-        catalogue = self._parts.catalogue
-        repo = catalogue.get(name).repo if name in catalogue else ""
-        return next((card for card in cards.values() if repo and card.repo == repo), None)
-
-    def _bare(self, named: str) -> Choice:
-        engine, name = self._split(named)
-        return Choice(engine, ModelCard(name=name))
 
     def _split(self, named: str) -> tuple[str, str]:
         """Split ``engine:name``; a name's own colon (``qwen3:8b``) is not taken for an engine's."""

@@ -38,6 +38,8 @@ class House:
     owners: frozenset[str] = frozenset()
     by_letter: bool = False
     """Whether an answer may reach somebody in whose name another one wrote."""
+    proves_senders: bool = True
+    """Whether who writes is proved; where it is not, nobody is an operator or owner."""
 
     @classmethod
     def read(cls, channel: str, settings: Mapping[str, Any]) -> House:
@@ -56,11 +58,13 @@ class House:
 
     def role_of(self, person: str) -> GuestRole | None:
         """Return what the settings say somebody is."""
-        if person in self.owners:
-            return "owner"
-        if person in self.operators:
-            return "operator"
-        return "person" if person in self.allow else None
+        people: dict[GuestRole, frozenset[str]]
+        people = {"owner": self.owners, "operator": self.operators, "person": self.allow}
+        return self.at_most(next((role for role, named in people.items() if person in named), None))
+
+    def at_most(self, role: GuestRole | None) -> GuestRole | None:
+        """Return what a role comes to here."""
+        return role if self.proves_senders or role is None else "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Guests:
         if guest and guest.state == "denied":
             return Verdict(None, "not_allowed")
         known = [house.role_of(inbound.person), guest.role if guest and guest.state == "allowed" else None]
-        if role := max(known, key=_RANKS.index):
+        if role := house.at_most(max(known, key=_RANKS.index)):
             return Verdict(role)
         if house.policy == "open":
             return Verdict("person")

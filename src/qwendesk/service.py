@@ -20,14 +20,12 @@ from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
 from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.guests import Guests, House
-from qwendesk.desk.hosts import Hosts
+from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.memory.feedback.base import Thumb
-from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.outbox import Outbox
@@ -194,12 +192,11 @@ class Service:
             stack.push_async_callback(memory.aclose)
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
-        houses = {name: self._house(name) for name in self.channels}
         return Office(
             memory.scope,
             settings.database,
-            answering=self._answering(desk, memory, houses) if self._answers else None,
-            houses=houses,
+            answering=self._answering(desk, memory) if self._answers else None,
+            houses={name: self._house(name) for name in self.channels},
             limits=Limits(
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
@@ -209,16 +206,13 @@ class Service:
 
     def _house(self, channel: str) -> House:
         """Return a channel's rules; where anybody can write in the name of anybody, nobody is in charge."""
-        capabilities = self.channels[channel].manifest.capabilities
+        kind = self.channels[channel]
         house = House.read(channel, self.settings.channels.get(channel, {}))
-        house = replace(house, by_letter=capabilities.by_letter)
-        if self.channels[channel].proves_senders or not (house.operators or house.owners):
-            return house
-        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
-        everybody = house.allow | house.operators | house.owners
-        return replace(house, allow=everybody, operators=frozenset(), owners=frozenset())
+        if not kind.proves_senders and (house.operators or house.owners):
+            log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
+        return replace(house, by_letter=kind.manifest.capabilities.by_letter, proves_senders=kind.proves_senders)
 
-    def _answering(self, desk: Desk, memory: SqlMemory, houses: Mapping[str, House]) -> Answering:
+    def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
         async def why(inbound: Inbound) -> str | None:
             key = conversation_key(inbound.account, inbound.conversation)
             turn = await memory.last_turn(key, channel=inbound.channel)
@@ -232,8 +226,6 @@ class Service:
         outlets = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
         commands = Commands(Inbox(memory.scope), why, check)
         Ratings(memory, Outbox(memory.scope)).join(commands)
-        proving = [name for name, channel in self.channels.items() if channel.proves_senders]
-        Hosts(Guests(Guestbook(memory.scope), houses), proving).join(commands)
         add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
         return Answering(desk.handle, outlets, commands, self.settings.conversations_at_once, unrated=unrated)

@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch
 BIN := $(VENV)/bin
+# what the container image installs beside the base
+EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
 
+comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help install chat router test transformers lint format type check bench clean
+.PHONY: help install chat router test transformers lint format type check bench lock audit sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +65,16 @@ bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.threads
 	$(BIN)/python -m benchmarks.routing
 	$(BIN)/python -m benchmarks.engines --quick
+
+lock: $(VENV)/.dev ## Pin the image's dependencies by version and hash in requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command 'make lock' $(foreach e,$(subst $(comma), ,$(EXTRAS)),--extra $(e)) --upgrade -o requirements.lock
+
+audit: $(VENV)/.dev ## Look up known vulnerabilities of the locked dependencies, where the service is reached
+	@$(BIN)/python .ci/audit.py
+
+sbom: $(VENV)/.dev ## Write sbom.json, a CycloneDX list of what the image installs
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

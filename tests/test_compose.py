@@ -92,7 +92,7 @@ def test_the_desk_finds_its_server(service: str, engine: str, monkeypatch: pytes
 
 def test_the_image_has_what_the_channels_and_the_shared_database_need() -> None:
     root = FILE.parent
-    (line,) = re.findall(r"ARG EXTRAS=(\S+)", (root / "Dockerfile").read_text("utf-8"))
+    (line,) = re.findall(r"^EXTRAS := (\S+)", (root / "Makefile").read_text("utf-8"), re.M)
     known = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     needed = {name for name in names("channels") if load("channels", name).manifest.needs}
     assert {*needed, "postgres"} <= set(line.split(",")) <= set(known)
@@ -105,4 +105,30 @@ def test_each_part_of_the_desk_runs_and_they_share_a_database() -> None:
     ports = [port for part in parts.values() for port in part.get("ports", ())]
     assert len({port.split(":")[1] for port in ports}) == len(ports) == 2
     urls = {part["environment"].get("QWENDESK_DATABASE_URL") for name, part in parts.items() if name != "postgres"}
-    assert urls == {"postgresql+psycopg://desk:desk@postgres/desk"}
+    assert urls == {"postgresql+psycopg://desk@postgres/desk"}
+
+
+def test_no_service_has_a_default_password() -> None:
+    def passwords(**variables: str) -> set[str]:
+        environments = [service.get("environment", {}) for service in compose(**variables).values()]
+        return {value or "" for each in environments for name, value in each.items() if "PASSWORD" in name}
+
+    assert passwords() == {""}, "PostgreSQL's image refuses an empty password"
+    assert passwords(POSTGRES_PASSWORD="p@ss/word") == {"p@ss/word"}
+
+
+def test_images_are_named_by_version() -> None:
+    images = [service["image"] for service in compose().values() if "image" in service]
+    dockerfile = (FILE.parent / "Dockerfile").read_text("utf-8")
+    images += re.findall(r"^FROM (\S+)", dockerfile, re.M)
+    assert len(images) >= 4
+    for image in images:
+        assert re.search(r":v?\d+\.\d+", image), image
+
+
+def test_what_listens_has_a_health_check() -> None:
+    dockerfile = (FILE.parent / "Dockerfile").read_text("utf-8")
+    assert re.search(r"^HEALTHCHECK .*\n.*healthz", dockerfile, re.M)
+    built = {name: service for name, service in compose().items() if "build" in service}
+    silent = {name for name, service in built.items() if service.get("healthcheck") == {"disable": True}}
+    assert silent == {"desk", "desk-vllm", "worker"}, "what does not listen is not asked"

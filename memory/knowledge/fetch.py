@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
@@ -19,6 +19,40 @@ from qwendesk.errors import InputError
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+_SPECIAL_IPV4 = [
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carriers' address translation, some clouds' metadata
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # link-local, clouds' metadata
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays, deprecated
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+]
+"""IANA's special-purpose IPv4 ranges, listed because ``is_global`` differs between Python 3.11 and 3.14."""
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_SPECIAL_IPV6 = [
+    IPv6Network(text)
+    for text in (
+        "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+]
+"""IANA's special-purpose ranges within the global unicast range; all outside that range is not public."""
+_WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
+"""Prefixes before an IPv4 address: mapped (RFC 4291), NAT64 (RFC 6052)."""
 
 REDIRECTS = 5
 _AGENT = "qwendesk (knowledge base)"
@@ -123,17 +157,21 @@ class Fetcher:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the open internet, also where it is wrapped into another."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or _nat64(address)
-        if inner is not None:
-            return is_public(inner)
-    return address.is_global and not address.is_multicast
+    """Tell whether an address belongs to the public internet.
+
+    An IPv4 address that is wrapped into an IPv6 address (mapped, compatible, 6to4, NAT64) is judged itself.
+    """
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _SPECIAL_IPV4)
+    if (inner := _wrapped(address)) is not None:
+        return is_public(inner)
+    return address in _GLOBAL_UNICAST and not any(address in network for network in _SPECIAL_IPV6)
 
 
-def _nat64(address: IPv6Address) -> IPv4Address | None:
-    packed = address.packed
-    return IPv4Address(packed[12:]) if packed[:12] == b"\x00\x64\xff\x9b" + bytes(8) else None
+def _wrapped(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for."""
+    low = IPv4Address(address.packed[12:])
+    return next((low for network in _WRAPPING if address in network), address.sixtofour)
 
 
 def _client() -> httpx.AsyncClient:

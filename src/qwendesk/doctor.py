@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
@@ -55,7 +58,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is fetched and no model is loaded."""
     pool = build_pool(settings)
     try:
-        findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
+        findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables(), *_exposure(settings)]
         stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
@@ -101,6 +104,30 @@ def _file() -> Finding:
     if file.is_file():
         return Finding("settings file", "ok", str(file))
     return Finding("settings file", "ok", f"none; it would be {file}")
+
+
+def _exposure(settings: Settings) -> list[Finding]:
+    """Look for what lets other people of this machine or network in: the account, readable secrets, plain HTTP."""
+    findings = list[Finding]()
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        step = "Run it as a user of its own: useradd --system qwendesk."
+        findings.append(Finding("account", "note", "runs as root", step))
+    for file in (config_file().absolute(), Path(".env").absolute()):
+        if file.is_file() and file.stat().st_mode & 0o044:
+            step = f"Run: chmod 600 {shlex.quote(str(file))}"
+            findings.append(Finding("permissions", "note", f"{file} can be read by other users", step))
+    if settings.channels and not _is_loopback(settings.host):
+        detail = f"listens on {settings.host} without TLS"
+        step = "Let it listen on 127.0.0.1 behind a proxy with TLS: docs/security.md."
+        findings.append(Finding("address", "note", detail, step))
+    return findings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _channel(name: str, settings: Settings) -> Finding:

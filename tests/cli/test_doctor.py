@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = [sys.executable, "-m", "qwendesk", "doctor"]
 
 
@@ -89,3 +91,32 @@ def test_the_chosen_server_and_the_stand_ins_are_asked() -> None:
     assert "qwendesk models pull qwen3-4b" in findings["fallback 1"]["detail"]
     assert findings["fallback 2"]["detail"] == "scripted:scripted-general"
     assert "general: scripted-general" in findings["specialists"]["detail"], "the chain plays the specialists"
+
+
+def found(*names: str, **environment: str) -> dict[str, dict[str, str]]:
+    report = json.loads(run("--json", **environment).stdout)
+    return {finding["name"]: finding for finding in report["findings"] if finding["name"] in names}
+
+
+@pytest.mark.parametrize("name", ["qwendesk.toml", ".env"])
+def test_a_settings_file_that_others_can_read_is_noted(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text("seed = 1\n" if name.endswith("toml") else "QWENDESK_SEED=1\n", "utf-8")
+    file.chmod(0o644)
+    (note,) = found("permissions").values()
+    assert str(file) in note["detail"] and f"chmod 600 {file}" in note["next_step"]
+    file.chmod(0o600)
+    assert not found("permissions")
+
+
+def test_an_address_without_tls_is_noted() -> None:
+    channel = {"QWENDESK_CHANNELS__WEB__ACCESS": "open"}
+    assert not found("address", **channel)
+    assert not found("address", **channel, QWENDESK_HOST="::1")
+    (note,) = found("address", **channel, QWENDESK_HOST="0.0.0.0").values()
+    assert "0.0.0.0 without TLS" in note["detail"] and "proxy" in note["next_step"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is told")
+def test_running_as_root_is_noted() -> None:
+    assert "root" in found("account")["account"]["detail"]

@@ -17,6 +17,7 @@ from qwendesk.channels.calls import Calls
 from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
 from qwendesk.channels.incoming import Fetching, body_of, hand_over, is_fresh
+from qwendesk.channels.json_body import read_json
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -113,7 +114,11 @@ class ChatwootChannel(Channel):
         if self._accept is None:
             return Response(status_code=503)
         try:
-            parsed = parse(json.loads(body))
+            content = read_json(body)
+        except ValueError:
+            return Response(status_code=400)
+        try:
+            parsed = parse(content)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("A call of Chatwoot cannot be read: %r.", error)
             return Response(status_code=200)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import Fetching, body_of, hand_over
+from qwendesk.channels.json_body import read_json
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.doors import MARK, Doors, Threads
 from qwendesk.channels.slack.failures import NotThere, told
@@ -164,7 +165,9 @@ class SlackChannel(Channel):
             return Response(status_code=401)
         try:
             kind, payload = _opened(body, request.headers.get("content-type", ""))
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except ValueError:
+            return Response(status_code=400)
+        except (LookupError, TypeError, AttributeError):
             return Response(status_code=200)
         if kind == "url_verification":
             return PlainTextResponse(str(payload.get("challenge", "")))
@@ -204,7 +207,7 @@ class SlackChannel(Channel):
 def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
     """Return the kind of an HTTP call, as Socket Mode names it, and its payload."""
     if not content_type.startswith("application/x-www-form-urlencoded"):
-        payload = json.loads(body)
+        payload = read_json(body)
         return ("url_verification" if payload.get("type") == "url_verification" else "events_api"), payload
     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-    return ("interactive", json.loads(form["payload"])) if "payload" in form else ("slash_commands", form)
+    return ("interactive", read_json(form["payload"])) if "payload" in form else ("slash_commands", form)

@@ -11,6 +11,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.incoming import body_of
+from qwendesk.channels.json_body import read_json
 from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.failures import told
 from qwendesk.channels.telegram.intake import Intake
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 
 _SECONDS = 30.0
+_LARGEST_BODY = 2**20
+"""Bytes of one update; Telegram's own are a few kilobytes."""
 KINDS = ("message", "callback_query")
 """The kinds of update the desk asks for."""
 
@@ -168,5 +172,12 @@ class TelegramChannel(Channel):
             return Response(status_code=403)
         if self._intake is None:
             return Response(status_code=503)
-        taken = await self._intake.take_raw(await request.body())
+        body = await body_of(request, _LARGEST_BODY)
+        if body is None:
+            return Response(status_code=413)
+        try:
+            update = read_json(body)
+        except ValueError:
+            return Response(status_code=400)
+        taken = await self._intake.take(update)
         return Response(status_code=200 if taken else 503)

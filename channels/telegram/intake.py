@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import suppress
 from functools import partial
@@ -31,15 +30,6 @@ class Intake:
         self._me = me
         self._accept = accept
         self._fetching = Fetching()
-
-    async def take_raw(self, body: bytes) -> bool:
-        """Take an update as bytes; one that cannot be read is taken too, for it would only come again."""
-        try:
-            update = json.loads(body)
-        except ValueError:
-            log.warning("Telegram sent what is no JSON (%d bytes).", len(body))
-            return True
-        return await self.take(update)
 
     async def take(self, update: Any) -> bool:
         """Take an update and tell whether that is done; False: it has to come again."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from qwendesk.channels.json_body import read_json
 from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
 MOST_TEXT = 64 * 1024
@@ -81,8 +81,8 @@ def read(data: str | bytes) -> Hello | Said:
     if len(data) > LARGEST_FRAME:
         raise ValueError("This is too large.")
     try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError):
+        frame = read_json(data)
+    except ValueError:
         raise ValueError("This is not JSON.") from None
     try:
         return _understood(frame)

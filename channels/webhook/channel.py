@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
+from qwendesk.channels.json_body import read_json
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
@@ -105,7 +106,7 @@ class WebhookChannel(Channel):
         if self._accept is None:
             return JSONResponse({"error": "the desk is stopping"}, 503)
         try:
-            inbound = read(json.loads(body), name)
+            inbound = read(read_json(body), name)
         except ValueError as error:
             return JSONResponse({"error": f"not a message: {error}"}, 400)
         admission = await self._accept(inbound)
@@ -138,8 +139,8 @@ def read(body: Any, name: str) -> Inbound:
         person=storable(str(body.get("person") or conversation))[:200],
         channel="webhook",
         event=name[:200],
-        reply_to=str(body["id"]) if body.get("id") else None,
-        locale=str(body["locale"])[:20] if body.get("locale") else None,
+        reply_to=storable(str(body["id"]))[:200] if body.get("id") else None,
+        locale=storable(str(body["locale"]))[:20] if body.get("locale") else None,
         group=body.get("group") is True,
         display_name=storable(str(body.get("name") or ""))[:200],
     )

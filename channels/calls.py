@@ -15,6 +15,8 @@ from qwendesk.errors import ChannelError
 _SECONDS = 20.0
 _LONGEST_WAIT = 64
 """Characters of a wait that are read."""
+_MOST_WAITED = 24 * 3600.0
+"""Seconds that are waited at most, whatever a platform says or this system's clock makes of its date."""
 _GONE = {401, 403, 404, 410}
 _AGAIN = {408, 409, 423, 425, 429}
 
@@ -23,12 +25,13 @@ def wait_of(said: str, now: float | None = None) -> float | None:
     """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date; None where it says nothing."""
     said = said.strip()[:_LONGEST_WAIT]
     if said.isascii() and said.isdecimal():
-        return float(said)
+        return min(float(said), _MOST_WAITED)
     try:
         until = parsedate_to_datetime(said)
     except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now))
+    wait = until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now)
+    return min(max(0.0, wait), _MOST_WAITED)
 
 
 class Calls:

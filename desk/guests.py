@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from qwendesk.desk.allowance import Allowance
 from qwendesk.errors import ConfigError
-from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole
+from qwendesk.memory.guestbook import LONGEST, Guest, Guestbook, GuestRole
 from qwendesk.messages import Inbound
 from qwendesk.newest import Newest
 
@@ -125,7 +125,11 @@ class Guests:
 
 
 def _holds(guest: Guest) -> bool:
-    return bool(guest.code) and guest.expires_at is not None and guest.expires_at > datetime.now(UTC)
+    return (
+        bool(guest.code)
+        and guest.expires_at is not None
+        and timedelta() < guest.expires_at - datetime.now(UTC) <= LONGEST
+    )
 
 
 def _names(value: Any) -> frozenset[str]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from qwendesk.desk.ports import Dispatcher
+from qwendesk.errors import StoreError
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
 
@@ -62,6 +63,8 @@ class Upkeep:
         await self._guestbook.forget(now - _STRANGERS_KEPT)
 
     async def _run(self) -> None:
+        with suppress(StoreError):  # it is done again in a minute
+            await self._inbox.forget_limits(datetime.now(UTC) - _LIMITS_KEPT)
         while True:
             await asyncio.sleep(self._every)
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Delete, Select, bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, literal_column, or_, select, update
 from uuid_utils import uuid7
 
 from qwendesk.memory.desk_tables import Access
@@ -17,6 +17,8 @@ from qwendesk.messages import Inbound, storable
 
 GuestRole = Literal["person", "operator", "owner"]
 GuestState = Literal["waiting", "allowed", "denied"]
+LONGEST = timedelta(hours=2)
+"""How long a code may hold at most, whoever made it."""
 _COLUMNS: tuple[Any, ...] = (
     Access.channel,
     Access.account,
@@ -94,7 +96,7 @@ class Guestbook:
             index_elements=["tenant_id", "channel", "account", "person"],
             set_={name: getattr(statement.excluded, name) for name in ("code", "expires_at", "display_name")},
             # asked twice at once, the first code holds
-            where=or_(Access.expires_at.is_(None), Access.expires_at < now),
+            where=or_(Access.expires_at.is_(None), ~_holds(now)),
         )
         async with self._database.write() as connection:
             await connection.execute(statement, row)
@@ -102,7 +104,7 @@ class Guestbook:
             return str((await connection.execute(_guest(), values)).first().code)  # type: ignore[union-attr]
 
     async def _decide(self, name: str, state: GuestState, role: GuestRole) -> Guest | None:
-        by_code = (Access.code == name.strip().upper()) & (Access.expires_at > datetime.now(UTC))
+        by_code = (Access.code == name.strip().upper()) & _holds(datetime.now(UTC))
         channel, colon, person = name.strip().partition(":")
         by_name = (Access.channel == channel) & (Access.person == person)
         decision = {"state": state, "role": role, "code": None, "expires_at": None}
@@ -126,6 +128,11 @@ class Guestbook:
     async def _forget_strangers(self, values: dict[str, Any]) -> None:
         async with self._database.write() as connection:
             await connection.execute(_forget(), values)
+
+
+def _holds(now: datetime) -> ColumnElement[bool]:
+    """Tell whether a code holds; one that would hold for longer was made before the clock was set back."""
+    return Access.expires_at.between(now, now + LONGEST)
 
 
 @cache

@@ -11,6 +11,7 @@ from qwendesk.memory import inbox_rows, inbox_statements, ticket_statements
 from qwendesk.memory.inbox_values import HEARD, Arrived, Bucket, Enqueue, Outcome, Stored, Ticket
 from qwendesk.memory.scope import TenantConnection, TenantDatabase
 from qwendesk.messages import Attachment, Inbound
+from qwendesk.steady_clock import SteadyClock
 
 
 class _TurnedAway(Exception):
@@ -24,6 +25,7 @@ class Inbox:
     def __init__(self, database: TenantDatabase) -> None:
         self._database = database
         self._dialect = database.dialect
+        self._clock = SteadyClock()
 
     async def admit(
         self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
@@ -72,8 +74,8 @@ class Inbox:
         return await self._database.whole(self._reopen(id_, enqueue))
 
     async def waiting_since(self, before: datetime, limit: int = 100) -> list[str]:
-        """Return the oldest open messages that came before then."""
-        values = {"before": before, "limit": limit}
+        """Return the oldest open messages that came before then, or, by a clock that was set back since, after now."""
+        values = {"before": before, "now": datetime.now(UTC), "limit": limit}
         async with self._database.read() as connection:
             return [row[0] for row in await connection.execute(ticket_statements.waiting(), values)]
 
@@ -115,7 +117,10 @@ class Inbox:
         return await self._database.whole(self._prune(values))
 
     async def forget_limits(self, before: datetime) -> None:
-        """Forget how much was spent by those who spent nothing since then; it is refilled after an hour."""
+        """Forget how much was spent by those who spent nothing since then: it is refilled after a day.
+
+        A bucket whose time is yet to come, since the clock was set back, refills from now on.
+        """
         await self._database.whole(self._forget_limits({"before": before.timestamp()}))
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
@@ -143,8 +148,9 @@ class Inbox:
         if waiting >= most_open:
             raise _TurnedAway(Stored("full", locale=locale))
         for bucket in buckets:
-            if not await self._spend(connection, bucket, now.timestamp()):
-                raise _TurnedAway(Stored("limited", locale=locale, wait=1 / bucket.per_second))
+            if not await self._spend(connection, bucket):
+                wait = min(bucket.cost, bucket.capacity) / bucket.per_second
+                raise _TurnedAway(Stored("limited", locale=locale, wait=wait, refusal=bucket.refusal))
         if files := inbox_rows.files(inbound, event["id"]):
             await connection.execute(inbox_statements.add_file(), files)
         await connection.raw.run_sync(enqueue, event["id"], conversation, seq)
@@ -164,11 +170,19 @@ class Inbox:
         conversation, next_seq, waiting, settings = taken
         return conversation, next_seq - 1, waiting, settings or {}
 
-    async def _spend(self, connection: TenantConnection, bucket: Bucket, now: float) -> bool:
+    async def _spend(self, connection: TenantConnection, bucket: Bucket) -> bool:
+        if bucket.cost > bucket.capacity:
+            return False
         # a digest, as a name would outlive its person here
         key = hashlib.sha256(f"{self._database.tenant}:{bucket.key}".encode()).hexdigest()
-        values = {"key": key, "capacity": bucket.capacity, "per_second": bucket.per_second, "now": now}
-        values["full"] = bucket.capacity - 1
+        values = {
+            "key": key,
+            "capacity": bucket.capacity,
+            "per_second": bucket.per_second,
+            "cost": bucket.cost,
+            "full": bucket.capacity - bucket.cost,
+            "now": self._clock.now(),
+        }
         spent = await connection.execute(inbox_statements.spend(self._dialect), values)
         return spent.scalar_one_or_none() is not None
 
@@ -233,6 +247,7 @@ class Inbox:
     async def _forget_limits(self, values: dict[str, Any]) -> None:
         async with self._database.write() as connection:
             await connection.execute(ticket_statements.forget_limits(), values)
+            await connection.execute(ticket_statements.refill_from_now(), {"now": self._clock.now()})
 
     async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
         async with self._database.write(single=True) as connection:

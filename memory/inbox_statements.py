@@ -77,15 +77,20 @@ def add_file() -> Insert:
 
 @cache
 def spend(dialect: str) -> ReturningInsert[Any]:
-    """Take one from a bucket, which refills as time passes; gives no row where it is empty."""
-    least = func.min if dialect == "sqlite" else func.least
+    """Take ``cost`` from a bucket, which refills as time passes; gives no row where too little is left.
+
+    A time before the bucket's last change refills nothing: the system's clock was set back.
+    """
+    least, most = (func.min, func.max) if dialect == "sqlite" else (func.least, func.greatest)
     now: Any = bindparam("now", type_=RateBucket.updated_at.type)
     capacity: Any = bindparam("capacity", type_=RateBucket.tokens.type)
     per_second: Any = bindparam("per_second", type_=RateBucket.tokens.type)
-    refilled = least(capacity, RateBucket.tokens + (now - RateBucket.updated_at) * per_second)
+    cost: Any = bindparam("cost", type_=RateBucket.tokens.type)
+    elapsed = most(now - RateBucket.updated_at, literal_column("0.0"))
+    refilled = least(capacity, RateBucket.tokens + elapsed * per_second)
     statement = upsert(dialect, RateBucket).values(key=bindparam("key"), tokens=bindparam("full"), updated_at=now)
     return statement.on_conflict_do_update(
-        index_elements=["key"], set_={"tokens": refilled - 1, "updated_at": now}, where=refilled >= 1
+        index_elements=["key"], set_={"tokens": refilled - cost, "updated_at": now}, where=refilled >= cost
     ).returning(RateBucket.tokens)
 
 

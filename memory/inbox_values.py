@@ -21,11 +21,15 @@ Enqueue = Callable[[Connection, str, str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """So many messages at once, refilled at so many a second."""
+    """So much at once, refilled at so much a second."""
 
     key: str
     capacity: float
     per_second: float
+    cost: float = 1.0
+    """What the message takes of it."""
+    refusal: str = "limited"
+    """The key of what the person is told where too little is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class Stored:
     """The language that was chosen in the conversation, else the one its platform told."""
     id: str = ""
     wait: float = 0.0
-    """Seconds until the bucket that was empty has one again."""
+    """Seconds until the bucket that had too little has refilled what the message takes."""
+    refusal: str = "limited"
+    """The key of what the person is told where a bucket had too little."""
 
 
 @dataclass(frozen=True, slots=True)

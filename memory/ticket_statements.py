@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, false, func, null, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, false, func, null, or_, select, update
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage, RateBucket
@@ -86,11 +86,20 @@ def forget_limits() -> Delete:
 
 
 @cache
+def refill_from_now() -> Update:
+    """Let buckets of a time that is yet to come refill from now on."""
+    now = bindparam("now", type_=RateBucket.updated_at.type)
+    return update(RateBucket).where(RateBucket.updated_at > now).values(updated_at=now)
+
+
+@cache
 def waiting() -> Select[Any]:
     """Give the oldest open messages."""
     event = InboundEvent
     old = event.received_at < bindparam("before")
-    return select(event.id).where(OPEN, old).order_by(event.received_at).limit(bindparam("limit"))
+    from_a_later_clock = event.received_at > bindparam("now")
+    of_them = select(event.id).where(OPEN, or_(old, from_a_later_clock))
+    return of_them.order_by(event.received_at).limit(bindparam("limit"))
 
 
 @cache

@@ -121,7 +121,11 @@ class Room:
                 self.change(kept.frame())
 
     def join(self, link: Link, seen: int) -> None:
-        """Let a page look, and show it what has come or changed after ``seen``."""
+        """Let a page look, and show it what has come or changed after ``seen``.
+
+        A place that is yet to come was given before the clock was set back: the page is shown all, by name.
+        """
+        seen = seen if seen <= self._seq else 0
         for frame in self._shown.values():
             if frame["seq"] > seen:
                 link.put(frame)

@@ -107,7 +107,7 @@ class SqlFacts(Facts):
         """Read the list."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.shown(), {"of_person": person})).scalar_one_or_none()
-        if not found or datetime.now(UTC) - datetime.fromisoformat(found["at"]) >= _LASTS:
+        if not found or abs(datetime.now(UTC) - datetime.fromisoformat(found["at"])) >= _LASTS:
             return []
         return list(found["facts"])
 

@@ -49,7 +49,8 @@ async def new_code(connection: TenantConnection, side: Side) -> Code:
 
 async def enter(connection: LongConnection, code: str, side: Side) -> Linked:
     """Take a code from one side."""
-    values = {"of_digest": _digest(code), "now": datetime.now(UTC)}
+    now = datetime.now(UTC)
+    values = {"of_digest": _digest(code), "now": now, "latest": now + 2 * LASTS}
     found = (await connection.execute(statements.code(), values)).one_or_none()
     if found is None:
         return "unknown"

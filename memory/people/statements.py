@@ -99,7 +99,11 @@ def code() -> Select[Any]:
     )
     return (
         select(*columns, *persons)
-        .where(LinkCode.digest == bindparam("of_digest"), LinkCode.expires_at >= bindparam("now"))
+        .where(
+            LinkCode.digest == bindparam("of_digest"),
+            # one that would hold for longer was made before the clock was set back, and has run out
+            LinkCode.expires_at.between(bindparam("now"), bindparam("latest")),
+        )
         .with_for_update(of=LinkCode)
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qwendesk.memory.base import KnownFact, StoredContext
 from qwendesk.prompts import render
+from qwendesk.quoting import quoted
 
 _BYTES_A_TOKEN = 3
 _AROUND = 8
@@ -18,7 +19,7 @@ _FACTS_CHARS = 2000
 def background(stored: StoredContext, folder: Path | None = None) -> str:
     """Return summary and facts as a model reads them; empty where there are none."""
     facts = within(stored.facts)
-    summary = stored.summary.text if stored.summary else None
+    summary = quoted(stored.summary.text) if stored.summary else None
     return render("background", folder=folder, facts=facts, summary=summary) if facts or summary else ""
 
 

@@ -13,6 +13,7 @@ from qwendesk.desk.texts import say
 from qwendesk.errors import InputError
 from qwendesk.messages import Inbound, Notice
 from qwendesk.prompts import render
+from qwendesk.quoting import Block
 from qwendesk.tools.knowledge import PASSAGES, shown
 
 MOST = 10
@@ -105,7 +106,7 @@ class Documents:
             folder=self._folder,
             documents=kept,
             unread=len(problems),
-            passages=[shown(number, passage) for number, passage in enumerate(found, 1)],
+            passages=[Block(shown(number, passage)) for number, passage in enumerate(found, 1)],
             asked=bool(inbound.text.strip()),
         )
         return Taken(told, tuple(problems), tuple(f"read {file.name}{_counted(file.passages)}" for file in kept))

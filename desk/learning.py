@@ -20,6 +20,7 @@ from qwendesk.memory.facts.base import CATEGORIES, Category, Fact, NewFact
 from qwendesk.memory.facts.rules import is_grounded
 from qwendesk.memory.summaries.base import Line
 from qwendesk.prompts import render
+from qwendesk.quoting import indented
 
 _LARGE_ENOUGH = 2.0
 """Billions of parameters; smaller models note what nobody said."""
@@ -90,7 +91,7 @@ class Learner:
     async def _ask(self, lines: Sequence[Line], known: list[Fact], choice: Choice) -> list[Any]:
         model = await self.pool.load(choice)
         system = render("facts", folder=self.prompts, known=known)
-        said = "\n\n".join(f"Message: {line.text[:_LONGEST]}" for line in lines)
+        said = "\n\n".join(f"Message: {indented(line.text[:_LONGEST])}" for line in lines)
         messages = [SystemMessage(system), HumanMessage(said)]
         answer = await model.ainvoke(messages, think=False, temperature=0.0, max_tokens=400, json_schema=_SCHEMA)
         return facts_in(answer.text)

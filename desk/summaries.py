@@ -14,6 +14,7 @@ from qwendesk.engines.pool import ModelPool
 from qwendesk.memory.base import Memory
 from qwendesk.memory.summaries.base import Line, Unread
 from qwendesk.prompts import render
+from qwendesk.quoting import indented
 
 _BEGIN = 0.5
 """Share of the context window that the history may take before a part of it is summarised."""
@@ -73,8 +74,8 @@ def older(lines: Sequence[Line], keep: int, read: int) -> list[Line]:
 
 def transcript(unread: Unread, lines: Sequence[Line]) -> str:
     """Return what was said, with the summary of what came before."""
-    before = [f"Before: {unread.summary.text}"] if unread.summary else []
-    said = [f"{'Person' if line.role == 'user' else 'Assistant'}: {_cut(line.text)}" for line in lines]
+    before = [f"Before: {indented(unread.summary.text)}"] if unread.summary else []
+    said = [f"{'Person' if line.role == 'user' else 'Assistant'}: {indented(_cut(line.text))}" for line in lines]
     return "\n\n".join([*before, *said])
 
 

@@ -16,7 +16,7 @@ from qwendesk.engines.llama_media import Medium, media_of
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.plain_text import defuse, mark, split_marks
 from qwendesk.engines.thinking import OPEN
-from qwendesk.engines.wire import openai_messages
+from qwendesk.engines.wire import openai_messages, openai_tools
 
 _MIN_ANSWER = 256
 """Tokens of the context window that are always kept free for the answer."""
@@ -79,10 +79,11 @@ class LlamaPrompter:
         shown = any(isinstance(message.content, list) for message in messages)
         media: tuple[Medium, ...] = ()
         # with media the server cuts the text into tokens itself, control tokens too: what looks like one is broken up
-        written = openai_messages(messages, text=defuse if shown else mark)
+        plain = defuse if shown else mark
+        written = openai_messages(messages, text=plain)
         if shown:
             media = await asyncio.to_thread(media_of, written, self._card.name, self._server)
-        text = await self._server.render(written, tools, **values)
+        text = await self._server.render(written, openai_tools(tools, text=plain), **values)
         return LlamaPrompt(await self._tokens(text.replace(self._server.media_marker or "\0", "")), text, media)
 
     async def thinks(self, prompt: LlamaPrompt) -> bool:

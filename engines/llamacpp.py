@@ -20,7 +20,7 @@ from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.once import Once
 from qwendesk.engines.pacing import Pace
-from qwendesk.engines.thinking import CLOSING, OPEN
+from qwendesk.engines.thinking import CLOSING, OPEN, plain_thinking
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineError, EngineFailed
 from qwendesk.settings import Settings
@@ -158,7 +158,7 @@ class LlamaCppChat(QwenChat):
                     raise _broken_off()
         yield Delta(text=CLOSING)
         said += await pace.wait(self._server.tokenize(CLOSING, special=True))
-        async with aclosing(self._after(prompt, said, words + CLOSING, options, pace)) as rest:
+        async with aclosing(self._after(prompt, said, plain_thinking(words) + CLOSING, options, pace)) as rest:
             async for delta in rest:
                 yield delta
 

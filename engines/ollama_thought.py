@@ -6,7 +6,7 @@ from typing import Any
 
 from qwendesk.engines.base import Delta
 from qwendesk.engines.budget import ThinkingBudget
-from qwendesk.engines.thinking import CLOSE, CLOSING
+from qwendesk.engines.thinking import CLOSE, CLOSING, plain_thinking
 
 
 class Thought:
@@ -39,7 +39,7 @@ class Thought:
 
     def message(self) -> dict[str, Any]:
         """Return what has been said as the beginning of the answer, for the model to go on with."""
-        said = "".join(self._said)
+        said = plain_thinking("".join(self._said))
         if self._split:
             # the blank line stands between thinking and answer, and shows servers that the answer has begun
             return {"role": "assistant", "thinking": said + _words(), "content": "\n"}

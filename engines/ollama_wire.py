@@ -16,7 +16,7 @@ from qwendesk.engines.parts import data_of
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.prompted_tools import tell_tools
 from qwendesk.engines.reader import Call
-from qwendesk.engines.wire import openai_messages
+from qwendesk.engines.wire import openai_messages, openai_tools
 from qwendesk.errors import EngineError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Setup:
 def request(setup: Setup, model: Served, messages: Sequence[BaseMessage], options: Options) -> dict[str, Any]:
     """Return the body of a chat request."""
     wire = openai_messages(list(messages), text=defuse)
-    tools = list(options.tools) if model.tools else []
+    tools = openai_tools(options.tools, text=defuse) if model.tools else []
     if not model.tools:
         wire = tell_tools(wire, options.tools)
     body: dict[str, Any] = {

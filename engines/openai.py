@@ -18,7 +18,7 @@ from qwendesk.engines.pacing import Pace
 from qwendesk.engines.pictures import look_at_pictures
 from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.servers import Server, server_of
-from qwendesk.engines.wire import openai_messages
+from qwendesk.engines.wire import openai_messages, openai_tools
 from qwendesk.errors import EngineUnavailable
 from qwendesk.settings import Settings
 
@@ -196,7 +196,7 @@ class OpenAIChat(QwenChat):
         if options.stop:
             body["stop"] = list(options.stop)
         if options.tools:
-            body["tools"] = list(options.tools)
+            body["tools"] = openai_tools(options.tools, text=defuse)
         if options.seed is not None:
             body["seed"] = options.seed
         if options.json_schema is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qwendesk.engines.plain_text import defuse
+from qwendesk.engines.wire import openai_tools
 
 _BEFORE = """# Tools
 
@@ -45,7 +46,7 @@ def tell_tools(messages: Sequence[Wire], tools: Sequence[dict[str, Any]]) -> lis
 
 def tools_text(tools: Sequence[dict[str, Any]]) -> str:
     """Return the part of the system text that describes the tools."""
-    lines = (defuse(json.dumps(tool, ensure_ascii=False)) for tool in tools)
+    lines = (json.dumps(tool, ensure_ascii=False) for tool in openai_tools(tools, text=defuse))
     return _BEFORE + "\n".join(lines) + _BEHIND
 
 

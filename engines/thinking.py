@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+from qwendesk.engines.plain_text import defuse
+
 OPEN, CLOSE = "<think>", "</think>"
 CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
     "</think>\n\n"
 )
 """Put behind thinking whose budget is used up: the words that Qwen3 was trained to answer after."""
+
+
+def plain_thinking(said: str) -> str:
+    """Return thinking that goes back to a server as text, without control tokens but the one that opens it."""
+    opening = OPEN if said.lstrip().startswith(OPEN) else ""
+    return opening + defuse(said.lstrip().removeprefix(opening) if opening else said)
 
 
 class ThinkingSplitter:

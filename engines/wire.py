@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import (
@@ -17,22 +17,28 @@ from langchain_core.messages import (
     is_data_content_block,
 )
 
+from qwendesk.engines.plain_text import plain_data
 from qwendesk.errors import EngineError
 
 
 def openai_messages(messages: list[BaseMessage], *, text: Callable[[str], str]) -> list[dict[str, Any]]:
     """Return the messages as OpenAI-style dicts.
 
-    Thinking is left out: it never goes back to a model. What did not come from us (a person's, a model's or a tool's
-    words) passes through ``text``, which must keep template tokens in it from being read as such.
+    Thinking is left out: it never goes back to a model. The text of every role passes through ``text``, which must
+    keep template tokens in it from being read as such: a system message holds a person's words too.
     """
     return [_message(message, text) for message in messages]
+
+
+def openai_tools(tools: Sequence[dict[str, Any]], *, text: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the schemas of tools with every name and description in them passed through ``text``."""
+    return [plain_data(tool, text) for tool in tools]
 
 
 def _message(message: BaseMessage, text: Callable[[str], str]) -> dict[str, Any]:
     match message:
         case SystemMessage():
-            return {"role": "system", "content": message.text}
+            return {"role": "system", "content": text(message.text)}
         case HumanMessage():
             return {"role": "user", "content": _parts(message.content, text)}
         case ToolMessage():
@@ -67,5 +73,5 @@ def _emptied(call: InvalidToolCall) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
-    arguments = text(json.dumps(call["args"], ensure_ascii=False))
+    arguments = json.dumps(plain_data(call["args"], text), ensure_ascii=False)
     return {"id": call["id"], "type": "function", "function": {"name": text(call["name"]), "arguments": arguments}}

@@ -12,30 +12,32 @@ from jinja2 import UndefinedError as MissingValue
 from jinja2.sandbox import SandboxedEnvironment
 
 from qwendesk.errors import ConfigError
+from qwendesk.quoting import name, quoted, written
 
 _SUFFIX = ".jinja"
 
 
-def render(name: str, *, folder: Path | None = None, **values: object) -> str:
+def render(template: str, *, folder: Path | None = None, **values: object) -> str:
     """Return the text of a template.
 
     Args:
-        name: the template's name, such as ``general``.
+        template: its name, such as ``general``.
         folder: where a person's own templates lie; one of the same name is taken before the built-in one.
-        values: what the template uses; None stands for "not known".
+        values: what the template uses; None stands for "not known". A text is written on one line, a ``Block`` as it
+            is.
 
     Raises:
         ConfigError: there is no such template, a value is missing, or a person's own template is wrong.
     """
     try:
-        return _environment(folder).get_template(name + _SUFFIX).render(values).strip()
+        return _environment(folder).get_template(template + _SUFFIX).render(values).strip()
     except TemplateNotFound as error:
-        missing = (error.name or name).removesuffix(_SUFFIX)
+        missing = (error.name or template).removesuffix(_SUFFIX)
         raise ConfigError(f"No prompt is called {missing!r}; there are: {', '.join(built_in())}.") from None
     except MissingValue as error:
-        raise ConfigError(f"The prompt {name!r} needs a value that was not given: {error.message}.") from None
+        raise ConfigError(f"The prompt {template!r} needs a value that was not given: {error.message}.") from None
     except (TemplateError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The prompt {name!r} cannot be filled in: {error}") from None
+        raise ConfigError(f"The prompt {template!r} cannot be filled in: {error}") from None
 
 
 def built_in() -> list[str]:
@@ -49,9 +51,16 @@ def _environment(folder: Path | None) -> Environment:
     loaders = [FunctionLoader(_packaged)]
     if folder is not None:
         loaders.insert(0, FunctionLoader(lambda name: _own(folder, name)))
-    return SandboxedEnvironment(
-        loader=ChoiceLoader(loaders), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    environment = SandboxedEnvironment(
+        loader=ChoiceLoader(loaders),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+        finalize=written,
     )
+    environment.filters |= {"name": name, "quoted": quoted}
+    return environment
 
 
 def _packaged(name: str) -> str | None:

@@ -9,6 +9,7 @@ from langchain_core.tools import BaseTool
 from pydantic import Field
 
 from qwendesk.messages import Inbound
+from qwendesk.quoting import one_line, quoted
 from qwendesk.tools.asking import asking
 from qwendesk.tools.base import OwningTool
 
@@ -69,6 +70,6 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
 
 
 def shown(number: int, passage: Found) -> str:
-    """Return a passage as a model reads it, under the number it is cited by."""
+    """Return a passage as a model reads it, quoted under the number it is cited by."""
     text = passage.text if len(passage.text) <= _LETTERS else passage.text[:_LETTERS] + "…"
-    return f"[{number}] {passage.citation}\n{text}"
+    return f"[{number}] {one_line(passage.citation)}\n{quoted(text)}"

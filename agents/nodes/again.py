@@ -15,6 +15,7 @@ from qwendesk.agents.state import Again, TurnState
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineError
 from qwendesk.messages import Inbound, Notice, Restarted, TextDelta
+from qwendesk.quoting import one_line
 
 _WRONG = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
@@ -75,5 +76,5 @@ async def next_try(
 def _base(messages: list[BaseMessage], needed: Again) -> list[BaseMessage]:
     """Return what the second try is given: all so far and what is wrong with it, or the question anew."""
     if needed.told:
-        return [*messages, HumanMessage(_WRONG.format(reason=needed.reason))]
+        return [*messages, HumanMessage(_WRONG.format(reason=one_line(needed.reason)))]
     return [message for message in messages if not isinstance(message, AIMessage) or message.tool_calls]

@@ -28,6 +28,7 @@ from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.messages import TextDelta, ThinkingDelta
 from qwendesk.prompts import render
+from qwendesk.quoting import Block, indented
 
 _WITHOUT_BACKGROUND = ("pick", "report")
 """Prompts that small models follow only when they are short."""
@@ -86,7 +87,7 @@ def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
     if context.about and template not in _WITHOUT_BACKGROUND:
-        system = f"{system}\n\n{render('about', folder=context.prompts, about=context.about.strip())}"
+        system = f"{system}\n\n{render('about', folder=context.prompts, about=Block(context.about.strip()))}"
     if template not in _WITHOUT_BACKGROUND and (background := state.get("background")):
         system = f"{system}\n\n{background}"
     turn = _small_turn(state, language) if picks(chosen(state).card) else _turn(state)
@@ -127,12 +128,12 @@ def _succeeded(message: BaseMessage) -> bool:
 def _small_turn(state: TurnState, language: str | None) -> list[BaseMessage]:
     """Put what tools returned into the question: a small model that sees a call in its prompt writes another one."""
     turn = _turn(state)
-    results = [f"Result of {message.name}: {message.text}" for message in turn if _succeeded(message)]
+    results = [f"Result of {message.name}: {indented(message.text)}" for message in turn if _succeeded(message)]
     if not results:
         return [turn[0], *(message for message in turn[1:] if message.text and not isinstance(message, ToolMessage))]
     results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
-    return [HumanMessage("\n".join([f"Question: {turn[0].text}", *results, wanted]))]
+    return [HumanMessage("\n".join([f"Question: {indented(turn[0].text)}", *results, wanted]))]
 
 
 def _settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from qwendesk.engines.hf.sense import Sense, Shown
 from qwendesk.engines.hf.vocabulary import Vocabulary
 from qwendesk.engines.plain_text import mark, split_marks
 from qwendesk.engines.thinking import OPEN
-from qwendesk.engines.wire import openai_messages
+from qwendesk.engines.wire import openai_messages, openai_tools
 from qwendesk.errors import EngineError
 
 _MIN_ANSWER = 256
@@ -96,7 +96,11 @@ class Prompter:
         written = [self._for_template(message, media) for message in openai_messages(messages, text=mark)]
         try:
             text = self._vocabulary.tokenizer.apply_chat_template(
-                written, tools=tools or None, add_generation_prompt=True, tokenize=False, **values
+                written,
+                tools=openai_tools(tools, text=mark) or None,
+                add_generation_prompt=True,
+                tokenize=False,
+                **values,
             )
             return str(text), media
         except Exception as error:  # a template may raise what it likes

@@ -56,7 +56,7 @@ async def test_a_document_is_read_before_the_answer_and_cited(make_desk: MakeDes
     async with make_desk(reads, embedder="none") as desk:
         asked = Inbound("How long is the warranty of the kettle?", "c", (PDF,), person="ann")
         reply, events = await listen(desk, asked)
-        assert f"[1] handbook.pdf, page 2\n{WARRANTY}" in reply.text
+        assert f"[1] handbook.pdf, page 2\n> {WARRANTY}" in reply.text
         assert reply.receipt.notes == ("read handbook.pdf (2 passages)",)
         assert any(isinstance(event, Notice) and "Reading handbook.pdf" in event.text for event in events)
         again, _ = await listen(desk, replace(asked, text="The same once more: how long is the warranty?"))
@@ -91,7 +91,7 @@ async def test_kinds_of_documents(make_desk: MakeDesk, file: Attachment) -> None
 async def test_a_document_alone_is_introduced(make_desk: MakeDesk) -> None:
     async with make_desk(reads, embedder="none") as desk:
         reply, _ = await listen(desk, Inbound("", "c", (PDF,)))
-    assert "Nothing was asked" in reply.text and "[1] handbook.pdf, page 1\nChapter one" in reply.text
+    assert "Nothing was asked" in reply.text and "[1] handbook.pdf, page 1\n> Chapter one" in reply.text
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator
         async with desk, Service(settings, channels={name: channel}, desk=desk):
             await platform.started()
             await platform.write(Written("How long is the warranty of the kettle?", files=(PDF,)))
-            await platform.saw(lambda seen: any(f"page 2\n{WARRANTY}" in text for text in seen.texts()))
+            await platform.saw(lambda seen: any("page 2" in text and WARRANTY in text for text in seen.texts()))
             await platform.write(Written("und das hier?", files=(LOCKED,), locale="de"))
             await platform.saw(lambda seen: any("mit einem Passwort geschützt" in text for text in seen.texts()))
             assert isinstance(desk.memory, SqlMemory) and desk.knowledge

@@ -20,8 +20,8 @@ async def test_passages_are_numbered_and_name_their_place() -> None:
 
     result = await Toolbox([knowledge_tool(search)]).run(NAME, {"query": "returns"})
     first, second = result.split("\n\n")
-    assert first == "[1] Shop, Returns, line 7\nThirty days."
-    assert second.startswith("[2] a.pdf, page 3\nxxx") and len(second) < 1500
+    assert first == "[1] Shop, Returns, line 7\n> Thirty days."
+    assert second.startswith("[2] a.pdf, page 3\n> xxx") and len(second) < 1500
 
 
 async def test_nothing_found_is_said() -> None:

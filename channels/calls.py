@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, reason
+from qwendesk.proxies import naming_the_proxy
 
 _SECONDS = 20.0
 _LONGEST_WAIT = 64
@@ -125,7 +126,8 @@ class Calls:
 
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=_SECONDS)
+            with naming_the_proxy():
+                self._client = httpx.AsyncClient(timeout=_SECONDS)
         return self._client
 
     def _check(self, answer: httpx.Response) -> None:
@@ -140,4 +142,4 @@ class Calls:
         )
 
     def _unreachable(self, error: Exception) -> ChannelError:
-        return ChannelError(f"{self._title} cannot be reached: {type(error).__name__} {error}".rstrip() + ".")
+        return ChannelError(f"{self._title} cannot be reached: {reason(error)}.")

@@ -11,7 +11,7 @@ from typing import Literal
 from qwendesk.channels.attempts import Pauses
 from qwendesk.channels.base import Accept, Channel
 from qwendesk.channels.stopping import rest
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.errors import ChannelError, ConfigError, reason
 
 State = Literal["running", "waiting", "refused", "stopped"]
 log = logging.getLogger(__name__)
@@ -66,13 +66,14 @@ class Keeper:
                 await self._channel.start(accept)
                 return
             except (ChannelError, ConfigError) as error:
-                self._problem = reason = str(error)
+                self._problem = told = str(error)
                 if isinstance(error, ConfigError) or error.permanent:
                     log.error("The channel %s is given up: %s", self._name, error)
                     self.state = "refused"
                     return
             except Exception as error:  # a library's mistake; it may have been one message
-                self._problem, reason = type(error).__name__, f"{type(error).__name__}: {error}"
-            log.warning("The channel %s stopped (%s) and is started again.", self._name, reason)
+                log.debug("The channel %s raised this error.", self._name, exc_info=error)
+                self._problem = told = reason(error)
+            log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
             self.state = "waiting"
             await rest(self._stopping, pauses.after(begun))

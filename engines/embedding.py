@@ -111,7 +111,8 @@ def make_embedder(parts: EngineParts) -> Embedder | None:
 
 def _made(engine: str, model: str, parts: EngineParts) -> Embedder:
     made = plugins.load("embedders", engine)
-    embedder: Embedder = made.create(model, parts)
+    with plugins.guarded("embedders", engine):
+        embedder: Embedder = made.create(model, parts)
     return embedder
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable
+from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable, reason
 
 
 async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any], *, server: str, advice: str) -> Any:
@@ -20,7 +20,7 @@ async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any], *, se
     except httpx.TimeoutException as error:
         raise EngineTimeout(f"{server} did not answer in time.") from error
     except httpx.TransportError as error:
-        raise EngineUnavailable(f"{server} cannot be reached ({error or type(error).__name__}): start it.") from error
+        raise EngineUnavailable(f"{server} cannot be reached ({reason(error)}): start it.") from error
     if response.status_code == httpx.codes.NOT_FOUND:
         raise EngineUnavailable(f"{server} does not have the model: {advice}.")
     if not response.is_success:

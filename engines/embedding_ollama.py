@@ -9,6 +9,7 @@ import httpx
 
 from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
 from qwendesk.engines.embedding_http import post
+from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class OllamaEmbedder(Embedder):
         super().__init__(model)
         self._url = settings.ollama_host if "://" in settings.ollama_host else f"http://{settings.ollama_host}"
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-        self._client = httpx.AsyncClient(base_url=self._url, timeout=timeout)
+        with naming_the_proxy():
+            self._client = httpx.AsyncClient(base_url=self._url, timeout=timeout, trust_env=uses_proxies(self._url))
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OllamaEmbedder:

@@ -10,6 +10,7 @@ import httpx
 from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
 from qwendesk.engines.embedding_http import post
 from qwendesk.errors import ConfigError
+from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class OpenAIEmbedder(Embedder):
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-        self._client = httpx.AsyncClient(headers=headers, timeout=timeout)
+        with naming_the_proxy():
+            self._client = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=uses_proxies(self._url))
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OpenAIEmbedder:

@@ -13,6 +13,7 @@ from qwendesk.engines.ollama_errors import ollama_errors
 from qwendesk.engines.ollama_leaving import Leaving
 from qwendesk.engines.pacing import Pace
 from qwendesk.errors import EngineFailed
+from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class OllamaServer:
             # what is slow, answers and downloads, is watched piece by piece
             silence = max(settings.first_token_timeout, settings.token_timeout)
             timeout = httpx.Timeout(silence, connect=settings.connect_timeout)
-            with ollama_errors(self.host):
-                self._made = AsyncClient(host=self.host, timeout=timeout)
+            with ollama_errors(self.host), naming_the_proxy():
+                self._made = AsyncClient(host=self.host, timeout=timeout, trust_env=uses_proxies(self.host))
         return self._made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qwendesk.engines.web_page import is_web_page
-from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, reason
 
 _LONGEST = 300
 """Characters of a reason that are shown: a proxy answers with whole pages."""
@@ -38,7 +38,7 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         raise _refusal(error, host, tag) from error
     except httpx.HTTPError as error:
         raise EngineFailed(
-            f"Ollama at {host!r} broke off: {repr(error)[:_LONGEST]}. Ask again, or restart it."
+            f"Ollama at {host!r} broke off: {reason(error, most=_LONGEST)}. Ask again, or restart it."
         ) from error
     # the client takes a web page, or JSON of another form, for its own: that surfaces as one of these
     except (httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:

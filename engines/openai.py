@@ -20,6 +20,7 @@ from qwendesk.engines.plain_text import defuse
 from qwendesk.engines.servers import Server, server_of
 from qwendesk.engines.wire import openai_messages, openai_tools
 from qwendesk.errors import EngineUnavailable
+from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,17 +102,21 @@ class OpenAIEngine(Engine):
     def _client(self) -> AsyncOpenAI:
         if self._made is None:
             self._server.check()
-            from openai import AsyncOpenAI, Timeout
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
             settings = self._parts.settings
+            timeout = Timeout(settings.connect_timeout)
+            with naming_the_proxy():
+                http_client = DefaultAsyncHttpxClient(timeout=timeout, trust_env=uses_proxies(self._server.url))
             self._made = AsyncOpenAI(
                 base_url=self._server.url,
                 api_key=self._server.key or "none",
-                timeout=Timeout(settings.connect_timeout),
+                timeout=timeout,
                 # with somebody else to ask, waiting for this server would only cost time
                 max_retries=0 if settings.fallback.chain else 2,
                 # a server may close a connection that waits just as it is used again; a new one costs next to nothing
                 default_headers={"Connection": "close"},
+                http_client=http_client,
             )
         return self._made
 

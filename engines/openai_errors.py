@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.engines.servers import Server
 from qwendesk.engines.web_page import is_web_page
-from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError
+from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError, reason
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -50,9 +50,10 @@ def failures(server: Server, *, begun: bool = False) -> Iterator[None]:
         raise EngineTimeout(f"{at} did not answer in time.") from error
     except openai.APIConnectionError as error:
         if begun:
-            raise EngineFailed(f"{at} broke off: {error.__cause__ or error}") from error
+            raise EngineFailed(f"{at} broke off: {reason(error.__cause__ or error)}") from error
         raise EngineUnavailable(
-            f"No server answers at {server.url!r}: start it, or set {server.url_setting} ({error.__cause__ or error})."
+            f"No server answers at {server.url!r}: start it, or set {server.url_setting} "
+            f"({reason(error.__cause__ or error)})."
         ) from error
     except openai.APIStatusError as error:
         raise _refused(at, server, error) from error
@@ -62,7 +63,7 @@ def failures(server: Server, *, begun: bool = False) -> Iterator[None]:
     except (ValueError, AttributeError, TypeError, LookupError) as error:
         raise _garbage(at, server, begun=begun) from error
     except Exception as error:  # a cut stream surfaces as an error of the SDK's own HTTP library
-        raise EngineFailed(f"{at} broke off: {_short(repr(error))}") from error
+        raise EngineFailed(f"{at} broke off: {_short(reason(error))}") from error
 
 
 def _garbage(at: str, server: Server, *, begun: bool) -> EngineError:

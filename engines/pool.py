@@ -65,7 +65,9 @@ class ModelPool:
             return OpenAIEngine(self._parts, server_of(name, self.settings))
         if name not in plugged:
             raise ConfigError(f"No engine is called {name!r}; there are: {self._names()}.")
-        engine: Engine = plugins.load("engines", name).create(self._parts)
+        plugin = plugins.load("engines", name)
+        with plugins.guarded("engines", name):
+            engine: Engine = plugin.create(self._parts)
         return engine
 
     def _names(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from types import TracebackType
@@ -17,6 +18,8 @@ from pydantic_core import ErrorDetails
 from qwendesk import plugins
 from qwendesk.errors import ConfigError, ToolError
 from qwendesk.tools.own import as_tool
+
+log = logging.getLogger(__name__)
 
 
 class Toolbox:
@@ -108,16 +111,30 @@ class Toolbox:
 def installed() -> list[BaseTool]:
     """Make every installed tool; an entry point names a tool or a factory without arguments.
 
-    Raises:
-        ConfigError: an entry point names something else.
+    A tool that cannot be made is left out, and the log names it.
     """
-    return [_made(name, found) for name, found in plugins.load_all("tools")]
+    made = list[BaseTool]()
+    for name, found in plugins.load_all("tools"):
+        try:
+            made.append(make_installed(name, found))
+        except ConfigError as error:
+            log.error("Left out: %s", error)
+    return made
 
 
-def _made(name: str, found: Any) -> BaseTool:
-    tool = found if isinstance(found, BaseTool) else found() if callable(found) else None
-    if not isinstance(tool, BaseTool):
-        raise ConfigError(f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one.")
+def make_installed(name: str, found: Any) -> BaseTool:
+    """Return the tool of an entry point.
+
+    Raises:
+        ConfigError: it names something else.
+        PluginError: its factory raises.
+    """
+    with plugins.guarded("tools", name):
+        tool = found if isinstance(found, BaseTool) else found() if callable(found) else found
+        if not isinstance(tool, BaseTool):
+            raise ConfigError(
+                f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one."
+            )
     return tool
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from imap_tools import BaseMailBox, MailBox, MailboxLoginError, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
 from imap_tools.errors import ImapToolsError
 
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, reason
 
 Security = Literal["tls", "starttls", "none"]
 _SECONDS = 30.0
@@ -110,4 +110,4 @@ def _told() -> Iterator[None]:
         text = "The mail server refuses the name or the password: check QWENDESK_CHANNELS__MAIL__PASSWORD."
         raise ChannelError(text, permanent=True) from error
     except (OSError, imaplib.IMAP4.error, ImapToolsError) as error:
-        raise ChannelError(f"The mail server cannot be reached: {type(error).__name__} {error}.") from error
+        raise ChannelError(f"The mail server cannot be reached: {reason(error)}.") from error

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, reason
 
 T = TypeVar("T")
 _TOKEN = "M_UNKNOWN_TOKEN"
@@ -56,4 +56,4 @@ async def told() -> AsyncIterator[None]:
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, OSError, LocalProtocolError) as error:
-        raise ChannelError(f"The homeserver cannot be reached: {type(error).__name__} {error}.") from error
+        raise ChannelError(f"The homeserver cannot be reached: {reason(error)}.") from error

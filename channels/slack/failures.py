@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from qwendesk.channels.calls import wait_of
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, reason
 
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
 _ELSEWHERE = {"not_in_channel", "channel_not_found"}
@@ -29,7 +29,7 @@ async def told() -> AsyncIterator[None]:
     except SlackApiError as error:
         raise _read(error.response) from error
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ChannelError(f"Slack cannot be reached: {type(error).__name__} {error}.") from error
+        raise ChannelError(f"Slack cannot be reached: {reason(error)}.") from error
 
 
 def _read(answer: Any) -> ChannelError:

@@ -21,6 +21,7 @@ from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
 from qwendesk.channels.telegram.poll import Poller
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
+from qwendesk.proxies import naming_the_proxy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -153,7 +154,10 @@ class TelegramChannel(Channel):
         # the library warns of a change to come at each wait it is told of; with this it has changed
         os.environ.setdefault("PTB_TIMEDELTA", "1")
         # a message whose answer is not waited for long enough would be sent twice
-        request = HTTPXRequest(32, read_timeout=_SECONDS, write_timeout=_SECONDS, connect_timeout=10, pool_timeout=10)
+        with naming_the_proxy():
+            request = HTTPXRequest(
+                32, read_timeout=_SECONDS, write_timeout=_SECONDS, connect_timeout=10, pool_timeout=10
+            )
         bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
         try:
             async with told():

@@ -18,7 +18,7 @@ from qwendesk.engines.hf.sense import Sense
 from qwendesk.engines.hf.sounds import Sounds
 from qwendesk.engines.hf.source import Source
 from qwendesk.engines.hf.vocabulary import Vocabulary
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import EngineUnavailable, reason
 
 _ATTENDING = ("full_attention", "sliding_attention")
 """Kinds of layers whose whole memory is keys and values."""
@@ -193,7 +193,7 @@ def _errors(source: Source) -> Iterator[None]:
     except EngineUnavailable:
         raise
     except Exception as error:  # transformers, safetensors, tokenizers and gguf each have errors of their own
-        what = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        what = reason(error)
         raise EngineUnavailable(
             f"transformers cannot load {source.card.name!r}: the files at {str(source.path)!r} are truncated, broken "
             f"or of an unknown kind ({what}). Fetch them anew, or take another model."

@@ -17,7 +17,7 @@ from qwendesk.engines.hf.request import Piece, Request
 from qwendesk.engines.hf.runner import Runner
 from qwendesk.engines.hf.sequence import Sequence
 from qwendesk.engines.hf.vocabulary import Vocabulary
-from qwendesk.errors import EngineFailed, EngineUnavailable, QwendeskError
+from qwendesk.errors import EngineFailed, EngineUnavailable, QwendeskError, reason
 
 C = TypeVar("C", bound=Keepable)
 
@@ -207,4 +207,4 @@ def _told(error: Exception) -> QwendeskError:
 def _reason(error: Exception) -> str:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return "out of memory. Choose a smaller model, or lower QWENDESK_CONTEXT_TOKENS."
-    return f"{type(error).__name__}: {str(error)[:200]}"
+    return reason(error)

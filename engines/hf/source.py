@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwendesk.engines.base import EngineParts, Progress
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
+from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError, reason
 
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
@@ -116,7 +116,7 @@ def _fetched(repo: str, parts: EngineParts) -> Path:
     except Exception as error:  # the Hub's client raises its own, its HTTP library's and the system's errors
         raise EngineUnavailable(
             f"{repo!r} is not on this machine and {settings.huggingface_url!r} cannot give it "
-            f"({type(error).__name__}). Name a folder or a GGUF file, or try again with a network."
+            f"({reason(error)}). Name a folder or a GGUF file, or try again with a network."
         ) from error
 
 

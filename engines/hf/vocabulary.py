@@ -41,9 +41,7 @@ class Vocabulary:
         """
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
-            raise EngineUnavailable(
-                f"The tokenizer {type(tokenizer).__name__!r} has no tokenizer.json: convert it, or use another model."
-            )
+            raise EngineUnavailable("The model's tokenizer has no tokenizer.json: convert it, or use another model.")
         added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
         special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
         return cls(

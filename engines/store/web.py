@@ -14,7 +14,8 @@ import httpx
 from qwendesk import __version__
 from qwendesk.engines.store.base import Remotes, Report, SourceFailed
 from qwendesk.engines.store.part import PartFile
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, reason
+from qwendesk.proxies import naming_the_proxy
 
 TRIES = 3
 """How often in a row a download may bring nothing before it is given up."""
@@ -96,7 +97,7 @@ class Web:
             return f"{host(url)} does not answer within {self._remotes.connect_timeout:g} s"
         if _unreachable(error):
             return f"{host(url)} cannot be reached ({error})"
-        return f"{host(url)}: {str(error) or type(error).__name__}"
+        return f"{host(url)}: {reason(error)}"
 
 
 @asynccontextmanager
@@ -109,11 +110,12 @@ async def open_web(remotes: Remotes, transport: httpx.AsyncBaseTransport | None)
     timeout = httpx.Timeout(remotes.read_timeout, connect=remotes.connect_timeout)
     agent = {"User-Agent": f"qwendesk/{__version__}"}
     try:
-        client = httpx.AsyncClient(
-            transport=transport, verify=_trust(), timeout=timeout, follow_redirects=True, headers=agent
-        )
+        with naming_the_proxy():
+            client = httpx.AsyncClient(
+                transport=transport, verify=_trust(), timeout=timeout, follow_redirects=True, headers=agent
+            )
     except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"A proxy or certificate named by the environment cannot be used: {error}") from error
+        raise ConfigError(f"A certificate named by the environment cannot be used: {error}") from error
     async with client:
         yield Web(client, remotes)
 

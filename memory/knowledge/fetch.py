@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
-from qwendesk.errors import InputError
+from qwendesk.errors import InputError, reason
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -104,7 +104,7 @@ class Fetcher:
         except TimeoutError:
             raise InputError(f"the server took longer than {self._time_limit:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise InputError(f"the server cannot be reached ({str(error) or type(error).__name__})") from error
+            raise InputError(f"the server cannot be reached ({reason(error)})") from error
 
     async def _follow(self, client: httpx.AsyncClient, url: str) -> Fetched:
         for _ in range(REDIRECTS + 1):

@@ -26,12 +26,13 @@ from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
-from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.errors import ConfigError, PluginError, reason
 from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
 from qwendesk.service import check_channel
 from qwendesk.settings import STARTER_MODEL, Settings, config_file, unknown_variables
+from qwendesk.tools.registry import make_installed
 from qwendesk.tools.sandbox import PythonSandbox
 
 _FETCH = {
@@ -58,12 +59,13 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is fetched and no model is loaded."""
     pool = build_pool(settings)
     try:
-        findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables(), *_exposure(settings)]
+        findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
+        findings += [*_exposure(settings), *await asyncio.to_thread(_broken_plugins)]
         stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
         findings += [*stand_ins, await _roles(pool)]
-        findings.append(await asyncio.to_thread(_policy, settings))
+        findings.append(await _guarded("policy", lambda: asyncio.to_thread(_policy, settings)))
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
@@ -71,6 +73,22 @@ async def examine(settings: Settings) -> list[Finding]:
         return findings
     finally:
         await pool.aclose()
+
+
+def _broken_plugins() -> list[Finding]:
+    """Return a problem for each installed plug-in that cannot be used; engines are looked at one by one anyway."""
+    found = list[Finding]()
+    for kind in (kind for kind in plugins.KINDS if kind != "engines"):
+        for name in plugins.names(kind):
+            try:
+                plugin = plugins.load(kind, name)
+                if kind == "tools":
+                    make_installed(name, plugin)
+            except PluginError as error:
+                found.append(Finding(f"{kind[:-1]} {name}", "problem", str(error)))
+            except ConfigError:
+                continue  # an extra that is not installed
+    return found
 
 
 def _python() -> Finding:
@@ -135,8 +153,8 @@ async def _channel(name: str, settings: Settings) -> Finding:
     title = f"channel {name}"
     try:
         channel = await check_channel(name, settings)
-    except ConfigError as error:
-        return Finding(title, "problem", str(error))
+    except Exception as error:
+        return Finding(title, "problem", reason(error))
     detail = f"{channel.manifest.title}, access: {settings.channels[name].get('access', 'pairing')}"
     return Finding(title, "ok", detail + f"; try it: qwendesk channels test {name}")
 
@@ -176,9 +194,9 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
             return Finding(title, "note", "not set up", "Set OPENAI_BASE_URL to use a server: docs/engines.md.")
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
-    except (QwendeskError, TimeoutError) as error:
-        status: Literal["problem", "note"] = "problem" if name == settings.engine and not covered else "note"
-        return Finding(title, status, str(error) or "no answer in time")
+    except Exception as error:  # an installed engine may raise anything; the doctor names it and goes on
+        needed = isinstance(error, PluginError) or (name == settings.engine and not covered)
+        return Finding(title, "problem" if needed else "note", reason(error))
     where = f"{server_of(name, settings).url}: " if is_server(name, settings) else ""
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
@@ -194,8 +212,8 @@ async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:
     try:
         async with asyncio.timeout(pool.settings.connect_timeout + 5):
             choice = await pool.find(named)
-    except (QwendeskError, TimeoutError) as error:
-        told = f"{named}: {str(error) or 'no answer in time'}"
+    except Exception as error:
+        told = f"{named}: {reason(error)}"
         return Finding(title, "note", told, "Until then the next one of [fallback] chain stands in.")
     return Finding(title, "ok", choice.name)
 
@@ -205,9 +223,9 @@ async def _roles(pool: ModelPool) -> Finding:
     for role in ROLES:
         try:
             choice = await pool.choose(role, fetch=False)
-        except QwendeskError as error:
+        except Exception as error:
             choice = None
-            errors.append(str(error))
+            errors.append(reason(error))
         if choice:
             played.append(f"{role}: {choice.card.name}")
         else:
@@ -268,8 +286,8 @@ async def _sandbox() -> Finding:
 async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
         return await look()
-    except QwendeskError as error:
-        return Finding(name, "problem", str(error))
+    except Exception as error:
+        return Finding(name, "problem", reason(error))
 
 
 def _shown(url: str) -> str:

@@ -2,7 +2,8 @@
 
 QwendeskError
 ├── ConfigError            the user must change a setting, a file or a command
-│   └── InputError         the message itself cannot be taken (too long, unreadable picture)
+│   ├── InputError         the message itself cannot be taken (too long, unreadable picture)
+│   └── PluginError        an installed plug-in cannot be imported or raises where it is made
 ├── EngineError            a model could not answer
 │   ├── EngineUnavailable  the model or its server is not there
 │   ├── EngineFailed       the server is overloaded, broke off or sent garbage
@@ -31,6 +32,10 @@ class ConfigError(QwendeskError):
 
 class InputError(ConfigError):
     """A message cannot be taken as it is."""
+
+
+class PluginError(ConfigError):
+    """An installed engine, embedder, tool or channel cannot be imported or made; nothing else depends on it."""
 
 
 class EngineError(QwendeskError):
@@ -74,6 +79,25 @@ class ChannelError(QwendeskError):
 
 class StoreError(QwendeskError):
     """The database could not be read or written."""
+
+
+def reason(error: BaseException, *, most: int = 300) -> str:
+    """Return a library's error in words for a person: its own text, or what its kind means; never a class's name.
+
+    Args:
+        error: what was raised; where it has no text, the error that caused it is asked.
+        most: the longest text, in characters.
+    """
+    if text := " ".join(str(error).split()).rstrip("."):
+        return text if len(text) <= most else text[: most - 1] + "…"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, EOFError | ConnectionError):
+        return "the connection broke off"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    cause = error.__cause__ or error.__context__
+    return reason(cause, most=most) if cause else "no reason was given"
 
 
 def not_among(what: str, given: Iterable[str], known: Sequence[str]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, PluginError, QwendeskError, reason
 
 Kind = Literal["engines", "embedders", "tools", "channels"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+log = logging.getLogger(__name__)
 
 
 def names(kind: Kind) -> list[str]:
@@ -21,20 +25,53 @@ def load(kind: Kind, name: str) -> Any:
 
     Raises:
         ConfigError: no plug-in has that name, or what it imports is not installed.
+        PluginError: its module raises when it is imported.
     """
     point = next((p for p in _points(kind) if p.name == name), None)
     if point is None:
         raise ConfigError(f"No {kind[:-1]} is called {name!r}; there are: {', '.join(names(kind)) or 'none'}.")
-    try:
-        return point.load()
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"The {kind[:-1]} {name!r} needs the package {error.name!r}: {_advice(point)}.") from error
+    with guarded(kind, name):
+        try:
+            return point.load()
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"The {kind[:-1]} {name!r} needs the package {error.name!r}: {_advice(point)}."
+            ) from error
 
 
 def load_all(kind: Kind) -> Iterator[tuple[str, Any]]:
-    """Yield name and object of every plug-in of one kind."""
+    """Yield name and object of every plug-in of one kind that can be loaded; the log names the others."""
     for name in names(kind):
-        yield name, load(kind, name)
+        try:
+            found = load(kind, name)
+        except ConfigError as error:
+            log.error("Left out: %s", error)
+        else:
+            yield name, found
+
+
+@contextmanager
+def guarded(kind: Kind, name: str) -> Iterator[None]:
+    """Turn whatever a plug-in's own code raises into an error that names the plug-in and its package.
+
+    Raises:
+        PluginError: the plug-in raised something other than one of the program's own errors.
+    """
+    try:
+        yield
+    except QwendeskError:
+        raise
+    except (Exception, SystemExit) as error:
+        log.debug("The %s %r raised this error.", kind[:-1], name, exc_info=error)
+        raise PluginError(
+            f"The {kind[:-1]} {name!r}{_origin(kind, name)} cannot be used: {reason(error)}. "
+            "Update or uninstall that package."
+        ) from error
+
+
+def _origin(kind: Kind, name: str) -> str:
+    dist = next((point.dist for point in _points(kind) if point.name == name), None)
+    return f" of the package {dist.name} {dist.version}" if dist else ""
 
 
 def _advice(point: EntryPoint) -> str:

@@ -24,7 +24,7 @@ from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
-from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.memory.feedback.base import Thumb
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
@@ -32,7 +32,7 @@ from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.past import Line, PastLines
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
-from qwendesk.plugins import load
+from qwendesk.plugins import guarded, load
 from qwendesk.server.web import WebServer, build_web
 from qwendesk.settings import Settings
 
@@ -47,13 +47,17 @@ log = logging.getLogger(__name__)
 def make_channels(settings: Settings) -> dict[str, Channel]:
     """Return the channels that are set up; nothing is connected yet.
 
+    A channel whose plug-in cannot be imported or made is left out, and the log names it.
+
     Raises:
         ConfigError: one is unknown, or its settings do not hold.
     """
     made: dict[str, Channel] = {}
     for name, values in settings.channels.items():
-        kind: Any = load("channels", name)
-        made[name] = make_channel(kind, values, settings)
+        try:
+            made[name] = make_channel(load("channels", name), values, settings)
+        except PluginError as error:
+            log.error("Left out: %s", error)
     return made
 
 
@@ -63,12 +67,13 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     Raises:
         ConfigError: it is not served, its library is not installed, or its settings do not hold.
     """
-    kind.manifest.check_served()
-    kind.manifest.check_installed()
-    own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
-    if own.get("data_dir") == "":
-        own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
-    return kind.create(own)
+    with guarded("channels", kind.manifest.name):
+        kind.manifest.check_served()
+        kind.manifest.check_installed()
+        own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
+        if own.get("data_dir") == "":
+            own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
+        return kind.create(own)
 
 
 async def check_channel(name: str, settings: Settings) -> Channel:

@@ -15,10 +15,10 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from qwendesk.errors import ConfigError, not_among
@@ -29,6 +29,8 @@ STARTER_MODEL = "qwen2.5-coder-0.5b"
 """The catalogue name of the model that the first chat pulls by itself."""
 
 
+_ENCODING = "utf-8-sig"
+"""Settings files are UTF-8; a byte order mark, as Windows editors write it, is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
 """What settings of a form of their own have to be, in words."""
 
@@ -84,6 +86,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_ignore_empty=True,
         env_file=".env",
+        env_file_encoding=_ENCODING,
         extra="ignore",
         populate_by_name=True,
     )
@@ -240,7 +243,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put ``qwendesk.toml`` below the environment."""
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, _read_toml(config_file()))
 
 
 def config_file() -> Path:
@@ -263,6 +266,7 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(f"QWENDESK_CONFIG names {str(file)!r}, which is not a file.")
     try:
         _refuse_unknown_keys(file)
+        _refuse_unreadable_variables(Path(".env"))
         # pydantic fills in the rest; the overrides are checked by the model itself
         return Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
@@ -271,21 +275,58 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(f"Settings do not hold: {faults(error, _ALLOWED.get)}") from None
 
 
+def _read_toml(file: Path) -> dict[str, Any]:
+    """Return what a settings file says; nothing where there is none.
+
+    Raises:
+        ConfigError: it is not TOML in UTF-8.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(_text_of(file))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
+
+
+def _text_of(file: Path) -> str:
+    """Return a settings file's text.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode(_ENCODING)
+    except OSError as error:
+        raise ConfigError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{str(file)!r} is not UTF-8 (line {line}): save it as UTF-8; an editor's 'Save as' offers that."
+        ) from None
+
+
 def _refuse_unknown_keys(file: Path) -> None:
     if not file.is_file():
         return
-    try:
-        keys = tomllib.loads(file.read_text("utf-8")).keys()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
+    keys = _read_toml(file).keys()
     if unknown := sorted(keys - Settings.model_fields.keys()):
         raise ConfigError(f"{str(file)!r} has {not_among('unknown settings', unknown, sorted(Settings.model_fields))}")
+
+
+def _refuse_unreadable_variables(file: Path) -> None:
+    if file.is_file() and "\0" in _text_of(file):
+        raise ConfigError(f"{str(file)!r} is not UTF-8: save it as UTF-8; an editor's 'Save as' offers that.")
 
 
 def unknown_variables() -> list[str]:
     """Return the variables ``QWENDESK_*`` that no setting reads, each with the one that was perhaps meant."""
     known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
-    given = {name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith("QWENDESK_")}
+    given = {
+        name.upper()
+        for name in (*os.environ, *dotenv_values(".env", encoding=_ENCODING))
+        if name.upper().startswith("QWENDESK_")
+    }
     strange = sorted(name for name in given if name.partition("__")[0] not in known)
     near = {name: get_close_matches(name.partition("__")[0], known, 1) for name in strange}
     return [f"{name} ({near[name][0]}?)" if near[name] else name for name in strange]

@@ -70,13 +70,13 @@ def simulate(
 
 
 async def _list(as_json: bool) -> None:
-    from qwendesk.plugins import load, names
+    from qwendesk.plugins import load_all
     from qwendesk.settings import load_settings
 
     settings = load_settings()
     rows = []
-    for name in names("channels"):
-        kind: type[Channel] = load("channels", name)
+    kind: type[Channel]
+    for name, kind in load_all("channels"):
         known = {"name": name, "title": kind.manifest.title}
         states = {"installed": not _missing(kind), "set_up": name in settings.channels}
         rows.append({**known, **states, "simulator": bool(kind.manifest.simulator)})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions
 from rich.live import Live
 from rich.markdown import Markdown
@@ -35,10 +36,30 @@ def printable(text: str) -> str:
 
 
 def markdown(text: str) -> Markdown:
-    """Return a text to be shown as Markdown, read as the other channels read it."""
-    made = Markdown("")
-    made.parsed = reader().parse(text)
+    """Return a text to be shown as Markdown, read as the other channels read it, the addresses of links beside them."""
+    made = Markdown("", hyperlinks=False)
+    made.parsed = list(_counted(reader().parse(text)))
+    for token in made.parsed:
+        token.children = _bare(token.children) if token.children else token.children
     return made
+
+
+def _bare(tokens: Sequence[Token]) -> list[Token]:
+    """Leave out links whose label is the address already: it would be written twice."""
+    automatic = [place for place, token in enumerate(tokens) if token.type == "link_open" and token.info == "auto"]
+    return [token for place, token in enumerate(tokens) if not {place, place - 2} & set(automatic)]
+
+
+def _counted(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Begin a new list where numbers leave some out: what draws it counts on from the first."""
+    before = ""
+    for token in tokens:
+        number = token.attrGet("value") if token.type == "list_item_open" else None
+        if number and before != "ordered_list_open":
+            yield Token("ordered_list_close", "ol", -1)
+            yield Token("ordered_list_open", "ol", 1, {"start": int(number)})
+        before = token.type
+        yield token
 
 
 class View(Protocol):
@@ -226,16 +247,14 @@ class NoticeLine:
 
 
 def split_settled(text: str) -> tuple[str, str]:
-    """Split streamed Markdown into what will not change any more and what may: at a blank line outside a fence."""
-    cut = 0
-    position = 0
-    fenced = False
-    for line in text.splitlines(keepends=True):
-        position += len(line)
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        elif not line.strip() and line.endswith("\n") and not fenced:
-            cut = position
+    """Split streamed Markdown into what will not change any more and what may: before its last block.
+
+    A blank line has to stand before that block; one within a list, a quote or a block of code parts no blocks.
+    """
+    lines = text.splitlines(keepends=True)
+    starts = [token.map[0] for token in reader().parse(text) if token.level == 0 and token.map]
+    begins = next((line for line in reversed(starts) if line and not lines[line - 1].strip()), 0)
+    cut = sum(map(len, lines[:begins]))
     return text[:cut], text[cut:]
 
 

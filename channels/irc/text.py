@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from irctokens.line import Line
 
 from qwendesk.channels.naming import is_named, without_name
-from qwendesk.channels.text.divide import divide_plain
+from qwendesk.channels.text.cuts import divide_plain
 from qwendesk.messages import Inbound, storable
 
 _LONGEST = 400

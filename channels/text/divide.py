@@ -1,24 +1,38 @@
-"""Cut Markdown into parts that fit, each of them whole Markdown: code fences are closed and opened again."""
+"""Cut Markdown into parts that fit, each of them whole Markdown.
+
+A block of code is closed and opened again, also one in a list or a quote; a list goes on with its numbers, a quote is a
+quote in each part, and a table repeats its head.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from qwendesk.channels.text.blocks import number_of
+from qwendesk.channels.text.cuts import Fits, by_characters, count_fitting, divide_text
 from qwendesk.channels.text.markup import reader
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-Fits = Callable[[str], bool]
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-_AFTER_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡])|\n")
-_AFTER_WORD = re.compile(r"\s+")
 _NUMBER = re.compile(r" {0,3}(\d+)")
-_JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
-_SPANS = (re.compile(r"\*\*"), re.compile(r"`"), re.compile(r"~~"))
+_MARKER = re.compile(r" {0,3}(?:[-+*]|\d{1,9}[.)])(?: {1,4}(?=\S)| |$)")
+_QUOTED = re.compile(r"^ {0,3}> ?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A piece of Markdown, and what stands between it and the piece before it in the same message."""
+
+    text: str
+    between: str = "\n\n"
+    apart: bool = False
+    """Whether it has to begin a message: behind the piece before it, it would read differently."""
 
 
 def divide(text: str, fits: Fits) -> list[str]:
@@ -28,60 +42,62 @@ def divide(text: str, fits: Fits) -> list[str]:
         text: Markdown.
         fits: tells whether a part can be sent; it must take every single character.
     """
-    if fits(text):
-        return [text]
-    blocks = [part for block in _blocks(text) for part in _divide_block(block, fits)]
-    return _packed(blocks, "\n\n", fits)
+    return [text] if fits(text) else _packed(list(_parts(text, fits)), fits)
 
 
-def divide_plain(text: str, fits: Fits) -> list[str]:
-    """Return the parts of a text without markup: cut at the ends of sentences, then of words, then anywhere."""
-    parts = []
-    while text and not fits(text):
-        end = (
-            _last_cut(text, _AFTER_SENTENCE, fits) or _last_cut(text, _AFTER_WORD, fits) or _last_character(text, fits)
-        )
-        parts.append(text[:end].rstrip())
-        text = text[end:].lstrip("\n ")
-    return [part for part in [*parts, text] if part.strip()]
+def _parts(text: str, fits: Fits) -> Iterator[_Part]:
+    for block in _blocks(text):
+        yield from [_Part(block)] if fits(block) else _block_parts(block, fits)
 
 
 def _blocks(text: str) -> list[str]:
     """Return the source of the topmost blocks; between them only blank lines are left out."""
     lines = text.split("\n")
     starts = sorted({token.map[0] for token in reader().parse(text) if token.level == 0 and token.map})
-    ends = [*starts[1:], len(lines)]
     if starts:
-        starts[0] = 0  # definitions of links make no block
+        starts[0] = 0
+    ends = [*starts[1:], len(lines)]
     found = ("\n".join(lines[start:end]).strip("\n") for start, end in zip(starts, ends, strict=True))
     return [block for block in found if block.strip()] or [text]
 
 
-def _divide_block(block: str, fits: Fits) -> list[str]:
-    if fits(block):
-        return [block]
+def _block_parts(block: str, fits: Fits) -> Iterator[_Part]:
+    """Return the parts of one block that does not fit."""
     tokens = reader().parse(block)
     kind = tokens[0].type if tokens else ""
+    if kind in ("bullet_list_open", "ordered_list_open"):
+        yield from _list_parts(_items(block, tokens), fits)
+        return
+    yield from map(_Part, _divided(kind, block, tokens, fits))
+
+
+def _divided(kind: str, block: str, tokens: Sequence[Token], fits: Fits) -> Sequence[str]:
     if kind == "fence" and (fence := _FENCE.match(block)):
         return _divide_code(block.split("\n"), fence[1], fits)
-    if kind in ("bullet_list_open", "ordered_list_open") and len(items := _items(block, tokens)) > 1:
-        parts = [part for item in items for part in _divide_block(item, fits)]
-        return _packed(parts, "\n", fits)
+    if kind == "code_block":
+        code = tokens[0].content.rstrip("\n")
+        mark = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        return _wrapped(code.split("\n"), f"{mark}\n", f"\n{mark}", fits)
     if kind == "table_open":
         return _divide_table(block.split("\n"), fits)
-    return divide_plain(block, fits)
+    if kind == "blockquote_open" and fits(_quoted("x")):
+        return [_quoted(part) for part in divide(_QUOTED.sub("", block), lambda part: fits(_quoted(part)))]
+    return divide_text(block, fits)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _items(block: str, tokens: Sequence[Token]) -> list[str]:
     lines = block.split("\n")
-    starts = [token.map[0] for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
+    opened = [token for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
+    starts = [token.map[0] for token in opened if token.map]
     ends = [*starts[1:], len(lines)]
     items = ["\n".join(lines[start:end]).rstrip("\n") for start, end in zip(starts, ends, strict=True)]
     if tokens[0].type == "bullet_list_open":
         return items
-    start = tokens[0].attrGet("start")
-    first = 1 if start is None else int(start)
-    return [_numbered(item, number) for number, item in enumerate(items, first)]
+    return [_numbered(item, number_of(token)) for item, token in zip(items, opened, strict=True)]
 
 
 def _numbered(item: str, number: int) -> str:
@@ -90,6 +106,44 @@ def _numbered(item: str, number: int) -> str:
         return item
     wider = " " * (len(str(number)) - len(written[1]))
     return f"{number}{item[written.end() :]}".replace("\n", f"\n{wider}")
+
+
+def _list_parts(items: Sequence[str], fits: Fits) -> Iterator[_Part]:
+    after: Sequence[_Part] = ()
+    for place, item in enumerate(items):
+        parts = [_Part(item, "\n")] if fits(item) else _item_parts(item, fits)
+        if len(after) > 1:  # the rest of an item stands on its own; if it ends in a list, this is no item of that
+            parts[0] = replace(parts[0], between="\n\n", apart=_ends_in_numbers(after[-1].text))
+        elif not place:
+            parts[0] = replace(parts[0], between="\n\n")
+        yield from parts
+        after = parts
+
+
+def _ends_in_numbers(text: str) -> bool:
+    return reader().parse(text)[-1].type == "ordered_list_close"
+
+
+def _item_parts(item: str, fits: Fits) -> list[_Part]:
+    """Return the parts of one item: the first behind the item's mark, the others on their own."""
+    first, *others = item.split("\n")
+    mark = _MARKER.match(first.expandtabs(4))
+    if mark is None or not fits(f"{mark[0]}x"):
+        return [_Part(part) for part in divide_text(item, fits)]
+    width = max(2, len(mark[0]))
+    content = "\n".join([first.expandtabs(4)[len(mark[0]) :], *(_dedented(line, width) for line in others)])
+
+    def whole(part: str) -> str:
+        return mark[0].ljust(width) + re.sub(r"\n(?=[^\n])", "\n" + " " * width, part)
+
+    start, *rest = divide(content.strip("\n"), lambda part: fits(whole(part)) and fits(part))
+    return [_Part(whole(start), "\n"), *map(_Part, rest)]
+
+
+def _dedented(line: str, width: int) -> str:
+    blank = len(line) - len(line.lstrip(" \t"))
+    line = line[:blank].expandtabs(4) + line[blank:]
+    return line[min(width, len(line) - len(line.lstrip(" "))) :]
 
 
 def _divide_code(lines: list[str], mark: str, fits: Fits) -> list[str]:
@@ -102,7 +156,7 @@ def _divide_table(lines: list[str], fits: Fits) -> list[str]:
     head = "\n".join(lines[:2]) + "\n"
     rows = [row for row in lines[2:] if fits(head + row)]
     if len(rows) < len(lines) - 2 or not rows:
-        return divide_plain("\n".join(lines), fits)  # a table so wide that its rows are lines of text
+        return divide_text("\n".join(lines), fits)  # a table so wide that its rows are lines of text
     return _wrapped(rows, head, "", fits)
 
 
@@ -116,68 +170,28 @@ def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]
         return fits(whole(part))
 
     if not within("x"):
-        return divide_plain("\n".join(lines), fits)
-    short = [piece for line in lines for piece in ([line] if within(line) else _by_characters(line, within))]
-    return [whole(part) for part in _packed(short, "\n", within)]
+        return divide_text("\n".join(lines), fits)
+    short = [piece for line in lines for piece in ([line] if within(line) else by_characters(line, within))]
+    return [whole(part) for part in _packed([_Part(piece, "\n") for piece in short], within)]
 
 
-def _last_cut(text: str, between: re.Pattern[str], fits: Fits) -> int:
-    """Return the last place that leaves a fitting part with no bold or code torn in two; 0 where there is none."""
-    cuts = [found.end() for found in between.finditer(text) if found.end() < len(text)]
-    fitting = cuts[: _count_fitting(cuts, lambda cut: fits(text[:cut].rstrip()))]
-    best = next((cut for cut in reversed(fitting[-40:]) if _whole(text[:cut])), 0)
-    # half a part at least: many tiny messages are worse than one torn word of bold
-    return best if best * 2 >= (fitting[-1] if fitting else 0) else fitting[-1]
-
-
-def _whole(text: str) -> bool:
-    return all(len(mark.findall(text)) % 2 == 0 for mark in _SPANS)
-
-
-def _by_characters(text: str, fits: Fits) -> Iterator[str]:
-    while text and not fits(text):
-        end = _last_character(text, fits)
-        yield text[:end]
-        text = text[end:]
-    yield text
-
-
-def _last_character(text: str, fits: Fits) -> int:
-    end = max(1, _count_fitting(range(1, len(text) + 1), lambda cut: fits(text[:cut])))
-    best = end
-    while best > 1 and best < len(text) and _joined(text, best):
-        best -= 1
-    return best if best > 1 else end
-
-
-def _joined(text: str, place: int) -> bool:
-    """Tell whether the characters on both sides are seen as one."""
-    after = text[place]
-    return bool(unicodedata.combining(after)) or after in _JOINERS or text[place - 1] == "\u200d"
-
-
-def _packed(parts: Sequence[str], between: str, fits: Fits) -> list[str]:
+def _packed(parts: Sequence[_Part], fits: Fits) -> list[str]:
     """Join neighbours as long as they fit together."""
     packed: list[str] = []
     start = 0
     while start < len(parts):
-        begin = start
-        ends = range(begin + 1, len(parts) + 1)
-        start += max(1, _count_fitting(ends, lambda end: fits(between.join(parts[begin:end]))))  # noqa: B023
-        packed.append(between.join(parts[begin:start]))
+        apart = next((place for place in range(start + 1, len(parts)) if parts[place].apart), len(parts))
+        whole = partial(_joined, parts, start)
+        fitting = count_fitting(range(start + 1, apart + 1), _fitting(whole, fits))
+        end = start + max(1, fitting)
+        packed.append(whole(end))
+        start = end
     return packed
 
 
-def _count_fitting(cuts: Sequence[int], fits: Callable[[int], bool]) -> int:
-    """Return how many cuts fit, all before the first that does not."""
-    low, high = 0, 1
-    while high <= len(cuts) and fits(cuts[high - 1]):  # short steps first: to write out a long text costs time
-        low, high = high, high * 2
-    high = min(high - 1, len(cuts))
-    while low < high:
-        middle = (low + high) // 2
-        if fits(cuts[middle]):
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _fitting(whole: Callable[[int], str], fits: Fits) -> Callable[[int], bool]:
+    return lambda end: fits(whole(end))
+
+
+def _joined(parts: Sequence[_Part], start: int, end: int) -> str:
+    return parts[start].text + "".join(part.between + part.text for part in parts[start + 1 : end])

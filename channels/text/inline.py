@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
 
-_LINK = re.compile(r"(https?://|mailto:|tel:|tg://)", re.IGNORECASE)
+_MARKED = ("strong", "em", "s", "code_inline")
+_GAP = "\u200b"
 
 
 def _same(text: str) -> str:
@@ -27,7 +28,8 @@ def _tag(name: str) -> Callable[[str], str]:
 
 
 def _sign(mark: str) -> Callable[[str], str]:
-    return lambda text: f"{mark}{text}{mark}" if text.strip() else text
+    """Mark each line: a mark does not reach over the end of one."""
+    return lambda text: "\n".join(f"{mark}{line}{mark}" if line.strip() else line for line in text.split("\n"))
 
 
 def _escaped(text: str) -> str:
@@ -49,6 +51,10 @@ class Style:
     quote: Callable[[str], str]
     link: Callable[[str, str], str]
     """A link's written label, and its address."""
+    verbatim: re.Pattern[str] | None = None
+    """What is a block of code once it is written: in a list it stays where it is, since blanks would be part of it."""
+    parted: bool = False
+    """Whether a mark counts only beside a blank; between a mark and a letter there is then a blank of no width."""
 
 
 def _named(label: str, url: str) -> str:
@@ -74,7 +80,7 @@ STYLES: dict[str, Style] = {
         escape=_same,
         bold=_same,
         italic=_same,
-        strike=_same,
+        strike=_sign("~"),
         code=_same,
         block=lambda code, _: code,
         quote=_arrowed,
@@ -89,6 +95,7 @@ STYLES: dict[str, Style] = {
         block=_pre,
         quote=_quoted,
         link=lambda label, url: f'<a href="{html.escape(url)}">{label}</a>',
+        verbatim=re.compile("(<pre>.*?</pre>)", re.DOTALL),
     ),
     "mrkdwn": Style(
         escape=_escaped,
@@ -99,6 +106,8 @@ STYLES: dict[str, Style] = {
         block=lambda code, _: f"```\n{_unfenced(_escaped(code))}\n```",
         quote=_arrowed,
         link=lambda label, url: f"<{_escaped(url)}|{label}>",
+        verbatim=re.compile("(```\n.*?\n```)", re.DOTALL),
+        parted=True,
     ),
 }
 """The markups that are written here; of the others one is HTML as the web has it, and one is Markdown itself."""
@@ -127,13 +136,19 @@ class Inline:
             case "s":
                 return style.strike(self._inner(node))
             case "link":
-                return self._link(self._inner(node), str(node.attrs.get("href", "")))
-            case "image":
-                return self._link(style.escape(node.content), str(node.attrs.get("src", "")))
+                url = str(node.attrs.get("href") or "")
+                label = self._inner(node)
+                return style.link(label or style.escape(url), url) if url else label
         return self._inner(node) if node.children else style.escape(node.content)
 
-    def _inner(self, node: SyntaxTreeNode) -> str:
-        return "".join(self.write(child) for child in node.children)
+    def line(self, nodes: Sequence[SyntaxTreeNode]) -> str:
+        """Return nodes that stand side by side."""
+        written, marked = "", False
+        for node in nodes:
+            piece, before, marked = self.write(node), marked, node.type in _MARKED
+            beside = written[-1:].isalnum() if marked else before and piece[:1].isalnum()
+            written += _GAP + piece if self._style.parted and piece and beside else piece
+        return written
 
-    def _link(self, label: str, url: str) -> str:
-        return self._style.link(label or self._style.escape(url), url) if _LINK.match(url) else label
+    def _inner(self, node: SyntaxTreeNode) -> str:
+        return self.line(node.children)

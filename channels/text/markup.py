@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from qwendesk.channels.base import Markup
-from qwendesk.channels.text.formulas import with_formulas
+from qwendesk.channels.text.blocks import number_of
+from qwendesk.channels.text.dialect import dialect
 from qwendesk.channels.text.inline import STYLES, Inline, Style
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
-    from markdown_it.token import Token
+    from markdown_it.rules_core import StateCore
     from markdown_it.tree import SyntaxTreeNode
 
-_WEB_LINK = re.compile(r"(https?://|mailto:|tel:)", re.IGNORECASE)
+_WEB_SCHEMES = "https?://|mailto:|tel:"
+_SCHEMES = f"{_WEB_SCHEMES}|tg://"
+_ALIGN = "text-align:"
+"""How the library's reader of tables says which side a column keeps to."""
 
 
 def render(text: str, markup: Markup) -> str:
@@ -29,29 +35,35 @@ def render(text: str, markup: Markup) -> str:
     return _Blocks(STYLES[markup]).write(_tree(text)).strip("\n")
 
 
+def written(text: str, markup: Markup) -> str:
+    """Return a text in a markup as it is written, no sign of it read as a mark."""
+    match markup:
+        case "html":
+            return f"<p>{html.escape(text, quote=False)}</p>".replace("\n", "<br>\n")
+        case "markdown":
+            return text
+    return STYLES[markup].escape(text)
+
+
 @cache
 def reader() -> MarkdownIt:
-    """Return the reader of Markdown: CommonMark with tables and strikethrough; HTML in a text stays text."""
-    from markdown_it import MarkdownIt
-
-    return with_formulas(MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]))
+    """Return the reader of Markdown."""
+    return dialect(_SCHEMES)
 
 
 @cache
 def _web_page() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    page = with_formulas(MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]))
-    page.validateLink = lambda url: bool(_WEB_LINK.match(url))  # type: ignore[method-assign]
-    page.add_render_rule("image", _linked)
+    page = dialect(_WEB_SCHEMES, breaks=True)
+    page.core.ruler.push("alignment", _aligned)
     return page
 
 
-def _linked(_: object, tokens: Sequence[Token], index: int, *__: object) -> str:
-    """Write a picture as a link: one that loads by itself would tell a stranger's server what was asked."""
-    image = tokens[index]
-    url, label = html.escape(str(image.attrGet("src") or "")), html.escape(image.content)
-    return f'<a href="{url}">{label or url}</a>'
+def _aligned(state: StateCore) -> None:
+    """Say by a class and an attribute how a column is aligned: a page's policy may allow no styles within it."""
+    for token in state.tokens:
+        if token.type in ("th_open", "td_open") and "style" in token.attrs:
+            side = str(token.attrs.pop("style")).removeprefix(_ALIGN)
+            token.attrs |= {"class": f"align-{side}", "align": side}
 
 
 def _tree(text: str) -> SyntaxTreeNode:
@@ -72,8 +84,8 @@ class _Blocks:
             "fence": lambda node: style.block(node.content.rstrip("\n"), node.info.split(" ")[0]),
             "code_block": lambda node: style.block(node.content.rstrip("\n"), ""),
             "blockquote": lambda node: style.quote(self.write(node)),
-            "bullet_list": lambda node: self._list(node, None),
-            "ordered_list": lambda node: self._list(node, int(node.attrs.get("start", 1))),
+            "bullet_list": lambda node: self._list(node, lambda item: "• "),
+            "ordered_list": lambda node: self._list(node, lambda item: f"{number_of(item)}{node.markup} "),
             "table": lambda node: style.block(_table(node), ""),
             "hr": lambda node: "———",
         }
@@ -84,23 +96,38 @@ class _Blocks:
         return between.join(self._writers[child.type](child) for child in node.children if child.type in self._writers)
 
     def _text(self, node: SyntaxTreeNode) -> str:
-        return "".join(self._inline.write(child) for child in node.children)
+        return self._inline.line(node.children)
 
-    def _list(self, node: SyntaxTreeNode, first: int | None) -> str:
+    def _list(self, node: SyntaxTreeNode, mark_of: Callable[[SyntaxTreeNode], str]) -> str:
         lines = []
-        for number, item in enumerate(node.children, first or 0):
-            mark = "• " if first is None else f"{number}. "
-            lines.append(mark + self.write(item).replace("\n", "\n" + " " * len(mark)))
+        for item in node.children:
+            mark = mark_of(item)
+            lines.append(mark + self._indented(self.write(item), len(mark)))
         return "\n".join(lines)
+
+    def _indented(self, text: str, width: int) -> str:
+        verbatim = self._style.verbatim
+        pieces = verbatim.split(text) if verbatim else [text]
+        prose = [re.sub(r"\n(?!\Z)", "\n" + " " * width, piece) for piece in pieces[::2]]
+        pieces[::2] = [*prose[:-1], pieces[-1].replace("\n", "\n" + " " * width)]
+        return "".join(pieces)
 
 
 def _table(node: SyntaxTreeNode) -> str:
     """Return a table as columns of plain text."""
-    rows = [[_plain(cell) for cell in row.children] for part in node.children for row in part.children]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=False)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    rows = [row.children for part in node.children for row in part.children]
+    written = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*written, strict=False)]
+    sides = [str(cell.attrs.get("style", "")).removeprefix(_ALIGN) for cell in rows[0]]
+    lines = ["  ".join(map(_padded, row, widths, sides)).rstrip() for row in written]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
+def _padded(text: str, width: int, side: str) -> str:
+    missing = width - cell_len(text)
+    left = {"right": missing, "center": missing // 2}.get(side, 0)
+    return " " * left + text + " " * (missing - left)
+
+
 def _plain(node: SyntaxTreeNode) -> str:
-    return "".join(Inline(STYLES["plain"]).write(child) for child in node.children)
+    return Inline(STYLES["plain"]).line(node.children).replace("\n", " ")

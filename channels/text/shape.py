@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwendesk.channels.base import Capabilities
+from qwendesk.channels.base import Capabilities, Markup
+from qwendesk.channels.text.cuts import divide_plain
 from qwendesk.channels.text.divide import divide
-from qwendesk.channels.text.markup import render
+from qwendesk.channels.text.markup import render, written
 
 _MEASURES: dict[str, Callable[[str], int]] = {
     "characters": len,
@@ -16,6 +19,10 @@ _MEASURES: dict[str, Callable[[str], int]] = {
 }
 
 
+_TAG = re.compile(r"<(?!hr)[^<>]*>")
+"""A tag that shows nothing by itself."""
+_LEADING = re.compile(r"\A(?:[^\S\n]*\n)+")
+"""Blank lines; the blanks before the first word may make it code."""
 _GROWTH = 16
 """How many times as long a part can become that holds no table: a sign may turn into an entity, a mark into tags."""
 
@@ -31,12 +38,30 @@ class Piece:
 
 
 def shape(text: str, capabilities: Capabilities) -> list[Piece]:
-    """Return the messages for a text in Markdown; none for one that shows nothing."""
+    """Return the messages for a text in Markdown; none for one without a single visible character."""
     markup = capabilities.markup
-    text = text.strip().replace("\r\n", "\n").replace("\r", "\n")
+    text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
     parts = divide(text, _fits(capabilities))
-    pieces = (Piece(render(part, markup), render(part, "plain")) for part in parts)
-    return [piece for piece in pieces if piece.text.strip()]
+    pieces = [_piece(part, markup) for part in parts if is_visible(part)]
+    if shown := [piece for piece in pieces if _shows(piece, markup)]:
+        return shown
+    # all of it is marks without words: then the marks are what was said
+    measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
+    raw = divide_plain(text, lambda part: measure(written(part, markup)) <= longest)
+    return [Piece(written(part, markup), part) for part in raw if is_visible(part)]
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether something of a text can be seen."""
+    return any(not (sign.isspace() or unicodedata.category(sign) in ("Cf", "Cc")) for sign in text)
+
+
+def _shows(piece: Piece, markup: Markup) -> bool:
+    return is_visible(_TAG.sub("", piece.text) if markup in ("html", "telegram") else piece.text)
+
+
+def _piece(part: str, markup: Markup) -> Piece:
+    return Piece(render(part, markup), render(part, "plain"))
 
 
 def _fits(capabilities: Capabilities) -> Callable[[str], bool]:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from qwendesk import Settings
+from qwendesk.channels.text.markup import render
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.desk.texts import say
+from qwendesk.messages import Outbound
 from qwendesk.service import Service
 
 CHROMIUM = "/usr/bin/chromium"
@@ -144,3 +146,25 @@ async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_r
         await page.locator(".desk").nth(2).wait_for()
         assert await notes.count() == 2
     assert problems == []
+
+
+async def test_a_table_keeps_to_the_sides_that_it_names_though_the_page_allows_no_styles(
+    browser: Any, tmp_path: Path
+) -> None:
+    problems: list[str] = []
+    page = await browser.new_page()
+    page.set_default_timeout(30_000)
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    async with service(tmp_path) as desk:
+        assert desk.web
+        await page.goto(f"http://127.0.0.1:{desk.web.port}/channels/web/")
+        await ask(page, "hello", 1)
+        channel = desk.channels["web"]
+        assert isinstance(channel, WebChannel)
+        (visitor,) = channel._rooms._rooms
+        table = render("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |", "html")
+        await channel.send(Outbound("table", visitor, table))
+        await page.locator("td").nth(2).wait_for()
+        sides = await page.locator("td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell).textAlign)")
+        assert sides == ["left", "right", "center"]
+    assert not [problem for problem in problems if "Content Security Policy" in problem]

@@ -1,0 +1,135 @@
+"""Where a text is cut that has to become shorter: at the ends of sentences, then of words, then anywhere."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+Fits = Callable[[str], bool]
+_AFTER_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡])|\n")
+_AFTER_WORD = re.compile(r"\s+")
+_JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
+_SPAN = re.compile(
+    r"(?P<code>`+)(?!`).+?(?<!`)(?P=code)(?!`)"
+    r"|(?P<link>!?\[[^\[\]\n]*\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*\)|<[a-z]+:[^<>\s]+>)"
+    r"|(?P<mark>\*\*|~~|(?<![\w*])\*(?!\*)|(?<![\w_])_)(?=[^\s*~_]).+?(?<=\S)(?P=mark)",
+    re.DOTALL,
+)
+"""Words that belong together: code, a link, emphasis."""
+_AHEAD = 8192
+"""So many characters behind a cut are looked at for the end of what it would tear."""
+_BLOCK = re.compile(r"(?P<sign>[#>|`~=+*_-])|(?P<number>\d{1,9})(?P<point>[.)])")
+"""How a line may begin that is no paragraph."""
+
+
+def divide_plain(text: str, fits: Fits) -> list[str]:
+    """Return the parts of a text without markup."""
+    parts = []
+    while text and not fits(text):
+        end = _end(text, fits)
+        parts.append(text[:end].rstrip())
+        text = text[end:].lstrip("\n ")
+    return [part for part in [*parts, text] if part.strip()]
+
+
+def divide_text(text: str, fits: Fits) -> list[str]:
+    """Return the parts of one block of Markdown; emphasis and code that one of them cannot hold go on in the next."""
+    parts: list[str] = []
+
+    def within(part: str) -> bool:
+        return fits(_escaped(part) if parts else part)
+
+    while text and not within(text):
+        end = _end(text, within)
+        mark = _mark_at(text, end)
+        if mark and not within(text[:end].rstrip() + mark):
+            mark = ""
+        part = text[:end].rstrip() + mark
+        text = mark + text[end:].lstrip("\n\t ")
+        parts.append(_escaped(part) if parts else part)
+    return [part for part in [*parts, _escaped(text) if parts else text] if part.strip()]
+
+
+def by_characters(text: str, fits: Fits) -> Iterator[str]:
+    """Yield the parts of a line, whatever stands in it."""
+    while text and not fits(text):
+        end = _last_character(text, fits)
+        yield text[:end]
+        text = text[end:]
+    yield text
+
+
+def count_fitting(cuts: Sequence[int], fits: Callable[[int], bool]) -> int:
+    """Return how many cuts fit, all before the first that does not."""
+    low, high = 0, 1
+    while high <= len(cuts) and fits(cuts[high - 1]):  # short steps first: to write out a long text costs time
+        low, high = high, high * 2
+    high = min(high - 1, len(cuts))
+    while low < high:
+        middle = (low + high) // 2
+        if fits(cuts[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _escaped(text: str) -> str:
+    """Return what was the middle of a paragraph so that it begins nothing else."""
+    if not (found := _BLOCK.match(text)):
+        return text
+    place = found.start("point") if found["number"] else 0
+    return f"{text[:place]}\\{text[place:]}" if _begins_block(text, found) else text
+
+
+def _begins_block(text: str, found: re.Match[str]) -> bool:
+    sign, after = found["sign"] or "", text[found.end() : found.end() + 1]
+    if sign in ("`", "~", "*", "=", "-", "_"):
+        return text.startswith((sign * 3, f"{sign} ", f"{sign}\t", f"{sign}\n")) or text == sign
+    return sign in (">", "|", "#") or after in ("", " ", "\t", "\n")
+
+
+def _end(text: str, fits: Fits) -> int:
+    return _last_cut(text, _AFTER_SENTENCE, fits) or _last_cut(text, _AFTER_WORD, fits) or _last_character(text, fits)
+
+
+def _last_cut(text: str, between: re.Pattern[str], fits: Fits) -> int:
+    """Return the last place that leaves a fitting part with nothing torn in two; 0 where there is none."""
+    cuts = [found.end() for found in between.finditer(text) if 0 < found.end() < len(text)]
+    fitting = cuts[: count_fitting(cuts, lambda cut: fits(text[:cut].rstrip()))]
+    if not fitting:
+        return 0
+    spans = [found.span() for found in _SPAN.finditer(text[: fitting[-1] + _AHEAD])]
+    best = next((cut for cut in reversed(fitting) if not _tears(spans, cut)), 0)
+    # half a part at least: many tiny messages are worse than one torn word of bold
+    return best if best * 2 >= fitting[-1] else fitting[-1]
+
+
+def _tears(spans: Sequence[tuple[int, int]], cut: int) -> bool:
+    place = bisect_right(spans, cut, key=lambda span: span[0]) - 1
+    return place >= 0 and spans[place][0] < cut < spans[place][1]
+
+
+def _mark_at(text: str, cut: int) -> str:
+    """Return the mark of emphasis or code that a cut would tear; empty where it tears none."""
+    for found in _SPAN.finditer(text[: cut + _AHEAD]):
+        mark = found["code"] or found["mark"] or ""
+        if found.start() + len(mark) < cut < found.end() - len(mark):
+            return mark
+    return ""
+
+
+def _last_character(text: str, fits: Fits) -> int:
+    end = max(1, count_fitting(range(1, len(text) + 1), lambda cut: fits(text[:cut])))
+    best = end
+    while best > 1 and best < len(text) and _joined(text, best):
+        best -= 1
+    return best if best > 1 else end
+
+
+def _joined(text: str, place: int) -> bool:
+    """Tell whether the characters on both sides are seen as one."""
+    after = text[place]
+    return bool(unicodedata.combining(after)) or after in _JOINERS or text[place - 1] == "\u200d"

@@ -181,13 +181,13 @@ class QwenChat(BaseChatModel, ABC):
         async with aclosing(self._deltas(messages, options)) as deltas:
             async for delta in deltas:
                 ending.see(delta)
-                text, thinking = reader.feed(delta.text)
-                if text or thinking or delta.thinking:
-                    yield await emit(text_chunk(text, thinking + delta.thinking), run_manager)
+                text, thinking = reader.feed(delta.text, delta.thinking)
+                if text or thinking:
+                    yield await emit(text_chunk(text, thinking), run_manager)
                 for call in delta.calls:
-                    yield await emit(call_chunk(call, index), run_manager)
+                    yield await emit(call_chunk(reader.call(call, cut=ending.cut), index), run_manager)
                     index += 1
-        text, thinking, calls = reader.finish()
+        text, thinking, calls = reader.finish(cut=ending.cut)
         if text or thinking:
             yield await emit(text_chunk(text, thinking), run_manager)
         for call in calls:

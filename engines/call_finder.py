@@ -16,7 +16,7 @@ _PLAIN_END = re.compile(r"^[ \t]*```", re.M)
 _FENCE_END = re.compile(r"^[ \t]*```[ \t]*\n", re.M)
 _FENCE_LAST = re.compile(r"^[ \t]*```[ \t]*$", re.M)
 _TAG = re.compile(r"\s*<(tool_call|tools)>")
-_FUNCTION = re.compile(r"\s*<function=[\w.-]*(>?)")
+_FUNCTION = re.compile(r"\s*<function=[\w./:-]*(>?)")
 _TAG_END = re.compile(r"</?(?:tool_call|tools)>")
 _IN_TAG = ("<function=", "</tool_call>", "</tools>")
 _STRAY_END = ("</tool_call>", "</tools>", "</function>")
@@ -35,14 +35,20 @@ class CallFinder:
         """The last character released; empty at the start of the answer and after a call."""
         self._spoken = False
         self._after_call = False
+        self._cut = False
 
     def feed(self, text: str) -> str:
         """Take the next piece; return the text that is certain not to be a call."""
         self._held += text
         return self._run(final=False)
 
-    def finish(self) -> str:
-        """Return what was held back and is no call."""
+    def finish(self, *, cut: bool = False) -> str:
+        """Return what was held back and is no call.
+
+        Args:
+            cut: the answer was cut at its token limit: a call without an end is not made, since half of it is missing.
+        """
+        self._cut = cut
         return self._run(final=True)
 
     def _run(self, final: bool) -> str:
@@ -172,7 +178,7 @@ class CallFinder:
         """Take the held text up to ``end`` as calls, or release it where there are none."""
         if not calls and not empty:
             return self._reject(end)
-        self.calls += calls
+        self.calls += [] if self._cut and end == len(self._held) and not _is_whole(self._held) else calls
         self._held, self._last = self._held[end:], ""
         self._after_call, self._step = True, self._text
         return True
@@ -202,3 +208,10 @@ class CallFinder:
 
 def _span(found: re.Match[str]) -> tuple[int, int]:
     return found.start(), found.end() if found[0].startswith("</") else found.start()
+
+
+def _is_whole(block: str) -> bool:
+    """Tell whether a block that may hold a call has an end."""
+    if block.rstrip().endswith((*_STRAY_END, "```")):
+        return True
+    return "<function=" not in block and json_end(block) is not None

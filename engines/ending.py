@@ -25,6 +25,11 @@ class Ending:
         self._dropped = 0
         self._first = self._last = 0.0
 
+    @property
+    def cut(self) -> bool:
+        """Whether the answer was cut at its token limit, as far as is known by now."""
+        return self._finish == "length"
+
     def see(self, delta: Delta) -> None:
         """Note what a piece tells, and when it came."""
         if delta.text or delta.thinking or delta.calls:

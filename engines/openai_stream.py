@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from qwendesk.engines.base import Delta, Usage
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
     from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
     from openai.types.completion_usage import CompletionUsage
+
+_THOUGHTS = ("thinking", "reasoning", "reasoning.text")
+_TEXT_KEYS = ("text", "thinking", "reasoning", "content", "value")
 
 
 @dataclass(slots=True)
@@ -65,16 +68,18 @@ class StreamedAnswer:
         if not self._finished:
             why = "in the middle" if self._pieces else "before it began; does the address end in /v1?"
             raise EngineFailed(f"The server at {server!r} broke off {why}")
-        yield Delta(calls=tuple(self._calls()), usage=self._usage or Usage(tokens_out=self._pieces))
+        usage = self._usage or Usage()
+        yield Delta(calls=tuple(self._calls()), usage=replace(usage, tokens_out=usage.tokens_out or self._pieces))
 
     def _delta(self, delta: ChoiceDelta) -> Iterator[Delta]:
         extra = delta.model_extra or {}
-        thinking = extra.get("reasoning_content") or extra.get("reasoning") or ""
+        text, thought = _content(delta.content)
+        thinking = thought + _text(extra.get("reasoning_content") or extra.get("reasoning"))
         for piece in delta.tool_calls or ():
             self._part(piece).add(piece)
-        self._pieces += bool(delta.content or thinking or delta.tool_calls)
-        if delta.content or thinking:
-            yield Delta(text=delta.content or "", thinking=thinking)
+        self._pieces += bool(text or thinking or delta.tool_calls)
+        if text or thinking:
+            yield Delta(text=text, thinking=thinking)
 
     def _part(self, piece: ChoiceDeltaToolCall) -> _Part:
         """Return the call that a piece belongs to: by its index, and by its id where a server has one index for all."""
@@ -91,7 +96,33 @@ class StreamedAnswer:
             yield Call(part.name, part.arguments or "{}", part.id or f"call_{uuid4().hex[:12]}")
 
 
+def _content(content: Any) -> tuple[str, str]:
+    """Return the text and the thinking of a piece's content: text, or a list of parts of either kind."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    parts = content if isinstance(content, list) else [content]
+    thoughts = [part for part in parts if isinstance(part, dict) and part.get("type") in _THOUGHTS]
+    said = [part for part in parts if not any(part is thought for thought in thoughts)]
+    return _text(said), _text(thoughts)
+
+
+def _text(value: Any) -> str:
+    """Return the text of a part: itself, or what it holds under one of the keys that servers use."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(map(_text, value))
+    if isinstance(value, dict):
+        return next((_text(value[key]) for key in _TEXT_KEYS if value.get(key)), "")
+    return ""
+
+
 def _usage(usage: CompletionUsage) -> Usage:
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens or 0) if details else 0
-    return Usage(usage.prompt_tokens, usage.completion_tokens, cached)
+    """Return the counts of tokens; what a server leaves out, or sends as null, is 0."""
+    details = getattr(usage, "prompt_tokens_details", None)
+    found = (getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None))
+    return Usage(*map(_count, found), _count(getattr(details, "cached_tokens", None)))
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and value > 0 else 0

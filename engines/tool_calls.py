@@ -7,20 +7,29 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import json_repair
 
+from qwendesk.engines.surrogates import joined
+from qwendesk.engines.tool_schema import fitted
+
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*(?:"|(\\?\Z))|' r"'(?:\\.|[^'\\])*(?:'|(\\?\Z))|[{}\[\]]", re.S)
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.S)
+_FENCE = re.compile(r"^```\w*\s*|\s*```$")
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?(?:</parameter>|(?=<parameter=)|\Z)", re.S)
 _HEAD = re.compile(r"[\s\[{]*[\"']?(\w*)")
-_NAME = re.compile(r"[\"']?\s*:?\s*[\"']?([\w.-]*)")
+_NAME = re.compile(r"[\"']?\s*:?\s*[\"']?([\w./:-]*)")
 _TAGS = ("<tool_call>", "<tools>", "<function=")
-_ARGUMENTS = ("arguments", "parameters")
-_KEYS = frozenset({"name", "function", "type", "id", "index", *_ARGUMENTS})
+_NAMES = ("name", "tool", "tool_name", "function_name")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "params", "kwargs", "tool_input")
+_KEYS = frozenset({"function", "type", "id", "index", *_NAMES, *_ARGUMENTS})
 """All keys that a call may have; anything else beside them (such as a description) makes it another kind of JSON."""
+_SEPARATORS = re.compile(r"[./:\s-]+|__+")
+_COUNTER = re.compile(r":\d+$")
+_NESTED = 3
+"""How often arguments may be encoded as JSON text within JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,29 @@ class CallParser:
 
     def __init__(self, tools: Sequence[dict[str, Any]]) -> None:
         functions = [tool.get("function", tool) for tool in tools]
-        self._tools = {f["name"]: f.get("parameters", {}).get("properties", {}) for f in functions if "name" in f}
+        self._schemas = {f["name"]: f.get("parameters") or {} for f in functions if "name" in f}
+        self._tools = {name: schema.get("properties", {}) for name, schema in self._schemas.items()}
+        self._spelled = {_plain_name(name): name for name in self._tools}
+
+    def mended(self, call: Call, *, cut: bool = False) -> Call:
+        """Return a call that a server has read as its tool takes it: the name it has here, arguments as an object.
+
+        Args:
+            call: the call, its arguments as the server sent them.
+            cut: the answer was cut at its token limit; arguments without an end are not completed then.
+        """
+        name, text = self.tool_named(call.name), joined(call.arguments_json)
+        if cut and text.lstrip().startswith("{") and json_end(text) is None:
+            return replace(call, name=name, arguments_json=json.dumps(text))
+        return replace(call, name=name, arguments_json=self._string_arguments(name, text))
+
+    def tool_named(self, name: str) -> str:
+        """Return the tool that a name means: in another case, with other separators, or behind a namespace."""
+        if name in self._tools:
+            return name
+        plain = _plain_name(_COUNTER.sub("", name.strip()))
+        ends = [plain.split("_", at)[-1] for at in range(plain.count("_") + 1)]
+        return next((self._spelled[end] for end in ends if end in self._spelled), name)
 
     def may_be_call(self, text: str) -> bool:
         """Tell whether text that begins like this may still become a call; False is final."""
@@ -53,7 +84,9 @@ class CallParser:
         if head[1] not in _KEYS:
             return False
         value = _NAME.match(start, head.end())
-        return head[1] != "name" or not value or value.end() == len(start) or value[1] in self._tools
+        if head[1] not in _NAMES or not value or value.end() == len(start):
+            return True
+        return self.tool_named(value[1]) in self._tools
 
     def read(self, text: str, tagged: bool) -> list[Call]:
         """Return the calls in a block of text; none if it is something else.
@@ -76,12 +109,13 @@ class CallParser:
         inner = value.get("function")
         if isinstance(inner, dict):
             value = {key: item for key, item in value.items() if key != "function"} | inner
-        name = inner if isinstance(inner, str) and "name" not in value else value.get("name")
+        name = next((value[key] for key in (*_NAMES, "function") if isinstance(value.get(key), str)), None)
         strange = not value.keys() <= _KEYS or not any(key in value for key in _ARGUMENTS)
         if strange and (not tagged or "description" in value):
             return None
-        if not isinstance(name, str) or not name:
+        if not name:
             return self._nameless(value) if tagged else None
+        name = self.tool_named(name)
         if not tagged and name not in self._tools:
             return None
         return Call(name, self._arguments(name, value))
@@ -90,33 +124,78 @@ class CallParser:
         """Read a call that has its arguments only, if they fit just one tool."""
         inner = next((value[key] for key in _ARGUMENTS if isinstance(value.get(key), dict)), value)
         fitting = [name for name, properties in self._tools.items() if inner and inner.keys() <= properties.keys()]
-        return Call(fitting[0], _dump(inner)) if len(fitting) == 1 else None
+        return Call(fitting[0], self._dump(fitting[0], inner)) if len(fitting) == 1 else None
 
     def _arguments(self, name: str, value: dict[str, Any]) -> str:
-        key = next((key for key in _ARGUMENTS if key in value), None)
+        key = next((key for key in _ARGUMENTS if self._wraps(key, name, value)), None)
         if key is None:
-            return _dump({key: item for key, item in value.items() if key not in _KEYS})
+            wrapping = _KEYS - self._tools.get(name, {}).keys()
+            return self._dump(name, {key: item for key, item in value.items() if key not in wrapping | {"name"}})
         given = value[key]
         if isinstance(given, str):
             return self._string_arguments(name, given)
-        return _dump({} if given is None else given)
+        return self._dump(name, {} if given is None else given)
+
+    def _wraps(self, key: str, name: str, value: dict[str, Any]) -> bool:
+        """Tell whether a key holds all arguments; the tool may have an argument of that name."""
+        if key not in value:
+            return False
+        own = self._tools.get(name, {})
+        if key in ("arguments", "parameters") or key not in own:
+            return True
+        return isinstance(value[key], dict) and bool(value[key]) and value[key].keys() <= own.keys()
 
     def _string_arguments(self, name: str, text: str) -> str:
-        """Read arguments given as a string: JSON inside, or the only argument that the tool takes."""
-        if text.lstrip().startswith("{") and isinstance(read := _loads(text), dict):
-            return _dump(read)
+        """Read arguments given as a string: JSON inside, once or more often, or the only argument of the tool."""
+        if text.strip() in ("", "null", "None"):
+            return "{}"
+        if (read := _object(text)) is not None:
+            return self._dump(name, read)
         properties = self._tools.get(name, {})
-        if len(properties) == 1:
-            return _dump({next(iter(properties)): text})
-        return text or "{}"
+        return self._dump(name, {next(iter(properties)): text}) if len(properties) == 1 else text
 
     def _xml_call(self, name: str, body: str) -> Call:
+        name = self.tool_named(name)
         if body.lstrip().startswith("{"):
             read = next(_values(body), None)
-            return Call(name, _dump(read) if isinstance(read, dict) else body.strip())
-        properties = self._tools.get(name, {})
-        given = {key: _typed(text, properties.get(key, {})) for key, text in _PARAMETER.findall(body)}
-        return Call(name, _dump(given) if given or not body.strip() else body.strip())
+            return Call(name, self._dump(name, read) if isinstance(read, dict) else body.strip())
+        given = dict(_PARAMETER.findall(body))
+        return Call(name, self._dump(name, given, quoted=False) if given or not body.strip() else body.strip())
+
+    def _dump(self, name: str, arguments: Any, *, quoted: bool = True) -> str:
+        """Return arguments as JSON text, each in the type that the tool's schema asks for."""
+        if isinstance(arguments, dict):
+            known, whole = self._tools.get(name, {}), self._schemas.get(name, {})
+            arguments = {key: fitted(item, known.get(key), whole, quoted) for key, item in arguments.items()}
+        return joined(json.dumps(arguments, ensure_ascii=False, default=str))
+
+
+def _plain_name(name: str) -> str:
+    """Return a tool's name in one case and with one separator."""
+    return _SEPARATORS.sub("_", name.strip()).lower()
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """Return the object that arguments given as text hold, however often they were encoded; None where none."""
+    value: Any = text
+    for _ in range(_NESTED):
+        if not isinstance(value, str):
+            break
+        inner = _FENCE.sub("", value.strip())
+        value = _loads(inner) if inner[:1] in ("{", "[") else _literal_text(inner)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, dict) else None
+
+
+def _literal_text(text: str) -> Any:
+    """Return the text within quotes; None where the text is not in quotes."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text, strict=False) if read is json.loads else read(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def json_end(text: str, start: int = 0) -> int | None:
@@ -160,16 +239,3 @@ def _loads(text: str) -> Any:
         return json_repair.loads(text.rstrip().rstrip("`"), skip_json_loads=True)
     except (ValueError, RecursionError):
         return None
-
-
-def _typed(text: str, schema: dict[str, Any]) -> Any:
-    if schema.get("type", "string") == "string" and "anyOf" not in schema:
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -35,9 +35,19 @@ class Step:
     think: bool
 
 
-def trouble(text: str, checks: Sequence[Check], *, has_result: bool, policy: Escalate) -> str | None:
-    """Return what is wrong with an answer, in words; None where nothing is known to be."""
-    failed = next((check for check in checks if check.outcome == "failed"), None)
+def trouble(
+    text: str, checks: Sequence[Check], *, has_result: bool, policy: Escalate, unmended: Sequence[str] = ()
+) -> str | None:
+    """Return what is wrong with an answer, in words; None where nothing is known to be.
+
+    Args:
+        text: the answer.
+        checks: how it was checked.
+        has_result: whether a tool returned something.
+        policy: what the user wants to be tried again.
+        unmended: names of checks whose failure another answer would not mend.
+    """
+    failed = next((check for check in checks if check.outcome == "failed" and check.name not in unmended), None)
     if policy.empty and not text and not has_result:
         return "the answer was empty"
     if policy.refused and is_refusal(text):
@@ -50,6 +60,11 @@ def trouble(text: str, checks: Sequence[Check], *, has_result: bool, policy: Esc
 def is_refusal(text: str) -> bool:
     """Tell whether an answer only says that the model cannot help."""
     return 0 < len(text) <= _REFUSALS_IN and text.lstrip(" *_\n").replace("’", "'").lower().startswith(_refusals())
+
+
+def is_apology(sentence: str) -> bool:
+    """Tell whether a sentence only says that something did not work."""
+    return sentence.replace("’", "'").strip(" .!,。！*_\n").lower() in _apologies()
 
 
 def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
@@ -100,5 +115,14 @@ def _bare(text: str) -> str:
 
 @cache
 def _refusals() -> tuple[str, ...]:
-    tables = tomllib.loads(resources.files(__package__).joinpath("refusal_cues.toml").read_text("utf-8"))
-    return tuple(start for starts in tables.values() for start in starts)
+    return tuple(_cues("refusal_cues.toml"))
+
+
+@cache
+def _apologies() -> frozenset[str]:
+    return frozenset(_cues("apology_cues.toml"))
+
+
+def _cues(file: str) -> list[str]:
+    tables = tomllib.loads(resources.files(__package__).joinpath(file).read_text("utf-8"))
+    return [cue for cues in tables.values() for cue in cues]

@@ -120,8 +120,11 @@ def _text(value: Any) -> str:
 def _usage(usage: CompletionUsage) -> Usage:
     """Return the counts of tokens; what a server leaves out, or sends as null, is 0."""
     details = getattr(usage, "prompt_tokens_details", None)
-    found = (getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None))
-    return Usage(*map(_count, found), _count(getattr(details, "cached_tokens", None)))
+    return Usage(
+        tokens_in=_count(getattr(usage, "prompt_tokens", None)),
+        tokens_out=_count(getattr(usage, "completion_tokens", None)),
+        cached=_count(getattr(details, "cached_tokens", None)),
+    )
 
 
 def _count(value: Any) -> int:

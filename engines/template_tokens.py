@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-_ENDS = frozenset(
-    """im_end im_start endoftext end_of_text eot_id eom_id end_of_turn end eos file_sep repo_name fim_pad""".split()
+_ENDS = (
+    *("im_end", "im_start", "endoftext", "end_of_text", "eot_id", "eom_id", "end_of_turn", "end", "eos"),
+    *("file_sep", "repo_name", "fim_pad"),
 )
 """Tokens behind which an answer does not go on: what follows is another turn that the model has made up."""
 _REST = (
     r"fim_prefix|fim_middle|fim_suffix|object_ref_start|object_ref_end|box_start|box_end|quad_start|quad_end"
     r"|vision_start|vision_end|vision_pad|image_pad|video_pad|audio_start|audio_end|AUDIO|audio_bos|audio_eos"
 )
-_TOKEN = re.compile(rf"<\|(?:(?P<end>{'|'.join(sorted(_ENDS))})|(?:{_REST}))\|>|(?P<tag></?tool_call>)|(?P<code>`)")
+_TOKEN = re.compile(rf"<\|(?:(?P<end>{'|'.join(_ENDS)})|(?:{_REST}))\|>|(?P<tag></?tool_call>)|(?P<code>`)")
 _HEADER = re.compile(r"\s*<\|im_start\|>assistant\s*")
 _TAIL = re.compile(r"<(?:\|?\w{0,20}\|?|/?[a-z_]{0,10})\Z")
 

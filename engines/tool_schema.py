@@ -9,6 +9,7 @@ from typing import Any
 
 _ALL = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
+_KINDS = ((int, "integer"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
 _DEEPEST = 8
 """How deep references and unions of a schema are followed."""
 
@@ -56,8 +57,10 @@ def type_of(value: Any) -> str:
     """Return the JSON type of a value."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
-    kinds = {int: "integer", float: "number", str: "string", list: "array", tuple: "array", dict: "object"}
-    return kinds.get(type(value), "")
+    for kind, name in _KINDS:
+        if isinstance(value, kind):
+            return name
+    return ""
 
 
 def _from_text(text: str, types: frozenset[str], quoted: bool) -> Any:
@@ -79,8 +82,7 @@ def _literal(text: str) -> Any:
             value = read(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
-        if isinstance(value, set | tuple):
-            value = list(value)
+        value = list(value) if isinstance(value, set | tuple) else value
         return text if isinstance(value, float) and not math.isfinite(value) else value
     return text
 

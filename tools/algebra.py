@@ -7,7 +7,9 @@ from typing import Literal
 from langchain_core.tools import BaseTool
 
 from qwendesk.errors import ToolError
+from qwendesk.tools.asking import asking, asking_language
 from qwendesk.tools.base import OwningTool
+from qwendesk.tools.expressions import expressions
 from qwendesk.tools.worker import Worker
 
 Operation = Literal["simplify", "solve", "derivative", "integral", "factor", "expand", "limit", "evaluate"]
@@ -21,12 +23,37 @@ class Algebra:
         self._time_limit = time_limit
         self.worker = Worker("qwendesk.tools.algebra_worker")
 
-    async def work(self, operation: str, expression: str, variable: str = "x") -> str:
-        """Return the result as text.
+    async def work(
+        self,
+        operation: str,
+        expression: str,
+        variable: str = "x",
+        *,
+        language: str | None = "en",
+        written: str | None = None,
+    ) -> str:
+        """Return the result as text; where a number has two readings, the result of each.
+
+        Args:
+            operation: one of ``Operation``.
+            expression: such as ``12 500 + 3x²``.
+            variable: such as ``x``, or with a point or a range: ``x->0``, ``x=0..1``.
+            language: the person's language, by which numbers such as ``1.000`` are read; None where it is not known.
+            written: what the person wrote, where the expression may be somebody else's wording.
 
         Raises:
             ToolError: the expression cannot be read or worked out; the text says why.
         """
+        try:
+            found = expressions(operation, expression, language, written)
+        except ValueError as error:
+            raise ToolError(str(error)) from None
+        results = [await self._result(operation, one.text, variable) for one in found]
+        if len(set(results)) == 1:
+            return results[0]
+        return " ".join(f"If {one.taken}: {result}." for one, result in zip(found, results, strict=True))
+
+    async def _result(self, operation: str, expression: str, variable: str) -> str:
         request = {"operation": operation, "expression": expression, "variable": variable}
         try:
             answer = await self.worker.ask(request, self._time_limit)
@@ -48,6 +75,9 @@ def algebra_tool(engine: Algebra | None = None) -> BaseTool:
 
     async def algebra(operation: Operation, expression: str, variable: str = "x") -> str:
         """Exact mathematics. variable: x; "x->0" for a limit, "x=0..1" for a definite integral."""
-        return await own.work(operation, expression, variable)
+        inbound = asking()
+        if inbound is None:
+            return await own.work(operation, expression, variable)
+        return await own.work(operation, expression, variable, language=asking_language(), written=inbound.text)
 
     return OwningTool.from_function(coroutine=algebra, name="algebra", on_close=own.aclose)

@@ -21,13 +21,15 @@ from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
 _MEMORY = 1024 * 1024 * 1024
 _BITS = 200_000
 _FACTORIAL = 5_000
+_OF_VARIABLE = ("derivative", "integral")
+"""Operations that need a variable, also where no point is given."""
 _CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "e": sp.E, "E": sp.E, "i": sp.I, "I": sp.I}
 _CALLS: dict[str, Callable[..., Any]] = {
     **{name: getattr(sp, {"abs": "Abs"}.get(name, name)) for name in FUNCTIONS},
     "log10": lambda value: sp.log(value, 10),
     "log": lambda value, base=sp.E: sp.log(value, base),
 }
-_SEPARATOR = re.compile(r"[;\n]|,(?!\d{3}(?!\d))(?![^(]*\))")
+_SEPARATOR = re.compile(r"[;\n]|,(?![^(]*\))")
 _DEFINITION = re.compile(r"^\s*(?:[A-Za-z]\w*\s*\([^()=]*\)|y)\s*=(?!=)")
 _POINT = re.compile(r"^\s*([^\W\d]\w*)\s*(?:->|→|=|from)\s*(.+)$")
 
@@ -79,9 +81,11 @@ def _combine(op: ast.operator, left: Any, right: Any) -> Any:
             return left * right
         case ast.Div():
             return left / right
+        case ast.Mod():
+            return sp.Mod(left, right)
         case ast.Pow():
             return _power(left, right)
-    raise NotationError("Only + - * / and powers can be read.")
+    raise NotationError("Only + - * / mod and powers can be read.")
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -111,7 +115,24 @@ def work(operation: str, expression: str, variable: str) -> str:
         return _solve(reader, expression, symbols)
     value = reader.read(_right_side(expression))
     where = reader_points(reader, point[2]) if point else []
-    return _OPERATIONS[operation](value, symbols[0], where)
+    symbol = _variable(value, symbols[0], fixed=bool(point)) if point or operation in _OF_VARIABLE else symbols[0]
+    return _OPERATIONS[operation](value, symbol, where)
+
+
+def _variable(value: Any, symbol: Any, *, fixed: bool) -> Any:
+    """Return the variable that is meant: where the expression lacks the one that is named, its only one.
+
+    Args:
+        value: the expression.
+        symbol: the variable that is named.
+        fixed: it is named with a point or a range, so that no other can be meant.
+    """
+    free = sorted(value.free_symbols, key=str)
+    if not free or symbol in free:
+        return symbol
+    if len(free) > 1 or fixed:
+        raise NotationError(f"The expression has no {symbol}: name one of its variables, {', '.join(map(str, free))}.")
+    return free[0]
 
 
 def reader_points(reader: Reader, text: str) -> list[Any]:

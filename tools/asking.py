@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from qwendesk.messages import Inbound
 
 _asking: ContextVar[Inbound | None] = ContextVar("qwendesk_asking", default=None)
+_language: ContextVar[str | None] = ContextVar("qwendesk_asking_language", default=None)
 
 
 def asking() -> Inbound | None:
@@ -16,11 +17,21 @@ def asking() -> Inbound | None:
     return _asking.get()
 
 
+def asking_language() -> str | None:
+    """Return the language of who is being answered, such as ``de`` or ``pt-BR``; None where it is not known."""
+    inbound, language = _asking.get(), _language.get()
+    locale = inbound.locale if inbound else None
+    if locale and (language is None or locale.replace("_", "-").partition("-")[0].lower() == language):
+        return locale
+    return language
+
+
 @contextmanager
-def asked_by(inbound: Inbound) -> Iterator[None]:
-    """Let tools know whose message is being answered."""
-    token = _asking.set(inbound)
+def asked_by(inbound: Inbound, language: str | None = None) -> Iterator[None]:
+    """Let tools know whose message is being answered, and in which language."""
+    tokens = _asking.set(inbound), _language.set(language)
     try:
         yield
     finally:
-        _asking.reset(token)
+        _asking.reset(tokens[0])
+        _language.reset(tokens[1])

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from fractions import Fraction
 
 FUNCTIONS = frozenset(
     re.findall(
         r"\w+",
         """sin cos tan cot sec csc asin acos atan acot sinh cosh tanh asinh acosh atanh exp log sqrt cbrt abs sign
-        floor ceiling factorial binomial gamma gcd lcm Min Max""",
+        floor ceiling factorial binomial gamma gcd lcm Min Max Mod""",
     )
 )
 _ALIASES = {
     **{"ln": "log", "lg": "log10", "ceil": "ceiling", "arcsin": "asin", "arccos": "acos", "arctan": "atan"},
-    **{"Abs": "abs", "min": "Min", "max": "Max", "π": "pi", "∞": "oo", "inf": "oo", "infinity": "oo", "√": "sqrt"},
+    **{"Abs": "abs", "min": "Min", "max": "Max", "mod": "Mod", "π": "pi", "√": "sqrt"},
+    **{"∞": "oo", "inf": "oo", "infinity": "oo"},
 }
 CONSTANTS = frozenset({"pi", "oo", "e", "E", "i", "I"})
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SIGNS = str.maketrans(
     {"×": "*", "·": "*", "∙": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "$": " ", "[": "(", "]": ")"}
 )
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|([^\W\d]\w*|[∞√])|(\*\*|[-+*/()!,]))")
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|([^\W\d]\w*|[∞√])|(\*\*|%%|[-+*/()!,%]))")
 _FRACTION = re.compile(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_OF = re.compile(r"([%‰])\s*(?:of|von|de|di|van|do|da|od|z|от|із|din|av)\b")
+_REMAINDER = re.compile(r"(?<=[\w)])(\s*)%(\s*)(?=[\w(√π])")
+_MOD = re.compile(r"(?<=[\w)!])\s+mod\s+(?=[\w(√π])", re.IGNORECASE)
+_MIXED = re.compile(r"(?<![\w.])(\d+) +(\d+)/(\d+)(?![\w./^])")
+_PERCENTAGES = re.compile(r"[-+]?(?: ?\( [\d.]+ / 100 \)(?: [-+])?)+")
 _LONGEST = 1000
 
 
@@ -42,7 +49,7 @@ def to_python(text: str, symbols: frozenset[str] = frozenset()) -> str:
     """
     if len(text) > _LONGEST:
         raise NotationError(f"The expression has {len(text)} characters; at most {_LONGEST} can be read.")
-    tokens = _factorials(_with_products(_tokens(_plain(text), symbols), symbols))
+    tokens = _factorials(_with_products(_percents(_tokens(_plain(text), symbols)), symbols))
     if not tokens:
         raise NotationError("The expression is empty.")
     return " ".join(tokens)
@@ -56,10 +63,30 @@ def _plain(text: str) -> str:
     text = re.sub(r"\^\{([^{}]*)\}", r"**(\1)", text)
     text = re.sub(r"\\sqrt\{([^{}]*)\}", r"sqrt(\1)", text)
     text = re.sub(r"√\s*([\w.]+)", r"sqrt(\1)", re.sub(r"\\([A-Za-z]+)", r" \1 ", text))
-    text = re.sub(r"\|([^|]+)\|", r"abs(\1)", re.sub(r"%(\s*of\b)?", lambda found: "/100" + "*" * bool(found[1]), text))
-    if "(" not in text:
-        text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+    text = re.sub(r"\|([^|]+)\|", r"abs(\1)", _fractions(text))
+    text = _OF.sub(lambda found: "/100*" if found[1] == "%" else "/1000*", text).replace("‰", "/1000")
+    text = _MOD.sub(" %% ", _REMAINDER.sub(_remainder, text))
     return text.replace("^", "**").translate(_SIGNS)
+
+
+def _fractions(text: str) -> str:
+    """Write mixed numbers and the signs of fractions as sums and quotients: ``2 1/2`` and ``2½`` as ``(2+1/2)``."""
+    for sign in {sign for sign in text if unicodedata.category(sign) == "No" and unicodedata.decomposition(sign)}:
+        value = Fraction(unicodedata.numeric(sign)).limit_denominator(1000)
+        if value.denominator > 1:
+            text = re.sub(rf"(?<=\d) ?{sign}", f" {value}", text).replace(sign, f"({value})")
+    return _MIXED.sub(lambda found: f"({found[1]}+{found[2]}/{found[3]})" if _is_proper(found) else found[0], text)
+
+
+def _is_proper(found: re.Match[str]) -> bool:
+    return 0 < int(found[2]) < int(found[3])
+
+
+def _remainder(found: re.Match[str]) -> str:
+    """Read a percent sign between two values: ``17 % 5`` is a remainder, ``15% 200`` may be many things."""
+    if bool(found[1]) != bool(found[2]):
+        raise NotationError("A percent sign stands before a value: write '15% of 200', or '17 mod 5' for a remainder.")
+    return " %% "
 
 
 def _tokens(text: str, symbols: frozenset[str]) -> list[str]:
@@ -100,12 +127,50 @@ def _with_products(tokens: list[str], symbols: frozenset[str]) -> list[str]:
     """Put in the multiplications that are left out in writing, as in ``2x(x+1)``."""
     result: list[str] = []
     for token in tokens:
+        if result and _is_number(token) and _is_number(result[-1]):
+            raise NotationError(f"'{result[-1]} {token}' are two numbers side by side: write the sign between them.")
         starts = token == "(" or _is_value(token)
         if result and starts and (result[-1] in (")", "!") or _is_value(result[-1])):
             calls = token == "(" and _is_function(result[-1], symbols)
             result += [] if calls else ["*"]
         result.append(token)
     return result
+
+
+def _percents(tokens: list[str]) -> list[str]:
+    """Write percentages as quotients, and ``mod`` as the sign it is; ``100 + 10%`` is 10% more than 100."""
+    result: list[str] = []
+    for at, token in enumerate(tokens):
+        if token == "%%":
+            result.append("%")
+            continue
+        if token != "%":
+            result.append(token)
+            continue
+        start = _operand(result)
+        share = ["(", *result[start:], "/", "100", ")"]
+        whole = _level(result, start - 1)
+        sign = result[start - 1] if start else ""
+        ends = at + 1 == len(tokens) or tokens[at + 1] in ("+", "-", ")", ",")
+        if sign in ("+", "-") and ends and start - 1 > whole and not _PERCENTAGES.fullmatch(_text(result[whole:start])):
+            result[whole:] = ["(", *result[whole : start - 1], ")", "*", "(", "1", sign, *share, ")"]
+        else:
+            result[start:] = share
+    return result
+
+
+def _level(tokens: list[str], end: int) -> int:
+    """Return where the sum begins that goes on up to a token: behind the parenthesis or comma before it."""
+    depth = 0
+    for at in range(end - 1, -1, -1):
+        depth += (tokens[at] == ")") - (tokens[at] == "(")
+        if depth < 0 or (depth == 0 and tokens[at] == ","):
+            return at + 1
+    return 0
+
+
+def _text(tokens: list[str]) -> str:
+    return " ".join(tokens)
 
 
 def _factorials(tokens: list[str]) -> list[str]:
@@ -127,7 +192,11 @@ def _operand(tokens: list[str]) -> int:
         depth += (tokens[at] == ")") - (tokens[at] == "(")
         if depth == 0 and (tokens[at] == "(" or _is_value(tokens[at])):
             return at - 1 if tokens[at] == "(" and at and tokens[at - 1] in FUNCTIONS else at
-    raise NotationError("'!' stands after nothing.")
+    raise NotationError("'!' or '%' stands after nothing.")
+
+
+def _is_number(token: str) -> bool:
+    return token[0].isdigit() or token[0] == "."
 
 
 def _is_value(token: str) -> bool:

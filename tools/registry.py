@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Self
 
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
@@ -20,6 +21,11 @@ from qwendesk.errors import ConfigError, ToolError
 from qwendesk.tools.own import as_tool
 
 log = logging.getLogger(__name__)
+_CALL_ID = "call"
+
+
+class ToolFault(ToolError):
+    """A call failed for a reason that only the model or the tool's developer can do anything about."""
 
 
 class Toolbox:
@@ -72,27 +78,41 @@ class Toolbox:
             return self._tools[name]
         near = get_close_matches(name.lower(), self._tools, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self._tools) or 'none'}."
-        raise ToolError(f"No tool is called {name!r}; {hint}")
+        raise ToolFault(f"No tool is called {name!r}; {hint}")
 
     async def run(self, name: str, arguments: dict[str, Any] | str) -> str:
         """Call a tool and return its result as text.
 
         Raises:
-            ToolError: the call failed; the text says why, so that the model can try again.
+            ToolError: the call failed; the text says why, so that the model can try again. It is a ``ToolFault`` where
+                the tool did not say so itself.
         """
-        tool = self.get(name)
-        given = _read(name, arguments)
         try:
-            async with asyncio.timeout(self._time_limit):
-                return _text(await _call(tool, given))
+            return await self._run(self.get(name), _read(name, arguments))
+        except ToolError as error:
+            # what a tool says itself is an answer; all else is a fault to be mended
+            level = logging.ERROR if isinstance(error, ToolFault) and error.__cause__ else logging.INFO
+            log.log(level, "The call of the tool %r failed: %s", name, error, exc_info=True)
+            raise
+
+    async def _run(self, tool: BaseTool, arguments: dict[str, Any]) -> str:
+        name, limit = tool.name, asyncio.timeout(self._time_limit)
+        try:
+            async with limit:
+                return _text(await _call(tool, arguments))
         except ToolError:
             raise
-        except TimeoutError as error:
-            raise ToolError(f"{name} took longer than {self._time_limit:g} s and was stopped.") from error
         except ValidationError as error:
-            raise ToolError(f"{name}: {'; '.join(map(_complaint, error.errors()))}") from error
-        except Exception as error:
-            raise ToolError(f"{name} failed: {type(error).__name__}: {_one_line(str(error))}") from error
+            raise ToolFault(f"{name}: {'; '.join(map(_complaint, error.errors()))}") from error
+        except (Exception, SystemExit) as error:
+            if limit.expired():
+                raise ToolError(f"{name} took longer than {self._time_limit:g} s and was stopped.") from error
+            raise _fault(name, error) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _fault(name, error) from error
 
     async def aclose(self) -> None:
         """Close every tool that holds something."""
@@ -145,18 +165,28 @@ def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        raise ToolError(f"{name}: the arguments must be a JSON object, not {_one_line(str(arguments), 80)!r}.")
+        raise ToolFault(f"{name}: the arguments must be a JSON object, not {_one_line(str(arguments), 80)!r}.")
     return given
 
 
 async def _call(tool: BaseTool, arguments: dict[str, Any]) -> Any:
     try:
-        return await tool.ainvoke(arguments)
+        return await _invoke(tool, arguments)
     except ValidationError as error:
         mended = _mended(arguments, error)
         if mended == arguments:
             raise
-    return await tool.ainvoke(mended)
+    return await _invoke(tool, mended)
+
+
+async def _invoke(tool: BaseTool, arguments: dict[str, Any]) -> Any:
+    """Invoke a tool as a call, so that LangChain says of a failure that the tool handles itself that it is one."""
+    result = await tool.ainvoke({"type": "tool_call", "id": _CALL_ID, "name": tool.name, "args": arguments})
+    if not isinstance(result, ToolMessage):
+        return result
+    if result.status == "error":
+        raise ToolError(_text(result.content))
+    return result.content
 
 
 def _mended(arguments: dict[str, Any], error: ValidationError) -> dict[str, Any]:
@@ -166,6 +196,10 @@ def _mended(arguments: dict[str, Any], error: ValidationError) -> dict[str, Any]
         key: str(value) if key in wrong and isinstance(value, int | float) else value
         for key, value in arguments.items()
     }
+
+
+def _fault(name: str, error: BaseException) -> ToolFault:
+    return ToolFault(f"{name} failed: {type(error).__name__}: {_one_line(str(error))}")
 
 
 def _complaint(error: ErrorDetails) -> str:

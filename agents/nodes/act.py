@@ -15,7 +15,9 @@ from qwendesk.agents.state import TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
 from qwendesk.tools.asking import asked_by
+from qwendesk.tools.registry import ToolFault
 
+_UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
 _REPEATS = 3
 """The same call this often in a row ends the loop."""
 
@@ -27,25 +29,28 @@ async def act(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]
     rounds = state.get("rounds", 0) + 1
     if _repeated(said):
         return {"rounds": rounds, "stopped": "the same call three times", "messages": _enough(last, state["tools"])}
-    with asked_by(state["inbound"]):
-        uses = await asyncio.gather(*(_use(call, runtime.context) for call in last.tool_calls))
+    with asked_by(state["inbound"], state["language"]):
+        uses = await asyncio.gather(*(_use(call, len(said), runtime.context) for call in last.tool_calls))
     results: list[BaseMessage] = [
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name, status="success" if use.ok else "error")
         for use, call in zip(uses, last.tool_calls, strict=True)
     ]
     results += [_unreadable(call) for call in last.invalid_tool_calls]
+    uses += [_unread(call, len(said)) for call in last.invalid_tool_calls]
     failed = [f"the tool {use.name} failed: {use.result}" for use in uses if not use.ok]
     return {"rounds": rounds, "messages": results, "tools": uses, "notes": failed}
 
 
-async def _use(call: ToolCall, context: TurnContext) -> ToolUse:
+async def _use(call: ToolCall, number: int, context: TurnContext) -> ToolUse:
+    """Run one call of the round of that number."""
     context.tell(ToolStarted(call["name"], call["args"]))
     begun = time.perf_counter()
     try:
-        result, ok = await context.toolbox.run(call["name"], call["args"]), True
+        result, ok, reason = await context.toolbox.run(call["name"], call["args"]), True, ""
     except ToolError as error:
-        result, ok = f"Error: {error}", False
-    use = ToolUse(call["name"], call["args"], ok, result, round((time.perf_counter() - begun) * 1e3, 2))
+        result, ok, reason = f"Error: {error}", False, "" if isinstance(error, ToolFault) else str(error)
+    spent = round((time.perf_counter() - begun) * 1e3, 2)
+    use = ToolUse(call["name"], call["args"], ok, result, spent, reason, number)
     context.tell(ToolFinished(use))
     return use
 
@@ -67,6 +72,10 @@ def _enough(last: AIMessage, uses: list[ToolUse]) -> list[ToolMessage]:
     return [ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"], status="error") for call in calls]
 
 
+def _unread(call: InvalidToolCall, number: int) -> ToolUse:
+    """Return the trace that a call leaves whose arguments could not be read."""
+    return ToolUse(call["name"] or "unknown", {"unreadable": call["args"]}, False, _UNREADABLE, 0.0, round=number)
+
+
 def _unreadable(call: InvalidToolCall) -> ToolMessage:
-    text = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
-    return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"] or "unknown", status="error")
+    return ToolMessage(_UNREADABLE, tool_call_id=call["id"] or "", name=call["name"] or "unknown", status="error")

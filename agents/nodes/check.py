@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.failures import ADMITS, check_failures
 from qwendesk.agents.checks.result import check_grounded, check_result
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.escalation import trouble
@@ -24,6 +25,7 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if not text and needed and needed.first:
         text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context)
     checks: list[Check] = check_result(text, state["tools"])
+    checks += check_failures(text, state["tools"], runtime.context.toolbox.all_names)
     if picks(chosen(state).card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])
     for checker in expert_for(state["decision"].role).checkers:
@@ -40,7 +42,7 @@ def after_check(state: TurnState, context: TurnContext) -> Literal["again", "rep
 async def _second_try(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return who tries again; once a turn."""
     has_result = any(use.ok for use in state["tools"])
-    found = trouble(text, checks, has_result=has_result, policy=context.policy.escalate)
+    found = trouble(text, checks, has_result=has_result, policy=context.policy.escalate, unmended=(ADMITS,))
     if found is None:
         return {"again": None}
     if state.get("escalation"):
@@ -48,5 +50,5 @@ async def _second_try(state: TurnState, context: TurnContext, text: str, checks:
     step = await next_try(context, state["inbound"], state["decision"], chosen(state), state["think"])
     if step is None:
         return {"again": None, "notes": [f"{found}; there is no stronger model here to ask"]}
-    told = bool(text) and any(check.outcome == "failed" for check in checks)
+    told = bool(text) and any(check.outcome == "failed" and check.name != ADMITS for check in checks)
     return {"again": Again(found, step, told, text, chosen(state), state["think"])}

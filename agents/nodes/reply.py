@@ -9,18 +9,21 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.failures import ADMITS, reason_of, unresolved
 from qwendesk.agents.checks.result import GROUNDED, STATES
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.nodes.sources import sources
 from qwendesk.agents.state import TurnState
-from qwendesk.messages import Role, TextDelta
+from qwendesk.messages import Check, Role, TextDelta
 
 _LACKS = {
     "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
     "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
 """What is said of a role that no model here can play, and how that is changed."""
+_TITLES = {STATES: "calculated", GROUNDED: "looked_up"}
+"""What stands before a tool's result that is added where a check failed."""
 _NOTHING = "I have no answer to that. Please put the question in another way."
 
 
@@ -28,29 +31,42 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     """Take the model's last words; where it found none, the last tool's result speaks for itself."""
     tell = runtime.context.tell
     if text := said(state):
-        added = [part for part in (_correction(state), _sources(text, state)) if part]
+        added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), _sources(text, state)) if part]
         for part in added:
             tell(TextDelta(part))
         return {"text": "".join([text, *added])}
     results = [use.result for use in state["tools"] if use.ok]
-    instead = results[-1] if results else _NOTHING
+    failed = _failures(state, runtime.context)
+    instead = "\n\n".join([*results[-1:], *failed]) or _NOTHING
     tell(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
 
-def _correction(state: TurnState) -> str:
-    """Add what a tool found where the model did not state it, or something else."""
-    titles = {STATES: "Calculated", GROUNDED: "Looked up"}
-    found = next((check for check in state["checks"] if check.name in titles and check.outcome == "failed"), None)
-    if found is None:
-        return ""
-    return f"\n\n{titles[found.name]}: **{found.detail}**"
+def _marks(state: TurnState, context: TurnContext) -> list[str]:
+    """Return what marks an answer that failed checks: what the tool found instead, or what is wrong."""
+    failed = [check for check in state["checks"] if check.outcome == "failed"]
+    added = next((check for check in failed if check.name in _TITLES), None)
+    marks = [] if added is None else [f"{_phrase(_TITLES[added.name], state['language'])}: **{added.detail}**"]
+    wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS)]
+    marks += [_phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
+    return marks + (_failures(state, context) if any(check.name == ADMITS for check in failed) else [])
+
+
+def _line(check: Check) -> str:
+    return " ".join(check.detail.split()) or check.name
+
+
+def _failures(state: TurnState, context: TurnContext) -> list[str]:
+    """Say in the person's language which steps failed."""
+    text = _phrase("tool_failed", state["language"])
+    uses = [(use.name, reason_of(use)) for use in unresolved(state["tools"], context.toolbox.all_names)]
+    return [text.format(tool=name, reason=f": {why}" if why else "") for name, why in uses]
 
 
 def _sources(text: str, state: TurnState) -> str:
     """Say in which documents the answer was read."""
     found = sources(text, state["tools"])
-    return "\n\n" + "\n".join(found) if found else ""
+    return "\n".join(found)
 
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

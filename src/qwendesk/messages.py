@@ -145,6 +145,10 @@ class ToolUse:
     ok: bool
     result: str
     duration_ms: float
+    reason: str = ""
+    """Why it failed, in words that a person may read; empty where only its developer can do anything about it."""
+    round: int = 1
+    """Which of the turn's rounds of calls it belongs to; the calls of one round run side by side."""
 
 
 @dataclass(frozen=True, slots=True)

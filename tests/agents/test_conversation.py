@@ -22,6 +22,7 @@ from tests.conftest import MakeDesk
 SMALL = ModelCard("small", roles=("general", "coder", "math"), parameters=4)
 BIG = ModelCard("big", roles=("general", "coder", "math"), parameters=8, thinking="hybrid")
 HYBRID = ModelCard("hybrid", roles=("general", "coder", "math"), parameters=4, thinking="hybrid")
+WRONG_SUM = "37 * 91 + 4 = 3372, but it is 3371"
 THREE = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
 
 
@@ -34,6 +35,11 @@ def picture(tmp_path: Any) -> str:
     file = tmp_path / "car.png"
     Image.new("RGB", (8, 8), "red").save(file)
     return str(file)
+
+
+def marked(detail: str) -> str:
+    """Return what stands behind an answer that failed a check."""
+    return f"\n\n⚠ This answer did not pass a check: {detail}"
 
 
 def small_first(make_desk: MakeDesk, script: Any, **settings: Any) -> Desk:
@@ -228,7 +234,7 @@ async def test_it_is_tried_again_only_once(make_desk: MakeDesk) -> None:
         await desk.ask("Hello there", model="small")
         reply = await desk.ask("Write a Python function")
     assert len(desk.script.calls) == 3
-    assert reply.text == bad
+    assert reply.text == bad + marked("ZeroDivisionError: division by zero (line 1)")
     assert "this was the second try" in reply.receipt.notes[-1]
 
 
@@ -236,7 +242,8 @@ async def test_without_a_larger_model_the_answer_stays_and_what_failed_is_said(m
     bad = "```python\nprint(1/0)\n```"
     async with make_desk([bad, "never"], cards=(SMALL,)) as desk:
         reply = await desk.ask("Write a Python function")
-    assert reply.text == bad and reply.receipt.escalation is None
+    assert reply.text == bad + marked("ZeroDivisionError: division by zero (line 1)")
+    assert reply.receipt.escalation is None
     assert "ZeroDivisionError" in reply.receipt.notes[0] and "no stronger model" in reply.receipt.notes[0]
 
 
@@ -246,7 +253,7 @@ async def test_the_same_model_may_think_instead(make_desk: MakeDesk) -> None:
         reply = await desk.ask("What is 37*91+4?")
         calm = await desk.ask("What is 37*91+4?", think=False)
     assert (reply.text, reply.receipt.thinking) == ("37 * 91 + 4 = 3371", True)
-    assert calm.receipt.escalation is None and calm.text == wrong
+    assert calm.receipt.escalation is None and calm.text == wrong + marked(WRONG_SUM)
 
 
 async def test_a_model_that_was_asked_for_by_name_is_not_replaced(make_desk: MakeDesk) -> None:
@@ -315,7 +322,7 @@ async def test_a_larger_model_that_cannot_be_loaded_leaves_the_first_answer(make
 
         desk.script.load = broken
         reply = await desk.ask("What is 37*91+4?")
-    assert reply.text == "37 * 91 + 4 = 3372"
+    assert reply.text == "37 * 91 + 4 = 3372" + marked(WRONG_SUM)
     assert "big could not be asked: out of memory" in reply.receipt.notes[0]
 
 
@@ -463,7 +470,7 @@ async def test_a_second_try_that_gives_nothing_leaves_the_first_answer(
             break_off(monkeypatch, "mistake")
         events, reply = await listen(desk, "What is 37*91+4?", conversation="c")
         stored = (await desk.memory.history("c"))[-1].text
-    assert reply.text == stored == shown(events) == "37 * 91 + 4 = 3372"
+    assert reply.text == stored == shown(events) == "37 * 91 + 4 = 3372" + marked(WRONG_SUM)
     assert (reply.receipt.model, reply.receipt.thinking) == ("small", False)
     assert any("the first answer stands" in note for note in reply.receipt.notes)
     assert [check.outcome for check in reply.receipt.checks] == ["failed"]

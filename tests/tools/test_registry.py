@@ -26,6 +26,11 @@ async def fail(how: str) -> str:
     raise {"own": ToolError("Nothing\nthere."), "langchain": ToolException("no"), "any": KeyError("a\nb")}[how]
 
 
+async def time_out() -> str:
+    """Give up by itself."""
+    raise TimeoutError("the till is away")
+
+
 async def hang() -> str:
     """Never return."""
     await asyncio.Event().wait()
@@ -34,7 +39,7 @@ async def hang() -> str:
 
 @pytest.fixture
 def box():
-    return Toolbox([repeat, facts, fail, hang], time_limit=0.2)
+    return Toolbox([repeat, facts, fail, time_out, hang], time_limit=0.2)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +65,14 @@ async def test_a_result_that_is_not_text_becomes_json(box):
     [
         ("repaet", {}, "No tool is called 'repaet'; did you mean 'repeat'?"),
         ("Repeat", {}, "No tool is called 'Repeat'; did you mean 'repeat'?"),
-        ("weather", {}, "No tool is called 'weather'; there are: repeat, facts, fail, hang."),
+        ("weather", {}, "No tool is called 'weather'; there are: repeat, facts, fail, time_out, hang."),
         ("repeat", {}, "repeat: argument 'text' is missing"),
         ("repeat", "{broken", "repeat: the arguments must be a JSON object, not '{broken'."),
         ("repeat", "[1]", "repeat: the arguments must be a JSON object, not '[1]'."),
         ("fail", {"how": "own"}, "Nothing\nthere."),
         ("fail", {"how": "langchain"}, "fail failed: ToolException: no"),
         ("fail", {"how": "any"}, "fail failed: KeyError: 'a\\nb'"),
+        ("time_out", {}, "time_out failed: TimeoutError: the till is away"),
         ("hang", {}, "hang took longer than 0.2 s and was stopped."),
     ],
 )

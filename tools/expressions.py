@@ -1,0 +1,72 @@
+"""Bring the numbers of a mathematical expression into plain digits, and tell its commas from theirs."""
+
+from __future__ import annotations
+
+import re
+
+from qwendesk.tools.number_formats import Reading, plain_digits, readings
+
+_SEVERAL = frozenset({"gcd", "lcm", "min", "max", "binomial", "log", "mod"})
+"""Functions that take more than one argument."""
+_GLUED = re.compile(r"(?<=\d),(?=\d)")
+_OTHER = re.compile(r"[;\n]|,(?!\d)|(?<!\d),")
+_NAME = re.compile(r"([^\W\d]\w*)\s*\Z")
+_LATEX = {"{,}": ",", "\\,": " ", "\\;": " ", "~": " "}
+
+
+def expressions(operation: str, text: str, language: str | None, written: str | None) -> list[Reading]:
+    """Return the readings of an expression: two where a number such as ``1.000`` may mean two things.
+
+    Args:
+        operation: what is to be done; ``solve`` takes several equations.
+        text: the expression.
+        language: the person's language; None where it is not known.
+        written: what the person wrote; None: the expression itself.
+
+    Raises:
+        ValueError: a number, or a comma, cannot be read; the text says why.
+    """
+    for latex, plain in _LATEX.items():
+        text = text.replace(latex, plain)
+    return readings(_with_separators(operation, plain_digits(text)), language, written)
+
+
+def _with_separators(operation: str, text: str) -> str:
+    """Put a blank behind each comma that stands between two arguments, and a semicolon between two equations."""
+    return _GLUED.sub(lambda comma: _separator(operation, text, comma.start()), text)
+
+
+def _separator(operation: str, text: str, at: int) -> str:
+    """Return a comma between two digits as what it is: part of a number, or what separates two."""
+    opened = _innermost(text, at)
+    if opened is None:
+        listed = operation == "solve" and text.count("=") > 1 and not _OTHER.search(text)
+        return "; " if listed else ","
+    name = _NAME.search(text[:opened])
+    inside = text[opened + 1 : _closing(text, opened)]
+    if name is None or name[1].lower() not in _SEVERAL or _OTHER.search(inside):
+        return ","
+    if re.match(r"\d{3}(?!\d)", text[at + 1 :]):
+        raise ValueError(f"'{name[1]}({inside})' may hold one number or two: write a blank behind a comma between two.")
+    return ", "
+
+
+def _innermost(text: str, at: int) -> int | None:
+    """Return where the parenthesis opens that a place lies in; None outside of all."""
+    open_at: list[int] = []
+    for place, sign in enumerate(text[:at]):
+        if sign == "(":
+            open_at.append(place)
+        elif sign == ")" and open_at:
+            open_at.pop()
+    return open_at[-1] if open_at else None
+
+
+def _closing(text: str, opened: int) -> int:
+    """Return where a parenthesis closes; the end of the text where it does not."""
+    depth = 0
+    for place in range(opened, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if depth == 0:
+            return place
+    return len(text)

@@ -1,0 +1,194 @@
+"""Read numbers as people of all countries write them, and say so where a number has two readings.
+
+``1.000`` is one in English and a thousand in German. What decides is, in this order: another number of the same text
+that has one reading only, then the language of the person who wrote the number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Literal
+
+Convention = Literal["point", "comma"]
+"""The sign before the decimals; the other one groups digits."""
+
+_BLANKS = dict.fromkeys(map(ord, "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"), " ")
+_ODD = str.maketrans({"．": ".", "，": ",", "⁄": "/", "∕": "/"})
+_LRM = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff"), None)
+_APOSTROPHES = "'’ʼ‘`´′"
+_GROUPED = re.compile(rf"(?<![\w.,])(\d{{1,3}})((?:([ {_APOSTROPHES}])\d{{3}})(?:\3\d{{3}})*)(?![\d{_APOSTROPHES}])")
+_UNDERSCORES = re.compile(r"(?<!\w)\d+(?:_\d+)+(?!\w)")
+_ARABIC = re.compile(r"(?<=\d)٬(?=\d{3}(?!\d))")
+_ARABIC_POINT = re.compile(r"(\d)٫(\d+)")
+_TOKEN = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)+(?![\w]*[.,]?\d)")
+_MIXED = ("es", "ar")
+"""Languages whose countries differ in the sign before the decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text with every number in plain digits with a point, and what its numbers were taken for."""
+
+    text: str
+    taken: str = ""
+    """Such as ``1.000 means 1000``; empty where there is no other reading."""
+
+
+def plain_digits(text: str) -> str:
+    """Return a text with the digits of all scripts as 0 to 9, and blanks of all widths as plain ones."""
+    if not text.isascii():
+        text = text.translate(_BLANKS).translate(_LRM).translate(_ODD)
+        text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
+        text = _ARABIC_POINT.sub(lambda found: f"{found[1]}.{found[2]}{'0' * (len(found[2]) == 3)}", text)
+        text = _ARABIC.sub("", text)
+    return text
+
+
+def readings(text: str, language: str | None = "en", written: str | None = None) -> list[Reading]:
+    """Return the readings of a text with numbers: mostly one, two where a number may mean two things.
+
+    Args:
+        text: the text, such as an expression.
+        language: the person's language, such as ``de`` or ``es-MX``; None where it is not known.
+        written: what the person wrote; a number that is not in it is somebody else's, whose language is not known.
+            None: the text itself is the person's.
+
+    Raises:
+        ValueError: something looks like a number and has no reading; the text says what.
+    """
+    text = joined_groups(plain_digits(text))
+    tokens = list(dict.fromkeys(_TOKEN.findall(text)))
+    values = {token: _values(token) for token in tokens}
+    open_tokens = [token for token in tokens if len(set(values[token].values())) > 1]
+    known = None if written is None else joined_groups(plain_digits(written))
+    convention = _convention(values, open_tokens, language, known)
+    if convention or not open_tokens:
+        return [Reading(_replaced(text, values, convention or "point"))]
+    return [
+        Reading(
+            _replaced(text, values, one),
+            ", ".join(f"{token} means {shown_value(values[token][one])}" for token in open_tokens),
+        )
+        for one in _conventions(open_tokens)
+    ]
+
+
+def joined_groups(text: str) -> str:
+    """Return a text with the digits put together that blanks, apostrophes or underscores group by threes.
+
+    Raises:
+        ValueError: ``12 500/1000`` is a fraction of a grouped number, or a mixed number.
+    """
+    text = _UNDERSCORES.sub(lambda found: found[0].replace("_", ""), text)
+    return _GROUPED.sub(_joined, text)
+
+
+def values_of(number: str, language: str | None = None) -> set[Fraction]:
+    """Return what a number in a text may mean; nothing where it is none."""
+    try:
+        return {Fraction(one.text) for one in readings(number, language, written="")}
+    except (ValueError, ZeroDivisionError):
+        return set()
+
+
+def shown_value(text: str) -> str:
+    """Return a number without zeros that say nothing."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _joined(found: re.Match[str]) -> str:
+    after = re.match(r"/(\d+)", found.string[found.end() :])
+    last = found[2][-3:]
+    if found[3] == " " and after and not last.startswith("0") and int(last) < int(after[1]):
+        raise ValueError(
+            f"'{found[0]}{after[0]}' may be mixed, or ({found[0].replace(' ', '')}){after[0]}: write one of both."
+        )
+    return found[1] + re.sub(r"\D", "", found[2])
+
+
+def _values(token: str) -> dict[Convention, str]:
+    """Return the readings of a number by the sign that stands before its decimals."""
+    found: dict[Convention, str] = {}
+    for name, point, group in (("point", ".", ","), ("comma", ",", ".")):
+        if (value := _value(token, point, group)) is not None:
+            found[name] = value  # type: ignore[index]  # the names above are those of the type
+    if not found:
+        raise ValueError(
+            f"{token!r} is no number that can be read: write it in plain digits, with a point for decimals."
+        )
+    return found
+
+
+def _value(token: str, point: str, group: str) -> str | None:
+    whole, sign, decimals = token.rpartition(point) if token.count(point) == 1 else (token, "", "")
+    if group in decimals or point in whole:
+        return None
+    if group in whole and not _is_grouped(whole, group):
+        return None
+    return whole.replace(group, "") + (f".{decimals}" if sign else "")
+
+
+def _is_grouped(whole: str, group: str) -> bool:
+    """Tell whether digits are grouped by threes, or as in India: the last three, the others by twos."""
+    first, *rest = whole.split(group)
+    if first.startswith("0") or not 1 <= len(first) <= 3 or len(rest[-1]) != 3:
+        return False
+    return all(len(part) == 3 for part in rest) or (len(first) <= 2 and all(len(part) == 2 for part in rest[:-1]))
+
+
+def _convention(
+    values: dict[str, dict[Convention, str]], tokens: Sequence[str], language: str | None, written: str | None
+) -> Convention | None:
+    """Return what the text itself shows, or the language; None where they disagree or nothing decides."""
+    certain = {token: next(iter(found)) for token, found in values.items() if len(found) == 1}
+    if len(strong := {certain[token] for token in certain if len(re.findall("[.,]", token)) > 1}) == 1:
+        return next(iter(strong))
+    of_language = _of_language(language, tokens, written)
+    if not certain:
+        return of_language
+    shown = set(certain.values())
+    agrees = len(shown) == 1 and (not language or language in _MIXED or convention_of(language) in shown)
+    return next(iter(shown)) if agrees else None
+
+
+def _of_language(language: str | None, tokens: Sequence[str], written: str | None) -> Convention | None:
+    """Return the convention of the person's language where it decides.
+
+    It does where they wrote all of the numbers, or where it is that of programs too, which is how models write.
+    """
+    if not language or (language in _MIXED):
+        return None
+    convention = convention_of(language)
+    theirs = written is None or all(token in written for token in tokens)
+    return convention if theirs or convention == "point" else None
+
+
+@cache
+def convention_of(language: str) -> Convention:
+    """Return which sign a language puts before decimals."""
+    from babel import Locale, UnknownLocaleError
+    from babel.numbers import get_decimal_symbol
+
+    try:
+        locale = Locale.parse(language.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return "point"
+    return "comma" if get_decimal_symbol(locale, numbering_system="latn") == "," else "point"
+
+
+def _conventions(tokens: Iterable[str]) -> tuple[Convention, Convention]:
+    """Return both conventions, that first by which the first number is a large one."""
+    return ("comma", "point") if "." in next(iter(tokens)) else ("point", "comma")
+
+
+def _replaced(text: str, values: dict[str, dict[Convention, str]], convention: Convention) -> str:
+    def value(found: re.Match[str]) -> str:
+        known = values[found[0]]
+        return known.get(convention) or next(iter(known.values()))
+
+    return _TOKEN.sub(value, text)

@@ -95,7 +95,7 @@ def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
             for name in path[2:].split("/"):
                 found = found.get(name, {}) if isinstance(found, dict) else {}
             schema = found if isinstance(found, dict) else {}
-        elif len(parts := schema.get("allOf") or ()) == 1 and isinstance(parts[0], dict):
+        elif isinstance(parts := schema.get("allOf"), list) and len(parts) == 1 and isinstance(parts[0], dict):
             schema = parts[0]
         else:
             break

@@ -5,7 +5,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim-bookworm
 # llama.cpp's wheel is linked against GNU's OpenMP; bubblewrap isolates document readers and model-written code
-RUN apt-get update && apt-get install --yes --no-install-recommends bubblewrap libgomp1 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends bubblewrap libgomp1 libseccomp2 && rm -rf /var/lib/apt/lists/*
 # the dependencies, pinned by version and hash: 'make lock' writes the file
 COPY requirements.lock /tmp/requirements.lock
 RUN pip install --no-cache-dir --require-hashes --requirement /tmp/requirements.lock && rm /tmp/requirements.lock

@@ -173,6 +173,7 @@ class Worker:
                 text = done.text or ("" if seen else done.unseen)
                 return Answer(text, done.outcome)
             inbound = done.ask
+        inbound = replace(inbound, has_ended_a_run=arrived.attempt > 1)
         return await self._ask(arrived, chosen(inbound, arrived.settings), outlet)
 
     async def _mark(self, arrived: Arrived, outlet: Outlet, done: Done) -> bool:

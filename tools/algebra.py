@@ -7,13 +7,13 @@ from typing import Literal
 from langchain_core.tools import BaseTool
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.asking import asking, asking_language
+from qwendesk.tools.asking import NOT_AGAIN, asking, asking_language
 from qwendesk.tools.base import OwningTool
 from qwendesk.tools.expressions import expressions
+from qwendesk.tools.notation import LONGEST
 from qwendesk.tools.worker import Worker
 
 Operation = Literal["simplify", "solve", "derivative", "integral", "factor", "expand", "limit", "evaluate"]
-_LONGEST = 4000
 
 
 class Algebra:
@@ -44,6 +44,11 @@ class Algebra:
         Raises:
             ToolError: the expression cannot be read or worked out; the text says why.
         """
+        inbound = asking()
+        if inbound and inbound.has_ended_a_run:
+            raise ToolError(NOT_AGAIN)
+        if (length := max(len(expression), len(variable))) > LONGEST:
+            raise ToolError(f"The expression has {length} characters; at most {LONGEST} can be read.")
         try:
             found = expressions(operation, expression, language, written)
         except ValueError as error:
@@ -61,8 +66,7 @@ class Algebra:
             raise ToolError(f"This took longer than {self._time_limit:g} s: use a simpler expression.") from None
         if error := answer.get("error"):
             raise ToolError(str(error))
-        result = str(answer["result"])
-        return result if len(result) <= _LONGEST else f"{result[:_LONGEST]} [cut: {len(result):,} characters in all]"
+        return str(answer["result"])
 
     async def aclose(self) -> None:
         """End the worker."""

@@ -15,10 +15,12 @@ from typing import Any
 
 import sympy as sp
 
-from qwendesk.child import limit_resources
+from qwendesk.child import limit_resources, yield_processor
 from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
+from qwendesk.tools.value_text import cut
 
 _MEMORY = 1024 * 1024 * 1024
+_LONGEST_ERROR = 3000
 _BITS = 200_000
 _FACTORIAL = 5_000
 _OF_VARIABLE = ("derivative", "integral")
@@ -245,9 +247,9 @@ def show(value: Any) -> str:
 def answer(line: str) -> dict[str, str]:
     """Answer one request."""
     try:
-        return {"result": work(**json.loads(line))}
+        return {"result": cut(work(**json.loads(line)))}
     except NotationError as error:
-        return {"error": str(error)}
+        return {"error": str(error)[:_LONGEST_ERROR]}
     except (MemoryError, RecursionError):
         return {"error": "This needs too much memory; use a smaller expression."}
     except Exception as error:  # SymPy raises all kinds, and the process must live on
@@ -257,6 +259,7 @@ def answer(line: str) -> dict[str, str]:
 def main() -> None:
     """Answer requests until the input ends."""
     limit_resources(_MEMORY)
+    yield_processor()
     print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answers are this program's output
     for line in sys.stdin:
         print(json.dumps(answer(line)), flush=True)  # noqa: T201

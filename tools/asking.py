@@ -8,6 +8,8 @@ from contextvars import ContextVar
 
 from qwendesk.messages import Inbound
 
+NOT_AGAIN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
+"""What is said instead of running what a model wrote, where the message's ``has_ended_a_run`` is set."""
 _asking: ContextVar[Inbound | None] = ContextVar("qwendesk_asking", default=None)
 _language: ContextVar[str | None] = ContextVar("qwendesk_asking_language", default=None)
 

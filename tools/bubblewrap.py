@@ -5,66 +5,157 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
+from importlib.resources import files
 
-from qwendesk.tools.bubblewrap_driver import SOURCE
-from qwendesk.tools.run_result import RunResult
+from qwendesk.tools import system_calls
+from qwendesk.tools.run_result import RunResult, not_run
 
 _MEMORY = 512 * 1024 * 1024
 _FILES = 32 * 1024 * 1024
-_OUTPUT = 1024 * 1024
+_ANSWER = 128 * 1024
+"""Most bytes that are taken of an answer."""
+_FIELDS = 6
+_PATIENCE = 30.0
 _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
 _LINKS = ("/bin", "/lib", "/lib64", "/sbin")
+_NOBODY = 65534
+_FILTER = "FILTER"
+"""Stands in a command line for the number of the descriptor that the filter is read from."""
+_COUNTED_ALONE = (5, 14)
+"""The first Linux that counts a user's processes in each user namespace by themselves."""
 
 
 class Bubblewrap:
-    """CPython in a sandbox of Linux namespaces; ``works()`` is False on machines without ``bwrap``."""
+    """CPython in a sandbox of Linux namespaces; ``works()`` is False on machines without ``bwrap``.
 
-    def __init__(self, path: str | None = None) -> None:
+    A desk that runs as root has the sandbox run as ``nobody``; where that cannot be done, nothing is run.
+
+    Args:
+        path: the program; None: the ``bwrap`` of the search path.
+        at_once: how many pieces of code run at the same time.
+    """
+
+    def __init__(self, path: str | None = None, at_once: int = 2) -> None:
         self._path = path
+        self._command: list[str] | None = None
+        self._filter = b""
         self._works: bool | None = None
         self._trying = asyncio.Lock()
+        self._free = asyncio.Semaphore(at_once)
+        self.problem = ""
+        """Why nothing can be run here; empty as long as ``works()`` has not been asked, and where it works."""
 
     async def works(self) -> bool:
         """Tell whether code can be run here; tried out once."""
         async with self._trying:
             if self._works is None:
-                self._path = self._path or shutil.which("bwrap")
-                self._works = bool(self._path) and (await self.run("6 * 7", timeout=10)).value == "42"
+                result = await self.run("6 * 7", timeout=10)
+                self._works = result.value == "42"
+                if not self._works:
+                    why = result.error if result.unsupported else "bubblewrap cannot make its namespaces here"
+                    self.problem = why
             return self._works
 
     async def run(self, code: str, timeout: float = 5.0) -> RunResult:
         """Run the code and return what it printed and the value of its last expression."""
-        python = shutil.which("python3", path=_PYTHONS)
-        if not self._path or not python:
-            return RunResult(False, "", "This machine has no sandbox for full Python.", unsupported=True)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_command(self._path, python), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True, env={}
-            )
+            async with asyncio.timeout(_PATIENCE):
+                await self._free.acquire()
+        except TimeoutError:
+            return not_run("The sandbox is busy; try again.")
+        try:
+            return await self._run(code, timeout)
         except OSError as error:
-            return RunResult(False, "", f"The sandbox for full Python did not start: {error}", unsupported=True)
+            return not_run(f"The sandbox for full Python did not start: {error}")
+        finally:
+            self._free.release()
+
+    async def _run(self, code: str, timeout: float) -> RunResult:
+        if self._command is None:
+            self._filter = await asyncio.to_thread(system_calls.build_filter)
+            self._command = await asyncio.to_thread(_command, self._path)
+        process = await self._start(self._command)
         try:
             async with asyncio.timeout(timeout + 1):
-                answer = await _converse(process, json.dumps([code, timeout, _MEMORY]))
+                request = [code, timeout, _MEMORY, _counts_alone()]
+                answer = await _converse(process, json.dumps(request))
         except TimeoutError:
             return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         finally:
             await _kill(process)
         return _read(answer)
 
+    async def _start(self, command: list[str]) -> Process:
+        descriptor = system_calls.as_pipe(self._filter)
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(str(descriptor) if part == _FILTER else part for part in command),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                start_new_session=True,
+                pass_fds=(descriptor,),
+                env={},
+            )
+        finally:
+            os.close(descriptor)
 
-def _command(bwrap: str, python: str) -> list[str]:
+
+def _command(path: str | None) -> list[str]:
+    """Return the command line that runs the driver, with a stand-in for the filter's descriptor.
+
+    Raises:
+        OSError: something that it needs is not on this machine.
+    """
+    bwrap, python = shutil.which(path or "bwrap"), shutil.which("python3", path=_PYTHONS)
+    if not bwrap or not python:
+        raise FileNotFoundError("bubblewrap is not installed" if python else "there is no python3 in /usr")
     links = [part for link in _LINKS for part in _system(link)]
     return [
-        *(bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *_unprivileged(),
+        *(bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+        *("--cap-drop", "ALL", "--seccomp", _FILTER),
         *("--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev"),
-        *("--size", str(_FILES), "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"),
-        *("--chdir", "/tmp", "--clearenv", "--setenv", "PYTHONUTF8", "1", "--", python, "-I", "-c", SOURCE),
+        *("--size", str(_FILES), "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/proc"),
+        *("--remount-ro", "/", "--chdir", "/tmp", "--clearenv", "--setenv", "PYTHONUTF8", "1"),
+        *("--", python, "-I", "-c", driver()),
     ]
+
+
+def _unprivileged() -> list[str]:
+    """Return what has to stand before a command so that it never runs as root.
+
+    Raises:
+        OSError: this is root, and there is no program to become somebody else.
+    """
+    if os.geteuid() != 0:
+        return []
+    import pwd  # not on Windows, where this is never reached
+
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        raise PermissionError("code is not run as root: install setpriv (util-linux), or run the desk as another user")
+    try:
+        nobody = pwd.getpwnam("nobody")
+        user, group = nobody.pw_uid, nobody.pw_gid
+    except KeyError:
+        user = group = _NOBODY
+    rights = ("--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+    return [setpriv, "--reuid", str(user), "--regid", str(group), *rights]
+
+
+def driver() -> str:
+    """Return the program that the sandbox's Python runs."""
+    folder = files("qwendesk.tools")
+    texts = [(folder / name).read_text("utf-8") for name in ("value_text.py", "bubblewrap_driver.py")]
+    own = ("from qwendesk.", "from __future__")
+    lines = [line for text in texts for line in text.splitlines() if not line.startswith(own)]
+    return "\n".join(["from __future__ import annotations", *lines])
 
 
 def _system(path: str) -> list[str]:
@@ -72,6 +163,12 @@ def _system(path: str) -> list[str]:
     if os.path.islink(path):  # noqa: PTH114  # a Path would be resolved only to be turned back into text
         return ["--symlink", os.readlink(path), path]  # noqa: PTH115
     return ["--ro-bind-try", path, path]
+
+
+def _counts_alone() -> bool:
+    """Tell whether a limit on the sandbox's processes counts them alone, not all of the user's."""
+    release = platform.release().split(".")
+    return release[0].isdigit() and (int(release[0]), int(release[1])) >= _COUNTED_ALONE
 
 
 async def _converse(process: Process, request: str) -> bytes:
@@ -82,7 +179,7 @@ async def _converse(process: Process, request: str) -> bytes:
         await process.stdin.drain()
     process.stdin.close()
     answer = bytearray()
-    while len(answer) <= _OUTPUT and (piece := await process.stdout.read(65536)):
+    while len(answer) <= _ANSWER and (piece := await process.stdout.read(65536)):
         answer += piece
     return bytes(answer)
 
@@ -96,11 +193,25 @@ async def _kill(process: Process) -> None:
 
 
 def _read(answer: bytes) -> RunResult:
-    if len(answer) > _OUTPUT:
+    """Read an answer, in which hostile code may have written: it has a bounded length, and nothing in it nests."""
+    head, _, texts = answer.partition(b"\n")
+    numbers = head[:100].decode("ascii", "replace").split(" ")
+    if len(answer) > _ANSWER:
         return RunResult(False, "", "MemoryError: the code printed too much")
-    try:
-        output, error, value = json.loads(answer.splitlines()[-1])
-    except (ValueError, IndexError):
+    if len(numbers) != _FIELDS or not all(number.lstrip("-").isdecimal() for number in numbers):
         return RunResult(False, "", "The code ended the sandbox; it may need too much memory.")
-    missing = str(error).startswith("ModuleNotFoundError")
-    return RunResult(not error, str(output), str(error), value if value is None else str(value), unsupported=missing)
+    ok, printed, *sizes = map(int, numbers)
+    output, error, value, defines = _cut_apart(texts, sizes)
+    missing = error.startswith("ModuleNotFoundError")
+    return RunResult(
+        bool(ok), output, error, None if sizes[2] < 0 else value, missing, printed=max(0, printed), defines=defines
+    )
+
+
+def _cut_apart(texts: bytes, sizes: list[int]) -> list[str]:
+    found, at = [], 0
+    for size in sizes:
+        end = at + max(0, size)
+        found.append(texts[at:end].decode("utf-8", "replace"))
+        at = end
+    return found

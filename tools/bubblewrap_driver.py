@@ -1,63 +1,122 @@
 """The program that runs inside bubblewrap: it gives up what is left of its rights, then runs the code it is sent.
 
-It runs in the system's own Python, which knows nothing of this package; that is why it is kept as text.
+The system's own Python runs it, which knows nothing of this package: it is given the text of ``value_text`` and of
+this file as one program. Its answer is a line of six numbers (ok, characters printed, then the lengths in bytes of
+output, error and value, -1 for no value, and of the names of what is defined) and those texts as UTF-8.
 """
 
-SOURCE = r"""
-import ast, ctypes, io, json, platform, resource, struct, sys
+from __future__ import annotations
 
-def limit(kind, most):
-    resource.setrlimit(kind, (most, most))
+import ast
+import io
+import json
+import os
+import resource
+import sys
+from typing import Any, BinaryIO
 
-def refuse_processes():
-    # A filter of system calls (seccomp): new threads are allowed, new processes are not. A limit on their number
-    # (RLIMIT_NPROC) would not hold where the desk itself runs as root.
-    arch, clone, fork, vfork = {
-        "x86_64": (0xC000003E, 56, 57, 58), "aarch64": (0xC00000B7, 220, 220, 220),
-    }[platform.machine()]
-    load, equal, at_least, has, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, deny, unknown = 0x7FFF0000, 0x00050001, 0x00050026
-    rules = [
-        (load, 0, 0, 4), (equal, 0, 10, arch),
-        (load, 0, 0, 0), (at_least, 8, 0, 0x40000000),
-        (equal, 4, 0, clone), (equal, 6, 0, fork), (equal, 5, 0, vfork),
-        (equal, 5, 0, 435),
-        (answer, 0, 0, allow),
-        (load, 0, 0, 16), (has, 0, 1, 0x00010000), (answer, 0, 0, allow),
-        (answer, 0, 0, deny),
-        (answer, 0, 0, unknown),
-    ]
-    code = b"".join(struct.pack("HBBI", *rule) for rule in rules)
-    held = ctypes.create_string_buffer(code)
-    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(held))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-        raise OSError(ctypes.get_errno(), "no filter of system calls")
+from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, error_text, text_of  # cut off in the sandbox
 
-code, seconds, memory = json.loads(sys.stdin.readline())
-refuse_processes()
-limit(resource.RLIMIT_AS, memory)
-limit(resource.RLIMIT_CPU, int(seconds) + 1)
-limit(resource.RLIMIT_FSIZE, 16 * 1024 * 1024)
-limit(resource.RLIMIT_CORE, 0)
-answer, sys.stdout = sys.stdout, io.StringIO()
-sys.stderr = sys.stdout
-error, value = "", None
-names = {"__name__": "__main__"}
-try:
-    tree = ast.parse(code)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "code", "exec"), names)
-    if last:
-        value = eval(compile(ast.Expression(last.value), "code", "eval"), names)
-        value = value if value is None or isinstance(value, str) else repr(value)
-except SystemExit as end:
-    error = "" if not end.code else f"SystemExit: {end.code}"
-except BaseException as caught:
-    line, trace = getattr(caught, "lineno", None), caught.__traceback__
+_OUTPUT = 1024 * 1024
+_FILE = 16 * 1024 * 1024
+_FILES = 64
+_THREADS = 64
+
+
+class _Output(io.StringIO):
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > _OUTPUT:
+            raise MemoryError("the code printed too much")
+        return super().write(text)
+
+
+def limit_resources(seconds: float, memory: int, is_counted_alone: bool) -> None:
+    """Limit what this process may have; nothing can raise a limit again."""
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: int(seconds) + 1,
+        resource.RLIMIT_FSIZE: _FILE,
+        resource.RLIMIT_NOFILE: _FILES,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    if is_counted_alone:
+        limits[resource.RLIMIT_NPROC] = _THREADS
+    for kind, most in limits.items():
+        resource.setrlimit(kind, (most, most))
+    os.nice(10)
+
+
+def execute(code: str) -> tuple[bool, str, str | None, str]:
+    """Run the code; return whether it ended well, what went wrong, its last value, and what it defines."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    try:
+        tree = ast.parse(code)
+        defined = _defined(tree.body)
+        last = _last(tree.body)
+        exec(compile(tree, "code", "exec"), names)  # noqa: S102  # this is what the sandbox is for
+        value = eval(compile(ast.Expression(last), "code", "eval"), names) if last else None  # noqa: S307
+        return True, "", None if value is None else text_of(value), defined
+    except SystemExit as end:
+        return not end.code, error_text(end) if end.code else "", None, ""
+    except BaseException as caught:
+        return False, error_text(caught) + _line(caught), None, ""
+
+
+def _last(body: list[ast.stmt]) -> ast.expr | None:
+    """Take off the last expression, or return the name that the last line assigns to."""
+    if not body:
+        return None
+    last = body[-1]
+    if isinstance(last, ast.Expr):
+        body.pop()
+        return last.value
+    if isinstance(last, ast.Assign):
+        target: Any = last.targets[0] if len(last.targets) == 1 else None
+    else:
+        target = last.target if isinstance(last, (ast.AugAssign, ast.AnnAssign)) and last.value else None
+    if not isinstance(target, ast.Name):
+        return None
+    return ast.copy_location(ast.Name(target.id, ast.Load()), target)
+
+
+def _defined(body: list[ast.stmt]) -> str:
+    quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    if not all(isinstance(node, (*quiet, ast.Import, ast.ImportFrom)) for node in body):
+        return ""
+    return ", ".join(node.name for node in body if isinstance(node, quiet))[:200]
+
+
+def _line(error: BaseException) -> str:
+    line, trace = getattr(error, "lineno", None), error.__traceback__
     while trace:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == "code" else line
         trace = trace.tb_next
-    error = f"{type(caught).__name__}: {caught}" + (f" (line {line})" if line else "")
-print(json.dumps([sys.stdout.getvalue(), error, value]), file=answer, flush=True)
-"""
+    return f" (line {line})" if isinstance(line, int) else ""
+
+
+def send(answer: BinaryIO, ok: bool, output: str, error: str, value: str | None, defined: str) -> None:
+    """Write the answer."""
+    shown = [text.encode("utf-8", "replace") for text in (output[:MOST_CHARS], error[: MOST_ERROR + 20], value or "")]
+    sizes = [len(text) for text in shown]
+    names = defined.encode("utf-8", "replace")
+    numbers = [int(ok), len(output.rstrip("\n")), *sizes[:2], -1 if value is None else sizes[2], len(names)]
+    answer.write(" ".join(map(str, numbers)).encode() + b"\n" + b"".join(shown) + names)
+    answer.flush()
+
+
+def main() -> None:
+    """Run what is sent, answer, and end at once, whatever threads are left."""
+    code, seconds, memory, is_counted_alone = json.loads(sys.stdin.readline())
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    limit_resources(seconds, memory, is_counted_alone)
+    sys.stdout = sys.stderr = printed = _Output()
+    ok, error, value, defined = execute(code)
+    send(answer, ok, printed.getvalue(), error, value, defined)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-
 from langchain_core.tools import BaseTool
 
 from qwendesk.errors import ToolError
+from qwendesk.tools.asking import NOT_AGAIN
 from qwendesk.tools.base import OwningTool
 from qwendesk.tools.run_result import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.value_text import MOST_CHARS, cut
 
-MOST_CHARS = 4000
-"""Longest result handed to a model, in characters."""
+_MOST_BEFORE = 500
+"""Longest output before an error that a model is told, in characters."""
 _HINTS = {
     "TimeoutError": "Use a faster way or a smaller input.",
     "MemoryError": "Use less memory or a smaller input.",
@@ -27,27 +27,12 @@ def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
 
     async def python(code: str) -> str:
         """Run Python code and return what it prints. For exact arithmetic and data; no files, no network."""
-        return describe(code, await own.run(show_last(code)))
+        return describe(await own.run(code))
 
     return OwningTool.from_function(coroutine=python, name="python", on_close=own.aclose)
 
 
-def show_last(code: str) -> str:
-    """Let code that ends by assigning to a name end with that name, so that its value is shown."""
-    try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return code
-    match body[-1] if body else None:
-        case (
-            ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name))
-            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr())
-        ):  # fmt: skip
-            return f"{code}\n{name}"
-    return code
-
-
-def describe(code: str, result: RunResult) -> str:
+def describe(result: RunResult) -> str:
     """Put a run into words for the model.
 
     Raises:
@@ -55,29 +40,30 @@ def describe(code: str, result: RunResult) -> str:
     """
     if not result.ok:
         raise ToolError(_failure(result))
-    text = "\n".join(part for part in (result.output.rstrip("\n"), result.value) if part)
-    return _cut(text) or _silence(code)
+    value = result.value or ""
+    if not result.output.strip("\n"):
+        return cut(value) or _silence(result)
+    # the value is what was asked for: where both are long, less is told of what was printed
+    room = MOST_CHARS - len(value) - 1 if value else MOST_CHARS
+    printed = _printed(result, max(room, _MOST_BEFORE))
+    return cut("\n".join(part for part in (printed, value) if part))
+
+
+def _printed(result: RunResult, most: int) -> str:
+    if result.printed > len(result.output):
+        return cut(result.output, most, result.printed)
+    return cut(result.output.rstrip("\n"), most)
 
 
 def _failure(result: RunResult) -> str:
     hint = _HINTS.get(result.error.partition(":")[0], "")
-    if result.unsupported:
+    if result.unsupported and not result.error.startswith(NOT_AGAIN):
         hint = "This part of Python is not available here: use plain Python with math, re, json, datetime or itertools."
-    before = f"Printed before that:\n{_cut(result.output.strip(), 500)}" if result.output.strip() else ""
+    before = f"Printed before that:\n{_printed(result, _MOST_BEFORE).strip()}" if result.output.strip() else ""
     return "\n".join(part for part in (result.error, hint, before) if part)
 
 
-def _silence(code: str) -> str:
-    body = ast.parse(code).body
-    defined = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-    quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-    if defined and all(isinstance(node, quiet) for node in body):
-        return f"The code only defines {', '.join(defined)}: call it and print the result."
+def _silence(result: RunResult) -> str:
+    if result.defines:
+        return f"The code only defines {result.defines}: call it and print the result."
     return "The code ran and printed nothing: print the result."
-
-
-def _cut(text: str, most: int = MOST_CHARS) -> str:
-    if len(text) <= most:
-        return text
-    note = f"\n[cut: {len(text):,} characters in all]"
-    return text[: most - len(note)] + note

@@ -25,6 +25,7 @@ class Worker:
         self._startup = startup
         self._process: Process | None = None
         self._busy = asyncio.Lock()
+        self._has_started = False
 
     @property
     def pid(self) -> int | None:
@@ -48,26 +49,69 @@ class Worker:
                 await self._end()
                 raise
 
+    @property
+    def has_started(self) -> bool:
+        """Whether the process was ready at the last request, also where it has ended since."""
+        return self._has_started
+
     async def aclose(self) -> None:
-        """End the process."""
-        async with self._busy:
-            await self._end()
+        """End the process at once; whoever waits for an answer gets a ``ToolError``."""
+        await self._end()
 
     async def _ready(self) -> Process:
         if self._process and self._process.returncode is None:
             return self._process
+        self._has_started = False
         try:
             self._process = await child.start(self._module)
             async with asyncio.timeout(self._startup):
                 await _line(self._process)
         except (OSError, TimeoutError) as error:
             raise ToolError(f"The worker {self._module!r} did not start: {error or 'too slow'}") from error
+        self._has_started = True
         return self._process
 
     async def _end(self) -> None:
         process, self._process = self._process, None
         if process:
             await child.end(process)
+
+
+class Workers:
+    """Several workers of one module: a request that takes long does not hold up the next ones.
+
+    Args:
+        module: the module's name, as for ``Worker``.
+        most: how many processes there may be; one is started only where all others are busy.
+    """
+
+    def __init__(self, module: str, most: int) -> None:
+        self._idle: list[Worker] = []
+        self._all: list[Worker] = []
+        self._module = module
+        self._free = asyncio.Semaphore(most)
+
+    async def take(self, patience: float = 30.0) -> Worker:
+        """Return a worker that nobody else has; it has to be given back.
+
+        Raises:
+            TimeoutError: all were busy for so many seconds.
+        """
+        async with asyncio.timeout(patience):
+            await self._free.acquire()
+        if not self._idle:
+            self._all.append(Worker(self._module))
+            return self._all[-1]
+        return self._idle.pop()
+
+    def give_back(self, worker: Worker) -> None:
+        """Let others have a worker."""
+        self._idle.append(worker)
+        self._free.release()
+
+    async def aclose(self) -> None:
+        """End all processes at once."""
+        await asyncio.gather(*(worker.aclose() for worker in self._all))
 
 
 async def _exchange(process: Process, request: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from qwendesk.agents.nodes.answer import chosen, said
 from qwendesk.agents.offers import picks
 from qwendesk.agents.state import Again, TurnState
 from qwendesk.messages import Check
+from qwendesk.tools.asking import asked_by
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -28,8 +29,9 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     checks += check_failures(text, state["tools"], runtime.context.toolbox.all_names)
     if picks(chosen(state).card):
         checks += check_grounded(text, state["inbound"].text, state["tools"])
-    for checker in expert_for(state["decision"].role).checkers:
-        checks += await checker(text, runtime.context.sandbox)
+    with asked_by(state["inbound"]):
+        for checker in expert_for(state["decision"].role).checkers:
+            checks += await checker(text, runtime.context.sandbox)
     second = await _second_try(state, runtime.context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
@@ -31,11 +32,25 @@ async def start(module: str) -> Process:
 
 
 async def end(process: Process) -> None:
-    """End a process, and close its pipes before the event loop does."""
-    with suppress(ProcessLookupError):
-        process.kill()
+    """End a process and all it started, and close its pipes before the event loop does."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            _kill(process)
     with suppress(ValueError, ConnectionError):
         await asyncio.shield(process.communicate())
+
+
+def _kill(process: Process) -> None:
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)  # the process leads a session of its own
+    else:
+        process.kill()
+
+
+def yield_processor() -> None:
+    """Let this process give way to others where the processors are busy; as far as the system can."""
+    if hasattr(os, "nice"):
+        os.nice(10)
 
 
 def limit_resources(memory: int) -> None:

@@ -32,6 +32,7 @@ from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
 from qwendesk.service import check_channel
 from qwendesk.settings import STARTER_MODEL, Settings, config_file, unknown_variables
+from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.registry import make_installed
 from qwendesk.tools.sandbox import PythonSandbox
 
@@ -69,6 +70,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
+        findings.append(await _full_sandbox())
         findings += [await _channel(name, settings) for name in settings.channels]
         return findings
     finally:
@@ -281,6 +283,15 @@ async def _sandbox() -> Finding:
     return Finding(
         "sandbox", "problem", f"does not run Python: {result.error}", "Reinstall: pip install pydantic-monty."
     )
+
+
+async def _full_sandbox() -> Finding:
+    bubblewrap = Bubblewrap()
+    if await bubblewrap.works():
+        return Finding("sandbox for full Python", "ok", "bubblewrap, unprivileged, with a filter of system calls")
+    detail = f"code that needs more than the small interpreter is not run: {bubblewrap.problem}"
+    step = "apt install bubblewrap libseccomp2 util-linux, and allow user namespaces to programs without rights."
+    return Finding("sandbox for full Python", "note", detail, step)
 
 
 async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:

@@ -87,6 +87,8 @@ class Inbound:
     """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
     unreadable: str | None = None
     """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
+    has_ended_a_run: bool = False
+    """An earlier run that was to answer it ended or hung its process: no code that a model writes is run for it."""
 
 
 @dataclass(frozen=True, slots=True)

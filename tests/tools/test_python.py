@@ -6,8 +6,9 @@ import pytest
 
 from qwendesk.errors import ToolError
 from qwendesk.tools.bubblewrap import Bubblewrap
-from qwendesk.tools.python import MOST_CHARS, python_tool, show_last
+from qwendesk.tools.python import MOST_CHARS, python_tool
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.source import show_last
 
 
 class NoBubblewrap(Bubblewrap):
@@ -130,7 +131,7 @@ def wait_until_busy(process):
 async def test_a_crash_of_the_worker_is_only_an_error(sandbox):
     await sandbox.run("1")
     running = asyncio.create_task(sandbox.run("while True:\n    pass", timeout=20))
-    (worker,) = [child for child in psutil.Process().children() if "monty" in child.name()]
+    (worker,) = [child for child in psutil.Process().children(recursive=True) if "monty" in child.name()]
     await asyncio.to_thread(wait_until_busy, worker)
     worker.kill()
     result = await running
@@ -148,7 +149,7 @@ async def test_calls_at_the_same_time_do_not_share_anything(sandbox):
 async def test_nothing_runs_after_closing_and_it_can_start_again(sandbox):
     await sandbox.run("1")
     await sandbox.aclose()
-    assert not [child for child in psutil.Process().children() if "monty" in child.name()]
+    assert not [child for child in psutil.Process().children(recursive=True) if "monty" in child.name()]
     assert (await sandbox.run("6*7")).value == "42"
 
 
@@ -194,7 +195,7 @@ class TestBubblewrap:
             "processes": "import os\nprint([p for p in os.listdir('/proc') if p.isdigit()])",
             "list files": f"import os\nprint(os.path.exists({str(tmp_path)!r}), os.path.exists('/etc/passwd'))",
         }[name]
-        result = await full._bubblewrap.run(code)
+        result = await full.bubblewrap.run(code)
         expected = {
             "environment": "None None\n",
             "network": "[(1, 'lo')]\n",
@@ -216,9 +217,9 @@ class TestBubblewrap:
     )
     async def test_a_bomb_is_ended(self, full, code):
         async with asyncio.timeout(8):
-            result = await full._bubblewrap.run(code, timeout=1)
+            result = await full.bubblewrap.run(code, timeout=1)
         assert not result.ok
-        assert (await full._bubblewrap.run("6*7")).value == "42"
+        assert (await full.bubblewrap.run("6*7")).value == "42"
 
     @pytest.mark.parametrize(
         "code",
@@ -229,16 +230,16 @@ class TestBubblewrap:
         ],
     )
     async def test_no_process_can_be_started(self, full, code):
-        assert "PermissionError" in (await full._bubblewrap.run(code)).error
+        assert "PermissionError" in (await full.bubblewrap.run(code)).error
 
     async def test_threads_can(self, full):
         code = "from threading import *\nn = []\nt = Thread(target=n.append, args=(1,))\nt.start()\nt.join()\nn"
-        assert (await full._bubblewrap.run(code)).value == "[1]"
+        assert (await full.bubblewrap.run(code)).value == "[1]"
 
     @pytest.mark.parametrize("folder", ["/", "/usr", "/dev", "/dev/shm", "/tmp"])
     async def test_only_a_small_temporary_folder_can_be_written(self, full, folder):
         code = f"n = 0\nwhile n < 20:\n    n += 1\n    open('{folder}/file' + str(n), 'wb').write(bytes(8_000_000))\nn"
-        result = await full._bubblewrap.run(code)
+        result = await full.bubblewrap.run(code)
         assert "OSError" in result.error
 
 

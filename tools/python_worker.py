@@ -1,0 +1,110 @@
+"""The process in which pydantic-monty runs a model's code and its values become text.
+
+Run as ``python -m qwendesk.tools.python_worker``: one JSON request a line in (``code``, ``seconds``), one JSON answer
+a line out, which holds the fields of ``RunResult``. No answer is longer than 60 KB.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from pydantic_monty import (
+    CollectString,
+    Monty,
+    MontyClassProxy,
+    MontyCrashedError,
+    MontyError,
+    MontyRuntimeError,
+    MontySyntaxError,
+    ResourceLimits,
+)
+
+from qwendesk.child import limit_resources, yield_processor
+from qwendesk.tools.run_result import RunResult
+from qwendesk.tools.source import defined, show_last
+from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, text_of
+
+MEMORY = 256 * 1024 * 1024
+"""Most memory a piece of code may use, in bytes."""
+_PROCESS_MEMORY = 1024 * 1024 * 1024
+_OUTPUT = 1024 * 1024
+_STARTUP = 30.0
+_UNSUPPORTED = re.compile(
+    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '|.*not supported in this environment"
+)
+_NAME = re.compile(r"NameError: name '(\w+)' is not defined")
+
+
+def run(pool: Monty, code: str, seconds: float) -> RunResult:
+    """Run the code and return its outcome as short texts."""
+    printed = CollectString(max_bytes=_OUTPUT)
+    limits: ResourceLimits = {
+        "max_feed_duration_secs": seconds,
+        "max_total_sleep_secs": seconds,
+        "max_memory": MEMORY,
+        "max_recursion_depth": 500,
+    }
+    try:
+        with pool.checkout(limits=limits) as session:
+            value = session.feed_run(show_last(code), print_callback=printed)
+            text = None if value is None else text_of(value, _opened)
+    except MontyError as error:
+        return _failed(error, printed.output)
+    except (RecursionError, MemoryError, ValueError, OverflowError) as error:
+        # the code ran, but its value cannot be brought out of the interpreter
+        return _result(True, printed.output, "", f"a value that could not be shown: {type(error).__name__}")
+    return _result(True, printed.output, "", text, defines=defined(code))
+
+
+def _result(ok: bool, output: str, error: str, value: str | None = None, **more: Any) -> RunResult:
+    shown = output[:MOST_CHARS]
+    return RunResult(ok, shown, error[:MOST_ERROR], value, printed=len(output.rstrip("\n")), **more)
+
+
+def _failed(error: MontyError, output: str) -> RunResult:
+    if isinstance(error, MontyCrashedError):
+        why = "it ran too long" if error.timed_out else "it may need too much memory"
+        return _result(False, output, f"The code ended the sandbox: {why}.")
+    if not isinstance(error, MontyRuntimeError | MontySyntaxError):
+        return _result(False, output, f"The code could not be run: {error}")
+    text = error.display("type-msg")[:MOST_ERROR]
+    frames = error.traceback()
+    line = f" (line {frames[-1].line})" if frames else ""
+    return _result(False, output, text[: MOST_ERROR - len(line)] + line, unsupported=_is_unsupported(text))
+
+
+def _is_unsupported(text: str) -> bool:
+    """Tell whether the interpreter lacks what the code asked for."""
+    name = _NAME.match(text)
+    return bool(_UNSUPPORTED.match(text) or (name and hasattr(builtins, name[1])))
+
+
+def _opened(value: Any) -> tuple[str, dict[str, Any]] | None:
+    return (value.name, value.attributes) if isinstance(value, MontyClassProxy) else None
+
+
+def answer(pool: Monty, line: bytes) -> bytes:
+    """Answer one request."""
+    fields = asdict(run(pool, **json.loads(line)))
+    return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    limit_resources(_PROCESS_MEMORY)
+    yield_processor()
+    with Monty(min_processes=1, max_processes=1, checkout_timeout=_STARTUP) as pool:
+        sys.stdout.buffer.write(b'{"ready": true}\n')
+        sys.stdout.buffer.flush()
+        for line in sys.stdin.buffer:
+            sys.stdout.buffer.write(answer(pool, line))
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -15,6 +16,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Route
 
 from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.server.descriptors import room_for
+from qwendesk.server.guard import Guard
+from qwendesk.server.guarded_app import GuardedApp
+from qwendesk.server.limits import WebLimits
+from qwendesk.server.protocols import guarded
 
 Health = Callable[[], Awaitable[dict[str, Any]]]
 """Says how the desk is; raises ``QwendeskError`` where it cannot work."""
@@ -25,6 +31,10 @@ LARGEST_FRAME = 9 * 2**20
 
 More than channels take, so that whoever sends a little too much can be told so.
 """
+_LARGEST_HEAD = 32 * 2**10
+"""Bytes of a request's head."""
+_WAITING = 256
+"""Connections that the system keeps until they are accepted; so many are accepted at once."""
 
 
 def build_web(health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | None = None) -> Starlette:
@@ -62,13 +72,30 @@ def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute
 
 
 class WebServer:
-    """Runs an application on an address until it is stopped."""
+    """Runs an application on an address until it is stopped.
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
+    Args:
+        app: the application.
+        host: the address to listen on.
+        port: its port; 0: any that is free.
+        limits: how much is taken.
+    """
+
+    def __init__(self, app: Starlette, host: str, port: int, limits: WebLimits | None = None) -> None:
+        limits = limits or WebLimits()
+        self._guard = Guard(replace(limits, connections=room_for(limits.connections)), LARGEST_FRAME)
+        http, socket = guarded(self._guard)
+        # no limit_concurrency: it refuses new connections for old ones that do nothing
         config = uvicorn.Config(
-            app,
+            GuardedApp(app, self._guard),
             host,
             port,
+            http=http,
+            ws=socket,
+            backlog=_WAITING,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            proxy_headers=False,  # the guard asks whom to believe
+            ws_per_message_deflate=False,  # a small frame could become a large one
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=5,
@@ -77,6 +104,7 @@ class WebServer:
         self._host, self._asked_port = host, port
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -105,9 +133,14 @@ class WebServer:
                         "set QWENDESK_PORT or --port to another."
                     )
                 await asyncio.sleep(0.01)
+        self._watching = asyncio.create_task(self._guard.watch())
+        logging.getLogger("uvicorn.error").addFilter(self._guard.notices.filter)
 
     async def stop(self) -> None:
         """Answer what is open and listen no more."""
+        logging.getLogger("uvicorn.error").removeFilter(self._guard.notices.filter)
+        if self._watching:
+            self._watching.cancel()
         self._server.should_exit = True
         if self._task:
             await self._task

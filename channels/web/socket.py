@@ -125,7 +125,9 @@ class Visit:
         return self._left >= 0
 
     async def _write(self) -> None:
-        with suppress(RuntimeError, OSError):  # the other side is gone; reading says so as well
+        from starlette.websockets import WebSocketDisconnect
+
+        with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side is gone; reading says so as well
             while frame := await self._link.next():
                 await self._socket.send_json(frame)
             await self._socket.close(POLICY if self._left < 0 else LATER)

@@ -33,6 +33,7 @@ from qwendesk.memory.past import Line, PastLines
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.plugins import guarded, load
+from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_web
 from qwendesk.settings import Settings
 
@@ -252,7 +253,8 @@ class Service:
             keeper.start(self.office.accept)
         stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}
-        self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port)
+        limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
+        self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
 

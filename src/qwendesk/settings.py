@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -76,6 +77,43 @@ class FallbackSettings(BaseModel):
     """Seconds for which a model that failed is not asked; doubled with each further failure."""
     cooldown_max: float = Field(default=600, gt=0)
     """Longest cooldown, in seconds."""
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError("addresses or networks such as 10.0.0.0/8, as a list") from None
+    return values
+
+
+class HttpSettings(BaseModel):
+    """How much the web server takes: the table ``[http]``. Defaults are safe without a proxy in front."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
+    """Addresses and networks (CIDR) of proxies whose ``X-Forwarded-For`` is believed; of nobody else's."""
+    connections: int = Field(default=1000, ge=10)
+    """Open connections in all; the oldest idle one of the address that has most is closed for a new one. No more than
+    the process may have files open, less 256."""
+    connections_per_address: int = Field(default=100, ge=1)
+    """Open connections of one address; IPv6 addresses count by their /64."""
+    bytes_in_flight: int = Field(default=64 * 2**20, ge=2**20)
+    """Bytes of bodies and WebSocket messages that have come and are not worked off, in all."""
+    bytes_in_flight_per_address: int = Field(default=32 * 2**20, ge=2**20)
+    """The same of one address."""
+    header_timeout: float = Field(default=10, gt=0)
+    """Seconds for a request's head."""
+    body_timeout: float = Field(default=120, gt=0)
+    """Seconds for a request's body, and for one WebSocket message."""
+    least_rate: float = Field(default=8192, gt=0)
+    """Bytes a second with which a body has to come, on average, after ``header_timeout``."""
+    socket_idle_timeout: float = Field(default=3600, gt=0)
+    """Seconds after which a WebSocket is closed over which no message goes; one that answers no ping goes after 40."""
+    health_token: SecretStr | None = None
+    """What ``Authorization: Bearer`` has to show to be told details by ``/healthz`` from another machine."""
 
 
 class Settings(BaseSettings):
@@ -155,6 +193,8 @@ class Settings(BaseSettings):
     """Address that ``qwendesk serve`` listens on."""
     port: int = Field(default=8377, ge=0, le=65535)
     """Port that it listens on; 0: any that is free."""
+    http: HttpSettings = HttpSettings()
+    """How much the web server takes."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Messages taken of one person on one channel in an hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)

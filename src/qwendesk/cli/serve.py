@@ -35,6 +35,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
 
     from qwendesk.cli.run import keep_loaded
     from qwendesk.errors import ConfigError
+    from qwendesk.server.descriptors import raise_limit
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
 
@@ -47,6 +48,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = _listen()
     keep_loaded()
+    raise_limit(settings.http.connections)
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
         await told.wait()

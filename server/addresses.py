@@ -1,0 +1,64 @@
+"""Network addresses: which proxies are trusted, and which addresses count as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+_SITE_BITS = 64
+"""Leading bits of an IPv6 address that a provider gives to one customer, who is free to choose the others."""
+_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+
+
+def plain_address(text: str) -> str:
+    """Return an address without its zone, and IPv4 as such where it is written as IPv6."""
+    found = _parsed(text)
+    return str(found) if found else text
+
+
+def network_of(text: str) -> str:
+    """Return what an address is counted under: an IPv4 address by itself, an IPv6 address by its /64."""
+    found = _parsed(text)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((found, _SITE_BITS), strict=False))
+    return str(found) if found else text[:_SITE_BITS]
+
+
+def is_loopback(text: str) -> bool:
+    """Tell whether an address is this machine's own."""
+    found = _parsed(text)
+    return bool(found and found.is_loopback)
+
+
+def is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Tell whether a proxy has passed a request on."""
+    return any(name in headers for name in _FORWARDING)
+
+
+class Trusted:
+    """Addresses and networks of proxies.
+
+    Args:
+        networks: each an address or a network in CIDR notation.
+
+    Raises:
+        ValueError: one is neither.
+    """
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ip_network(text, strict=False) for text in networks]
+
+    def __contains__(self, address: str) -> bool:
+        found = _parsed(address)
+        return found is not None and any(found in network for network in self._networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found

@@ -1,0 +1,146 @@
+"""The application behind its guard: bodies in time and within their budget, addresses behind a proxy, hang-ups."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from time import monotonic
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from qwendesk.server.addresses import plain_address
+from qwendesk.server.guard import Guard, Line
+
+_LATER = 1013
+"""The code with which a WebSocket is closed that may come again."""
+_PAUSE = "5"
+"""Seconds after which a caller may try again."""
+_LINE = "qwendesk.line"
+log = logging.getLogger(__name__)
+
+
+class GuardedApp:
+    """Passes requests on to an application.
+
+    Args:
+        app: the application.
+        guard: knows the connections.
+    """
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+        behind: ASGIApp = self._counted
+        if guard.trusted:
+            trusted = list(guard.limits.trusted_proxies)
+            behind = ProxyHeadersMiddleware(self._counted, trusted_hosts=trusted)  # type: ignore[arg-type, assignment]
+        self._behind = behind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request or serve a WebSocket."""
+        line = self._guard.line_of(scope.get("client"))
+        if line is None:  # another kind of scope, or its connection is gone
+            await self._app(scope, receive, send)
+            return
+        scope[_LINE] = line
+        scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
+        try:
+            await self._behind(scope, receive, send)
+        except (ClientDisconnect, WebSocketDisconnect):
+            self._guard.notices.warn("A caller hung up in the middle of a message.")
+        finally:
+            self._guard.release(line)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line: Line = scope[_LINE]
+        if line.is_proxy and not self._guard.attribute(line, scope["client"][0]):
+            self._guard.notices.warn("A request was refused: its address has too many others, behind a proxy.")
+            await _refuse(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._app(scope, *self._over_socket(line, receive, send))
+        else:
+            await self._answer(line, scope, receive, send)
+
+    async def _answer(self, line: Line, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(self._guard, line, receive, comes=_has_body(Headers(scope=scope)))
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            line.enter("idle" if body.is_whole else "leftover")
+
+    def _over_socket(self, line: Line, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        size = 0
+        line.enter("socket")
+
+        async def receive_counted() -> Message:
+            nonlocal size
+            if size:
+                self._guard.worked_off(line, size)
+            message = await receive()
+            size = len(message.get("text") or message.get("bytes") or "")
+            return message
+
+        async def send_noted(message: Message) -> None:
+            line.since = monotonic()
+            await send(message)
+
+        return receive_counted, send_noted
+
+
+class _Body:
+    """One request's body: each piece is counted, and has to come in time."""
+
+    def __init__(self, guard: Guard, line: Line, receive: Receive, *, comes: bool) -> None:
+        self._guard = guard
+        self._line = line
+        self._receive = receive
+        self._begun = monotonic()
+        self._size = 0
+        self.is_whole = not comes
+        """Whether nothing of it is still to come."""
+        line.enter("body" if comes else "working")
+
+    async def receive(self) -> Message:
+        """Return what comes next.
+
+        Raises:
+            HTTPException: it takes too long (408), or too much is on its way already (503).
+        """
+        if self.is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._guard.limits.due(self._begun, self._size) - monotonic()):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "The body took too long.") from None
+        self._take(message)
+        return message
+
+    def _take(self, message: Message) -> None:
+        size = len(message.get("body", b""))
+        self._size += size
+        if size and not self._guard.charge(self._line, size):
+            self._guard.notices.warn("A body was refused: too much is on its way.")
+            raise HTTPException(503, "Too much is on its way.", {"Retry-After": _PAUSE})
+        if not message.get("more_body", False):
+            self.is_whole = True
+            self._line.enter("working")
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": _LATER})
+    else:
+        await PlainTextResponse("Too many.\n", 503, {"Retry-After": _PAUSE})(scope, receive, send)

@@ -20,7 +20,7 @@ that nobody reads, or it is a WebSocket."""
 _LOOK_EVERY = 1.0
 _CLOSING = 10.0
 """Seconds that a peer has to read what is left when its connection is closed."""
-_LEFTOVER = 5.0
+_LEFTOVER = 3.0
 """Seconds for the rest of a body that is not read, so that the peer reads its answer before the end."""
 _NOT_WORTH_COUNTING = 16 * 1024
 """Bytes of a WebSocket without a whole message, pings and the like, that are no message half sent."""

@@ -14,6 +14,8 @@ from qwendesk.server.guard import Guard, Line
 
 _SLICE = 16 * 2**10
 """Bytes that are read at once."""
+_LINGERS = 1.0
+"""Seconds in which a peer reads why its connection ends."""
 _FRAMES_AT_ONCE = 1000
 _FRAMES_A_SECOND = 100.0
 if TYPE_CHECKING:
@@ -53,7 +55,19 @@ class _Socket(_Guarded, WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         for begin in range(0, len(data), _SLICE):
-            super().data_received(data[begin : begin + _SLICE])
+            if self.conn.parser_exc is None:
+                super().data_received(data[begin : begin + _SLICE])
+
+    def handle_parser_exception(self) -> None:
+        """Say why the connection ends, and let the rest come: closed at once, a peer that sends would not read it."""
+        if self.conn.close_sent is None:
+            super().handle_parser_exception()
+            return
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_LINGERS, self.transport.close)
 
     def handle_text(self, event: Frame) -> None:
         self._count()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer
 
 HELP = """\
 | command | what it does |
@@ -42,6 +44,8 @@ HELP = """\
 Ctrl-C stops an answer. End a line with `\\` to go on in the next.
 """
 
+COMMANDS = tuple(dict.fromkeys(re.findall(r"`(/\w+)", HELP)))
+"""The chat commands of the terminal, such as ``/help``."""
 _HINT = "The terminal needs no settings and is not served: 'qwendesk chat' talks there."
 Explain = Callable[[str], Awaitable[str | None]]
 """Says why a conversation's last answer is as it is; None where there is none yet."""
@@ -78,11 +82,13 @@ class ConsoleChannel(Channel):
         out: Console,
         err: Console,
         commands: Answer | None = None,
+        models: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._explain = explain
         self._check_model = check_model
         self._commands = commands
+        self._models = models
         self._history = history
         self._out = out
         self._err = err
@@ -121,7 +127,9 @@ class ConsoleChannel(Channel):
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import FileHistory
 
-        return PromptSession(history=FileHistory(str(self._history)))
+        completer = line_completer(self._models)
+        history = FileHistory(str(self._history))
+        return PromptSession(history=history, completer=completer, complete_while_typing=False)
 
     async def stop(self) -> None:
         """Leave after the answer that is being given."""
@@ -232,6 +240,14 @@ class ConsoleChannel(Channel):
 
     def _say(self, text: str) -> None:
         self._out.print(text, style="dim", markup=False, highlight=False)
+
+
+def line_completer(models: Sequence[str]) -> Completer:
+    """Return what completes a whole line on Tab: commands, and the roles and models behind ``/model``."""
+    from prompt_toolkit.completion import WordCompleter
+
+    lines = [*COMMANDS, *(f"/model {name}" for name in ("auto", *ROLES, *models))]
+    return WordCompleter(lines, ignore_case=True, sentence=True)
 
 
 class _interrupts:

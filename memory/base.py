@@ -53,6 +53,8 @@ class ConversationInfo:
     updated_at: datetime
     """When the newest question came."""
     channel: str = "python"
+    person: str = ""
+    """Who wrote last, by the channel's own name; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

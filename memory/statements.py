@@ -204,8 +204,18 @@ def newest_turn() -> Select[Any]:
 def newest_conversations(one_channel: bool) -> Select[Any]:
     """Give the conversations, newest first, of one channel or of all."""
     count = select(func.count()).where(Message.conversation_id == Conversation.id).scalar_subquery()
+    identity = (PersonIdentity.person_id == Message.person_id) & (PersonIdentity.channel == Conversation.channel)
+    writer = (
+        select(PersonIdentity.external_user_id)
+        .join(Message, identity)
+        .where(Message.conversation_id == Conversation.id)
+        .order_by(Message.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = (Conversation.external_id, Conversation.title, count, Conversation.updated_at, Conversation.channel)
     statement = (
-        select(Conversation.external_id, Conversation.title, count, Conversation.updated_at, Conversation.channel)
+        select(*columns, func.coalesce(writer, ""))
         .order_by(Conversation.updated_at.desc(), Conversation.id.desc())
         .limit(bindparam("limit"))
     )

@@ -33,7 +33,7 @@ from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
-from qwendesk.memory.base import Memory, StoredTurn
+from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
@@ -205,6 +205,25 @@ class Desk:
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt."""
         return await self.memory.last_turn(conversation, channel=channel)
+
+    async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
+        """Return the conversations of one channel or of all, the newest first.
+
+        Args:
+            channel: the channel, such as ``"telegram"``; ``"python"`` has those of ``ask``; None: all channels.
+            limit: the most conversations.
+        """
+        return await self.memory.conversations(channel=channel, limit=limit)
+
+    async def history(self, conversation: str, *, channel: str = "python", limit: int = 200) -> list[StoredMessage]:
+        """Return the newest messages of a conversation, the oldest of them first; none where there is no such one.
+
+        Args:
+            conversation: the conversation's name, as ``conversations`` gives it in ``key``.
+            channel: the channel that it belongs to.
+            limit: the most messages.
+        """
+        return await self.memory.history(conversation, channel=channel, limit=limit)
 
     async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
         """Open the knowledge base beside the conversations, and return its tool."""

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
-from qwendesk.channels.console import Answer, ConsoleChannel, Session
+from qwendesk.channels.console import Answer, ConsoleChannel, Session, line_completer
 from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineError
@@ -252,3 +254,25 @@ def test_what_a_person_should_know_of_an_answer_stands_under_it() -> None:
     shown = [line.rstrip() for line in out.file.getvalue().splitlines()]
     assert shown[:2] == ["Half an", "(the answer was cut at its token limit)"] and shown[2:] == ["Half an"]
     assert err.file.getvalue() == "(the answer was cut at its token limit)\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("/mod", {"/model", "/model auto", "/model coder", "/model qwen3:4b"}),
+        ("/model qw", {"/model qwen3:4b", "/model qwen2.5-coder-0.5b"}),
+        ("/model cod", {"/model coder"}),
+        ("/MODEL QWEN3", {"/model qwen3:4b"}),
+        ("/no", {"/no_think"}),
+        ("/h", {"/help"}),
+    ],
+)
+def test_tab_completes_commands_roles_and_models(typed: str, completed: set[str]) -> None:
+    completer = line_completer(["qwen3:4b", "qwen2.5-coder-0.5b"])
+    found = {each.text for each in completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))}
+    assert completed <= found and all(text.lower().startswith(typed.lower()) for text in found)
+
+
+def test_what_is_no_command_is_left_alone() -> None:
+    completer = line_completer(["qwen3:4b"])
+    assert not list(completer.get_completions(Document("what is qw"), CompleteEvent()))

@@ -191,3 +191,15 @@ def test_a_file_of_any_kind_is_sent(home: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     first, *_ = json.loads(result.stdout)["said"]
     assert first["text"] == "What do they cost? [price list.txt]"
+
+
+@pytest.mark.parametrize("by", ["settings", "option"])
+def test_a_play_keeps_to_the_channel_s_access(tmp_path: Path, by: str) -> None:
+    script = tmp_path / "stranger.yaml"
+    script.write_text('- write: {text: "Hello"}\n- expect: {messages: 1, contains: "pairing"}\n', "utf-8")
+    if by == "settings":
+        (tmp_path / "qwendesk.toml").write_text('[channels.telegram]\naccess = "pairing"\n', "utf-8")
+    option = ["--access", "pairing"] if by == "option" else []
+    done = simulated("telegram", "--script", str(script), *option)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "You said" not in done.stdout, "a stranger is shown a code and not answered"

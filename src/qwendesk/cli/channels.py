@@ -24,6 +24,10 @@ Name = Annotated[str, typer.Argument(help="A channel's name, such as telegram.")
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Script = Annotated[Path | None, typer.Option("--script", help="What happens, in YAML; see --example.")]
 Example = Annotated[bool, typer.Option("--example", help="Print a script with every kind of step, and play nothing.")]
+Access = Annotated[
+    str | None,
+    typer.Option("--access", help="pairing, allowlist or open; default: the channel's own setting, else open."),
+]
 EngineName = Annotated[str, typer.Option("--engine", help="Who answers; the scripted engine needs no model.")]
 
 
@@ -56,6 +60,7 @@ def simulate(
     name: Name,
     script: Script = None,
     engine: EngineName = "scripted",
+    access: Access = None,
     example: Example = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +71,7 @@ def simulate(
     if example:
         run_command(print_example(name))
         return
-    run_command(play(name, script, engine, as_json=as_json))
+    run_command(play(name, script, engine, access, as_json=as_json))
 
 
 async def _list(as_json: bool) -> None:

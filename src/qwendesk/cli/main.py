@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
+    "init": "Write the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.",
     "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
     "serve": "Run the desk: the channels that are set up, the answering, the web server.",
     "channels": "See which channels there are, check their credentials, and play them without a network.",

@@ -6,11 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qwendesk.channels.console_view import printable
 from qwendesk.cli.run import run_command
 from qwendesk.errors import ConfigError
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from qwendesk.memory.people.base import Person
     from qwendesk.memory.sql import SqlMemory
 
+_SEARCHED = 10_000
+"""Newest conversations among which one is looked up by its name."""
 app = typer.Typer(
     help="Show, export and forget what is kept about people.",
     no_args_is_help=True,
@@ -29,7 +34,15 @@ Who = Annotated[str, typer.Argument(metavar="PERSON", help="A person's id, name,
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this new file instead.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many people.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many lines.")]
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="PERSON|CONVERSATION",
+        help="A person's id, name, or CHANNEL:NAME; or a conversation's name ('memory conversations' lists them).",
+    ),
+]
+OfChannel = Annotated[str | None, typer.Option("--channel", help="Conversations of this channel alone.")]
 
 
 @app.command("list")
@@ -39,9 +52,15 @@ def listed(limit: Limit = 100, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(person: Who, as_json: AsJson = False) -> None:
-    """Show a person's names and the facts that hold now."""
-    run_command(_show(person, as_json))
+def conversations(channel: OfChannel = None, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List the conversations, newest first: time, channel, who wrote last, name, first words."""
+    run_command(_conversations(channel, limit, as_json))
+
+
+@app.command()
+def show(what: What, channel: OfChannel = None, limit: Limit = 200, as_json: AsJson = False) -> None:
+    """Show a person's names and the facts that hold now, or the messages of a conversation."""
+    run_command(_show(what, channel, limit, as_json))
 
 
 @app.command()
@@ -81,10 +100,57 @@ async def _list(limit: int, as_json: bool) -> None:
         typer.echo(f"{person.id}  {_names(person)}")
 
 
-async def _show(text: str, as_json: bool) -> None:
+async def _conversations(channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
-        person = await _one(memory, text)
-        facts = await memory.facts.known(person.id)
+        found = await memory.conversations(channel=channel, limit=limit)
+    if as_json:
+        rows = [asdict(one) | {"updated_at": one.updated_at.isoformat()} for one in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in found:
+        who = _visible(one.person)
+        typer.echo(
+            f"{_local(one.updated_at)}  {one.channel:<9} {who:<16} {_visible(one.key)}  "
+            f"({one.messages})  {_visible(one.title)}"
+        )
+    if not found:
+        typer.echo("There is no conversation yet.")
+
+
+async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> None:
+    async with opened() as memory:
+        if channel is None and await memory.people.named(text):
+            await _show_person(memory, text, as_json)
+            return
+        named = [one for one in await memory.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
+        if not named:
+            raise ConfigError(
+                f"There is no person and no conversation {text!r}; 'qwendesk memory list' shows the people, "
+                "'qwendesk memory conversations' the conversations."
+            )
+        if len(named) > 1:
+            channels = ", ".join(sorted(one.channel for one in named))
+            raise ConfigError(f"There are conversations {text!r} on {channels}: add --channel NAME.")
+        messages = await memory.history(text, channel=named[0].channel, limit=limit, with_attachments=False)
+    if as_json:
+        rows = [{"role": one.role, "text": one.text, "at": one.created_at.isoformat()} for one in messages]
+        typer.echo(
+            json.dumps({"conversation": text, "channel": named[0].channel, "messages": rows}, ensure_ascii=False)
+        )
+        return
+    for message in messages:
+        who = "desk" if message.role == "assistant" else named[0].person or "person"
+        typer.echo(f"{_local(message.created_at)}  {_visible(who)}: {printable(message.text)}")
+
+
+def _local(moment: datetime) -> str:
+    """Return a moment in this machine's time zone, to the minute."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+async def _show_person(memory: SqlMemory, text: str, as_json: bool) -> None:
+    person = await _one(memory, text)
+    facts = await memory.facts.known(person.id)
     if as_json:
         known = [{"key": fact.key, "value": fact.value, "confidence": fact.confidence} for fact in facts]
         typer.echo(json.dumps({**_plain(person), "facts": known}, ensure_ascii=False))

@@ -13,11 +13,11 @@ from qwendesk.channels.simulate.script import DEFAULT, check_script, example, pl
 from qwendesk.channels.simulate.steps import Step
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
-from qwendesk.service import Service, make_channel
+from qwendesk.service import RULES, Service, make_channel
 from qwendesk.settings import Settings, load_settings
 
 
-async def simulate(name: str, script: Path | None, engine: str, *, as_json: bool) -> None:
+async def simulate(name: str, script: Path | None, engine: str, access: str | None, *, as_json: bool) -> None:
     """Play a script and print who said what.
 
     Raises:
@@ -35,7 +35,7 @@ async def simulate(name: str, script: Path | None, engine: str, *, as_json: bool
             typer.echo(f"{who:>9}  {what}")
 
     with tempfile.TemporaryDirectory(prefix="qwendesk-") as folder:
-        failures = await _play(name, steps, show, _settings(folder, engine))
+        failures = await _play(name, steps, show, _settings(folder, engine), _rules(name, access))
     if as_json:
         typer.echo(json.dumps({"said": said, "failures": failures}, ensure_ascii=False))
     else:
@@ -70,14 +70,21 @@ def _settings(folder: str, engine: str) -> Settings:
     return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=0, channels={})
 
 
-async def _play(name: str, steps: list[Step], show: Any, settings: Settings) -> list[str]:
+def _rules(name: str, access: str | None) -> dict[str, Any]:
+    """Return the channel's rules as the settings file has them; without any, everybody may write in a play."""
+    own = load_settings().channels.get(name, {})
+    rules = {"access": "open"} | {key: value for key, value in own.items() if key in RULES}
+    return rules | ({"access": access} if access else {})
+
+
+async def _play(name: str, steps: list[Step], show: Any, settings: Settings, rules: dict[str, Any]) -> list[str]:
     kind = load("channels", name)
     kind.manifest.check_installed()
     async with kind.simulator() as simulator:
         values = simulator.settings()
-        open_to_all = settings.model_copy(update={"channels": {name: values | {"access": "open"}}})
+        played = settings.model_copy(update={"channels": {name: values | rules}})
         channel = make_channel(kind, values, settings)
-        async with Service(open_to_all, channels={name: channel}) as service:
+        async with Service(played, channels={name: channel}) as service:
             assert service.web, "a service that takes messages has a web server"
             simulator.desk = service.web.url
             await simulator.started()

@@ -23,7 +23,7 @@ from qwendesk.cli.chat_command import (
 from qwendesk.cli.typed import history_file
 from qwendesk.desk.intake import read_audio, read_document, read_image
 from qwendesk.desk.turns import reply_of
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
 from qwendesk.settings import load_settings
 
@@ -114,8 +114,19 @@ async def _converse(desk: Desk, session: Session) -> None:
     async def command(line: str) -> str | None:
         return await commands.run(line, session.conversation)
 
-    console = ConsoleChannel(session, commands.why, check, history=history, out=out, err=err, commands=command)
+    models = await _models(desk)
+    console = ConsoleChannel(
+        session, commands.why, check, history=history, out=out, err=err, commands=command, models=models
+    )
     await console.converse(desk.handle)
+
+
+async def _models(desk: Desk) -> list[str]:
+    """Return the models of the default engine that can be asked now; none where it does not answer."""
+    try:
+        return [card.name for card in await desk.pool.models()]
+    except QwendeskError:
+        return []
 
 
 async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:

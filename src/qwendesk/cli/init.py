@@ -1,0 +1,106 @@
+"""``qwendesk init``: write the settings of a new desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of desk that can be set up."""
+
+    help: str
+    next_steps: tuple[str, ...]
+    """What to do then; ``{}`` stands for the folder."""
+
+
+KINDS = {
+    "shop": Kind(
+        "a web chat that answers customers from the shop's own documents",
+        (
+            "qwendesk kb add documents       # the example's questions and answers; replace them by your own",
+            "qwendesk serve                  # then open http://127.0.0.1:8377",
+        ),
+    ),
+    "telegram": Kind(
+        "a Telegram bot",
+        (
+            "pip install 'qwendesk[telegram]'",
+            "put the token of @BotFather into .env",
+            "qwendesk channels test telegram # says which bot it is",
+            "qwendesk serve                  # then write to the bot, and let yourself in by the code it shows",
+        ),
+    ),
+    "slack": Kind(
+        "a Slack app",
+        (
+            "pip install 'qwendesk[slack]'",
+            "qwendesk channels manifest slack  # create the app from it, then put its tokens into .env",
+            "qwendesk channels test slack      # says which workspace it is",
+            "qwendesk serve",
+        ),
+    ),
+}
+_NAMES = {"env": ".env"}
+_PRIVATE = 0o600
+
+What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="The kind of desk.")]
+Folder = Annotated[Path, typer.Argument(help="The folder to write to; it is made where it does not exist.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is kept beside as NAME.bak.")]
+
+
+@app.command(no_args_is_help=True)
+def init(kind: What, folder: Folder = Path(), force: Force = False) -> None:
+    """Write a commented qwendesk.toml for a new desk, with an example, and say what to do next.
+
+    shop: a web chat that answers from documents. telegram: a bot. slack: an app.
+    """
+    from qwendesk.cli.run import run_command
+
+    run_command(_init(kind, folder, force))
+
+
+async def _init(kind: str, folder: Path, force: bool) -> None:
+    import asyncio
+
+    from qwendesk.errors import ConfigError, not_among
+
+    if kind not in KINDS:
+        raise ConfigError(not_among("There is no kind of desk called", [kind], sorted(KINDS)))
+    try:
+        written = await asyncio.to_thread(_write, kind, folder, force)
+    except OSError as error:
+        raise ConfigError(f"{str(folder)!r} cannot be written: {error.strerror or error}.") from None
+    typer.echo(f"Wrote {', '.join(str(file) for file in written)}: {KINDS[kind].help}.\n\nNext:")
+    steps = KINDS[kind].next_steps
+    for step in (f"cd {folder}", *steps) if folder != Path() else steps:
+        typer.echo(f"  {step}")
+    typer.echo("\n'qwendesk doctor' says what is still missing.")
+
+
+def _write(kind: str, folder: Path, force: bool) -> list[Path]:
+    from qwendesk.errors import ConfigError
+
+    with as_file(files("qwendesk.cli") / "templates" / kind) as template:
+        sources = sorted(path for path in template.rglob("*") if path.is_file())
+        targets = [folder / path.relative_to(template).with_name(_NAMES.get(path.name, path.name)) for path in sources]
+        existing = [str(target) for target in targets if target.exists()]
+        if existing and not force:
+            raise ConfigError(
+                f"{', '.join(existing)} exists already: name another folder ('qwendesk init {kind} FOLDER'), or "
+                "overwrite with --force, which keeps the old file beside as NAME.bak."
+            )
+        for source, target in zip(sources, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                target.replace(target.with_name(f"{target.name}.bak"))
+            target.touch(_PRIVATE if target.name in (".env", "qwendesk.toml") else 0o644)
+            target.write_text(source.read_text("utf-8"), "utf-8")
+    return targets

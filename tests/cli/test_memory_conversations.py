@@ -1,0 +1,67 @@
+"""``qwendesk memory conversations`` and ``show``, and the same from Python."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from qwendesk import ConversationInfo, Desk, Inbound, StoredMessage
+
+MakeDesk = Callable[..., Desk]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "qwendesk", "memory", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TZ": "UTC"}, check=False)
+
+
+async def talk(make_desk: MakeDesk) -> tuple[list[ConversationInfo], list[StoredMessage]]:
+    async with make_desk() as desk:
+        await desk.ask("Good day to you", conversation="c1")
+        for text in ("Wo ist mein\x1b[31m Paket?", "Danke"):
+            async for _ in desk.handle(Inbound(text, "77", person="ana\x1b[2J", channel="telegram")):
+                pass
+        return await desk.conversations(), await desk.history("77", channel="telegram")
+
+
+async def test_conversations_and_their_messages_are_listed_in_python(make_desk: MakeDesk) -> None:
+    conversations, messages = await talk(make_desk)
+    assert [(one.channel, one.key, one.messages) for one in conversations] == [
+        ("telegram", "77", 4),
+        ("python", "c1", 2),
+    ]
+    assert [one.person for one in conversations] == ["ana\x1b[2J", "local"]
+    assert [one.role for one in messages] == ["user", "assistant", "user", "assistant"]
+    assert messages[2].text == "Danke"
+
+
+async def test_the_command_lists_time_channel_name_and_text(make_desk: MakeDesk) -> None:
+    conversations, _ = await talk(make_desk)
+    done = run("conversations")
+    first, second = done.stdout.splitlines()
+    assert f"{conversations[0].updated_at:%Y-%m-%d %H:%M}" in first
+    assert "telegram" in first and "ana" in first and "Paket" in first and "77" in first
+    assert "python" in second and "Good day" in second
+    assert "\x1b" not in done.stdout, "names and texts do not steer the terminal"
+    only = run("conversations", "--channel", "python")
+    assert "telegram" not in only.stdout and "Good day" in only.stdout
+    rows = json.loads(run("conversations", "--json", "--limit", "1").stdout)
+    assert [row["channel"] for row in rows] == ["telegram"] and rows[0]["person"].startswith("ana")
+
+
+async def test_a_conversation_is_shown_with_its_messages(make_desk: MakeDesk) -> None:
+    await talk(make_desk)
+    done = run("show", "77")
+    assert done.returncode == 0, done.stderr
+    assert "Paket?" in done.stdout and "Danke" in done.stdout and "desk: " in done.stdout
+    assert "\x1b" not in done.stdout
+    shown = json.loads(run("show", "c1", "--json").stdout)
+    assert [each["role"] for each in shown["messages"]] == ["user", "assistant"]
+
+
+async def test_what_is_not_there_is_told_with_the_next_step(make_desk: MakeDesk) -> None:
+    assert run("conversations").stdout.strip() == "There is no conversation yet."
+    await talk(make_desk)
+    done = run("show", "nobody")
+    assert done.returncode == 1 and "memory conversations" in done.stderr

@@ -196,7 +196,7 @@ def test_a_file_of_any_kind_is_sent(home: Path) -> None:
 @pytest.mark.parametrize("by", ["settings", "option"])
 def test_a_play_keeps_to_the_channel_s_access(tmp_path: Path, by: str) -> None:
     script = tmp_path / "stranger.yaml"
-    script.write_text('- write: {text: "Hello"}\n- expect: {messages: 1, contains: "pairing"}\n', "utf-8")
+    script.write_text('- write: {text: "Hello"}\n- expect: {messages: 1, contains: "I do not know you yet"}\n', "utf-8")
     if by == "settings":
         (tmp_path / "qwendesk.toml").write_text('[channels.telegram]\naccess = "pairing"\n', "utf-8")
     option = ["--access", "pairing"] if by == "option" else []

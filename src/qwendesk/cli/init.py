@@ -58,9 +58,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is k
 
 @app.command(no_args_is_help=True)
 def init(kind: What, folder: Folder = Path(), force: Force = False) -> None:
-    """Write a commented qwendesk.toml for a new desk, with an example, and say what to do next.
+    """Write the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.
 
-    shop: a web chat that answers from documents. telegram: a bot. slack: an app.
+    shop: a web chat that answers from documents, with examples. telegram: a bot. slack: an app.
     """
     from qwendesk.cli.run import run_command
 

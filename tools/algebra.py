@@ -59,7 +59,7 @@ class Algebra:
         return " ".join(f"If {one.taken}: {result}." for one, result in zip(found, results, strict=True))
 
     async def _result(self, operation: str, expression: str, variable: str) -> str:
-        request = {"operation": operation, "expression": expression, "variable": variable}
+        request = {"operation": operation, "expression": expression, "variable": variable, "seconds": self._time_limit}
         try:
             answer = await self.worker.ask(request, self._time_limit)
         except TimeoutError:

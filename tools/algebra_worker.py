@@ -15,11 +15,13 @@ from typing import Any
 
 import sympy as sp
 
-from qwendesk.child import limit_resources, yield_processor
+from qwendesk.child import limit_resources, limited_time, yield_processor
 from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
 from qwendesk.tools.value_text import cut
 
 _MEMORY = 1024 * 1024 * 1024
+_GRACE = 5.0
+"""Seconds beyond those of a request after which this process ends itself; who asked has given it up before."""
 _LONGEST_ERROR = 3000
 _BITS = 200_000
 _FACTORIAL = 5_000
@@ -247,7 +249,9 @@ def show(value: Any) -> str:
 def answer(line: str) -> dict[str, str]:
     """Answer one request."""
     try:
-        return {"result": cut(work(**json.loads(line)))}
+        request = json.loads(line)
+        with limited_time(request.pop("seconds") + _GRACE):
+            return {"result": cut(work(**request))}
     except NotationError as error:
         return {"error": str(error)[:_LONGEST_ERROR]}
     except (MemoryError, RecursionError):

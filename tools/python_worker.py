@@ -24,7 +24,7 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from qwendesk.child import limit_resources, yield_processor
+from qwendesk.child import limit_resources, limited_time, yield_processor
 from qwendesk.tools.run_result import RunResult
 from qwendesk.tools.source import defined, show_last
 from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, text_of
@@ -34,8 +34,11 @@ MEMORY = 256 * 1024 * 1024
 _PROCESS_MEMORY = 1024 * 1024 * 1024
 _OUTPUT = 1024 * 1024
 _STARTUP = 30.0
+_GRACE = 5.0
+"""Seconds beyond the code's own after which this process ends itself; who asked has given it up before."""
 _UNSUPPORTED = re.compile(
-    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '|.*not supported in this environment"
+    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
+    r"|.*not supported in this environment"
 )
 _NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 
@@ -90,7 +93,9 @@ def _opened(value: Any) -> tuple[str, dict[str, Any]] | None:
 
 def answer(pool: Monty, line: bytes) -> bytes:
     """Answer one request."""
-    fields = asdict(run(pool, **json.loads(line)))
+    request = json.loads(line)
+    with limited_time(request["seconds"] + _GRACE):
+        fields = asdict(run(pool, **request))
     return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 

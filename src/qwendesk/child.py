@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
 """What the process is given of the environment: enough to start, no keys."""
@@ -51,6 +53,16 @@ def yield_processor() -> None:
     """Let this process give way to others where the processors are busy; as far as the system can."""
     if hasattr(os, "nice"):
         os.nice(10)
+
+
+@contextmanager
+def limited_time(seconds: float) -> Iterator[None]:
+    """End this process where what is done takes longer; nobody may be left who would end it."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def limit_resources(memory: int) -> None:

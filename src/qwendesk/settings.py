@@ -204,7 +204,8 @@ class Settings(BaseSettings):
     conversations_at_once: int = Field(default=32, ge=1)
     """How many conversations a process answers at once."""
     stop_patience: float = Field(default=25, ge=0)
-    """Seconds that answers in progress have to end when the desk is stopped."""
+    """Seconds that answers in progress have to end when the desk is stopped; ten seconds later its process is ended,
+    whatever it does."""
 
     device: str | None = None
     """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import asyncio
-
     from qwendesk.service import Part, Service
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,6 +32,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     import logging
 
     from qwendesk.cli.run import keep_loaded
+    from qwendesk.cli.stopping import GRACE, listen
     from qwendesk.errors import ConfigError
     from qwendesk.server.descriptors import raise_limit
     from qwendesk.service import Service
@@ -46,7 +45,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     if strange := unknown_variables():
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
-    told = _listen()
+    told = listen(settings.stop_patience + GRACE)
     keep_loaded()
     raise_limit(settings.http.connections)
     async with Service(settings, part) as service:
@@ -78,21 +77,3 @@ def _greeting(service: Service) -> str:
             f"  no channel is set up: 'qwendesk channels list' names them; add a table [channels.NAME] to {file}"
         )
     return "\n".join(lines)
-
-
-def _listen() -> asyncio.Event:
-    """Return what is set once the program is told to stop; told again, it ends at once."""
-    import asyncio
-    import signal
-
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def tell() -> None:
-        told.set()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(name)
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, tell)
-    return told

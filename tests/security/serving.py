@@ -1,0 +1,62 @@
+"""A desk whose model does something bad: ``python -m tests.security.serving WHAT``, with settings in variables."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Any
+
+from qwendesk import Desk, Settings
+from qwendesk.cli.run import run_command
+from qwendesk.cli.stopping import GRACE, listen
+from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.messages import Inbound
+from qwendesk.service import Service
+
+HUNG = ("hung thread", "hung loop")
+SHORT = 2.0
+"""Seconds for closing, where nothing can be closed."""
+LOOP = "while True:\n    pass"
+CALL = '<tool_call>\n{"name": "algebra", "arguments": {"operation": "expand", "expression": "%s"}}\n</tool_call>'
+ANSWERS = {
+    "code": f"Run this:\n\n```python\n{LOOP}\n```\n",
+    "full": f"Run this:\n\n```python\nimport statistics\n{LOOP}\n```\n",
+    "algebra": CALL % "(x+1)^5000*(x+2)^3000",
+    "nothing": "Hello.",
+}
+ROLES: dict[str, Any] = {"code": "coder", "full": "coder", "algebra": "math"}
+
+
+def tell(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def script(what: str) -> Any:
+    async def answer(messages: Any) -> str:
+        tell("asked")
+        if what == "hung engine":
+            await asyncio.Event().wait()
+        if what == "hung thread":
+            await asyncio.to_thread(threading.Event().wait)
+        if what == "hung loop":
+            while True:
+                pass
+        return ANSWERS[what]
+
+    return answer
+
+
+async def serve(what: str) -> None:
+    settings = Settings()
+    told = listen(settings.stop_patience + (SHORT if what in HUNG else GRACE))
+    async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(script(what))})) as service:
+        inbound = Inbound("Do it.", "c1", channel="webhook", person="ann", event="e1", role=ROLES.get(what))
+        tell((await service.office.accept(inbound)).outcome)
+        await told.wait()
+        tell("stopping")
+
+
+if __name__ == "__main__":
+    run_command(serve(sys.argv[1]), service=True)

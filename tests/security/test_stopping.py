@@ -1,0 +1,119 @@
+"""``kill -TERM`` ends the desk within its time, whatever runs; nothing is lost by it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qwendesk.cli.stopping import GRACE
+from tests.security.serving import SHORT
+
+PATIENCE = 1.0
+SLACK = 20.0
+"""Seconds for a busy machine."""
+Start = Callable[[str], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    environment = {
+        **os.environ,
+        "QWENDESK_HOME": str(tmp_path),
+        "QWENDESK_ENGINE": "scripted",
+        "QWENDESK_PORT": "0",
+        "QWENDESK_STOP_PATIENCE": str(PATIENCE),
+        "QWENDESK_CHANNELS__WEBHOOK__URL": "http://127.0.0.1:9/",
+        "QWENDESK_CHANNELS__WEBHOOK__SECRET": "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY",
+        "QWENDESK_CHANNELS__WEBHOOK__ACCESS": "open",
+    }
+
+    def start(what: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.security.serving", what]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout
+    for said in process.stdout:
+        if said.strip() == line:
+            return
+    raise AssertionError(process.stderr and process.stderr.read())
+
+
+def is_busy(process: psutil.Process) -> bool:
+    try:
+        return process.cpu_times().user > 0.7
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_for_work(process: subprocess.Popen[str]) -> None:
+    """Wait until a process that was started for the bomb has used up some time."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if any(is_busy(child) for child in psutil.Process(process.pid).children(recursive=True)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the bomb does not run")
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[float, str]:
+    """Return how many seconds the process took to end, and what it wrote to stderr."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=PATIENCE + GRACE + SLACK)
+    took = time.monotonic() - begun
+    _, alive = psutil.wait_procs(children, 20)
+    assert not alive, "nothing that was started goes on"
+    return took, errors
+
+
+def message(folder: Path) -> tuple[str, int, int]:
+    with sqlite3.connect(folder / "qwendesk.db") as connection:
+        row: tuple[str, int, int] = connection.execute("SELECT status, runs, pardoned FROM inbound_event").fetchone()
+        return row
+
+
+@pytest.mark.parametrize("what", ["code", "full", "algebra"])
+def test_a_bomb_does_not_hold_it_up(start: Start, tmp_path: Path, what: str) -> None:
+    with start(what) as process:
+        wait_for(process, "asked")
+        wait_for_work(process)
+        took, errors = stop(process)
+    assert process.returncode == 0, errors
+    assert took < PATIENCE + GRACE
+    status, runs, pardoned = message(tmp_path)
+    assert status == "done" or (status, runs) == ("queued", pardoned)
+
+
+def test_an_engine_that_never_answers_does_not_hold_it_up(start: Start, tmp_path: Path) -> None:
+    with start("hung engine") as process:
+        wait_for(process, "asked")
+        _, errors = stop(process)
+    assert process.returncode == 0, errors
+    assert message(tmp_path) == ("queued", 1, 1), "a stop does not speak against the message"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["hung thread", "hung loop"])
+def test_a_process_that_cannot_stop_is_ended(start: Start, tmp_path: Path, what: str) -> None:
+    with start(what) as process:
+        wait_for(process, "asked")
+        took, errors = stop(process)
+    assert process.returncode == 1
+    assert PATIENCE <= took < PATIENCE + SHORT + SLACK and "did not stop within 3 s" in errors
+    status, runs, pardoned = message(tmp_path)
+    # a loop that stands still cannot say that it was only stopped: the message's next run executes no code
+    assert (status, runs, pardoned) == ("queued", 1, 1 if what == "hung thread" else 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
+from qwendesk.held_words import Forgotten
 from qwendesk.messages import Inbound
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Background:
         self._waiting: dict[tuple[str, str], Over] = {}
         self._working: asyncio.Task[None] | None = None
         self._job: asyncio.Task[None] | None = None
+        self._over: Over | None = None
+        """What the job is done for."""
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -77,6 +80,16 @@ class Background:
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
 
+    async def drop(self, forgotten: Forgotten) -> None:
+        """Leave out what waits of a person, and stop what is done of it."""
+        for key, over in list(self._waiting.items()):
+            if forgotten.is_meant(over.inbound.channel, over.inbound.person):
+                del self._waiting[key]
+        if self._over and forgotten.is_meant(self._over.inbound.channel, self._over.inbound.person):
+            self._over = None
+            if self._job:
+                self._job.cancel()
+
     async def settle(self) -> None:
         """Wait until nothing waits."""
         while self._working and not self._working.done():
@@ -94,12 +107,15 @@ class Background:
     async def _work(self) -> None:
         while self._waiting:
             await self._pause()
-            key = next(iter(self._waiting))
-            over = self._waiting.pop(key)
-            self._job = asyncio.create_task(self._do(over))
+            key = next(iter(self._waiting), None)
+            if key is None:  # what waited was dropped meanwhile
+                return
+            self._over = self._waiting.pop(key)
+            self._job = asyncio.create_task(self._do(self._over))
             await asyncio.wait([self._job])
-            if self._job.cancelled():
-                self._waiting.setdefault(key, over)
+            if self._job.cancelled() and self._over:
+                self._waiting.setdefault(key, self._over)
+            self._over = self._job = None
 
     async def _pause(self) -> None:
         """Wait until no turn has run for a while."""

@@ -22,6 +22,7 @@ from qwendesk.desk.intake import check_limits
 from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
+from qwendesk.held_words import Forgotten
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 from qwendesk.newest import Newest
@@ -104,6 +105,11 @@ class Turns:
             task.cancel()
             with suppress(asyncio.CancelledError, QwendeskError):
                 await task
+
+    async def drop(self, forgotten: Forgotten) -> None:
+        """Drop what is kept of a person's last turns."""
+        self._known.clear()
+        await self._later.drop(forgotten)
 
     async def aclose(self) -> None:
         """Stop the turns that are running; what was said until now is stored."""

@@ -276,5 +276,8 @@ class Engine(ABC):
         """Return the models in memory by name, as far as the engine can tell."""
         return {}
 
+    async def forget_prompts(self) -> None:  # noqa: B027 - an engine that keeps no prompts need not say so
+        """Drop what is kept of prompts to make the next turn of a conversation faster; answers go on."""
+
     async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
         """Free what the engine holds."""

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from qwendesk.engines.llama_wire import LlamaWire, refusal
@@ -34,6 +35,7 @@ class LlamaServer:
     def __init__(self, server: Any, address: str, key: str) -> None:
         self._server = server
         self._wire = LlamaWire(address, key)
+        self._slots = 0
         self.context = 0
         """Context window in tokens."""
         self.room = 0
@@ -79,6 +81,7 @@ class LlamaServer:
             await self.aclose()
             raise
         self.context = props["default_generation_settings"]["n_ctx"]
+        self._slots = SLOTS_WITH_MEDIA if projector else SLOTS
         self.room = self.context * (SLOTS_WITH_MEDIA if projector else 1)
         senses = props.get("modalities", {})
         self.vision, self.audio = bool(senses.get("vision")), bool(senses.get("audio"))
@@ -106,6 +109,11 @@ class LlamaServer:
                 elif line.startswith("error: "):
                     raise refusal(line[7:])
 
+    async def forget_prompts(self) -> None:
+        """Erase what the slots keep of prompts; a slot that answers is erased when it has."""
+        for slot in range(self._slots):
+            await self._wire.ask("POST", f"/slots/{slot}?action=erase", {})
+
     async def aclose(self) -> None:
         """Free the model."""
         server, self._server = self._server, None
@@ -124,6 +132,8 @@ def _load(file: Path, projector: Path | None, context: int, threads: int, key: s
     params.kv_unified = projector is None
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.n_batch = PROMPT_STRETCH
+    # erasing a slot needs it; no slot is saved to a file
+    params.slot_save_path = gettempdir() + "/"
     return xllamacpp.Server(params)
 
 

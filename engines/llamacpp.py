@@ -56,6 +56,11 @@ class LlamaCppEngine(Engine):
             return await self._loading.make(name, lambda: self._load(name, progress))
         return self._loaded[name]
 
+    async def forget_prompts(self) -> None:
+        """Erase the prompts of all slots; one that answers is erased when it has."""
+        for chat in list(self._loaded.values()):
+            await chat._server.forget_prompts()
+
     async def aclose(self) -> None:
         """Free all loaded models, when those that are being loaded are there."""
         await self._loading.wait()

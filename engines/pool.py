@@ -14,6 +14,7 @@ from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
 from qwendesk.engines.choice import Choice, able_to, best
+from qwendesk.engines.kept_prompts import KeptPrompts
 from qwendesk.engines.lanes import Lane
 from qwendesk.engines.openai import OpenAIEngine
 from qwendesk.engines.servers import KINDS, is_server, server_of
@@ -41,6 +42,7 @@ class ModelPool:
         self._pulling = asyncio.Lock()
         self._ready: dict[tuple[str, str], QwenChat] = {}
         self._lanes: dict[str, Lane] = {}
+        self.kept_prompts = KeptPrompts(self._engines)
         fallback = parts.settings.fallback
         self._cooldowns = Cooldowns(fallback.cooldown, fallback.cooldown_max)
 
@@ -257,6 +259,7 @@ class ModelPool:
 
     async def aclose(self) -> None:
         """Free all models and connections."""
+        await self.kept_prompts.aclose()
         for engine in self._engines.values():
             await engine.aclose()
 

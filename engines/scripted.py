@@ -67,6 +67,10 @@ class ScriptedEngine(Engine):
             self._chats[name]._home = self
         return self._chats[name]
 
+    async def forget_prompts(self) -> None:
+        """Drop the calls that were kept."""
+        self.calls.clear()
+
 
 class ScriptedChat(QwenChat):
     """A chat model that plays its engine's script, word by word."""

@@ -58,6 +58,11 @@ class TransformersEngine(Engine):
         await chat._garage.ready(chat._source, progress)
         return chat
 
+    async def forget_prompts(self) -> None:
+        """Drop the caches of finished answers of all models."""
+        if self._made:
+            self._made.forget_prompts()
+
     async def aclose(self) -> None:
         """Free all loaded models, when those that are being loaded are there."""
         await self._finding.wait()

@@ -14,7 +14,8 @@ from qwendesk.memory.scope import TenantConnection
 _ADD = insert(AuditEntry)
 
 
-async def record(connection: TenantConnection, action: str, subject: str, counts: Mapping[str, int]) -> None:
-    """Add a line in the transaction that does what it tells of."""
+async def record(connection: TenantConnection, action: str, subject: str, counts: Mapping[str, int]) -> str:
+    """Add a line in the transaction that does what it tells of; return its id."""
     row = {"id": str(uuid7()), "at": datetime.now(UTC), "action": action, "subject": subject, "counts": dict(counts)}
     await connection.execute(_ADD, row)
+    return str(row["id"])

@@ -119,6 +119,12 @@ class Database:
         task.add_done_callback(self._working.discard)
         return await asyncio.shield(task)
 
+    def drop_statements(self) -> None:
+        """Drop compiled statements, which keep the values that they were written with."""
+        self.engine.clear_compiled_cache()
+        if self._direct:
+            self._direct.drop_statements()
+
     async def settle(self, *, always: bool = False) -> None:
         """Let what was deleted be gone from SQLite's file and journal, and give its space back.
 

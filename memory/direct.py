@@ -103,6 +103,10 @@ class Direct:
         self._unmoved = 0
         """Transactions in the journal."""
 
+    def drop_statements(self) -> None:
+        """Drop compiled statements, which keep the values that they were written with."""
+        self._engine.clear_compiled_cache()
+
     def reader(self) -> DirectConnection:
         """Return the connection to read by; between two of its statements others may write."""
         self._reader = self._whole(self._reader) or self._connect(self._patience)

@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 
 from qwendesk.errors import InputError, StoreError
+from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory import context, replay, rows, statements
 from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
@@ -19,7 +20,8 @@ from qwendesk.memory.feedback import sql as feedback
 from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.opening import prepare
 from qwendesk.memory.people.sql import SqlPeople
-from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.memory.prepared import prepared
+from qwendesk.memory.scope import TenantConnection, TenantDatabase, narrowed, unit_of_work
 from qwendesk.memory.summaries.base import Summary
 from qwendesk.memory.summaries.sql import SqlSummaries
 from qwendesk.memory.tables import DEFAULT_TENANT
@@ -58,7 +60,9 @@ class SqlMemory(Memory):
         self._database = TenantDatabase(database, storable(tenant))
         self._dialect = self._database.dialect
         self._rules = rules
-        self.people = SqlPeople(self._database, ACCOUNT)
+        self.held_words = HeldWords()
+        self.held_words.register("statements", self._drop_statements)
+        self.people = SqlPeople(self._database, ACCOUNT, self.held_words)
         self.facts = SqlFacts(self._database, rules)
         self.summaries = SqlSummaries(self._database, ACCOUNT)
 
@@ -90,6 +94,12 @@ class SqlMemory(Memory):
     async def settle(self) -> None:
         """Write a SQLite file anew, so that nothing of what was deleted is left in it; others wait meanwhile."""
         await self._database.whole_database.settle(always=True)
+
+    async def _drop_statements(self, _: Forgotten) -> None:
+        """Drop compiled statements: one keeps the values it was written with."""
+        self._database.whole_database.drop_statements()
+        narrowed.cache_clear()
+        prepared.cache_clear()
 
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:

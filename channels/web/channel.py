@@ -13,9 +13,10 @@ from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Sett
 from qwendesk.channels.stopping import rest
 from qwendesk.channels.web.frames import LARGEST_FILE
 from qwendesk.channels.web.pages import Look
-from qwendesk.channels.web.rooms import Frame, Kept, Room, Rooms, shown
+from qwendesk.channels.web.rooms import FORGOTTEN, Frame, Kept, Room, Rooms, shown
 from qwendesk.channels.web.socket import LATER, POLICY, Visit
 from qwendesk.errors import ChannelError, ConfigError, StoreError
+from qwendesk.held_words import Forgotten
 from qwendesk.messages import Outbound
 
 if TYPE_CHECKING:
@@ -135,6 +136,15 @@ class WebChannel(Channel):
         if self.relay:
             await self.relay.aclose()
 
+    async def drop(self, forgotten: Forgotten) -> None:
+        """Drop what is kept of a person, here and at the processes where the person's pages are open."""
+        if forgotten.names is None:
+            for key in self._rooms.refresh():
+                await self._enter(key)
+        for key in forgotten.names_on(self.manifest.name):
+            self._rooms.forget(key)
+            await self._tell(key, FORGOTTEN)
+
     def _room(self, key: str) -> Room:
         if not self._started:
             raise ChannelError("The web chat is not open yet; it is tried again.")
@@ -163,6 +173,9 @@ class WebChannel(Channel):
         """Show what another process shows, where somebody here has looked; else it is found when somebody does."""
         room = self._rooms.known(key)
         if room is None:
+            return
+        if frame == FORGOTTEN:
+            self._rooms.forget(key)
             return
         if frame["type"] == "typing":
             room.tell(frame)

@@ -12,6 +12,8 @@ from typing import Any
 from qwendesk.messages import Button
 
 Frame = dict[str, Any]
+FORGOTTEN: Frame = {"type": "forgotten"}
+"""Tells pages that what they show is gone."""
 MOST_SHOWN = 100
 """Messages of one conversation that are kept."""
 MOST_CHARACTERS = 32 * 2**20
@@ -67,6 +69,14 @@ class Link:
             self._frames.get_nowait()
         self._frames.put_nowait(None)
 
+    def forget(self) -> None:
+        """Drop what waits to be sent, unless the connection is to be closed."""
+        waiting = []
+        while not self._frames.empty():
+            waiting.append(self._frames.get_nowait())
+        if None in waiting:
+            self._frames.put_nowait(None)
+
     async def next(self) -> Frame | None:
         """Return the next frame to send; None: the connection is to be closed."""
         return await self._frames.get()
@@ -105,6 +115,14 @@ class Room:
     def change(self, frame: Frame) -> None:
         """Change a message; its buttons stay where it is given no others."""
         self.show({**self._shown.get(frame["id"], {}), **frame})
+
+    def forget(self) -> None:
+        """Drop what was shown and what waits to be sent, here and on the open pages."""
+        self._shown.clear()
+        self.size = 0
+        for link in self.links:
+            link.forget()
+        self.tell(FORGOTTEN)
 
     def recollect(self, past: Sequence[Kept]) -> None:
         """Put messages of an earlier process before those that are here."""
@@ -154,6 +172,22 @@ class Rooms:
         room = self._rooms.setdefault(key, Room())
         self._rooms.move_to_end(key)
         return room
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept of a conversation; pages that are open stay in it."""
+        if room := self._rooms.get(key):
+            room.forget()
+            if not room.links:
+                del self._rooms[key]
+
+    def refresh(self) -> list[str]:
+        """Drop what is kept of all conversations; return those that pages look at, to be filled from the database."""
+        for key, room in list(self._rooms.items()):
+            room.forget()
+            room.recalled = False
+            if not room.links:
+                del self._rooms[key]
+        return list(self._rooms)
 
     def known(self, key: str) -> Room | None:
         """Return a conversation's room where somebody has been in it."""

@@ -115,6 +115,11 @@ class Garage:
             del self._loaded[name]
             self._abandon(name, loaded)
 
+    def forget_prompts(self) -> None:
+        """Drop the caches of finished answers of all models."""
+        for loaded in self._loaded.values():
+            loaded.scheduler.forget_prompts()
+
     async def unload(self, name: str) -> None:
         """Free a model."""
         if loaded := self._loaded.pop(name, None):

@@ -52,7 +52,7 @@ class Scheduler(Generic[C]):
         self._waiting: deque[Request] = deque()
         self._active: list[Sequence[C]] = []
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._forgets = False
         self._since: float | None = None
         """When the pass began that is going on; None: there is none."""
         self._thread = threading.Thread(target=self._run, name="qwendesk-transformers", daemon=True)
@@ -74,6 +74,12 @@ class Scheduler(Generic[C]):
             if self._closed:
                 raise EngineUnavailable("The model has been unloaded: ask again.")
             self._waiting.append(request)
+            self._changed.notify()
+
+    def forget_prompts(self) -> None:
+        """Drop the caches of finished answers, as soon as the thread comes to it."""
+        with self._changed:
+            self._forgets = True
             self._changed.notify()
 
     def hangs(self, seconds: float) -> bool:
@@ -108,11 +114,14 @@ class Scheduler(Generic[C]):
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._closed or self.busy):
+            while not (self._closed or self.busy or self._forgets):
                 self._changed.wait()
             return not self._closed
 
     def _step(self) -> None:
+        if self._forgets:
+            self._forgets = False
+            self._kept.clear()
         self._join()
         self._leave(lambda sequence: sequence.finished or sequence.request.cancelled)
         work = self._share()

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from qwendesk.errors import StoreError
+from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory import rows
 from qwendesk.memory import statements as conversation_statements
 from qwendesk.memory.audit import record
@@ -20,9 +21,16 @@ from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
 
 
 class SqlPeople(People):
-    """Keeps the people of one tenant."""
+    """Keeps the people of one tenant.
 
-    def __init__(self, database: TenantDatabase, account: str) -> None:
+    Args:
+        database: the tenant's view of the database.
+        account: what stands for the account of their names.
+        held: what this process holds of people's words outside the database.
+    """
+
+    def __init__(self, database: TenantDatabase, account: str, held: HeldWords | None = None) -> None:
+        self._held = held or HeldWords()
         self._database = database
         self._account = account
 
@@ -81,13 +89,16 @@ class SqlPeople(People):
 
     @unit_of_work
     async def forget(self, person: str, *, answering: str | None = None) -> Erased:
-        """Remove everything about a person."""
+        """Remove everything about a person, from the database and from what this process holds."""
+        known = await self._one(statements.by_id(), {"of_person": person})
         async with self._database.write_at_length() as connection:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _nobody(person)
-            await record(connection, "forget", person, counts)
+            self._held.note(await record(connection, "forget", person, counts))
         await self._database.whole_database.settle()
+        names = frozenset((name.channel, name.name) for name in (known.names if known else ()))
+        await self._held.drop(Forgotten(names))
         return Erased(counts)
 
     @unit_of_work

@@ -33,6 +33,7 @@ from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
+from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
@@ -105,6 +106,7 @@ class Desk:
             stack.push_async_callback(self.pool.aclose)
             self._turns = self._build_turns(toolbox, sandbox, own, policy)
             stack.push_async_callback(self._turns.aclose)
+            self._register_held_words(self._turns)
             self._open = stack.pop_all()
         return self
 
@@ -234,6 +236,13 @@ class Desk:
         )
         stack.push_async_callback(self.knowledge.aclose)
         return [self.knowledge.tool]
+
+    def _register_held_words(self, turns: Turns) -> None:
+        """Let what this process holds of a person be dropped when the person is forgotten."""
+        if isinstance(self.memory, SqlMemory):
+            self.memory.held_words.register("turns", turns.drop)
+            self.memory.held_words.register("timers", drop_cancelled_timers)
+            self.memory.held_words.register("engines", self.pool.kept_prompts.drop)
 
     def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings

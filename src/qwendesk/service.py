@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -26,6 +26,7 @@ from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.memory.feedback.base import Thumb
+from qwendesk.memory.forgettings import Forgettings
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.outbox import Outbox
@@ -119,6 +120,12 @@ async def _look_for_a_model(desk: Desk) -> None:
         )
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 class Service:
     """A running desk; enter it to start, leave it to stop.
 
@@ -159,6 +166,8 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.office = await self._open_office(stack)
+            watch = asyncio.create_task(Forgettings(self.office.database, self._memory.held_words).watch())
+            stack.push_async_callback(_end, watch)
             self._past = PastLines(self.office.database)
             for channel in self.channels.values():
                 if isinstance(channel, WebChannel):
@@ -198,6 +207,7 @@ class Service:
             stack.push_async_callback(memory.aclose)
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
+        self._memory = memory
         return Office(
             memory.scope,
             settings.database,
@@ -264,6 +274,7 @@ class Service:
     def _join(self, web: WebChannel) -> None:
         """Let the web chat find what was sent before this process began, or is sent by another."""
         web.recall = self._recall
+        self._memory.held_words.register(web.manifest.name, web.drop)
         web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
         if self.part != "all":
             web.relay = Relay(self.settings.database)

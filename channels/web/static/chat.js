@@ -171,6 +171,10 @@ const heard = {
   shown: showDesk,
   edited: showDesk,
   said: (frame) => { pending.delete(frame.id); showMine(frame.id, frame.text, frame.files, false); },
+  forgotten: () => {
+    for (const element of messages.values()) element.remove();
+    messages.clear();
+  },
   typing: showTyping,
   taken: (frame) => taken(frame.id),
   refused: (frame) => { taken(frame.id); hideTyping(); note(frame.text); },

@@ -39,6 +39,8 @@ class Kept:
 
     name: str
     passages: int
+    notes: tuple[str, ...] = ()
+    """What a reader of it should know of how it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class Documents:
             tell(Notice(say("document_reading", language, name=name)))
             try:
                 async with asyncio.timeout_at(ends):
-                    kept.append(Kept(name, (await self._knowledge.keep(file, inbound)).chunks))
+                    outcome = await self._knowledge.keep(file, inbound)
+                    kept.append(Kept(name, outcome.chunks, outcome.notes))
             except (InputError, TimeoutError) as error:
                 problems.append(say(_reason(str(error) or "longer than"), language, name=name))
         if problems and not kept and len(files) == len(inbound.attachments) and not inbound.text.strip():
@@ -109,7 +112,11 @@ class Documents:
             passages=[Block(shown(number, passage)) for number, passage in enumerate(found, 1)],
             asked=bool(inbound.text.strip()),
         )
-        return Taken(told, tuple(problems), tuple(f"read {file.name}{_counted(file.passages)}" for file in kept))
+        return Taken(told, tuple(problems), tuple(map(_told, kept)))
+
+
+def _told(file: Kept) -> str:
+    return "; ".join((f"read {file.name}{_counted(file.passages)}", *file.notes))
 
 
 def _counted(passages: int) -> str:

@@ -10,6 +10,7 @@ from qwendesk.engines.embedding import Embedder
 from qwendesk.errors import InputError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Outcome, Passage, Scope
+from qwendesk.memory.knowledge.conversion import ReadingLimits
 from qwendesk.memory.knowledge.library import KnowledgeBase, sent_as
 from qwendesk.messages import Attachment, Inbound, storable
 from qwendesk.tools.knowledge import knowledge_tool
@@ -31,10 +32,14 @@ class DeskKnowledge:
         database: the conversations' database.
         tenant: whose documents they are.
         embedder: makes vectors; None: words alone are searched.
+        limits: how many files are read at once, and for how long.
     """
 
-    def __init__(self, database: Database, embedder: Embedder | None, tenant: str) -> None:
-        self.base = KnowledgeBase(database, embedder, tenant=tenant)
+    def __init__(
+        self, database: Database, embedder: Embedder | None, tenant: str, limits: ReadingLimits | None = None
+    ) -> None:
+        self._limits = limits or ReadingLimits()
+        self.base = KnowledgeBase(database, embedder, tenant=tenant, limits=self._limits)
         self.tool = knowledge_tool(self.search, lambda: self._has_documents)
         self._embedder = embedder
         self._has_documents = False
@@ -69,7 +74,15 @@ class DeskKnowledge:
                 f"The conversation {inbound.conversation!r} is not stored yet: keep its documents after that."
             )
         name = name_of(attachment)
-        outcome = await self.base.add_bytes(name, attachment.data, scope, mime=attachment.mime, at_once=AT_ONCE)
+        outcome = await self.base.add_bytes(
+            name,
+            attachment.data,
+            scope,
+            mime=attachment.mime,
+            at_once=AT_ONCE,
+            owner=f"{inbound.channel}:{inbound.person}",
+            seconds=self._limits.sent_seconds,
+        )
         self._has_documents = True
         self._embedded.discard(scope)
         return outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from qwendesk.memory.knowledge.terms import terms
+from qwendesk.memory.knowledge.terms import asked_terms
 from qwendesk.messages import ToolUse
 from qwendesk.tools.knowledge import NAME
 
@@ -26,7 +26,7 @@ def sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
 
 
 def _taken_from(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
-    said = set(terms(answer))
-    shared = {number: len(said & set(terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
+    said = set(asked_terms(answer))
+    shared = {number: len(said & set(asked_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
     best = max(shared, key=lambda number: shared[number], default=None)
     return [best] if best and shared[best] >= _SHARED else []

@@ -84,6 +84,10 @@ class Document:
 
     title: str
     sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of it should know, such as an encoding that was not certain; each is a line."""
+    kind: str = ""
+    """What the file turned out to be; empty: what it was taken for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ class StoredDocument:
     embedded: int
     """How many of its chunks have a vector of the current model."""
     scope: str
+    notes: str
+    """What a reader of it should know of how it was read, a line each."""
     added_at: datetime
 
 
@@ -151,3 +157,5 @@ class Outcome:
     """Why it was refused."""
     chunks: int = 0
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    """What a reader of it should know of how it was read."""

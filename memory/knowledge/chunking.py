@@ -13,7 +13,7 @@ from qwendesk.memory.knowledge.base import Chunk, Document, Section
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when documents are converted or cut differently, so that ``reindex`` does them anew."""
 SIZE = 900
 """Letters of a passage; a sign of Chinese, Japanese or Korean counts as three, as it does in tokens."""

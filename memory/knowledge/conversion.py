@@ -1,76 +1,88 @@
-"""Files to documents, in a worker process with limits on time and memory."""
+"""Files to documents, in a few worker processes with limits on time and memory."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from asyncio.subprocess import Process
-from typing import Any
+from dataclasses import dataclass
 
-from qwendesk import child
-from qwendesk.errors import InputError
-from qwendesk.memory.knowledge.base import Document, Section
-from qwendesk.memory.knowledge.kinds import Kind
+from qwendesk.isolation import Isolation
+from qwendesk.memory.knowledge.base import Document
+from qwendesk.memory.knowledge.kinds import PLAIN, Kind
+from qwendesk.memory.knowledge.reader_process import ReaderProcess
+from qwendesk.memory.knowledge.reader_slots import ReaderSlots
+from qwendesk.memory.knowledge.readers.options import DEFAULTS, ReadOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingLimits:
+    """How many files are read at once, and for how long."""
+
+    processes: int = 3
+    """Files that are read at once; one of two and more is kept for plain text."""
+    seconds: float = 120.0
+    """How long reading a file may take."""
+    sent_seconds: float = 30.0
+    """How long reading a file may take that came with a message."""
 
 
 class Converter:
-    """Reads files one after another; the worker is started when first needed and again after it had to be ended.
+    """Reads files in processes that are started when first needed and again after one had to be ended.
 
     Args:
-        time_limit: seconds that one file may take.
+        time_limit: seconds that one file may take, where a call does not say.
+        processes: files that are read at once; one of two and more is kept for plain text.
     """
 
-    def __init__(self, time_limit: float = 120.0) -> None:
+    def __init__(self, time_limit: float = 120.0, *, processes: int = 3) -> None:
         self._time_limit = time_limit
-        self._process: Process | None = None
-        self._turn = asyncio.Lock()
+        self._processes = processes
+        self._slots = ReaderSlots(processes)
+        self._isolation = Isolation()
+        self._idle: list[ReaderProcess] = []
+        self._busy: set[ReaderProcess] = set()
 
-    async def convert(self, kind: Kind, data: bytes) -> Document:
+    async def convert(
+        self,
+        kind: Kind,
+        data: bytes,
+        options: ReadOptions = DEFAULTS,
+        *,
+        owner: str = "",
+        time_limit: float | None = None,
+    ) -> Document:
         """Return the document that a file holds.
+
+        Args:
+            kind: what it is taken for.
+            data: its bytes.
+            options: how it is read.
+            owner: who sent it; an owner has one file read at a time, and a process of its own.
+            time_limit: seconds that it may take.
 
         Raises:
             InputError: it cannot be read; the text says why.
         """
-        async with self._turn:
+        async with self._slots.hold(owner, is_plain=kind in PLAIN):
+            process = await self._process_of(owner)
+            self._busy.add(process)
             try:
-                async with asyncio.timeout(self._time_limit):
-                    answer = await self._ask(kind, data)
-            except TimeoutError:
-                await self._end()
-                raise InputError(f"reading it took longer than {self._time_limit:g} s") from None
-            except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-                await self._end()
-                raise InputError("it broke the program that reads it; the file is damaged or too big") from None
-            except BaseException:
-                # an answer that nobody waited for would be taken for the next file's
-                await self._end()
-                raise
-        if error := answer.get("error"):
-            raise InputError(str(error))
-        return _document(answer)
+                return await process.read(kind, data, options, time_limit or self._time_limit)
+            finally:
+                self._busy.discard(process)
+                if process.is_alive:
+                    self._idle.append(process)
 
     async def aclose(self) -> None:
-        """End the worker."""
-        await self._end()
+        """Kill the processes, those that are reading too."""
+        processes, self._idle = [*self._idle, *self._busy], []
+        for process in processes:
+            await process.end()
 
-    async def _ask(self, kind: Kind, data: bytes) -> dict[str, Any]:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await child.start("qwendesk.memory.knowledge.worker")
-        out, back = self._process.stdin, self._process.stdout
-        assert out and back
-        out.write(json.dumps({"kind": kind, "size": len(data)}).encode("ascii") + b"\n")
-        out.write(data)
-        await out.drain()
-        size = int(await back.readline() or b"x")
-        answer: dict[str, Any] = json.loads(await back.readexactly(size))
-        return answer
-
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process:
-            await child.end(process)
-
-
-def _document(answer: dict[str, Any]) -> Document:
-    sections = (Section(**{**section, "headings": tuple(section["headings"])}) for section in answer["sections"])
-    return Document(answer["title"], tuple(sections))
+    async def _process_of(self, owner: str) -> ReaderProcess:
+        """Return a process that waits for a file of this owner, or a new one in place of another's."""
+        mine = next((process for process in self._idle if process.owner == owner), None)
+        if mine:
+            self._idle.remove(mine)
+            return mine
+        while self._idle and len(self._idle) + len(self._busy) >= self._processes:
+            await self._idle.pop(0).end()
+        return ReaderProcess(owner, self._isolation)

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpx
 
 from qwendesk.errors import InputError, reason
+from qwendesk.memory.knowledge.kinds import mime_parts
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -67,6 +68,8 @@ class Fetched:
     mime: str
     name: str
     """The last part of its address."""
+    encoding: str = ""
+    """The encoding that the server declares."""
 
 
 class Fetcher:
@@ -151,9 +154,9 @@ class Fetcher:
             data += piece
             if len(data) > self._most:
                 raise InputError(f"the page has more than {self._most / 1e6:,.0f} MB")
-        mime = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        mime, encoding = mime_parts(response.headers.get("content-type", ""))
         name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
-        return Fetched(url, bytes(data), mime, name)
+        return Fetched(url, bytes(data), mime, name, encoding)
 
 
 def is_public(address: Address) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.memory.knowledge.base import Scope
-from qwendesk.memory.knowledge.terms import terms
+from qwendesk.memory.knowledge.terms import asked_terms
 
 BUDGET = 4_000
 """Passages that may be looked at for one question."""
@@ -36,7 +36,7 @@ class FullText(ABC):
         What a passage covers is the share of the question's terms that it holds, the rare ones weighing more: next to
         nothing where the question is in another language, and all where it asks for a part number.
         """
-        asked = list(dict.fromkeys(terms(question)))[:_MOST_TERMS]
+        asked = list(dict.fromkeys(asked_terms(question)))[:_MOST_TERMS]
         known = await self._frequencies(connection, asked) if asked else {}
         chosen = affordable(known, self._BUDGET)
         found = await self._ranked(connection, chosen, scope, limit) if chosen else []

@@ -18,6 +18,7 @@ from qwendesk.errors import EngineError, InputError
 from qwendesk.memory.knowledge.base import Embeds, Outcome, Scope, Vectors
 from qwendesk.memory.knowledge.chunking import RECIPE, cut, embedded_text
 from qwendesk.memory.knowledge.kinds import SUFFIXES, kind_of
+from qwendesk.memory.knowledge.readers.options import ReadOptions
 from qwendesk.memory.knowledge.shelf import Shelf, Source
 from qwendesk.messages import storable
 
@@ -44,6 +45,27 @@ class Raw:
     name: str
     data: bytes
     mime: str = ""
+    encoding: str = ""
+    """The encoding that its sender declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How a file is taken in."""
+
+    anew: bool = False
+    """Whether also where it has not changed."""
+    at_once: int | None = None
+    """Passages up to which it gets its vectors now; None: whatever its length."""
+    hidden: bool = False
+    """Whether hidden sheets, rows and columns are read too."""
+    owner: str = ""
+    """Who sent it: an owner has one file read at a time."""
+    seconds: float | None = None
+    """How long reading it may take; None: as long as the knowledge base is set to."""
+
+
+_USUAL = Handling()
 
 
 class Intake:
@@ -55,20 +77,18 @@ class Intake:
         self._converter = converter
         self._fetcher = fetcher
 
-    async def add(self, source: str, scope: Scope, step: Step, *, anew: bool = False) -> Outcome:
+    async def add(self, source: str, scope: Scope, step: Step, handling: Handling = _USUAL) -> Outcome:
         """Take in a file by its path, or a page by its address; what is wrong with it is in the outcome."""
         begun = time.perf_counter()
         try:
             raw = await (self._fetched(source) if is_url(source) else asyncio.to_thread(_read, source))
-            outcome = await self.add_raw(raw, scope, step, anew=anew)
+            outcome = await self.add_raw(raw, scope, step, handling)
         except InputError as error:
             return Outcome(storable(source), "refused", str(error))
         return replace(outcome, source=storable(source), seconds=time.perf_counter() - begun)
 
-    async def add_raw(
-        self, raw: Raw, scope: Scope, step: Step, *, anew: bool = False, at_once: int | None = None
-    ) -> Outcome:
-        """Take in a file's bytes; a document of more passages than ``at_once`` is stored without vectors.
+    async def add_raw(self, raw: Raw, scope: Scope, step: Step, handling: Handling = _USUAL) -> Outcome:
+        """Take in a file's bytes.
 
         Raises:
             InputError: it cannot be read.
@@ -77,18 +97,21 @@ class Intake:
             raise InputError(_too_large(len(raw.data)))
         digest = hashlib.sha256(raw.data).hexdigest()
         known = await self._shelf.known(raw.uri, scope)
-        if known and known[1:] == (digest, RECIPE) and not anew:
+        if known and known[1:] == (digest, RECIPE) and not handling.anew:
             return Outcome(raw.name, "unchanged")
         kind = kind_of(raw.data, raw.name, raw.mime)
-        document = await self._converter.convert(kind, raw.data)
+        options = ReadOptions(raw.encoding, handling.hidden)
+        document = await self._converter.convert(
+            kind, raw.data, options, owner=handling.owner, time_limit=handling.seconds
+        )
         title = _one_line(document.title) or _one_line(raw.name) or raw.uri
         chunks = await asyncio.to_thread(cut, document)
         if not chunks:
             raise InputError("it holds no text")
-        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step, at_once)
-        source = Source(raw.uri, title, kind, len(raw.data), digest)
+        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step, handling.at_once)
+        source = Source(raw.uri, title, document.kind or kind, len(raw.data), digest, document.notes)
         await self._shelf.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
-        return Outcome(raw.name, "updated" if known else "added", chunks=len(chunks))
+        return Outcome(raw.name, "updated" if known else "added", chunks=len(chunks), notes=document.notes)
 
     async def _embed(self, texts: list[str], step: Step, at_once: int | None) -> Vectors | None:
         if self._embedder is None or (at_once is not None and len(texts) > at_once):
@@ -111,7 +134,7 @@ class Intake:
 
     async def _fetched(self, url: str) -> Raw:
         page = await self._fetcher.fetch(url)
-        return Raw(url, storable(page.name or page.url), page.data, page.mime)
+        return Raw(url, storable(page.name or page.url), page.data, page.mime, page.encoding)
 
 
 def is_url(source: str) -> bool:
@@ -120,7 +143,10 @@ def is_url(source: str) -> bool:
 
 
 def expand(source: str) -> Iterator[str]:
-    """Yield the files of a folder that can be read, its folders' too and hidden ones not; anything else as it is."""
+    """Yield the files of a folder that can be read, its folders' too; anything else as it is.
+
+    Hidden files are left out, and so are symbolic links that lead out of the folder.
+    """
     folder = Path(source).expanduser() if not is_url(source) and "\0" not in source else None
     files = _files(folder) if folder and folder.is_dir() else []
     # a folder without any stands for itself, so that it is refused with the reason
@@ -133,8 +159,13 @@ def _files(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         readable = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
-        found += [file for name in readable if (file := Path(place, name)).is_file()]
+        found += [file for name in readable if _is_within(file := Path(place, name), folder)]
     return sorted(found)
+
+
+def _is_within(file: Path, folder: Path) -> bool:
+    """Tell whether a file lies in the folder; a symbolic link may lead out of it."""
+    return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(folder.resolve()))
 
 
 def _read(source: str) -> Raw:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+import re
 from pathlib import PurePosixPath
 from typing import Literal
 
 from qwendesk.errors import InputError
 
-Kind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf"]
+Kind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf", "office"]
+"""``office`` is an archive that its reader looks into: no archive is opened in the desk's own process."""
 
 SUFFIXES: dict[str, Kind] = {
     ".md": "markdown",
@@ -39,7 +39,9 @@ _MIMES: dict[str, Kind] = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
-_INSIDE: dict[str, Kind] = {"word/document.xml": "docx", "xl/workbook.xml": "xlsx"}
+PLAIN: frozenset[Kind] = frozenset(("markdown", "text", "csv"))
+"""Kinds that are read in moments, and for which a reader is kept free."""
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 
@@ -54,7 +56,7 @@ def kind_of(data: bytes, name: str, mime: str = "") -> Kind:
     if data[:1024].lstrip().startswith(b"%PDF-"):
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
-        return _archive_kind(data)
+        return "office"
     if data.startswith(_OLD_OFFICE):
         raise InputError("it is an encrypted or old Office file; save it as DOCX or XLSX without a password")
     named = _MIMES.get(mime) or SUFFIXES.get(PurePosixPath(name).suffix.lower(), "text")
@@ -65,13 +67,8 @@ def kind_of(data: bytes, name: str, mime: str = "") -> Kind:
     return named
 
 
-def _archive_kind(data: bytes) -> Kind:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise InputError("the file is damaged") from error
-    found = next((kind for member, kind in _INSIDE.items() if member in names), None)
-    if found is None:
-        raise InputError("it is an archive, or an Office file of a kind that cannot be read; DOCX and XLSX can")
-    return found
+def mime_parts(mime: str) -> tuple[str, str]:
+    """Return the kind and the encoding that a content type names; what it does not name is empty."""
+    kind, _, rest = mime.partition(";")
+    found = _CHARSET.search(rest)
+    return kind.strip().lower(), found[1] if found else ""

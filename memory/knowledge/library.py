@@ -13,10 +13,11 @@ from sqlalchemy import Select, select
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import EVERYBODY, Embeds, Outcome, Passage, Scope, StoredDocument
-from qwendesk.memory.knowledge.conversion import Converter
+from qwendesk.memory.knowledge.conversion import Converter, ReadingLimits
 from qwendesk.memory.knowledge.fetch import Address, Fetcher
 from qwendesk.memory.knowledge.fulltext import FullText, PostgresFullText, SqliteFullText
-from qwendesk.memory.knowledge.intake import BATCH, LARGEST, Intake, Raw, Step, expand
+from qwendesk.memory.knowledge.intake import BATCH, LARGEST, Handling, Intake, Raw, Step, expand
+from qwendesk.memory.knowledge.kinds import mime_parts
 from qwendesk.memory.knowledge.nearest import MatrixNearest, Nearest
 from qwendesk.memory.knowledge.pgvector import PgNearest
 from qwendesk.memory.knowledge.search import Mode, Search
@@ -28,6 +29,7 @@ from qwendesk.memory.tables import Conversation, PersonIdentity
 
 _MANY = 200
 """New passages after which the database's statistics and indexes are looked after."""
+_LIMITS = ReadingLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class State:
     passages: int
     embedded: int
     """Passages that have a vector of the current model."""
+    old_terms: int
+    """Documents whose words were indexed by an older version, which ``reindex`` does anew."""
     model: str | None
     """The current embedding model; None: search is by words alone."""
 
@@ -54,6 +58,7 @@ class KnowledgeBase:
         tenant: whose documents they are; those of others are out of reach.
         embedder: makes vectors; None: words alone are searched.
         allowed: tells which addresses pages may be fetched from; by default the public ones.
+        limits: how many files are read at once, and for how long.
     """
 
     def __init__(
@@ -63,12 +68,13 @@ class KnowledgeBase:
         *,
         tenant: str = EVERYBODY.tenant,
         allowed: Callable[[Address], bool] | None = None,
+        limits: ReadingLimits = _LIMITS,
     ) -> None:
         self.everybody = Scope(tenant)
         """Documents for everybody of the tenant."""
         self._database = database
         self._embedder = embedder
-        self._converter = Converter()
+        self._converter = Converter(limits.seconds, processes=limits.processes)
         fetcher = Fetcher(most=LARGEST, allowed=allowed)
         sqlite = database.is_sqlite
         self._nearest: Nearest = MatrixNearest(database) if sqlite else PgNearest(database)
@@ -88,7 +94,13 @@ class KnowledgeBase:
         await self._converter.aclose()
 
     async def add(
-        self, source: str, scope: Scope | None = None, step: Step = _silent, *, anew: bool = False
+        self,
+        source: str,
+        scope: Scope | None = None,
+        step: Step = _silent,
+        *,
+        anew: bool = False,
+        hidden: bool = False,
     ) -> Outcome:
         """Take in a file or a web page.
 
@@ -97,16 +109,25 @@ class KnowledgeBase:
             scope: whom it is for; None: everybody of the tenant.
             step: told how many of its passages are done.
             anew: take it in also where it has not changed.
+            hidden: read hidden sheets, rows and columns of spreadsheets too.
 
         Returns:
             What became of it; what cannot be read is ``refused`` with the reason, and nothing of it is stored.
         """
-        outcome = await self._intake.add(source, self._own(scope), step, anew=anew)
+        outcome = await self._intake.add(source, self._own(scope), step, Handling(anew=anew, hidden=hidden))
         self._new += outcome.chunks
         return outcome
 
     async def add_bytes(
-        self, name: str, data: bytes, scope: Scope | None = None, *, mime: str = "", at_once: int | None = None
+        self,
+        name: str,
+        data: bytes,
+        scope: Scope | None = None,
+        *,
+        mime: str = "",
+        at_once: int | None = None,
+        owner: str = "",
+        seconds: float | None = None,
     ) -> Outcome:
         """Take in a file that somebody sent.
 
@@ -114,14 +135,18 @@ class KnowledgeBase:
             name: the file's name.
             data: its bytes.
             scope: whom it is for; None: everybody of the tenant.
-            mime: its kind, as the sender says.
+            mime: its kind, as the sender says, also with its encoding (``text/plain; charset=koi8-r``).
             at_once: passages up to which it gets its vectors now; of a longer one ``reindex`` makes them.
+            owner: who sent it: an owner has one file read at a time.
+            seconds: how long reading it may take; None: as long as any file.
 
         Raises:
             InputError: it cannot be read.
         """
-        raw = Raw(sent_as(name), name, data, mime)
-        outcome = await self._intake.add_raw(raw, self._own(scope), _silent, at_once=at_once)
+        kind, encoding = mime_parts(mime)
+        raw = Raw(sent_as(name), name, data, kind, encoding)
+        handling = Handling(at_once=at_once, owner=owner, seconds=seconds)
+        outcome = await self._intake.add_raw(raw, self._own(scope), _silent, handling)
         self._new += outcome.chunks
         return outcome
 
@@ -147,6 +172,8 @@ class KnowledgeBase:
         if not await self.has_documents(scope):
             return await self._why_no_documents()
         state = await self.state()
+        if state.old_terms:
+            return f"{state.old_terms:,} documents were indexed by an older version: run 'qwendesk kb reindex'."
         if self._embedder is None:
             return "Search was by words alone, as there is no embedding model: 'qwendesk doctor' says how to get one."
         if state.embedded < state.passages:
@@ -188,6 +215,8 @@ class KnowledgeBase:
     async def reindex(self, step: Step = _silent, *, everything: bool = False, scope: Scope | None = None) -> int:
         """Give every passage a vector of the current model and return how many were made.
 
+        Without a scope, terms of an older version are computed anew too.
+
         Args:
             step: told how many passages are done, of those that need it.
             everything: make also the vectors anew that are there.
@@ -196,9 +225,11 @@ class KnowledgeBase:
         Raises:
             EngineError: the embedding model does not answer; what is done stays done.
         """
+        tenant = self.everybody.tenant
+        if scope is None:
+            await self._shelf.renew_terms(tenant)
         if self._embedder is None:
             return 0
-        tenant = self.everybody.tenant
         if everything:
             await self._shelf.forget_vectors(tenant)
         state = await self.state()
@@ -259,12 +290,13 @@ async def open_knowledge(
     tenant: str = EVERYBODY.tenant,
     allowed: Callable[[Address], bool] | None = None,
     busy_timeout: float = 5.0,
+    limits: ReadingLimits = _LIMITS,
 ) -> AsyncIterator[KnowledgeBase]:
     """Open a tenant's knowledge base by itself, without a desk."""
     memory = SqlMemory(url, busy_timeout=busy_timeout, tenant=tenant)
     await memory.open()
     try:
-        knowledge = KnowledgeBase(memory.database, embedder, tenant=memory.tenant, allowed=allowed)
+        knowledge = KnowledgeBase(memory.database, embedder, tenant=memory.tenant, allowed=allowed, limits=limits)
         try:
             yield knowledge
         finally:

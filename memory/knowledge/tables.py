@@ -35,6 +35,10 @@ class KbDocument(Base):
     chunks: Mapped[int]
     recipe: Mapped[int]
     """The version of converting and cutting; another one makes a document count as changed."""
+    terms_version: Mapped[int] = mapped_column(server_default="1")
+    """The version of the terms of its passages; those of another one are computed anew by ``reindex``."""
+    notes: Mapped[str] = mapped_column(server_default="")
+    """What a reader of it should know of how it was read, a line each."""
     added_at: Mapped[datetime]
 
 

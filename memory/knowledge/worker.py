@@ -1,7 +1,7 @@
 """The process in which files are read: a broken or hostile one can end no more than this process.
 
-Run as ``python -m qwendesk.memory.knowledge.worker``. A request is a line of JSON (kind, size) and that many bytes; an
-answer is a line with its size and then as many bytes of JSON.
+Run as ``python -m qwendesk.memory.knowledge.worker``. A request is a line of JSON (kind, size, seconds, options) and
+that many bytes; an answer is a line with its size and then as many bytes of JSON.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from qwendesk.child import limit_resources
+from qwendesk.child import limit_cpu, limit_resources
 from qwendesk.errors import InputError
+from qwendesk.isolation import drop_privileges
 from qwendesk.memory.knowledge.readers import reader
+from qwendesk.memory.knowledge.readers.options import ReadOptions
 
 _MEMORY = 2 * 1024**3
 TEXT = 20_000_000
 """Most letters of one document."""
 
 
-def answer(kind: Any, data: bytes) -> dict[str, Any]:
+def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
     """Read one file."""
     try:
-        document = reader(kind)(data)
+        options = ReadOptions(request["encoding"], request["hidden"])
+        document = reader(request["kind"])(data, options)
         size = sum(len(section.text) for section in document.sections)
         if not any(section.text.strip() for section in document.sections):
             raise InputError("it holds no text")
         if size > TEXT:
             raise InputError(f"it holds {size:,} letters; at most {TEXT:,} are taken: divide it")
-        return asdict(document)
+        return {"document": asdict(document)}
     except InputError as error:
         return {"error": str(error)}
     except (MemoryError, RecursionError):
@@ -40,14 +43,17 @@ def answer(kind: Any, data: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Answer requests until the input ends."""
+    drop_privileges()
     limit_resources(_MEMORY)
     source, out = sys.stdin.buffer, sys.stdout.buffer
     # what a library prints must not get between the answers
     sys.stdout = sys.stderr
     while line := source.readline():
         request = json.loads(line)
-        given = answer(request["kind"], source.read(request["size"]))
-        body = json.dumps(given).encode("ascii")
+        data = source.read(request["size"])
+        limit_cpu(request["seconds"])
+        given = answer(request, data)
+        body = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
         out.write(b"%d\n" % len(body) + body)
         out.flush()
         if given.get("spent"):

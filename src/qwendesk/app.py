@@ -35,6 +35,7 @@ from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
+from qwendesk.memory.knowledge.conversion import ReadingLimits
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
@@ -232,7 +233,10 @@ class Desk:
         if not isinstance(self.memory, SqlMemory):
             return []
         self.knowledge = DeskKnowledge(
-            self.memory.database, make_embedder(engine_parts(self.settings)), self.memory.tenant
+            self.memory.database,
+            make_embedder(engine_parts(self.settings)),
+            self.memory.tenant,
+            reading_limits(self.settings),
         )
         stack.push_async_callback(self.knowledge.aclose)
         return [self.knowledge.tool]
@@ -285,6 +289,11 @@ class Desk:
 
 def _memory(settings: Settings) -> SqlMemory:
     return SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
+
+
+def reading_limits(settings: Settings) -> ReadingLimits:
+    """Return how many files are read at once, and for how long."""
+    return ReadingLimits(settings.document_processes, settings.kb_timeout, settings.document_timeout)
 
 
 def build_router(settings: Settings) -> TrainedRouter:

@@ -11,20 +11,27 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from qwendesk.isolation import Isolation
+
 _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
 """What the process is given of the environment: enough to start, no keys."""
 
 
-async def start(module: str) -> Process:
+async def start(module: str, isolation: Isolation | None = None) -> Process:
     """Run a module of Python's as a process of its own, with pipes to and from it.
+
+    Args:
+        module: its name.
+        isolation: keeps it from files and network, as far as the machine can.
 
     Raises:
         OSError: it could not be started.
     """
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUTF8": "1"}
+    # -P: what lies in the folder one happens to be in is not imported
+    command = [sys.executable, "-P", "-m", module]
     return await asyncio.create_subprocess_exec(
-        # -P: what lies in the folder one happens to be in is not imported
-        *(sys.executable, "-P", "-m", module),
+        *(await isolation.command(*command) if isolation else command),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -76,3 +83,16 @@ def limit_resources(memory: int) -> None:
             resource.setrlimit(kind, (most, most))
         except (ValueError, OSError):
             continue
+
+
+def limit_cpu(seconds: float) -> None:
+    """Let this process have so many more seconds of processor time, then be killed; as far as the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime + seconds) + 1
+    with suppress(ValueError, OSError):
+        # the soft limit alone: it is raised again for the next piece of work
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))

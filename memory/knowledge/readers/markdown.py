@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from markdown_it import MarkdownIt
 
 from qwendesk.memory.knowledge.base import Document, Section
-from qwendesk.memory.knowledge.readers.decode import decode
+from qwendesk.memory.knowledge.readers.decode import decoded
+from qwendesk.memory.knowledge.readers.options import DEFAULTS, ReadOptions
 
 _FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _TITLE = re.compile(r"""^title:\s*["']?(.+?)["']?\s*$""", re.MULTILINE)
@@ -16,9 +17,10 @@ Heading = tuple[int, int, int, str]
 """First line, line behind it, level, text."""
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
     """Divide the text at its headings; ``#`` in a code block is none."""
-    text = decode(data)
+    found = decoded(data, options.encodings)
+    text = found.text
     front = _FRONT.match(text)
     named = _TITLE.search(front[1]) if front else None
     if front:
@@ -26,7 +28,7 @@ def read(data: bytes) -> Document:
         text = "\n" * front[0].count("\n") + text[front.end() :]
     headings = _headings(text)
     title = named[1] if named else next((heading[3] for heading in headings if heading[2] == 1), "")
-    return Document(title, tuple(_sections(text.split("\n"), headings, title)))
+    return Document(title, tuple(_sections(text.split("\n"), headings, title)), found.notes)
 
 
 def _headings(text: str) -> list[Heading]:

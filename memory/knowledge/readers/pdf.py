@@ -9,12 +9,13 @@ import pypdfium2 as pdfium
 from qwendesk.errors import InputError
 from qwendesk.memory.knowledge.base import Document, Section
 from qwendesk.memory.knowledge.readers.decode import clean
+from qwendesk.memory.knowledge.readers.options import DEFAULTS, ReadOptions
 
 PAGES = 5_000
 """Most pages of one document."""
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
     """Return the pages in order."""
     try:
         document = pdfium.PdfDocument(data)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from qwendesk.memory.knowledge.base import Document, Section
-from qwendesk.memory.knowledge.readers.decode import decode
+from qwendesk.memory.knowledge.readers.decode import decoded
+from qwendesk.memory.knowledge.readers.options import DEFAULTS, ReadOptions
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
     """Take the text as it is; lines are counted."""
-    return Document("", (Section(decode(data), unit="line"),))
+    found = decoded(data, options.encodings)
+    return Document("", (Section(found.text, unit="line"),), found.notes)

@@ -10,9 +10,10 @@ import mammoth
 from qwendesk.memory.knowledge.base import Document
 from qwendesk.memory.knowledge.readers.archive import require_sane
 from qwendesk.memory.knowledge.readers.html import read_page
+from qwendesk.memory.knowledge.readers.options import DEFAULTS, ReadOptions
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
     """Return the text under its headings."""
     require_sane(data)
     made = mammoth.convert_to_html(io.BytesIO(data), convert_image=mammoth.images.img_element(_no_picture))

@@ -37,6 +37,7 @@ SetName = Annotated[str | None, typer.Option("--set", help="debian-faq (what is 
 Languages = Annotated[str | None, typer.Option("--languages", help="Languages of the set, such as en,de,zh, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Private = Annotated[bool, typer.Option("--private", help="Let addresses lead into your own network.")]
+Hidden = Annotated[bool, typer.Option("--hidden", help="Read hidden sheets, rows and columns too.")]
 Person = Annotated[str | None, typer.Option("--person", help="Only for this person, as CHANNEL:NAME.")]
 Talk = Annotated[str | None, typer.Option("--conversation", help="Only for this conversation, as CHANNEL:KEY.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many passages.")]
@@ -49,12 +50,15 @@ Everything = Annotated[bool, typer.Option("--all", help="Embed everything anew, 
 def add(
     sources: Sources,
     private: Private = False,
+    hidden: Hidden = False,
     person: Person = None,
     conversation: Talk = None,
     as_json: AsJson = False,
 ) -> None:
     """Take in documents; unchanged ones are passed over."""
-    outcomes = run_command(_add(sources, private, person, conversation), interrupted="Stopped. What is in stays in.")
+    outcomes = run_command(
+        _add(sources, private, hidden, person, conversation), interrupted="Stopped. What is in stays in."
+    )
     if as_json:
         typer.echo(json.dumps([_told(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
     else:
@@ -112,7 +116,9 @@ def evaluate(
     run_command(run_evaluation(files or [], set_name, languages, as_json))
 
 
-async def _add(sources: list[str], private: bool, person: str | None, conversation: str | None) -> list[Outcome]:
+async def _add(
+    sources: list[str], private: bool, hidden: bool, person: str | None, conversation: str | None
+) -> list[Outcome]:
     from qwendesk.cli.kb_progress import reading
     from qwendesk.memory.knowledge.library import sources_in
 
@@ -122,7 +128,7 @@ async def _add(sources: list[str], private: bool, person: str | None, conversati
         scope = await _scope(base, person, conversation)
         with reading(len(meant)) as progress:
             for source in meant:
-                outcomes.append(await base.add(source, scope, progress.step(source)))
+                outcomes.append(await base.add(source, scope, progress.step(source), anew=hidden, hidden=hidden))
                 progress.done(outcomes[-1])
         await base.settle()
     return outcomes
@@ -140,8 +146,13 @@ async def _list(as_json: bool) -> None:
         typer.echo(
             f"{document.title}  ({document.kind}, {_counted(document.chunks, 'passage')}){only}\n  {document.uri}"
         )
+        for note in document.notes.splitlines():
+            typer.echo(f"  note: {note}")
     model = f"embedded by {state.model}" if state.model else "searched by words alone"
     typer.echo(f"{_counted(state.documents, 'document')}, {_counted(state.passages, 'passage')}, {model}.", err=True)
+    if state.old_terms:
+        old = _counted(state.old_terms, "document")
+        typer.echo(f"{old} indexed by an older version: run 'qwendesk kb reindex'.", err=True)
     if state.model and state.embedded < state.passages:
         missing = _counted(state.passages - state.embedded, "passage")
         typer.echo(f"{missing} without a vector of it: run 'qwendesk kb reindex'.", err=True)
@@ -218,7 +229,7 @@ def open_base(*, private: bool = False) -> AbstractAsyncContextManager[Knowledge
     """Open the knowledge base of the settings, with their embedding model."""
     from contextlib import asynccontextmanager
 
-    from qwendesk.app import engine_parts
+    from qwendesk.app import engine_parts, reading_limits
     from qwendesk.engines.embedding import make_embedder
     from qwendesk.memory.knowledge.library import open_knowledge
     from qwendesk.settings import load_settings
@@ -229,7 +240,10 @@ def open_base(*, private: bool = False) -> AbstractAsyncContextManager[Knowledge
         embedder = make_embedder(engine_parts(settings))
         try:
             allowed = _any if private else None
-            async with open_knowledge(settings.database, embedder, tenant=settings.tenant, allowed=allowed) as base:
+            limits = reading_limits(settings)
+            async with open_knowledge(
+                settings.database, embedder, tenant=settings.tenant, allowed=allowed, limits=limits
+            ) as base:
                 yield base
         finally:
             if embedder:
@@ -281,6 +295,8 @@ def _summarise(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.status == "refused":
             typer.echo(f"Refused {outcome.source!r}: {outcome.detail}.", err=True)
+        for note in outcome.notes:
+            typer.echo(f"Note on {outcome.source!r}: {note}.", err=True)
     counts = {name: sum(outcome.status == name for outcome in outcomes) for name in ("added", "updated", "unchanged")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     passages = sum(outcome.chunks for outcome in outcomes)

@@ -1,0 +1,150 @@
+"""Detect the encoding of text that does not declare one.
+
+chardet ranks the encodings that occur in documents; a candidate whose decoding mixes scripts within a word, or puts
+signs between letters, loses rank. docs/knowledge.md holds the measured table.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import regex
+
+_ENCODINGS = (
+    *(
+        "utf-8",
+        "utf-16-le",
+        "utf-16-be",
+        "cp1250",
+        "cp1251",
+        "cp1252",
+        "cp1253",
+        "cp1254",
+        "cp1255",
+        "cp1256",
+        "cp1257",
+    ),
+    *("cp1258", "koi8-r", "koi8-u", "cp866", "cp850", "cp852", "cp437", "mac-roman", "iso-8859-1", "iso-8859-2"),
+    *("iso-8859-5", "iso-8859-6", "iso-8859-7", "iso-8859-8", "iso-8859-9", "iso-8859-15", "cp874", "tis-620"),
+    *("cp932", "shift_jis", "euc-jp", "cp949", "euc-kr", "gb18030", "gb2312", "big5"),
+)
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+"""Encodings of text that holds zero bytes."""
+_SUPERSETS = {
+    **{"iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-8": "cp1255", "tis-620": "cp874", "shift_jis": "cp932"},
+    **{"euc_kr": "cp949", "gb2312": "gb18030", "koi8-r": "koi8-u", "big5": "cp950"},
+}
+"""Encodings of Windows that hold all of an older one, and more that occurs under its name."""
+_SAMPLE = 200_000
+"""Bytes that are looked at: of a longer text the lines that are not ASCII."""
+_JUDGED = 6
+"""Candidates whose decoding is judged."""
+_JUDGED_LETTERS = 20_000
+_FOREIGN = "".join(rf"\p{{{name}}}" for name in ("Cyrillic", "Greek", "Hebrew", "Arabic", "Thai"))
+_ASCII_LETTER = re.compile("[A-Za-z]")
+_MOSTLY = 4
+_FAULT = 0.1
+_MAX_FAULTS = 3
+_DOUBT = 0.02
+"""Two candidates whose ranks are nearer than this leave a doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A detected encoding."""
+
+    encoding: str
+    text: str
+    other: str = ""
+    """An encoding that fits about as well and reads other letters; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    encoding: str
+    rank: float
+    sample: str
+
+
+def guess(data: bytes) -> Guess | None:
+    """Return the encoding that fits best, with the whole text; None where none fits."""
+    ranked = sorted(_candidates(data), key=lambda candidate: -candidate.rank)
+    for place, candidate in enumerate(ranked):
+        try:
+            text = data.decode(candidate.encoding)
+        except UnicodeDecodeError:
+            continue
+        rest = (other for other in ranked[place + 1 :] if other.sample != candidate.sample)
+        rival = next(rest, None)
+        near = rival is not None and candidate.rank - rival.rank < _DOUBT
+        return Guess(candidate.encoding, text, rival.encoding if rival and near else "")
+    return None
+
+
+def _candidates(data: bytes) -> Iterator[_Candidate]:
+    import chardet
+
+    sample = _sample(data)
+    known = _WIDE if b"\0" in sample else _ENCODINGS
+    found = chardet.detect_all(sample, ignore_threshold=True, compat_names=False, include_encodings=known)
+    seen: set[str] = set()
+    for one in found:
+        encoding = _SUPERSETS.get(one["encoding"] or "", one["encoding"])
+        text = _decoded(sample, encoding) if encoding and encoding not in seen else None
+        if encoding is None or text is None:
+            continue
+        seen.add(encoding)
+        faults = _faults(text[:_JUDGED_LETTERS]) if len(seen) <= _JUDGED else _MAX_FAULTS
+        yield _Candidate(encoding, one["confidence"] - _FAULT * faults, text)
+
+
+def _sample(data: bytes) -> bytes:
+    if len(data) <= _SAMPLE:
+        return data
+    lines, size = [], 0
+    for line in data.splitlines(keepends=True):
+        if not line.isascii():
+            lines.append(line)
+            size += len(line)
+        if size > _SAMPLE:
+            break
+    return b"".join(lines)[:_SAMPLE]
+
+
+def _decoded(sample: bytes, encoding: str) -> str | None:
+    """Decode the sample, whose last letter may be cut."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(sample)
+    except (UnicodeDecodeError, LookupError):
+        return None
+
+
+def _faults(text: str) -> int:
+    faults = sum(1 for _ in zip(range(_MAX_FAULTS), _fault().finditer(text), strict=False))
+    # a letter of another script by itself among many of Latin is that of a word such as "è"
+    lonely = len(_lonely().findall(text))
+    if lonely and len(_ASCII_LETTER.findall(text)) > _MOSTLY * lonely and not _foreign_word().search(text):
+        faults += lonely
+    return min(_MAX_FAULTS, faults)
+
+
+@cache
+def _fault() -> regex.Pattern[str]:
+    """What no text has: letters of two scripts side by side, a sign or a capital between small letters, controls."""
+    mixed = rf"\p{{Latin}}(?=[{_FOREIGN}])|[{_FOREIGN}](?=\p{{Latin}})"
+    between = r"(?<=\p{L})[\p{S}\p{No}\p{C}--\p{Cf}](?=\p{L})|(?<=\p{Ll})\p{Lu}(?=\p{Ll})"
+    return regex.compile(rf"{mixed}|{between}|[\p{{Cc}}--[\t\n\r\f]]", regex.V1)
+
+
+@cache
+def _lonely() -> regex.Pattern[str]:
+    return regex.compile(rf"(?<!\p{{L}})[{_FOREIGN}](?!\p{{L}})")
+
+
+@cache
+def _foreign_word() -> regex.Pattern[str]:
+    return regex.compile(rf"[{_FOREIGN}]{{2}}")

@@ -1,0 +1,144 @@
+"""Isolation of child processes that read hostile files: no network, no files but the program's own, no privileges.
+
+bubblewrap builds the surroundings where it is installed and works; ``drop_privileges`` is called by the child itself
+once its modules are loaded, since an unprivileged user may not be allowed to read them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL
+from contextlib import suppress
+from pathlib import Path
+
+NOBODY = 65534
+"""The user and group that a child of root becomes."""
+_TRY_SECONDS = 20
+_TRY = "import sys; from qwendesk.isolation import drop_privileges; sys.exit(not drop_privileges())"
+_LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
+_TEMPORARY = 64 * 1024 * 1024
+"""Bytes of the child's own folder for temporary files."""
+
+
+class Isolation:
+    """Starts children in bubblewrap where it works; tried out once."""
+
+    def __init__(self, bwrap: str | None = None) -> None:
+        self._bwrap = bwrap
+        self._works: bool | None = None
+        self._trying = asyncio.Lock()
+
+    async def works(self) -> bool:
+        """Tell whether children are kept from files and network on this machine."""
+        async with self._trying:
+            if self._works is None:
+                self._bwrap = self._bwrap or shutil.which("bwrap")
+                self._works = bool(self._bwrap) and await _succeeds(self._wrapped(sys.executable, "-P", "-c", _TRY))
+            return self._works
+
+    async def command(self, *command: str) -> list[str]:
+        """Return a command as it is started: in bubblewrap, or as it is where that does not work."""
+        return self._wrapped(*command) if await self.works() else list(command)
+
+    def _wrapped(self, *command: str) -> list[str]:
+        return [self._bwrap or "bwrap", *_namespaces(), *_files(), "--chdir", "/tmp", "--", *command]
+
+
+def drop_privileges() -> bool:
+    """Give up root's rights, refuse to gain any, and end with the parent process; tell whether the user is not root.
+
+    Root is kept where an unprivileged user could not read the program's own files any more.
+    """
+    _die_with_parent()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return True
+    if not _is_readable_by(NOBODY):
+        return False
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    # a change of the user forgets it
+    _die_with_parent()
+    return True
+
+
+def _is_readable_by(user: int) -> bool:
+    """Tell whether a user may read the program and the libraries of Python."""
+    os.seteuid(user)
+    try:
+        for file in (__file__, os.__file__):
+            with Path(file).open("rb"):
+                pass
+    except PermissionError:
+        return False
+    finally:
+        os.seteuid(0)
+    return True
+
+
+def _die_with_parent() -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+
+    kill_with_parent, no_new_privileges = 1, 38
+    libc = ctypes.CDLL(None)
+    libc.prctl(kill_with_parent, int(signal.SIGKILL), 0, 0, 0)
+    libc.prctl(no_new_privileges, 1, 0, 0, 0)
+
+
+def _namespaces() -> list[str]:
+    shared = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if os.geteuid() == 0:
+        # without a user namespace, so that the child can become a real other user
+        apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+        return [*apart, *shared, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    return ["--unshare-all", *shared]
+
+
+def _files() -> list[str]:
+    """Return the arguments that show the child Python, the program and nothing else, all read-only."""
+    system = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    links = [part for link in _LINKS for part in _system(Path(link))]
+    own = [part for path in _program() for part in ("--ro-bind-try", path, path)]
+    made = ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(_TEMPORARY), "--tmpfs", "/tmp"]
+    # the folders above are made for everybody to pass, and what lies in /tmp itself is shown after it was made
+    above = dict.fromkeys(str(folder) for path in _program() for folder in reversed(Path(path).parents[:-1]))
+    passed = [part for folder in above if folder != "/tmp" for part in ("--perms", "0755", "--dir", folder)]
+    return [*system, *links, *made, *passed, *own, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+def _system(path: Path) -> list[str]:
+    """Return the arguments for a folder beside ``/usr`` that is a link into it on most systems."""
+    if path.is_symlink():
+        return ["--symlink", str(path.readlink()), str(path)]
+    return ["--ro-bind-try", str(path), str(path)]
+
+
+def _program() -> list[str]:
+    """Return the folders of Python, of its packages and of this package, which may be linked from elsewhere."""
+    package = Path(__file__).parent
+    linked = [entry.resolve() for entry in package.iterdir() if entry.is_symlink()]
+    packages = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    folders = [Path(sys.prefix), Path(sys.base_prefix), *packages, package, *linked]
+    return list(dict.fromkeys(str(folder) for folder in folders if not folder.is_relative_to("/usr")))
+
+
+async def _succeeds(command: list[str]) -> bool:
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+    except OSError:
+        return False
+    try:
+        async with asyncio.timeout(_TRY_SECONDS):
+            return await process.wait() == 0
+    except TimeoutError:
+        return False
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -63,7 +63,7 @@ def decoded(data: bytes, declared: Iterable[str] = ()) -> Decoded:
         InputError: these bytes are no text.
     """
     found = _marked(data) or _escaped(data) or _named(data, declared) or _detected(data)
-    if len(_BINARY.findall(found.text)) > _BINARY_SHARE * len(found.text):
+    if _is_binary(found.text):
         raise InputError("it is a binary file, not text")
     repaired, lines = _repaired(found.text)
     twice = (f"{_counted(lines, 'line')} with letters that were encoded twice repaired",) if lines else ()
@@ -92,7 +92,7 @@ def _escaped(data: bytes) -> Decoded | None:
 def _named(data: bytes, declared: Iterable[str]) -> Decoded | None:
     """Decode as UTF-8 where it is that, else by a declared encoding."""
     text = _strictly(data, "utf-8") if b"\0" not in data else None
-    if text is not None:
+    if text is not None and not _is_binary(text):
         return Decoded(text)
     refused = []
     for label in declared:
@@ -108,18 +108,17 @@ def _named(data: bytes, declared: Iterable[str]) -> Decoded | None:
 
 
 def _detected(data: bytes) -> Decoded:
-    if b"\0" not in data and _is_nearly_utf8(data):
+    if b"\0" not in data and not data.isascii() and _is_nearly_utf8(data):
         return _replaced(data, "utf-8")
     found = guess(data)
     if found is None and b"\0" in data:
         raise InputError("it is a binary file, not text")
     if found is None:
         raise InputError("its encoding is unknown; save it as UTF-8")
-    if found.other:
-        note = f"encoding uncertain: read as {found.encoding}, perhaps {found.other}; save it as UTF-8 to be sure"
-    else:
-        note = f"no encoding declared: read as {found.encoding}"
-    return Decoded(found.text, (note,))
+    if found.is_certain:
+        return Decoded(found.text, (f"no encoding declared: read as {found.encoding}",))
+    other = f", perhaps {found.other}" if found.other else ""
+    return Decoded(found.text, (f"encoding uncertain: read as {found.encoding}{other}; save it as UTF-8 to be sure",))
 
 
 def _replaced(data: bytes, encoding: str) -> Decoded:
@@ -128,6 +127,10 @@ def _replaced(data: bytes, encoding: str) -> Decoded:
     if count <= 0:
         return Decoded(text)
     return Decoded(text, (f"{_counted(count, 'sign')} that {encoding.removesuffix('-sig')} does not know replaced",))
+
+
+def _is_binary(text: str) -> bool:
+    return len(_BINARY.findall(text)) > _BINARY_SHARE * len(text)
 
 
 def _is_nearly_utf8(data: bytes) -> bool:

@@ -49,6 +49,10 @@ _ASCII_LETTER = re.compile("[A-Za-z]")
 _MOSTLY = 4
 _FAULT = 0.1
 _MAX_FAULTS = 3
+_UNFIT = 0.15
+"""Below this rank an encoding is chardet's answer for want of one that fits."""
+_FEW = 2
+"""Bytes that are not ASCII, of which fewer leave a doubt whatever the ranks."""
 _DOUBT = 0.02
 """Two candidates whose ranks are nearer than this leave a doubt."""
 
@@ -59,8 +63,9 @@ class Guess:
 
     encoding: str
     text: str
+    is_certain: bool = True
     other: str = ""
-    """An encoding that fits about as well and reads other letters; empty where there is none."""
+    """Another encoding that fits and reads other letters; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +77,28 @@ class _Candidate:
 
 def guess(data: bytes) -> Guess | None:
     """Return the encoding that fits best, with the whole text; None where none fits."""
+    if found := _unspaced_wide(data):
+        return found
+    is_short = sum(byte > 0x7F for byte in data[:_SAMPLE]) < _FEW
     ranked = sorted(_candidates(data), key=lambda candidate: -candidate.rank)
     for place, candidate in enumerate(ranked):
         try:
             text = data.decode(candidate.encoding)
         except UnicodeDecodeError:
             continue
-        rest = (other for other in ranked[place + 1 :] if other.sample != candidate.sample)
-        rival = next(rest, None)
-        near = rival is not None and candidate.rank - rival.rank < _DOUBT
-        return Guess(candidate.encoding, text, rival.encoding if rival and near else "")
+        rival = next((other for other in ranked[place + 1 :] if other.sample != candidate.sample), None)
+        lead = candidate.rank - rival.rank if rival else candidate.rank
+        is_certain = not is_short and lead >= (_DOUBT if rival else _UNFIT)
+        return Guess(candidate.encoding, text, is_certain, rival.encoding if rival else "")
     return None
+
+
+def _unspaced_wide(data: bytes) -> Guess | None:
+    """Recognise UTF-16 of scripts without spaces, in which no byte is zero: by their own punctuation and letters."""
+    if len(data) % 2:
+        return None
+    texts = ((encoding, _decoded(data, encoding)) for encoding in _WIDE[:2])
+    return next((Guess(encoding, text) for encoding, text in texts if text and _unspaced().fullmatch(text)), None)
 
 
 def _candidates(data: bytes) -> Iterator[_Candidate]:
@@ -103,8 +119,9 @@ def _candidates(data: bytes) -> Iterator[_Candidate]:
 
 
 def _sample(data: bytes) -> bytes:
-    if len(data) <= _SAMPLE:
-        return data
+    """Return the lines that tell encodings apart; those of ASCII are alike in all."""
+    if b"\0" in data:
+        return data[:_SAMPLE]
     lines, size = [], 0
     for line in data.splitlines(keepends=True):
         if not line.isascii():
@@ -138,6 +155,16 @@ def _fault() -> regex.Pattern[str]:
     mixed = rf"\p{{Latin}}(?=[{_FOREIGN}])|[{_FOREIGN}](?=\p{{Latin}})"
     between = r"(?<=\p{L})[\p{S}\p{No}\p{C}--\p{Cf}](?=\p{L})|(?<=\p{Ll})\p{Lu}(?=\p{Ll})"
     return regex.compile(rf"{mixed}|{between}|[\p{{Cc}}--[\t\n\r\f]]", regex.V1)
+
+
+@cache
+def _unspaced() -> regex.Pattern[str]:
+    """A text of CJK signs and ASCII with kana or CJK punctuation in it, or one of Thai and ASCII."""
+    plain = r"\t\r\n -~"
+    cjk = rf"{plain}\u2010-\u2030\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef"
+    return regex.compile(
+        rf"[{cjk}]*?[\u3001-\u30ff\uff01-\uff1f][{cjk}]*|[{plain}]*[\u0e01-\u0e5b][{plain}\u0e01-\u0e5b]*"
+    )
 
 
 @cache

@@ -8,6 +8,7 @@ import zipfile
 FORMATS = "http://schemas.openxmlformats.org"
 WORD = f"{FORMATS}/wordprocessingml/2006/main"
 SHEET = f"{FORMATS}/spreadsheetml/2006/main"
+PACKAGE = f"{FORMATS}/package/2006/relationships"
 OFFICE = f"{FORMATS}/officeDocument/2006/relationships"
 
 
@@ -54,6 +55,35 @@ def xlsx(rows: list[list[str | float]]) -> bytes:
     )
 
 
+def workbook(*sheets: tuple[str, str, str]) -> bytes:
+    """Write a workbook: each sheet with its name, its state (``visible``, ``hidden``) and its XML.
+
+    Cells of style 1 show percent.
+    """
+    named = "".join(
+        f'<sheet name="{name}" sheetId="{number}" state="{state}" r:id="r{number}"/>'
+        for number, (name, state, _) in enumerate(sheets, 1)
+    )
+    links = "".join(
+        f'<Relationship Id="r{number}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+        for number in range(1, len(sheets) + 1)
+    )
+    links += f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/>'
+    styles = (
+        '<numFmts count="1"><numFmt numFmtId="170" formatCode="0.0%"/></numFmts>'
+        '<cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="170"/><xf numFmtId="14"/></cellXfs>'
+    )
+    parts: dict[str, str | bytes] = {
+        "_rels/.rels": _relation("officeDocument", "xl/workbook.xml"),
+        "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}"><sheets>{named}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}">{links}</Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{SHEET}">{styles}</styleSheet>',
+    }
+    for number, (_, _, content) in enumerate(sheets, 1):
+        parts[f"xl/worksheets/sheet{number}.xml"] = f'<worksheet xmlns="{SHEET}">{content}</worksheet>'
+    return archive(parts)
+
+
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
@@ -73,6 +103,10 @@ def pdf(*pages: str, trailer: str = "") -> bytes:
             "/Resources << /Font << /F1 3 0 R >> >> >>"
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+    return _pdf_of(objects, trailer)
+
+
+def _pdf_of(objects: list[str], trailer: str = "") -> bytes:
     out, places = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         places.append(len(out))
@@ -81,3 +115,19 @@ def pdf(*pages: str, trailer: str = "") -> bytes:
     table = "".join(f"{place:010} 00000 n \n" for place in places)
     out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode()
     return out + f"trailer << /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF".encode()
+
+
+def slow_pdf(depth: int = 12, times: int = 10) -> bytes:
+    """Write a PDF of 3 KB whose one page is drawn through forms that each draw the next one several times."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
+    drawing = "/Contents 4 0 R /Resources << /XObject << /X 5 0 R >> >>"
+    objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] {drawing} >>")
+    objects.append("<< /Length 5 >>\nstream\n/X Do\nendstream")
+    for number in range(depth):
+        drawn = "/X Do " * times if number < depth - 1 else "BT (slow) Tj ET"
+        resources = f"<< /XObject << /X {number + 6} 0 R >> >>" if number < depth - 1 else "<< >>"
+        objects.append(
+            f"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources {resources} /Length {len(drawn)} >>\n"
+            f"stream\n{drawn}\nendstream"
+        )
+    return _pdf_of(objects)

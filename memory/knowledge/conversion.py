@@ -39,6 +39,7 @@ class Converter:
         self._isolation = Isolation()
         self._idle: list[ReaderProcess] = []
         self._busy: set[ReaderProcess] = set()
+        self._is_closed = False
 
     async def convert(
         self,
@@ -68,14 +69,18 @@ class Converter:
                 return await process.read(kind, data, options, time_limit or self._time_limit)
             finally:
                 self._busy.discard(process)
-                if process.is_alive:
+                if self._is_closed:
+                    await process.end()
+                elif process.is_alive:
                     self._idle.append(process)
 
     async def aclose(self) -> None:
         """Kill the processes, those that are reading too."""
-        processes, self._idle = [*self._idle, *self._busy], []
-        for process in processes:
-            await process.end()
+        self._is_closed = True
+        for busy in tuple(self._busy):
+            await busy.kill()
+        while self._idle:
+            await self._idle.pop().end()
 
     async def _process_of(self, owner: str) -> ReaderProcess:
         """Return a process that waits for a file of this owner, or a new one in place of another's."""

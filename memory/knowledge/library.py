@@ -173,7 +173,7 @@ class KnowledgeBase:
             return await self._why_no_documents()
         state = await self.state()
         if state.old_terms:
-            return f"{state.old_terms:,} documents were indexed by an older version: run 'qwendesk kb reindex'."
+            return f"{state.old_terms:,} of the documents indexed by an older version: run 'qwendesk kb reindex'."
         if self._embedder is None:
             return "Search was by words alone, as there is no embedding model: 'qwendesk doctor' says how to get one."
         if state.embedded < state.passages:

@@ -33,11 +33,13 @@ class ReaderProcess:
     Args:
         owner: whose files it reads; a process that a hostile file has taken over sees no other's.
         isolation: keeps it from files and network.
+        module: what it runs.
     """
 
-    def __init__(self, owner: str, isolation: Isolation) -> None:
+    def __init__(self, owner: str, isolation: Isolation, module: str = _MODULE) -> None:
         self.owner = owner
         self._isolation = isolation
+        self._module = module
         self._process: Process | None = None
 
     @property
@@ -68,15 +70,21 @@ class ReaderProcess:
             raise InputError(" ".join(answer.error.split()) or _BROKEN)
         return answer.document
 
+    async def kill(self) -> None:
+        """Kill the process while it reads; the reading fails."""
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
     async def end(self) -> None:
-        """Kill the process."""
+        """Kill the process when it does not read, and close its pipes."""
         process, self._process = self._process, None
         if process:
             await child.end(process)
 
     async def _ask(self, kind: Kind, data: bytes, options: ReadOptions, seconds: float) -> _Answer:
         if self._process is None or self._process.returncode is not None:
-            self._process = await child.start(_MODULE, self._isolation)
+            self._process = await child.start(self._module, self._isolation)
         out, back = self._process.stdin, self._process.stdout
         assert out and back
         request: dict[str, object] = {"kind": kind, "size": len(data), "seconds": seconds}

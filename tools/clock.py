@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta, tzinfo
-from difflib import get_close_matches
-from zoneinfo import ZoneInfo, available_timezones
 
 from langchain_core.tools import BaseTool, StructuredTool
 
 from qwendesk.errors import ToolError
+from qwendesk.tools.zones import find_zones
 
 
 def clock_tool() -> BaseTool:
@@ -18,8 +17,29 @@ def clock_tool() -> BaseTool:
 
 
 async def clock(zone: str = "", add_days: int = 0) -> str:
-    """Return date, time and weekday, now or add_days from now. zone: like Asia/Tokyo; empty: local."""
-    place = await asyncio.to_thread(find_zone, zone) if zone.strip() else None
+    """Return date, time and weekday, now or add_days from now. zone: the place as the person wrote it; empty: local."""
+    zones = await asyncio.to_thread(find_zones, zone) if zone.strip() else [("", None)]
+    times = [_time(place, add_days) for _, place in zones]
+    if len(times) == 1:
+        return times[0]
+    listed = [f"- {title}: {time}" for (title, _), time in zip(zones, times, strict=True)]
+    several = f"{zone!r} may mean several places. Tell the person all of these times, or ask which place is meant:"
+    return "\n".join([several, *listed])
+
+
+def find_zone(name: str) -> tzinfo:
+    """Return the time zone of that name, or of that place.
+
+    Raises:
+        ToolError: there is none, or several; the text names them.
+    """
+    zones = find_zones(name)
+    if len(zones) > 1:
+        raise ToolError(f"{name!r} may mean several places: {', '.join(title for title, _ in zones)}.")
+    return zones[0][1]
+
+
+def _time(place: tzinfo | None, add_days: int) -> str:
     now = datetime.now(UTC)
     try:
         # days are added to the time on the wall, so that a change to summer time does not shift it
@@ -29,25 +49,6 @@ async def clock(zone: str = "", add_days: int = 0) -> str:
         raise ToolError(f"add_days {add_days!r} leads out of the calendar; use a smaller number.") from None
     offset = moment.strftime("%z")
     return f"{moment:%A, %Y-%m-%d %H:%M} ({zone_name(moment, place)}, UTC{offset[:3]}:{offset[3:5]})"
-
-
-def find_zone(name: str) -> tzinfo:
-    """Return the IANA time zone of that name, or of that city.
-
-    Raises:
-        ToolError: there is none; the text names the nearest.
-    """
-    wanted = name.strip().replace(" ", "_").lower()
-    if wanted in ("utc", "gmt", "z"):
-        return UTC
-    zones = available_timezones()
-    for zone in sorted(zones):
-        if wanted in (zone.lower(), zone.lower().rpartition("/")[2]):
-            return ZoneInfo(zone)
-    cities = {zone.lower().rpartition("/")[2]: zone for zone in zones} | {zone.lower(): zone for zone in zones}
-    near = get_close_matches(wanted, cities, n=1)
-    hint = f"did you mean {cities[near[0]]!r}?" if near else "use a name like 'Europe/Paris' or 'UTC'."
-    raise ToolError(f"No time zone is called {name!r}; {hint}")
 
 
 def zone_name(moment: datetime, place: tzinfo | None) -> str:

@@ -1,0 +1,155 @@
+"""Find the time zones of places by their names, in any language and script.
+
+The names are in a file that ``gazetteer_build.py`` makes: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
+countries, exemplar cities and names of times of CLDR, https://cldr.unicode.org. It is read for each look-up and is not
+kept in memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+FILE = Path(__file__).parent / "data" / "places.gz"
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+_SILENT = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670'’ʼ`´]")
+"""Accents and points that may be left out in writing; the vowel signs of other scripts may not."""
+_CLEAR = 15
+"""A place is meant where it weighs so many times what each other of its name does."""
+_FORMER = 50
+"""A name that a city bears in another language only, or bore once, weighs so many times less than a name it bears."""
+_SEASONS = (0, 91, 182, 273)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place of a name that was looked up."""
+
+    kind: str
+    """``city``, ``region``, ``country``, or ``zone`` for a time such as Eastern Time."""
+    name: str
+    country: str
+    """ISO 3166 code; empty for a time."""
+    region: str
+    """The state or province, where a name needs it."""
+    zones: tuple[str, ...]
+    weight: int
+
+    @property
+    def clock(self) -> tuple[timedelta | None, ...]:
+        """How its clocks go."""
+        return clock_of(self.zones[0])
+
+    @property
+    def title(self) -> str:
+        """The name as a person tells it from others."""
+        around = () if self.kind == "country" else (self.region, self.country)
+        return ", ".join(part for part in (self.name, *around) if part)
+
+
+def key_of(name: str) -> str:
+    """Return a name without case, accents and punctuation, as it is looked up."""
+    plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
+    return " ".join("".join(map(_letter, _SILENT.sub("", plain))).split())
+
+
+def _letter(sign: str) -> str:
+    """Return a letter, a digit or a vowel sign as it is, and a blank for all else."""
+    return sign if sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc") else " "
+
+
+@lru_cache(maxsize=1024)
+def clock_of(zone: str) -> tuple[timedelta | None, ...]:
+    """Return how a zone's clocks go in the four seasons: zones that agree need not be told apart."""
+    now, place = datetime.now(UTC), ZoneInfo(zone)
+    return tuple((now + timedelta(days=days)).astimezone(place).utcoffset() for days in _SEASONS)
+
+
+def places_of(name: str) -> tuple[Place, ...]:
+    """Return the places of a name, the heaviest first."""
+    return _find((key_of(name),))[0]
+
+
+def places_of_all(names: Iterable[str]) -> dict[str, tuple[Place, ...]]:
+    """Return the places of several names, which takes no longer than those of one."""
+    keys = {name: key_of(name) for name in names}
+    return dict(zip(keys, _find(tuple(keys.values())), strict=True))
+
+
+def meant(places: Iterable[Place], name: str = "") -> list[Place]:
+    """Return the place that is meant by a name; several where each of them may be, one for each time.
+
+    Args:
+        places: the places of the name.
+        name: the name; those that bear it in another language, or once bore it, weigh less than those that bear it now.
+    """
+    weights = _weights(list(places), key_of(name))
+    ordered = sorted(weights, key=lambda place: -weights[place])
+    by_clock: dict[object, Place] = {}
+    for place in ordered:
+        by_clock.setdefault(place.clock, place)
+    return [place for place in by_clock.values() if weights[place] * _CLEAR > weights[ordered[0]]]
+
+
+def _weights(places: list[Place], key: str) -> dict[Place, float]:
+    bears = {place: place.kind != "city" or f"{key_of(place.name)} ".startswith(f"{key} ") for place in places}
+    less = _FORMER if any(bears.values()) else 1
+    return {place: place.weight if bears[place] else place.weight / less for place in places}
+
+
+def narrowed(name: str) -> list[Place]:
+    """Return the places of a name that says where it lies, such as ``Portland, Maine`` or ``San José Costa Rica``."""
+    parts = [part for part in name.replace("，", ",").replace("、", ",").split(",") if part.strip()]
+    words = name.split()
+    splits = [(parts[0], parts[1:])] if len(parts) > 1 else []
+    splits += [(" ".join(words[:at]), [" ".join(words[at:])]) for at in range(len(words) - 1, 0, -1)]
+    keys = tuple(dict.fromkeys(key_of(part) for first, rest in splits for part in (first, *rest)))
+    known = dict(zip(keys, _find(keys), strict=True))
+    for first, rest in splits:
+        inside = [place for place in known[key_of(first)] if all(_lies_in(place, part, known) for part in rest)]
+        if inside:
+            return inside
+    return []
+
+
+def _lies_in(place: Place, where: str, known: dict[str, tuple[Place, ...]]) -> bool:
+    key = key_of(where)
+    if key in (key_of(place.region), place.country.casefold()) or (place.country == "GB" and key == "uk"):
+        return True
+    around = known.get(key, ())
+    return any(
+        (one.kind == "country" and one.country == place.country)
+        or (one.kind == "region" and (one.name, one.country) == (place.region, place.country))
+        for one in around
+    )
+
+
+@lru_cache(maxsize=256)
+def _find(keys: tuple[str, ...]) -> tuple[tuple[Place, ...], ...]:
+    """Return the places of each key."""
+    data = gzip.decompress(FILE.read_bytes())
+    begin, end = data.index(b"\n"), data.index(b"\n\n")
+    zones, lines = data[:begin].decode().split(" "), data[begin + 1 : end].split(b"\n")
+    return tuple(_listed(data, end, key, zones, lines) for key in keys)
+
+
+def _listed(data: bytes, start: int, key: str, zones: list[str], lines: list[bytes]) -> tuple[Place, ...]:
+    before = f"\n{key}\t".encode()
+    at = data.find(before, start) if key else -1
+    if at < 0:
+        return ()
+    found = (one.split(b":") for one in data[at + len(before) : data.index(b"\n", at + 1)].split(b" "))
+    places = (_place(lines[int(number)].decode(), zones, int(weight)) for number, weight in found)
+    return tuple(sorted(places, key=lambda place: -place.weight))
+
+
+def _place(line: str, zones: list[str], weight: int) -> Place:
+    kind, name, country, region, numbers = line.split("\t")
+    return Place(kind, name, country, region, tuple(zones[int(one)] for one in numbers.split(",")), weight)

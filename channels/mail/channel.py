@@ -15,6 +15,7 @@ from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import hand_over
 from qwendesk.channels.mail.compose import compose
+from qwendesk.channels.mail.limits import Limits
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.stopping import rest
 from qwendesk.desk.allowance import Allowance
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
-_LARGEST_MAIL = 30 * 2**20
+_BEGINNING = 2**20
+"""Bytes that are read of a mail that is too large: what was written stands before the files."""
 _LOOK_SECONDS = 1.0
 """How long a stop may have to wait."""
 _IDLE_SECONDS = 15.0
@@ -60,6 +62,11 @@ class MailChannel(Channel):
                 "The name your mail server gives itself in Authentication-Results: who it does not vouch for is a "
                 "stranger. Empty: every sender is believed, and nobody is an operator or owner.",
             ),
+            Setting("max_bytes", "The largest mail that is read; of a larger one its text is.", default=30 * 2**20),
+            Setting("max_parts", "How many parts of a mail are read.", default=500),
+            Setting("max_depth", "How deep parts may stand in one another.", default=30),
+            Setting("max_files", "How many files of a mail are taken.", default=50),
+            Setting("read_seconds", "How long a mail's structure is read; what comes after is left out.", default=10.0),
         ),
         needs=("imap_tools", "aiosmtplib"),
     )
@@ -69,6 +76,12 @@ class MailChannel(Channel):
         self._own = str(settings["address"])
         self._authserv = str(settings["trusted_authserv"]).strip()
         self.proves_senders = bool(self._authserv)
+        self._limits = Limits(
+            parts=int(settings["max_parts"]),
+            depth=int(settings["max_depth"]),
+            files=int(settings["max_files"]),
+            seconds=float(settings["read_seconds"]),
+        )
         self._unproven = Allowance(at_once=1, per_hour=1)
         self._stopping = asyncio.Event()
 
@@ -152,17 +165,18 @@ class MailChannel(Channel):
         return True
 
     async def _take(self, mailbox: Mailbox, uid: str, accept: Accept) -> bool:
-        large = await asyncio.to_thread(mailbox.size, uid) > _LARGEST_MAIL
-        raw = await asyncio.to_thread(lambda: mailbox.fetch(uid, head_only=large))
+        most = int(self._settings["max_bytes"])
+        large = await asyncio.to_thread(mailbox.size, uid) > most
+        raw = await asyncio.to_thread(mailbox.fetch, uid, min(most, _BEGINNING) if large else most)
         try:
-            inbound = await asyncio.to_thread(parse, raw, self._own, self._authserv)
+            inbound = await asyncio.to_thread(parse, raw, self._own, self._authserv, self._limits)
         except ValueError as error:
             log.warning("Mail %s: %s", uid, error)
             return True
         if inbound is None:
             return True
         if large:
-            inbound = replace(inbound, unreadable="large file")
+            inbound = replace(inbound, attachments=(), unreadable="large file")
         return await hand_over(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
 
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:

@@ -1,32 +1,243 @@
-"""The words of a mail that was written in HTML."""
+"""Turn a mail that was written in HTML into the text that a person sees who opens it.
+
+Of the libraries tried, inscriptis reads text that style sheets hide and lays nested tables out in columns, and
+html2text has a licence that does not fit; so selectolax parses, tinycss2 reads styles, and this module puts lines.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-_LONGEST = 100_000
+from qwendesk.channels.mail.bounded_html import bounded
+from qwendesk.channels.mail.css import Element, Sheet, TooComplex
+from qwendesk.channels.mail.look import Look, look_of
+from qwendesk.channels.mail.spacing import HARD, LINE, PARAGRAPH, SPACE, protected, settled, without_marks
+
+_MAX_CHARS = 2**18
 """Characters of a page that are read; programs write more than people do."""
-_SILENT = "script,style,head,title,template,blockquote"
-"""What is not said; a quote in a mail is an older mail."""
-_BLOCKS = "p,div,li,tr,h1,h2,h3,h4,pre,table,ul,ol,hr"
-# a mark of our own where lines end: a private-use sign, taken out of the page's own text before
-_END = "\ue000"
+_MAX_DEPTH = 500
+"""How deep elements stand in one another that are read; browsers go as far."""
+_MAX_ELEMENTS = 20_000
+_MAX_LINK_CHARS = 1000
+_MAX_INDENTS = 5
+"""How deep lists and quotes stand in one another that is shown."""
+_SILENT = {
+    "script", "style", "head", "title", "template", "meta", "link", "base", "object", "embed", "audio", "video",
+    "iframe", "frame", "frameset", "canvas", "svg", "noembed", "noframes", "datalist", "xml", "map", "param", "input",
+}  # fmt: skip
+"""Elements whose text mail programs do not show."""
+_PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "pre", "hr", "figure", "listing"}
+_LINES = {
+    "div", "li", "tr", "dt", "dd", "address", "article", "aside", "body", "caption", "center", "details", "dialog",
+    "dir", "fieldset", "figcaption", "footer", "form", "header", "hgroup", "html", "legend", "main", "menu", "nav",
+    "option", "search", "section", "summary", "tbody", "tfoot", "thead", "blockquote", "xmp",
+}  # fmt: skip
+_SIGNATURE = {"gmail_signature", "moz-signature", "gmail_signature_prefix"}
+_STRUCK = {"s", "del", "strike"}
+_BLOCK_DISPLAYS = ("block", "flex", "grid", "table", "list-item")
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An element that is being read."""
+
+    node: LexborNode | None
+    """The child that is read next."""
+    element: Element
+    look: Look
+    pieces: list[str] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+    """What stands in the cells of a row."""
+    count: int = 0
+    """The number of the last item of an ordered list."""
+    gap: str = ""
+    """The mark that stands before and after the element."""
 
 
 def text_of(html: str) -> str:
-    """Return the text of a page, one block a line."""
-    tree = LexborHTMLParser(html[:_LONGEST].replace(_END, ""))
-    body = tree.body
-    if body is None:
+    """Return the text of a page without the older mails that it quotes, one block a line."""
+    said = (line for line in rendered(html).split("\n") if not line.startswith(">"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip()
+
+
+def rendered(html: str) -> str:
+    """Return the text of a page as it is seen; what is quoted has ``> `` before it. Empty where it cannot be told."""
+    root = LexborHTMLParser(bounded(without_marks(html[:_MAX_CHARS]))).root
+    if root is None:
         return ""
-    for node in body.css(_SILENT):
-        node.decompose()
-    for node in body.css("br"):
-        node.replace_with(_END)
-    for node in body.css(_BLOCKS):
-        node.insert_before(_END)
-        node.insert_after(_END)
-    lines = (" ".join(line.split()) for line in body.text(deep=True).split(_END))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    try:
+        return _Reader(root).read()
+    except TooComplex:
+        return ""
+
+
+class _Reader:
+    """Goes through a page once, element by element.
+
+    Args:
+        root: the page's ``<html>``.
+    """
+
+    def __init__(self, root: LexborNode) -> None:
+        self._sheet = Sheet(
+            style.text(deep=True) for style in root.css("style") if _is_for_screens(style.attributes.get("media"))
+        )
+        self._left = _MAX_ELEMENTS
+        self._links: set[str] = set()
+        self._path: list[Element] = []
+        self._frames = [_Frame(root, Element.of("#page", {}), Look())]
+        self._root = root
+
+    def read(self) -> str:
+        """Return the page's text."""
+        self._visit(self._root)
+        while len(self._frames) > 1:
+            frame = self._frames[-1]
+            child = frame.node
+            if child is None:
+                self._leave()
+                continue
+            frame.node = child.next
+            self._visit(child)
+        text = settled("".join(self._frames[0].pieces))
+        return "\n".join("-- " if line == "--" else line for line in text.split("\n"))
+
+    def _visit(self, node: LexborNode) -> None:
+        frame = self._frames[-1]
+        if node.is_text_node:
+            if frame.look.is_seen:
+                frame.pieces.append(_written(node.text_content or "", frame.look))
+        elif node.is_element_node and len(self._path) < _MAX_DEPTH and self._left:
+            self._left -= 1
+            self._enter(node, (node.tag or "").lower())
+
+    def _enter(self, node: LexborNode, tag: str) -> None:
+        frame = self._frames[-1]
+        if tag in _SILENT:
+            return
+        element = Element.of(tag, node.attributes)
+        if element.classes & _SIGNATURE:
+            frame.pieces.append(LINE)
+            return
+        self._path.append(element)
+        declared = self._sheet.declared(self._path, element.attributes.get("style") or "")
+        look = look_of(frame.look, element, declared)
+        display = "".join(token.serialize() for token in declared.get("display", ())).strip().lower()
+        if look.is_gone:
+            self._path.pop()
+        elif tag in ("br", "img"):
+            self._path.pop()
+            frame.pieces.append(HARD if tag == "br" else _picture(element, look))
+        else:
+            gap = LINE if tag in ("ul", "ol") and frame.element.tag == "li" else _gap(tag, display)
+            self._frames.append(_Frame(node.child, element, look, gap=gap))
+
+    def _leave(self) -> None:
+        frame = self._frames.pop()
+        self._path.pop()
+        parent = self._frames[-1]
+        tag = frame.element.tag
+        if tag in ("td", "th"):
+            parent.cells.append(settled("".join(frame.pieces)))
+            return
+        parent.pieces += (frame.gap, *self._closed(tag, frame, parent), frame.gap)
+
+    def _closed(self, tag: str, frame: _Frame, parent: _Frame) -> Iterable[str]:
+        """Return what an element adds to the one that it stands in."""
+        text = "".join(frame.pieces)
+        if tag == "tr":
+            return (text, protected(_row(frame.cells)))
+        if tag == "a":
+            return (text, self._link(frame.element.attributes.get("href") or "", settled(text)))
+        if tag == "li":
+            return (protected(_item(parent, frame.element, settled(text), self._within("li"))),)
+        if tag == "blockquote" and not _is_indented(frame.element) and self._within(tag):
+            quoted = settled(text)
+            lines = "\n".join(f"> {line}".rstrip() for line in quoted.split("\n"))
+            return (PARAGRAPH, protected(lines), PARAGRAPH) if quoted else ()
+        return _marked(tag, text)
+
+    def _within(self, tag: str) -> bool:
+        """Tell whether few enough elements of a kind stand around for one more to be told apart."""
+        return sum(above.tag == tag for above in self._path) < _MAX_INDENTS
+
+    def _link(self, address: str, shown: str) -> str:
+        """Return a link's address, where the text does not have it already."""
+        address = "".join(address.split())
+        scheme, _, rest = address.partition(":")
+        bare = rest.removeprefix("//").rstrip("/").removeprefix("www.")
+        if scheme.lower() not in ("http", "https", "mailto", "tel") or not bare or not shown:
+            return ""
+        bare = bare.partition("?")[0] if scheme.lower() == "mailto" else bare
+        if len(address) > _MAX_LINK_CHARS or bare in self._links or bare.casefold() in shown.casefold():
+            return ""
+        self._links.add(bare)
+        return f" ({bare if scheme.lower() in ('mailto', 'tel') else address})"
+
+
+def _is_for_screens(media: str | None) -> bool:
+    return not media or any(word in media.lower() for word in ("all", "screen", "not", "width", ","))
+
+
+def _written(text: str, look: Look) -> str:
+    return protected(text) if look.keeps_lines else text
+
+
+def _gap(tag: str, display: str) -> str:
+    if display.startswith("inline") or display == "contents":
+        return "" if display == "inline" else " "
+    if tag in _PARAGRAPHS:
+        return PARAGRAPH
+    return LINE if tag in _LINES or display.startswith(_BLOCK_DISPLAYS) else ""
+
+
+def _picture(element: Element, look: Look) -> str:
+    """Return what stands for a picture: its words, or an emoji that a mail program draws."""
+    alt = " ".join((element.attributes.get("alt") or "").split())
+    if not alt or not look.is_seen:
+        return ""
+    return f" {alt} " if any(sign.isalnum() for sign in alt) else alt
+
+
+def _row(cells: list[str]) -> str:
+    """Return a row of a table as one line, or, where cells have several lines, one cell below the other."""
+    filled = [cell for cell in cells if cell]
+    if any("\n" in cell for cell in filled):
+        return "\n".join(filled)
+    return " | ".join(cells).strip(" ").removesuffix(" |").rstrip() if len(filled) > 1 else "".join(filled)
+
+
+def _item(parent: _Frame, element: Element, text: str, is_indented: bool) -> str:
+    sign = "- "
+    if parent.element.tag == "ol":
+        parent.count = _number(element, "value") or (parent.count or (_number(parent.element, "start") or 1) - 1) + 1
+        sign = f"{parent.count}. "
+    lines = text.split("\n") if text else []
+    under = " " * len(sign) if is_indented else ""
+    return "\n".join((under if number else sign) + line if line else "" for number, line in enumerate(lines))
+
+
+def _number(element: Element, name: str) -> int:
+    value = (element.attributes.get(name) or "").strip()
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+
+
+def _is_indented(element: Element) -> bool:
+    """Tell whether somebody only moved a paragraph to the right, which mail programs do by the element for quotes."""
+    style = (element.attributes.get("style") or "").replace(" ", "").lower()
+    is_cited = "cite" in element.attributes or element.attributes.get("type") == "cite"
+    return ("border:none" in style or "border:0" in style) and not is_cited and "gmail_quote" not in element.classes
+
+
+def _marked(tag: str, text: str) -> Iterable[str]:
+    if tag in _STRUCK and text.strip():
+        return ("~~", text, "~~")
+    if tag == "sup" and text.strip():
+        return ("^", text)
+    if tag == "q":
+        return ("“", text, "”")
+    return (SPACE, text) if tag == "button" else (text,)

@@ -50,10 +50,10 @@ class Mailbox:
             line = found[0] if found and isinstance(found[0], bytes) else b""
             return int(line.rpartition(b"RFC822.SIZE ")[2].split(b")")[0].split()[0] or 0) if b"SIZE" in line else 0
 
-    def fetch(self, uid: str, *, head_only: bool = False) -> bytes:
-        """Return a mail, or its headers; empty where it is gone."""
+    def fetch(self, uid: str, most: int) -> bytes:
+        """Return a mail, or its first bytes; empty where it is gone."""
         with _told():
-            part = "BODY.PEEK[HEADER]" if head_only else "BODY.PEEK[]"
+            part = f"BODY.PEEK[]<0.{most}>"
             _, found = self._opened().client.uid("FETCH", uid, f"({part})")
             return next((one[1] for one in found if isinstance(one, tuple)), b"")
 

@@ -1,42 +1,125 @@
-"""The newest part of a mail: without the older mails that are quoted in it. Every line is looked at once."""
+"""Find what the sender of a mail wrote among the older mails that it quotes. Every line is looked at once.
+
+mail-parser-reply was tried: of 11 mails it read 2 right (it keeps nothing after a quote, takes the indentation away and
+knows 13 languages), and 8,000 empty lines took it 9 seconds.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-_LONGEST_LINE = 400
+from qwendesk.channels.mail.quote_words import DATE, FORWARDED, FROM, ORIGINAL, SUBJECT, WROTE
+
+_MAX_LINE_CHARS = 400
 """Characters of a line that are looked at: the lines that announce a quote are short."""
-_MOST_LINES = 3
+_ANNOUNCING_LINES = 4
 """Lines over which programs break the announcement of a quote."""
-_WROTE = (
-    "wrote", "schrieb", "écrit", "scritto", "escribió", "escreveu", "schreef", "napisał", "napisała", "napisał(a)",
-    "skrev", "napsal", "написал", "написала", "написав", "пишет", "yazdı", "escribio", "ecrit",
-    "のメール", "書きました", "写道", "寫道", "작성", "כתב", "كتب", "लिखा",
-)  # fmt: skip
-_FROM = {
-    "from", "von", "de", "da", "van", "od", "från", "fra", "от", "від", "kimden", "gönderen",
-    "差出人", "发件人", "寄件者", "보낸 사람", "מאת", "من",
-}  # fmt: skip
-_SUBJECT = {
-    "subject", "betreff", "objet", "oggetto", "asunto", "assunto", "onderwerp", "temat", "ämne", "emne", "předmět",
-    "тема", "konu", "件名", "主题", "主旨", "제목", "נושא", "الموضوع",
-}  # fmt: skip
-_HEAD_LINES = 6
-_FIELD = re.compile(r"\*{0,2}([^:：*]{1,20})\*{0,2}\s?[:：]")
-_ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,255}")
+_HEAD_LINES = 8
+"""Lines that the head of an older mail has."""
+_SIGNATURE_LINES = 25
+"""A longer end is no signature."""
+_SIGNATURES = ("-- ", "- --")
+"""The second is what the first becomes in a text that PGP has signed."""
+_FIELD = re.compile(r"[*_]{0,2}([^:：*]{1,24}?)[*_]{0,2}\s{0,2}[:：]")
+_ADDRESS = re.compile(r"[^\s<>@()\[\]]{1,64}@[^\s<>@()\[\]]{1,255}")
+_TIME = re.compile(r"\b\d{1,2}\s?[:.h時시点]\s?\d{2}")
+_DAY = re.compile(r"(?:19|20|25|14)\d\d\b|(?:19|20)\d\d[年년]|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")
+_DIRECTIONS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_DASHES = re.compile(r"[-_=*─—–\s]{3,}")
+_RULE = re.compile(r"[-_=─—–]{5,}")
 
 
-def newest(text: str) -> str:
-    """Return what was written last; all of it where nothing but quotes is there."""
+@dataclass(slots=True)
+class _Reading:
+    """What was found so far."""
+
+    lines: list[str]
+    kept: list[str] = field(default_factory=list)
+    is_announced: bool = False
+    """Whether a line said that what follows is quoted: quoted lines are then an older mail, and no citation."""
+    is_signature: bool = False
+    """Whether the lines belong to a signature, which is left out."""
+    tries: int = 50
+    """How many more lines are looked at that a signature may begin with."""
+
+
+def newest(text: str, *, forwarded: bool = False) -> str:
+    """Return what was written last; all of it where nothing but quotes is there.
+
+    Args:
+        text: the mail's text.
+        forwarded: whether its subject says that an older mail is passed on, which is then what is written about.
+    """
     lines = _airy(text)
-    end = _end(lines)
-    kept = lines[:end]
+    reading = _Reading(lines)
+    number = 0
+    while number < len(lines):
+        number = _step(reading, number, forwarded)
+    kept = reading.kept
     while kept and (not kept[-1].strip() or kept[-1].startswith(">")):
         kept.pop()
-    if len(kept) < end and any(line.startswith(">") for line in lines[len(kept) : end]):
-        kept = kept[: -_announcing(kept, sure=True) or None]
-    kept = kept[_opening(kept) :]
-    return "\n".join(kept).strip() or "\n".join(lines).strip()
+    return "\n".join(kept).strip("\n") or "\n".join(lines).strip("\n")
+
+
+def _step(reading: _Reading, number: int, forwarded: bool) -> int:
+    """Keep or leave out the line of that number, and return the number of the next one to look at."""
+    lines, line = reading.lines, reading.lines[number]
+    if line.startswith(">"):
+        return _quoted(reading, number)
+    if _is_forwarding(line):
+        reading.kept += lines[number:]
+        return len(lines)
+    if not forwarded and _is_older_mail(lines, number):
+        _drop_rule(reading.kept)
+        return _announced(reading, number) if _quote_follows(lines, number) else len(lines)
+    if not forwarded and (count := _announcing(lines, number)):
+        for above in reversed(lines[number - count + 1 : number]):
+            if reading.kept and reading.kept[-1] == above:
+                reading.kept.pop()
+        return _announced(reading, number) if _quote_is_next(lines, number) else len(lines)
+    if line in _SIGNATURES and not reading.is_signature and reading.tries:
+        reading.tries -= 1
+        reading.is_signature = _ends_soon(lines, number)
+    if not reading.is_signature:
+        reading.kept.append(line)
+    return number + 1
+
+
+def _announced(reading: _Reading, last: int) -> int:
+    """Leave out an announcement that ends in a line, and what stands between it and the quote."""
+    reading.is_announced = True
+    number = last + 1
+    while number < len(reading.lines) and not reading.lines[number].startswith(">"):
+        number += 1
+    return number
+
+
+def _quoted(reading: _Reading, number: int) -> int:
+    """Take a quote: an older mail that was announced is left out, a citation among one's own lines is kept."""
+    lines, first = reading.lines, number
+    reading.is_signature = False
+    while number < len(lines) and lines[number].startswith(">"):
+        number += 1
+    if not reading.is_announced:
+        reading.kept += lines[first:number]
+    elif reading.kept and reading.kept[-1]:
+        reading.kept.append("")
+    while reading.is_announced and number < len(lines) and not lines[number]:
+        number += 1
+    return number
+
+
+def _quote_follows(lines: list[str], number: int) -> bool:
+    """Tell whether a quote begins in the few lines below a line; in between, its head may be said again."""
+    below = [line for line in lines[number + 1 : number + 1 + 2 * _ANNOUNCING_LINES] if line][:_ANNOUNCING_LINES]
+    for count, line in enumerate(below):
+        if line.startswith(">"):
+            said = " ".join(below[:count])
+            return not count or said.endswith((":", "：")) or bool(_ADDRESS.search(said))
+    return False
 
 
 def _airy(text: str) -> list[str]:
@@ -48,62 +131,102 @@ def _airy(text: str) -> list[str]:
     return lines
 
 
-def _end(lines: list[str]) -> int:
-    """Return where the signature begins, or an older mail that no sign marks as quoted."""
-    for number, line in enumerate(lines):
-        if line == "-- " or _parts(line) or _is_head(lines, number):
-            return number
-        if line.endswith((":", "：")) and (count := _announcing(lines[max(0, number - 2) : number + 1], sure=False)):
-            quoted = next((one for one in lines[number + 1 : number + 3] if one), "")
-            if not quoted.startswith(">"):
-                return number + 1 - count
-    return len(lines)
+def _ends_soon(lines: list[str], number: int) -> bool:
+    """Tell whether a signature ends within so many lines, by the mail's end or by an older mail."""
+    for place in range(number + 1, min(len(lines), number + 1 + _SIGNATURE_LINES)):
+        if lines[place].startswith(">") or _is_older_mail(lines, place) or _announcing(lines, place):
+            return True
+    return len(lines) <= number + 1 + _SIGNATURE_LINES
 
 
-def _parts(line: str) -> bool:
-    """Tell whether a line parts an older mail from the newest, as ``-----Original Message-----`` does."""
-    bare = line.strip()
-    if len(bare) > 80 or not bare.startswith("-----") or not bare.endswith("-----"):
-        return False
-    return any(sign.isalpha() for sign in bare)
+def _bare(line: str) -> str:
+    """Return what a line says, without the signs that only say in which direction it is read."""
+    return unicodedata.normalize("NFC", _DIRECTIONS.sub("", line[:_MAX_LINE_CHARS])).strip().casefold()
+
+
+def _between_dashes(line: str) -> str:
+    """Return what stands between dashes in a line; empty where no dashes stand around."""
+    bare = _bare(line)
+    if len(bare) > 100 or not _DASHES.match(bare):
+        return ""
+    return bare.strip("-_=*─—–: ")
+
+
+def _is_forwarding(line: str) -> bool:
+    bare = _bare(line)
+    said = _between_dashes(line) or (bare.rstrip(":： ") if bare.endswith((":", "：")) else "")
+    return bool(said) and len(said) < 80 and said.startswith(FORWARDED)
+
+
+def _is_older_mail(lines: list[str], number: int) -> bool:
+    """Tell whether an older mail begins here that no sign marks as quoted."""
+    return _between_dashes(lines[number]) in ORIGINAL or _is_head(lines, number)
 
 
 def _is_head(lines: list[str], number: int) -> bool:
-    """Tell whether the head of an older mail begins here, with whom it is from and, soon after, its subject."""
-    if _name_of(lines[number]) not in _FROM:
+    """Tell whether the head of an older mail begins here: whom it is from, its subject, and when it was sent."""
+    if _name_of(lines[number]) not in FROM:
         return False
-    return any(_name_of(line) in _SUBJECT for line in lines[number + 1 : number + _HEAD_LINES])
+    names = {_name_of(line) for line in lines[number + 1 : number + _HEAD_LINES]}
+    return bool(names & SUBJECT) and (bool(names & DATE) or bool(_ADDRESS.search(lines[number][:_MAX_LINE_CHARS])))
 
 
 def _name_of(line: str) -> str:
-    found = _FIELD.match(line[:_LONGEST_LINE].strip())
-    return found[1].strip().casefold() if found else ""
+    found = _FIELD.match(_bare(line))
+    return found[1].strip() if found else ""
 
 
-def _announcing(lines: list[str], *, sure: bool) -> int:
-    """Return how many of the last lines say who wrote what is quoted below; 0: none do.
+def _drop_rule(kept: list[str]) -> None:
+    """Leave out the row of dashes or underscores that stands above the head of an older mail."""
+    while kept and (not kept[-1] or _RULE.fullmatch(kept[-1].strip())):
+        kept.pop()
+
+
+def _announcing(lines: list[str], number: int) -> int:
+    """Return how many lines, down to this one, say who wrote what is quoted below; 0: none do."""
+    if not _bare(lines[number]).endswith((":", "：")):
+        return 0
+    is_followed = _quote_is_next(lines, number)
+    found = 0
+    for count, said in enumerate(_growing(lines, number), 1):
+        worth = _says_who(said, is_followed)
+        if worth == _WHOLE:
+            return count
+        found = found or (count if worth else 0)
+    return found
+
+
+def _growing(lines: list[str], number: int) -> Iterator[str]:
+    """Yield a line, then it with the one above, and so on while these may be one sentence that was broken."""
+    said = ""
+    for line in reversed(lines[max(0, number - _ANNOUNCING_LINES + 1) : number + 1]):
+        bare = _bare(line)
+        if not bare or bare.startswith(">") or (said and bare.endswith(_ENDS)):
+            return
+        said = f"{bare} {said}"
+        yield said
+
+
+def _quote_is_next(lines: list[str], number: int) -> bool:
+    return next((line for line in lines[number + 1 : number + 3] if line), "").startswith(">")
+
+
+_WHOLE, _ENOUGH = 2, 1
+_ENDS = (".", "!", "?", "。", "！", "？", "…", ":", "：")
+
+
+def _says_who(said: str, is_followed: bool) -> int:
+    """Tell whether words announce a quote: wholly, enough to be sure, or not at all (0).
 
     Args:
-        lines: those above the quote.
-        sure: a quote does follow: then a colon, and a date or an address, are enough.
+        said: the words, which end in a colon.
+        is_followed: whether a quote does follow: then a date or an address is enough.
     """
-    last = [line[:_LONGEST_LINE].casefold() for line in lines[-_MOST_LINES:]]
-    if not last or not last[-1].endswith((":", "：")):
+    is_told = any(word in said for word in WROTE)
+    has_address, has_day, has_time = (bool(of.search(said)) for of in (_ADDRESS, _DAY, _TIME))
+    is_dated = has_day or has_time or (is_told and any(sign.isdigit() for sign in said))
+    if not (is_followed or (is_told and (has_address or (has_day and has_time)))):
         return 0
-    said = [" ".join(last[-count:]) for count in range(1, len(last) + 1) if all(last[-count:])]
-    dated = [count for count, words in enumerate(said, 1) if _has_digit(words) or _ADDRESS.search(words)]
-    told = [count for count in dated if any(word in said[count - 1] for word in _WROTE)]
-    return next(iter(told or (dated if sure else ())), 0)
-
-
-def _has_digit(text: str) -> bool:
-    return any(sign.isdigit() for sign in text)
-
-
-def _opening(lines: list[str]) -> int:
-    """Return how many lines at the top are a quote with its announcement: the answer stands below it."""
-    first = next((number for number, line in enumerate(lines[: _MOST_LINES + 2]) if line.startswith(">")), None)
-    if first is None or not _announcing([line for line in lines[:first] if line], sure=True):
-        return 0
-    after = (number for number, line in enumerate(lines) if number > first and line and not line.startswith(">"))
-    return next(after, 0)
+    if is_told and is_dated:
+        return _WHOLE
+    return _ENOUGH if has_address or is_dated else 0

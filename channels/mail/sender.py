@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.errors import (
+    FirstHeaderLineIsContinuationDefect,
+    MisplacedEnvelopeHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
 from email.utils import getaddresses
+
+from qwendesk.channels.mail.headers import Mail, decoded, raw
 
 _PROGRAM = re.compile(r"(?:mailer-daemon|postmaster|bounces?)(?:[+=_-][^@]*)?@")
 _NO_REPLY = re.compile(r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply)(?:[+=_-][^@]*)?@")
-_LONGEST = 10_000
+_MAX_VERDICT_CHARS = 8000
 """Characters of a server's verdict that are read."""
-_VERDICT = re.compile(r"\s*(dmarc|dkim|spf)\s*=\s*pass(?![\w-])", re.IGNORECASE)
+_RESULT = re.compile(r"\s*(dmarc|dkim|spf)(?:/\d+)?\s*=\s*([A-Za-z]+)(?![\w-])", re.IGNORECASE)
 _PROPERTY = re.compile(r"(?<!\S)(header\.(?:from|d|i)|smtp\.mailfrom)\s*=\s*([^\s;]{1,320})", re.IGNORECASE)
 _PROOF = {"dmarc": ("header.from",), "dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom",)}
+_ADDRESS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+_CLEAR = re.compile(
+    r"(?:"
+    r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"|[^"<>@,;:()\[\]\\\x00-\x1f\x7f])*'  # words and quoted words
+    rf"<({_ADDRESS})>|({_ADDRESS}))"
+)
+"""A ``From`` that all programs read alike: one address, with a name before it or alone."""
+_DOUBTFUL = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect, MisplacedEnvelopeHeaderDefect)
+"""What makes programs disagree on where a mail's headers are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,39 +42,48 @@ class Sender:
     """Whether one's own mail server says that the mail is of this address."""
 
 
-def sender_of(mail: EmailMessage, header: str, reply_to: str, own: str, authserv: str) -> Sender | None:
+def sender_of(mail: Mail, own: str, authserv: str) -> Sender | None:
     """Return who wrote a mail; None where it was the desk, a program or nobody.
 
     Args:
         mail: the mail.
-        header: what stands under ``From``.
-        reply_to: what stands under ``Reply-To``; anybody can write anything there, so that it proves nobody.
         own: the desk's own address.
         authserv: the name of one's own mail server; empty: nobody is proven.
     """
-    wrote = _addresses(header)
+    wrote = _addresses(raw(mail, "From"))
     if len(wrote) != 1 or wrote[0][1] == own or _PROGRAM.match(wrote[0][1]):
         return None
-    name, address = next((one for one in _addresses(reply_to) if one[1] != own), wrote[0])
+    # anybody can write anything under Reply-To, so that it proves nobody
+    name, address = next((one for one in _addresses(raw(mail, "Reply-To")) if one[1] != own), wrote[0])
     if _PROGRAM.match(address) or _NO_REPLY.match(address):
         return None
-    one = len(mail.get_all("From", [])) == 1
-    return Sender(address, name, address == wrote[0][1] and one and is_proven(mail, address, authserv))
+    return Sender(address, name, address == clear_sender(mail) and is_proven(mail, address, authserv))
 
 
-def is_proven(mail: EmailMessage, address: str, authserv: str) -> bool:
-    """Tell whether the mail server named ``authserv`` found that a mail is of the domain it says it is of."""
+def clear_sender(mail: Mail) -> str | None:
+    """Return the address of a mail that has exactly one sender for every program that reads it."""
+    if len(mail.get_all("From", [])) != 1 or any(isinstance(defect, _DOUBTFUL) for defect in mail.defects):
+        return None
+    found = _CLEAR.fullmatch(raw(mail, "From"))
+    return (found[1] or found[2]).lower() if found else None
+
+
+def is_proven(mail: Mail, address: str, authserv: str) -> bool:
+    """Tell whether the mail server named ``authserv`` found that a mail is of the very domain it says it is of."""
     verdict = next((said for server, said in _verdicts(mail) if authserv and server == authserv.lower()), "")
     domain = address.rpartition("@")[2]
-    return any(_speaks_for(result, domain) for result in verdict.split(";"))
+    results = [(found[1].lower(), found[2].lower(), one) for one in verdict.split(";") if (found := _RESULT.match(one))]
+    alignment = [(outcome, one) for method, outcome, one in results if method == "dmarc"]
+    if alignment:  # DMARC has the last word: it knows what the others found
+        return len(alignment) == 1 and alignment[0][0] == "pass" and _domain("dmarc", alignment[0][1]) == domain
+    return any(outcome == "pass" and _domain(method, one) == domain for method, outcome, one in results)
 
 
-def _verdicts(mail: EmailMessage) -> Iterator[tuple[str, str]]:
+def _verdicts(mail: Mail) -> Iterator[tuple[str, str]]:
     """Yield the servers that judged a mail and what they said, the last one first: each puts its own on top."""
-    for name, value in mail.raw_items():
-        if name.lower() == "authentication-results":
-            server, _, said = _bare(str(value)[:_LONGEST]).partition(";")
-            yield (server.split() or [""])[0].lower(), said
+    for value in mail.get_all("Authentication-Results", []):
+        server, _, said = _bare(value[:_MAX_VERDICT_CHARS]).partition(";")
+        yield (server.split() or [""])[0].lower(), said
 
 
 def _bare(value: str) -> str:
@@ -79,16 +103,16 @@ def _bare(value: str) -> str:
     return "".join(bare)
 
 
-def _speaks_for(result: str, domain: str) -> bool:
-    found = _VERDICT.match(result)
-    if not found:
-        return False
-    method = found[1].lower()
-    said = {name.lower(): value.lower().rpartition("@")[2] for name, value in _PROPERTY.findall(result)}
-    proof = next((said[name] for name in _PROOF[method] if name in said), domain if method == "dmarc" else "")
-    return proof == domain or ("." in proof and domain.endswith(f".{proof}") and method != "dmarc")
+def _domain(method: str, result: str) -> str | None:
+    """Return the domain that a result is of; None where it names none, or several."""
+    said: dict[str, set[str]] = {}
+    for name, value in _PROPERTY.findall(result):
+        said.setdefault(name.lower(), set()).add(value.lower().rpartition("@")[2])
+    names: Sequence[str] = _PROOF[method]
+    found = next((said[name] for name in names if name in said), set())
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def _addresses(header: str) -> list[tuple[str, str]]:
-    found = ((name, address.lower()) for name, address in getaddresses([header]))
+    found = ((decoded(name), address.lower()) for name, address in getaddresses([header]))
     return [(name, address) for name, address in found if "@" in address and len(address.split()) == 1]

@@ -105,7 +105,8 @@ def test_a_sender_one_s_own_server_vouches_for_is_who_they_are(verdict: str) -> 
     ],
 )
 def test_whoever_is_not_vouched_for_is_a_stranger_with_a_conversation_of_their_own(verdicts: list[str]) -> None:
-    forged, real = _read(_mail(verdicts=verdicts), SERVER), _read(_mail(verdicts=[f"{SERVER}; dmarc=pass"]), SERVER)
+    true = f"{SERVER}; dmarc=pass header.from=people.example"
+    forged, real = _read(_mail(verdicts=verdicts), SERVER), _read(_mail(verdicts=[true]), SERVER)
     assert ANNA in forged.person and forged.person != ANNA
     assert forged.conversation != real.conversation and forged.event != real.event
 

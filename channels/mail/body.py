@@ -1,0 +1,173 @@
+"""Gather what a mail says and which files come with it, from parts that stand in one another in any way."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from qwendesk.channels.mail.charsets import decode
+from qwendesk.channels.mail.flowed import unflowed
+from qwendesk.channels.mail.headers import Mail, children, data_of, file_name, parameter, raw, text
+from qwendesk.channels.mail.html import rendered
+from qwendesk.channels.mail.limits import Limits, structure
+from qwendesk.messages import Attachment, kind_of, storable
+
+_SIGNATURES = {
+    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+    "application/x-pgp-signature",
+}  # fmt: skip
+_SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
+_ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
+_NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
+_SAYS_HTML = re.compile(r"\bhtml\b", re.IGNORECASE)
+_STUB_CHARS = 300
+_FOLD = re.compile(r"\r?\n[ \t]")
+_EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORGANIZER|RRULE)[;:]", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Body:
+    """What was found in a mail."""
+
+    texts: list[str] = field(default_factory=list)
+    """What the sender wrote, one text for each part that is shown."""
+    forwarded: list[str] = field(default_factory=list)
+    """Mails that the sender passed on, with who wrote them."""
+    files: list[Attachment] = field(default_factory=list)
+    unreadable: str | None = None
+    """What of it the desk cannot read."""
+
+
+def body_of(mail: Mail, limits: Limits) -> Body:
+    """Return the texts and files of a mail."""
+    body = Body()
+    _gather(mail, body, limits)
+    body.texts = [text for text in body.texts if text.strip()]
+    return body
+
+
+def _gather(part: Mail, body: Body, limits: Limits) -> None:
+    """Add what a part holds; parts stand no deeper in one another than ``limits.depth``."""
+    kind = part.get_content_type()
+    if kind in ("message/rfc822", "message/global"):
+        _forwarded(part, body, limits)
+    elif kind == "multipart/alternative":
+        _alternative(children(part), body, limits)
+    elif kind == "multipart/encrypted":
+        body.unreadable = "encrypted message"
+        _each(children(part), body, limits)
+    elif part.is_multipart():
+        _each(children(part), body, limits)
+    else:
+        _leaf(part, body, limits)
+
+
+def _each(parts: list[Mail], body: Body, limits: Limits) -> None:
+    for part in parts:
+        _gather(part, body, limits)
+
+
+def _alternative(parts: list[Mail], body: Body, limits: Limits) -> None:
+    """Add the version that reads best, and the files of all versions: Apple Mail puts them into one alone."""
+    versions: list[Body] = []
+    for part in parts:
+        version = Body()
+        _gather(part, version, limits)
+        versions.append(version)
+    chosen = _best(parts, versions)
+    if chosen is not None:
+        body.texts += chosen.texts
+        body.forwarded += chosen.forwarded
+    body.unreadable = body.unreadable or next((one.unreadable for one in versions if one.unreadable), None)
+    for version in versions:
+        known = {(file.name, file.data) for file in body.files}
+        body.files += [file for file in version.files if (file.name, file.data) not in known]
+
+
+def _best(parts: list[Mail], versions: list[Body]) -> Body | None:
+    told = [(part, one) for part, one in zip(parts, versions, strict=True) if "".join(one.texts).strip()]
+    plain = next((one for part, one in told if part.get_content_type() == "text/plain"), None)
+    others = [(part.get_content_type() != "text/calendar", one) for part, one in told if one is not plain]
+    other = max(others, key=lambda ranked: ranked[0])[1] if others else None
+    if plain is None or (other is not None and _is_stub("".join(plain.texts), "".join(other.texts))):
+        return other
+    return plain
+
+
+def _is_stub(plain: str, other: str) -> bool:
+    """Tell whether a plain text only says that there is another version."""
+    return len(plain) < _STUB_CHARS and len(other) > len(plain) and bool(_SAYS_HTML.search(plain))
+
+
+def _forwarded(part: Mail, body: Body, limits: Limits) -> None:
+    for mail in _embedded(part, limits):
+        inner = body_of(mail, replace(limits, depth=limits.depth // 2))
+        heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := text(mail, name)))
+        shown = ["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]
+        body.forwarded.append("\n".join(shown).strip())
+        body.files += inner.files
+        body.unreadable = body.unreadable or inner.unreadable
+
+
+def _embedded(part: Mail, limits: Limits) -> list[Mail]:
+    """Return the mail that a part passes on; some programs send it in base64, which the standard forbids."""
+    inner = children(part)[:1]
+    if not inner or raw(part, "Content-Transfer-Encoding").lower() != "base64":
+        return inner
+    if limits.depth <= 1:
+        return []
+    with suppress(ValueError):
+        return [structure(b64decode(data_of(inner[0])), limits)[0]]
+    return inner
+
+
+def _leaf(part: Mail, body: Body, limits: Limits) -> None:
+    kind, name = part.get_content_type(), file_name(part)
+    if kind in _SIGNATURES or kind in _NOT_SHOWN or name.lower() in _SIGNATURE_FILES:
+        return
+    reader = _READERS.get("text/plain" if part.get_content_maintype() == "multipart" else kind)
+    if reader and not name and part.get_content_disposition() != "attachment":
+        body.texts.append(reader(part, limits))
+        return
+    if kind in _ENCRYPTED:
+        body.unreadable = "encrypted message"
+    if len(body.files) < limits.files:
+        body.files.append(_file(part, kind, name))
+
+
+def _file(part: Mail, kind: str, name: str) -> Attachment:
+    return Attachment(kind_of(kind), kind, data_of(part), storable(name)[:200])
+
+
+def _content(part: Mail, limits: Limits) -> str:
+    return decode(data_of(part)[: limits.text_bytes], parameter(part, "charset"))
+
+
+def _plain(part: Mail, limits: Limits) -> str:
+    content = _content(part, limits)
+    if parameter(part, "format").lower() == "flowed":
+        return unflowed(content, joined=parameter(part, "delsp").lower() == "yes")
+    return content
+
+
+def _html(part: Mail, limits: Limits) -> str:
+    return rendered(_content(part, limits))
+
+
+def _calendar(part: Mail, limits: Limits) -> str:
+    """Return what an invitation says that people read."""
+    lines = _FOLD.sub("", _content(part, limits)).splitlines()
+    return "\n".join(line for line in lines if _EVENT.match(line))
+
+
+_READERS: dict[str, Callable[[Mail, Limits], str]] = {
+    "text/plain": _plain,
+    "text/markdown": _plain,
+    "text/html": _html,
+    "application/xhtml+xml": _html,
+    "text/calendar": _calendar,
+}
+"""How a part is read that is shown in the mail itself."""

@@ -34,16 +34,16 @@ def decode(data: bytes, charset: str = "") -> str:
     """
     label = charset.strip(" \t\r\n\"'").lower()
     if label in _UNNAMED or (label in ("utf-8", "utf8") and not _is_utf8(data)):
-        return _guessed(data, label)
+        return _guessed(data)
     codec = _codec(label)
     if codec is None:
-        return _guessed(data, label)
+        return _guessed(data)
     if codec == "iso2022_jp_ext":
         return _japanese(data)
     try:
         return _without_mark(data.decode(codec, "replace"))
     except (UnicodeError, ValueError, LookupError):
-        return _guessed(data, "")
+        return _guessed(data)
 
 
 def _codec(label: str) -> str | None:
@@ -55,13 +55,13 @@ def _codec(label: str) -> str | None:
     return _CODECS.get(found.name) or str(found.codec_info.name)
 
 
-def _guessed(data: bytes, label: str) -> str:
+def _guessed(data: bytes) -> str:
     """Decode bytes whose charset is not named, or named wrongly."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     if data.isascii():
         return _japanese(data) if any(escape in data for escape in _ESCAPES) else data.decode("ascii")
-    if _is_utf8(data) or (label in ("utf-8", "utf8") and _is_mostly_utf8(data)):
+    if _is_utf8(data) or _is_mostly_utf8(data):
         return _without_mark(data.decode("utf-8", "replace"))
     western = data.decode("cp1252", "replace")
     if _reads_as_western(western):
@@ -82,7 +82,7 @@ def _is_mostly_utf8(data: bytes) -> bool:
     """Tell whether only a few signs are broken: a mail that was cut, or that has a stray byte."""
     text = data.decode("utf-8", "replace")
     right = sum(1 for sign in text if sign > "\x7f" and sign != "\ufffd")
-    return right >= 3 * text.count("\ufffd")
+    return right >= 2 * max(1, text.count("\ufffd"))
 
 
 _USUAL = frozenset("äöüßÄÖÜéèêëàâîïôùûçñÑáíóúãõåÅæøØœŒÉÀÈÊÇÁÍÓÚ’‘“”„–—…€£§°«»¿¡ºª·®©\xa0•´²³½")

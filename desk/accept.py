@@ -78,7 +78,10 @@ class Reception:
             return await self._accept(inbound)
         except StoreError as error:
             log.warning("A message was put off: %s", error)
-            return Admission("busy", retry_after=1.0)
+            is_told = self._told.spend(
+                inbound.channel, inbound.account, inbound.conversation, inbound.person, "not_stored"
+            )
+            return Admission("busy", text=say("not_stored", inbound.locale) if is_told else "", retry_after=1.0)
 
     async def _accept(self, inbound: Inbound) -> Admission:
         verdict = await self._guests.look(inbound)

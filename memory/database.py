@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +15,10 @@ from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory.direct import PRAGMAS, Direct, DirectConnection
-from qwendesk.memory.failures import explained
+from qwendesk.memory.failures import DISK_FULL, LASTING, explained
+from qwendesk.memory.file_watch import FileWatch
 from qwendesk.memory.postgres import Server, ServerConnection
 from qwendesk.memory.turnstile import Turnstile
 from qwendesk.memory.types import to_json
@@ -25,6 +27,8 @@ T = TypeVar("T")
 BriefConnection = AsyncConnection | DirectConnection | ServerConnection
 _CONNECTIONS = 5
 """To a server, for what takes longer and for short statements, each."""
+_LEAST_FREE = 2 * 2**20
+"""Bytes that have to be free on the disk; with less, a message with a file may not fit."""
 _QUICKLY_REWRITTEN = 256 * 2**20
 """Bytes of a SQLite file that is written anew in a second or two."""
 
@@ -53,6 +57,9 @@ class Database:
         self._together = self.engine.execution_options(reads_only=True)
         self._turnstile = Turnstile() if self.is_sqlite else None
         self._direct = Direct(parsed, busy_timeout) if self.file else None
+        self._watch = FileWatch(self.file) if self.file else None
+        self._trouble: StoreError | None = None
+        """Why nothing could be written the last time; None: it could."""
         is_served = self.engine.dialect.driver == "psycopg"
         self._server = Server(_engine(parsed, poolclass=NullPool), _CONNECTIONS) if is_served else None
         self._working: set[asyncio.Task[Any]] = set()
@@ -75,7 +82,7 @@ class Database:
         Args:
             hurry: go before what others want to write, where only one can write at a time.
         """
-        with explained(self.name, self.busy_timeout):
+        with self._writing():
             async with self._turn(hurry), self.engine.begin() as connection:
                 yield connection
 
@@ -101,9 +108,49 @@ class Database:
             hurry: go before what others want to write, where only one can write at a time.
             single: there is one statement alone, which a server makes a transaction by itself.
         """
-        with explained(self.name, self.busy_timeout):
+        with self._writing():
             async with self._turn(hurry), self._brief(single) as connection:
                 yield connection
+
+    async def check(self) -> None:
+        """See whether messages can be kept.
+
+        Raises:
+            StoreError: the file was removed, the disk is full, or nothing could be written the last time.
+        """
+        if not self.file or not self._watch:
+            return
+        with explained(self.name, self.busy_timeout):
+            await asyncio.to_thread(self._watch.check)
+            free = (await asyncio.to_thread(shutil.disk_usage, self.file.parent)).free
+        if free < _LEAST_FREE:
+            raise StoreError(
+                f"The disk of the database {self.name!r} is full ({free:,} bytes are free); free some space.",
+                reason=DISK_FULL,
+            )
+        if self._trouble:
+            raise StoreError(str(self._trouble), reason=self._trouble.reason)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Make sure that what is written lies in the file that is there, before and after."""
+        before = self._direct.changes if self._direct else 0
+        try:
+            with explained(self.name, self.busy_timeout):
+                self._check_file()
+                yield
+                self._check_file()
+        except StoreError as error:
+            self._trouble = error if error.reason in LASTING else self._trouble
+            raise
+        if self._direct and self._direct.changes != before:
+            self._trouble = None
+
+    def _check_file(self) -> None:
+        if self._watch:
+            # the journal stays as long as a connection does, and this one does to the end
+            self._watch.note(journal=bool(self._direct and self._direct.is_writing))
+            self._watch.check()
 
     def _brief(self, single: bool) -> AbstractAsyncContextManager[BriefConnection]:
         if self._direct:
@@ -147,6 +194,8 @@ class Database:
         if self._direct:
             async with self._turn():
                 self._direct.close()
+        if self._watch:
+            self._watch.forget()
         if self._server:
             await self._server.close()
         await self.engine.dispose()

@@ -129,6 +129,17 @@ class Direct:
         if self._unmoved >= _MOVED_EVERY:
             await _to_its_end(self._move_journal, driver)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether the connection that writes is open."""
+        return self._writer is not None and not self._writer.invalidated
+
+    @property
+    def changes(self) -> int:
+        """The rows that were changed by the connection that writes."""
+        writer = self._writer
+        return _driver(writer).total_changes if writer is not None and not writer.invalidated else 0
+
     def close(self) -> None:
         """Close both, which nobody may have now; the next use opens them anew."""
         for connection in filter(None, (self._reader, self._writer)):

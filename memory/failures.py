@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from qwendesk.errors import StoreError
+from qwendesk.memory.file_watch import Vanished
 
+DISK_FULL = "the disk is full"
 _ADVICE = {
     "SQLITE_BUSY": "is locked by another program (waited {timeout:g} s); close that program and try again",
     "SQLITE_LOCKED": "is locked by another program (waited {timeout:g} s); close that program and try again",
@@ -22,6 +25,22 @@ _ADVICE = {
     "SQLITE_IOERR": "cannot be read or written, the disk reports an error; check the disk and its free space",
 }
 
+_GENERAL = {
+    "SQLITE_BUSY": "the database is locked by another program",
+    "SQLITE_LOCKED": "the database is locked by another program",
+    "SQLITE_FULL": DISK_FULL,
+    "SQLITE_READONLY": "the database may not be written",
+    "SQLITE_CANTOPEN": "the database cannot be opened",
+    "SQLITE_PERM": "the database cannot be opened",
+    "SQLITE_NOTADB": "the database is damaged",
+    "SQLITE_CORRUPT": "the database is damaged",
+    "SQLITE_IOERR": "the disk reports an error",
+}
+"""The same without names, for those who do not run the desk."""
+LASTING = frozenset({DISK_FULL, _GENERAL["SQLITE_READONLY"], _GENERAL["SQLITE_IOERR"], _GENERAL["SQLITE_CORRUPT"]})
+"""Reasons that stay until somebody does something about them."""
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _ABOUT_A_VALUE = "22"
 """PostgreSQL's class of errors whose text quotes the value."""
 
@@ -32,15 +51,31 @@ def explained(name: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise StoreError(f"The database {name!r} {_reason(error, timeout)}.") from error
+        raise StoreError(f"The database {name!r} {_reason(error, timeout)}.", reason=_general(error)) from error
+
+
+def _cause(error: Exception) -> tuple[BaseException, str]:
+    """Return the driver's own error and SQLite's name of it."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    # Extended codes, such as SQLITE_READONLY_DIRECTORY, begin with the plain one.
+    return cause, "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
+
+
+def _general(error: Exception) -> str:
+    cause, code = _cause(error)
+    if isinstance(cause, Vanished):
+        return "the database was removed"
+    if isinstance(cause, OSError):
+        return DISK_FULL if cause.errno in _NO_SPACE else "the database cannot be opened"
+    return _GENERAL.get(code, "the database cannot be used")
 
 
 def _reason(error: Exception, timeout: float) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    # Extended codes, such as SQLITE_READONLY_DIRECTORY, begin with the plain one.
-    code = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
+    cause, code = _cause(error)
     if code in _ADVICE:
         return _ADVICE[code].format(timeout=timeout)
+    if isinstance(cause, Vanished):
+        return "was removed or replaced while it was open; put the same file back, or restart the desk"
     if isinstance(cause, OSError):
         return f"cannot be opened ({cause.strerror or cause}); set QWENDESK_HOME to a folder that can be written"
     return f"failed: {_told(cause).strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.errors import ConfigError
 from qwendesk.server.descriptors import room_for
 from qwendesk.server.guard import Guard
 from qwendesk.server.guarded_app import GuardedApp
+from qwendesk.server.health import Health, HealthPage
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.protocols import guarded
-
-Health = Callable[[], Awaitable[dict[str, Any]]]
-"""Says how the desk is; raises ``QwendeskError`` where it cannot work."""
-
 
 LARGEST_FRAME = 9 * 2**20
 """Bytes of one WebSocket frame that are read at all; a larger one ends its connection with the code 1009.
@@ -37,15 +34,11 @@ _WAITING = 256
 """Connections that the system keeps until they are accepted; so many are accepted at once."""
 
 
-def build_web(health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | None = None) -> Starlette:
+def build_web(
+    health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | None = None, health_token: str | None = None
+) -> Starlette:
     """Return the application: ``/healthz``, and each channel's routes under ``/channels/NAME/``."""
-
-    async def healthz(request: Request) -> JSONResponse:
-        try:
-            return JSONResponse({"status": "ok", **await health()})
-        except QwendeskError as error:
-            return JSONResponse({"status": "failing", "reason": str(error)}, status_code=503)
-
+    healthz = HealthPage(health, health_token).answer
     channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]

@@ -78,7 +78,16 @@ class ChannelError(QwendeskError):
 
 
 class StoreError(QwendeskError):
-    """The database could not be read or written."""
+    """The database could not be read or written.
+
+    Args:
+        text: what happened to which database, and what to do; for whoever runs the desk.
+        reason: the same in general words, for everybody.
+    """
+
+    def __init__(self, text: str, *, reason: str = "the database cannot be used") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def reason(error: BaseException, *, most: int = 300) -> str:

@@ -184,7 +184,12 @@ class Service:
         await self._open.aclose()
 
     async def health(self) -> dict[str, Any]:
-        """Say how the desk is."""
+        """Say how the desk is.
+
+        Raises:
+            StoreError: the database cannot be read, or nothing can be written to it.
+        """
+        await self.office.database.whole_database.check()
         problems = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
         return {
             "status": "degraded" if problems else "ok",
@@ -264,7 +269,9 @@ class Service:
         stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
-        self.web = WebServer(build_web(self.health, routes), self.settings.host, self.settings.port, limits)
+        token = self.settings.http.health_token
+        app = build_web(self.health, routes, token.get_secret_value() if token else None)
+        self.web = WebServer(app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
 

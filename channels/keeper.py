@@ -73,7 +73,7 @@ class Keeper:
                     return
             except Exception as error:  # a library's mistake; it may have been one message
                 log.debug("The channel %s raised this error.", self._name, exc_info=error)
-                self._problem = told = reason(error)
+                self._problem, told = "an unexpected error, which the log names", reason(error)
             log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
             self.state = "waiting"
             await rest(self._stopping, pauses.after(begun))

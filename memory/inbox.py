@@ -73,6 +73,10 @@ class Inbox:
         """Put a message that was given up back into the queue; False where there is none of that name."""
         return await self._database.whole(self._reopen(id_, enqueue))
 
+    async def dismiss(self, id_: str) -> bool:
+        """Close a message that was given up, without an answer; False where there is none of that name."""
+        return bool(await self._database.whole(self._ids(ticket_statements.dismiss(), {"event_id": id_})))
+
     async def waiting_since(self, before: datetime, limit: int = 100) -> list[str]:
         """Return the oldest open messages that came before then, or, by a clock that was set back since, after now."""
         values = {"before": before, "now": datetime.now(UTC), "limit": limit}

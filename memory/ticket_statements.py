@@ -33,6 +33,17 @@ def reopen() -> ReturningUpdate[Any]:
 
 
 @cache
+def dismiss() -> ReturningUpdate[str]:
+    """Close a message that was given up."""
+    return (
+        update(InboundEvent)
+        .where(InboundEvent.id == bindparam("event_id"), _GIVEN_UP)
+        .values(status="stopped")
+        .returning(InboundEvent.id)
+    )
+
+
+@cache
 def requeue_outbound() -> Update:
     """Let what could not be delivered of a message be tried again."""
     failed = OutboundMessage.status == "failed"

@@ -73,7 +73,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(await _guarded("sandbox", _sandbox))
         findings.append(await _full_sandbox())
         findings.append(await _readers())
-        findings += [await _channel(name, settings) for name in settings.channels]
+        findings += [await _channel(name, settings) for name in settings.channels] or [_no_channel()]
         return findings
     finally:
         await pool.aclose()
@@ -152,6 +152,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _no_channel() -> Finding:
+    detail = "none is set up; 'qwendesk chat' needs none"
+    return Finding("channels", "ok", detail, "To let others write: qwendesk init shop (or telegram, slack).")
+
+
 async def _channel(name: str, settings: Settings) -> Finding:
     """Look whether a channel that is set up could be started; nobody is asked."""
     title = f"channel {name}"
@@ -160,7 +165,8 @@ async def _channel(name: str, settings: Settings) -> Finding:
     except Exception as error:
         return Finding(title, "problem", reason(error))
     detail = f"{channel.manifest.title}, access: {settings.channels[name].get('access', 'pairing')}"
-    return Finding(title, "ok", detail + f"; try it: qwendesk channels test {name}")
+    where = f"; its page: http://{settings.host}:{settings.port}" if name == "web" else ""
+    return Finding(title, "ok", detail + f"{where}; try it: qwendesk channels test {name}, then qwendesk serve")
 
 
 def _disk(settings: Settings) -> Finding:

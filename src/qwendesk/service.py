@@ -25,6 +25,7 @@ from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
+from qwendesk.health import ModelMonitor, problems_of
 from qwendesk.memory.feedback.base import Thumb
 from qwendesk.memory.forgettings import Forgettings
 from qwendesk.memory.inbox import Inbox
@@ -46,10 +47,14 @@ RULES = tuple(setting.name for setting in COMMON)
 log = logging.getLogger(__name__)
 
 
-def make_channels(settings: Settings) -> dict[str, Channel]:
+def make_channels(settings: Settings, left_out: dict[str, str] | None = None) -> dict[str, Channel]:
     """Return the channels that are set up; nothing is connected yet.
 
     A channel whose plug-in cannot be imported or made is left out, and the log names it.
+
+    Args:
+        settings: all settings.
+        left_out: takes why a channel was left out, by its name.
 
     Raises:
         ConfigError: one is unknown, or its settings do not hold.
@@ -60,6 +65,8 @@ def make_channels(settings: Settings) -> dict[str, Channel]:
             made[name] = make_channel(load("channels", name), values, settings)
         except PluginError as error:
             log.error("Left out: %s", error)
+            if left_out is not None:
+                left_out[name] = str(error)
     return made
 
 
@@ -146,11 +153,15 @@ class Service:
     ) -> None:
         self.settings = settings
         self.part = part
-        self.channels = dict(make_channels(settings) if channels is None else channels)
+        self.left_out: dict[str, str] = {}
+        """Why a channel that is set up does not run, by its name: its plug-in cannot be used."""
+        self.channels = dict(make_channels(settings, self.left_out) if channels is None else channels)
         self._desk = desk
         self._answers = part in ("all", "worker")
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
+        self.models: ModelMonitor | None = None
+        """Watches the model of the role ``general``; None where this process does not answer."""
         self.keepers: dict[str, Keeper] = {}
         if part in ("ingress", "worker"):
             _check_parts(self.channels, part)
@@ -174,6 +185,9 @@ class Service:
                     self._join(channel)
             await self.office.start()
             stack.push_async_callback(self.office.stop, self.settings.stop_patience)
+            if self.models:
+                self.models.start()
+                stack.push_async_callback(self.models.stop)
             if self.part != "worker":
                 await self._accept(stack)
             self._open = stack.pop_all()
@@ -190,7 +204,8 @@ class Service:
             StoreError: the database cannot be read, or nothing can be written to it.
         """
         await self.office.database.whole_database.check()
-        problems = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
+        failing = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
+        problems = await problems_of(self.models, self.left_out | failing, self.office.inbox.dead_count)
         return {
             "status": "degraded" if problems else "ok",
             "role": self.part,
@@ -205,6 +220,7 @@ class Service:
         if self._answers:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
             await _look_for_a_model(desk)
+            self.models = ModelMonitor(desk.pool)
             memory = desk.memory
         else:
             memory = SqlMemory(settings.database, tenant=settings.tenant)

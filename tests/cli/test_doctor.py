@@ -122,3 +122,11 @@ def test_an_address_without_tls_is_noted() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is told")
 def test_running_as_root_is_noted() -> None:
     assert "root" in found("account")["account"]["detail"]
+
+
+def test_the_doctor_speaks_of_channels_and_names_serve() -> None:
+    (none,) = found("channels").values()
+    assert "none is set up" in none["detail"] and "qwendesk init" in none["next_step"]
+    done = run(QWENDESK_CHANNELS__WEB__ACCESS="open", QWENDESK_ENGINE="scripted")
+    assert "✓ channel web" in done.stdout and "http://127.0.0.1:8377" in done.stdout
+    assert "Ready: qwendesk serve" in done.stdout

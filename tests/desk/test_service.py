@@ -179,7 +179,8 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
             while {keeper.state for keeper in service.keepers.values()} != {"waiting", "refused"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         problems = (await service.health())["problems"]
-        assert problems == {**dict.fromkeys(broken, "ValueError"), "wrong": "There is no such folder."}
+        expected = dict.fromkeys(broken, "an unexpected error, which the log names")
+        assert problems == {**expected, "wrong": "There is no such folder."}
         begun = monotonic()
         await service._stop_keepers()
         assert monotonic() - begun < 30  # one alone would wait for a minute
@@ -204,8 +205,10 @@ def serving(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_serve_says_what_runs_and_stops_when_told(serving: subprocess.Popen[str]) -> None:
     assert serving.stdout
-    lines = [serving.stdout.readline() for _ in range(3)]
-    assert "Qwendesk runs (all)" in lines[0] and "no channel is set up" in lines[2]
+    lines = [serving.stdout.readline() for _ in range(6)]
+    assert "Qwendesk runs (all)" in lines[0] and "settings" in lines[1] and "scripted" in lines[2]
+    assert "/healthz" in lines[3] and "no channel is set up" in lines[4]
+    assert "is ready" in lines[5]
     serving.send_signal(signal.SIGTERM)
     out, err = serving.communicate(timeout=30)
     assert serving.returncode == 0, err

@@ -52,4 +52,6 @@ def _print(findings: list[Finding], healthy: bool) -> None:
         console.print(f"{_MARKS[finding.status]} {escape(finding.name)}: {escape(finding.detail)}")
         if finding.next_step:
             console.print(f"  → {escape(finding.next_step)}", style="bold")
-    console.print("Ready: qwendesk chat" if healthy else "Not ready: see the lines marked ✗.", style="bold")
+    served = any(finding.name.startswith("channel ") for finding in findings)
+    ready = "Ready: qwendesk serve (the channels), qwendesk chat (this terminal)" if served else "Ready: qwendesk chat"
+    console.print(ready if healthy else "Not ready: see the lines marked ✗.", style="bold")

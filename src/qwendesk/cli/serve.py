@@ -29,6 +29,7 @@ def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
 
 
 async def _serve(role: str, given: dict[str, object]) -> None:
+    import asyncio
     import logging
 
     from qwendesk.cli.run import keep_loaded
@@ -50,15 +51,46 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     raise_limit(settings.http.connections)
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
+        warming = asyncio.create_task(_warm_up(service))
         await told.wait()
+        warming.cancel()
         patience = f"{settings.stop_patience:g} s"
         typer.echo(f"Stopping: what is being answered may end, within {patience}; Ctrl-C again ends it now.")
+
+
+async def _warm_up(service: Service) -> None:
+    """Load the model that answers first, and say so; what keeps it from that is in the log."""
+    import logging
+    from time import monotonic
+
+    from qwendesk.errors import reason
+
+    log = logging.getLogger("qwendesk")
+
+    if service.models is None:
+        return
+    begun = monotonic()
+    await service.models.look()
+    if service.models.problem:
+        return
+    try:
+        model = await service.models.warm_up()
+    except Exception as error:  # an installed engine may raise anything
+        log.warning("The model cannot be loaded: %s", reason(error))
+        return
+    if model:
+        typer.echo(f"  model       {model} is ready ({monotonic() - begun:.1f} s)")
 
 
 def _greeting(service: Service) -> str:
     from qwendesk.settings import config_file
 
+    settings, file = service.settings, config_file().absolute()
     lines = [f"Qwendesk runs ({service.part}); Ctrl-C stops it."]
+    lines.append(f"  settings    {file if file.is_file() else f'none read; they would be in {file}'}")
+    if service.models:
+        named = settings.roles.get("general") or settings.model or "the best that is installed"
+        lines.append(f"  model       {named}, engine {settings.engine}")
     if service.web:
         lines.append(f"  web server  {service.web.url}/healthz")
     for name, channel in service.channels.items():
@@ -72,7 +104,6 @@ def _greeting(service: Service) -> str:
             '  visitors of the web chat are shown a code and have to be let in; access = "open" lets everybody write'
         )
     if not service.channels:
-        file = config_file().absolute()
         lines.append(
             f"  no channel is set up: 'qwendesk channels list' names them; add a table [channels.NAME] to {file}"
         )

@@ -40,6 +40,12 @@ def retry(ids: Ids) -> None:
     run_command(_retry(ids))
 
 
+@app.command()
+def dismiss(ids: Ids) -> None:
+    """Close messages that were given up, without an answer; what was said stays in the memory."""
+    run_command(_dismiss(ids))
+
+
 async def _dead(as_json: bool) -> None:
     async with open_inbox() as (inbox, _):
         tickets = await inbox.tickets()
@@ -56,15 +62,32 @@ async def _dead(as_json: bool) -> None:
 
 async def _retry(ids: list[str]) -> None:
     from qwendesk.desk.dispatcher import DbosDispatcher
-    from qwendesk.errors import InputError
 
     async with open_inbox() as (inbox, settings):
         dispatcher = DbosDispatcher(settings.database, tenant=settings.tenant)
         await dispatcher.open()
-        names = [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
+        names = await _named(inbox, ids)
         unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
         await dispatcher.stop(0)
     typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
+    _refuse(unknown)
+
+
+async def _dismiss(ids: list[str]) -> None:
+    async with open_inbox() as (inbox, _):
+        names = await _named(inbox, ids)
+        unknown = [name for name in names if not await inbox.dismiss(name)]
+    typer.echo(f"{len(names) - len(unknown)} dismissed.", err=True)
+    _refuse(unknown)
+
+
+async def _named(inbox: Inbox, ids: list[str]) -> list[str]:
+    return [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
+
+
+def _refuse(unknown: list[str]) -> None:
+    from qwendesk.errors import InputError
+
     if unknown:
         raise InputError(f"No message that was given up is called {unknown[0]!r}; see 'qwendesk tickets dead'.")
 

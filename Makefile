@@ -62,6 +62,7 @@ bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.turn
 	$(BIN)/python -m benchmarks.desk --quick
+	$(BIN)/python -m benchmarks.escapes --quick
 	$(BIN)/python -m benchmarks.threads
 	$(BIN)/python -m benchmarks.routing
 	$(BIN)/python -m benchmarks.engines --quick

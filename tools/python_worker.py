@@ -54,6 +54,7 @@ def run(pool: Monty, code: str, seconds: float) -> RunResult:
     }
     try:
         with pool.checkout(limits=limits) as session:
+            code = code.encode("utf-8", "replace").decode()
             value = session.feed_run(show_last(code), print_callback=printed)
             text = None if value is None else text_of(value, _opened)
     except MontyError as error:

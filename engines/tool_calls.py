@@ -19,7 +19,7 @@ _TOKEN = re.compile(r'"(?:\\.|[^"\\])*(?:"|(\\?\Z))|' r"'(?:\\.|[^'\\])*(?:'|(\\
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.S)
 _FENCE = re.compile(r"^```\w*\s*|\s*```$")
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?(?:</parameter>|(?=<parameter=)|\Z)", re.S)
-_HEAD = re.compile(r"[\s\[{]*[\"']?(\w*)")
+_HEAD = re.compile(r"[\s\[{]{0,200}[\"']?(\w*)")
 _NAME = re.compile(r"[\"']?\s*:?\s*[\"']?([\w./:-]*)")
 _TAGS = ("<tool_call>", "<tools>", "<function=")
 _NAMES = ("name", "tool", "tool_name", "function_name")
@@ -28,6 +28,9 @@ _KEYS = frozenset({"function", "type", "id", "index", *_NAMES, *_ARGUMENTS})
 """All keys that a call may have; anything else beside them (such as a description) makes it another kind of JSON."""
 _SEPARATORS = re.compile(r"[./:\s-]+|__+")
 _COUNTER = re.compile(r":\d+$")
+_DEEPEST = 64
+"""Most lists and objects within each other in arguments: what handles them later calls itself once or twice a level."""
+_LONGEST_SHOWN = 1000
 _NESTED = 3
 """How often arguments may be encoded as JSON text within JSON text."""
 
@@ -59,6 +62,8 @@ class CallParser:
             cut: the answer was cut at its token limit; arguments without an end are not completed then.
         """
         name, text = self.tool_named(call.name), joined(call.arguments_json)
+        if is_too_deep(text):
+            return replace(call, name=name, arguments_json=json.dumps(text[:_LONGEST_SHOWN]))
         if cut and text.lstrip().startswith("{") and json_end(text) is None:
             return replace(call, name=name, arguments_json=json.dumps(text))
         return replace(call, name=name, arguments_json=self._string_arguments(name, text))
@@ -211,6 +216,16 @@ def json_end(text: str, start: int = 0) -> int | None:
     return None
 
 
+def is_too_deep(text: str) -> bool:
+    """Tell whether more lists and objects lie within each other in JSON text than are read."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
 def in_string(text: str) -> bool:
     """Tell whether JSON text ends within a string."""
     return any(token[1] is not None or token[2] is not None for token in _TOKEN.finditer(text))
@@ -226,7 +241,9 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _loads(text: str) -> Any:
-    """Read JSON, a Python literal or broken JSON; None if it is none of these."""
+    """Read JSON, a Python literal or broken JSON; None if it is none of these, or nests too deeply."""
+    if is_too_deep(text):
+        return None
     try:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):

@@ -8,10 +8,10 @@ EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
 
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help install chat router test transformers lint format type check bench lock audit sbom clean
+.PHONY: help install chat router test test-apart test-all transformers lint format type check bench lock audit sbom clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,8 +34,18 @@ router: $(VENV)/.base ## Train both routers on their public questions and write 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[accurate]'
 	$(BIN)/python -m qwendesk.agents.routing.train --accurate
 
-test: $(VENV)/.dev ## Run all tests, also those on the real model (fetched once)
-	$(BIN)/python -m pytest
+# what needs another program's server, a browser, or long
+APART := server or ollama or browser or chaos or slow
+# a file's tests stay in one process, since they share servers and models
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+test: $(VENV)/.dev ## Run the tests that need no server and no browser, also those on the real model (fetched once)
+	$(PYTEST) -m "not ($(APART))"
+
+test-apart: $(VENV)/.dev ## Run the other tests: servers, browser, chaos, slow ones
+	$(PYTEST) -m "$(APART)"
+
+test-all: test test-apart ## Run all tests
 
 $(VENV)/.hf: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[transformers]'

@@ -20,6 +20,14 @@ _INDEX = Settings().index_url
 _ALIASES = ("OLLAMA_HOST", "OPENAI_BASE_URL", "OPENAI_API_KEY", "PIP_INDEX_URL", "HF_ENDPOINT")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run on a real PostgreSQL: those whose parameters or fixtures name it."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "postgres" in item.nodeid.lower() or any("postgres" in name for name in fixtures):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """Give each test a home of its own and none of the user's settings."""

@@ -25,6 +25,8 @@ from qwendesk.messages import Outbound
 from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
 
+pytestmark = pytest.mark.server
+
 TAGS = ("message-tags", "account-tag")
 
 

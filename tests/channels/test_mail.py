@@ -19,6 +19,8 @@ from qwendesk.channels.simulate.base import Written
 from qwendesk.errors import ConfigError
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
+pytestmark = pytest.mark.server
+
 
 class TestMail(ChannelConformance):
     channel_class = MailChannel

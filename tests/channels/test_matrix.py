@@ -17,7 +17,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Outbound
 from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

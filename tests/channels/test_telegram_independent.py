@@ -22,7 +22,7 @@ from tests.channels.telegram_test_api import TelegramTestApi, running_telegram_t
 from tests.channels.telemelya import Telemelya, door, running_telemelya
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 ANSWER = "One two three four five six seven eight nine ten."
 
 

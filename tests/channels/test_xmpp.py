@@ -20,6 +20,8 @@ from qwendesk.messages import Attachment, Outbound
 from tests.channels.local_server import running
 from tests.channels.prosody import DOMAIN, PASSWORD, Person, Prosody, installed_prosody
 
+pytestmark = pytest.mark.server
+
 PICTURE = Attachment("image", "image/png", PIXEL, "a.png")
 ROOM = f"lobby@rooms.{DOMAIN}"
 

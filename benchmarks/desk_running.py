@@ -11,10 +11,10 @@ from pathlib import Path
 
 from qwendesk import Desk, Settings
 from qwendesk.cli.run import keep_loaded
-from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
+from qwendesk.desk.waiting import Limits
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.sql import SqlMemory
@@ -24,7 +24,14 @@ QUESTION = "Where can I read more about the history of the bicycle?"
 ANSWER = "In the museum's catalogue, and in any good library of the town."
 _PATIENCE = 300.0
 """Seconds that the messages may take which are waited for."""
-OPEN = Limits(per_hour=1e9, open_in_conversation=10**6, open_in_all=10**9)
+OPEN = Limits(
+    per_hour=1e9,
+    open_in_conversation=10**6,
+    open_of_person=10**6,
+    open_in_all=10**9,
+    open_with_strangers=10**9,
+    open_with_strangers_of_channel=10**9,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from time import monotonic
+from dataclasses import replace
 
 from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
@@ -16,34 +15,19 @@ from qwendesk.desk.intake import is_empty
 from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of
+from qwendesk.desk.waiting import Limits, Waiting
 from qwendesk.errors import StoreError
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_values import Bucket, Stored
 from qwendesk.messages import Admission, Inbound
 
-_COUNT_FOR = 1.0
-"""Seconds for which the number of open messages is taken for granted."""
+_DAY = 24 * 3600.0
 _TELL_AGAIN = 60.0
 """Seconds before somebody who goes on all the same is told again that there is a limit."""
 _WRITE_AGAIN = 3600.0
 """The same by letter."""
 _STOPS_AT_ONCE = 10
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is taken."""
-
-    per_hour: float = 100
-    """Messages of one person on one channel in an hour; as many may come at once."""
-    channel_per_hour: float | None = None
-    """Messages of all people on one channel in an hour; None: any number."""
-    open_in_conversation: int = 20
-    """Messages of one conversation that may wait."""
-    open_in_all: int = 5000
-    """Messages that may wait altogether."""
-    max_chars: int = 8192
 
 
 class Reception:
@@ -69,8 +53,7 @@ class Reception:
         self._told = Allowance(1, 3600 / _TELL_AGAIN)
         self._written = Allowance(1, 3600 / _WRITE_AGAIN)
         self._stops = Allowance(_STOPS_AT_ONCE, self._limits.per_hour)
-        self._counted_until = 0.0
-        self._open = 0
+        self._waiting = Waiting(inbox, self._limits)
 
     async def accept(self, inbound: Inbound) -> Admission:
         """Take a message, or say why not; a database that is away makes the desk ``busy``, not fail."""
@@ -98,17 +81,21 @@ class Reception:
             return self._refused(inbound, "empty_message", inbound.locale)
         if len(inbound.text) > self._limits.max_chars:
             return self._refused(inbound, "too_long", await _tongue(inbound), most=self._limits.max_chars)
-        if await self._is_full():
-            return Admission("busy", text=say("busy", await _tongue(inbound)), retry_after=5.0)
+        if full := await self._waiting.refusal(inbound, is_known=verdict.is_known):
+            if full == "desk":
+                return Admission("busy", text=say("busy", await _tongue(inbound)), retry_after=5.0)
+            # not "busy": a platform that delivers in order would hold back known people behind this one
+            return self._refused(inbound, "busy", await _tongue(inbound))
+        buckets = self._buckets(inbound, is_known=verdict.is_known)
         stored = await self._inbox.admit(
-            inbound, self._buckets(inbound), self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
+            inbound, buckets, self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
         )
         return self._admission(inbound, stored)
 
     def _admission(self, inbound: Inbound, stored: Stored) -> Admission:
         match stored.outcome:
             case "accepted":
-                self._open += 1
+                self._waiting.add(inbound)
                 self._dispatcher.nudge()
                 return Admission("accepted", stored.seq)
             case "duplicate":
@@ -117,7 +104,8 @@ class Reception:
                 # not "busy": a platform that delivers in order would hold back everybody else behind this one
                 return self._refused(inbound, "busy", stored.locale)
         minutes = max(1, math.ceil(stored.wait / 60))
-        refused = self._refused(inbound, "limited", stored.locale, minutes=minutes)
+        hours = max(1, math.ceil(stored.wait / 3600))
+        refused = self._refused(inbound, stored.refusal, stored.locale, minutes=minutes, hours=hours)
         return replace(refused, retry_after=minutes * 60.0)
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
@@ -136,7 +124,7 @@ class Reception:
         self._heard_stop(ids)
         return Admission("accepted") if ids else self._refused(inbound, "nothing_to_stop", inbound.locale)
 
-    def _buckets(self, inbound: Inbound) -> list[Bucket]:
+    def _buckets(self, inbound: Inbound, *, is_known: bool) -> list[Bucket]:
         limits = self._limits
         buckets = [
             Bucket(
@@ -148,13 +136,17 @@ class Reception:
         if limits.channel_per_hour:
             key = f"channel:{inbound.channel}:{inbound.account}"
             buckets.append(Bucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
-        return buckets
+        return buckets + self._buckets_of_files(inbound, is_known=is_known)
 
-    async def _is_full(self) -> bool:
-        if monotonic() > self._counted_until:
-            self._counted_until = monotonic() + _COUNT_FOR
-            self._open = await self._inbox.open_count()
-        return self._open >= self._limits.open_in_all
+    def _buckets_of_files(self, inbound: Inbound, *, is_known: bool) -> list[Bucket]:
+        size = float(sum(len(file.data) for file in inbound.attachments))
+        if not size:
+            return []
+        limits = self._limits
+        daily = {f"files:{inbound.channel}:{inbound.account}:{inbound.person}": limits.person_bytes_a_day}
+        if not is_known:
+            daily[f"files of strangers:{inbound.channel}:{inbound.account}"] = limits.strangers_bytes_a_day
+        return [Bucket(key, most, most / _DAY, size, "files_limited") for key, most in daily.items()]
 
 
 async def _tongue(inbound: Inbound) -> str | None:

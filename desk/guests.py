@@ -74,6 +74,8 @@ class Verdict:
     role: GuestRole | None
     text_key: str = ""
     code: str = ""
+    is_known: bool = False
+    """Whether the settings or a decision name the person; False for a visitor of an open channel."""
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ class Guests:
             return Verdict(None, "not_allowed")
         known = [house.role_of(inbound.person), guest.role if guest and guest.state == "allowed" else None]
         if role := house.at_most(max(known, key=_RANKS.index)):
-            return Verdict(role)
+            return Verdict(role, is_known=True)
         if house.policy == "open":
             return Verdict("person")
         if guest and _holds(guest):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from filelock import FileLock, Timeout
 
-from qwendesk.desk.accept import Limits, Reception
+from qwendesk.desk.accept import Reception
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.desk.dispatcher import DbosDispatcher
@@ -18,6 +18,7 @@ from qwendesk.desk.guests import Guests, House
 from qwendesk.desk.hosts import Hosts
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.upkeep import Upkeep
+from qwendesk.desk.waiting import Limits
 from qwendesk.desk.worker import Worker
 from qwendesk.errors import ConfigError
 from qwendesk.memory.guestbook import Guestbook

@@ -104,6 +104,17 @@ class Inbox:
         async with self._database.read() as connection:
             return int((await connection.execute(ticket_statements.count_open())).scalar_one())
 
+    async def open_counts(self) -> dict[str, int]:
+        """Count the messages that wait or are being answered, by channel."""
+        async with self._database.read() as connection:
+            return {row[0]: row[1] for row in await connection.execute(ticket_statements.count_open_by_channel(), {})}
+
+    async def open_count_of(self, channel: str, account: str, person: str) -> int:
+        """Count the messages of one person that wait or are being answered."""
+        values = {"of_channel": channel, "of_account": account, "of_person": person}
+        async with self._database.read() as connection:
+            return int((await connection.execute(ticket_statements.count_open_of(), values)).scalar_one())
+
     async def dead_count(self) -> int:
         """Count the messages that were given up and could be put back."""
         async with self._database.read() as connection:

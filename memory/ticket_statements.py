@@ -61,6 +61,24 @@ def count_open() -> Select[Any]:
 
 
 @cache
+def count_open_by_channel() -> Select[Any]:
+    """Count what waits on each channel."""
+    return select(InboundEvent.channel, func.count()).where(OPEN).group_by(InboundEvent.channel)
+
+
+@cache
+def count_open_of() -> Select[Any]:
+    """Count what waits of one person."""
+    event = InboundEvent
+    theirs = (
+        (event.channel == bindparam("of_channel"))
+        & (event.account == bindparam("of_account"))
+        & (event.person == bindparam("of_person"))
+    )
+    return select(func.count()).select_from(event).where(OPEN, theirs)
+
+
+@cache
 def count_dead() -> Select[Any]:
     """Count what was given up."""
     return select(func.count()).select_from(InboundEvent).where(_GIVEN_UP)

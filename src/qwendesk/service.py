@@ -18,11 +18,11 @@ from qwendesk.channels.outlet import ChannelOutlet
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
-from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
+from qwendesk.desk.waiting import Limits
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.health import ModelMonitor, problems_of
@@ -238,6 +238,8 @@ class Service:
                 per_hour=settings.messages_per_hour,
                 channel_per_hour=settings.channel_messages_per_hour,
                 max_chars=settings.max_input_chars,
+                person_bytes_a_day=settings.file_mb_per_day * 2**20,
+                strangers_bytes_a_day=settings.stranger_file_mb_per_day * 2**20,
             ),
         )
 

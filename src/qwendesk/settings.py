@@ -206,6 +206,10 @@ class Settings(BaseSettings):
     """Messages taken of one person on one channel in an hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
     """Messages taken of all people on one channel in an hour; None: any number."""
+    file_mb_per_day: float = Field(default=100, gt=0)
+    """Megabytes of files taken of one person on one channel in a day."""
+    stranger_file_mb_per_day: float = Field(default=1000, gt=0)
+    """Megabytes of files taken in a day of all visitors of an open channel whom nobody has let in by name."""
     rating_buttons: bool = True
     """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
     conversations_at_once: int = Field(default=32, ge=1)

@@ -21,14 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from qwendesk.cli.run import fast_loop
-from qwendesk.desk.accept import Limits
 from qwendesk.desk.delivery import Pace
+from qwendesk.desk.waiting import Limits
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.memory.outbox import Claim, Outbox
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
 
-LIMITS = Limits(per_hour=1e9, open_in_conversation=1000, open_in_all=10**6)
+LIMITS = Limits(
+    per_hour=1e9,
+    open_in_conversation=1000,
+    open_of_person=10**6,
+    open_in_all=10**6,
+    open_with_strangers=10**6,
+    open_with_strangers_of_channel=10**6,
+)
 
 
 class Diary:

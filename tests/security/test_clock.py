@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 
 from qwendesk.channels.calls import wait_of
 from qwendesk.channels.web.rooms import Link, Room, shown
-from qwendesk.desk.accept import Limits
 from qwendesk.desk.guests import House
+from qwendesk.desk.waiting import Limits
 from qwendesk.memory.desk_tables import Access, InboundEvent, RateBucket
 from qwendesk.memory.remembered import LinkCode
 from tests.desk.parts import Running, running

@@ -15,7 +15,8 @@ from importlib.resources import files
 from qwendesk.tools import system_calls
 from qwendesk.tools.run_result import RunResult, not_run
 
-_MEMORY = 512 * 1024 * 1024
+MEMORY = 512 * 1024 * 1024
+"""Most memory a piece of code may use, in bytes of address space."""
 _FILES = 32 * 1024 * 1024
 _ANSWER = 128 * 1024
 """Most bytes that are taken of an answer."""
@@ -81,7 +82,7 @@ class Bubblewrap:
         process = await self._start(self._command)
         try:
             async with asyncio.timeout(timeout + 1):
-                request = [code, timeout, _MEMORY, _counts_alone()]
+                request = [code, timeout, MEMORY, _counts_alone()]
                 answer = await _converse(process, json.dumps(request))
         except TimeoutError:
             return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")

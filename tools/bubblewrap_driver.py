@@ -15,7 +15,7 @@ import resource
 import sys
 from typing import Any, BinaryIO
 
-from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, error_text, text_of  # cut off in the sandbox
+from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, error_text, printable, text_of  # cut off in the sandbox
 
 _OUTPUT = 1024 * 1024
 _FILE = 16 * 1024 * 1024
@@ -98,7 +98,8 @@ def _line(error: BaseException) -> str:
 
 def send(answer: BinaryIO, ok: bool, output: str, error: str, value: str | None, defined: str) -> None:
     """Write the answer."""
-    shown = [text.encode("utf-8", "replace") for text in (output[:MOST_CHARS], error[: MOST_ERROR + 20], value or "")]
+    texts = output[:MOST_CHARS], error[: MOST_ERROR + 20], value or ""
+    shown = [printable(text).encode("utf-8", "replace") for text in texts]
     sizes = [len(text) for text in shown]
     names = defined.encode("utf-8", "replace")
     numbers = [int(ok), len(output.rstrip("\n")), *sizes[:2], -1 if value is None else sizes[2], len(names)]

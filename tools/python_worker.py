@@ -27,11 +27,11 @@ from pydantic_monty import (
 from qwendesk.child import limit_resources, limited_time, yield_processor
 from qwendesk.tools.run_result import RunResult
 from qwendesk.tools.source import defined, show_last
-from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, text_of
+from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, printable, text_of
 
 MEMORY = 256 * 1024 * 1024
 """Most memory a piece of code may use, in bytes."""
-_PROCESS_MEMORY = 1024 * 1024 * 1024
+_PROCESS_MEMORY = 768 * 1024 * 1024
 _OUTPUT = 1024 * 1024
 _STARTUP = 30.0
 _GRACE = 5.0
@@ -66,8 +66,8 @@ def run(pool: Monty, code: str, seconds: float) -> RunResult:
 
 
 def _result(ok: bool, output: str, error: str, value: str | None = None, **more: Any) -> RunResult:
-    shown = output[:MOST_CHARS]
-    return RunResult(ok, shown, error[:MOST_ERROR], value, printed=len(output.rstrip("\n")), **more)
+    texts = printable(output[:MOST_CHARS]), printable(error[:MOST_ERROR]), None if value is None else printable(value)
+    return RunResult(ok, *texts, printed=len(output.rstrip("\n")), **more)
 
 
 def _failed(error: MontyError, output: str) -> RunResult:

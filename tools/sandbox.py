@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import psutil
+
 from qwendesk.errors import ToolError
 from qwendesk.tools.asking import NOT_AGAIN, asking
-from qwendesk.tools.bubblewrap import Bubblewrap
+from qwendesk.tools.bubblewrap import MEMORY, Bubblewrap
 from qwendesk.tools.run_result import RunResult, not_run
 from qwendesk.tools.worker import Workers
 
 _GRACE = 2.0
 """Seconds that the worker has beyond the code's own time, to stop the code and make its value a text."""
+_SHARE = 4
+"""The part of the machine's memory that code in bubblewrap may use in all is one of so many."""
 _DOUBTFUL = ("ImportError", "AttributeError", "TypeError")
 """Errors that may come from a gap in the interpreter as well as from the code."""
 
@@ -31,7 +35,8 @@ class PythonSandbox:
 
     def __init__(self, bubblewrap: Bubblewrap | None = None, at_once: int | None = None) -> None:
         most = at_once or max(2, min(8, os.cpu_count() or 2))
-        self.bubblewrap = bubblewrap or Bubblewrap(at_once=most)
+        fitting = max(1, psutil.virtual_memory().total // (_SHARE * MEMORY))
+        self.bubblewrap = bubblewrap or Bubblewrap(at_once=min(most, fitting))
         self._workers = Workers("qwendesk.tools.python_worker", most)
 
     async def run(self, code: str, timeout: float = 5.0) -> RunResult:

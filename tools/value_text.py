@@ -19,6 +19,7 @@ MOST_CHARS = 4000
 MOST_ERROR = 1000
 """Longest text of an error, in characters."""
 _DEPTH = 20
+_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "�")
 _BITS = 14_000
 """Longest whole number that is written out, in bits: CPython refuses to write much longer ones."""
 
@@ -152,6 +153,11 @@ def error_text(error: BaseException, most: int = MOST_ERROR) -> str:
     except BaseException:
         said = "(its text could not be made)"
     return f"{name}: {said}"[:most]
+
+
+def printable(text: str) -> str:
+    """Replace control characters other than tabs and line ends: they steer terminals, and databases refuse some."""
+    return text.translate(_CONTROLS)
 
 
 def cut(text: str, most: int = MOST_CHARS, total: int | None = None) -> str:

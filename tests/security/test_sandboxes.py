@@ -8,10 +8,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from qwendesk import Desk, Settings
+from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.run_result import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
@@ -167,6 +171,43 @@ SABOTAGE = {
 
 async def test_whoever_takes_over_the_interpreter_can_only_say_short_things() -> None:
     await run_all("full", SABOTAGE, 5)
+
+
+@BOTH
+async def test_what_steers_a_terminal_or_a_database_is_replaced(kind: str) -> None:
+    prints = "print('a\\x1b[2Jb\\x00c\\x9bd\\te')\n'x\\x07y'"
+    fails = "raise ValueError('a\\x1b]0;title\\x07')"
+    results = await run_all(kind, {"prints": prints, "fails": fails}, 20)
+    assert (results["prints"].output, results["prints"].value) == ("a\ufffd[2Jb\ufffdc\ufffdd\te\n", "x\ufffdy")
+    assert results["fails"].error.startswith("ValueError: a\ufffd]0;title\ufffd")
+
+
+async def test_a_source_with_half_a_character_is_run() -> None:
+    results = await run_all("small", {"half": "print('a\ud800')"}, 20)
+    assert results["half"].output.startswith("a")
+
+
+@pytest.mark.slow
+async def test_others_are_answered_while_a_bomb_runs(tmp_path: Path) -> None:
+    def script(messages: list[Any]) -> str:
+        text = messages[-1].text
+        if not text.startswith("Write program"):
+            return "Hello."
+        kinds = {**VALUES, "loop": BOMBS["loop"], "full": "import statistics\n" + BOMBS["loop"]}
+        return f"```python\n{kinds[text.removeprefix('Write program ')]}\n```"
+
+    bombs = ["list doubled", "chain of instances", "instances doubled", "loop", "full"]
+    settings = Settings(home=tmp_path, engine="scripted")
+    async with Desk(settings, engines={"scripted": ScriptedEngine(script)}) as desk, watched() as pauses:
+        asking = [desk.ask(f"Write program {name}", conversation=name, role="coder") for name in bombs]
+        running = asyncio.gather(*asking)
+        answered = 0
+        while not running.done():
+            assert (await desk.ask("Hello?", conversation=f"other-{answered}", role="general")).text == "Hello."
+            answered += 1
+        outcomes = [[check.outcome for check in reply.receipt.checks] for reply in await running]
+    assert answered > 10 and pauses[-1] < LONGEST_PAUSE
+    assert outcomes[:3] == [["passed"]] * 3
 
 
 UNCOUNTED = {

@@ -12,6 +12,9 @@ _FAILED = {
     ADMITS: "the model's answer stands as if a tool had worked that failed",
     STATES: "the model's answer did not say what the tool had calculated",
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
+    # the names of these checks in receipts of older versions
+    "repeats the tool's result": "the model's answer did not say what the tool had calculated",
+    "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
 }
 """What the failure of a check means, where its name alone does not tell."""
 
@@ -35,7 +38,7 @@ def explain(receipt: dict[str, Any]) -> str:
         lines.append(f"- second try: {receipt['escalation']}")
     lines += [_part(number, part) for number, part in enumerate(receipt.get("parts", ()), 1)]
     lines += [_tool(use) for use in receipt["tools"]]
-    lines += [_check(check) for check in receipt["checks"]]
+    lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
     lines += [f"- note: {note}" for note in receipt["notes"]]
     lines.append(
         f"- {receipt['tokens_in']} tokens in, {receipt['tokens_out']} out at {receipt['tokens_per_second']:g}/s, "
@@ -83,4 +86,6 @@ def _check(check: dict[str, Any]) -> str:
     detail = f": {check['detail']}" if check["detail"] else ""
     if check["outcome"] == "failed" and check["name"] in _FAILED:
         return f"- check failed: {_FAILED[check['name']]}{detail}"
+    if check["outcome"] == "skipped":
+        return f"- not checked: {check['name']}{detail}"
     return f"- check: {check['name']} {check['outcome']}{detail}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.failures import ADMITS, check_failures
-from qwendesk.agents.checks.result import check_grounded, check_result
+from qwendesk.agents.checks.result import check_grounded, check_result, not_checked
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.escalation import trouble
 from qwendesk.agents.experts import expert_for
@@ -25,10 +26,14 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     needed = state.get("again")
     if not text and needed and needed.first:
         text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context)
-    checks: list[Check] = check_result(text, state["tools"])
+    checks: list[Check] = check_result(text, state["tools"], state["language"])
+    checks += not_checked(state["tools"], checks)
     checks += check_failures(text, state["tools"], runtime.context.toolbox.all_names)
     if picks(chosen(state).card):
-        checks += check_grounded(text, state["inbound"].text, state["tools"])
+        # in a thread: the words for units are read with the first one
+        checks += await asyncio.to_thread(
+            check_grounded, text, state["inbound"].text, state["tools"], state["language"]
+        )
     with asked_by(state["inbound"]):
         for checker in expert_for(state["decision"].role).checkers:
             checks += await checker(text, runtime.context.sandbox)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 
 import webencodings
-from charset_normalizer import from_bytes
 
 _NOT_IN_STANDARD = {
     "utf-7": "utf-7", "unicode-1-1-utf-7": "utf-7", "x-unicode-1-1-utf-7": "utf-7", "utf7": "utf-7",
@@ -21,7 +20,8 @@ _NOT_IN_STANDARD = {
 _CODECS = {"gbk": "gb18030", "euc-kr": "cp949", "iso-2022-jp": "iso2022_jp_ext", "shift_jis": "cp932"}
 """The standard's encodings for which Python has a codec that knows more signs."""
 _UNNAMED = {"", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "unknown", "8bit", "default", "none", "binary"}
-_GUESSED_BYTES = 64 * 1024
+_RARE = ("utf-16", "utf-32", "mac", "cp437", "cp85")
+"""Encodings in which hardly a mail comes that names none."""
 _ESCAPES = (b"\x1b$", b"\x1b(")
 
 
@@ -63,11 +63,13 @@ def _guessed(data: bytes) -> str:
         return _japanese(data) if any(escape in data for escape in _ESCAPES) else data.decode("ascii")
     if _is_utf8(data) or _is_mostly_utf8(data):
         return _without_mark(data.decode("utf-8", "replace"))
+    from qwendesk.memory.knowledge.readers.detect import guess
+
+    found = guess(data)
     western = data.decode("cp1252", "replace")
-    if _reads_as_western(western):
+    if found is None or (found.encoding.startswith(_RARE) and _reads_as_western(western)):
         return western
-    found = from_bytes(data[:_GUESSED_BYTES]).best()
-    return data.decode(found.encoding, "replace") if found else western
+    return found.text
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -161,6 +161,14 @@ def _bytes(charset: str, data: bytes) -> str:
         ("", "cp1252", "À bientôt, où est ma commande ?"),
         ("", "iso2022_jp", "注文はどこですか"),
         ("no-such-charset", "utf-8", "Größe"),
+        ("", "cp1251", "Привет, где мой заказ?"),
+        ("", "koi8-r", "Привет, где мой заказ?"),
+        ("", "cp1250", "Cześć, gdzie jest moje zamówienie?"),
+        ("", "cp1254", "Siparişim nerede, teşekkürler"),
+        ("", "cp932", "注文はどこですか？"),
+        ("", "gb18030", "我的订单在哪里？"),
+        ("", "cp1252", "30 €"),
+        ("us-ascii", "cp1252", "Olá, São Paulo"),
     ],
 )
 def test_names_of_charsets_mean_what_mail_programs_mean(charset: str, codec: str, text: str) -> None:

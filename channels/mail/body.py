@@ -22,8 +22,13 @@ _SIGNATURES = {
 _SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
 _ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
 _NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
-_SAYS_HTML = re.compile(r"\bhtml\b", re.IGNORECASE)
-_STUB_CHARS = 300
+_WORD = re.compile(r"\w+")
+_URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
+_MAX_OTHER_WORDS = 2
+"""Words of a plain version that the other may lack."""
+_MAX_FORWARDED_CHARS = 3000
+"""Characters of a mail that is passed on that stand in the message; a longer one comes as a file, too."""
+_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 _FOLD = re.compile(r"\r?\n[ \t]")
 _EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORGANIZER|RRULE)[;:]", re.IGNORECASE)
 
@@ -44,7 +49,10 @@ class Body:
 def body_of(mail: Mail, limits: Limits) -> Body:
     """Return the texts and files of a mail."""
     body = Body()
-    _gather(mail, body, limits)
+    if mail.is_multipart():
+        _gather(mail, body, limits)
+    else:
+        _leaf(mail, body, limits, is_alone=True)
     body.texts = [text for text in body.texts if text.strip()]
     return body
 
@@ -92,22 +100,26 @@ def _best(parts: list[Mail], versions: list[Body]) -> Body | None:
     plain = next((one for part, one in told if part.get_content_type() == "text/plain"), None)
     others = [(part.get_content_type() != "text/calendar", one) for part, one in told if one is not plain]
     other = max(others, key=lambda ranked: ranked[0])[1] if others else None
-    if plain is None or (other is not None and _is_stub("".join(plain.texts), "".join(other.texts))):
+    if plain is None or (other is not None and not _agree("".join(plain.texts), "".join(other.texts))):
         return other
     return plain
 
 
-def _is_stub(plain: str, other: str) -> bool:
-    """Tell whether a plain text only says that there is another version."""
-    return len(plain) < _STUB_CHARS and len(other) > len(plain) and bool(_SAYS_HTML.search(plain))
+def _agree(plain: str, other: str) -> bool:
+    """Tell whether the other version, which people see, has the words of the plain one, which their programs hide."""
+    words = set(_WORD.findall(_URL.sub(" ", plain).casefold()))
+    return len(words - set(_WORD.findall(other.casefold()))) <= min(_MAX_OTHER_WORDS, len(words) // 3)
 
 
 def _forwarded(part: Mail, body: Body, limits: Limits) -> None:
     for mail in _embedded(part, limits):
         inner = body_of(mail, replace(limits, depth=limits.depth // 2))
         heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := text(mail, name)))
-        shown = ["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]
-        body.forwarded.append("\n".join(shown).strip())
+        shown = "\n".join(["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]).strip()
+        if len(shown) > _MAX_FORWARDED_CHARS and len(body.files) < limits.files:
+            body.files.append(Attachment("document", "text/plain", storable(shown).encode(), "forwarded message.txt"))
+            shown = f"{shown[:_MAX_FORWARDED_CHARS]} …"
+        body.forwarded.append(shown)
         body.files += inner.files
         body.unreadable = body.unreadable or inner.unreadable
 
@@ -124,16 +136,19 @@ def _embedded(part: Mail, limits: Limits) -> list[Mail]:
     return inner
 
 
-def _leaf(part: Mail, body: Body, limits: Limits) -> None:
+def _leaf(part: Mail, body: Body, limits: Limits, *, is_alone: bool = False) -> None:
     kind, name = part.get_content_type(), file_name(part)
     if kind in _SIGNATURES or kind in _NOT_SHOWN or name.lower() in _SIGNATURE_FILES:
         return
     reader = _READERS.get("text/plain" if part.get_content_maintype() == "multipart" else kind)
-    if reader and not name and part.get_content_disposition() != "attachment":
+    is_named = bool(name) and not is_alone
+    if reader and not is_named and part.get_content_disposition() != "attachment":
         body.texts.append(reader(part, limits))
         return
     if kind in _ENCRYPTED:
         body.unreadable = "encrypted message"
+    if kind == "application/pgp-encrypted":  # says which version of PGP, and no more
+        return
     if len(body.files) < limits.files:
         body.files.append(_file(part, kind, name))
 
@@ -154,7 +169,9 @@ def _plain(part: Mail, limits: Limits) -> str:
 
 
 def _html(part: Mail, limits: Limits) -> str:
-    return rendered(_content(part, limits))
+    data = data_of(part)[: limits.text_bytes]
+    named = _META.search(data[:2048])
+    return rendered(decode(data, parameter(part, "charset") or (named[1].decode("ascii") if named else "")))
 
 
 def _calendar(part: Mail, limits: Limits) -> str:

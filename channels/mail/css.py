@@ -27,7 +27,7 @@ LOOKED_AT = {
     "font", "font-size", "letter-spacing", "white-space", "text-indent", "clip", "clip-path", "overflow", "overflow-x",
     "overflow-y", "color", "-webkit-text-fill-color", "background", "background-color", "background-image", "left",
     "right", "top", "bottom", "margin", "margin-left", "margin-top", "margin-right", "height", "max-height", "width",
-    "max-width", "border",
+    "max-width", "line-height",
 }  # fmt: skip
 """Properties that say whether text can be seen, and how it stands in lines."""
 

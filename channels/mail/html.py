@@ -23,6 +23,7 @@ _MAX_DEPTH = 500
 """How deep elements stand in one another that are read; browsers go as far."""
 _MAX_ELEMENTS = 20_000
 _MAX_LINK_CHARS = 1000
+_MAX_ALT_CHARS = 300
 _MAX_INDENTS = 5
 """How deep lists and quotes stand in one another that is shown."""
 _SILENT = {
@@ -198,8 +199,9 @@ def _gap(tag: str, display: str) -> str:
 def _picture(element: Element, look: Look) -> str:
     """Return what stands for a picture: its words, or an emoji that a mail program draws."""
     alt = " ".join((element.attributes.get("alt") or "").split())
-    if not alt or not look.is_seen:
+    if not alt or not look.is_seen or any(_number(element, side, 2) < 2 for side in ("width", "height")):
         return ""
+    alt = alt[:_MAX_ALT_CHARS]
     return f" {alt} " if any(sign.isalnum() for sign in alt) else alt
 
 
@@ -221,9 +223,9 @@ def _item(parent: _Frame, element: Element, text: str, is_indented: bool) -> str
     return "\n".join((under if number else sign) + line if line else "" for number, line in enumerate(lines))
 
 
-def _number(element: Element, name: str) -> int:
+def _number(element: Element, name: str, otherwise: int = 0) -> int:
     value = (element.attributes.get(name) or "").strip()
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else otherwise
 
 
 def _is_indented(element: Element) -> bool:

@@ -144,6 +144,8 @@ def _is_flat(element: Element, declared: Declared, values: dict[str, str], font_
     widths = [px for name in ("width", "max-width") for px in _lengths(declared.get(name, ()), font_px)]
     if any(px <= 0 for px in heights) and values.get("overflow", "") != "visible":
         return True
+    if is_cut and _is_zero(values.get("line-height", "1")):
+        return True
     return is_cut and any(px <= 1 for px in (*heights, *widths))
 
 
@@ -203,6 +205,8 @@ def _coloured(look: Look, element: Element, declared: Declared) -> Look:
     for name in ("color", "-webkit-text-fill-color"):
         if name in declared:
             color, alpha = _color(declared[name]) or (color, alpha)
+    if any("currentcolor" in _text(declared.get(name, ())) for name in ("background", "background-color")):
+        background = color
     return replace(look, color=color, alpha=alpha, background=background)
 
 
@@ -220,7 +224,7 @@ def _color(value: Sequence[Any]) -> tuple[RGB | None, float] | None:
 
 def _parsed(value: str) -> tuple[RGB, float] | None:
     try:
-        found = parse_color(value)
+        found = parse_color(_SYSTEM_COLORS.get(value.lower(), value))
         if found is None or isinstance(found, str):
             return None
         if found.space in _BY_LIGHTNESS:
@@ -232,6 +236,7 @@ def _parsed(value: str) -> tuple[RGB, float] | None:
     return (red, green, blue), float(found.alpha)
 
 
+_SYSTEM_COLORS = {"canvas": "white", "canvastext": "black", "window": "white", "windowtext": "black", "field": "white"}
 _BY_LIGHTNESS = {"lab": 100.0, "lch": 100.0, "oklab": 1.0, "oklch": 1.0}
 """Colour spaces of which only the lightness is looked at, with its largest value."""
 

@@ -93,6 +93,24 @@ def test_a_mail_that_is_passed_on_in_base64_is_read() -> None:
     assert "From: bob@shop.example\nSubject: Old\n\nThe words." in _read(_multi("mixed", PLAIN, part)).text
 
 
+def test_a_long_mail_that_is_passed_on_comes_as_a_file_too() -> None:
+    inner = "From: bob@shop.example\nSubject: Old\n\n" + "word " * 2000 + "end"
+    inbound = _read(_multi("mixed", PLAIN, f"Content-Type: message/rfc822\n\n{inner}\n"))
+    assert len(inbound.text) < 4000 and inbound.text.startswith("Please look at it.\n\nForwarded message:")
+    (file,) = inbound.attachments
+    assert (file.name, file.mime) == ("forwarded message.txt", "text/plain") and file.data.endswith(b"end")
+
+
+def test_a_mail_of_one_text_with_a_name_is_that_text() -> None:
+    assert _read("Content-Type: text/plain; name=mail.txt\n\nhello\n").text == "hello"
+
+
+def test_a_page_names_its_charset_itself() -> None:
+    data = '<meta http-equiv=content-type content="text/html; charset=windows-1251"><p>Привет'.encode("cp1251")
+    inbound = parse(b"From: anna@people.example\nContent-Type: text/html\n\n" + data, DESK)
+    assert inbound is not None and inbound.text == "Привет"
+
+
 @pytest.mark.parametrize("kind", ["application/pkcs7-mime", "application/x-pkcs7-mime"])
 def test_an_encrypted_mail_is_named_as_one(kind: str) -> None:
     inbound = _read(_file(kind, "smime.p7m"))

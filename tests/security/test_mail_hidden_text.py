@@ -109,6 +109,10 @@ def test_a_style_sheet_hides_in_every_way(sheet: str) -> None:
         f"<div style='color:white'><img alt='{SECRET}' src=x></div>",
         f"<a title='{SECRET}' data-x='{SECRET}' aria-label='{SECRET}'></a>",
         f"<body text=white><p>{SECRET}</p></body>",
+        f"<img width=1 height=1 alt='{SECRET}' src=x>",
+        f"<p style='color:red;background:currentcolor'>{SECRET}</p>",
+        f"<p style='color:Canvas'>{SECRET}</p>",
+        f"<p style='line-height:0;overflow:hidden'>{SECRET}</p>",
     ],
 )
 def test_what_mail_programs_do_not_show_is_not_read(html: str) -> None:
@@ -145,6 +149,14 @@ def test_letters_that_no_program_shows_are_not_read() -> None:
     raw = f"From: anna@people.example\nSubject: Hi{smuggled}\n\nA {flag} flag{smuggled} and\u200b\u2060 more".encode()
     inbound = parse(raw, DESK)
     assert inbound is not None and inbound.text == f"Hi\n\nA {flag} flag and more"
+
+
+def test_a_plain_version_that_differs_from_what_is_seen_is_not_read() -> None:
+    plain = f"Content-Type: text/plain\n\nWhere is my order? {SECRET}\n"
+    html = "Content-Type: text/html\n\n<p>Where is my order?</p>\n"
+    kind = 'Content-Type: multipart/alternative; boundary="x"'
+    inbound = parse(f"From: anna@people.example\n{kind}\n\n--x\n{plain}--x\n{html}--x--\n".encode(), DESK)
+    assert inbound is not None and inbound.text == "Where is my order?"
 
 
 def test_in_a_whole_mail_hidden_text_does_not_reach_the_message() -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from qwendesk.channels.mail.bounded_html import bounded
-from qwendesk.channels.mail.css import Element, Sheet, TooComplex
+from qwendesk.channels.mail.css import Sheet, TooComplex
 from qwendesk.channels.mail.look import Look, look_of
+from qwendesk.channels.mail.selectors import Element
 from qwendesk.channels.mail.spacing import HARD, LINE, PARAGRAPH, SPACE, protected, settled, without_marks
 
 _MAX_CHARS = 2**18
@@ -29,6 +30,7 @@ _MAX_INDENTS = 5
 _SILENT = {
     "script", "style", "head", "title", "template", "meta", "link", "base", "object", "embed", "audio", "video",
     "iframe", "frame", "frameset", "canvas", "svg", "noembed", "noframes", "datalist", "xml", "map", "param", "input",
+    "applet", "progress", "meter", "annotation", "annotation-xml",
 }  # fmt: skip
 """Elements whose text mail programs do not show."""
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "pre", "hr", "figure", "listing"}
@@ -50,6 +52,8 @@ class _Frame:
     """The child that is read next."""
     element: Element
     look: Look
+    doubt: Look
+    """How it would look if all rules held of which that is not known."""
     pieces: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     """What stands in the cells of a row."""
@@ -57,6 +61,11 @@ class _Frame:
     """The number of the last item of an ordered list."""
     gap: str = ""
     """The mark that stands before and after the element."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether text in the element is certain to be seen."""
+        return self.look.is_seen and self.doubt.is_seen
 
 
 def text_of(html: str) -> str:
@@ -90,7 +99,7 @@ class _Reader:
         self._left = _MAX_ELEMENTS
         self._links: set[str] = set()
         self._path: list[Element] = []
-        self._frames = [_Frame(root, Element.of("#page", {}), Look())]
+        self._frames = [_Frame(root, Element.of("#page", {}), Look(), Look())]
         self._root = root
 
     def read(self) -> str:
@@ -110,7 +119,7 @@ class _Reader:
     def _visit(self, node: LexborNode) -> None:
         frame = self._frames[-1]
         if node.is_text_node:
-            if frame.look.is_seen:
+            if frame.is_seen:
                 frame.pieces.append(_written(node.text_content or "", frame.look))
         elif node.is_element_node and len(self._path) < _MAX_DEPTH and self._left:
             self._left -= 1
@@ -125,17 +134,19 @@ class _Reader:
             frame.pieces.append(LINE)
             return
         self._path.append(element)
-        declared = self._sheet.declared(self._path, element.attributes.get("style") or "")
+        declared, perhaps = self._sheet.declared(self._path, element.attributes.get("style") or "")
         look = look_of(frame.look, element, declared)
+        is_known = perhaps is declared and frame.doubt is frame.look
+        doubt = look if is_known else look_of(frame.doubt, element, perhaps)
         display = "".join(token.serialize() for token in declared.get("display", ())).strip().lower()
-        if look.is_gone:
+        if look.is_gone or doubt.is_gone:
             self._path.pop()
         elif tag in ("br", "img"):
             self._path.pop()
-            frame.pieces.append(HARD if tag == "br" else _picture(element, look))
+            frame.pieces.append(HARD if tag == "br" else _picture(element, look.is_seen and doubt.is_seen))
         else:
             gap = LINE if tag in ("ul", "ol") and frame.element.tag == "li" else _gap(tag, display)
-            self._frames.append(_Frame(node.child, element, look, gap=gap))
+            self._frames.append(_Frame(node.child, element, look, doubt, gap=gap))
 
     def _leave(self) -> None:
         frame = self._frames.pop()
@@ -196,10 +207,10 @@ def _gap(tag: str, display: str) -> str:
     return LINE if tag in _LINES or display.startswith(_BLOCK_DISPLAYS) else ""
 
 
-def _picture(element: Element, look: Look) -> str:
+def _picture(element: Element, is_seen: bool) -> str:
     """Return what stands for a picture: its words, or an emoji that a mail program draws."""
     alt = " ".join((element.attributes.get("alt") or "").split())
-    if not alt or not look.is_seen or any(_number(element, side, 2) < 2 for side in ("width", "height")):
+    if not alt or not is_seen or any(_number(element, side, 2) < 2 for side in ("width", "height")):
         return ""
     alt = alt[:_MAX_ALT_CHARS]
     return f" {alt} " if any(sign.isalnum() for sign in alt) else alt

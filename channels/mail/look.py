@@ -10,7 +10,8 @@ from typing import Any
 import tinycss2
 from tinycss2.color4 import parse_color
 
-from qwendesk.channels.mail.css import Declared, Element
+from qwendesk.channels.mail.css import Declared
+from qwendesk.channels.mail.selectors import Element
 
 RGB = tuple[float, float, float]
 _SMALLEST_PX = 2.0
@@ -24,7 +25,11 @@ _PX = {
     "vh": 8.0, "vmin": 8.0, "vmax": 10.0,
 }  # fmt: skip
 _RELATIVE = {"em": 1.0, "ex": 0.5, "ch": 0.5, "lh": 1.2}
-_SIDES = ("left", "right", "top", "bottom", "margin", "margin-left", "margin-top", "margin-right", "text-indent")
+_SIDES = (
+    "left", "right", "top", "bottom", "margin", "margin-left", "margin-top", "margin-right", "text-indent", "inset",
+    "translate", "padding-left",
+)  # fmt: skip
+_PLACES = {"left", "right", "top", "bottom", "text-indent", "margin-left", "padding-left", "inset", "translate"}
 _TABLE = {"table", "tbody", "thead", "tfoot", "tr", "td", "th", "col", "colgroup"}
 """Elements that are as large as what stands in them, whatever their size is said to be."""
 _OWN_LOOK = {"pre", "textarea", "listing", "xmp", "font", "body", "basefont", "hidden", "bgcolor", "background"}
@@ -128,9 +133,7 @@ def _is_moved_away(element: Element, declared: Declared, values: dict[str, str],
 
 
 def _is_far(name: str, px: float) -> bool:
-    return px <= -_FAR_PX or (
-        name in ("left", "right", "top", "bottom", "text-indent", "margin-left") and px > _BEYOND_PX
-    )
+    return px <= -_FAR_PX or (name in _PLACES and px > _BEYOND_PX)
 
 
 def _is_flat(element: Element, declared: Declared, values: dict[str, str], font_px: float) -> bool:

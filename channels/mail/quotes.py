@@ -103,6 +103,9 @@ def _quoted(reading: _Reading, number: int) -> int:
     reading.is_signature = False
     while number < len(lines) and lines[number].startswith(">"):
         number += 1
+    # Apple Mail announces a quote within it
+    inner = [line.lstrip("> ") for line in lines[first : min(number, first + _ANNOUNCING_LINES)]]
+    reading.is_announced = reading.is_announced or any(_announcing(inner, place) for place in range(len(inner)))
     if not reading.is_announced:
         reading.kept += lines[first:number]
     elif reading.kept and reading.kept[-1]:

@@ -185,3 +185,12 @@ def test_a_quote_in_html_is_left_out_and_the_answers_in_it_are_kept() -> None:
     )
     inbound = parse(f"From: anna@people.example\nContent-Type: text/html\n\n{html}".encode(), DESK)
     assert inbound is not None and inbound.text == "Yes.\n\nIt is red."
+
+
+def test_a_quote_that_is_announced_within_itself_is_left_out() -> None:
+    html = (
+        "Yes, please.<div><blockquote type=cite><div>On 30. Nov 2026, at 10:00, Desk &lt;d@acme.eu&gt; wrote:</div>"
+        "<br><div>Blue?</div></blockquote></div><div>Blue is fine.</div><blockquote type=cite>Large?</blockquote>Small."
+    )
+    inbound = parse(f"From: anna@people.example\nContent-Type: text/html\n\n{html}".encode(), DESK)
+    assert inbound is not None and inbound.text == "Yes, please.\n\nBlue is fine.\n\nSmall."

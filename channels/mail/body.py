@@ -22,7 +22,7 @@ _SIGNATURES = {
 _SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
 _ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
 _NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
 _URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
 _MAX_OTHER_WORDS = 2
 """Words of a plain version that the other may lack."""

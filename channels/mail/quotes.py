@@ -58,10 +58,16 @@ def newest(text: str, *, forwarded: bool = False) -> str:
     number = 0
     while number < len(lines):
         number = _step(reading, number, forwarded)
-    kept = reading.kept
-    while kept and (not kept[-1].strip() or kept[-1].startswith(">")):
-        kept.pop()
+    kept = reading.kept[: _last_own(reading.kept)]
     return "\n".join(kept).strip("\n") or "\n".join(lines).strip("\n")
+
+
+def _last_own(kept: list[str]) -> int:
+    """Return how many lines there are without a quote at the end, unless the sender leads up to it: ``It says:``."""
+    end = len(kept)
+    while end and (not kept[end - 1] or kept[end - 1].startswith(">")):
+        end -= 1
+    return len(kept) if end and kept[end - 1].endswith((":", "：")) else end
 
 
 def _step(reading: _Reading, number: int, forwarded: bool) -> int:

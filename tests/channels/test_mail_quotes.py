@@ -128,6 +128,7 @@ def test_what_stands_below_the_words_original_message_is_left_out(words: str, da
         "He asked at 10:00:\n\nwhen does it come?",
         "From: Berlin\nTo: Paris\nSubject to change: yes\nWhat does it cost?",
         "The manual says:\n> press the button\nI did, and nothing came.",
+        "Is this right? The manual says:\n\n> Press the button.",
         "    if x:\n        return 1\n\nWhat is wrong here?",
         "SELECT 1\n-- " + "\nx" * 40,
     ],

@@ -11,8 +11,9 @@ from qwendesk import Desk, Settings
 from qwendesk.cli.run import run_command
 from qwendesk.cli.stopping import GRACE, listen
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.messages import Inbound
+from qwendesk.messages import Attachment, Inbound
 from qwendesk.service import Service
+from tests.memory.knowledge.files import slow_pdf
 
 HUNG = ("hung thread", "hung loop")
 SHORT = 2.0
@@ -23,9 +24,10 @@ ANSWERS = {
     "code": f"Run this:\n\n```python\n{LOOP}\n```\n",
     "full": f"Run this:\n\n```python\nimport statistics\n{LOOP}\n```\n",
     "algebra": CALL % "(x+1)^5000*(x+2)^3000",
-    "nothing": "Hello.",
+    "document": "Hello.",
 }
-ROLES: dict[str, Any] = {"code": "coder", "full": "coder", "algebra": "math"}
+ROLES: dict[str, Any] = {"code": "coder", "full": "coder", "algebra": "math", "document": "general"}
+BOMBS = tuple(ROLES)
 
 
 def tell(text: str) -> None:
@@ -33,27 +35,30 @@ def tell(text: str) -> None:
     sys.stdout.flush()
 
 
-def script(what: str) -> Any:
-    async def answer(messages: Any) -> str:
-        tell("asked")
-        if what == "hung engine":
-            await asyncio.Event().wait()
-        if what == "hung thread":
-            await asyncio.to_thread(threading.Event().wait)
-        if what == "hung loop":
-            while True:
-                pass
-        return ANSWERS[what]
+async def answer(messages: Any) -> str:
+    what = messages[-1].text.splitlines()[0].removeprefix("Do it: ")
+    tell(f"asked {what}")
+    if what == "hung engine":
+        await asyncio.Event().wait()
+    if what == "hung thread":
+        await asyncio.to_thread(threading.Event().wait)
+    if what == "hung loop":
+        while True:
+            pass
+    return ANSWERS[what]
 
-    return answer
+
+def message(what: str) -> Inbound:
+    files = (Attachment("document", "application/pdf", slow_pdf(), "a.pdf"),) if what == "document" else ()
+    return Inbound(f"Do it: {what}", what, files, ROLES.get(what), channel="webhook", person="ann", event=what)
 
 
 async def serve(what: str) -> None:
     settings = Settings()
     told = listen(settings.stop_patience + (SHORT if what in HUNG else GRACE))
-    async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(script(what))})) as service:
-        inbound = Inbound("Do it.", "c1", channel="webhook", person="ann", event="e1", role=ROLES.get(what))
-        tell((await service.office.accept(inbound)).outcome)
+    async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(answer)})) as service:
+        for one in BOMBS if what == "bombs" else (what,):
+            tell((await service.office.accept(message(one))).outcome)
         await told.wait()
         tell("stopping")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from qwendesk.agents.checks.failures import ADMITS
-from qwendesk.agents.checks.result import GROUNDED, STATES
+from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
 from qwendesk.agents.routing.language import english_name
 
 _FAILED = {
     ADMITS: "the model's answer stands as if a tool had worked that failed",
+    CHOICES: "the model's answer did not name all places that may be meant",
     STATES: "the model's answer did not say what the tool had calculated",
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
     # the names of these checks in receipts of older versions

@@ -103,12 +103,12 @@ def _hint(name: str) -> str:
     known = places_of_all([part.strip() for part in re.split(r"[,/(]", name)] + name.split())
     around: Sequence[Place] = max((meant(places, part) for part, places in known.items()), key=_weight, default=())
     if around and key_of(around[0].name) != key_of(name):
-        return f"did you mean {around[0].title} ({', '.join(around[0].zones[:6])})? Ask the person."
+        return f"did you mean {around[0].title} ({', '.join(around[0].zones[:6])})?"
     cities = {key_of(zone.rpartition("/")[2].replace("_", " ")): zone for zone in _zones().values()}
     near = get_close_matches(key_of(name), cities, n=1, cutoff=_LIKE)
     if near:
-        return f"did you mean {cities[near[0]]!r}? Ask the person."
-    return "use a name like those on a map, of a city or a country. Tell the person that the place is not known."
+        return f"did you mean {cities[near[0]]!r}?"
+    return "use a name like those on a map, of a city or a country."
 
 
 def _weight(places: Sequence[Place]) -> int:

@@ -14,6 +14,8 @@ from typing import Literal
 from qwendesk.tools.number_formats import convention_of, joined_groups, plain_digits, readings
 
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_.,])(?<![0-9][-:/])-?\d+(?:[.,]\d+)*(?![0-9_])(?![-:/]\d)")
+_TIME = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?::[0-5]\d)?(?![\d:])(?:\s?([ap])\.?m\b)?", re.IGNORECASE)
+_OFFSET = re.compile(r"(?:UTC|GMT)\s?[+-]\d{1,2}(?::?\d{2})?")
 _LETTER = re.compile(r"[^\W\d_]")
 _LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "ar", "hi", "zh", "ja", "ko")
 _LENGTHS: tuple[Literal["long"], Literal["short"]] = ("long", "short")
@@ -59,6 +61,22 @@ def numbers_in(text: str, language: str | None) -> list[Stated]:
     parts = [one for one in re.finditer(r"\d+", text) if not any(a <= one.start() < b for a, b in taken)]
     pieces = [Stated(one[0], frozenset({Fraction(one[0])}), 0, is_part=True) for one in parts]
     return [one for one in found if one] + pieces
+
+
+def times_in(text: str) -> list[tuple[str, int | None]]:
+    """Return the times of day of a text, each as it is written and in minutes; None for one that does not exist."""
+    text = _OFFSET.sub(" ", plain_digits(text))
+    return [
+        (found[0], _minutes(int(found[1]), int(found[2]), (found[3] or "").lower())) for found in _TIME.finditer(text)
+    ]
+
+
+def _minutes(hours: int, minutes: int, half: str) -> int | None:
+    if hours > 23 or (half == "a" and hours > 12):
+        return None
+    if half and hours <= 12:
+        hours = hours % 12 + 12 * (half == "p")
+    return hours * 60 + minutes
 
 
 def _stated(number: re.Match[str], text: str, language: str | None) -> Stated | None:

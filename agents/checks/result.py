@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from qwendesk.agents.checks.numbers import Stated, numbers_in
+from qwendesk.agents.checks.numbers import Stated, numbers_in, times_in
 from qwendesk.messages import Check, ToolUse
 
 _CALCULATORS = ("python", "algebra")
@@ -19,6 +19,8 @@ _NUMERIC = re.compile(r"-?\d+(?:\.\d+)?")
 _READINGS = re.compile(r"If [^:]+: (.+?)\.(?=\s|$)")
 _SIGNS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-"})
 _ENDS = r"(?![\w^])(?!\.\d)(?![-+*/^]\(?(?:\d|[a-z](?![a-z])))"
+_CLOCK = "clock"
+CHOICES = "names the places that may be meant"
 STATES = "contains the tool's result"
 GROUNDED = "has only numbers that were looked up"
 
@@ -53,12 +55,34 @@ def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: 
         return []
     known = numbers_in(" \n".join([question, *results]), None)
     stated = numbers_in(_LIST_NUMBER.sub("", text), language)
-    if not stated:
+    told = any(use.ok and use.name == _CLOCK for use in uses)
+    if not stated and not told:
         return [Check(GROUNDED, "skipped", "the answer holds no number to compare")]
-    if any(not _is_known(number, known) for number in stated):
+    times = {minutes for _, minutes in times_in(" \n".join([question, *results]))}
+    wrong_time = any(minutes is None or minutes not in times for _, minutes in times_in(text))
+    if not stated or wrong_time or any(not _is_known(number, known) for number in stated):
         return [Check(GROUNDED, "failed", results[-1][:_LONGEST_FACT])]
     shown = ", ".join(dict.fromkeys(number.shown for number in stated[:_MOST_SHOWN]))
     return [Check(GROUNDED, "passed", f"{shown}; the words were not compared")]
+
+
+def check_choices(text: str, uses: Sequence[ToolUse]) -> list[Check]:
+    """Look for the places that a name may mean, where the clock was asked for an ambiguous one."""
+    results = [use.result for use in uses if use.ok and use.name == _CLOCK]
+    lines = [line.removeprefix("- ") for line in results[-1].split("\n") if line.startswith("- ")] if results else []
+    if not lines:
+        return []
+    named = [_names_choice(text, line, lines) for line in lines]
+    return [Check(CHOICES, "passed" if all(named) else "failed", "\n".join(f"- {line}" for line in lines))]
+
+
+def _names_choice(text: str, line: str, lines: Sequence[str]) -> bool:
+    """Tell whether a text holds a choice's time, or what tells its place from the others."""
+    others = " ".join(other for other in lines if other != line).casefold()
+    words = [word for word in re.findall(r"[^\W\d_]{4,}", line) if word.casefold() not in others]
+    said = {minutes for _, minutes in times_in(text)}
+    times = {minutes for _, minutes in times_in(line)}
+    return bool(said & times) or any(word.casefold() in text.casefold() for word in words)
 
 
 def _pieces(result: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.failures import ADMITS, check_failures
-from qwendesk.agents.checks.result import check_grounded, check_result, not_checked
+from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.escalation import trouble
 from qwendesk.agents.experts import expert_for
@@ -28,6 +28,7 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context)
     checks: list[Check] = check_result(text, state["tools"], state["language"])
     checks += not_checked(state["tools"], checks)
+    checks += check_choices(text, state["tools"])
     checks += check_failures(text, state["tools"], runtime.context.toolbox.all_names)
     if picks(chosen(state).card):
         # in a thread: the words for units are read with the first one

@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.failures import ADMITS, reason_of, unresolved
-from qwendesk.agents.checks.result import GROUNDED, STATES
+from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.nodes.answer import said
 from qwendesk.agents.nodes.sources import sources
@@ -22,7 +22,7 @@ _LACKS = {
     "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
 """What is said of a role that no model here can play, and how that is changed."""
-_TITLES = {STATES: "calculated", GROUNDED: "looked_up"}
+_TITLES = {STATES: "calculated", CHOICES: "looked_up", GROUNDED: "looked_up"}
 """What stands before a tool's result that is added where a check failed."""
 _NOTHING = "I have no answer to that. Please put the question in another way."
 
@@ -46,10 +46,15 @@ def _marks(state: TurnState, context: TurnContext) -> list[str]:
     """Return what marks an answer that failed checks: what the tool found instead, or what is wrong."""
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
-    marks = [] if added is None else [f"{_phrase(_TITLES[added.name], state['language'])}: **{added.detail}**"]
+    marks = [] if added is None else [_correction(_phrase(_TITLES[added.name], state["language"]), added.detail)]
     wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS)]
     marks += [_phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
     return marks + (_failures(state, context) if any(check.name == ADMITS for check in failed) else [])
+
+
+def _correction(title: str, found: str) -> str:
+    """Return what a tool found, for the end of an answer that did not tell it."""
+    return f"{title}:\n\n{found}" if "\n" in found else f"{title}: **{found}**"
 
 
 def _line(check: Check) -> str:

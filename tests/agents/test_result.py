@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.agents.checks.result import check_grounded, check_result, not_checked
+from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
 from qwendesk.desk.why import explain
 from qwendesk.messages import Receipt, ToolUse
 
@@ -120,3 +120,42 @@ def test_why_says_what_was_not_checked() -> None:
     check = {"name": "contains the tool's result", "outcome": "skipped", "detail": "it is long"}
     assert "- not checked: contains the tool's result: it is long" in explain(receipt | {"checks": [check]})
     assert "- not checked: nothing here could be compared" in explain(receipt | {"checks": []})
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("It is 21:38.", "passed"),
+        ("It is 9:38 PM.", "passed"),
+        ("It is 9:38 p.m. on Monday.", "passed"),
+        ("It is 21:38 PM.", "passed"),
+        ("It is 21:38 AM.", "failed"),
+        ("It is 9:38 AM.", "failed"),
+        ("It is 38:21.", "failed"),
+        ("What time is it in Tokyo?", "failed"),
+    ],
+)
+def test_a_time_is_compared_with_its_half_of_the_day(text: str, outcome: str) -> None:
+    uses = used("clock", "Monday, 2026-11-30 21:38 (Asia/Tokyo, UTC+09:00)")
+    (check,) = check_grounded(text, "What time is it in Tokyo?", uses, "en")
+    assert check.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("Which one do you mean: Portland in Oregon or in Maine?", "passed"),
+        ("It is 04:22 in one of them and 07:22 in the other.", "passed"),
+        ("It is 07:22 in Portland.", "failed"),
+        ("Portland is a nice place.", "failed"),
+    ],
+)
+async def test_an_ambiguous_place_is_asked_back(text: str, outcome: str) -> None:
+    told = (
+        "'Portland' may mean several places. Tell the person all of these times, or ask which place is meant:\n"
+        "- Portland, Oregon, US: Monday, 2026-11-30 04:22 (America/Los_Angeles, UTC-08:00)\n"
+        "- Portland, Maine, US: Monday, 2026-11-30 07:22 (America/New_York, UTC-05:00)"
+    )
+    (check,) = check_choices(text, used("clock", told))
+    assert check.outcome == outcome and "Tell the person" not in check.detail
+    assert check_choices(text, used("clock", "Monday, 2026-11-30 07:22 (America/New_York, UTC-05:00)")) == []

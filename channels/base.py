@@ -91,6 +91,12 @@ COMMON = (
     Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
     Setting("operators", "People who need no code and may let others in, by '/approve' in the chat.", default=()),
     Setting("owners", "People in charge, who may do that too.", default=()),
+    Setting(
+        "commands", "Chat commands that people may use here; without it all but '/approve' and '/deny'.", default=()
+    ),
+    Setting(
+        "models", "Models that people may choose here by '/model NAME'; those in charge may choose any.", default=()
+    ),
     Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
 )
 """Settings of every channel, which the desk reads itself."""

@@ -12,6 +12,7 @@ from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
 from qwendesk.desk.guests import Guests
 from qwendesk.desk.intake import is_empty
+from qwendesk.desk.permissions import Permissions
 from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of
@@ -47,6 +48,7 @@ class Reception:
     ) -> None:
         self._inbox = inbox
         self._guests = guests
+        self._permissions = Permissions(guests)
         self._dispatcher = dispatcher
         self._limits = limits or Limits()
         self._heard_stop = heard_stop
@@ -74,7 +76,9 @@ class Reception:
             return self._refused(inbound, verdict.text_key, await _tongue(inbound), code=verdict.code)
         command = parse(inbound.text)
         if command and command.name == STOP:
-            return await self._stop(inbound)
+            rights = await self._permissions.of(inbound)
+            if rights.may_run(STOP):
+                return await self._stop(inbound, by_operator=rights.is_operator)
         if is_empty(inbound):
             if inbound.unreadable:
                 return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
@@ -117,10 +121,12 @@ class Reception:
         is_told = told.spend(inbound.channel, inbound.account, *whom, text_key)
         return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 
-    async def _stop(self, inbound: Inbound) -> Admission:
+    async def _stop(self, inbound: Inbound, *, by_operator: bool) -> Admission:
+        """Stop the answer to the person's own question; an operator stops anybody's."""
         if not self._stops.spend(inbound.channel, inbound.account, inbound.person):
             return Admission("refused")
-        ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation)
+        person = None if by_operator else inbound.person
+        ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation, person)
         self._heard_stop(ids)
         return Admission("accepted") if ids else self._refused(inbound, "nothing_to_stop", inbound.locale)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwendesk.desk.commands import NAMES
 from qwendesk.desk.commands import Commands as MemoryCommands
 from qwendesk.desk.forgetting import is_goodbye
+from qwendesk.desk.permissions import Permissions, Rights
 from qwendesk.desk.texts import FALLBACK, known_language, languages, say
 from qwendesk.desk.tongue import language_of
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.inbox_values import Arrived, Outcome
-from qwendesk.messages import VIRTUAL_MODELS, Button, Inbound, as_role
+from qwendesk.messages import ROLES, VIRTUAL_MODELS, Button, Inbound, as_role
 
+log = logging.getLogger(__name__)
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
 _PRESSED = re.compile(r"(?P<name>rate):(?P<argument>\S+)")
 """What a button says."""
@@ -29,7 +32,8 @@ _THINK = {
 }
 """What may stand behind ``/think``: what is chosen by it, and the answer."""
 Explain = Callable[[Inbound], Awaitable[str | None]]
-"""Says why the conversation's last answer is as it is; None where there is none, empty where it was broken off."""
+"""Says why the conversation's last answer is as it is, in the message's ``locale``: all of it, or where the message is
+not ``for_operator`` what concerns a customer. None where there is no answer, empty where it was broken off."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` where there is no model of that name."""
 
@@ -48,6 +52,8 @@ class Call:
 
     command: Command
     arrived: Arrived
+    rights: Rights = Rights("person")
+    """What the person who gave it may do."""
 
     @property
     def language(self) -> str | None:
@@ -98,12 +104,16 @@ class Commands:
         inbox: where a conversation's choices are kept.
         explain: says why the last answer is as it is.
         check_model: knows which models there are.
+
+    Attributes:
+        permissions: says who may use which command; the service sets it from the channels' rules.
     """
 
     def __init__(self, inbox: Inbox, explain: Explain, check_model: CheckModel) -> None:
         self._inbox = inbox
         self._explain = explain
         self._check_model = check_model
+        self.permissions = Permissions()
         self._all: dict[str, _Registered] = {}
         self._hidden: dict[str, _Registered] = {}
         built_in: dict[str, Run | None] = {
@@ -132,16 +142,16 @@ class Commands:
         """Add a command; ``help_`` gives its line of help in a language."""
         self._all[name] = _Registered(run, help_)
 
-    def add_hidden(self, name: str, run: Run) -> None:
-        """Add what buttons say, or what only some people may; no list names it."""
-        self._hidden[name] = _Registered(run, lambda language: "")
+    def add_hidden(self, name: str, run: Run, help_: Callable[[str | None], str] = lambda language: "") -> None:
+        """Add what buttons say, or what only some people may; only the help of those who may names what has a help."""
+        self._hidden[name] = _Registered(run, help_)
 
     async def run(self, command: Command, arrived: Arrived) -> Done | None:
         """Do what a command says, or say that there is none of that name; None: the message is one for a model."""
         name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
         registered = self._all.get(name) or self._hidden.get(name)
-        call = Call(command, arrived)
-        if registered is None:
+        call = Call(command, arrived, await self.permissions.of(arrived.inbound))
+        if registered is None or not call.rights.may_run(name):
             # a model would only pretend to have done it
             return Done(say("no_command", call.language, command=f"/{command.name}"))
         if registered.run is None:
@@ -150,7 +160,11 @@ class Commands:
         return Done(done) if isinstance(done, str) else done
 
     async def _help(self, call: Call) -> str:
-        lines = [f"/{name} – {self.describe(name, call.language)}" for name in self._all]
+        helps = {name: self.describe(name, call.language) for name in self._all}
+        helps |= {name: text for name, one in self._hidden.items() if (text := one.help(call.language))}
+        if not (call.rights.is_operator or call.rights.models):
+            helps["model"] = say("help_specialist", call.language)
+        lines = [f"/{name} – {text}" for name, text in helps.items() if call.rights.may_run(name)]
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: Call) -> str:
@@ -158,7 +172,8 @@ class Commands:
         return say("new", call.language)
 
     async def _why(self, call: Call) -> str:
-        why = await self._explain(call.arrived.inbound)
+        asked = replace(call.arrived.inbound, for_operator=call.rights.is_operator, locale=call.language)
+        why = await self._explain(asked)
         return why or say("no_answer_yet" if why is None else "no_receipt", call.language)
 
     async def _model(self, call: Call) -> str:
@@ -170,13 +185,19 @@ class Commands:
             settings = await self._choose(call, role=None, model=None)
         elif role:
             settings = await self._choose(call, role=role)
+        elif name and not call.rights.may_ask(name):
+            return _choices(call)
         elif name:
             try:
                 await self._check_model(name)
             except QwendeskError as error:
-                return str(error)
+                log.warning("A model could not be chosen on %s: %s", call.arrived.inbound.channel, error)
+                return str(error) if call.rights.is_operator else say("unavailable", call.language)
             settings = await self._choose(call, model=name)
-        return say("model", call.language, role=settings.get("role", "auto"), model=settings.get("model", "auto"))
+        role, model = settings.get("role", "auto"), settings.get("model", "auto")
+        if model == "auto" or call.rights.may_ask(model):
+            return say("model", call.language, role=role, model=model)
+        return say("specialist", call.language, role=role)  # an operator has chosen a model for a group
 
     async def _think(self, call: Call) -> str:
         return await self._set_thinking(call, call.command.argument.lower())
@@ -207,11 +228,19 @@ class Commands:
         return await self._inbox.choose(call.arrived.conversation_id, **changes)
 
 
+def _choices(call: Call) -> str:
+    """Say what may be chosen with ``/model`` by somebody who may not choose any model."""
+    return say("which_specialist", call.language, names=", ".join((*ROLES, "auto", *call.rights.house.models)))
+
+
 def add_memory(commands: Commands, memory: MemoryCommands) -> None:
     """Add the commands about what is known of a person."""
 
     async def run(call: Call) -> Done:
         line, inbound = f"{call.command.name} {call.command.argument}", call.arrived.inbound
+        if call.command.name == "link" and inbound.group:
+            # who reads the code can become the person
+            return Done(say("link_private", call.language))
         talk = conversation_key(inbound.account, inbound.conversation)
         answer = await memory.run(
             line,

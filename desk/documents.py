@@ -95,7 +95,8 @@ class Documents:
             except (InputError, TimeoutError) as error:
                 problems.append(say(_reason(str(error) or "longer than"), language, name=name))
         if problems and not kept and len(files) == len(inbound.attachments) and not inbound.text.strip():
-            raise InputError("\n".join(problems))
+            text = "\n".join(problems)
+            raise InputError(text, told=text)
         return await self._taken(inbound, kept, problems) if files else Taken()
 
     async def embed_rest(self, over: Over) -> None:

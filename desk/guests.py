@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address
 from time import monotonic
 from typing import Any, Literal
 
 from qwendesk.desk.allowance import Allowance
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, not_among
 from qwendesk.memory.guestbook import LONGEST, Guest, Guestbook, GuestRole
 from qwendesk.messages import Inbound
 from qwendesk.newest import Newest
@@ -26,6 +28,17 @@ _REMEMBER = 2.0
 _MOST_REMEMBERED = 10_000
 _CODES_AT_ONCE, _CODES_AN_HOUR = 50, 200
 """New codes on one channel: names of strangers cost nothing, and each code is a row."""
+_CODES_OF_ONE_AT_ONCE, _CODES_OF_ONE_AN_HOUR = 5, 20
+"""New codes for one origin of names: a network address, a mail domain, a home server, a host."""
+_IPV6_SITE_BITS = 64
+"""Leading bits of an IPv6 address that one customer of a network has; the others are free to choose."""
+PUBLIC_COMMANDS = (
+    "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
+    "memory", "remember", "forget", "link",
+)  # fmt: skip
+"""Chat commands of everybody."""
+OPERATOR_COMMANDS = ("approve", "deny")
+"""Chat commands of operators and owners; ``commands`` of a channel may give them to people who were let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +53,29 @@ class House:
     """Whether an answer may reach somebody in whose name another one wrote."""
     proves_senders: bool = True
     """Whether who writes is proved; where it is not, nobody is an operator or owner."""
+    commands: frozenset[str] | None = None
+    """Chat commands that people may use; None: all public ones. Operators and owners may use every command."""
+    models: tuple[str, ...] = ()
+    """Models that people may choose by ``/model NAME``; operators and owners may choose any."""
 
     @classmethod
     def read(cls, channel: str, settings: Mapping[str, Any]) -> House:
-        """Read ``access``, ``allow``, ``operators`` and ``owners`` of a channel's settings.
+        """Read the settings of a channel that say who may talk and who may do what.
 
         Raises:
-            ConfigError: there is no such policy.
+            ConfigError: there is no such policy or command, or a list is none.
         """
         policy = settings.get("access", "pairing")
         if policy not in ("pairing", "allowlist", "open"):
             raise ConfigError(
                 f"[channels.{channel}] has access = {policy!r}; it may be 'pairing', 'allowlist' or 'open'."
             )
-        allow, operators, owners = (_names(settings.get(name, ())) for name in ("allow", "operators", "owners"))
-        return cls(policy, allow, operators, owners)
+        allow, operators, owners, models = (
+            _names(channel, name, settings.get(name, ())) for name in ("allow", "operators", "owners", "models")
+        )
+        commands = _commands(channel, settings["commands"]) if "commands" in settings else None
+        people = frozenset(allow), frozenset(operators), frozenset(owners)
+        return cls(policy, *people, commands=commands, models=models)
 
     def role_of(self, person: str) -> GuestRole | None:
         """Return what the settings say somebody is."""
@@ -86,6 +107,7 @@ class Guests:
     houses: Mapping[str, House] = field(default_factory=dict)
     """The rules by channel; a channel without any is closed."""
     _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
+    _origins: Allowance = field(default_factory=lambda: Allowance(_CODES_OF_ONE_AT_ONCE, _CODES_OF_ONE_AN_HOUR))
     _known: Newest[tuple[str, str, str], tuple[float, Verdict]] = field(
         default_factory=lambda: Newest(_MOST_REMEMBERED)
     )
@@ -119,6 +141,10 @@ class Guests:
             return Verdict("person")
         if guest and _holds(guest):
             return Verdict(None, "pairing", guest.code or "")
+        origin = origin_of(inbound)
+        # the origin's limit comes first: one that is used up takes nothing of what is left for the channel's others
+        if origin and not self._origins.spend(inbound.channel, origin):
+            return Verdict(None, "busy")
         if not self._strangers.spend(inbound.channel):
             return Verdict(None, "busy")
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
@@ -134,6 +160,54 @@ def _holds(guest: Guest) -> bool:
     )
 
 
-def _names(value: Any) -> frozenset[str]:
-    """Return a list of people, which a variable gives with commas."""
-    return frozenset(str(name).strip() for name in (value.split(",") if isinstance(value, str) else value)) - {""}
+def origin_of(inbound: Inbound) -> str:
+    """Return what several names of strangers share where names cost nothing; empty where the platform has accounts.
+
+    It is the network address a visitor connects from, else the domain, home server or host in a person's name. An
+    address of a private network is none: all visitors behind a proxy on this machine would share it.
+    """
+    if inbound.address:
+        return _site(inbound.address)
+    _, at, host = inbound.person.rpartition("@")
+    if at:
+        # a Matrix name is @user:server, any other one user@host
+        return (host.partition(":")[2] or host).partition("/")[0].lower()
+    return ""
+
+
+def _site(address: str) -> str:
+    with suppress(ValueError):
+        parsed = ip_address(address.partition("%")[0])
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        if parsed.is_loopback or parsed.is_private or parsed.is_link_local or parsed.is_unspecified:
+            return ""
+        if isinstance(parsed, IPv6Address):
+            return f"{int(parsed) >> (128 - _IPV6_SITE_BITS):x}/{_IPV6_SITE_BITS}"
+        return str(parsed)
+    return ""
+
+
+def _commands(channel: str, value: Any) -> frozenset[str]:
+    """Return the commands of a list, which may be written with their slash.
+
+    Raises:
+        ConfigError: there is no such command.
+    """
+    given = {name.removeprefix("/").lower() for name in _names(channel, "commands", value)}
+    known = (*PUBLIC_COMMANDS, *OPERATOR_COMMANDS)
+    if unknown := given - set(known):
+        raise ConfigError(f"'commands' in [channels.{channel}] has {not_among('unknown commands', unknown, known)}")
+    return frozenset(given)
+
+
+def _names(channel: str, setting: str, value: Any) -> tuple[str, ...]:
+    """Return a list of names, which a variable gives with commas.
+
+    Raises:
+        ConfigError: it is neither a list nor a text.
+    """
+    parts: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple | set | frozenset) or not all(isinstance(one, str | int) for one in parts):
+        raise ConfigError(f"{setting!r} in [channels.{channel}] must be a list of names, not {value!r}.")
+    return tuple(dict.fromkeys(name for one in parts if (name := str(one).strip())))

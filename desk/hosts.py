@@ -8,6 +8,7 @@ from qwendesk.desk.chat_commands import Call, Commands
 from qwendesk.desk.guests import ALPHABET, CODE_LENGTH, Guests
 from qwendesk.desk.texts import say
 from qwendesk.memory.guestbook import Guest, GuestState
+from qwendesk.messages import one_line
 
 _LONGEST = 80
 """Characters of a name that are shown."""
@@ -16,20 +17,17 @@ _DECISIONS: dict[str, GuestState] = {"approve": "allowed", "deny": "denied"}
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Takes the commands of operators and owners; for everybody else there are none of that name."""
+    """Takes the commands of operators and owners, and of people to whom a channel's settings give them."""
 
     guests: Guests
 
     def join(self, commands: Commands) -> None:
-        """Take the commands; no list names them."""
+        """Take the commands; only the help of those who may use them names them."""
         for name in _DECISIONS:
-            commands.add_hidden(name, self._decide)
+            commands.add_hidden(name, self._decide, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
 
     async def _decide(self, call: Call) -> str:
         name, code = call.command.name, _code_in(call.command.argument)
-        verdict = await self.guests.look(call.arrived.inbound)
-        if verdict.role not in ("operator", "owner"):
-            return say("no_command", call.language, command=f"/{name}")
         guest = await self.guests.book.decide(code, _DECISIONS[name]) if code else None
         if guest is None:
             return say("no_code", call.language, command=f"/{name}")
@@ -48,4 +46,4 @@ def _shown(guest: Guest) -> str:
     """Return how a person is called, first by what cannot be chosen; as code, for a name may hold markup."""
     called = f" ({guest.display_name})" if guest.display_name else ""
     shown = f"{guest.channel}: {guest.person}"[:_LONGEST] + called[:_LONGEST]
-    return "`" + "".join(char for char in shown if char.isprintable() and char != "`") + "`"
+    return "`" + one_line(shown, "").replace("`", "") + "`"

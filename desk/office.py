@@ -16,6 +16,7 @@ from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.desk.dispatcher import DbosDispatcher
 from qwendesk.desk.guests import Guests, House
 from qwendesk.desk.hosts import Hosts
+from qwendesk.desk.permissions import Permissions
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.upkeep import Upkeep
 from qwendesk.desk.waiting import Limits
@@ -71,10 +72,11 @@ class Office:
         self.database = database
         self._lock: FileLock | None = None
         self._answering = answering
-        self._worker = self._make_worker(answering) if answering else None
         guests = Guests(self.guestbook, houses or {})
         if answering:
             Hosts(guests).join(answering.commands)
+            answering.commands.permissions = Permissions(guests)
+        self._worker = self._make_worker(answering) if answering else None
         heard = self._worker.stops.stop if self._worker else lambda ids: None
         self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
         self.accept = self._reception.accept

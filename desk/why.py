@@ -7,6 +7,8 @@ from typing import Any
 from qwendesk.agents.checks.failures import ADMITS
 from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
 from qwendesk.agents.routing.language import english_name
+from qwendesk.desk.texts import say
+from qwendesk.tools.knowledge import NAME as SEARCH
 
 _FAILED = {
     ADMITS: "the model's answer stands as if a tool had worked that failed",
@@ -20,8 +22,12 @@ _FAILED = {
 """What the failure of a check means, where its name alone does not tell."""
 
 
+_OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
+"""The built-in tools, which everybody may know."""
+
+
 def explain(receipt: dict[str, Any]) -> str:
-    """Return a receipt as a few lines of Markdown."""
+    """Return a receipt as a few lines of Markdown, for an operator."""
     runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
     lines = [
         _who(receipt),
@@ -46,6 +52,27 @@ def explain(receipt: dict[str, Any]) -> str:
         f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
     )
     return "\n".join(lines)
+
+
+def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
+    """Return what of a receipt concerns a customer, in the customer's language: no models, tokens, paths or errors."""
+    parts = receipt.get("parts")
+    roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
+    lines = [say("why_specialist", language, role=", ".join(roles))]
+    if receipt.get("wished_role") == receipt["role"]:
+        lines.append(say("why_chosen", language))
+    if receipt["thinking"]:
+        lines.append(say("why_thought", language))
+    # a tool of the shop's own may have a name that says something about its systems
+    if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in _OWN_TOOLS):
+        lines.append(say("why_tools", language, tools=", ".join(used)))
+    outcomes = [check["outcome"] for check in receipt["checks"]]
+    passed, failed = outcomes.count("passed"), outcomes.count("failed")
+    if passed or failed:
+        lines.append(say("why_checks", language, passed=passed, failed=failed))
+    if receipt.get("escalation"):
+        lines.append(say("why_second", language))
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _who(receipt: dict[str, Any]) -> str:

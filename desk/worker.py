@@ -173,8 +173,13 @@ class Worker:
                 text = done.text or ("" if seen else done.unseen)
                 return Answer(text, done.outcome)
             inbound = done.ask
-        inbound = replace(inbound, has_ended_a_run=arrived.attempt > 1)
-        return await self._ask(arrived, chosen(inbound, arrived.settings), outlet)
+        rights = await self._commands.permissions.of(arrived.inbound)
+        # in a group others read along
+        for_operator = rights.is_operator and not inbound.group
+        asked = replace(
+            chosen(inbound, arrived.settings), for_operator=for_operator, has_ended_a_run=arrived.attempt > 1
+        )
+        return await self._ask(arrived, asked, outlet)
 
     async def _mark(self, arrived: Arrived, outlet: Outlet, done: Done) -> bool:
         if done.marks is None or arrived.inbound.channel in self._unrated:
@@ -202,7 +207,13 @@ class Worker:
             except EngineUnavailable as error:
                 return _failed(live, say("unavailable", _language(arrived)), error)
             except InputError as error:
-                return Answer(say("not_taken", _language(arrived), reason=str(error)), "done", str(error))
+                reason = str(error) if inbound.for_operator else error.told
+                text = (
+                    say("not_taken", _language(arrived), reason=reason)
+                    if reason
+                    else say("not_taken_here", _language(arrived))
+                )
+                return Answer(text, "done", str(error))
             except asyncio.CancelledError:
                 if not self.stops.was_stopped(arrived.id):
                     raise

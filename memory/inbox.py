@@ -87,10 +87,20 @@ class Inbox:
         """Enqueue an open message anew."""
         return await self._database.whole(self._put_back(id_, enqueue))
 
-    async def ask_to_stop(self, channel: str, account: str, conversation: str) -> list[str]:
-        """Ask for the running answers of a conversation to be stopped, and name them."""
+    async def ask_to_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:
+        """Ask for the running answers of a conversation to be stopped, and name them.
+
+        Args:
+            channel: where.
+            account: the desk's account there.
+            conversation: the conversation's key on the channel.
+            person: only answers to this person's questions; None: to anybody's.
+        """
         values = {"of_channel": channel, "of_key": inbox_rows.conversation_key(account, conversation)}
-        return await self._database.whole(self._ids(inbox_statements.ask_to_stop(), values))
+        if person is not None:
+            values["of_person"] = person
+        statement = inbox_statements.ask_to_stop(person is not None)
+        return await self._database.whole(self._ids(statement, values))
 
     async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
         """Return which of these are to be stopped: the person said so, or was forgotten with all they wrote."""

@@ -154,14 +154,15 @@ def _is_newest() -> tuple[Any, ...]:
 
 
 @cache
-def ask_to_stop() -> ReturningUpdate[Any]:
-    """Mark a conversation's first open message as one to be stopped."""
+def ask_to_stop(of_one_person: bool) -> ReturningUpdate[Any]:
+    """Mark a conversation's first open message as one to be stopped; of one person: only if that person wrote it."""
     conversation = select(Conversation.id).where(*_is_conversation()).scalar_subquery()
     event = InboundEvent.__table__.alias("earlier")
     first = select(func.min(event.c.seq)).where(event.c.conversation_id == conversation, event.c.status == "queued")
+    theirs = [InboundEvent.person == bindparam("of_person")] if of_one_person else []
     return (
         update(InboundEvent)
-        .where(InboundEvent.conversation_id == conversation, OPEN, InboundEvent.seq == first.scalar_subquery())
+        .where(InboundEvent.conversation_id == conversation, OPEN, InboundEvent.seq == first.scalar_subquery(), *theirs)
         .values(stop=True)
         .returning(InboundEvent.id)
     )

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.lanes import Lanes, title
+from qwendesk.agents.nodes.reply import part_failed
 from qwendesk.agents.run import run_graph
 from qwendesk.agents.split import Question
 from qwendesk.agents.state import PartAnswer, Tally, TurnState
@@ -43,7 +44,7 @@ def part_node(graph: CompiledStateGraph[TurnState, TurnContext, TurnState, TurnS
         try:
             answer = await _answer(graph, state, runtime.context)
         except QwendeskError as error:
-            answer = _failed(index, state["question"], error)
+            answer = _failed(index, state, error)
             lanes.replace(index, answer.text)
         # not where the turn is stopped: that would show, and store, what others were about to say
         lanes.close(index)
@@ -101,9 +102,11 @@ async def _answer(
     return PartAnswer(index, heading + done["text"], _receipt(question.text, done), done)
 
 
-def _failed(index: int, question: Question, error: QwendeskError) -> PartAnswer:
+def _failed(index: int, sent: PartState, error: QwendeskError) -> PartAnswer:
+    question, state = sent["question"], sent["state"]
     decision = question.decision
-    text = f"{title(index, question.text)}({error})"
+    said = f"({error})" if state["inbound"].for_operator else part_failed(state["language"])
+    text = f"{title(index, question.text)}{said}"
     receipt = Part(
         question=question.text,
         role=decision.role,

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.routing.base import Signals
-from qwendesk.agents.routing.language import identify
+from qwendesk.agents.routing.language import english_name, identify
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import Attachment, Inbound
 
@@ -19,9 +19,12 @@ _UNHEARD = "\n[a recording came with it, which cannot be heard together with pic
 
 
 async def perceive(state: TurnState, _: Runtime[TurnContext]) -> dict[str, Any]:
-    """Collect the message's signals; an undecided language leaves the conversation's as it was."""
+    """Collect the message's signals.
+
+    A text that does not tell its language leaves the conversation's as it was; at its beginning the platform's holds.
+    """
     inbound = state["inbound"]
-    language = identify(inbound.text) or state["language"]
+    language = identify(inbound.text) or state["language"] or _of_locale(inbound.locale)
     signals = Signals(
         text=inbound.text,
         language=language,
@@ -32,6 +35,12 @@ async def perceive(state: TurnState, _: Runtime[TurnContext]) -> dict[str, Any]:
         past=state["past"],
     )
     return {"signals": signals, "language": language}
+
+
+def _of_locale(locale: str | None) -> str | None:
+    """Return the ISO 639-1 code in a language tag such as ``pt-BR``."""
+    name = (locale or "").replace("_", "-").partition("-")[0].lower()
+    return name if english_name(name) else None
 
 
 def question(inbound: Inbound, recalled: tuple[Attachment, ...] = (), documents: str = "") -> HumanMessage:

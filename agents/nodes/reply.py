@@ -77,7 +77,8 @@ def _sources(text: str, state: TurnState) -> str:
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Say plainly what no model here can do, or ask for the picture that is spoken of."""
     decision, language = state["decision"], state["language"]
-    text = missing_picture(language) if decision.missing else unable(decision.role, language)
+    hint = state["inbound"].for_operator
+    text = missing_picture(language) if decision.missing else unable(decision.role, language, hint=hint)
     runtime.context.tell(TextDelta(text))
     return {"text": text}
 
@@ -87,12 +88,24 @@ def missing_picture(language: str | None) -> str:
     return _phrase("missing_picture", language)
 
 
-def unable(role: Role, language: str | None) -> str:
-    """Return what is said where no model here can play a role, in the person's language where it is known in it."""
+def part_failed(language: str | None) -> str:
+    """Return what stands for one answer of several that could not be given, in the person's language."""
+    return _phrase("part_failed", language)
+
+
+def unable(role: Role, language: str | None, *, hint: bool = True) -> str:
+    """Return what is said where no model here can play a role, in the person's language where it is known in it.
+
+    Args:
+        role: the role.
+        language: the person's language.
+        hint: whether to say how such a model is added, which only concerns those who run the desk.
+    """
     if role not in _LACKS:
         return _NOTHING
     said, how = _LACKS[role]
-    return f"{_phrase(said, language)} {_phrase('can_be_added', language).format(how=how)}"
+    added = f" {_phrase('can_be_added', language).format(how=how)}" if hint else ""
+    return f"{_phrase(said, language)}{added}"
 
 
 def _phrase(name: str, language: str | None) -> str:

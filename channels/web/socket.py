@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,8 @@ class Visit:
         accept = self._accept()
         if accept is None:
             return {"type": "busy", "id": said.id, "after": 2}
-        admission = await accept(said.inbound(self._key))
+        address = self._socket.client.host if self._socket.client else ""
+        admission = await accept(replace(said.inbound(self._key), address=address))
         room.waits_until = monotonic() + ANSWER_WITHIN
         match admission.outcome:
             case "busy":

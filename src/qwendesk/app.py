@@ -21,6 +21,7 @@ from qwendesk.agents.routing.base import Router
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.desk.background import Background, Job
 from qwendesk.desk.commands import Commands
+from qwendesk.desk.direct_access import DirectAccess, conversation_of
 from qwendesk.desk.documents import Documents
 from qwendesk.desk.intake import read_audio, read_document, read_image
 from qwendesk.desk.knowledge import DeskKnowledge
@@ -35,13 +36,17 @@ from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
+from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.knowledge.conversion import ReadingLimits
 from qwendesk.memory.sql import SqlMemory
-from qwendesk.messages import ROLES, Event, Inbound, Reply, Role, as_wish
+from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
 
+_NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
+PYTHON = "python"
+"""The channel of those who use the desk as a library."""
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
 Audio = Path | str | bytes
@@ -84,6 +89,7 @@ class Desk:
         self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
+        self._access: DirectAccess | None = None
         self.knowledge: DeskKnowledge | None = None
         """The desk's documents; None until it is open, and where the memory is not SQL."""
 
@@ -113,7 +119,7 @@ class Desk:
 
     async def __aexit__(self, *exc: object) -> None:
         """Free models, workers and connections."""
-        self._turns = None
+        self._turns = self._access = None
         await self._open.aclose()
 
     async def ask(
@@ -127,6 +133,9 @@ class Desk:
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
+        person: str | None = None,
+        channel: str | None = None,
+        locale: str | None = None,
     ) -> Reply:
         """Return the reply to a message.
 
@@ -139,8 +148,16 @@ class Desk:
             role: the specialist to ask; None lets the router choose.
             model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
+            person: who asks, by a stable id of the caller's own, such as a customer number. Facts, conversations and
+                the limit ``messages_per_hour`` are each person's own: another person with the same conversation name
+                has another conversation. None: the owner of this desk.
+            channel: where the person asks. The name of a configured channel applies its rules (``access``, ``allow``,
+                ``operators`` ...); any other name keeps people and conversations apart from those of other channels.
+                None: ``python``.
+            locale: the language of the answer where the text does not tell it, such as ``de`` or ``pt-BR``.
 
         Raises:
+            InputError: the person may not ask on the channel, or has asked too often.
             QwendeskError: there is no reply; the text says why and what to do.
         """
         return await reply_of(
@@ -153,6 +170,9 @@ class Desk:
                 role=role,
                 model=model,
                 think=think,
+                person=person,
+                channel=channel,
+                locale=locale,
             )
         )
 
@@ -167,6 +187,9 @@ class Desk:
         role: Role | None = None,
         model: str | None = None,
         think: bool | None = None,
+        person: str | None = None,
+        channel: str | None = None,
+        locale: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yield what happens while a message is answered, as ``ask`` does it; the last event is ``Finished``.
 
@@ -176,15 +199,18 @@ class Desk:
             raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
         pictures, recordings = [await read_image(one) for one in images], [await read_audio(one) for one in audio]
         attachments = (*pictures, *recordings, *[await read_document(one) for one in files])
-        inbound = Inbound(text, conversation or uuid4().hex, attachments, role, model, think)
+        name = conversation or uuid4().hex
+        inbound = Inbound(text, name, attachments, role, model, think, channel=channel or PYTHON, locale=locale)
+        if person is not None or channel is not None:
+            inbound = await self._on_behalf(inbound, person)
         async with aclosing(self.handle(inbound)) as events:
             async for event in events:
-                yield event
+                yield _named(event, name)
 
     async def handle(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
-            raise ConfigError("The desk is not open: use 'async with Desk() as desk:'.")
+            raise ConfigError(_NOT_OPEN)
         if self.knowledge:
             await self.knowledge.look()
         role, model = as_wish(inbound.role, inbound.model)
@@ -192,22 +218,48 @@ class Desk:
             async for event in events:
                 yield event
 
-    async def retry(self, conversation: str, *, channel: str = "python") -> Reply:
+    async def retry(self, conversation: str, *, channel: str = PYTHON, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
+
+        Args:
+            conversation: its name, as ``ask`` was given it.
+            channel: the channel that ``ask`` was given.
+            person: the person that ``ask`` was given.
 
         Raises:
             QwendeskError: there is no question yet, or no reply to it.
         """
-        history = await self.memory.history(conversation, channel=channel)
+        history = await self.memory.history(conversation_of(person, conversation), channel=channel)
         asked = next((message for message in reversed(history) if message.role == "user"), None)
         if asked is None:
             raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
         inbound = Inbound(asked.text, conversation, asked.attachments, channel=channel, retry=True)
-        return await reply_of(self.handle(inbound))
+        if person is not None:
+            inbound = await self._on_behalf(inbound, person)
+        return replace(await reply_of(self.handle(inbound)), conversation=conversation)
 
-    async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
-        """Return a conversation's newest turn with its receipt."""
-        return await self.memory.last_turn(conversation, channel=channel)
+    async def last_turn(
+        self, conversation: str, *, channel: str = PYTHON, person: str | None = None
+    ) -> StoredTurn | None:
+        """Return a conversation's newest turn with its receipt, by the names that ``ask`` was given."""
+        return await self.memory.last_turn(conversation_of(person, conversation), channel=channel)
+
+    async def _on_behalf(self, inbound: Inbound, person: str | None) -> Inbound:
+        """Return a message as its person's own, once the rules of its channel let it pass.
+
+        Raises:
+            ConfigError: the desk is not open, or the person has no name.
+            InputError: the rules refuse it.
+        """
+        if self._turns is None:
+            raise ConfigError(_NOT_OPEN)
+        self._access = self._access or self._build_access()
+        if person is not None and not person.strip():
+            raise ConfigError("'person' is empty: give an id that stays the same, such as a customer number.")
+        key = conversation_of(person, inbound.conversation)
+        inbound = replace(inbound, person=inbound.person if person is None else person, conversation=key)
+        rights = await self._access.check(inbound)
+        return replace(inbound, for_operator=rights.is_operator)
 
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
         """Return the conversations of one channel or of all, the newest first.
@@ -248,6 +300,10 @@ class Desk:
             self.memory.held_words.register("timers", drop_cancelled_timers)
             self.memory.held_words.register("engines", self.pool.kept_prompts.drop)
 
+    def _build_access(self) -> DirectAccess:
+        book = Guestbook(self.memory.scope) if isinstance(self.memory, SqlMemory) else None
+        return DirectAccess(book, self.settings.channels, self.settings.messages_per_hour)
+
     def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings
         context = TurnContext(
@@ -285,6 +341,13 @@ class Desk:
             jobs.append(documents.embed_rest)
         # a server answers many at once, so background work need not wait for a pause
         return Background(jobs, gives_way=settings.engine != "openai")
+
+
+def _named(event: Event, conversation: str) -> Event:
+    """Return an event with the name that the caller gave the conversation."""
+    if isinstance(event, Finished) and event.reply.conversation != conversation:
+        return Finished(replace(event.reply, conversation=conversation))
+    return event
 
 
 def _memory(settings: Settings) -> SqlMemory:

@@ -31,7 +31,16 @@ class ConfigError(QwendeskError):
 
 
 class InputError(ConfigError):
-    """A message cannot be taken as it is."""
+    """A message cannot be taken as it is.
+
+    Args:
+        text: what is wrong and what to do.
+        told: the same for a customer, in the customer's language; empty: a general sentence is said instead.
+    """
+
+    def __init__(self, text: str, *, told: str = "") -> None:
+        super().__init__(text)
+        self.told = told
 
 
 class PluginError(ConfigError):

@@ -23,7 +23,7 @@ from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.waiting import Limits
-from qwendesk.desk.why import explain
+from qwendesk.desk.why import explain, explain_briefly
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.health import ModelMonitor, problems_of
 from qwendesk.memory.feedback.base import Thumb
@@ -257,7 +257,9 @@ class Service:
             turn = await memory.last_turn(key, channel=inbound.channel)
             if turn is None:
                 return None
-            return explain(turn.receipt) if turn.receipt else ""
+            if not turn.receipt:
+                return ""
+            return explain(turn.receipt) if inbound.for_operator else explain_briefly(turn.receipt, inbound.locale)
 
         async def check(model: str) -> None:
             await desk.pool.choose("general", model)

@@ -93,7 +93,7 @@ async def test_strangers_without_end_leave_no_rows_without_end(tmp_path: Path) -
 async def test_stop_costs_the_database_only_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    async def counts(self: Inbox, channel: str, account: str, conversation: str) -> list[str]:
+    async def counts(self: Inbox, channel: str, account: str, conversation: str, person: str | None) -> list[str]:
         asked.append(conversation)
         return []
 

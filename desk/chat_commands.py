@@ -162,7 +162,7 @@ class Commands:
     async def _help(self, call: Call) -> str:
         helps = {name: self.describe(name, call.language) for name in self._all}
         helps |= {name: text for name, one in self._hidden.items() if (text := one.help(call.language))}
-        if not (call.rights.is_operator or call.rights.models):
+        if not (call.rights.is_operator or call.rights.house.models):
             helps["model"] = say("help_specialist", call.language)
         lines = [f"/{name} – {text}" for name, text in helps.items() if call.rights.may_run(name)]
         return "\n".join([say("help", call.language), "", *lines])
@@ -185,19 +185,26 @@ class Commands:
             settings = await self._choose(call, role=None, model=None)
         elif role:
             settings = await self._choose(call, role=role)
-        elif name and not call.rights.may_ask(name):
-            return _choices(call)
         elif name:
-            try:
-                await self._check_model(name)
-            except QwendeskError as error:
-                log.warning("A model could not be chosen on %s: %s", call.arrived.inbound.channel, error)
-                return str(error) if call.rights.is_operator else say("unavailable", call.language)
-            settings = await self._choose(call, model=name)
-        role, model = settings.get("role", "auto"), settings.get("model", "auto")
-        if model == "auto" or call.rights.may_ask(model):
-            return say("model", call.language, role=role, model=model)
-        return say("specialist", call.language, role=role)  # an operator has chosen a model for a group
+            allowed = call.rights.model_named(name)
+            if allowed is None:
+                return _choices(call)
+            if trouble := await self._trouble_with(allowed, call):
+                return trouble
+            settings = await self._choose(call, model=allowed)
+        shown, model = settings.get("role", "auto"), str(settings.get("model", "auto"))
+        if model == "auto" or call.rights.model_named(model):
+            return say("model", call.language, role=shown, model=model)
+        return say("specialist", call.language, role=shown)  # an operator has chosen a model for a group
+
+    async def _trouble_with(self, model: str, call: Call) -> str:
+        """Return what the person is told of a model that is not there; empty where it is."""
+        try:
+            await self._check_model(model)
+        except QwendeskError as error:
+            log.warning("A model could not be chosen on %s: %s", call.arrived.inbound.channel, error)
+            return str(error) if call.rights.is_operator else say("unavailable", call.language)
+        return ""
 
     async def _think(self, call: Call) -> str:
         return await self._set_thinking(call, call.command.argument.lower())

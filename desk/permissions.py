@@ -37,14 +37,11 @@ class Rights:
             return widened and self.is_known and self.house.proves_senders
         return self.house.commands is None or command in self.house.commands
 
-    def may_ask(self, model: str) -> bool:
-        """Tell whether the person may choose a model or an engine by its name."""
-        return self.is_operator or model.strip().lower() in self.models
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The names of the models that everybody on the channel may choose, in lower case."""
-        return tuple(name.lower() for name in self.house.models)
+    def model_named(self, name: str) -> str | None:
+        """Return the model that the person may choose by a name, as the channel's list spells it; None: none."""
+        if self.is_operator:
+            return name
+        return next((model for model in self.house.models if model.lower() == name.strip().lower()), None)
 
 
 @dataclass(frozen=True, slots=True)

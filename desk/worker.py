@@ -203,17 +203,11 @@ class Worker:
             except StoreError:
                 raise
             except EngineTimeout as error:
-                return _failed(live, say("timeout", _language(arrived)), error)
+                return self._told_of(live, "timeout", error, arrived)
             except EngineUnavailable as error:
-                return _failed(live, say("unavailable", _language(arrived)), error)
+                return self._told_of(live, "unavailable", error, arrived)
             except InputError as error:
-                reason = str(error) if inbound.for_operator else error.told
-                text = (
-                    say("not_taken", _language(arrived), reason=reason)
-                    if reason
-                    else say("not_taken_here", _language(arrived))
-                )
-                return Answer(text, "done", str(error))
+                return _not_taken(inbound, error, arrived)
             except asyncio.CancelledError:
                 if not self.stops.was_stopped(arrived.id):
                     raise
@@ -222,6 +216,12 @@ class Worker:
                 await self._patience.unless_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
                 return _failed(live, say("failed", _language(arrived)), error)
+
+    @staticmethod
+    def _told_of(live: Live, key: str, error: Exception, arrived: Arrived) -> Answer:
+        """Return what a person is told of an engine that failed; the log has the details."""
+        log.warning("A question on %s was not answered: %s", arrived.inbound.channel, error)
+        return _failed(live, say(key, _language(arrived)), error)
 
     async def _hear(self, arrived: Arrived, language: str | None) -> None:
         """Keep what language is written here: a command or a picture does not tell."""
@@ -277,6 +277,14 @@ def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:
     if inbound.retry and not reply.receipt.escalation:
         return _with(reply.text, say("no_stronger", _language(arrived)))
     return reply.text
+
+
+def _not_taken(inbound: Inbound, error: InputError, arrived: Arrived) -> Answer:
+    """Return what a person is told of a message that cannot be taken; only an operator is told the program's reason."""
+    log.warning("A message on %s was not taken: %s", inbound.channel, error)
+    reason = str(error) if inbound.for_operator else error.told
+    key, values = ("not_taken", {"reason": reason}) if reason else ("not_taken_here", {})
+    return Answer(say(key, _language(arrived), **values), "done", str(error))
 
 
 def _failed(live: Live, text: str, error: Exception) -> Answer:

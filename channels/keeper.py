@@ -12,6 +12,7 @@ from qwendesk.channels.attempts import Pauses
 from qwendesk.channels.base import Accept, Channel
 from qwendesk.channels.stopping import rest
 from qwendesk.errors import ChannelError, ConfigError, reason
+from qwendesk.redaction import redact
 
 State = Literal["running", "waiting", "refused", "stopped"]
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Keeper:
                     return
             except Exception as error:  # a library's mistake; it may have been one message
                 log.debug("The channel %s raised this error.", self._name, exc_info=error)
-                self._problem, told = "an unexpected error, which the log names", reason(error)
+                self._problem, told = "an unexpected error, which the log names", redact(reason(error))
             log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
             self.state = "waiting"
             await rest(self._stopping, pauses.after(begun))

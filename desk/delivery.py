@@ -14,6 +14,7 @@ from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_values import Arrived, Outcome
 from qwendesk.memory.outbox import Claim, Outbox, key_of
 from qwendesk.messages import Button, Outbound
+from qwendesk.redaction import redact
 
 Closing = tuple[Outcome, str | None]
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ class Delivery:
                 reason = told = str(error)
             except Exception as error:  # an adapter's mistake must not end the conversation
                 told = type(error).__name__
-                wait, reason = pause, f"{told}: {error}"
+                wait, reason = pause, redact(f"{told}: {error}")
             if monotonic() - since + wait > self._pace.give_up:
                 raise _GivenUp(reason, told)
             if pause == self._pace.first:

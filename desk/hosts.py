@@ -8,7 +8,7 @@ from qwendesk.desk.chat_commands import Call, Commands
 from qwendesk.desk.guests import ALPHABET, CODE_LENGTH, Guests
 from qwendesk.desk.texts import say
 from qwendesk.memory.guestbook import Guest, GuestState
-from qwendesk.messages import one_line
+from qwendesk.printable import one_line
 
 _LONGEST = 80
 """Characters of a name that are shown."""

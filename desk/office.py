@@ -28,6 +28,8 @@ from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.scope import TenantDatabase
 
 log = logging.getLogger(__name__)
+PRIVATE = 0o600
+"""Mode of a file that only the desk's own user may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Office:
         file = self.database.whole_database.file
         if file is None:
             return
-        self._lock = FileLock(f"{file}.worker")
+        self._lock = FileLock(f"{file}.worker", mode=PRIVATE)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

@@ -26,6 +26,7 @@ from qwendesk.held_words import Forgotten
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
 from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
 from qwendesk.newest import Newest
+from qwendesk.redaction import redact
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _AT_HAND = 1000
@@ -150,7 +151,7 @@ class Turns:
             await self._memory.fail_turn(turn, "failed", text, "".join(said))
             raise EngineTimeout(text) from error
         except Exception as error:
-            await self._memory.fail_turn(turn, "failed", str(error), "".join(said))
+            await self._memory.fail_turn(turn, "failed", redact(str(error)), "".join(said))
             raise
         events.put_nowait(Finished(reply))
 

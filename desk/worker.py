@@ -23,6 +23,7 @@ from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.inbox_values import HEARD, Arrived, Outcome
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
+from qwendesk.redaction import redact
 
 MOST_RUNS = 3
 """A message whose run has ended a process so often is given up."""
@@ -267,7 +268,7 @@ def _language(arrived: Arrived) -> str | None:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return redact(f"{type(error).__name__}: {error}")
 
 
 def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:
@@ -288,7 +289,7 @@ def _not_taken(inbound: Inbound, error: InputError, arrived: Arrived) -> Answer:
 
 
 def _failed(live: Live, text: str, error: Exception) -> Answer:
-    return Answer(_with(live.said, text), "failed", str(error))
+    return Answer(_with(live.said, text), "failed", redact(str(error)))
 
 
 def _with(said: str, text: str) -> str:

@@ -35,14 +35,28 @@ class ScriptedEngine(Engine):
     """Plays ``script``; without one, every model says which it is and what it was asked.
 
     A reply may hold ``<think>`` and ``<tool_call>`` tags: they are read as a real model's would be. ``calls`` keeps
-    what each call was given.
+    what each call was given, unless it is made of settings.
     """
 
     name = "scripted"
 
     def __init__(
-        self, script: Script | None = None, *, cards: Iterable[ModelCard] = FAMILY, delay: float = 0.0
+        self,
+        script: Script | None = None,
+        *,
+        cards: Iterable[ModelCard] = FAMILY,
+        delay: float = 0.0,
+        keep_calls: bool = True,
     ) -> None:
+        """Make an engine.
+
+        Args:
+            script: what it answers.
+            cards: its models.
+            delay: seconds before each word.
+            keep_calls: whether ``calls`` keeps what each call was given, as tests want; what people wrote stays in it.
+        """
+        self._keeps_calls = keep_calls
         self.calls: list[tuple[str, list[BaseMessage], Options]] = []
         self._cards = {card.name: card for card in cards}
         self._reply = _player(script)
@@ -51,8 +65,8 @@ class ScriptedEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> ScriptedEngine:
-        """Make an engine without a script."""
-        return cls()
+        """Make an engine without a script, which keeps nothing of what it is asked."""
+        return cls(keep_calls=False)
 
     async def models(self) -> list[ModelCard]:
         """Return the made-up models."""
@@ -84,7 +98,8 @@ class ScriptedChat(QwenChat):
         return Capabilities(card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0)
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        self._home.calls.append((self.card.name, messages, options))
+        if self._home._keeps_calls:
+            self._home.calls.append((self.card.name, messages, options))
         messages, dropped = self._fitting(messages)
         reply = self._home._reply(self.card, messages)
         text = await reply if isawaitable(reply) else reply

@@ -22,6 +22,7 @@ from qwendesk.memory.file_watch import FileWatch
 from qwendesk.memory.postgres import Server, ServerConnection
 from qwendesk.memory.turnstile import Turnstile
 from qwendesk.memory.types import to_json
+from qwendesk.redaction import redact
 
 T = TypeVar("T")
 BriefConnection = AsyncConnection | DirectConnection | ServerConnection
@@ -41,7 +42,7 @@ class Database:
         self.busy_timeout = busy_timeout
         self.file = _file_of(parsed)
         """The SQLite file; None for any other database."""
-        self.name = str(self.file) if self.file else parsed.render_as_string(hide_password=True)
+        self.name = str(self.file) if self.file else redact(parsed.render_as_string(hide_password=True))
         """What an error calls the database."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # A SQLite database in memory lives in its one connection; a file needs few.
@@ -202,12 +203,24 @@ class Database:
 
 
 def _parse(url: str) -> URL:
+    """Return a URL's parts; no part of one that cannot be read is shown, as any of them may be the password.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        return make_url(url)
-    except ArgumentError as error:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
         raise ConfigError(
-            f"The database URL cannot be read (scheme {url.partition('://')[0]!r}); write it like 'sqlite+aiosqlite:////folder/qwendesk.db'."
-        ) from error
+            "The database URL (QWENDESK_DATABASE_URL) cannot be read; write it like "
+            "'sqlite+aiosqlite:////folder/qwendesk.db' or 'postgresql+psycopg://USER:PASSWORD@HOST/NAME'."
+        ) from None
+    if "@" in (parsed.host or ""):
+        raise ConfigError(
+            "The password in the database URL (QWENDESK_DATABASE_URL) holds a sign that ends it: "
+            "write %40 for @, %3A for : and %2F for / in it."
+        )
+    return parsed
 
 
 def _file_of(url: URL) -> Path | None:

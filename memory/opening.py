@@ -12,6 +12,8 @@ from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
 from qwendesk.memory.failures import explained
 
+_PRIVATE = 0o600
+
 
 async def prepare(database: Database) -> None:
     """Create or upgrade the database where needed.
@@ -36,7 +38,7 @@ async def _prepare(database: Database) -> None:
         await migrate.upgrade(database.engine)
         return
     # Two programs that switch an empty file to WAL at once would fail, so the second waits and then finds it ready.
-    async with AsyncFileLock(database.file.with_name(database.file.name + ".lock"), timeout=60):
+    async with AsyncFileLock(database.file.with_name(database.file.name + ".lock"), timeout=60, mode=_PRIVATE):
         if not await _is_ready(database):
             await _use_wal(database)
             await migrate.upgrade(database.engine)
@@ -46,7 +48,7 @@ def _make_writable(file: Path) -> None:
     """Make sure of the file; new, it and its folder are for the owner's eyes only."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
-        file.touch(mode=0o600)
+        file.touch(mode=_PRIVATE)
     # Where SQLite cannot open the file, its thread would end untidily; asked here, the answer is an OSError.
     file.open("r+b").close()
 

@@ -89,6 +89,7 @@ class WebServer:
             h11_max_incomplete_event_size=_LARGEST_HEAD,
             proxy_headers=False,  # the guard asks whom to believe
             ws_per_message_deflate=False,  # a small frame could become a large one
+            log_config=None,  # its lines go the way of all others, where passwords and names are made safe
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=5,

@@ -21,9 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from qwendesk.redaction import redact
+
 
 class QwendeskError(Exception):
-    """Base of all errors that Qwendesk raises on purpose; safe to show to a person."""
+    """Base of all errors that Qwendesk raises on purpose; no password, key or token is in its text.
+
+    Args:
+        text: what happened, the value with ``!r``, and the next step.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(redact(str(text)))
 
 
 class ConfigError(QwendeskError):

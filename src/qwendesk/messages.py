@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
-from unicodedata import category
 
 Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The specialists a message can go to."""
@@ -32,30 +31,6 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
-
-
-_JOINERS = "\u200c\u200d"
-"""Signs without a shape of their own that names need: in Persian, in the scripts of India, in emoji."""
-
-
-def one_line(text: str, instead: str = "\ufffd") -> str:
-    """Return a name as it can be shown on a terminal, in a log or in a list.
-
-    What steers a terminal or turns the writing direction, line breaks and all other signs without a shape are replaced.
-
-    Args:
-        text: the name of a person, a chat or a file, as it came.
-        instead: what stands for each such sign.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_shown(sign, instead) for sign in text)
-
-
-def _shown(sign: str, instead: str) -> str:
-    if sign.isprintable() or sign in _JOINERS:
-        return sign
-    return " " if category(sign) == "Zs" else instead
 
 
 Kind = Literal["image", "audio", "document"]

@@ -47,11 +47,13 @@ def _print(findings: list[Finding], healthy: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from qwendesk.printable import many_lines
+
     console = Console(highlight=False)
     for finding in findings:
-        console.print(f"{_MARKS[finding.status]} {escape(finding.name)}: {escape(finding.detail)}")
+        console.print(f"{_MARKS[finding.status]} {escape(finding.name)}: {escape(many_lines(finding.detail))}")
         if finding.next_step:
-            console.print(f"  → {escape(finding.next_step)}", style="bold")
+            console.print(f"  → {escape(many_lines(finding.next_step))}", style="bold")
     served = any(finding.name.startswith("channel ") for finding in findings)
     ready = "Ready: qwendesk serve (the channels), qwendesk chat (this terminal)" if served else "Ready: qwendesk chat"
     console.print(ready if healthy else "Not ready: see the lines marked ✗.", style="bold")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qwendesk.cli.run import run_command
+from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,7 +92,7 @@ def rm(documents: Which, yes: Yes = False) -> None:
     """Remove documents, with all that was made of them; the files themselves stay."""
     found = run_command(_matching(documents))
     for document in found:
-        typer.echo(f"{document.title}  {document.uri}", err=True)
+        typer.echo(one_line(f"{document.title}  {document.uri}"), err=True)
     if not yes:
         typer.confirm(f"Remove {_counted(len(found), 'document')}?", abort=True, err=True)
     count = run_command(_remove([document.id for document in found]))
@@ -143,11 +144,10 @@ async def _list(as_json: bool) -> None:
         return
     for document in documents:
         only = f"  [{document.scope}]" if document.scope else ""
-        typer.echo(
-            f"{document.title}  ({document.kind}, {_counted(document.chunks, 'passage')}){only}\n  {document.uri}"
-        )
+        typer.echo(one_line(f"{document.title}  ({document.kind}, {_counted(document.chunks, 'passage')}){only}"))
+        typer.echo(one_line(f"  {document.uri}"))
         for note in document.notes.splitlines():
-            typer.echo(f"  note: {note}")
+            typer.echo(one_line(f"  note: {note}"))
     model = f"embedded by {state.model}" if state.model else "searched by words alone"
     typer.echo(f"{_counted(state.documents, 'document')}, {_counted(state.passages, 'passage')}, {model}.", err=True)
     if state.old_terms:
@@ -182,7 +182,7 @@ async def _search(
         typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
         return
     for number, passage in enumerate(found, 1):
-        typer.echo(f"[{number}] {passage.citation}\n{passage.text}\n")
+        typer.echo(f"[{number}] {one_line(passage.citation)}\n{many_lines(passage.text)}\n")
 
 
 async def _matching(names: list[str]) -> list[StoredDocument]:
@@ -294,9 +294,9 @@ def _row(document: StoredDocument) -> dict[str, Any]:
 def _summarise(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.status == "refused":
-            typer.echo(f"Refused {outcome.source!r}: {outcome.detail}.", err=True)
+            typer.echo(one_line(f"Refused {outcome.source!r}: {outcome.detail}."), err=True)
         for note in outcome.notes:
-            typer.echo(f"Note on {outcome.source!r}: {note}.", err=True)
+            typer.echo(one_line(f"Note on {outcome.source!r}: {note}."), err=True)
     counts = {name: sum(outcome.status == name for outcome in outcomes) for name in ("added", "updated", "unchanged")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     passages = sum(outcome.chunks for outcome in outcomes)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from qwendesk.memory.knowledge.base import Outcome
+from qwendesk.printable import one_line
 
 _NAME = 40
 
@@ -30,7 +31,7 @@ class Reading:
     def begin(self, source: str) -> None:
         """Begin a source."""
         name = source if len(source) <= _NAME else "…" + source[1 - _NAME :]
-        shown = escape("".join(char if char.isprintable() else "?" for char in name))
+        shown = escape(one_line(name))
         self._bars.reset(self._passages, description=shown, total=None)
 
     def tell(self, done: int, total: int) -> None:

@@ -16,6 +16,7 @@ import typer
 from qwendesk.channels.console_view import printable
 from qwendesk.cli.run import run_command
 from qwendesk.errors import ConfigError
+from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
     from qwendesk.memory.people.base import Person
@@ -157,7 +158,8 @@ async def _show_person(memory: SqlMemory, text: str, as_json: bool) -> None:
         return
     typer.echo(f"{person.id}  {_names(person)}")
     for fact in facts:
-        typer.echo(f"{fact.key}: {fact.value} ({fact.confidence:.0%} sure, since {fact.valid_from:%Y-%m-%d})")
+        known = one_line(f"{fact.key}: {fact.value}")
+        typer.echo(f"{known} ({fact.confidence:.0%} sure, since {fact.valid_from:%Y-%m-%d})")
 
 
 async def _export(text: str, out: Path | None) -> None:
@@ -214,12 +216,7 @@ async def _one(memory: SqlMemory, text: str) -> Person:
 
 
 def _names(person: Person) -> str:
-    return ", ".join(f"{one.channel}:{_visible(one.name)}" for one in person.names) or "(no name)"
-
-
-def _visible(name: str) -> str:
-    """Keep a name from steering the terminal."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
+    return ", ".join(one_line(f"{one.channel}:{one.name}") for one in person.names) or "(no name)"
 
 
 def _plain(person: Person) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwendesk.cli.run import run_command
+from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,8 +98,8 @@ async def _check_channel(name: str, state: GuestState, settings: Settings, book:
 
 
 def _shown(guest: Guest) -> str:
-    name = "".join(char for char in guest.display_name if char.isprintable())
-    return f"{guest.channel}:{guest.person}" + (f" ({name})" if name else "")
+    name = one_line(guest.display_name)
+    return one_line(f"{guest.channel}:{guest.person}") + (f" ({name})" if name else "")
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from qwendesk.errors import QwendeskError
+from qwendesk.printable import many_lines
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -36,7 +37,7 @@ def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interr
         with asyncio.Runner(loop_factory=fast_loop() if service else None) as runner:
             return runner.run(coroutine)
     except QwendeskError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {many_lines(str(error))}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)

@@ -31,15 +31,19 @@ def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
 async def _serve(role: str, given: dict[str, object]) -> None:
     import asyncio
     import logging
+    import os
 
     from qwendesk.cli.run import keep_loaded
     from qwendesk.cli.stopping import GRACE, listen
     from qwendesk.errors import ConfigError
+    from qwendesk.logs import configure_logging
     from qwendesk.server.descriptors import raise_limit
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging()
+    # whatever the desk or a library writes from now on holds what people wrote
+    os.umask(0o077)
     if role not in PARTS:
         raise ConfigError(f"There is no role {role!r}; there are: {', '.join(PARTS)}.")
     part: Part = role  # type: ignore[assignment]  # looked up just now

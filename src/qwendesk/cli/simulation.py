@@ -13,6 +13,7 @@ from qwendesk.channels.simulate.script import DEFAULT, check_script, example, pl
 from qwendesk.channels.simulate.steps import Step
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
+from qwendesk.printable import many_lines, one_line
 from qwendesk.service import RULES, Service, make_channel
 from qwendesk.settings import Settings, load_settings
 
@@ -32,7 +33,7 @@ async def simulate(name: str, script: Path | None, engine: str, access: str | No
     def show(who: str, what: str) -> None:
         said.append({"who": who, "text": what})
         if not as_json:
-            typer.echo(f"{who:>9}  {what}")
+            typer.echo(f"{one_line(who):>9}  {many_lines(what)}")
 
     with tempfile.TemporaryDirectory(prefix="qwendesk-") as folder:
         failures = await _play(name, steps, show, _settings(folder, engine), _rules(name, access))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwendesk.cli.run import run_command
+from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,8 +55,8 @@ async def _dead(as_json: bool) -> None:
         return
     for ticket in tickets:
         typer.echo(f"{ticket.id}  {ticket.received_at:%Y-%m-%d %H:%M}  {ticket.status:6} {ticket.channel}")
-        typer.echo(f"    {ticket.person}: {' '.join(ticket.text.split())[:100]}")
-        typer.echo(f"    {ticket.error}")
+        typer.echo(f"    {one_line(ticket.person)}: {one_line(' '.join(ticket.text.split())[:100])}")
+        typer.echo(f"    {one_line(ticket.error)}")
     if not tickets:
         typer.echo("No message was given up.", err=True)
 

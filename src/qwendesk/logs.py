@@ -1,0 +1,38 @@
+"""The log of a running desk: one line a message, without passwords, steered by nobody's name."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from traceback import format_exception
+from types import TracebackType
+
+from qwendesk.printable import many_lines, one_line
+from qwendesk.redaction import redact
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class SafeFormatter(logging.Formatter):
+    """Formats records of all loggers; names of people, chats and files in them cannot begin a line of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, its message on one line."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record and its traceback."""
+        return redact(many_lines(super().format(record)))
+
+
+def configure_logging(level: int = logging.WARNING) -> None:
+    """Let the program's log go to stderr, formatted by ``SafeFormatter``; a log that is set up already stays."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter(_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write an error that ends the program to stderr, as ``sys.excepthook`` does, without passwords."""
+    sys.stderr.write(redact(many_lines("".join(format_exception(kind, error, trace)))))

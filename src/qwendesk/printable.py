@@ -1,0 +1,34 @@
+"""Texts of others on a terminal, in a log or in a list: nothing in them steers what they are shown on."""
+
+from __future__ import annotations
+
+from unicodedata import category
+
+_JOINERS = "\u200c\u200d"
+"""Signs without a shape of their own that names need: in Persian, in the scripts of India, in emoji."""
+REPLACEMENT = "\ufffd"
+
+
+def one_line(text: str, instead: str = REPLACEMENT) -> str:
+    """Return the name of a person, a chat or a file on one line.
+
+    Control characters, line breaks, signs that turn the writing direction and all others without a shape are replaced.
+
+    Args:
+        text: the name, as it came.
+        instead: what stands for each such sign.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(sign, instead) for sign in text)
+
+
+def many_lines(text: str) -> str:
+    """Return a text of several lines in the same way; line breaks and tabulators stay."""
+    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in text.split("\n"))
+
+
+def _shown(sign: str, instead: str) -> str:
+    if sign.isprintable() or sign in _JOINERS:
+        return sign
+    return " " if category(sign) == "Zs" else instead

@@ -158,8 +158,8 @@ async def _show_person(memory: SqlMemory, text: str, as_json: bool) -> None:
         return
     typer.echo(f"{person.id}  {_names(person)}")
     for fact in facts:
-        known = one_line(f"{fact.key}: {fact.value}")
-        typer.echo(f"{known} ({fact.confidence:.0%} sure, since {fact.valid_from:%Y-%m-%d})")
+        told = one_line(f"{fact.key}: {fact.value}")
+        typer.echo(f"{told} ({fact.confidence:.0%} sure, since {fact.valid_from:%Y-%m-%d})")
 
 
 async def _export(text: str, out: Path | None) -> None:

@@ -62,9 +62,11 @@ def _line(check: Check) -> str:
 
 
 def _failures(state: TurnState, context: TurnContext) -> list[str]:
-    """Say in the person's language which steps failed."""
+    """Say in the person's language which steps failed, and to those who run the desk why: an error may hold paths."""
     text = _phrase("tool_failed", state["language"])
-    uses = [(use.name, reason_of(use)) for use in unresolved(state["tools"], context.toolbox.all_names)]
+    tells_why = state["inbound"].for_operator
+    failed = unresolved(state["tools"], context.toolbox.all_names)
+    uses = [(use.name, reason_of(use) if tells_why else "") for use in failed]
     return [text.format(tool=name, reason=f": {why}" if why else "") for name, why in uses]
 
 

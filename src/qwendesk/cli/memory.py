@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qwendesk.channels.console_view import printable
 from qwendesk.cli.run import run_command
 from qwendesk.errors import ConfigError
-from qwendesk.printable import one_line
+from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
     from qwendesk.memory.people.base import Person
@@ -109,10 +108,10 @@ async def _conversations(channel: str | None, limit: int, as_json: bool) -> None
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     for one in found:
-        who = _visible(one.person)
+        who = one_line(one.person)
         typer.echo(
-            f"{_local(one.updated_at)}  {one.channel:<9} {who:<16} {_visible(one.key)}  "
-            f"({one.messages})  {_visible(one.title)}"
+            f"{_local(one.updated_at)}  {one.channel:<9} {who:<16} {one_line(one.key)}  "
+            f"({one.messages})  {one_line(one.title)}"
         )
     if not found:
         typer.echo("There is no conversation yet.")
@@ -141,7 +140,7 @@ async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> No
         return
     for message in messages:
         who = "desk" if message.role == "assistant" else named[0].person or "person"
-        typer.echo(f"{_local(message.created_at)}  {_visible(who)}: {printable(message.text)}")
+        typer.echo(f"{_local(message.created_at)}  {one_line(who)}: {many_lines(message.text)}")
 
 
 def _local(moment: datetime) -> str:

@@ -112,7 +112,7 @@ def test_lists_of_people_hold_one_line_each(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_home")
 def test_lists_of_documents_hold_no_steering(tmp_path: Path) -> None:
     file = tmp_path / "notes\x1b[2J\u202e.txt"
-    file.write_text("The \x1b]0;owned\x07 shop opens at nine.\n", "utf-8")
+    file.write_text("The \u202eshop\u2066 opens at nine.\n", "utf-8")
     run = CliRunner().invoke
     outputs = [
         run(app, ["kb", *command]).output for command in (["add", str(file)], ["list"], ["search", "shop opens"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.errors import MessageError
 from hashlib import sha256
 
@@ -64,10 +64,11 @@ def parse(raw: bytes, own: str, authserv: str = "", limits: Limits = _DEFAULT) -
         ValueError: it cannot be read.
     """
     try:
-        mail, _ = structure(raw, limits)
-        return _read(mail, raw, own.lower(), authserv, limits)
+        mail, is_whole = structure(raw, limits)
+        inbound = _read(mail, raw, own.lower(), authserv, limits)
     except (MessageError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"not a mail that can be read: {error!r}") from error
+    return inbound if inbound is None or is_whole else replace(inbound, unreadable=inbound.unreadable or "large file")
 
 
 def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: Limits) -> Inbound | None:

@@ -93,6 +93,6 @@ FORWARDED = (
 FORWARD_SUBJECTS = (
     "fw:", "fwd:", "wg:", "tr:", "rv:", "enc:", "i:", "doorst:", "vs:", "vb:", "vl:", "pd:", "trs:",
     "továbbítás:", "пересл:", "fs:", "προώθ:", "转发:", "轉寄:", "转发：", "轉寄：", "転送:", "전달:", "yönl:",
-    "ilt:", "переслать:", "ms:", "fwd：", "fw：",
+    "ilt:", "переслать:", "fwd：", "fw：",
 )  # fmt: skip
 """How the subject of a mail begins that passes another one on."""

@@ -29,6 +29,7 @@ _TIME = re.compile(r"\b\d{1,2}\s?[:.h時시点]\s?\d{2}")
 _DAY = re.compile(r"(?:19|20|25|14)\d\d\b|(?:19|20)\d\d[年년]|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")
 _DIRECTIONS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _DASHES = re.compile(r"[-_=*─—–\s]{3,}")
+_LONG_RULE = re.compile(r"[-_=]{5,}")
 _RULE = re.compile(r"[-_=─—–]{5,}")
 
 
@@ -169,7 +170,9 @@ def _is_forwarding(line: str) -> bool:
 
 def _is_older_mail(lines: list[str], number: int) -> bool:
     """Tell whether an older mail begins here that no sign marks as quoted."""
-    return _between_dashes(lines[number]) in ORIGINAL or _is_head(lines, number)
+    said = _between_dashes(lines[number])
+    is_named = said in ORIGINAL and (" " in said or not said.isascii() or bool(_LONG_RULE.match(lines[number])))
+    return is_named or _is_head(lines, number)
 
 
 def _is_head(lines: list[str], number: int) -> bool:

@@ -122,6 +122,7 @@ def test_what_stands_below_the_words_original_message_is_left_out(words: str, da
         "My log says:\n----- begin of log -----\nerror 42\n----- end of log -----\nWhat does it mean?",
         "Is it right?\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\nHow long is it valid?",
         "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nHello\n-----BEGIN PGP SIGNATURE-----\nx",
+        "--- original ---\nred\n--- changed ---\nblue\nWhat differs?",
         "----------\nTitle\n----------\nText",
         "===== 1 =====\nText\n===== 2 =====\nText",
         "On 3 May my boss wrote:\n\nPlease cancel it.\n\nCan you?",

@@ -122,7 +122,7 @@ def test_a_hundred_thousand_parts_are_no_more_work_than_the_limit() -> None:
     raw = _parts(100_000).encode()
     assert _seconds(lambda: _try(raw)) < 3
     inbound = parse(raw, DESK, limits=Limits(parts=10))
-    assert inbound is not None and inbound.text.count("\n\na") == 9
+    assert inbound is not None and inbound.text.count("\n\na") == 9 and inbound.unreadable == "large file"
 
 
 def test_limits_are_settings() -> None:

@@ -61,7 +61,7 @@ def count_open() -> Select[Any]:
 
 
 @cache
-def count_open_by_channel() -> Select[Any]:
+def count_open_by_channel() -> Select[str, int]:
     """Count what waits on each channel."""
     return select(InboundEvent.channel, func.count()).where(OPEN).group_by(InboundEvent.channel)
 

@@ -7,6 +7,8 @@ from collections import Counter
 from time import monotonic
 
 _EVERY = 60.0
+_OF_PEERS = ("Invalid UTF-8 sequence received from client.",)
+"""What uvicorn reports as an error, with a traceback, though it is none of the program's."""
 
 
 class Notices:
@@ -28,7 +30,9 @@ class Notices:
             self._log.warning(text + (f" ({left_out} more like this)" if left_out else ""), *args)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell of another's warning whether it is due; errors always are."""
+        """Tell of another's warning whether it is due; errors always are, but those that a peer alone has caused."""
+        if str(record.msg) in _OF_PEERS:
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return record.levelno > logging.WARNING or self._is_due(str(record.msg))
 
     def _is_due(self, text: str) -> bool:

@@ -107,7 +107,7 @@ def _signature(channel: str, body: bytes) -> dict[str, str]:
 def _document(chance: random.Random) -> bytes:
     """Return JSON that is none, or none of a message."""
     depth = chance.choice((65, 900, 50_000))
-    odd = chance.choice((None, True, -1, 1e300, "", "\0\ud800", [], {}, [[]], "x" * 5000, "9" * 400))
+    odd: object = chance.choice((None, True, -1, 1e300, "", "\0\ud800", [], {}, [[]], "x" * 5000, "9" * 400))
     made: list[str | bytes] = [
         "[" * depth,
         '{"a":' * depth + "1" + "}" * depth,

@@ -38,6 +38,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     from qwendesk.errors import ConfigError
     from qwendesk.logs import configure_logging
     from qwendesk.server.descriptors import raise_limit
+    from qwendesk.server.heap import give_back_large_blocks
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
 
@@ -53,6 +54,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     told = listen(settings.stop_patience + GRACE)
     keep_loaded()
     raise_limit(settings.http.connections)
+    give_back_large_blocks()
     async with Service(settings, part) as service:
         typer.echo(_greeting(service))
         warming = asyncio.create_task(_warm_up(service))

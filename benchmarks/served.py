@@ -46,9 +46,8 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def memory(self) -> int:
-        """Return the bytes of memory that the process and its children hold."""
-        process = psutil.Process(self.process.pid)
-        return sum(int(one.memory_info().rss) for one in (process, *process.children(recursive=True)))
+        """Return the bytes of memory that the process holds; its workers are as many as the settings say."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
 
     def connections(self) -> int:
         """Return how many connections are open at its port."""

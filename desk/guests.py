@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,10 @@ PUBLIC_COMMANDS = (
 """Chat commands of everybody."""
 OPERATOR_COMMANDS = ("approve", "deny")
 """Chat commands of operators and owners; ``commands`` of a channel may give them to people who were let in."""
+
+
+PairingRequest = Callable[[Inbound, str], None]
+"""Is called with a stranger's message and the code that the stranger was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class Guests:
     book: Guestbook
     houses: Mapping[str, House] = field(default_factory=dict)
     """The rules by channel; a channel without any is closed."""
+    on_request: PairingRequest | None = None
+    """Is told of each new code; None: nobody is."""
     _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
     _origins: Allowance = field(default_factory=lambda: Allowance(_CODES_OF_ONE_AT_ONCE, _CODES_OF_ONE_AN_HOUR))
     _known: Newest[tuple[str, str, str], tuple[float, Verdict]] = field(
@@ -149,6 +155,8 @@ class Guests:
             return Verdict(None, "busy")
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         asked = await self.book.ask(inbound, code, datetime.now(UTC) + HOLDS_FOR)
+        if self.on_request:
+            self.on_request(inbound, asked)
         return Verdict(None, "pairing", asked)
 
 

@@ -14,7 +14,7 @@ from qwendesk.desk.accept import Reception
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.desk.dispatcher import DbosDispatcher
-from qwendesk.desk.guests import Guests, House
+from qwendesk.desk.guests import Guests, House, PairingRequest
 from qwendesk.desk.hosts import Hosts
 from qwendesk.desk.permissions import Permissions
 from qwendesk.desk.ports import Outlet, RunTurn
@@ -55,6 +55,7 @@ class Office:
         answering: what answering needs; None: this process only accepts.
         houses: who may talk, by channel.
         limits: how much is taken.
+        on_request: is told of each code that a stranger is given.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Office:
         answering: Answering | None = None,
         houses: Mapping[str, House] | None = None,
         limits: Limits | None = None,
+        on_request: PairingRequest | None = None,
     ) -> None:
         self.inbox = Inbox(database)
         self.outbox = Outbox(database)
@@ -74,7 +76,7 @@ class Office:
         self.database = database
         self._lock: FileLock | None = None
         self._answering = answering
-        guests = Guests(self.guestbook, houses or {})
+        guests = Guests(self.guestbook, houses or {}, on_request)
         if answering:
             Hosts(guests).join(answering.commands)
             answering.commands.permissions = Permissions(guests)

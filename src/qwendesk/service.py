@@ -19,7 +19,7 @@ from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
 from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.guests import House
+from qwendesk.desk.guests import House, PairingRequest
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.waiting import Limits
@@ -141,6 +141,7 @@ class Service:
         part: what this process does.
         channels: channels by name; None makes those that the settings set up.
         desk: answers messages; None makes one of the settings.
+        on_request: is told of each stranger's message that was answered by a code, and of the code.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Service:
         *,
         channels: Mapping[str, Channel] | None = None,
         desk: Desk | None = None,
+        on_request: PairingRequest | None = None,
     ) -> None:
         self.settings = settings
         self.part = part
@@ -157,6 +159,7 @@ class Service:
         """Why a channel that is set up does not run, by its name: its plug-in cannot be used."""
         self.channels = dict(make_channels(settings, self.left_out) if channels is None else channels)
         self._desk = desk
+        self._on_request = on_request
         self._answers = part in ("all", "worker")
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
@@ -241,6 +244,7 @@ class Service:
                 person_bytes_a_day=settings.file_mb_per_day * 2**20,
                 strangers_bytes_a_day=settings.stranger_file_mb_per_day * 2**20,
             ),
+            on_request=self._on_request,
         )
 
     def _house(self, channel: str) -> House:

@@ -9,7 +9,7 @@ import pytest
 from qwendesk import Settings
 from qwendesk.app import build_pool
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
-from qwendesk.cli.serve import _greeting
+from qwendesk.cli.serve import _greeting, _show_request
 from qwendesk.errors import ChannelError
 from qwendesk.health import ModelMonitor
 from qwendesk.messages import Inbound, Outbound
@@ -98,6 +98,24 @@ async def test_a_message_that_is_given_up_degrades_the_desk_until_it_is_settled(
         assert await service.office.inbox.dismiss(ticket.id)
         assert (await service.health())["status"] == "ok"
         assert not await service.office.inbox.dismiss(ticket.id), "it is settled already"
+
+
+async def test_a_stranger_is_shown_with_name_first_words_and_the_command_that_lets_them_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel = Mute()
+    made = settings(tmp_path, channels={"mute": {}})
+    async with Service(made, channels={"mute": channel}, on_request=_show_request) as service:
+        accept = await asyncio.wait_for(channel.accept, 60)
+        text = "Is the\x1b[2J lamp\nstill there? " + "x" * 500
+        for _ in range(2):
+            inbound = Inbound(text, "c", channel="mute", person="77", display_name="Ana\x1b[31m")
+            assert (await accept(inbound)).outcome == "refused"
+        (guest,) = await service.office.guestbook.guests()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "Ana" in line and "(77) on mute" in line and "lamp still there?" in line
+    assert line.endswith(f"qwendesk pairing approve {guest.code}")
+    assert "\x1b" not in line and len(line) < 250
 
 
 async def test_the_general_model_is_warmed_and_named(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from qwendesk.messages import Inbound
     from qwendesk.service import Part, Service
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_SHOWN_CHARS = 80
+"""Characters of a stranger's first message that are shown."""
 PARTS = ("all", "ingress", "worker", "web")
 
 Role = Annotated[str, typer.Option("--role", help="all, ingress (take messages), worker (answer them) or web.")]
@@ -55,7 +58,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     keep_loaded()
     raise_limit(settings.http.connections)
     give_back_large_blocks()
-    async with Service(settings, part) as service:
+    async with Service(settings, part, on_request=_show_request) as service:
         typer.echo(_greeting(service))
         warming = asyncio.create_task(_warm_up(service))
         await told.wait()
@@ -86,6 +89,16 @@ async def _warm_up(service: Service) -> None:
         return
     if model:
         typer.echo(f"  model       {model} is ready ({monotonic() - begun:.1f} s)")
+
+
+def _show_request(inbound: Inbound, code: str) -> None:
+    """Print who wants to write, the first words, and the command that lets them in."""
+    from qwendesk.printable import one_line
+
+    name = f"{inbound.display_name} ({inbound.person})" if inbound.display_name else inbound.person
+    words = one_line(" ".join(inbound.text.split()))
+    shown = words if len(words) <= _SHOWN_CHARS else words[: _SHOWN_CHARS - 1] + "…"
+    typer.echo(f"  stranger    {one_line(name)} on {inbound.channel}: {shown!r}; qwendesk pairing approve {code}")
 
 
 def _greeting(service: Service) -> str:

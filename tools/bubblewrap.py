@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -80,15 +81,16 @@ class Bubblewrap:
             self._filter = await asyncio.to_thread(system_calls.build_filter)
             self._command = await asyncio.to_thread(_command, self._path)
         process = await self._start(self._command)
+        answer = bytearray()
         try:
             async with asyncio.timeout(timeout + 1):
-                request = [code, timeout, MEMORY, _counts_alone()]
-                answer = await _converse(process, json.dumps(request))
+                await _converse(process, json.dumps([code, timeout, MEMORY, _counts_alone()]), answer)
         except TimeoutError:
-            return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
+            if not answer:
+                return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         finally:
             await _kill(process)
-        return _read(answer)
+        return _read(bytes(answer))
 
     async def _start(self, command: list[str]) -> Process:
         descriptor = system_calls.as_pipe(self._filter)
@@ -153,9 +155,13 @@ def driver() -> str:
     """Return the program that the sandbox's Python runs."""
     folder = files("qwendesk.tools")
     texts = [(folder / name).read_text("utf-8") for name in ("value_text.py", "bubblewrap_driver.py")]
-    own = ("from qwendesk.", "from __future__")
-    lines = [line for text in texts for line in text.splitlines() if not line.startswith(own)]
-    return "\n".join(["from __future__ import annotations", *lines])
+    body = [node for text in texts for node in ast.parse(text).body if not _is_own(node)]
+    return "from __future__ import annotations\n" + ast.unparse(ast.Module(body, []))
+
+
+def _is_own(node: ast.stmt) -> bool:
+    """Tell whether a line imports from this package, which the sandbox does not have, or from the future."""
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("qwendesk", "__future__")
 
 
 def _system(path: str) -> list[str]:
@@ -171,17 +177,16 @@ def _counts_alone() -> bool:
     return release[0].isdigit() and (int(release[0]), int(release[1])) >= _COUNTED_ALONE
 
 
-async def _converse(process: Process, request: str) -> bytes:
+async def _converse(process: Process, request: str, answer: bytearray) -> None:
+    """Send a request, and add to ``answer`` what comes back until the process ends."""
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process was started without pipes")
     with suppress(ConnectionError):
         process.stdin.write(request.encode() + b"\n")
         await process.stdin.drain()
     process.stdin.close()
-    answer = bytearray()
     while len(answer) <= _ANSWER and (piece := await process.stdout.read(65536)):
         answer += piece
-    return bytes(answer)
 
 
 async def _kill(process: Process) -> None:
@@ -194,25 +199,33 @@ async def _kill(process: Process) -> None:
 
 def _read(answer: bytes) -> RunResult:
     """Read an answer, in which hostile code may have written: it has a bounded length, and nothing in it nests."""
-    head, _, texts = answer.partition(b"\n")
-    numbers = head[:100].decode("ascii", "replace").split(" ")
     if len(answer) > _ANSWER:
         return RunResult(False, "", "MemoryError: the code printed too much")
+    result, rest = _first(answer)
+    second, _ = _first(rest) if rest else (None, b"")
+    return second or result or RunResult(False, "", "The code ended the sandbox; it may need too much memory.")
+
+
+def _first(answer: bytes) -> tuple[RunResult | None, bytes]:
+    """Return the first of the driver's answers, and what follows; None where there is no whole one."""
+    head, _, texts = answer.partition(b"\n")
     try:
-        ok, printed, *sizes = [int(number) for number in numbers]
+        ok, printed, *sizes = [int(number) for number in head[:100].decode("ascii", "replace").split(" ")]
         output, error, value, defines = _cut_apart(texts, sizes)
-    except ValueError:  # no numbers, or not so many
-        return RunResult(False, "", "The code ended the sandbox; it may need too much memory.")
+    except ValueError:  # no numbers, not so many, or less text than they say
+        return None, b""
     missing = error.startswith("ModuleNotFoundError")
-    return RunResult(
-        bool(ok), output, error, None if sizes[2] < 0 else value, missing, printed=max(0, printed), defines=defines
-    )
+    given = None if sizes[2] < 0 else value
+    result = RunResult(bool(ok), output, error, given, missing, printed=max(0, printed), defines=defines)
+    return result, texts[sum(max(0, size) for size in sizes) :]
 
 
 def _cut_apart(texts: bytes, sizes: list[int]) -> list[str]:
     found, at = [], 0
     for size in sizes:
         end = at + max(0, size)
+        if end > len(texts):
+            raise ValueError("the answer has no end")
         found.append(texts[at:end].decode("utf-8", "replace"))
         at = end
     return found

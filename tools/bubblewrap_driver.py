@@ -2,7 +2,8 @@
 
 The system's own Python runs it, which knows nothing of this package: it is given the text of ``value_text`` and of
 this file as one program. Its answer is a line of six numbers (ok, characters printed, then the lengths in bytes of
-output, error and value, -1 for no value, and of the names of what is defined) and those texts as UTF-8.
+output, error and value, -1 for no value, and of the names of what is defined) and those texts as UTF-8. Where
+there is a value it answers twice, before and after it makes a text of the value, which may take for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import resource
 import sys
 from typing import Any, BinaryIO
 
-from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, error_text, printable, text_of  # cut off in the sandbox
+from qwendesk.tools.value_text import (  # cut off in the sandbox
+    MOST_CHARS,
+    MOST_ERROR,
+    NOT_SHOWN,
+    error_text,
+    printable,
+    text_of,
+)
 
 _OUTPUT = 1024 * 1024
 _FILE = 16 * 1024 * 1024
@@ -48,7 +56,7 @@ def limit_resources(seconds: float, memory: int, is_counted_alone: bool) -> None
     os.nice(10)
 
 
-def execute(code: str) -> tuple[bool, str, str | None, str]:
+def execute(code: str) -> tuple[bool, str, Any, str]:
     """Run the code; return whether it ended well, what went wrong, its last value, and what it defines."""
     names: dict[str, Any] = {"__name__": "__main__"}
     try:
@@ -57,7 +65,7 @@ def execute(code: str) -> tuple[bool, str, str | None, str]:
         last = _last(tree.body)
         exec(compile(tree, "code", "exec"), names)  # this is what the sandbox is for
         value = eval(compile(ast.Expression(last), "code", "eval"), names) if last else None
-        return True, "", None if value is None else text_of(value), defined
+        return True, "", value, defined
     except SystemExit as end:
         return not end.code, error_text(end) if end.code else "", None, ""
     except BaseException as caught:
@@ -115,7 +123,9 @@ def main() -> None:
     limit_resources(seconds, memory, is_counted_alone)
     sys.stdout = sys.stderr = printed = _Output()
     ok, error, value, defined = execute(code)
-    send(answer, ok, printed.getvalue(), error, value, defined)
+    send(answer, ok, printed.getvalue(), error, None if value is None else NOT_SHOWN, defined)
+    if value is not None:
+        send(answer, ok, printed.getvalue(), error, text_of(value), defined)
     os._exit(0)
 
 

@@ -18,6 +18,7 @@ MOST_CHARS = 4000
 """Longest text of one value or of all output, in characters."""
 MOST_ERROR = 1000
 """Longest text of an error, in characters."""
+NOT_SHOWN = "a value that could not be shown"
 _DEPTH = 20
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "�")
 _BITS = 14_000
@@ -132,9 +133,9 @@ def text_of(value: Any, opener: Opener | None = None, most: int = MOST_CHARS) ->
     except _Full:
         return writer.text + "..."
     except (KeyboardInterrupt, SystemExit):
-        return "a value that could not be shown"
+        return NOT_SHOWN
     except BaseException as error:
-        return "a value that could not be shown: " + type(error).__name__
+        return f"{NOT_SHOWN}: {type(error).__name__}"
     return writer.text
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -140,6 +142,19 @@ HOSTILE_SHOWS = {
     ),
     "error": "class E(Exception):\n    def __str__(self):\n        return 'y' * 10**7\nE()",
 }
+
+
+ENDLESS_SHOWS = {
+    "loop": "class A:\n    def __repr__(self):\n        while True:\n            pass\nprint('x')\nA()",
+    "sleep": "import time\nclass A:\n    def __repr__(self):\n        time.sleep(100)\nprint('x')\n[A()]",
+    "recursion": "class A(list):\n    def __repr__(self):\n        return repr(self)\nprint('x')\nA()",
+}
+
+
+async def test_code_that_ran_has_run_even_where_its_value_cannot_be_shown() -> None:
+    for result in (await run_all("full", ENDLESS_SHOWS, 1)).values():
+        assert (result.ok, result.output) == (True, "x\n")
+        assert result.value and result.value.startswith("a value that could not be shown")
 
 
 async def test_a_value_that_shows_itself_is_cut() -> None:
@@ -346,10 +361,22 @@ async def test_the_filter_refuses_system_calls() -> None:
         assert (await run(CLONES.format(clone=clone, flags=new))).value == repr([-1] * len(new))
 
 
+def makes_namespaces() -> bool:
+    bwrap = shutil.which("bwrap")
+    command = [*(["setpriv", "--reuid", "65534"] if os.geteuid() == 0 else []), bwrap or ""]
+    tried = ("--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true")
+    return bool(bwrap) and not subprocess.run([*command, *tried], check=False, capture_output=True).returncode
+
+
+async def test_where_bubblewrap_makes_namespaces_the_sandbox_works() -> None:
+    if not await asyncio.to_thread(makes_namespaces):
+        pytest.skip("bwrap is not on this machine, or may not make namespaces")
+    bubblewrap = Bubblewrap()
+    assert await bubblewrap.works(), bubblewrap.problem
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root has rights to give up")
 async def test_root_that_cannot_become_somebody_else_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name, **more: None if name == "setpriv" else which(name, **more))
     bubblewrap = Bubblewrap()

@@ -27,6 +27,7 @@ _ARGUMENTS = ("arguments", "parameters", "args", "input", "params", "kwargs", "t
 _KEYS = frozenset({"function", "type", "id", "index", *_NAMES, *_ARGUMENTS})
 """All keys that a call may have; anything else beside them (such as a description) makes it another kind of JSON."""
 _SEPARATORS = re.compile(r"[./:\s-]+|__+")
+_NAMESPACE = re.compile(r"[./:]+|__+")
 _COUNTER = re.compile(r":\d+$")
 _DEEPEST = 64
 """Most lists and objects within each other in arguments: what handles them later calls itself once or twice a level."""
@@ -72,8 +73,8 @@ class CallParser:
         """Return the tool that a name means: in another case, with other separators, or behind a namespace."""
         if name in self._tools:
             return name
-        plain = _plain_name(_COUNTER.sub("", name.strip()))
-        ends = [plain.split("_", at)[-1] for at in range(plain.count("_") + 1)]
+        parts = _NAMESPACE.split(_COUNTER.sub("", name.strip()))
+        ends = [_plain_name("_".join(parts[at:])) for at in range(len(parts))]
         return next((self._spelled[end] for end in ends if end in self._spelled), name)
 
     def may_be_call(self, text: str) -> bool:

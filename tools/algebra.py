@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool
 from qwendesk.errors import ToolError
 from qwendesk.tools.asking import NOT_AGAIN, asking, asking_language
 from qwendesk.tools.base import OwningTool
-from qwendesk.tools.expressions import expressions
+from qwendesk.tools.expressions import expressions, plain_point
 from qwendesk.tools.notation import LONGEST
 from qwendesk.tools.worker import Worker
 
@@ -51,6 +51,7 @@ class Algebra:
             raise ToolError(f"The expression has {length} characters; at most {LONGEST} can be read.")
         try:
             found = expressions(operation, expression, language, written)
+            variable = plain_point(operation, variable, language, written)
         except ValueError as error:
             raise ToolError(str(error)) from None
         results = [await self._result(operation, one.text, variable) for one in found]

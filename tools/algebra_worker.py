@@ -119,6 +119,10 @@ def work(operation: str, expression: str, variable: str) -> str:
         return _solve(reader, expression, symbols)
     value = reader.read(_right_side(expression))
     where = reader_points(reader, point[2]) if point else []
+    if point and len(where) != (2 if operation == "integral" else 1):
+        raise NotationError(
+            f"{variable!r} is not {'a range, as x=0..1' if operation == 'integral' else 'one point, as x=3'}."
+        )
     symbol = _variable(value, symbols[0], fixed=bool(point)) if point or operation in _OF_VARIABLE else symbols[0]
     return _OPERATIONS[operation](value, symbol, where)
 

@@ -31,6 +31,22 @@ def expressions(operation: str, text: str, language: str | None, written: str | 
     return readings(_with_separators(operation, plain_digits(text)), language, written)
 
 
+def plain_point(operation: str, variable: str, language: str | None, written: str | None) -> str:
+    """Return a variable with the number of its point, such as ``x=1,5``, in plain digits; a range stays as it is.
+
+    Raises:
+        ValueError: the number cannot be read, or has two readings; the text says so.
+    """
+    if operation == "integral" or not any(map(str.isdecimal, variable)):
+        return variable
+    found = readings(plain_digits(variable), language, written)
+    if len(found) > 1:
+        raise ValueError(
+            f"{variable!r} has two readings: {' or '.join(one.taken for one in found)}. Write one of both."
+        )
+    return found[0].text
+
+
 def _with_separators(operation: str, text: str) -> str:
     """Put a blank behind each comma that stands between two arguments, and a semicolon between two equations."""
     return _GLUED.sub(lambda comma: _separator(operation, text, comma.start()), text)

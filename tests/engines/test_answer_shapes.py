@@ -211,8 +211,9 @@ async def test_a_name_with_a_namespace_or_in_another_case_is_the_tools(name: str
     assert await called(xml(name, table="7", seated="True", names="['Bo']")) == expected
 
 
-async def test_a_name_that_means_no_tool_is_left_as_it_is() -> None:
-    assert await called(by_server("functions.cancel_table", "{}")) == [("functions.cancel_table", {})]
+@pytest.mark.parametrize("name", ["functions.cancel_table", "cancel_reserve_table", "un-reserve_table", "table"])
+async def test_a_name_that_means_no_tool_is_left_as_it_is(name: str) -> None:
+    assert await called(by_server(name, "{}")) == [(name, {})]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,35 @@ def test_what_may_mean_several_things_is_not_computed(ask, operation, expression
         ask(operation, expression)
 
 
+@pytest.mark.parametrize(
+    ("operation", "expression", "variable", "result"),
+    [
+        ("evaluate", "x^2", "x=1,5", "9/4 ≈ 2.250000000"),
+        ("evaluate", "x + 1", "x=12 500", "12501"),
+        ("derivative", "x^2", "x=2,5", "5"),
+        ("limit", "x + 1", "x->1,5", "5/2 ≈ 2.500000000"),
+        ("integral", "x", "x=0,2", "2"),
+        ("integral", "x", "x=0..2", "2"),
+    ],
+)
+def test_a_point_is_read_like_any_number(ask, operation, expression, variable, result):
+    assert ask(operation, expression, variable) == result
+
+
+@pytest.mark.parametrize(
+    ("operation", "variable", "complaint"),
+    [
+        ("evaluate", "x=1.250", "two readings"),
+        ("evaluate", "x=1..2", "not one point"),
+        ("integral", "x=3", "not a range"),
+        ("integral", "x=1..2..3", "not a range"),
+    ],
+)
+def test_a_point_in_doubt_is_asked_about(ask, operation, variable, complaint):
+    with pytest.raises(ToolError, match=complaint):
+        ask(operation, "x^2", variable, language=None)
+
+
 def test_both_results_are_told_where_a_number_has_two_readings(ask):
     told = ask("evaluate", "7.250 * 2", language=None)
     assert told == "If 7.250 means 7250: 14500. If 7.250 means 7.25: 29/2 ≈ 14.50000000."

@@ -146,7 +146,8 @@ def _leaf(part: Mail, body: Body, limits: Limits, *, is_alone: bool = False) -> 
         body.texts.append(reader(part, limits))
         return
     if kind in _ENCRYPTED:
-        body.unreadable = "encrypted message"
+        is_signed = parameter(part, "smime-type").lower() == "signed-data"
+        body.unreadable = "signed message" if is_signed else "encrypted message"
     if kind == "application/pgp-encrypted":  # says which version of PGP, and no more
         return
     if len(body.files) < limits.files:

@@ -53,13 +53,15 @@ class Look:
     alpha: float = 1.0
     background: RGB | None = (1.0, 1.0, 1.0)
     """None: a picture."""
+    opacity: float = 1.0
+    """Of the element and of all that it stands in."""
     keeps_lines: bool = False
     """Whether blanks and line ends stay as they were written."""
 
     @property
     def is_seen(self) -> bool:
         """Whether a person who opens the mail can read the text."""
-        if self.is_gone or self.is_invisible or self.font_px < _SMALLEST_PX or self.alpha < 0.1:
+        if self.is_gone or self.is_invisible or self.font_px < _SMALLEST_PX or self.alpha * self.opacity < 0.1:
             return False
         if self.color is None or self.background is None:
             return True
@@ -77,6 +79,7 @@ def look_of(parent: Look, element: Element, declared: Declared) -> Look:
     look = replace(
         parent,
         font_px=font_px,
+        opacity=parent.opacity * _share(values.get("opacity", "1")),
         is_gone=parent.is_gone or _is_hidden(element, values) or _is_moved_away(element, declared, values, font_px),
         is_invisible=_is_invisible(values.get("visibility", ""), parent.is_invisible),
         keeps_lines=(element.tag in ("pre", "textarea", "listing", "xmp") or parent.keeps_lines)
@@ -105,6 +108,12 @@ def _is_hidden(element: Element, values: dict[str, str]) -> bool:
         or _is_zero(values.get("scale", ""))
         or bool(_FLAT.search(values.get("transform", "")))
     )
+
+
+def _share(value: str) -> float:
+    """Return a share, of which 1 is all; all where the value is none."""
+    found = _NUMBER.match(value)
+    return min(1.0, max(0.0, float(found[0]) / (100 if "%" in value else 1))) if found else 1.0
 
 
 def _is_zero(value: str) -> bool:

@@ -117,6 +117,13 @@ def test_an_encrypted_mail_is_named_as_one(kind: str) -> None:
     assert inbound.unreadable == "encrypted message" and _names(inbound) == ["smime.p7m"]
 
 
+def test_a_mail_that_is_packed_into_its_signature_is_named_as_signed() -> None:
+    part = _file("application/pkcs7-mime", "smime.p7m").replace(
+        '; name="smime', '; smime-type=signed-data; name="smime', 1
+    )
+    assert _read(part).unreadable == "signed message"
+
+
 def test_a_plain_text_that_only_names_the_other_version_gives_way_to_it() -> None:
     stub = PLAIN.replace("Please look at it.", "Your program shows no HTML.")
     assert _read(_multi("alternative", stub, HTML.replace("it", "order 7, which has not come"))).text.endswith(

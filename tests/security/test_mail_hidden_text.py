@@ -117,6 +117,7 @@ def test_a_style_sheet_hides_in_every_way(sheet: str) -> None:
         f"<table bgcolor=#123456><tr><td style='color:#123456'>{SECRET}</table>",
         f"<div style='background:#333'><p><span style='color:#333333'>{SECRET}</span></p></div>",
         f"<div style='font-size:0'><p>{SECRET}</p></div>",
+        f"<div style='opacity:.2'><p style='opacity:.2'>{SECRET}</p></div>",
         f"<div style='opacity:0'><p style='opacity:1;font-size:20px;color:red'>{SECRET}</p></div>",
         f"<div style='display:none'><p style='display:block;visibility:visible'>{SECRET}</p></div>",
         f"<img alt='{SECRET}' src=x style='display:none'>",

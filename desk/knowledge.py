@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from qwendesk.engines.embedding import Embedder
 from qwendesk.errors import InputError
+from qwendesk.held_words import Forgotten
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Outcome, Passage, Scope
 from qwendesk.memory.knowledge.conversion import ReadingLimits
@@ -80,7 +81,7 @@ class DeskKnowledge:
             scope,
             mime=attachment.mime,
             at_once=AT_ONCE,
-            owner=f"{inbound.channel}:{inbound.person}",
+            owner=_owner(inbound.channel, inbound.person),
             seconds=self._limits.sent_seconds,
         )
         self._has_documents = True
@@ -108,11 +109,20 @@ class DeskKnowledge:
             self._embedded.clear()
         self._embedded.add(scope)
 
+    async def drop(self, forgotten: Forgotten) -> None:
+        """End the workers that have read documents of a person who is forgotten."""
+        owners = {_owner(*name) for name in forgotten.names} if forgotten.names is not None else None
+        await self.base.end_readers(lambda owner: owners is None or owner in owners)
+
     async def aclose(self) -> None:
         """Free the embedding model and the worker that reads files."""
         await self.base.aclose()
         if self._embedder:
             await self._embedder.aclose()
+
+
+def _owner(channel: str, person: str) -> str:
+    return f"{channel}:{person}"
 
 
 def name_of(file: Attachment) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from functools import cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_openai_data_block, is_data_content_block
@@ -14,6 +15,8 @@ from qwendesk.errors import EngineError
 
 _MAX_PIXELS = 80_000_000
 """A picture of more is refused before it is unpacked: a small file can hold a huge one."""
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
+"""What people send; Pillow's other decoders, some of which start programs, read nothing that comes from outside."""
 _GLANCE = 1_000_000
 """To so many pixels a picture is brought that is only to be looked at."""
 _MAX_RATIO = 200
@@ -45,7 +48,9 @@ def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:
         EngineError: it is no picture, one of too many pixels, or not in the message itself.
     """
     try:
-        image = Image.open(io.BytesIO(data_of(str(part.get("image_url", {}).get("url", "")), "picture")))
+        image = Image.open(
+            io.BytesIO(data_of(str(part.get("image_url", {}).get("url", "")), "picture")), formats=_formats()
+        )
         _check(image)
         upright = ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError as error:
@@ -56,6 +61,13 @@ def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:
     if scale == 1.0:
         return upright
     return upright.resize((max(1, int(upright.width * scale)), max(1, int(upright.height * scale))))
+
+
+@cache
+def _formats() -> list[str]:
+    """Return those of the formats that this build of Pillow knows."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _check(image: Image.Image) -> None:

@@ -13,7 +13,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from importlib.resources import files
 
-from qwendesk.tools import system_calls
+from qwendesk import system_calls
 from qwendesk.tools.run_result import RunResult, not_run
 
 MEMORY = 512 * 1024 * 1024

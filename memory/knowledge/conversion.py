@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qwendesk.isolation import Isolation
@@ -73,6 +74,16 @@ class Converter:
                     await process.end()
                 elif process.is_alive:
                     self._idle.append(process)
+
+    async def end_readers(self, is_meant: Callable[[str], bool]) -> None:
+        """Kill the processes of the owners that are meant: they hold words of the files that they read."""
+        meant = [process for process in self._idle if is_meant(process.owner)]
+        self._idle = [process for process in self._idle if process not in meant]
+        for process in meant:
+            await process.end()
+        for process in tuple(self._busy):
+            if is_meant(process.owner):
+                await process.kill()
 
     async def aclose(self) -> None:
         """Kill the processes, those that are reading too."""

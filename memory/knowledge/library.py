@@ -93,6 +93,10 @@ class KnowledgeBase:
         """End the worker that reads files."""
         await self._converter.aclose()
 
+    async def end_readers(self, is_meant: Callable[[str], bool]) -> None:
+        """End the workers that have read files of the owners that are meant."""
+        await self._converter.end_readers(is_meant)
+
     async def add(
         self,
         source: str,

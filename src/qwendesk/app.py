@@ -299,6 +299,8 @@ class Desk:
             self.memory.held_words.register("turns", turns.drop)
             self.memory.held_words.register("timers", drop_cancelled_timers)
             self.memory.held_words.register("engines", self.pool.kept_prompts.drop)
+            if self.knowledge:
+                self.memory.held_words.register("readers", self.knowledge.drop)
 
     def _build_access(self) -> DirectAccess:
         book = Guestbook(self.memory.scope) if isinstance(self.memory, SqlMemory) else None

@@ -30,8 +30,10 @@ async def start(module: str, isolation: Isolation | None = None) -> Process:
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUTF8": "1"}
     # -P: what lies in the folder one happens to be in is not imported
     command = [sys.executable, "-P", "-m", module]
+    if isolation:
+        return await isolation.start(*command, environment=environment)
     return await asyncio.create_subprocess_exec(
-        *(await isolation.command(*command) if isolation else command),
+        *command,
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,

@@ -307,8 +307,12 @@ async def _full_sandbox() -> Finding:
 
 async def _readers() -> Finding:
     """Say how far the processes that read files are kept from the machine."""
-    if await Isolation().works():
-        return Finding("readers", "ok", "read files in bubblewrap: no network, no files, an unprivileged user")
+    isolation = Isolation()
+    if await isolation.works():
+        detail = "read files in bubblewrap: no network, no files, an unprivileged user"
+        if isolation.filters_calls:
+            return Finding("readers", "ok", f"{detail}, a filter of system calls")
+        return Finding("readers", "note", f"{detail}, but no filter of system calls", "apt install libseccomp2")
     root = " and as root" if getattr(os, "geteuid", lambda: 1)() == 0 else ""
     step = "Install bubblewrap (Linux) and see that it may run, or let people send no files."
     return Finding("readers", "note", f"read files in processes with limits on memory and time alone{root}", step)

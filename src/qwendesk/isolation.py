@@ -10,9 +10,12 @@ import asyncio
 import os
 import shutil
 import sys
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from qwendesk import system_calls
 
 NOBODY = 65534
 """The user and group that a child of root becomes."""
@@ -24,27 +27,73 @@ _TEMPORARY = 64 * 1024 * 1024
 
 
 class Isolation:
-    """Starts children in bubblewrap where it works; tried out once."""
+    """Starts children in bubblewrap where it works; tried out once.
+
+    Args:
+        bwrap: the program; None: the ``bwrap`` of the search path.
+    """
 
     def __init__(self, bwrap: str | None = None) -> None:
         self._bwrap = bwrap
         self._works: bool | None = None
+        self._filter = b""
         self._trying = asyncio.Lock()
+
+    @property
+    def filters_calls(self) -> bool:
+        """Whether a filter of system calls is part of it, once ``works()`` has been asked."""
+        return bool(self._filter)
 
     async def works(self) -> bool:
         """Tell whether children are kept from files and network on this machine."""
         async with self._trying:
             if self._works is None:
                 self._bwrap = self._bwrap or shutil.which("bwrap")
-                self._works = bool(self._bwrap) and await _succeeds(self._wrapped(sys.executable, "-P", "-c", _TRY))
+                with suppress(OSError):
+                    self._filter = await asyncio.to_thread(system_calls.build_filter)
+                self._works = bool(self._bwrap) and await self._is_tried()
             return self._works
 
-    async def command(self, *command: str) -> list[str]:
-        """Return a command as it is started: in bubblewrap, or as it is where that does not work."""
-        return self._wrapped(*command) if await self.works() else list(command)
+    async def start(self, *command: str, environment: Mapping[str, str]) -> Process:
+        """Start a command with pipes to and from it: in bubblewrap, or as it is where that does not work.
 
-    def _wrapped(self, *command: str) -> list[str]:
-        return [self._bwrap or "bwrap", *_namespaces(), *_files(), "--chdir", "/tmp", "--", *command]
+        Raises:
+            OSError: it could not be started.
+        """
+        return await self._started(command, environment, wrapped=await self.works())
+
+    async def _started(self, command: Sequence[str], environment: Mapping[str, str], *, wrapped: bool) -> Process:
+        descriptor = system_calls.as_pipe(self._filter) if wrapped and self._filter else None
+        filtered = ["--seccomp", str(descriptor)] if descriptor is not None else []
+        around = [self._bwrap or "bwrap", *_namespaces(), *filtered, *_files(), "--chdir", "/tmp", "--"]
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(around if wrapped else ()),
+                *command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                start_new_session=True,
+                pass_fds=() if descriptor is None else (descriptor,),
+                env=environment,
+            )
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    async def _is_tried(self) -> bool:
+        environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        try:
+            process = await self._started((sys.executable, "-P", "-c", _TRY), environment, wrapped=True)
+        except OSError:
+            return False
+        try:
+            async with asyncio.timeout(_TRY_SECONDS):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+        return process.returncode == 0
 
 
 def drop_privileges() -> bool:
@@ -126,19 +175,3 @@ def _program() -> list[str]:
     packages = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
     folders = [Path(sys.prefix), Path(sys.base_prefix), *packages, package, *linked]
     return list(dict.fromkeys(str(folder) for folder in folders if not folder.is_relative_to("/usr")))
-
-
-async def _succeeds(command: list[str]) -> bool:
-    try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-    except OSError:
-        return False
-    try:
-        async with asyncio.timeout(_TRY_SECONDS):
-            return await process.wait() == 0
-    except TimeoutError:
-        return False
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from qwendesk.desk.knowledge import DeskKnowledge
-from qwendesk.errors import InputError
+from qwendesk.engines.pictures import read_picture
+from qwendesk.errors import EngineError, InputError
+from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
 from qwendesk.memory.knowledge.conversion import Converter, ReadingLimits
 from qwendesk.memory.knowledge.library import sources_in
@@ -138,6 +143,7 @@ async def test_a_reader_has_no_network_no_files_and_no_privileges(converter: Con
     status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
     own = Path("/proc") / str(os.getpid()) / "ns"
     assert all((proc / "ns" / name).readlink() != (own / name).readlink() for name in ("net", "pid", "mnt", "ipc"))
     assert not (proc / "root" / str(tmp_path / "customers.db").removeprefix("/")).exists()
@@ -152,6 +158,25 @@ async def test_a_reader_is_not_shared_by_two_people(converter: Converter) -> Non
     for number in range(3):
         await converter.convert("text", b"hello", owner=f"bob{number}")
     assert len(readers()) == 3 and first not in readers()
+
+
+async def test_a_reader_goes_with_a_forgotten_person(tmp_path: Path) -> None:
+    memory = SqlMemory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
+    await memory.open()
+    knowledge = DeskKnowledge(memory.database, None, "default")
+    try:
+        for name in ("eve", "ann"):
+            inbound = Inbound("Please read", name, person=name, channel="web")
+            await memory.begin_turn(inbound)
+            await knowledge.keep(Attachment("document", "text/plain", b"my order", "b.txt"), inbound)
+        assert len(readers()) == 2
+        await knowledge.drop(Forgotten(frozenset({("web", "eve"), ("mail", "eve")})))
+        assert len(readers()) == 1
+        await knowledge.drop(Forgotten(None))
+        assert not readers()
+    finally:
+        await knowledge.aclose()
+        await memory.aclose()
 
 
 @pytest.mark.parametrize(
@@ -236,3 +261,20 @@ async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) ->
     finally:
         await knowledge.aclose()
         await memory.aclose()
+
+
+@pytest.mark.parametrize("name", ["EPS", "PPM", "ICNS", "PCX", "TGA", "SGI"])
+def test_decoders_that_nobody_needs_read_no_picture(name: str) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(out, name)
+    url = f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
+    with pytest.raises(EngineError, match="no known format"):
+        read_picture({"image_url": {"url": url}}, 1_000_000)
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+def test_pictures_that_people_send_are_read(name: str) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, name)
+    url = f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
+    assert read_picture({"image_url": {"url": url}}, 1_000_000).size == (64, 48)

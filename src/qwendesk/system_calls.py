@@ -1,4 +1,4 @@
-"""The filter of system calls (seccomp) under which bubblewrap runs a model's code; libseccomp builds it."""
+"""The filter of system calls (seccomp) under which bubblewrap runs code and readers of files; libseccomp builds it."""
 
 from __future__ import annotations
 

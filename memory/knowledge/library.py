@@ -22,6 +22,7 @@ from qwendesk.memory.knowledge.nearest import MatrixNearest, Nearest
 from qwendesk.memory.knowledge.pgvector import PgNearest
 from qwendesk.memory.knowledge.search import Mode, Search
 from qwendesk.memory.knowledge.shelf import Shelf
+from qwendesk.memory.knowledge.term_renewal import renew_terms
 from qwendesk.memory.scope import TenantDatabase
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.memory.statements import is_conversation, is_person
@@ -231,7 +232,7 @@ class KnowledgeBase:
         """
         tenant = self.everybody.tenant
         if scope is None:
-            await self._shelf.renew_terms(tenant)
+            await renew_terms(self._database, tenant)
         if self._embedder is None:
             return 0
         if everything:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Select, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
@@ -18,9 +18,9 @@ from qwendesk.memory.knowledge.changes import note_change, note_removal
 from qwendesk.memory.knowledge.chunking import RECIPE, embedded_text
 from qwendesk.memory.knowledge.nearest import Nearest, packed
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding
-from qwendesk.memory.knowledge.terms import VERSION, terms
+from qwendesk.memory.knowledge.term_renewal import indexed_terms
+from qwendesk.memory.knowledge.terms import VERSION
 from qwendesk.memory.scope import LongConnection, TenantConnection
-from qwendesk.memory.tables import Base
 
 _ROWS = 500
 """Rows of one statement."""
@@ -163,25 +163,6 @@ class Shelf:
             rows = (await connection.execute(statement)).all()
         return [(row[0], Scope(tenant, row[1], row[2])) for row in rows]
 
-    async def renew_terms(self, tenant: str) -> int:
-        """Compute the terms of documents anew whose terms are of another version; return how many they are."""
-        old = select(KbDocument.id).where(KbDocument.tenant_id == tenant, KbDocument.terms_version != VERSION)
-        async with self._database.read() as connection:
-            ids = (await connection.execute(old)).scalars().all()
-        for id_ in ids:
-            await self._database.whole(self._renew_terms(tenant, id_))
-        return len(ids)
-
-    async def _renew_terms(self, tenant: str, id_: str) -> None:
-        of = (KbChunk.id, KbChunk.text, KbChunk.headings, KbChunk.place, KbDocument.title)
-        passages = select(*of).join(KbDocument).where(KbDocument.id == id_, KbDocument.tenant_id == tenant)
-        async with self._database.write() as connection:
-            rows = (await connection.execute(passages)).all()
-            made = [{"number": row[0], "made": _terms(Chunk(row[1], row[2], row[3]), row[4])} for row in rows]
-            if made:
-                await connection.execute(_set_terms(), made)
-            await connection.execute(update(KbDocument).where(KbDocument.id == id_).values(terms_version=VERSION))
-
     async def counts(self, tenant: str, model: str | None) -> tuple[int, int, int, int]:
         """Return how many documents, passages, vectors of the model and documents of old terms a tenant has."""
         mine = KbDocument.tenant_id == tenant
@@ -274,16 +255,6 @@ def _passages() -> Select[Any]:
     )
 
 
-@cache
-def _set_terms() -> Update:
-    # the table: by the class it would be an update by primary key
-    return (
-        update(Base.metadata.tables[KbChunk.__tablename__])
-        .where(KbChunk.id == bindparam("number"))
-        .values(terms=bindparam("made"))
-    )
-
-
 async def _insert_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
     statement = insert(KbChunk).returning(KbChunk.id, sort_by_parameter_order=True)
     numbers: list[int] = []
@@ -321,9 +292,5 @@ def _chunk_row(document: Mapping[str, Any], number: int, chunk: Chunk, title: st
         "headings": chunk.headings,
         "place": chunk.place,
         "text": chunk.text,
-        "terms": _terms(chunk, title),
+        "terms": indexed_terms(chunk, title),
     }
-
-
-def _terms(chunk: Chunk, title: str) -> str:
-    return " ".join(terms(embedded_text(chunk, title)))

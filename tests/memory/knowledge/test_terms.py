@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.memory.knowledge import shelf
+from qwendesk.memory.knowledge import shelf, term_renewal
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.terms import asked_terms, terms
 
@@ -62,7 +62,7 @@ async def test_terms_of_an_older_version_are_asked_about_and_made_anew(
     kb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shelf, "VERSION", 1)
-    monkeypatch.setattr(shelf, "terms", lambda _: ["old"])
+    monkeypatch.setattr(term_renewal, "terms", lambda _: ["old"])
     async with open_knowledge(kb_url) as base:
         await base.add_bytes("a.txt", "Rück\u00adgabe in 30 Tagen".encode())
         assert await base.search("Rückgabe") == []

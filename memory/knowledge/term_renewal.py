@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Update, bindparam, select, update
+from sqlalchemy import Update, bindparam, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qwendesk.memory.database import Database
 from qwendesk.memory.knowledge.base import Chunk
@@ -12,6 +14,9 @@ from qwendesk.memory.knowledge.chunking import embedded_text
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument
 from qwendesk.memory.knowledge.terms import VERSION, terms
 from qwendesk.memory.tables import Base
+
+_UNINDEX = text("INSERT INTO kb_chunk_fts (kb_chunk_fts, rowid, terms) VALUES ('delete', :number, :old)")
+_INDEX = text("INSERT INTO kb_chunk_fts (rowid, terms) VALUES (:number, :made)")
 
 
 def indexed_terms(chunk: Chunk, title: str) -> str:
@@ -33,14 +38,27 @@ async def renew_terms(database: Database, tenant: str) -> int:
 
 
 async def _renew(database: Database, tenant: str, id_: str) -> None:
-    of = (KbChunk.id, KbChunk.text, KbChunk.headings, KbChunk.place, KbDocument.title)
+    of: tuple[Any, ...] = (KbChunk.id, KbChunk.text, KbChunk.headings, KbChunk.place, KbDocument.title, KbChunk.terms)
     passages = select(*of).join(KbDocument).where(KbDocument.id == id_, KbDocument.tenant_id == tenant)
     async with database.write() as connection:
         rows = (await connection.execute(passages)).all()
-        made = [{"number": row[0], "made": indexed_terms(Chunk(row[1], row[2], row[3]), row[4])} for row in rows]
+        made = [
+            {"number": row[0], "made": indexed_terms(Chunk(row[1], row[2], row[3]), row[4]), "old": row[5]}
+            for row in rows
+        ]
         if made:
-            await connection.execute(_set_terms(), made)
+            await _replace(connection, made)
         await connection.execute(update(KbDocument).where(KbDocument.id == id_).values(terms_version=VERSION))
+
+
+async def _replace(connection: AsyncConnection, made: list[dict[str, Any]]) -> None:
+    """Set the terms of passages; PostgreSQL's index follows its table, FTS5's is told."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        await connection.execute(_UNINDEX, made)
+    await connection.execute(_set_terms(), [{name: row[name] for name in ("number", "made")} for row in made])
+    if is_sqlite:
+        await connection.execute(_INDEX, made)
 
 
 @cache

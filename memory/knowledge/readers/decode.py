@@ -29,6 +29,7 @@ _ESCAPED_ENCODINGS = ("iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
 _CONTROLS = re.compile(r"[\x01-\x08\x0b-\x1f\x7f\u200b\u2060\ufeff\ufffe\uffff]")
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BINARY_SHARE = 0.01
+_FEW_CONTROLS = 2
 _INTACT = 3
 """Letters of valid UTF-8 for each broken byte from which on text counts as damaged UTF-8."""
 _TWICE = 200_000
@@ -130,7 +131,7 @@ def _replaced(data: bytes, encoding: str) -> Decoded:
 
 
 def _is_binary(text: str) -> bool:
-    return len(_BINARY.findall(text)) > _BINARY_SHARE * len(text)
+    return len(_BINARY.findall(text)) > max(_FEW_CONTROLS, _BINARY_SHARE * len(text))
 
 
 def _is_nearly_utf8(data: bytes) -> bool:

@@ -41,6 +41,7 @@ _SUPERSETS = {
 """Encodings of Windows that hold all of an older one, and more that occurs under its name."""
 _SAMPLE = 200_000
 """Bytes that are looked at: of a longer text the lines that are not ASCII."""
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
 _JUDGED = 6
 """Candidates whose decoding is judged."""
 _JUDGED_LETTERS = 20_000
@@ -129,7 +130,8 @@ def _sample(data: bytes) -> bytes:
             size += len(line)
         if size > _SAMPLE:
             break
-    return b"".join(lines)[:_SAMPLE]
+    # a bell among them makes no binary file
+    return b"".join(lines)[:_SAMPLE].translate(None, _CONTROLS)
 
 
 def _decoded(sample: bytes, encoding: str) -> str | None:

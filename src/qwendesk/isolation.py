@@ -19,7 +19,7 @@ from qwendesk import system_calls
 
 NOBODY = 65534
 """The user and group that a child of root becomes."""
-_TRY_SECONDS = 20
+_TRY_SECONDS = 60
 _TRY = "import sys; from qwendesk.isolation import drop_privileges; sys.exit(not drop_privileges())"
 _LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
 _TEMPORARY = 64 * 1024 * 1024

@@ -17,9 +17,11 @@ from qwendesk.channels.json_body import read_json
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.doors import MARK, Doors, Threads
 from qwendesk.channels.slack.failures import NotThere, told
-from qwendesk.channels.slack.parse import File, Me, parse
+from qwendesk.channels.slack.files import File, files_of
+from qwendesk.channels.slack.parse import Me, parse
 from qwendesk.channels.slack.signature import is_promising, is_signed
 from qwendesk.channels.slack.socket import listen
+from qwendesk.channels.slack.thread import Roots
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -78,6 +80,7 @@ class SlackChannel(Channel):
         self._fetching = Fetching(_DELIVERIES)
         self._doors = Doors([urlsplit(base_url).hostname])
         self._threads = Threads()
+        self._roots = Roots()
         self._files = Calls("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
@@ -184,6 +187,7 @@ class SlackChannel(Channel):
             return True
         if parsed is None:
             return True
+        parsed = await self._roots.above(await self._connected(), parsed, self._me)
         try:
             placed = self._threads.place(parsed.inbound)
             inbound = await self._fetching.with_files(placed, [partial(self._fetch, file) for file in parsed.files])
@@ -197,11 +201,21 @@ class SlackChannel(Channel):
         await self.send(Outbound(key, inbound.conversation, messages.escaped(text), *where, plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
+        file = file if file.url else await self._asked(file)
         host = urlsplit(file.url).hostname or ""
         if host not in (*_FILE_HOSTS, urlsplit(self._base_url).hostname):
             raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
         data = await self._files.fetch(file.url, LARGEST_FILE, {"Authorization": f"Bearer {self._bot_token}"})
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
+
+    async def _asked(self, file: File) -> File:
+        """Return a file of another workspace with its address, which Slack tells only who asks for it."""
+        async with told():
+            known = (await (await self._connected()).files_info(file=file.id))["file"]
+        found = files_of([known])
+        if not (found.found and found.found[0].url):
+            raise ChannelError(f"Slack does not give out the file {file.name!r}.", permanent=True)
+        return found.found[0]
 
 
 def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:

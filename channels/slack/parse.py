@@ -5,12 +5,17 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from qwendesk.channels.base import LARGEST_FILE, left_out
 from qwendesk.channels.commands import with_slash
-from qwendesk.messages import Inbound, kind_of
+from qwendesk.channels.quotes import with_quotes
+from qwendesk.channels.slack.blocks import shared, words
+from qwendesk.channels.slack.files import File, files_of
+from qwendesk.messages import Inbound
 
+_SAID = (None, "file_share", "thread_broadcast", "me_message")
+"""The kinds of message that a person writes; ``me_message`` is what follows ``/me``."""
 _MARKED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
@@ -23,21 +28,13 @@ class Me:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file that waits on Slack, readable with the bot's token."""
-
-    url: str
-    kind: str
-    mime: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Parsed:
     """A message and the files it speaks of."""
 
     inbound: Inbound
     files: tuple[File, ...] = ()
+    in_thread: bool = False
+    """Whether it was written into a thread of a channel that somebody may have begun without the desk."""
 
 
 def parse(kind: str, payload: dict[str, Any], me: Me) -> Parsed | None:
@@ -65,18 +62,19 @@ def _event(event: dict[str, Any], me: Me) -> Parsed | None:
     direct = event.get("channel_type") == "im"
     # a mention comes as a message too; only one of the two is taken
     wanted = (event["type"] == "message" and direct) or (event["type"] == "app_mention" and not direct)
-    if not wanted or event.get("subtype") not in (None, "file_share") or not _from_a_person(event, me):
+    if not wanted or event.get("subtype") not in _SAID or not _from_a_person(event, me):
         return None
-    found = event.get("files") or []
-    files = tuple(_file(file) for file in found if 0 < int(file.get("size", 0)) <= LARGEST_FILE)
-    text = plain(str(event.get("text") or ""), me)
-    if not (text or found):
+    attached = [one for one in event.get("attachments") or () if isinstance(one, dict)]
+    files = files_of([*(event.get("files") or ()), *(file for one in attached for file in one.get("files") or ())])
+    read = partial(plain, me=me)
+    text = read(str(event.get("text") or "")) or read(words(event.get("blocks") or (), str))
+    text = with_quotes("\n".join(filter(None, (text, *files.links))), shared(attached, read, me.user))
+    if not (text or files.found or files.unreadable):
         return None
     root = event.get("thread_ts") or (None if direct else event["ts"])
-    unreadable = left_out(int(file.get("size", 0)) for file in found)
-    return Parsed(
-        _inbound(text, _place(event["channel"], root), event["user"], event["ts"], me, direct, unreadable), files
-    )
+    place = _place(event["channel"], root)
+    inbound = _inbound(text, place, event["user"], event["ts"], me, direct, files.unreadable)
+    return Parsed(inbound, files.found, in_thread=not direct and root != event["ts"])
 
 
 def _command(payload: dict[str, Any], me: Me) -> Parsed:
@@ -123,18 +121,22 @@ def _from_a_person(event: dict[str, Any], me: Me) -> bool:
     return not event.get("bot_id") and bool(event.get("user")) and event["user"] != me.user
 
 
-def _file(file: dict[str, Any]) -> File:
-    mime = str(file.get("mimetype") or "application/octet-stream")
-    return File(str(file["url_private_download"]), kind_of(mime), mime, str(file.get("name") or ""))
-
-
 def plain(text: str, me: Me) -> str:
-    """Return a text as it was typed: without the app's own name, links as their address, signs unescaped."""
+    """Return a text as it was typed: without the app's own name, the address of a link behind its words."""
 
     def read(found: re.Match[str]) -> str:
         mark, target, label = found.groups()
-        if mark == "@" and target == me.user:
-            return ""
-        return (mark if mark in ("@", "#") else "") + (label or target) if mark else target
+        if mark:
+            return (mark if mark in ("@", "#") else "") + (label or target)
+        return _linked(target, label or "")
 
+    called = rf"<@{re.escape(me.user)}(?:\|[^<>]*)?>"
+    text = re.sub(rf"\A(?:\s*{called}[,:]?)+\s*|[^\S\n]*{called}", "", text) if me.user else text
     return html.unescape(_MARKED.sub(read, text)).strip()
+
+
+def _linked(url: str, label: str) -> str:
+    bare = url.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label == bare or label.rstrip("/") == url.partition("://")[2].rstrip("/"):
+        return bare
+    return url if label == url else f"{label} ({url})"

@@ -45,6 +45,10 @@ class SlackSimulator(Simulator):
         self.caller = Caller()
         self.closed: set[str] = set()
         """Channels that the app is no member of."""
+        self.elsewhere: dict[str, Attachment] = {}
+        """Files of other workspaces by their names; an event does not say where they are."""
+        self.threads: dict[str, dict[str, Any]] = {}
+        """The messages that threads are about, by the threads' time stamps."""
         self._url = ""
         self._number = 0
         self._files: dict[str, bytes] = {}
@@ -214,6 +218,10 @@ class SlackSimulator(Simulator):
                 return JSONResponse({"ok": True, "url": f"{self._url.replace('http', 'ws')}/socket"})
             case "chat.postMessage" | "chat.update":
                 return self._trouble(form) or self._posted(method, form)
+            case "files.info" if str(form.get("file")) in self.elsewhere:
+                return JSONResponse({"ok": True, "file": self._kept(self.elsewhere[str(form["file"])])})
+            case "conversations.replies" if found := self.threads.get(str(form.get("ts"))):
+                return JSONResponse({"ok": True, "messages": [found]})
         return JSONResponse({"ok": False, "error": "unknown_method"})
 
     def _trouble(self, form: dict[str, Any]) -> Response | None:

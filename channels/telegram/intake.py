@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.telegram import messages
+from qwendesk.channels.telegram.albums import Albums
 from qwendesk.channels.telegram.failures import told
-from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, parse
+from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, Parsed, album_of, parse, parse_album
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -30,11 +33,20 @@ class Intake:
         self._me = me
         self._accept = accept
         self._fetching = Fetching()
+        self._albums = Albums(self.take_all)
 
     async def take(self, update: Any) -> bool:
-        """Take an update and tell whether that is done; False: it has to come again."""
+        """Take an update and tell whether that is done; False: it has to come again.
+
+        The pictures of an album come one by one: the first waits for the others, and none is done before all are.
+        """
+        album = album_of(update)
+        return await (self.take_all([update]) if album is None else self._albums.take(album, update))
+
+    async def take_all(self, updates: Sequence[Any]) -> bool:
+        """Take updates that are one message, and tell whether that is done; False: they have to come again."""
         try:
-            parsed = parse(update, self._me)
+            parsed = parse(updates[0], self._me) if len(updates) == 1 else parse_album(updates, self._me)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("An update of Telegram cannot be read: %r.", error)
             return True
@@ -42,15 +54,27 @@ class Intake:
             return True
         try:
             inbound = await self._fetching.with_files(
-                parsed.inbound, [partial(self._fetch, file) for file in parsed.files]
+                parsed.inbound, [partial(self._fetch, file) for file in parsed.files if not file.quoted]
             )
         except ChannelError:
             return False
+        inbound = replace(inbound, attachments=(*inbound.attachments, *await self._quoted(parsed)))
         if parsed.callback:
             with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
                 async with told():
                     await self._bot.answer_callback_query(parsed.callback)
         return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
+
+    async def _quoted(self, parsed: Parsed) -> list[Attachment]:
+        """Return the files of the message that is replied to, without those that are not to be had."""
+        found = []
+        for file in parsed.files:
+            if file.quoted:
+                try:
+                    found.append(await self._fetch(file))
+                except ChannelError as error:
+                    log.warning("A file that is replied to was not fetched: %s", error)
+        return found
 
     async def _fetch(self, file: File) -> Attachment:
         async with told():

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwendesk.channels.commands import GREETINGS, NAMES
+from qwendesk.channels.quotes import with_quotes
+from qwendesk.channels.telegram.entities import marked, names, readable, said
+from qwendesk.channels.telegram.me import Me
+from qwendesk.channels.telegram.pointed import forward, forwarded, quotes, replied_to, words
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20
 """What bots may download, in bytes."""
+__all__ = ["LARGEST_FILE", "File", "Me", "Parsed", "album_of", "parse", "parse_album"]
 _SEEN = ("photo", "voice", "audio", "document")
 _UNSEEN = ("video", "video_note", "animation", "sticker", "location", "venue", "contact", "poll", "dice", "story")
 """Kinds of message without a text that a model could read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    """The bot's own account."""
-
-    id: int
-    username: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,8 @@ class File:
     name: str
     mime: str
     size: int
+    quoted: bool = False
+    """Whether it is of the message that is replied to; one that cannot be had is then left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +50,45 @@ def parse(update: dict[str, Any], me: Me) -> Parsed | None:
     Raises:
         LookupError, TypeError, ValueError, AttributeError: it has not the shape that the Bot API promises.
     """
-    event = str(int(update["update_id"]))
     if query := update.get("callback_query"):
-        return _pressed(query, event, me)
-    message = update.get("message")
-    if not message or "from" not in message or message["from"].get("is_bot"):
+        return _pressed(query, str(int(update["update_id"])), me)
+    return parse_album([update], me)
+
+
+def album_of(update: Any) -> str | None:
+    """Return the name of the album that an update is part of: each picture of one is a message of its own."""
+    message = update.get("message") if isinstance(update, dict) else None
+    if not isinstance(message, dict) or not message.get("media_group_id"):
         return None
-    text = str(message.get("text") or message.get("caption") or "")
-    group = message["chat"]["type"] != "private"
-    if group and not _addressed(message, text, me):
+    chat = message.get("chat")
+    return f"{chat.get('id') if isinstance(chat, dict) else ''}:{message['media_group_id']}"
+
+
+def parse_album(updates: Sequence[dict[str, Any]], me: Me) -> Parsed | None:
+    """Return what the messages of an album say together; one of them is enough to speak to the desk.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: one has not the shape that the Bot API promises.
+    """
+    event = str(int(updates[0]["update_id"]))
+    messages = filter(None, (update.get("message") for update in updates))
+    spoken = [message for message in messages if not (message.get("from") or {"is_bot": True}).get("is_bot")]
+    if not spoken or (spoken[0]["chat"]["type"] != "private" and not any(_addressed(one, me) for one in spoken)):
         return None
-    files = tuple(_files(message))
-    readable = tuple(file for file in files if file.size <= LARGEST_FILE)
-    unseen = next((kind for kind in _UNSEEN if kind in message), None)
-    unreadable = "large file" if len(readable) < len(files) else unseen
-    if not (text or files or unreadable):
+    first = spoken[0]
+    files = tuple(file for message in spoken for file in _files(message))
+    unseen = next((kind for message in spoken for kind in _UNSEEN if kind in message), None)
+    unreadable = "large file" if any(file.size > LARGEST_FILE for file in files) else unseen
+    text = "\n\n".join(dict.fromkeys(filter(None, (readable(*said(message), me) for message in spoken))))
+    if forwarded(first):
+        pointed, text = [forward(first, text or words(first, me), me)], ""
+    else:
+        pointed = list(quotes(first, me))
+        files += tuple(replace(file, quoted=True) for file in _files(replied_to(first)) if file.size <= LARGEST_FILE)
+    if not (text or files or unreadable or pointed):
         return None  # somebody joined, a title changed
-    inbound = _inbound(message, message["from"], event, me, _without_name(text, me), unreadable)
-    return Parsed(inbound, readable)
+    inbound = _inbound(first, first["from"], event, me, with_quotes(text, pointed), unreadable)
+    return Parsed(inbound, tuple(file for file in files if file.size <= LARGEST_FILE))
 
 
 def conversation_of(message: dict[str, Any]) -> str:
@@ -105,35 +125,18 @@ def _inbound(
     )
 
 
-def _addressed(message: dict[str, Any], text: str, me: Me) -> bool:
+def _addressed(message: dict[str, Any], me: Me) -> bool:
     """Tell whether a message in a group is meant for the bot: a command, a mention, a reply to it."""
     replied = message.get("reply_to_message") or {}
     if (replied.get("from") or {}).get("id") == me.id:
         return True
-    marked = [(mark, _marked(text, mark)) for mark in message.get("entities") or message.get("caption_entities") or ()]
-    for mark, said in marked:
-        if mark["type"] == "bot_command" and mark["offset"] == 0:
-            name, _, whom = said[1:].partition("@")
+    text, entities = said(message)
+    for entity in entities:
+        if entity["type"] == "bot_command" and entity["offset"] == 0:
+            name, _, whom = marked(text, entity)[1:].partition("@")
             # what begins with a slash and names nobody may be another bot's
             return whom.casefold() == me.username.casefold() if whom else name.lower() in NAMES | GREETINGS
-    return any(_names(mark, said, me) for mark, said in marked)
-
-
-def _names(mark: dict[str, Any], said: str, me: Me) -> bool:
-    if mark["type"] == "text_mention":
-        return bool(mark["user"]["id"] == me.id)
-    return bool(mark["type"] == "mention") and said.casefold() == f"@{me.username}".casefold()
-
-
-def _marked(text: str, mark: dict[str, Any]) -> str:
-    """Return what an entity is about; places are counted in UTF-16."""
-    begin, length = int(mark["offset"]), int(mark["length"])
-    return text.encode("utf-16-le", "replace")[2 * begin : 2 * (begin + length)].decode("utf-16-le", "replace")
-
-
-def _without_name(text: str, me: Me) -> str:
-    """Take the bot's name out: ``/why@desk_bot`` is ``/why``, and no model need read who it is."""
-    return re.sub(rf"\s*@{re.escape(me.username)}\b[,:]?", "", text, flags=re.IGNORECASE).strip()
+    return any(names(entity, text, me) for entity in entities)
 
 
 def _files(message: dict[str, Any]) -> list[File]:

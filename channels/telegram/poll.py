@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from qwendesk.channels.stopping import rest, unless
+from qwendesk.channels.telegram.albums import ALBUM_SECONDS, is_growing, messages_of
 from qwendesk.channels.telegram.failures import told
 from qwendesk.channels.telegram.intake import Intake
 from qwendesk.errors import ChannelError
@@ -47,7 +48,7 @@ class Poller:
         async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
             while not stopping.is_set():
                 try:
-                    updates = await unless(stopping, self._ask(request))
+                    updates = await unless(stopping, self._news(request, stopping))
                     pause = 1.0 if await self._take(updates or []) else min(pause * 2, _LONGEST_PAUSE)
                 except ChannelError as error:
                     if error.permanent:
@@ -57,17 +58,35 @@ class Poller:
                 if pause > 1.0:
                     await rest(stopping, pause)
 
-    async def _ask(self, request: Any) -> list[Any]:
-        values = {"offset": self._offset, "timeout": self._seconds, "allowed_updates": self._kinds}
+    async def _news(self, request: Any, stopping: asyncio.Event) -> list[Any]:
+        """Return what is new, an album with all its pictures: what is not confirmed comes again with what follows."""
+        updates = await self._ask(request, self._seconds)
+        while is_growing(updates) and not stopping.is_set():
+            await rest(stopping, ALBUM_SECONDS)
+            more = await self._ask(request, 0)
+            if len(more) <= len(updates):
+                break
+            updates = more
+        return updates
+
+    async def _ask(self, request: Any, seconds: int) -> list[Any]:
+        values = {"offset": self._offset, "timeout": seconds, "allowed_updates": self._kinds}
         async with told():
             found = await request.post(f"{self._url}/getUpdates?{urlencode(values)}")
         return found if isinstance(found, list) else []
 
     async def _take(self, updates: list[Any]) -> bool:
-        """Hand updates over; the offset passes one only when it is stored. False: the desk is busy."""
-        for update in updates:
-            if not await self._intake.take(update):
+        """Hand updates over; the offset passes one only when it and all before are stored. False: the desk is busy."""
+        waiting = {number for update in updates if (number := _number(update)) is not None}
+        newest = max(waiting, default=-1)
+        for message in messages_of(updates):
+            if not await self._intake.take_all(message):
                 return False
-            number = update.get("update_id") if isinstance(update, dict) else None
-            self._offset = max(self._offset, number + 1) if isinstance(number, int) else self._offset
+            waiting -= {_number(update) for update in message}
+            self._offset = max(self._offset, min(waiting, default=newest + 1))
         return True
+
+
+def _number(update: Any) -> int | None:
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return number if isinstance(number, int) else None

@@ -133,7 +133,7 @@ class TestHttp(ChannelConformance):
 
 def test_a_text_is_read_as_it_was_typed() -> None:
     written = "<@UBOT> see <https://a.b/?x=1&amp;y=2|docs>, <@U9|anna>, <#C1|help> &amp; 1 &lt; 2 <!here>"
-    assert plain(written, Me("T1", "UBOT")) == "see https://a.b/?x=1&y=2, @anna, #help & 1 < 2 here"
+    assert plain(written, Me("T1", "UBOT")) == "see docs (https://a.b/?x=1&y=2), @anna, #help & 1 < 2 here"
 
 
 def test_one_of_the_two_ways_has_to_be_set_up() -> None:

@@ -14,7 +14,8 @@ from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
-from qwendesk.channels.text.markup import reader
+from qwendesk.channels.text.markup import reader, render
+from qwendesk.channels.text.shape import is_seen
 from qwendesk.messages import (
     Event,
     Finished,
@@ -38,7 +39,11 @@ def printable(text: str) -> str:
 def markdown(text: str) -> Markdown:
     """Return a text to be shown as Markdown, read as the other channels read it, the addresses of links beside them."""
     made = Markdown("", hyperlinks=False)
-    made.parsed = list(_counted(reader().parse(text)))
+    parsed = reader().parse(text)
+    if not is_seen(render(text, "html"), "html"):  # marks without words are what was said
+        inline = Token("inline", "", 0, children=[Token("text", "", 0, content=text)])
+        parsed = [Token("paragraph_open", "p", 1), inline, Token("paragraph_close", "p", -1)]
+    made.parsed = list(_counted(parsed))
     for token in made.parsed:
         token.children = _bare(token.children) if token.children else token.children
     return made

@@ -13,6 +13,7 @@ from qwendesk.messages import Inbound, storable
 
 _LONGEST = 400
 """What of a line's 512 bytes is left beside names: a server adds at most 10 bytes of user, 63 of host, and signs."""
+_ACTION = re.compile("\x01ACTION (.*?)\x01?", re.DOTALL)
 _COLOURS = re.compile("\x03(?:\\d{1,2}(?:,\\d{1,2})?)?|[\x02\x0f\x11\x16\x1d\x1e\x1f]")
 
 
@@ -31,6 +32,8 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
     target, text = line.params
     who, tags = line.hostmask, line.tags if "message-tags" in abilities and line.tags else {}
     private, own = folded(target) == folded(nick), folded(who.nickname) == folded(nick)
+    if (action := _ACTION.fullmatch(text)) is not None:
+        text = action[1]  # what somebody wrote behind /me
     text = _COLOURS.sub("", storable(text)).strip()
     if own or text.startswith("\x01") or not {"bot", "draft/bot"}.isdisjoint(tags) or not who.hostname:
         return None  # the desk itself, a client's query, a program, the server

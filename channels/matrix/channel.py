@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
@@ -15,8 +18,9 @@ from qwendesk.channels.incoming import Fetching, hand_over
 from qwendesk.channels.matrix import messages
 from qwendesk.channels.matrix.failures import TokenLost, good, told
 from qwendesk.channels.matrix.history import whole
-from qwendesk.channels.matrix.parse import File, Me, parse
+from qwendesk.channels.matrix.parse import File, Me, Parsed, parse, quote_of
 from qwendesk.channels.matrix.session import Session
+from qwendesk.channels.quotes import with_quotes
 from qwendesk.channels.stopping import rest, unless
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -25,6 +29,7 @@ from qwendesk.newest import Newest
 if TYPE_CHECKING:
     from nio import AsyncClient, SyncResponse
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 _POLL_MS = 25_000
 _TYPING_MS = 8_000
@@ -78,30 +83,23 @@ class MatrixChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return the id of its event."""
-        client = await self._connected()
-        async with told():
-            sent = await messages.send(client, message)
+        sent = await self._told(lambda client: messages.send(client, message))
         self._own[sent] = message.conversation
         return sent
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace a message's text."""
-        client = await self._connected()
-        async with told():
-            await messages.edit(client, message_id, message)
+        await self._told(lambda client: messages.edit(client, message_id, message))
 
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written."""
-        client = await self._connected()
-        async with told():
-            await messages.typing(client, conversation, _TYPING_MS)
+        await self._told(lambda client: messages.typing(client, conversation, _TYPING_MS))
 
     async def check(self) -> str:
-        """Log in."""
-        client = await self._connected()
-        async with told():
-            good(await client.whoami())
-        return f"connected as {client.user_id}, device {client.device_id}"
+        """Log in; again, where the homeserver has logged the desk out."""
+        with suppress(TokenLost):
+            await self._told(_who)
+        return await self._told(_who)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -116,32 +114,49 @@ class MatrixChannel(Channel):
 
     async def _connected(self) -> AsyncClient:
         async with self._opening:
+            if self._client and not self._client.logged_in:  # whether the homeserver knows the device is not known
+                await self._part(keep_device=False)
             if self._client is None:
                 self._client = await self._session.open()
             return self._client
 
-    async def _follow(self, accept: Accept) -> None:
+    async def _told(self, action: Callable[[AsyncClient], Awaitable[T]]) -> T:
+        """Do something as the desk's device; where that is logged out, the next try logs in again.
+
+        Raises:
+            ChannelError: it failed.
+        """
+        client = await self._connected()
         try:
-            answer = await self._synced()
-            if answer is not None and await self._take(answer, accept):
-                self._session.reached(answer.next_batch)
+            async with told():
+                return await action(client)
         except TokenLost as error:
-            await self._hang_up()
-            self._session.lost_token(keep_device=error.soft)
+            async with self._opening:
+                if self._client is client:  # else somebody has logged in again meanwhile
+                    await self._part(keep_device=error.soft)
             raise
 
-    async def _synced(self) -> SyncResponse | None:
+    async def _part(self, *, keep_device: bool) -> None:
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+        self._session.lost_token(keep_device=keep_device)
+
+    async def _follow(self, accept: Accept) -> None:
+        answer = await self._told(self._synced)
+        if answer is not None and await self._take(answer, accept):
+            self._session.reached(answer.next_batch)
+
+    async def _synced(self, client: AsyncClient) -> SyncResponse | None:
         """Return what is new; None where the desk stops meanwhile."""
-        client = await self._connected()
         first = self._session.since is None
         # whatever was said before the desk was ever here is not for it
         only_rooms = {"room": {"timeline": {"limit": 0 if first else 100}}}
         full = not client.rooms
         asking = client.sync(0 if first or full else _POLL_MS, only_rooms, self._session.since, full_state=full)
-        async with told():
-            answer = good(await unless(self._stopping, asking))
-            if answer is not None:
-                await self._keep_keys(client)
+        answer = good(await unless(self._stopping, asking))
+        if answer is not None:
+            await self._keep_keys(client)
         return answer
 
     async def _keep_keys(self, client: AsyncClient) -> None:
@@ -158,8 +173,7 @@ class MatrixChannel(Channel):
         """Hand over what is new, and tell whether all of it is; False: the desk stops before."""
         client = await self._connected()
         for room in answer.rooms.invite:
-            async with told():
-                await client.join(room)
+            await self._told(partial(_join, room))
         for room, news in answer.rooms.join.items():
             for event in await whole(client, room, news.timeline, self._session.since, self._me.user):
                 while not (await self._take_one(room, event, accept) or self._stopping.is_set()):
@@ -182,20 +196,50 @@ class MatrixChannel(Channel):
             inbound = await self._fetching.with_files(parsed.inbound, fetching)
         except ChannelError:
             return False  # again in a moment: what stands behind it in the room waits
+        inbound = await self._below(inbound, room, parsed)
         return await hand_over(inbound, accept, partial(self._refuse, inbound))
+
+    async def _below(self, inbound: Inbound, room: str, parsed: Parsed) -> Inbound:
+        """Return a message below the one that it replies to, with the file of that; without what is not to be had."""
+        if not parsed.replied:
+            return inbound
+        quote, files = parsed.fallback, inbound.attachments
+        try:
+            replied = await self._told(partial(_event, room, parsed.replied))
+            quote, file = quote_of(replied, self._me)
+            files += (await self._fetch(file),) if file else ()
+        except (ChannelError, LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("Something that is replied to cannot be seen: %s", error)
+        return replace(inbound, text=with_quotes(inbound.text, [quote] if quote else []), attachments=files)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, escape(text), plain=text))
 
     async def _fetch(self, file: File) -> Attachment:
-        client = await self._connected()
-        async with told():
-            data = good(await client.download(file.url)).body
+        data = await self._told(partial(_downloaded, file.url))
         if len(data) > LARGEST_FILE:
             raise ChannelError(f"A file is larger than {LARGEST_FILE:,} bytes.", permanent=True)
         if key := file.key:
             data = _decrypted(data, key)
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
+
+
+async def _who(client: AsyncClient) -> str:
+    good(await client.whoami())
+    return f"connected as {client.user_id}, device {client.device_id}"
+
+
+async def _join(room: str, client: AsyncClient) -> None:
+    await client.join(room)
+
+
+async def _event(room: str, name: str, client: AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = good(await client.room_get_event(room, name)).event.source
+    return found
+
+
+async def _downloaded(url: str, client: AsyncClient) -> bytes:
+    return bytes(good(await client.download(url)).body)
 
 
 def _decrypted(data: bytes, key: dict[str, Any]) -> bytes:

@@ -10,6 +10,8 @@ from qwendesk.errors import ChannelError, reason
 
 T = TypeVar("T")
 _TOKEN = "M_UNKNOWN_TOKEN"
+_LOGGED_OUT = "Not logged in"
+"""What the library says of a call after it has forgotten a token that ended."""
 _CREDENTIALS = {"M_MISSING_TOKEN", "M_USER_DEACTIVATED"}
 _PERMANENT = {"M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNRECOGNIZED"}
 ADVICE = "Check QWENDESK_CHANNELS__MATRIX__USER and QWENDESK_CHANNELS__MATRIX__PASSWORD."
@@ -55,5 +57,9 @@ async def told() -> AsyncIterator[None]:
 
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, OSError, LocalProtocolError) as error:
+    except LocalProtocolError as error:
+        if str(error).startswith(_LOGGED_OUT):
+            raise TokenLost(soft=False) from error
+        raise ChannelError(f"The library refuses a call to the homeserver: {error}.") from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise ChannelError(f"The homeserver cannot be reached: {reason(error)}.") from error

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.matrix.formatted import calls_of, links_of, with_addresses
+from qwendesk.channels.quotes import Quote
 from qwendesk.messages import Inbound
 
 _KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
-_QUOTE = re.compile(r"\A(> .*\n)+\n")
-"""What older clients put above a reply: the quoted message."""
+_FALLBACK = re.compile(r"\A> (?:\* )?<(@[^>\n]+)> ?(.*(?:\n>.*)*)\n\n?")
+"""What older clients put above a reply: the quoted message, behind its author's name."""
 _THUMBS = {"👍": 1, "👎": -1}
 _TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 """What gives a thumb a colour."""
@@ -43,6 +45,10 @@ class Parsed:
 
     inbound: Inbound
     file: File | None = None
+    replied: str | None = None
+    """The event that is replied to."""
+    fallback: Quote | None = None
+    """What an older client says of it."""
 
 
 def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
@@ -67,9 +73,13 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
     kind = content.get("msgtype")
     if relation.get("rel_type") == "m.replace" or kind == "m.notice":
         return None  # a change of an older message; a program's words
-    text = _QUOTE.sub("", str(content.get("body") or ""))
-    group = members > 2
     replied = (relation.get("m.in_reply_to") or {}).get("event_id")
+    text, fallback = (
+        _without_fallback(str(content.get("body") or ""), me) if replied else (content.get("body") or "", None)
+    )
+    links = links_of(content)
+    text = with_addresses(str(text), links)
+    group = members > 2
     if group and not (_mentioned(content, text, me) or replied in own_events):
         return None
     file = _file(content) if kind in _KINDS else None
@@ -80,7 +90,7 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         file, unreadable = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
-        _without_name(text, me),
+        _without_name(text, me, calls_of(links, me.user)),
         f"{room}|{root}" if root else room,
         person=str(sender),
         channel="matrix",
@@ -90,7 +100,42 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         group=group,
         unreadable=unreadable,
     )
-    return Parsed(inbound, file) if inbound.text or file or unreadable else None
+    # in a thread, what a message replies to is the one before it unless the client says otherwise
+    pointed = None if relation.get("is_falling_back") else replied
+    return Parsed(inbound, file, pointed, fallback) if inbound.text or file or unreadable else None
+
+
+def quote_of(event: dict[str, Any], me: Me) -> tuple[Quote | None, File | None]:
+    """Return what an event says that is replied to, and the file that it is.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the specification promises.
+    """
+    content = event.get("content") or {}
+    content = content.get("m.new_content") or content
+    kind = content.get("msgtype")
+    if event.get("type") != "m.room.message" or not kind:
+        return None, None
+    sender = str(event["sender"])
+    file = _file(content) if kind in _KINDS else None
+    if file and int((content.get("info") or {}).get("size") or 0) > LARGEST_FILE:
+        file = None
+    text = str(content.get("body") or "")
+    if (content.get("m.relates_to") or {}).get("m.in_reply_to"):
+        text = _without_fallback(text, me)[0]
+    text = with_addresses(text, links_of(content))
+    if kind not in ("m.text", "m.emote", "m.notice"):
+        name = str(content.get("filename") or content.get("body") or "")
+        text = f"[{kind[2:]} {name}]" + (f"\n{text}" if text != name else "")
+    return Quote(text, sender, own=sender == me.user), file
+
+
+def _without_fallback(text: str, me: Me) -> tuple[str, Quote | None]:
+    """Return a reply without what an older client put above it, and that."""
+    if (found := _FALLBACK.match(text)) is None:
+        return text, None
+    said = re.sub(r"^> ?", "", found[2], flags=re.MULTILINE)
+    return text[found.end() :], Quote(said, found[1], own=found[1] == me.user)
 
 
 def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
@@ -119,9 +164,10 @@ def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
     return me.user in named or bool(re.search(spelled, text, re.IGNORECASE))
 
 
-def _without_name(text: str, me: Me) -> str:
+def _without_name(text: str, me: Me, calls: Sequence[str] = ()) -> str:
     user, at, bare = (re.escape(name) for name in (me.user, f"@{me.name}", me.name))
-    spelled = rf"\A\s*(?:(?:{user}|{at})(?:[:,]\s*|\s+|\Z)|{bare}[:,]\s*)"
+    shown = "".join(f"|@?{re.escape(name)}" for name in calls)
+    spelled = rf"\A(?:\s*(?:(?:{user}|{at}{shown})(?:[:,]\s*|\s+|\Z)|{bare}[:,]\s*))+"
     return re.sub(spelled, "", text, flags=re.IGNORECASE).strip()
 
 

@@ -11,13 +11,10 @@ Fits = Callable[[str], bool]
 _AFTER_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡])|\n")
 _AFTER_WORD = re.compile(r"\s+")
 _JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
-_SPAN = re.compile(
-    r"(?P<code>`+)(?!`).+?(?<!`)(?P=code)(?!`)"
-    r"|(?P<link>!?\[[^\[\]\n]*\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*\)|<[a-z]+:[^<>\s]+>)"
-    r"|(?P<mark>\*\*|~~|(?<![\w*])\*(?!\*)|(?<![\w_])_)(?=[^\s*~_]).+?(?<=\S)(?P=mark)",
-    re.DOTALL,
+_MARK = re.compile(
+    r"(?P<link>!?\[[^\[\]\n]*\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*\)|<[a-z]+:[^<>\s]+>)|(?P<mark>`+|\*+|~~|_+)"
 )
-"""Words that belong together: code, a link, emphasis."""
+"""A link, or a mark that may begin or end code or emphasis."""
 _AHEAD = 8192
 """So many characters behind a cut are looked at for the end of what it would tear."""
 _BLOCK = re.compile(r"(?P<sign>[#>|`~=+*_-])|(?P<number>\d{1,9})(?P<point>[.)])")
@@ -101,7 +98,7 @@ def _last_cut(text: str, between: re.Pattern[str], fits: Fits) -> int:
     fitting = cuts[: count_fitting(cuts, lambda cut: fits(text[:cut].rstrip()))]
     if not fitting:
         return 0
-    spans = [found.span() for found in _SPAN.finditer(text[: fitting[-1] + _AHEAD])]
+    spans = [(start, end) for start, end, _ in _spans(text[: fitting[-1] + _AHEAD])]
     best = next((cut for cut in reversed(fitting) if not _tears(spans, cut)), 0)
     # half a part at least: many tiny messages are worse than one torn word of bold
     return best if best * 2 >= fitting[-1] else fitting[-1]
@@ -114,11 +111,35 @@ def _tears(spans: Sequence[tuple[int, int]], cut: int) -> bool:
 
 def _mark_at(text: str, cut: int) -> str:
     """Return the mark of emphasis or code that a cut would tear; empty where it tears none."""
-    for found in _SPAN.finditer(text[: cut + _AHEAD]):
-        mark = found["code"] or found["mark"] or ""
-        if found.start() + len(mark) < cut < found.end() - len(mark):
-            return mark
-    return ""
+    spans = _spans(text[: cut + _AHEAD])
+    return next((mark for start, end, mark in spans if start + len(mark) < cut < end - len(mark)), "")
+
+
+def _spans(text: str) -> list[tuple[int, int, str]]:
+    """Return where words belong together, and the mark around them: code, emphasis, and links, which have none."""
+    found = list(_MARK.finditer(text))
+    ends: dict[str, list[int]] = {}
+    for one in found:
+        if one["mark"] and not text[one.start() - 1 : one.start()].isspace():
+            ends.setdefault(one["mark"], []).append(one.start())
+    spans: list[tuple[int, int, str]] = []
+    for one in found:
+        if spans and one.start() < spans[-1][1]:
+            continue
+        mark = one["mark"] or ""
+        if not mark:
+            spans.append((*one.span(), ""))
+        elif _opens(text, one):
+            closing = ends.get(mark, [])
+            place = bisect_right(closing, one.end())
+            spans += [(one.start(), closing[place] + len(mark), mark)] if place < len(closing) else []
+    return spans
+
+
+def _opens(text: str, mark: re.Match[str]) -> bool:
+    before, after = text[mark.start() - 1 : mark.start()] if mark.start() else "", text[mark.end() : mark.end() + 1]
+    inside = mark[0] in ("*", "_") and before.isalnum() and before.isascii()
+    return mark[0][0] == "`" or not (inside or not after or after.isspace())
 
 
 def _last_character(text: str, fits: Fits) -> int:

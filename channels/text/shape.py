@@ -43,7 +43,7 @@ def shape(text: str, capabilities: Capabilities) -> list[Piece]:
     text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
     parts = divide(text, _fits(capabilities))
     pieces = [_piece(part, markup) for part in parts if is_visible(part)]
-    if shown := [piece for piece in pieces if _shows(piece, markup)]:
+    if shown := [piece for piece in pieces if is_seen(piece.text, markup)]:
         return shown
     # all of it is marks without words: then the marks are what was said
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
@@ -56,8 +56,9 @@ def is_visible(text: str) -> bool:
     return any(not (sign.isspace() or unicodedata.category(sign) in ("Cf", "Cc")) for sign in text)
 
 
-def _shows(piece: Piece, markup: Markup) -> bool:
-    return is_visible(_TAG.sub("", piece.text) if markup in ("html", "telegram") else piece.text)
+def is_seen(written: str, markup: Markup) -> bool:
+    """Tell whether something can be seen of what is written in a markup."""
+    return is_visible(_TAG.sub("", written) if markup in ("html", "telegram") else written)
 
 
 def _piece(part: str, markup: Markup) -> Piece:

@@ -12,6 +12,7 @@ from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, 
 from qwendesk.channels.calls import Calls
 from qwendesk.channels.incoming import body_of
 from qwendesk.channels.json_body import read_json
+from qwendesk.channels.quotes import Quote, with_quotes
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
@@ -133,7 +134,7 @@ def read(body: Any, name: str) -> Inbound:
     if not isinstance(files, list):
         raise ValueError("'attachments' has to be a list")
     return Inbound(
-        text,
+        with_quotes(text, _quotes(body)),
         storable(conversation)[:200],
         tuple(_file(file) for file in files),
         person=storable(str(body.get("person") or conversation))[:200],
@@ -144,6 +145,20 @@ def read(body: Any, name: str) -> Inbound:
         group=body.get("group") is True,
         display_name=storable(str(body.get("name") or ""))[:200],
     )
+
+
+def _quotes(body: dict[str, Any]) -> list[Quote]:
+    """Return what the message replies to.
+
+    Raises:
+        ValueError: it is of the wrong kind.
+    """
+    quote = body.get("quote")
+    if quote is None:
+        return []
+    if not isinstance(quote, dict) or not isinstance(quote.get("text"), str):
+        raise ValueError("'quote' has to be an object with the string 'text', and 'name' where it is known")
+    return [Quote(quote["text"], str(quote.get("name") or ""))]
 
 
 def _file(file: Any) -> Attachment:

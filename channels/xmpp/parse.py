@@ -5,11 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from slixmpp import JID
+
 from qwendesk.channels.naming import is_named, without_name
+from qwendesk.channels.quotes import Quote, with_quotes
 from qwendesk.messages import Inbound, storable
 
 if TYPE_CHECKING:
-    from slixmpp import JID, Message
+    from slixmpp import Message
 
 _ENCRYPTED = ("{eu.siacs.conversations.axolotl}encrypted", "{urn:xmpp:omemo:2}encrypted")
 _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
@@ -33,14 +36,16 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
     if not _is_new(message, own, nick) or not (message["body"] or url or encrypted):
         return None
     text = str(message["reply"].strip_fallback_content())
+    text = text.removeprefix("/me ")
+    answers = bool(nick) and message["reply"]["to"] == f"{sender.bare}/{nick}"
     if group:
-        answers = message["reply"]["to"] == f"{sender.bare}/{nick}"
         if not (answers or is_named(text, [nick])):
             return None
         text = without_name(text, [nick])
+    quote = _quote(message, own=answers or JID(message["reply"]["to"]).bare == own.bare)
     unreadable = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
     inbound = Inbound(
-        "" if unreadable or text.strip() == url else storable(text).strip(),
+        with_quotes("" if unreadable or text.strip() == url else storable(text).strip(), quote),
         sender.full if nick and not group else sender.bare,
         person=author,
         channel="xmpp",
@@ -52,6 +57,15 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         unreadable=unreadable,
     )
     return inbound, [url] if url and not unreadable else []
+
+
+def _quote(message: Message, own: bool) -> list[Quote]:
+    """Return what a client put above a reply for those that cannot show replies."""
+    said = storable(str(message["reply"].get_fallback_body()))
+    lines = [line.removeprefix(">").removeprefix(" ") for line in said.splitlines()]
+    named = bool(lines) and lines[0].endswith(":") and len(lines) > 1
+    author = lines[0].rstrip(":") if named else JID(message["reply"]["to"]).resource
+    return [Quote("\n".join(lines[1:] if named else lines), author, own=own)] if said.strip() else []
 
 
 def _is_new(message: Message, own: JID, nick: str) -> bool:

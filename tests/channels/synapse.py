@@ -114,6 +114,13 @@ class MatrixPlatform(Simulator):
         self._last: tuple[str, dict[str, Any], str] = "", {}, ""
         self._clients: dict[str, AsyncClient] = {}
         self._gate = ""
+        self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
+        """What calls are answered with whose path has a part in it."""
+
+    @property
+    def last_event(self) -> str:
+        """The person's newest message."""
+        return self._last[2]
 
     @property
     def desk_user(self) -> str:
@@ -162,6 +169,11 @@ class MatrixPlatform(Simulator):
         """Let the person react to a message."""
         relation = {"rel_type": "m.annotation", "event_id": message_id, "key": sign}
         await self._clients["anna"].room_send(self._rooms[""], "m.reaction", {"m.relates_to": relation})
+
+    async def reply(self, text: str, to: str, old: str = "") -> None:
+        """Let the person reply to a message, with what an older client puts above it where ``old`` is given."""
+        relation = {"m.relates_to": {"m.in_reply_to": {"event_id": to}}}
+        await self._say(self._rooms[""], {"msgtype": "m.text", "body": f"{old}{text}"} | relation)
 
     async def repeat(self) -> None:
         """Nothing: a homeserver repeats by itself what was not reached."""
@@ -263,6 +275,8 @@ class MatrixPlatform(Simulator):
             status, body = _TROUBLES[self.troubles.pop(0)]
             wait = {"retry_after_ms": self.retry_after * 1000} if "retry_after_ms" in body else {}
             return JSONResponse(body | wait, status)
+        if refusal := next((self.refusals[end] for end in self.refusals if end in path), None):
+            return JSONResponse(refusal[1], refusal[0])
         target = f"{self.homeserver.url}{path}" + (f"?{request.url.query}" if request.url.query else "")
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
         answer = await self._to.request(request.method, target, content=await request.body(), headers=headers)

@@ -175,6 +175,7 @@ def test_emphasis_around_an_address_or_a_path_stays_emphasis(text: str, expected
 )
 def test_an_answer_is_never_nothing(channel: type[Channel], text: str) -> None:
     assert _seen(text, channel).strip()
+    assert _drawn(text).strip()
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u2060\n"])

@@ -88,6 +88,62 @@ class TestMatrix(ChannelConformance):
         await desk.heard("after")
         assert (await channel._connected()).device_id != before
 
+    @pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
+    async def test_a_lost_token_that_another_call_finds_first_is_replaced(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk, soft: bool
+    ) -> None:
+        """After a soft logout the library forgets the token, and each later call says "Not logged in"."""
+        assert isinstance(channel, MatrixChannel)
+        await simulator.write(Written("before"))
+        (before,) = await desk.came(1)
+        device = (await channel._connected()).device_id
+        ended = {"errcode": "M_UNKNOWN_TOKEN", "error": "Token expired", "soft_logout": soft}
+        simulator.refusals["/typing/"] = (401, ended)
+        with pytest.raises(ChannelError) as caught:
+            await channel.typing(before.conversation)
+        assert not caught.value.permanent
+        simulator.refusals.clear()
+        await channel.typing(before.conversation)
+        await simulator.write(Written("after"))
+        await desk.heard("after")
+        assert ((await channel._connected()).device_id == device) is soft
+        assert "connected as" in await channel.check()
+
+    async def test_a_password_that_no_longer_holds_is_said_once(
+        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+    ) -> None:
+        assert isinstance(channel, MatrixChannel)
+        await simulator.write(Written("before"))
+        (before,) = await desk.came(1)
+        await channel.stop()
+        again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
+        running = asyncio.create_task(again.start(desk.accept))
+        ended = {"errcode": "M_UNKNOWN_TOKEN", "error": "Token expired", "soft_logout": True}
+        simulator.refusals |= {
+            "/sync": (401, ended),
+            "/login": (403, {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}),
+        }
+        await simulator.write(Written("meanwhile"))
+        with pytest.raises(ChannelError, match="QWENDESK_CHANNELS__MATRIX__PASSWORD") as caught:
+            async with asyncio.timeout(60):
+                await running
+        assert caught.value.permanent
+        await again.aclose()
+
+    async def test_what_is_replied_to_is_seen(self, simulator: MatrixPlatform, channel: Channel, desk: Desk) -> None:
+        file = Attachment("image", "image/png", PIXEL, "a.png")
+        picture = await simulator.write(Written("My plant", files=(file,)))
+        await desk.came(1)
+        await simulator.reply("what is it?", picture, "> <@bo:here.example> sent an image.\n\n")
+        await simulator.reply("and that?", "$gone", "> <@bo:here.example> Something old\n\n")
+        _, seen, gone = await desk.came(3)
+        assert seen.text.endswith(":here.example wrote:\n> [image a.png]\n> My plant\n\nwhat is it?")
+        assert seen.attachments[0].data == PIXEL
+        assert gone.text == "> @bo:here.example wrote:\n> Something old\n\nand that?"
+        sent = await channel.send(outbound(seen, "A ficus.", channel))
+        await simulator.reply("sure?", str(sent))
+        assert (await desk.came(4))[3].text == "> you, the assistant wrote:\n> A ficus.\n\nsure?"
+
     async def test_a_file_that_is_never_to_be_had_does_not_hold_up_the_others(
         self, simulator: MatrixPlatform, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -116,6 +172,9 @@ class TestEncrypted:
         await simulator.write(Written("and a picture", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         first, second = await desk.came(2)
         assert first.text == "a secret" and second.attachments[0].data == PIXEL
+        await simulator.reply("why?", simulator.last_event)
+        replied = desk.inbox[2] if len(desk.inbox) > 2 else (await desk.came(3))[2]
+        assert "[image a.png]\n> and a picture" in replied.text and replied.attachments[0].data == PIXEL
         await channel.send(outbound(first, "Kept.", channel))
         await simulator.saw(lambda seen: seen.texts() == ["Kept."])
         pieces = shape("Съешь ещё этих **мягких** булок. " * 400, channel.manifest.capabilities)
@@ -126,7 +185,7 @@ class TestEncrypted:
         await simulator.saw(lambda seen: seen.texts()[-1] == messages[1].plain)
         await simulator.react(simulator.shown[0].id, "🎉")
         await simulator.react(simulator.shown[0].id, "👎🏽")
-        reaction = (await desk.came(3))[2]
+        reaction = (await desk.came(4))[3]
         assert (reaction.text, reaction.conversation) == (f"rate:-1:{simulator.shown[0].id}", first.conversation)
         await channel.stop()
         await running

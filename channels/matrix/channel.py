@@ -135,6 +135,9 @@ class MatrixChannel(Channel):
                 if self._client is client:  # else somebody has logged in again meanwhile
                     await self._part(keep_device=error.soft)
             raise
+        finally:
+            if self._client is not client:  # the library opens a connection anew for a call that was under way
+                await client.close()
 
     async def _part(self, *, keep_device: bool) -> None:
         client, self._client = self._client, None

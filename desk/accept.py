@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
-from qwendesk.desk.guests import Guests
+from qwendesk.desk.guests import Guests, origin_of
 from qwendesk.desk.intake import is_empty
 from qwendesk.desk.permissions import Permissions
 from qwendesk.desk.ports import Dispatcher
@@ -142,6 +142,9 @@ class Reception:
         if limits.channel_per_hour:
             key = f"channel:{inbound.channel}:{inbound.account}"
             buckets.append(Bucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
+        if address := _address(inbound, is_known=is_known):
+            most = limits.per_hour * limits.people_an_address
+            buckets.append(Bucket(f"address:{inbound.channel}:{address}", most, most / 3600))
         return buckets + self._buckets_of_files(inbound, is_known=is_known)
 
     def _buckets_of_files(self, inbound: Inbound, *, is_known: bool) -> list[Bucket]:
@@ -152,7 +155,16 @@ class Reception:
         daily = {f"files:{inbound.channel}:{inbound.account}:{inbound.person}": limits.person_bytes_a_day}
         if not is_known:
             daily[f"files of strangers:{inbound.channel}:{inbound.account}"] = limits.strangers_bytes_a_day
+        if address := _address(inbound, is_known=is_known):
+            daily[f"files of an address:{inbound.channel}:{address}"] = (
+                limits.person_bytes_a_day * limits.files_people_an_address
+            )
         return [Bucket(key, most, most / _DAY, size, "files_limited") for key, most in daily.items()]
+
+
+def _address(inbound: Inbound, *, is_known: bool) -> str:
+    """Return the public network address that a stranger's new names share; empty where there is none."""
+    return origin_of(inbound) if inbound.address and not is_known else ""
 
 
 async def _tongue(inbound: Inbound) -> str | None:

@@ -34,6 +34,10 @@ class Limits:
     """Messages that may wait altogether when a stranger's is taken; the rest is for known people."""
     open_with_strangers_of_channel: int = 2500
     """The same on one channel."""
+    people_an_address: float = 10
+    """How many strangers at one public network address may each send ``per_hour`` messages."""
+    files_people_an_address: float = 2
+    """The same of files."""
     person_bytes_a_day: float = 100 * 2**20
     """Bytes of files of one person on one channel in a day."""
     strangers_bytes_a_day: float = 1000 * 2**20

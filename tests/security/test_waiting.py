@@ -69,6 +69,23 @@ async def test_files_of_new_visitors_share_a_limit(tmp_path: Path) -> None:
         assert await write(desk, "visitor", channel="open", size=900) == "accepted", "each channel has its own"
 
 
+async def test_new_visitors_at_one_public_address_share_a_limit(tmp_path: Path) -> None:
+    limits = Limits(per_hour=2, people_an_address=2, person_bytes_a_day=1000, files_people_an_address=2)
+    houses = {"test": House("open", allow=frozenset({"known"}))}
+
+    async def write_from(address: str, person: str, size: int = 0) -> str:
+        file = (Attachment("document", "text/plain", bytes(size), "a.txt"),) if size else ()
+        return str((await desk.say("hello", person, attachments=file, person=person, address=address)).outcome)
+
+    async with running(tmp_path, limits=limits, houses=houses, answers=False) as desk:
+        said = [await write_from("9.9.9.9", f"visitor{number}") for number in range(5)]
+        assert said == ["accepted"] * 4 + ["refused"]
+        assert await write_from("9.9.9.9", "known") == "accepted"
+        assert await write_from("127.0.0.1", "behind a proxy that is not named") == "accepted"
+        said = [await write_from(f"2001:db9::{number}", f"guest{number}", 900) for number in range(3)]
+        assert said == ["accepted"] * 2 + ["refused"], "IPv6 addresses count by their /64"
+
+
 async def test_whoever_sent_too_many_files_is_told_when_to_go_on(tmp_path: Path) -> None:
     limits = Limits(person_bytes_a_day=1000)
     async with running(tmp_path, limits=limits, answers=False) as desk:

@@ -33,7 +33,7 @@ def reopen() -> ReturningUpdate[Any]:
 
 
 @cache
-def dismiss() -> ReturningUpdate[str]:
+def dismiss() -> ReturningUpdate[Any]:
     """Close a message that was given up."""
     return (
         update(InboundEvent)

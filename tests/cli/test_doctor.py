@@ -29,6 +29,7 @@ def test_an_empty_home_is_ready_and_the_next_step_is_named() -> None:
     assert findings["engine openai"]["detail"] == "not set up"
     assert not Path(os.environ["QWENDESK_HOME"], "models").exists(), "the doctor fetches nothing"
     assert findings["sandbox"]["status"] == findings["database"]["status"] == "ok"
+    assert findings["readers"]["detail"].startswith("read files in ")
     full = findings["sandbox for full Python"]
     assert full["status"] == "ok" or (full["detail"] and "libseccomp2" in full["next_step"])
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qwendesk.cli.kb import app
+from tests.memory.knowledge.files import workbook
 
 RUN = CliRunner()
 
@@ -156,3 +157,23 @@ def test_the_public_set_is_asked_in_the_languages_that_are_named() -> None:
 def test_mistakes_about_sets_say_what_is_wrong(arguments: list[str], reason: str) -> None:
     done = RUN.invoke(app, ["eval", *arguments])
     assert done.exit_code == 1 and reason in done.stderr
+
+
+def test_notes_on_how_a_file_was_read_are_shown_and_listed(docs: Path) -> None:
+    (docs / "old.txt").write_bytes("Возврат товара возможен в течение четырнадцати дней.".encode("cp1251"))
+    added = RUN.invoke(app, ["add", str(docs)])
+    note = "no encoding declared: read as cp1251"
+    assert f"Note on {str(docs / 'old.txt')!r}: {note}." in added.stderr
+    assert f"  note: {note}\n" in RUN.invoke(app, ["list"]).stdout
+    rows = json.loads(RUN.invoke(app, ["list", "--json"]).stdout)
+    assert [row["notes"] for row in rows] == [note, "", ""]
+
+
+def test_hidden_parts_of_a_spreadsheet_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    cell = '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>{}</t></is></c></row></sheetData>'
+    file = tmp_path / "a.xlsx"
+    file.write_bytes(workbook(("A", "visible", cell.format("kettle")), ("B", "hidden", cell.format("margin"))))
+    assert "hidden and left out: 1 sheet" in RUN.invoke(app, ["add", str(file)]).stderr
+    assert json.loads(RUN.invoke(app, ["search", "margin", "--json"]).stdout) == []
+    assert "1 updated" in RUN.invoke(app, ["add", "--hidden", str(file)]).stderr
+    assert json.loads(RUN.invoke(app, ["search", "margin", "--json"]).stdout)[0]["place"] == "sheet B, row 1"

@@ -108,6 +108,8 @@ class TurnState(TypedDict, total=False):
     again: Again | None
     escalation: str | None
     """Why this is the second try."""
+    truth: str
+    """That a machine answers, where the person asks for it."""
     kept: str
     """The first try's answer, where the second gave none."""
     questions: tuple[Question, ...]

@@ -60,4 +60,4 @@ def _stand_in(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
     if choice:
         return choice.fallback
-    return None if decision.missing else f"no model for {decision.role} is installed"
+    return None if decision.missing or state.get("truth") else f"no model for {decision.role} is installed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,13 +21,14 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts import expert_for
 from qwendesk.agents.experts.base import Expert
+from qwendesk.agents.human_claims import ClaimGuard
 from qwendesk.agents.nodes.again import keep_first
 from qwendesk.agents.offers import offered, picks
 from qwendesk.agents.routing.language import english_name
 from qwendesk.agents.state import Tally, TurnState
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.messages import TextDelta, ThinkingDelta
+from qwendesk.messages import Event, Restarted, TextDelta, ThinkingDelta
 from qwendesk.prompts import render
 from qwendesk.quoting import Block, indented
 
@@ -53,22 +55,50 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
         settings["tools"] = tools
     template = "report" if _reports(state) else expert.prompt
     collected = Collected()
-    between = "\n\n" if said(state) else ""
+    between = "\n\n" if said(state) else _open(state, collected)
+    guard = ClaimGuard(state["inbound"].text, state["language"])
     # closed at once where telling fails: a stream that is only dropped keeps its place in the model's line
     async with aclosing(answering.stream(prompt(state, template, context, tools=bool(tools)), **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
             if thinking := chunk.additional_kwargs.get("reasoning_content"):
                 tell(ThinkingDelta(thinking))
+            if truth := guard.claims(chunk.text):
+                return _truthful(state, truth, collected, answering.choice, tell)
             if chunk.text:
                 tell(TextDelta(between + chunk.text))
                 between = ""
+    if truth := guard.rest():
+        return _truthful(state, truth, collected, answering.choice, tell)
     return {
         "messages": [collected.message()],
         "thinking": "".join(collected.thinking),
         "notes": collected.notes(),
         "tally": collected.tally(),
         "choice": answering.choice,
+    }
+
+
+def _open(state: TurnState, collected: Collected) -> str:
+    """Return what the answer begins with: that a machine answers, where the person asks for it."""
+    opening = f"{truth}\n\n" if (truth := state.get("truth")) else ""
+    collected.text.append(opening)
+    return opening
+
+
+def _truthful(
+    state: TurnState, truth: str, collected: Collected, choice: Choice, tell: Callable[[Event], None]
+) -> dict[str, Any]:
+    """Say the truth in place of an answer that claims to be human."""
+    tell(Restarted("the answer claimed to be human", choice.card.name))
+    tell(TextDelta(truth))
+    return {
+        "messages": [AIMessage(truth)],
+        "since": len(state["messages"]),
+        "thinking": "".join(collected.thinking),
+        "notes": ["the answer claimed to be human and was replaced"],
+        "tally": collected.tally(),
+        "choice": choice,
     }
 
 

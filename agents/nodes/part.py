@@ -134,6 +134,12 @@ def _receipt(question: str, state: TurnState) -> Part:
         thinking=state["think"],
         tools=tuple(state.get("tools", ())),
         checks=tuple(state.get("checks", ())),
-        fallback=choice.fallback if choice else f"no model for {decision.role} is installed",
+        fallback=_stand_in(state),
         notes=tuple(state.get("notes", ())),
     )
+
+
+def _stand_in(state: TurnState) -> str | None:
+    if choice := state["choice"]:
+        return choice.fallback
+    return None if state.get("truth") else f"no model for {state['decision'].role} is installed"

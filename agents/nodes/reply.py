@@ -77,10 +77,12 @@ def _sources(text: str, state: TurnState) -> str:
 
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Say plainly what no model here can do, or ask for the picture that is spoken of."""
+    """Say plainly what no model here can do, that a machine answers, or ask for the picture that is spoken of."""
     decision, language = state["decision"], state["language"]
-    hint = state["inbound"].for_operator
-    text = missing_picture(language) if decision.missing else unable(decision.role, language, hint=hint)
+    text = state.get("truth", "")
+    if not text:
+        hint = state["inbound"].for_operator
+        text = missing_picture(language) if decision.missing else unable(decision.role, language, hint=hint)
     runtime.context.tell(TextDelta(text))
     return {"text": text}
 

@@ -16,6 +16,7 @@ from qwendesk.agents.consult import consult
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.effort import Effort, effort, longest_thinking
 from qwendesk.agents.escalation import is_repeated
+from qwendesk.agents.human_claims import Asked, asks_for_human
 from qwendesk.agents.lanes import Lanes
 from qwendesk.agents.nodes.again import next_try
 from qwendesk.agents.nodes.perceive import question
@@ -36,6 +37,8 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     context, signals = runtime.context, state["signals"]
     judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
     decision, questions, without = await judged if judged else _judge(state, context)
+    if (asked := asks_for_human(signals.text, signals.language)) and asked.is_all and not questions:
+        return {**_told(decision, asked), "unasked": without, "notes": _tell(unmet(signals, None), context)}
     if questions:
         return {"decision": decision, "questions": questions, "notes": _tell(unmet(signals, None), context)}
     tally, notes = Tally(), list[str]()
@@ -43,12 +46,17 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         decision, tally, notes = await consult(decision, signals, context)
     wish = _tell(unmet(signals, decision.role), context)
     settled = await settle(state, context, decision)
-    return {**settled, "unasked": without, "tally": tally, "notes": [*wish, *notes, *settled["notes"]]}
+    truth = {"truth": asked.says} if asked else {}
+    return {**settled, **truth, "unasked": without, "tally": tally, "notes": [*wish, *notes, *settled["notes"]]}
 
 
 async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Cast one question of several, whose specialist is known."""
-    return await settle(state, runtime.context, state["decision"])
+    asked = asks_for_human(state["inbound"].text, state["language"])
+    if asked and asked.is_all:
+        return {**_told(state["decision"], asked), "notes": []}
+    settled = await settle(state, runtime.context, state["decision"])
+    return {**settled, "truth": asked.says} if asked else settled
 
 
 def after_route(state: TurnState, context: TurnContext) -> str | list[Send]:
@@ -63,6 +71,12 @@ def after_route(state: TurnState, context: TurnContext) -> str | list[Send]:
     if choice is None:
         return "decline"
     return "pick" if picks(choice.card) else "answer"
+
+
+def _told(decision: Decision, asked: Asked) -> dict[str, Any]:
+    """Let the desk itself answer who asks for a human: what a model says may be untrue."""
+    decision = replace(decision, signals=("asks whether a human answers",), missing=False)
+    return {"decision": decision, "truth": asked.says, "choice": None, "think": False, "messages": []}
 
 
 async def settle(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:

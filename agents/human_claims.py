@@ -1,0 +1,218 @@
+"""Whether somebody asks if a human answers, and whether an answer claims so: by words, in many languages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+_QUOTED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|^>.*$|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|「[^」\n]*」|『[^』\n]*』|"
+    r"(?<!\w)['‘][^'’\n]*['’](?!\w)",
+    re.DOTALL | re.MULTILINE,
+)
+_SENTENCE = re.compile(r"[^.?!;\n。？！؟।]+[.?!;。？！؟।]*|[.]")
+_SPACES = re.compile(r"[^\S\n]+")
+_ASKS = re.compile(r"[?？؟]|;\s*\Z|หรอ|ไหม|มย|[吗嗎呢]|か\W*\Z|(?:까|나요|가요|니|냐|지)\W*\Z")
+"""What shows that a sentence asks, with a sign or without."""
+_LETTERS = str.maketrans({"ł": "l", "đ": "d", "ø": "o", "ı": "i", "æ": "ae"})
+"""Letters that are not written as another one with an accent."""
+_MAX_WORDS, _MAX_REST, _MAX_OTHER = 24, 2, 5
+"""Words of a sentence that may ask, behind the word for a human in it, and of all other sentences beside it."""
+_LOOK_EVERY, _BEFORE = 48, 120
+"""Characters of an answer that come between two looks at it, and that are looked at once more."""
+_SENTENCE_END = re.compile(r"[.!?\n。！？]")
+_DENSE_REST = 14
+"""Characters behind the word in languages without spaces between words."""
+_SHORT = 4
+"""Letters up to which a cue for a translation or a story has to be a whole word."""
+_MAX_CHARS = 2000
+_BASIC = frozenset(
+    ("bot", "robot", "robo", "roboter", "ai", "ki", "ia", "chatbot", "бот", "робот", "ии", "בוט", "روبوت", "ربات")
+)
+"""Words for a machine that mean one who talks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody asks whether a human answers."""
+
+    says: str
+    """The truth, in the language of the question."""
+    is_all: bool
+    """Whether the message asks hardly anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    code: str
+    dense: bool
+    rest: int
+    nouns: re.Pattern[str]
+    ask: re.Pattern[str]
+    claim: re.Pattern[str]
+    admits: re.Pattern[str]
+    exempt: re.Pattern[str]
+    says: str
+
+    def asks(self, sentence: str) -> bool:
+        """Tell whether a sentence asks."""
+        return any(self._is_question(sentence, sentence[found.end() :]) for found in self.ask.finditer(sentence))
+
+    def _is_question(self, sentence: str, behind: str) -> bool:
+        clause = re.split(r"[,:()、，–—]", behind, maxsplit=1)[0]
+        rest = len(clause.strip(" .?!;。？！؟।")) if self.dense else len(re.findall(r"\w+", clause))
+        if _ASKS.search(sentence):
+            limit = _DENSE_REST if self.dense else self.rest + 2 * bool(self.nouns.search(clause))
+            return rest <= limit and len(sentence.split()) <= _MAX_WORDS
+        return rest <= (4 if self.dense else 0) and len(sentence.split()) <= _MAX_OTHER + 1
+
+
+def asks_for_human(text: str, language: str | None = None) -> Asked | None:
+    """Return the answer to a message that asks whether a human or a machine answers; None for any other message.
+
+    Args:
+        text: the message.
+        language: the conversation's language; it comes first where a question is one in several.
+    """
+    plain = folded(_QUOTED.sub(" ", text[:_MAX_CHARS]))
+    for start, end in _own_sentences(plain):
+        if asking := next((one for one in _ordered(language) if one.asks(plain[start:end])), None):
+            other = re.findall(r"\w+", f"{plain[:start]} {plain[end:]}")
+            return Asked(asking.says, len(other) <= _MAX_OTHER and not _is_work(plain))
+    return None
+
+
+def _own_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where sentences are that are no material for a translation, a story or the like."""
+    is_announced = False
+    for sentence in _SENTENCE.finditer(text):
+        is_work = _is_work(sentence[0])
+        if not (is_work or is_announced):
+            yield sentence.span()
+        is_announced = is_announced or (is_work and sentence[0].rstrip().endswith((":", "：")))
+
+
+def _is_work(text: str) -> bool:
+    return any(one.exempt.search(text) for one in _languages())
+
+
+class ClaimGuard:
+    """Finds the claim to be human in an answer while it is being written.
+
+    Args:
+        question: the person's message; where it asks for a translation or a story, nothing is a claim.
+        language: the conversation's language.
+    """
+
+    def __init__(self, question: str, language: str | None = None) -> None:
+        is_work = _is_work(folded(question[:_MAX_CHARS]))
+        self._is_off = is_work and asks_for_human(question, language) is None
+        self._language = language
+        self._text = ""
+        self._looked = 0
+
+    def claims(self, piece: str) -> str | None:
+        """Take the next piece; return the truth where the text so far claims to be human.
+
+        It is looked at where a sentence ends and every few words; ``rest`` looks at what is left.
+        """
+        self._text += piece
+        is_due = len(self._text) - self._looked >= _LOOK_EVERY or _SENTENCE_END.search(piece)
+        return self.rest() if is_due else None
+
+    def rest(self) -> str | None:
+        """Return the truth where what was not looked at yet claims to be human."""
+        if self._is_off or self._looked == len(self._text):
+            return None
+        since, self._looked = self._looked, len(self._text)
+        unquoted = _QUOTED.sub(" ", self._text)
+        return claims_to_be_human(unquoted[-(self._looked - since + _BEFORE) :], self._language)
+
+
+def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
+    """Return the truth where an answer claims to be human, outside of quotations; else None."""
+    plain = folded(_QUOTED.sub(" ", answer))
+    if not _any_claim().search(plain):
+        return None
+    for one in _ordered(language):
+        if one.claim.search(plain) and not one.admits.search(plain):
+            return one.says
+    return None
+
+
+def folded(text: str) -> str:
+    """Return a text in lower case and without accents, as it is compared."""
+    apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))
+    bare = unicodedata.normalize("NFC", "".join(char for char in apart if unicodedata.category(char) != "Mn"))
+    return _SPACES.sub(" ", bare)
+
+
+def _ordered(language: str | None) -> Iterable[_Language]:
+    return sorted(_languages(), key=lambda one: one.code != language)
+
+
+@cache
+def _any_claim() -> re.Pattern[str]:
+    return re.compile("|".join(one.claim.pattern for one in _languages()))
+
+
+@cache
+def _languages() -> tuple[_Language, ...]:
+    table = tomllib.loads(resources.files(__package__).joinpath("human_claims.toml").read_text("utf-8"))
+    return tuple(_read(code, values) for code, values in table.items())
+
+
+def _read(code: str, values: dict[str, Any]) -> _Language:
+    dense = bool(values.get("dense"))
+
+    exempt = "|".join(
+        cue if dense or len(cue) > _SHORT else rf"{cue}(?!\w)" for cue in folded(values["exempt"]).split("|")
+    )
+    after = folded(values.get("after", ""))
+    behind = rf"(?![ -](?:{after}))" if after else ""
+
+    no = folded("|".join(filter(None, (values["no"], values.get("stop", "")))))
+
+    def compiled(lines: Iterable[str], apart: str = "") -> re.Pattern[str]:
+        patterns = [pattern for line in lines for pattern in _patterns(folded(line), values, apart)]
+        inner = "|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)"
+        return re.compile(f"(?:{inner}){behind}" if dense else rf"(?<!\w)(?:{inner})(?![\w-]){behind}")
+
+    bounded = exempt if dense else rf"(?<!\w)(?:{exempt})"
+    return _Language(
+        code,
+        dense,
+        values.get("rest", _MAX_REST),
+        compiled(["{n}"]),
+        compiled(values["ask"], folded(values.get("stop", ""))),
+        compiled(values["claim"], no),
+        compiled(values["admits"], no),
+        re.compile(bounded),
+        values["says"],
+    )
+
+
+def _patterns(line: str, values: dict[str, Any], apart: str) -> Iterator[str]:
+    """Return the patterns of a line: one with two words for a human or a machine means one of each.
+
+    Args:
+        line: how it is said, as in the file.
+        values: the language's words.
+        apart: words that may not stand between.
+    """
+    human, machine = (folded(values[name]) for name in ("human", "machine"))
+    basic = "|".join([word for word in human.split("|") if " " in word][:6] + human.split("|")[:1])
+    strict = "|".join([basic, *[word for word in machine.split("|") if word in _BASIC]])
+    lines = [line.replace("{n}", "{h}", 1).replace("{n}", "{m}"), line.replace("{n}", "{m}", 1).replace("{n}", "{h}")]
+    unless = rf"(?!(?:{apart})(?!\w))" if apart else ""
+    filler = "" if values.get("dense") else rf"(?:{unless}[\w'-]+ ){{0,3}}"
+    for one in lines if line.count("{n}") == 2 else [line]:
+        for name, nouns in {"{n}": f"{human}|{machine}", "{h}": human, "{m}": machine, "{s}": strict}.items():
+            one = one.replace(name, f"(?:{'|'.join(sorted(nouns.split('|'), key=len, reverse=True))})")
+        yield one.replace("_", filler)

@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from qwendesk.desk.machine_notice import after_notice
 from qwendesk.desk.ports import Outlet
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.memory.inbox_values import Arrived
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 class Live:
     """Follows a turn; entered, it shows signs and text until it is left. The complete text is sent by delivery."""
 
-    def __init__(self, arrived: Arrived, outlet: Outlet, delivery: Delivery) -> None:
+    def __init__(self, arrived: Arrived, outlet: Outlet, delivery: Delivery, first_line: str = "") -> None:
+        self._first_line = first_line
         self._arrived = arrived
         self._outlet = outlet
         self._delivery = delivery
@@ -121,7 +123,7 @@ class Live:
             text = _PLACEHOLDER
         if not text or text == self._shown:
             return True
-        pieces = await self._outlet.shape(text)
+        pieces = await self._outlet.shape(after_notice(self._first_line, text))
         if not pieces:
             return True
         self._shown = text

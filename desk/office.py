@@ -16,6 +16,7 @@ from qwendesk.desk.delivery import Delivery, Pace
 from qwendesk.desk.dispatcher import DbosDispatcher
 from qwendesk.desk.guests import Guests, House, PairingRequest
 from qwendesk.desk.hosts import Hosts
+from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.permissions import Permissions
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.upkeep import Upkeep
@@ -44,6 +45,8 @@ class Answering:
     pace: Pace = field(default_factory=Pace)
     unrated: frozenset[str] = frozenset()
     """Channels on which people are not asked what they think of an answer."""
+    notices: MachineNotices = MachineNotices()
+    """How people are told that a machine answers."""
 
 
 class Office:
@@ -138,5 +141,11 @@ class Office:
     def _make_worker(self, answering: Answering) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, answering.pace)
         return Worker(
-            self.inbox, delivery, answering.run_turn, answering.outlets, answering.commands, answering.unrated
+            self.inbox,
+            delivery,
+            answering.run_turn,
+            answering.outlets,
+            answering.commands,
+            answering.unrated,
+            answering.notices,
         )

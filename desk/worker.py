@@ -13,6 +13,7 @@ from typing import Any
 from qwendesk.desk.chat_commands import Commands, Done, parse
 from qwendesk.desk.delivery import Delivery
 from qwendesk.desk.live import Live
+from qwendesk.desk.machine_notice import MachineNotices, after_notice
 from qwendesk.desk.ports import Outlet, RunTurn
 from qwendesk.desk.ratings import thumbs
 from qwendesk.desk.stops import Stops
@@ -21,7 +22,7 @@ from qwendesk.desk.tongue import language_of, newly_heard
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
-from qwendesk.memory.inbox_values import HEARD, Arrived, Outcome
+from qwendesk.memory.inbox_values import HEARD, TOLD_MACHINE, Arrived, Outcome
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 from qwendesk.redaction import redact
 
@@ -45,10 +46,24 @@ class Answer:
     """Whether the person is asked what to think of it."""
     is_stored: bool = False
     """Whether the memory holds it word for word as the answer, so that a later run finds it there."""
+    tells_machine: bool = False
+    """Whether it begins with the line that a machine answers."""
+
+    def behind(self, first_line: str) -> Answer:
+        """Return the answer behind the line that a machine answers."""
+        if not first_line or not self.text or self.tells_machine:
+            return self
+        return replace(self, text=after_notice(first_line, self.text), is_stored=False, tells_machine=True)
 
     def as_verdict(self) -> dict[str, Any]:
         """Return it as it is kept until it is delivered, which a later run may have to do."""
-        return {"text": self.text, "outcome": self.outcome, "error": self.error, "is_rated": self.is_rated}
+        return {
+            "text": self.text,
+            "outcome": self.outcome,
+            "error": self.error,
+            "is_rated": self.is_rated,
+            "tells_machine": self.tells_machine,
+        }
 
 
 class Worker:
@@ -56,6 +71,7 @@ class Worker:
 
     Args:
         unrated: channels on which people are not asked what they think of an answer.
+        notices: how people are told that a machine answers.
     """
 
     def __init__(
@@ -66,6 +82,7 @@ class Worker:
         outlets: Mapping[str, Outlet],
         commands: Commands,
         unrated: Collection[str] = (),
+        notices: MachineNotices | None = None,
     ) -> None:
         self._inbox = inbox
         self._delivery = delivery
@@ -73,6 +90,7 @@ class Worker:
         self._outlets = outlets
         self._commands = commands
         self._unrated = unrated
+        self._notices = notices or MachineNotices()
         self.stops = Stops(inbox.asked_to_stop)
         self._patience = delivery.patience
         self._in_hand: dict[str, Arrived] = {}
@@ -115,9 +133,17 @@ class Worker:
             log.warning("A message is given up: %s Set it up, and 'qwendesk tickets retry' answers it.", error)
             await self._close(arrived, "dead", error)
             return
-        answer = await self._surely(arrived, outlet)
+        answer = (await self._surely(arrived, outlet)).behind(self._first_line(arrived))
         if answer.is_stored or not answer.text or await self._settle(arrived, answer):
+            if answer.tells_machine and answer.outcome != "gone":
+                await self._patience.through(partial(self._note_told, arrived))
             await self._deliver(arrived, outlet, answer)
+
+    def _first_line(self, arrived: Arrived) -> str:
+        return self._notices.first_line(arrived.inbound.channel, arrived.settings, _language(arrived))
+
+    async def _note_told(self, arrived: Arrived) -> None:
+        await self._inbox.choose(arrived.conversation_id, **{TOLD_MACHINE: True})
 
     async def _surely(self, arrived: Arrived, outlet: Outlet) -> Answer:
         """Return an answer whatever happens: a message that was left open would be overtaken by the next one."""
@@ -194,7 +220,7 @@ class Worker:
         return thumbs(seq)
 
     async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet) -> Answer:
-        live = Live(arrived, outlet, self._delivery)
+        live = Live(arrived, outlet, self._delivery, self._first_line(arrived))
         async with live:
             try:
                 reply = await self._insist(arrived, inbound, live)

@@ -13,6 +13,8 @@ from qwendesk.messages import Inbound
 
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
 """``gone``: whoever wrote it is forgotten, so nothing of it stays, and nothing of a conversation that has no more."""
+TOLD_MACHINE = "told_machine"
+"""The name under which it is kept that a conversation was told that a machine answers."""
 HEARD = "heard"
 """Where a conversation's settings keep the language that was written in it last."""
 Enqueue = Callable[[Connection, str, str, int], None]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -79,6 +80,10 @@ class WebChannel(Channel):
         """Which process has the answers, and which the visitors."""
         self.relay: Relay | None = None
         """What carries them from one to the other at once."""
+
+    def label(self, notice: str | bool) -> None:
+        """Set what says over the chat that a machine answers: a text, or whether the built-in one does."""
+        self._look = replace(self._look, machine=notice)
 
     async def start(self, accept: Accept) -> None:
         """Wait for visitors; where others answer them, look for the answers."""

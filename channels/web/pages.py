@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LABELS = (
     "greeting", "connecting", "close", "messages", "writing", "chosen", "your_message", "write", "choose", "attach",
-    "send",
+    "send", "machine",
 )  # fmt: skip
 _TOLD = ("connecting", "large_file", "large", "broken_file", "good", "bad")
 """Texts that the page's script says."""
@@ -42,6 +42,8 @@ class Look:
     accent: str
     origins: tuple[str, ...] = ()
     """Sites that may show the chat, beside the desk's own; ``*``: any."""
+    machine: str | bool = True
+    """What says that a machine answers; True: the built-in text in the visitor's language, False: nothing."""
     _told: set[str] = field(default_factory=set, compare=False)
     """Sites that were refused, and logged."""
 
@@ -64,6 +66,8 @@ class Look:
         """Return the page in a language."""
         labels = {name: say(f"web_{name}", language) for name in (*_LABELS, *_TOLD)}
         values = labels | {"title": self.title, "greeting": self.greeting or labels["greeting"], "lang": language}
+        values["machine"] = labels["machine"] if self.machine is True else self.machine or ""
+        values["machine_hidden"] = "" if self.machine else "hidden"
         values["texts"] = json.dumps({name: labels[name] for name in _TOLD}, ensure_ascii=False)
         values["dir"] = "rtl" if language in _FROM_THE_RIGHT else "ltr"
         return Template(_static("chat.html")).substitute({name: html.escape(text) for name, text in values.items()})

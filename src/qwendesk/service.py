@@ -20,6 +20,7 @@ from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.guests import House, PairingRequest
+from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.waiting import Limits
@@ -34,6 +35,7 @@ from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.past import Line, PastLines
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
+from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_web
@@ -42,6 +44,7 @@ from qwendesk.settings import Settings
 Part = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
 RATING_BUTTONS = "rating_buttons"
+MACHINE_NOTICE = "machine_notice"
 RULES = tuple(setting.name for setting in COMMON)
 """Settings of every channel, which the desk reads itself."""
 log = logging.getLogger(__name__)
@@ -273,7 +276,18 @@ class Service:
         Ratings(memory, Outbox(memory.scope)).join(commands)
         add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
-        return Answering(desk.handle, outlets, commands, self.settings.conversations_at_once, unrated=unrated)
+        # the web chat has a label
+        notices = MachineNotices({name: self._notice(name) for name in self.channels if name != "web"})
+        at_once = self.settings.conversations_at_once
+        return Answering(desk.handle, outlets, commands, at_once, unrated=unrated, notices=notices)
+
+    def _notice(self, channel: str) -> str | bool:
+        """Return what says on a channel that a machine answers."""
+        own = self.settings.channels.get(channel, {}).get(MACHINE_NOTICE, self.settings.machine_notice)
+        try:
+            return read_notice(own)
+        except ValueError as error:
+            raise ConfigError(f"{MACHINE_NOTICE!r} in [channels.{channel}] must be {error}.") from None
 
     def _rates(self, channel: str) -> bool:
         """Tell whether people are asked on a channel what they think of answers."""
@@ -305,6 +319,7 @@ class Service:
     def _join(self, web: WebChannel) -> None:
         """Let the web chat find what was sent before this process began, or is sent by another."""
         web.recall = self._recall
+        web.label(self._notice(web.manifest.name))
         self._memory.held_words.register(web.manifest.name, web.drop)
         web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
         if self.part != "all":

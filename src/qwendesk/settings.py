@@ -13,7 +13,16 @@ from urllib.parse import quote
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,6 +33,7 @@ from pydantic_settings import (
 
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Role
+from qwendesk.notice_setting import read_notice
 from qwendesk.setting_faults import faults, unreadable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
@@ -212,6 +222,9 @@ class Settings(BaseSettings):
     """Megabytes of files taken in a day of all visitors of an open channel whom nobody has let in by name."""
     rating_buttons: bool = True
     """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
+    machine_notice: Annotated[str | bool, BeforeValidator(read_notice)] = True
+    """First line of a conversation's first answer, which says that a machine answers, and label of the web chat: true:
+    the built-in text in the person's language; a text of your own; false: nothing. A channel may say otherwise."""
     conversations_at_once: int = Field(default=32, ge=1)
     """How many conversations a process answers at once."""
     stop_patience: float = Field(default=25, ge=0)

@@ -14,6 +14,7 @@ from qwendesk.desk.accept import Limits
 from qwendesk.desk.chat_commands import Commands, add_memory
 from qwendesk.desk.delivery import Pace
 from qwendesk.desk.guests import House
+from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.ratings import Ratings
 from qwendesk.engines.catalogue import ModelCard
@@ -106,6 +107,7 @@ async def running(
     patience: float = 5.0,
     unrated: frozenset[str] = frozenset(),
     cards: Iterable[ModelCard] = FAMILY,
+    notices: MachineNotices | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a whole desk in this process."""
@@ -120,7 +122,8 @@ async def running(
         Ratings(desk.memory, Outbox(database)).join(commands)
         add_memory(commands, desk.commands)
         at_once, pace = made.conversations_at_once, pace or Pace(first=0.05)
-        answering = Answering(desk.handle, {"test": outlet}, commands, at_once, pace, unrated)
+        told = notices or MachineNotices()
+        answering = Answering(desk.handle, {"test": outlet}, commands, at_once, pace, unrated, told)
         office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
         await office.start()
         try:

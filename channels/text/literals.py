@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import regex
 
 from qwendesk.channels.text.emphasis import UNSPACED, is_open
+from qwendesk.held_words import Forgotten
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -169,3 +170,8 @@ def _python_names() -> frozenset[str]:
     names = {name for kind in [*kinds, type(_word), type(builtins)] for name in dir(kind)}
     asked = {f"__{name}__" for name in ("enter", "exit", "aenter", "aexit", "await", "call", "getattr", "post_init")}
     return frozenset(name for name in names | asked | _MODULE_NAMES if _DUNDER.fullmatch(name))
+
+
+async def drop_texts(_: Forgotten) -> None:
+    """Drop the texts that were looked at last."""
+    _spans.cache_clear()

@@ -15,6 +15,7 @@ from qwendesk.app import Desk
 from qwendesk.channels.base import COMMON, Channel
 from qwendesk.channels.keeper import Keeper
 from qwendesk.channels.outlet import ChannelOutlet
+from qwendesk.channels.text.literals import drop_texts
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.relay import Relay
 from qwendesk.channels.web.rooms import Kept
@@ -235,6 +236,7 @@ class Service:
         if not isinstance(memory, SqlMemory):
             raise ConfigError("A desk that is served needs its memory in SQL.")
         self._memory = memory
+        memory.held_words.register("texts", drop_texts)
         return Office(
             memory.scope,
             settings.database,

@@ -71,7 +71,9 @@ class Page:
         async with asyncio.timeout(LIMIT):
             while True:
                 frame: dict[str, Any] = json.loads(await self._socket.recv())
-                if frame["type"] == kind and what in json.dumps(frame):
+                # an answer that grows is shown first and edited then
+                came = "shown" if frame["type"] == "edited" else frame["type"]
+                if came == kind and what in json.dumps(frame):
                     return
 
     async def shown(self) -> list[str]:

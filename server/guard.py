@@ -93,7 +93,8 @@ class Guard:
         if line is None:
             return
         self.release(line)
-        self._by_peer.pop(line.peer, None)
+        if self._by_peer.get(line.peer) is line:  # a peer may have taken the same port again
+            del self._by_peer[line.peer]
         self._leave_group(line)
 
     def line_of(self, peer: tuple[str, int] | None) -> Line | None:

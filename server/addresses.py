@@ -30,6 +30,12 @@ def is_loopback(text: str) -> bool:
     return bool(found and found.is_loopback)
 
 
+def is_private(text: str) -> bool:
+    """Tell whether an address is this machine's own or of a private network."""
+    found = _parsed(text)
+    return bool(found and found.is_private)
+
+
 def is_forwarded(headers: Mapping[str, str]) -> bool:
     """Tell whether a proxy has passed a request on."""
     return any(name in headers for name in _FORWARDING)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from qwendesk.server.addresses import plain_address
+from qwendesk.server.addresses import is_private, plain_address
 from qwendesk.server.guard import Guard, Line
 
 _LATER = 1013
@@ -37,6 +37,7 @@ class GuardedApp:
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
         self._guard = guard
+        self._has_seen_proxy = False
         behind: ASGIApp = self._counted
         if guard.trusted:
             trusted = list(guard.limits.trusted_proxies)
@@ -50,6 +51,7 @@ class GuardedApp:
             await self._app(scope, receive, send)
             return
         scope[_LINE] = line
+        self._look_for_proxy(line, scope)
         scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
         try:
             await self._behind(scope, receive, send)
@@ -57,6 +59,18 @@ class GuardedApp:
             self._guard.notices.warn("A caller hung up in the middle of a message.")
         finally:
             self._guard.release(line)
+
+    def _look_for_proxy(self, line: Line, scope: Scope) -> None:
+        """Say once that a proxy nearby is not named, since all its visitors share the limits of one address."""
+        if self._has_seen_proxy or line.is_proxy or not is_private(line.peer[0]):
+            return
+        if "x-forwarded-for" in Headers(scope=scope):
+            self._has_seen_proxy = True
+            log.warning(
+                "Requests come through a proxy at %s that is not named, so its visitors count as one address: "
+                "add it to trusted_proxies in the table [http] if it sets X-Forwarded-For itself.",
+                line.network,
+            )
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         line: Line = scope[_LINE]
@@ -84,7 +98,7 @@ class GuardedApp:
             if size:
                 self._guard.worked_off(line, size)
             message = await receive()
-            size = len(message.get("text") or message.get("bytes") or "")
+            size = len((message.get("text") or "").encode()) or len(message.get("bytes") or b"")
             return message
 
         async def send_noted(message: Message) -> None:

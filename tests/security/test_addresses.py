@@ -52,7 +52,7 @@ def test_proxies_are_named_by_address_or_network() -> None:
         HttpSettings(trusted_proxies=("proxy.example",))
 
 
-async def _asked(limits: WebLimits, headers: list[tuple[str, str]]) -> str:
+async def _asked(limits: WebLimits, headers: list[tuple[str, str]], times: int = 1) -> str:
     """Return the address that an application sees of a caller on this machine."""
 
     async def tell(request: Request) -> PlainTextResponse:
@@ -62,7 +62,8 @@ async def _asked(limits: WebLimits, headers: list[tuple[str, str]]) -> str:
     await server.start()
     try:
         async with httpx.AsyncClient() as client:
-            return (await client.get(server.url, headers=headers)).text
+            seen = [(await client.get(server.url, headers=headers)).text for _ in range(times)]
+            return seen[0]
     finally:
         await server.stop()
 
@@ -81,6 +82,15 @@ async def test_a_forwarded_address_is_believed_of_named_proxies_alone(
     proxies: tuple[str, ...], said: str, seen: str
 ) -> None:
     assert await _asked(replace(LIMITS, trusted_proxies=proxies), [("X-Forwarded-For", said)]) == seen
+
+
+async def test_a_proxy_that_is_not_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    for proxies, told in ((("10.0.0.0/8",), 1), (("127.0.0.0/8",), 0)):
+        caplog.clear()
+        await _asked(replace(LIMITS, trusted_proxies=proxies), [("X-Forwarded-For", "192.0.2.1")], times=3)
+        assert caplog.text.count("trusted_proxies") == told
+    await _asked(LIMITS, [])
+    assert "trusted_proxies" not in caplog.text
 
 
 async def test_visitors_behind_a_named_proxy_are_counted_one_by_one() -> None:

@@ -8,12 +8,12 @@ import json
 import os
 import platform
 import shutil
-import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from importlib.resources import files
 
-from qwendesk import system_calls
+from qwendesk import child, system_calls
+from qwendesk.isolation import NOBODY, system_links
 from qwendesk.tools.run_result import RunResult, not_run
 
 MEMORY = 512 * 1024 * 1024
@@ -23,8 +23,6 @@ _ANSWER = 128 * 1024
 """Most bytes that are taken of an answer."""
 _PATIENCE = 30.0
 _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
-_LINKS = ("/bin", "/lib", "/lib64", "/sbin")
-_NOBODY = 65534
 _FILTER = "FILTER"
 """Stands in a command line for the number of the descriptor that the filter is read from."""
 _COUNTED_ALONE = (5, 14)
@@ -89,7 +87,7 @@ class Bubblewrap:
             if not answer:
                 return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         finally:
-            await _kill(process)
+            await child.end(process)
         return _read(bytes(answer))
 
     async def _start(self, command: list[str]) -> Process:
@@ -117,12 +115,11 @@ def _command(path: str | None) -> list[str]:
     bwrap, python = shutil.which(path or "bwrap"), shutil.which("python3", path=_PYTHONS)
     if not bwrap or not python:
         raise FileNotFoundError("bubblewrap is not installed" if python else "there is no python3 in /usr")
-    links = [part for link in _LINKS for part in _system(link)]
     return [
         *_unprivileged(),
         *(bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
         *("--cap-drop", "ALL", "--seccomp", _FILTER),
-        *("--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev"),
+        *("--ro-bind", "/usr", "/usr", *system_links(), "--proc", "/proc", "--dev", "/dev"),
         *("--size", str(_FILES), "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/proc"),
         *("--remount-ro", "/", "--chdir", "/tmp", "--clearenv", "--setenv", "PYTHONUTF8", "1"),
         *("--", python, "-I", "-c", driver()),
@@ -146,7 +143,7 @@ def _unprivileged() -> list[str]:
         nobody = pwd.getpwnam("nobody")
         user, group = nobody.pw_uid, nobody.pw_gid
     except KeyError:
-        user = group = _NOBODY
+        user = group = NOBODY
     rights = ("--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
     return [setpriv, "--reuid", str(user), "--regid", str(group), *rights]
 
@@ -162,13 +159,6 @@ def driver() -> str:
 def _is_own(node: ast.stmt) -> bool:
     """Tell whether a line imports from this package, which the sandbox does not have, or from the future."""
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("qwendesk", "__future__")
-
-
-def _system(path: str) -> list[str]:
-    """Return the arguments for a folder beside ``/usr`` that is a link into it on most systems."""
-    if os.path.islink(path):  # noqa: PTH114  # a Path would be resolved only to be turned back into text
-        return ["--symlink", os.readlink(path), path]  # noqa: PTH115
-    return ["--ro-bind-try", path, path]
 
 
 def _counts_alone() -> bool:
@@ -187,14 +177,6 @@ async def _converse(process: Process, request: str, answer: bytearray) -> None:
     process.stdin.close()
     while len(answer) <= _ANSWER and (piece := await process.stdout.read(65536)):
         answer += piece
-
-
-async def _kill(process: Process) -> None:
-    """End the process and all it started; its own process namespace ends with it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    # communicate() reads what is left and so closes the pipes
-    await process.communicate()
 
 
 def _read(answer: bytes) -> RunResult:

@@ -152,17 +152,20 @@ def _namespaces() -> list[str]:
 def _files() -> list[str]:
     """Return the arguments that show the child Python, the program and nothing else, all read-only."""
     system = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    links = [part for link in _LINKS for part in _system(Path(link))]
     own = [part for path in _program() for part in ("--ro-bind-try", path, path)]
     made = ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(_TEMPORARY), "--tmpfs", "/tmp"]
     # the folders above are made for everybody to pass, and what lies in /tmp itself is shown after it was made
     above = dict.fromkeys(str(folder) for path in _program() for folder in reversed(Path(path).parents[:-1]))
     passed = [part for folder in above if folder != "/tmp" for part in ("--perms", "0755", "--dir", folder)]
-    return [*system, *links, *made, *passed, *own, "--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*system, *system_links(), *made, *passed, *own, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
-def _system(path: Path) -> list[str]:
-    """Return the arguments for a folder beside ``/usr`` that is a link into it on most systems."""
+def system_links() -> list[str]:
+    """Return bubblewrap's arguments for the folders beside ``/usr`` that are links into it on most systems."""
+    return [part for link in _LINKS for part in _linked(Path(link))]
+
+
+def _linked(path: Path) -> list[str]:
     if path.is_symlink():
         return ["--symlink", str(path.readlink()), str(path)]
     return ["--ro-bind-try", str(path), str(path)]

@@ -69,6 +69,12 @@ def test_files_that_exist_are_refused_and_with_force_kept_beside(folder: Path) -
     code, _ = init("shop", "--force")
     assert code == 0 and Path("qwendesk.toml.bak").read_text("utf-8") == "seed = 7\n"
     assert "channels.web" in Path("qwendesk.toml").read_text("utf-8")
+    code, _ = init("shop", "--force")
+    assert code == 0 and Path("qwendesk.toml.bak").read_text("utf-8") == "seed = 7\n", "the user's own stays"
+
+
+def test_a_folder_with_a_blank_can_be_pasted(folder: Path) -> None:
+    assert "cd 'my shop'" in init("shop", "my shop")[1]
 
 
 def test_another_folder_is_made(folder: Path) -> None:

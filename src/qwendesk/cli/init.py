@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -80,7 +81,7 @@ async def _init(kind: str, folder: Path, force: bool) -> None:
         raise ConfigError(f"{str(folder)!r} cannot be written: {error.strerror or error}.") from None
     typer.echo(f"Wrote {', '.join(str(file) for file in written)}: {KINDS[kind].help}.\n\nNext:")
     steps = KINDS[kind].next_steps
-    for step in (f"cd {folder}", *steps) if folder != Path() else steps:
+    for step in (f"cd {quote(str(folder))}", *steps) if folder != Path() else steps:
         typer.echo(f"  {step}")
     typer.echo("\n'qwendesk doctor' says what is still missing.")
 
@@ -98,6 +99,8 @@ def _write(kind: str, folder: Path, force: bool) -> list[Path]:
                 "overwrite with --force, which keeps the old file beside as NAME.bak."
             )
         for source, target in zip(sources, targets, strict=True):
+            if target.is_file() and target.read_bytes() == source.read_bytes():
+                continue  # the file kept beside is the user's own
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 target.replace(target.with_name(f"{target.name}.bak"))

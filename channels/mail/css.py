@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import tinycss2
@@ -57,6 +56,8 @@ class Sheet:
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._by_key: defaultdict[str, list[_Rule]] = defaultdict(list)
+        self._styles: dict[str, list[Any]] = {}
+        """What was read of attributes, for this mail alone: no more of it is held than one mail has."""
         self._left = _MAX_COMPARISONS
         source = "\n".join(sources)
         if len(source) > _MAX_SHEET_CHARS:
@@ -84,8 +85,15 @@ class Sheet:
             return {}, {}
         holding = [rule for key in keys for rule in self._by_key.get(key, ()) if self._matches(rule, path)]
         certain = [rule for rule in holding if rule.is_certain]
-        known = _cascade(certain, style)
-        return known, known if len(certain) == len(holding) else _cascade(holding, style)
+        own = self._inline(style)
+        known = _cascade(certain, own)
+        return known, known if len(certain) == len(holding) else _cascade(holding, own)
+
+    def _inline(self, style: str) -> list[Any]:
+        """Return the declarations of a ``style`` attribute, which many elements of one mail may have alike."""
+        if style and style not in self._styles:
+            self._styles[style] = _declarations(_contents(style))
+        return self._styles.get(style, [])
 
     def _matches(self, rule: _Rule, path: Sequence[Element]) -> bool:
         """Tell whether a selector holds, by all ways in which its parts may stand for what is above an element."""
@@ -109,20 +117,14 @@ class Sheet:
         return found
 
 
-def _cascade(rules: Iterable[_Rule], style: str) -> Declared:
+def _cascade(rules: Iterable[_Rule], own: Iterable[Any]) -> Declared:
     """Return what rules and an element's own style come to together."""
     found: list[tuple[tuple[bool, bool, tuple[int, int, int, int]], Any]] = [
         ((one.important, False, rule.order), one) for rule in rules for one in rule.declarations
     ]
-    found += [((one.important, True, (0, 0, 0, 0)), one) for one in _inline(style)]
+    found += [((one.important, True, (0, 0, 0, 0)), one) for one in own]
     found.sort(key=lambda ranked: ranked[0])
     return {one.lower_name: one.value for _, one in found}
-
-
-@lru_cache(maxsize=1000)
-def _inline(style: str) -> tuple[Any, ...]:
-    """Return the declarations of a ``style`` attribute."""
-    return tuple(_declarations(_contents(style))) if style else ()
 
 
 def _contents(content: Any) -> list[Any]:

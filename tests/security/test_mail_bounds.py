@@ -150,6 +150,13 @@ def _memory() -> float:
     return psutil.Process().memory_info().rss / 2**20
 
 
+def test_nothing_of_a_page_is_held_once_it_is_read() -> None:
+    before = _memory()
+    for number in range(8):
+        _try(_html(f"<p style='left:{number}px,{'1px,' * 40_000}'>x").encode())
+    assert _memory() - before < 60
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_after_ten_thousand_hostile_mails_memory_is_what_it_was() -> None:

@@ -18,6 +18,8 @@ Health = Callable[[], Awaitable[dict[str, Any]]]
 """Says how the desk is; raises ``QwendeskError`` where it cannot work."""
 _HOLDS = 1.0
 """Seconds for which an answer is given again: anybody may ask, and it costs the database some work."""
+_LONGEST = 10.0
+"""Seconds that a look takes at most: a database that stands still must not let those who ask pile up."""
 _UNKNOWN = "the desk cannot work"
 
 
@@ -27,11 +29,13 @@ class HealthPage:
     Args:
         health: says how the desk is.
         token: who shows it is told details on other machines, too; None: nobody is.
+        longest: seconds after which a look counts as failed.
     """
 
-    def __init__(self, health: Health, token: str | None = None) -> None:
+    def __init__(self, health: Health, token: str | None = None, longest: float = _LONGEST) -> None:
         self._health = health
         self._token = token
+        self._longest = longest
         self._asking = asyncio.Lock()
         self._asked = float("-inf")
         self._known: dict[str, Any] = {}
@@ -49,7 +53,14 @@ class HealthPage:
 
     async def _ask(self) -> None:
         try:
-            self._known, self._reason = {"status": "ok", **await self._health()}, ""
+            async with asyncio.timeout(self._longest):
+                self._known, self._reason = {"status": "ok", **await self._health()}, ""
+        except TimeoutError:
+            self._known = {
+                "status": "failing",
+                "reason": f"No answer within {self._longest:g} s: is the database busy?",
+            }
+            self._reason = _UNKNOWN
         except QwendeskError as error:
             self._known = {"status": "failing", "reason": str(error)}
             self._reason = error.reason if isinstance(error, StoreError) else _UNKNOWN

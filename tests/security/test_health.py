@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from qwendesk.errors import ConfigError, StoreError
+from qwendesk.server.health import HealthPage
 from qwendesk.server.web import build_web
 
 PRIVATE = {"waiting": 3, "problems": {"mail": "The folder '/srv/secret' cannot be read."}}
@@ -67,6 +71,22 @@ async def test_why_it_cannot_work_is_told_in_general_words(error: Exception, rea
     assert reason in answer.json()["reason"]
     assert not any(secret in answer.text for secret in ("/srv", "qwendesk.", "postgresql", "pw"))
     assert (await ask(fails, LOCAL)).json()["reason"] == str(error)
+
+
+async def test_a_look_that_never_ends_is_a_failure_for_all_who_ask() -> None:
+    looks = 0
+
+    async def hangs() -> dict[str, Any]:
+        nonlocal looks
+        looks += 1
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    app = Starlette(routes=[Route("/healthz", HealthPage(hangs, longest=0.1).answer)])
+    transport = httpx.ASGITransport(app, client=(LOCAL, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client, asyncio.timeout(60):
+        answers = await asyncio.gather(*(client.get("/healthz") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {503} and looks < 10
+    assert "No answer within 0.1 s" in answers[0].json()["reason"]
 
 
 async def test_many_who_ask_cost_one_look() -> None:

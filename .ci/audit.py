@@ -27,7 +27,8 @@ def main() -> int:
         known = ", ".join(each["id"] for each in package["vulns"])
         print(f"{package['name']} {package['version']}: {known}")
     if not checked:
-        print("vulnerabilities: not checked, the service cannot be reached")
+        why = "the service cannot be reached" if packages else f"pip-audit failed: {done.stderr.strip()[-300:]}"
+        print(f"vulnerabilities: not checked, {why}")
     else:
         print(f"vulnerabilities: {len(checked)} of {len(packages)} packages checked, {len(vulnerable)} affected")
     return 1 if vulnerable else 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qwendesk.engines.tool_calls import Call, CallParser, in_string, json_end
+from qwendesk.engines.tool_calls import Call, CallParser, in_string, json_end, unreadable
 
 _OPENER = re.compile(r"(?<!`)(?P<tag><(?:tool_call|tools)>|<function=)|^[ \t]*(?:(?P<fence>```)|(?P<json>[{\[]))", re.M)
 _TAIL = re.compile(r"\s*(?:<[a-z_]*|`{1,2})?\Z")
@@ -16,10 +16,12 @@ _PLAIN_END = re.compile(r"^[ \t]*```", re.M)
 _FENCE_END = re.compile(r"^[ \t]*```[ \t]*\n", re.M)
 _FENCE_LAST = re.compile(r"^[ \t]*```[ \t]*$", re.M)
 _TAG = re.compile(r"\s*<(tool_call|tools)>")
-_FUNCTION = re.compile(r"\s*<function=[\w./:-]*(>?)")
+_FUNCTION = re.compile(r"\s*<function=([\w./:-]*)(>?)")
 _TAG_END = re.compile(r"</?(?:tool_call|tools)>")
 _IN_TAG = ("<function=", "</tool_call>", "</tools>")
 _STRAY_END = ("</tool_call>", "</tools>", "</function>")
+_SENTENCE_ENDS = ".!?:…。！？："
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
 class CallFinder:
@@ -125,7 +127,7 @@ class CallFinder:
         body = self._held[start:].lstrip()
         if not body and not final:
             return False
-        if head is None or not head[1] or body[:1] not in ("{", "<"):
+        if head is None or not head[2] or not (body[:1] in ("{", "<") or self._parser.is_tool(head[1])):
             return self._reject(self._held.index("=") + 1)
         closed = self._held.find("</function>", start)
         if closed < 0 and not final:
@@ -139,13 +141,23 @@ class CallFinder:
         body = self._held[start:].lstrip()
         if not body and not final:
             return False
-        if body and body[0] not in "{[`" and not any(t.startswith(body) or body.startswith(t) for t in _IN_TAG):
+        looks_so = body[:1] in ("{", "[", "`") or any(t.startswith(body) or body.startswith(t) for t in _IN_TAG)
+        if not looks_so and not self._begins_call():
             return self._reject(start)
         span = self._tag_end(start, final)
         if span is None:
             return False
         block = self._held[start : span[0]]
-        return self._decide(self._parser.read(block, tagged=True), span[1], empty=not block.strip())
+        calls = self._parser.read(block, tagged=True)
+        if not calls and block.strip() and self._held.lstrip().startswith("<tool_call>"):
+            calls = [unreadable(block)]
+        return self._decide(calls, span[1], empty=not block.strip())
+
+    def _begins_call(self) -> bool:
+        """Tell whether a tag stands where calls do, at the start of a line or sentence; within one it is spoken of."""
+        before = self._held[: len(self._held) - len(self._held.lstrip())]
+        starts = not self._last or "\n" in self._last + before or self._last in _SENTENCE_ENDS
+        return starts and self._held.lstrip().startswith("<tool_call>")
 
     def _tag_end(self, start: int, final: bool) -> tuple[int, int] | None:
         """Return where the block in tags ends and where the text after it begins; None while that is open.
@@ -170,6 +182,13 @@ class CallFinder:
     def _open_end(self, start: int) -> tuple[int, int]:
         """Return where a block ends whose closing tag never came."""
         whole = len(self._held)
+        if self._held[start:].lstrip()[:1] not in ("{", "[", "`", "<"):
+            found = _BLANK_LINE.search(self._held, start)
+            return (
+                (found.start(), found.start())
+                if found and self._held[start : found.start()].strip()
+                else (whole, whole)
+            )
         end = whole if "<function=" in self._held[start:] else json_end(self._held, start) or whole
         end = whole if self._held[end:].strip() in ("", "```") else end
         return end, end

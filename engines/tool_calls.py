@@ -32,6 +32,8 @@ _COUNTER = re.compile(r":\d+$")
 _DEEPEST = 64
 """Most lists and objects within each other in arguments: what handles them later calls itself once or twice a level."""
 _LONGEST_SHOWN = 1000
+_NAMELESS = "unknown"
+"""The name of a call that has none: what is sent to a server needs one."""
 _NESTED = 3
 """How often arguments may be encoded as JSON text within JSON text."""
 
@@ -62,7 +64,7 @@ class CallParser:
             call: the call, its arguments as the server sent them.
             cut: the answer was cut at its token limit; arguments without an end are not completed then.
         """
-        name, text = self.tool_named(call.name), joined(call.arguments_json)
+        name, text = self.tool_named(call.name) or _NAMELESS, joined(call.arguments_json)
         if is_too_deep(text):
             return replace(call, name=name, arguments_json=json.dumps(text[:_LONGEST_SHOWN]))
         if cut and text.lstrip().startswith("{") and json_end(text) is None:
@@ -76,6 +78,10 @@ class CallParser:
         parts = _NAMESPACE.split(_COUNTER.sub("", name.strip()))
         ends = [_plain_name("_".join(parts[at:])) for at in range(len(parts))]
         return next((self._spelled[end] for end in ends if end in self._spelled), name)
+
+    def is_tool(self, name: str) -> bool:
+        """Tell whether a name means one of the tools."""
+        return self.tool_named(name) in self._tools
 
     def may_be_call(self, text: str) -> bool:
         """Tell whether text that begins like this may still become a call; False is final."""
@@ -174,6 +180,11 @@ class CallParser:
             known, whole = self._tools.get(name, {}), self._schemas.get(name, {})
             arguments = {key: fitted(item, known.get(key), whole, quoted) for key, item in arguments.items()}
         return joined(json.dumps(arguments, ensure_ascii=False, default=str))
+
+
+def unreadable(block: str) -> Call:
+    """Return the call that a block in a call's tags stands for where nothing can be read in it."""
+    return Call(_NAMELESS, json.dumps(block.strip()[:_LONGEST_SHOWN]))
 
 
 def _plain_name(name: str) -> str:

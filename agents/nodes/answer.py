@@ -70,10 +70,11 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
                 between = ""
     if truth := guard.rest():
         return _truthful(state, truth, collected, answering.choice, tell)
+    message = collected.message()
     return {
-        "messages": [collected.message()],
+        "messages": [message],
         "thinking": "".join(collected.thinking),
-        "notes": collected.notes(),
+        "notes": collected.notes() + _not_made(message, state, context),
         "tally": collected.tally(),
         "choice": answering.choice,
     }
@@ -108,8 +109,20 @@ def after_answer(state: TurnState, context: TurnContext) -> Literal["act", "chec
         return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
-    may = not state.get("stopped") and state.get("rounds", 0) < context.tool_rounds
-    return "act" if asks and may else "check"
+    return "act" if asks and _may_call(state, context) else "check"
+
+
+def _may_call(state: TurnState, context: TurnContext) -> bool:
+    return not state.get("stopped") and state.get("rounds", 0) < context.tool_rounds
+
+
+def _not_made(message: AIMessage, state: TurnState, context: TurnContext) -> list[str]:
+    """Return what the receipt notes of calls that the model asked for where it may make none any more."""
+    names = [call["name"] or "unknown" for call in (*message.tool_calls, *message.invalid_tool_calls)]
+    if not names or _may_call(state, context):
+        return []
+    why = state.get("stopped") or f"only {context.tool_rounds} rounds of calls are made (QWENDESK_TOOL_ROUNDS)"
+    return [f"calls that the model asked for were not made ({', '.join(names)}): {why}"]
 
 
 def prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> list[BaseMessage]:

@@ -132,6 +132,33 @@ async def test_a_call_that_cannot_be_made_leaves_a_trace(make_desk: MakeDesk, te
     assert f"`{use.name}(" in explain(reply.receipt.as_dict())
 
 
+@pytest.mark.parametrize("said", ["", "I open it. "])
+async def test_a_call_that_is_unreadable_as_a_whole_leaves_a_trace_and_is_not_shown(
+    make_desk: MakeDesk, said: str
+) -> None:
+    async with make_desk([f"{said}<tool_call>the gate, please</tool_call>", "Done!"], tools=GATES) as desk:
+        events = [event async for event in desk.stream(ASKED, role="general")]
+        asked_again = desk.script.calls[1][1]
+    assert isinstance(events[-1], Finished)
+    reply = events[-1].reply
+    streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert "tool_call" not in reply.text + streamed and "the gate, please" not in reply.text + streamed
+    (use,) = reply.receipt.tools
+    assert (use.ok, "the gate, please" in str(use.arguments)) == (False, True)
+    assert "the gate, please" in explain(reply.receipt.as_dict()) and "failed" in reply.text
+    assert "arguments are not valid JSON" in asked_again[-1].text
+
+
+async def test_calls_beyond_the_rounds_are_noted(make_desk: MakeDesk) -> None:
+    script = [call("open_gate", number=7), call("lock_gate", number=7) + "<tool_call>more</tool_call>"]
+    async with make_desk(script, tools=GATES, tool_rounds=1) as desk:
+        reply = await desk.ask(ASKED, role="general")
+    assert reply.text == "Gate 7 is open." and [use.name for use in reply.receipt.tools] == ["open_gate"]
+    (note,) = [note for note in reply.receipt.notes if "were not made" in note]
+    assert "lock_gate, unknown" in note and "QWENDESK_TOOL_ROUNDS" in note
+    assert note in explain(reply.receipt.as_dict())
+
+
 @pytest.mark.parametrize(
     ("text", "admitted"),
     [("Sorry.", True), ("Das hat nicht geklappt.", True), ("抱歉。", True), ("", True),

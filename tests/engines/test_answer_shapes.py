@@ -246,6 +246,24 @@ async def test_a_call_that_is_only_thought_about_is_not_made(thought: str, said:
 
 
 @pytest.mark.parametrize(
+    "deltas",
+    [
+        ({"content": "<tool_call>a table, please</tool_call>"},),
+        ({"content": "<think>Hm.</think>\n<tool_"}, {"content": "call>a table, "}, {"content": "please</tool_call>"}),
+        ({"reasoning_content": "Hm."}, {"content": "<tool_call>\na table, please\n</tool_call>"}),
+        by_server("", "a table, please"),
+        by_server("", '["a table, please"]'),
+        ({"content": "<function=reserve_table>a table, please</function>"},),
+    ],
+)
+async def test_a_call_that_is_unreadable_as_a_whole_is_an_invalid_call(deltas: Any) -> None:
+    said = await answered(*(deltas if isinstance(deltas, tuple) else (deltas,)))
+    assert (said.text, said.tool_calls) == ("", [])
+    (call,) = said.invalid_tool_calls
+    assert call["name"] in ("unknown", "reserve_table") and "a table, please" in (call["args"] or "")
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("Good day.<|im_end|>", "Good day."),

@@ -193,6 +193,55 @@ def test_arguments_that_cannot_be_read_are_handed_on():
 
 
 @pytest.mark.parametrize(
+    ("text", "visible", "kept"),
+    [
+        ("<tool_call>garbage</tool_call>", "", "garbage"),
+        ("<tool_call>\nclock(zone=Rome)\n</tool_call>\n", "", "clock(zone=Rome)"),
+        ("Let me look. <tool_call>what's the time</tool_call>", "Let me look.", "what's the time"),
+        ("一会儿。<tool_call>时间</tool_call>好了", "一会儿。\n好了", "时间"),
+        ("One\n<tool_call>a time</tool_call>\nTwo", "One\nTwo", "a time"),
+        ("One\n<tool_call>a time\n\nTwo", "One\nTwo", "a time"),
+        ("<tool_call>a time", "", "a time"),
+        ("Now <tool_call>[1, 2]</tool_call>", "Now", "[1, 2]"),
+        ('<tool_call>{"city": "Rome", "when": "now"}</tool_call>', "", '{"city": "Rome", "when": "now"}'),
+        ("<tool_call><function=></tool_call>", "", "<function=>"),
+        ("<think>Hm.</think><tool_call>garbage</tool_call>", "", "garbage"),
+        ("<think>Hm. <tool_call>garbage</tool_call>", "", "garbage"),
+    ],
+)
+def test_what_stands_in_a_calls_tags_and_cannot_be_read_is_a_call_of_unknown_name(text, visible, kept):
+    for cuts in ((), range(len(text))):
+        shown, _, (call,) = read(text, cuts=cuts)
+        assert (shown.strip(), call.name, json.loads(call.arguments_json)) == (visible, "unknown", kept)
+
+
+def test_an_unreadable_call_does_not_hide_its_neighbours():
+    garbage = "<tool_call>garbage</tool_call>"
+    for text in (garbage + f"<tool_call>{CALL}</tool_call>", f"<tool_call>{CALL}</tool_call>" + garbage,
+                 f"<tool_call>garbage<tool_call>{CALL}</tool_call>"):  # fmt: skip
+        assert sorted(call.name for call in read(text)[2]) == ["python", "unknown"]
+
+
+def test_an_unreadable_call_is_kept_in_part_only():
+    (call,) = read(f"<tool_call>{'garbage ' * 10_000}</tool_call>")[2]
+    assert len(call.arguments_json) < 2000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A call is put between <tool_call> and </tool_call>.",
+        "between `<tool_call>` and `</tool_call>`",
+        "```\n<tool_call>garbage</tool_call>\n```\n",
+        "<tools><hammer/></tools>",
+    ],
+)
+def test_tags_that_are_only_spoken_of_stay_text(text):
+    assert read(text) == (text, "", ())
+    assert read(text, cuts=range(len(text))) == (text, "", ())
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"name": "Ada", "arguments": {"born": 1815}}',

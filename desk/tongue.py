@@ -9,6 +9,7 @@ from qwendesk.agents.routing.language import identify
 from qwendesk.desk.texts import FALLBACK, known_language
 from qwendesk.memory.inbox_values import HEARD
 from qwendesk.messages import Inbound
+from qwendesk.quoting import own_words
 
 _ENOUGH = 100
 """Characters that are looked at."""
@@ -36,6 +37,6 @@ def newly_heard(language: str | None, inbound: Inbound, settings: Mapping[str, A
 
 def _is_telling(text: str) -> bool:
     """Tell whether a text says more about its writer's language than a greeting or a command does."""
-    letters = [letter for letter in text[:_ENOUGH] if letter.isalpha()]
+    letters = [letter for letter in own_words(text)[:_ENOUGH] if letter.isalpha()]
     latin = sum(letter < _BEYOND_LATIN for letter in letters)
     return not text.startswith("/") and (latin >= _LATIN or len(letters) - latin >= _OTHER)

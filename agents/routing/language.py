@@ -12,6 +12,7 @@ from typing import Any
 from qwendesk.agents.routing.cues import fold, words_of
 from qwendesk.agents.routing.greetings import greeting_language
 from qwendesk.agents.routing.language_table import load_identifier
+from qwendesk.quoting import own_words
 
 _NOT_WORDS = re.compile(
     r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
@@ -71,8 +72,8 @@ def warm_up() -> None:
 
 
 def _words(text: str) -> str:
-    """Return what is written in words; shouting is the same as speaking."""
-    words = _NOT_WORDS.sub(" ", text[: _LONGEST * 4])[:_LONGEST].strip()
+    """Return what the person has written in words; shouting is the same as speaking."""
+    words = _NOT_WORDS.sub(" ", own_words(text)[: _LONGEST * 4])[:_LONGEST].strip()
     return words.lower() if words.isupper() else words
 
 

@@ -7,8 +7,10 @@ begins with a sign that the text cannot leave out.
 from __future__ import annotations
 
 import json
+import re
 
 _QUOTE = "> "
+_QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 _INDENT = "    "
 
 
@@ -26,6 +28,12 @@ def one_line(text: str) -> str:
 def quoted(text: str) -> Block:
     """Return the text with a sign of quotation before each line."""
     return Block("\n".join(f"{_QUOTE}{line}".rstrip() for line in text.splitlines()))
+
+
+def own_words(text: str) -> str:
+    """Return a message without the lines that quote somebody; all of it where nothing else is in it."""
+    own = _QUOTED_LINE.sub("", text) if ">" in text else text
+    return own if own.strip() else text
 
 
 def indented(text: str) -> Block:

@@ -25,6 +25,15 @@ def test_neighbours_are_told_apart(text: str, code: str) -> None:
     assert identify(text) == code
 
 
+@pytest.mark.parametrize(
+    ("own", "code"), [("Und wie ist das am Sonntag?", "de"), ("日曜日はどうですか", "ja"), ("Ok.", None)]
+)
+def test_words_that_are_quoted_do_not_count(own: str, code: str | None) -> None:
+    quoted = "> you, the assistant wrote:\n> We are open from nine to six on weekdays.\n> Please call before you come."
+    assert identify(f"{quoted}\n\n{own}") == identify(f"{own}\n\n{quoted}") == code
+    assert identify(quoted) == "en"
+
+
 @pytest.mark.parametrize(("text", "code"), [("RICORDAMELO DOPO LA CENA", "it"), ("JEDAKAN ALARMNYA", "id")])
 def test_shouting_is_the_same_language(text: str, code: str) -> None:
     assert identify(text) == code

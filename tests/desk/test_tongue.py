@@ -20,6 +20,9 @@ ITALIAN = "Vorrei sapere quando arriva il mio ordine, per favore."
     [
         (ITALIAN, "en-US", {"language": "ja", HEARD: "de"}, "ja"),
         (ITALIAN, "en-US", {HEARD: "de"}, "it"),
+        (f"> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n{ITALIAN}", "en-US", {HEARD: "de"}, "it"),
+        ("> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n???", "fr", {HEARD: "de"}, "de"),
+        (f"> Forwarded message:\n> {ITALIAN}", "de", {}, "it"),
         ("/memory", "en-US", {HEARD: "de"}, "de"),
         ("37 * 91", "en-US", {HEARD: "de"}, "de"),
         ("hello", "de", {}, "de"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qwendesk.channels.telegram.parse import album_of
@@ -38,6 +39,15 @@ def is_growing(updates: Sequence[Any]) -> bool:
     return bool(messages) and album_of(messages[-1][0]) is not None and len(messages[-1]) < _MOST
 
 
+@dataclass(slots=True)
+class _Album:
+    """An album that is waited for."""
+
+    updates: list[Any]
+    end: asyncio.Future[bool]
+    """Whether all of it is taken."""
+
+
 class Albums:
     """Brings together the updates of an album that come in calls of their own.
 
@@ -47,29 +57,31 @@ class Albums:
 
     def __init__(self, take: Callable[[Sequence[Any]], Awaitable[bool]]) -> None:
         self._take = take
-        self._open: dict[str, list[Any]] = {}
-        self._ends: dict[str, asyncio.Future[bool]] = {}
+        self._open: dict[str, _Album] = {}
 
     async def take(self, name: str, update: Any) -> bool:
         """Take one update, and tell whether its whole album is taken; False: it has to come again."""
-        if name in self._open:
-            self._open[name].append(update)
-            return await asyncio.shield(self._ends[name])
-        self._open[name] = [update]
-        end = self._ends[name] = asyncio.get_running_loop().create_future()
+        if known := self._open.get(name):
+            known.updates.append(update)
+            return await asyncio.shield(known.end)
+        album = self._open[name] = _Album([update], asyncio.get_running_loop().create_future())
         taken = False
         try:
-            known = 0
-            while known < len(self._open[name]) < _MOST:
-                known = len(self._open[name])
-                await asyncio.sleep(ALBUM_SECONDS)
-            updates = sorted(self._open.pop(name), key=_number)
-            taken = await self._take(updates)
+            await self._wait_for_more(name, album)
+            taken = await self._take(sorted(album.updates, key=_number))
         finally:
-            self._open.pop(name, None)
-            self._ends.pop(name, None)
-            end.set_result(taken)
+            album.end.set_result(taken)
         return taken
+
+    async def _wait_for_more(self, name: str, album: _Album) -> None:
+        """Wait until no more pictures come; one that comes later begins an album of its own."""
+        known = 0
+        try:
+            while known < len(album.updates) < _MOST:
+                known = len(album.updates)
+                await asyncio.sleep(ALBUM_SECONDS)
+        finally:
+            del self._open[name]
 
 
 def _number(update: dict[str, Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.routing import Mount
 
 from qwendesk.channels.conformance import PIXEL, Desk, doorway
 from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.telegram import albums
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.parse import Me, Parsed, parse
 from qwendesk.channels.telegram.simulator import TelegramSimulator
@@ -216,6 +217,28 @@ async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
         async with listening(simulator, second):
             (album,) = await second.came()
     assert (album.text, len(album.attachments)) == ("Both", 2)
+
+
+async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(albums, "ALBUM_SECONDS", 0.01)
+    taken, begun, go_on = [], asyncio.Event(), asyncio.Event()
+
+    async def take(updates: Sequence[Any]) -> bool:
+        taken.append([update["update_id"] for update in updates])
+        begun.set()
+        await go_on.wait()
+        return True
+
+    together = albums.Albums(take)
+    first = asyncio.create_task(together.take("1:9", {"update_id": 50}))
+    await begun.wait()
+    begun.clear()
+    late = asyncio.create_task(together.take("1:9", {"update_id": 51}))
+    await begun.wait()
+    go_on.set()
+    assert await asyncio.gather(first, late) == [True, True] and taken == [[50], [51]]
 
 
 async def test_what_others_write_between_two_pictures_is_not_part_of_the_album() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ _TRUE = ("1", "true")
 _NONE = ("0", "0.0")
 _BUILT_IN_PERCENTS = (9, 10)
 """Number formats without an entry of their own: 0% and 0.00%."""
+_LITERAL = re.compile(r'"[^"]*"|[\\_*].')
+"""What a number format writes as it is: a percent sign in it is shown, and the number is not multiplied."""
 _WORKBOOK = "xl/workbook.xml"
 
 
@@ -57,7 +60,7 @@ def _percent_styles(archive: zipfile.ZipFile) -> set[int]:
         tag = _tag(node)
         if tag == "cellXfs":
             within = tag if begins else ""
-        elif begins and tag == "numFmt" and "%" in node.get("formatCode", ""):
+        elif begins and tag == "numFmt" and "%" in _LITERAL.sub("", node.get("formatCode", "")):
             formats.add(_number(node.get("numFmtId")))
         elif begins and tag == "xf" and within:
             styles.append(_number(node.get("numFmtId")))

@@ -58,7 +58,7 @@ def xlsx(rows: list[list[str | float]]) -> bytes:
 def workbook(*sheets: tuple[str, str, str]) -> bytes:
     """Write a workbook: each sheet with its name, its state (``visible``, ``hidden``) and its XML.
 
-    Cells of style 1 show percent.
+    Cells of style 1 show percent; those of style 3 have a percent sign behind their number as it is.
     """
     named = "".join(
         f'<sheet name="{name}" sheetId="{number}" state="{state}" r:id="r{number}"/>'
@@ -70,8 +70,9 @@ def workbook(*sheets: tuple[str, str, str]) -> bytes:
     )
     links += f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/>'
     styles = (
-        '<numFmts count="1"><numFmt numFmtId="170" formatCode="0.0%"/></numFmts>'
-        '<cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="170"/><xf numFmtId="14"/></cellXfs>'
+        '<numFmts count="2"><numFmt numFmtId="170" formatCode="0.0%"/>'
+        '<numFmt numFmtId="171" formatCode="0&quot;%&quot;\\%"/></numFmts>'
+        '<cellXfs count="4"><xf numFmtId="0"/><xf numFmtId="170"/><xf numFmtId="14"/><xf numFmtId="171"/></cellXfs>'
     )
     parts: dict[str, str | bytes] = {
         "_rels/.rels": _relation("officeDocument", "xl/workbook.xml"),

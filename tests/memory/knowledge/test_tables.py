@@ -169,3 +169,9 @@ def test_hidden_sheets_rows_and_columns_are_left_out_and_noted() -> None:
     assert [each.place for each in asked.sections] == ["sheet Prices", "sheet Margins", "sheet Notes"]
     assert "Part: Secret" in asked.sections[0].text and "Cost: 41" in asked.sections[0].text
     assert asked.notes == ()
+
+
+def test_a_percent_sign_that_a_format_only_writes_multiplies_nothing() -> None:
+    rows = '<sheetData><row r="1"><c r="A1" s="3"><v>15</v></c><c r="B1" s="1"><v>0.15</v></c></row></sheetData>'
+    (section,) = reader("xlsx")(workbook(("Prices", "visible", rows))).sections
+    assert section.text == "15 | 15%"

@@ -45,6 +45,8 @@ _SEVERAL = {
 """Abbreviations that different places use for different times."""
 _AROUND = re.compile(r"\b(?:(?:local|current) )?time(?: ?zone)?(?: (?:in|of))?\b|\bnow in\b", re.IGNORECASE)
 _LIKE = 0.8
+_LONGEST = 100
+"""Longest name that is looked up, in characters: each word of it is looked for in all the data."""
 
 Zones = list[tuple[str, tzinfo]]
 """The times that may be meant, each with the name of its place: one where it is clear."""
@@ -57,6 +59,8 @@ def find_zones(name: str) -> Zones:
         ToolError: nothing of that name is known; the text says what is near.
     """
     plain = " ".join(name.translate(_SIGNS).split())
+    if len(plain) > _LONGEST:
+        raise ToolError(f"A name of {len(plain)} characters is no place; use the place's name alone.")
     found = _fixed(plain) or _of_iana(plain) or _of_place(plain) or _of_city(plain)
     if not found and (without := _AROUND.sub(" ", plain).strip()) != plain and without:
         found = _fixed(without) or _of_iana(without) or _of_place(without) or _of_city(without)

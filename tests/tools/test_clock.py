@@ -138,6 +138,12 @@ async def test_an_offset_has_the_sign_that_people_mean(zone, hours):
     assert moment.utcoffset() == timedelta(hours=hours)
 
 
+@pytest.mark.parametrize("zone", ["a b " * 5000, "x" * 101])
+async def test_a_name_that_is_longer_than_any_place_is_not_looked_up(zone):
+    with pytest.raises(ToolError, match="the place's name alone"):
+        await clock_tool().ainvoke({"zone": zone})
+
+
 @pytest.mark.parametrize("zone", ["UTC+15", "GMT+2:75"])
 async def test_an_offset_that_no_clock_has_is_refused(zone):
     with pytest.raises(ToolError, match="at most 14 hours"):

@@ -14,6 +14,7 @@ from typing import Literal
 
 _COMMAND = re.compile(r"/\w+(?=\s|@|\Z)")
 _LONGEST = 4000
+"""Characters of all quotes of a message together, so that they do not make it too long to be taken."""
 _LONGEST_OWN = 1000
 """Characters of a quote of the desk's own words, which it has said before."""
 _LONGEST_NAME = 100
@@ -31,9 +32,13 @@ class Quote:
     moment: float | None = None
     """When it was said, in seconds since 1970."""
 
-    def written(self) -> str:
-        """Return it as a block of lines that each begin with ``>``."""
-        most = _LONGEST_OWN if self.own else _LONGEST
+    def written(self, most: int = _LONGEST) -> str:
+        """Return it as a block of lines that each begin with ``>``.
+
+        Args:
+            most: characters of it that are shown.
+        """
+        most = min(most, _LONGEST_OWN) if self.own else most
         text = self.text.strip()
         text = text if len(text) <= most else f"{text[:most].rstrip()} …"
         return "\n".join(f"> {line}".rstrip() for line in (self._head(), *text.splitlines()))
@@ -54,5 +59,6 @@ class Quote:
 
 def with_quotes(text: str, quotes: Iterable[Quote]) -> str:
     """Return a person's words below what they point at; a command to the desk stays a command."""
-    blocks = [quote.written() for quote in quotes if quote.text.strip()]
+    pointed = [quote for quote in quotes if quote.text.strip()]
+    blocks = [quote.written(_LONGEST // len(pointed)) for quote in pointed]
     return text if _COMMAND.match(text) else "\n\n".join([*blocks, text] if text else blocks)

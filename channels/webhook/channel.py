@@ -158,7 +158,7 @@ def _quotes(body: dict[str, Any]) -> list[Quote]:
         return []
     if not isinstance(quote, dict) or not isinstance(quote.get("text"), str):
         raise ValueError("'quote' has to be an object with the string 'text', and 'name' where it is known")
-    return [Quote(quote["text"], str(quote.get("name") or ""))]
+    return [Quote(storable(quote["text"]), storable(str(quote.get("name") or "")))]
 
 
 def _file(file: Any) -> Attachment:

@@ -105,6 +105,7 @@ async def test_what_a_person_writes_stays_as_it_is_on_xmpp(client: ClientXMPP, b
 def test_a_program_may_say_what_is_replied_to() -> None:
     body: dict[str, Any] = {"conversation": "c", "text": "why?", "quote": {"name": "Bo", "text": "Closed\non Monday"}}
     assert read(body, "n").text == "> Bo wrote:\n> Closed\n> on Monday\n\nwhy?"
+    assert "\0" not in read(body | {"quote": {"name": "B\0o", "text": "Closed\0 \ud800"}}, "n").text
     for wrong in ("x", {"name": "Bo"}, {"text": 5}):
         with pytest.raises(ValueError, match="'quote'"):
             read(body | {"quote": wrong}, "n")
@@ -119,5 +120,6 @@ def test_nothing_within_a_quote_looks_like_the_person_s_own_words() -> None:
 def test_a_long_quote_is_cut_and_a_moment_that_is_none_is_left_out() -> None:
     assert len(with_quotes("why?", [Quote("word " * 5000, "Bo")])) < 5000
     assert len(with_quotes("why?", [Quote("word " * 5000, own=True)])) < 1500
+    assert len(with_quotes("why?", [Quote("word " * 5000, "Bo")] * 8)) < 5000
     assert with_quotes("", [Quote("x", kind="forward", moment=1e30)]) == "> Forwarded message:\n> x"
     assert with_quotes("why?", [Quote(" ")]) == "why?"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
@@ -126,7 +126,7 @@ def _folded(char: str) -> str:
     return char if char.isascii() else _fold(char)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _fold(char: str) -> str:
     is_hidden = (
         char in _INVISIBLE

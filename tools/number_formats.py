@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 Convention = Literal["point", "comma"]
@@ -168,7 +168,7 @@ def _of_language(language: str | None, tokens: Sequence[str], written: str | Non
     return convention if theirs or convention == "point" else None
 
 
-@cache
+@lru_cache(maxsize=256)
 def convention_of(language: str) -> Convention:
     """Return which sign a language puts before decimals."""
     from babel import Locale, UnknownLocaleError

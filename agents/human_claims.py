@@ -146,6 +146,11 @@ def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
     return None
 
 
+def warm_up() -> None:
+    """Compile the words (about a quarter of a second), so that the first message need not wait."""
+    _any_claim()
+
+
 def folded(text: str) -> str:
     """Return a text in lower case and without accents, as it is compared."""
     apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))

@@ -26,20 +26,33 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     needed = state.get("again")
     if not text and needed and needed.first:
         text, kept = needed.first, keep_first(needed, f"{chosen(state).card.name} gave no answer", runtime.context)
-    checks: list[Check] = check_result(text, state["tools"], state["language"])
-    checks += not_checked(state["tools"], checks)
-    checks += check_choices(text, state["tools"])
-    checks += check_failures(text, state["tools"], runtime.context.toolbox.all_names)
-    if picks(chosen(state).card):
+    checks = list[Check]()
+    if state["tools"]:
         # in a thread: the words for units are read with the first one
-        checks += await asyncio.to_thread(
-            check_grounded, text, state["inbound"].text, state["tools"], state["language"]
-        )
+        checks += await asyncio.to_thread(_compare, text, state, runtime.context.toolbox.all_names)
     with asked_by(state["inbound"]):
         for checker in expert_for(state["decision"].role).checkers:
             checks += await checker(text, runtime.context.sandbox)
     second = await _second_try(state, runtime.context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
+
+
+def _compare(text: str, state: TurnState, tools: list[str]) -> list[Check]:
+    """Compare an answer with what its tools returned.
+
+    Args:
+        text: the answer.
+        state: the turn.
+        tools: the names of all tools.
+    """
+    uses, language = state["tools"], state["language"]
+    checks = check_result(text, uses, language)
+    checks += not_checked(uses, checks)
+    checks += check_choices(text, uses)
+    checks += check_failures(text, uses, tools)
+    if picks(chosen(state).card):
+        checks += check_grounded(text, state["inbound"].text, uses, language)
+    return checks
 
 
 def after_check(state: TurnState, context: TurnContext) -> Literal["again", "reply"]:

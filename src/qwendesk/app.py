@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool
 
-from qwendesk.agents import lexicon
+from qwendesk.agents import human_claims, lexicon
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
 from qwendesk.agents.policy_file import FILE, Policy, load_policy
@@ -100,6 +100,7 @@ class Desk:
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
             await asyncio.to_thread(lexicon.warm_up)
+            await asyncio.to_thread(human_claims.warm_up)
             policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(self._router.warm_up)

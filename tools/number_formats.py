@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
 
@@ -86,14 +85,6 @@ def joined_groups(text: str) -> str:
     """
     text = _UNDERSCORES.sub(lambda found: found[0].replace("_", ""), text)
     return _GROUPED.sub(_joined, text)
-
-
-def values_of(number: str, language: str | None = None) -> set[Fraction]:
-    """Return what a number in a text may mean; nothing where it is none."""
-    try:
-        return {Fraction(one.text) for one in readings(number, language, written="")}
-    except (ValueError, ZeroDivisionError):
-        return set()
 
 
 def shown_value(text: str) -> str:

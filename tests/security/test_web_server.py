@@ -183,7 +183,8 @@ async def test_frames_without_an_end_are_cut_off(desk: Served, more: bytes) -> N
     assert await says(desk, "is somebody there") < 60
 
 
-async def test_a_visitor_who_only_listens_stays_and_one_who_never_answers_pings_goes(desk: Served) -> None:
+@pytest.mark.slow
+async def test_a_visitor_who_only_listens_stays(desk: Served) -> None:
     async with connect(f"ws://127.0.0.1:{desk.port}/channels/web/socket") as socket:
         await socket.send(json.dumps({"type": "hello", "session": secrets.token_urlsafe(32)}))
         assert json.loads(await socket.recv())["type"] == "welcome"

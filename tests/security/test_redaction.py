@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -176,11 +177,9 @@ def test_a_setting_that_does_not_hold_is_told_without_its_password(
     [["doctor"], ["memory", "list"], ["pairing", "list"], ["serve"], ["db", "check"], ["chat", "-m", "hi"]],
     ids=" ".join,
 )
-def test_no_command_prints_the_databases_password(own_home: Path, command: list[str], monkeypatch: object) -> None:
+def test_no_command_prints_the_databases_password(own_home: Path, command: list[str]) -> None:
     url = f"postgresql+psycopg:/ann:{SECRET}@db.example/desk"
     environment = {"QWENDESK_DATABASE_URL": url, "QWENDESK_HOME": str(own_home), "QWENDESK_ENGINE": "scripted"}
-    import os
-
     done = subprocess.run(
         [sys.executable, "-m", "qwendesk", *command],
         env={**os.environ, **environment},

@@ -77,7 +77,9 @@ async def served(
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """Run a desk whose channel ``place`` has these rules; ``owner`` and ``operator`` are in charge there."""
-    own = {"access": "open", "owners": ["owner"], "operators": ["operator"], **(rules or {})}
+    # what people are told is compared whole, so that a first answer says nothing else
+    rights = {"access": "open", "owners": ["owner"], "operators": ["operator"]}
+    own = {"machine_notice": False, **rights, **(rules or {})}
     made = Settings(home=home, engine="scripted", port=0, stop_patience=5, channels={"place": own}, **settings)
     engine, channel = engine or ScriptedEngine(script), Place()
     desk = Desk(made, engines={"scripted": engine})

@@ -84,6 +84,7 @@ def messages(folder: Path) -> list[tuple[str, int, int]]:
         return connection.execute("SELECT status, runs, pardoned FROM inbound_event").fetchall()
 
 
+@pytest.mark.slow
 def test_bombs_in_all_workers_do_not_hold_it_up(start: Start, tmp_path: Path) -> None:
     with start("bombs") as process:
         wait_for(process, "accepted")

@@ -135,6 +135,7 @@ async def test_bodies_that_nobody_signed_have_a_budget(desk: Served) -> None:
         assert await says(desk, "is somebody there") < 60
 
 
+@pytest.mark.slow
 async def test_too_large_a_body_is_answered_and_a_slow_one_given_up(desk: Served) -> None:
     async with httpx.AsyncClient(timeout=20) as client:
         unsigned = await client.post(f"{desk.url}/channels/webhook/", content=b"x" * (2 * MB))

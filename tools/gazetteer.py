@@ -1,8 +1,8 @@
 """Find the time zones of places by their names, in any language and script.
 
 The names are in a file that ``gazetteer_build.py`` makes: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
-countries, exemplar cities and names of times of CLDR, https://cldr.unicode.org. It is read for each look-up and is not
-kept in memory.
+countries, exemplar cities and names of times of CLDR, https://cldr.unicode.org. It is read for each look-up; neither it
+nor what was looked up is kept in memory.
 """
 
 from __future__ import annotations
@@ -131,7 +131,6 @@ def _lies_in(place: Place, where: str, known: dict[str, tuple[Place, ...]]) -> b
     )
 
 
-@lru_cache(maxsize=256)
 def _find(keys: tuple[str, ...]) -> tuple[tuple[Place, ...], ...]:
     """Return the places of each key."""
     data = gzip.decompress(FILE.read_bytes())

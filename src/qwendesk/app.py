@@ -271,15 +271,19 @@ class Desk:
         """
         return await self.memory.conversations(channel=channel, limit=limit)
 
-    async def history(self, conversation: str, *, channel: str = "python", limit: int = 200) -> list[StoredMessage]:
+    async def history(
+        self, conversation: str, *, channel: str = PYTHON, person: str | None = None, limit: int = 200
+    ) -> list[StoredMessage]:
         """Return the newest messages of a conversation, the oldest of them first; none where there is no such one.
 
         Args:
-            conversation: the conversation's name, as ``conversations`` gives it in ``key``.
+            conversation: the conversation's name, as ``conversations`` gives it in ``key``, or with ``person`` the name
+                that ``ask`` was given.
             channel: the channel that it belongs to.
+            person: the person that ``ask`` was given.
             limit: the most messages.
         """
-        return await self.memory.history(conversation, channel=channel, limit=limit)
+        return await self.memory.history(conversation_of(person, conversation), channel=channel, limit=limit)
 
     async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
         """Open the knowledge base beside the conversations, and return its tool."""

@@ -47,6 +47,8 @@ async def test_the_conversation_keeps_the_callers_name(make_desk: MakeDesk) -> N
         assert isinstance(events[-1], Finished) and events[-1].reply.conversation == "order 7"
         assert await desk.last_turn("order 7", person="ann", channel="shop")
         assert await desk.last_turn("order 7", person="bob", channel="shop") is None
+        assert [one.text for one in await desk.history("order 7", person="ann", channel="shop")][0] == "hello there"
+        assert await desk.history("order 7", person="bob", channel="shop") == []
         again = await desk.retry("order 7", person="ann", channel="shop")
         assert again.conversation == "order 7" and "hello there" in heard(desk)
         with pytest.raises(InputError, match="no question yet"):

@@ -8,7 +8,7 @@ import gc
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from qwendesk.app import build_pool
 from qwendesk.desk.background import Background, Over
 from qwendesk.engines.llama_server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.errors import ToolError
 from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.forgettings import Forgettings
 from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 from qwendesk.service import Service, make_channels
 from qwendesk.settings import STARTER_MODEL
+from qwendesk.tools.zones import find_zones
 from tests.ports import free_port
 
 LEFT, RIGHT = "quokka", "zwanzig"
@@ -37,9 +39,14 @@ def _referred() -> Iterator[str | bytes]:
     """Yield every text and all bytes that an object of this process refers to."""
     gc.collect()
     for holder in gc.get_objects():
-        for held in gc.get_referents(holder):
+        waiting = gc.get_referents(holder)
+        while waiting:
+            held = waiting.pop()
             if isinstance(held, str | bytes | bytearray):
                 yield held if isinstance(held, str) else bytes(held)
+            elif isinstance(held, tuple | dict) and not gc.is_tracked(held):
+                # one that holds plain values alone is not among the collector's objects
+                waiting += gc.get_referents(held)
 
 
 def held_in_memory(left: str = LEFT, right: str = RIGHT) -> list[str | bytes]:
@@ -113,6 +120,12 @@ async def served(home: Path) -> AsyncIterator[tuple[Service, SqlMemory]]:
     async with Service(settings, channels=make_channels(settings), desk=desk) as service:
         assert isinstance(desk.memory, SqlMemory)
         yield service, desk.memory
+
+
+def test_no_place_stays_that_was_looked_up() -> None:
+    with suppress(ToolError):
+        find_zones(f"{LEFT}{RIGHT} upon tyne")
+    assert held_in_memory() == []
 
 
 async def test_nothing_of_a_visitor_stays(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:

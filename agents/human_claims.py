@@ -27,6 +27,12 @@ _MAX_WORDS, _MAX_REST, _MAX_OTHER = 24, 2, 5
 _LOOK_EVERY, _BEFORE = 48, 120
 """Characters of an answer that come between two looks at it, and that are looked at once more."""
 _SENTENCE_END = re.compile(r"[.!?\n。！？]")
+_PENDING = re.compile(r"(?:[^\s.!?。！？]{1,24}\s+)?[^\s.!?。！？]{0,24}\Z")
+"""Words that what follows may change: "human" may become "human resources"."""
+_MAX_PENDING = 60
+_OPEN_QUOTE = re.compile(r"[\"“„«「『][^\"”“»」』\n]*\Z")
+_NUMBERED = r"(?! \d+(?![\d%]))"
+"""What has a number is a name, as in ``person 3``."""
 _DENSE_REST = 14
 """Characters behind the word in languages without spaces between words."""
 _SHORT = 4
@@ -115,7 +121,7 @@ class ClaimGuard:
         self._is_off = is_work and asks_for_human(question, language) is None
         self._language = language
         self._text = ""
-        self._looked = 0
+        self._looked = self._came = 0
 
     def claims(self, piece: str) -> str | None:
         """Take the next piece; return the truth where the text so far claims to be human.
@@ -123,16 +129,29 @@ class ClaimGuard:
         It is looked at where a sentence ends and every few words; ``rest`` looks at what is left.
         """
         self._text += piece
-        is_due = len(self._text) - self._looked >= _LOOK_EVERY or _SENTENCE_END.search(piece)
-        return self.rest() if is_due else None
+        if len(self._text) - self._came < _LOOK_EVERY and not _SENTENCE_END.search(piece):
+            return None
+        self._came = len(self._text)
+        return self._look(final=False)
 
     def rest(self) -> str | None:
         """Return the truth where what was not looked at yet claims to be human."""
+        return self._look(final=True)
+
+    def _look(self, *, final: bool) -> str | None:
         if self._is_off or self._looked == len(self._text):
             return None
-        since, self._looked = self._looked, len(self._text)
         unquoted = _QUOTED.sub(" ", self._text)
-        return claims_to_be_human(unquoted[-(self._looked - since + _BEFORE) :], self._language)
+        settled = unquoted if final else _without_pending(unquoted)
+        since, self._looked = self._looked, len(self._text) - (len(unquoted) - len(settled))
+        return claims_to_be_human(settled[-(len(self._text) - since + _BEFORE) :], self._language)
+
+
+def _without_pending(text: str) -> str:
+    """Return an answer without the end that what follows may change: an open quotation, the last two words."""
+    closed = _OPEN_QUOTE.sub("", text)
+    pending = _PENDING.search(closed[-_MAX_PENDING:])
+    return closed[: len(closed) - len(pending[0])] if pending else closed
 
 
 def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
@@ -184,10 +203,10 @@ def _read(code: str, values: dict[str, Any]) -> _Language:
 
     no = folded("|".join(filter(None, (values["no"], values.get("stop", "")))))
 
-    def compiled(lines: Iterable[str], apart: str = "") -> re.Pattern[str]:
+    def compiled(lines: Iterable[str], apart: str = "", unless: str = "") -> re.Pattern[str]:
         patterns = [pattern for line in lines for pattern in _patterns(folded(line), values, apart)]
         inner = "|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)"
-        return re.compile(f"(?:{inner}){behind}" if dense else rf"(?<!\w)(?:{inner})(?![\w-]){behind}")
+        return re.compile(f"(?:{inner}){behind}" if dense else rf"(?<!\w)(?:{inner})(?![\w-]){behind}{unless}")
 
     bounded = exempt if dense else rf"(?<!\w)(?:{exempt})"
     return _Language(
@@ -196,7 +215,7 @@ def _read(code: str, values: dict[str, Any]) -> _Language:
         values.get("rest", _MAX_REST),
         compiled(["{n}"]),
         compiled(values["ask"], folded(values.get("stop", ""))),
-        compiled(values["claim"], no),
+        compiled(values["claim"], no, _NUMBERED),
         compiled(values["admits"], no),
         re.compile(bounded),
         values["says"],

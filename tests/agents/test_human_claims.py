@@ -70,6 +70,25 @@ def test_a_claim_is_found_while_it_is_written() -> None:
     assert [bool(one) for one in found].index(True) == 5
 
 
+@pytest.mark.parametrize(
+    ("said", "claims"),
+    [
+        ("I am person 3 of this list.", False),
+        ("I am person 3", False),
+        ("I am a human, 100% sure.", True),
+        ("For all of your many questions about leave, I am human resources software.", False),
+        ("For all of your many questions about leave, I am a human", True),
+        ('What the man in the story said to all of them was: "I am a human being, and I stay one." No more.', False),
+        ('What I say to all of you in this place is: "I am a human being, and I stay one', True),
+    ],
+)
+def test_what_follows_tells_whether_it_is_a_claim(said: str, claims: bool) -> None:
+    for size in (1, 3, len(said)):
+        guard = ClaimGuard("Who is there?", "en")
+        found = [guard.claims(said[at : at + size]) for at in range(0, len(said), size)]
+        assert any([*found, guard.rest()]) is claims
+
+
 async def events_of(make_desk: MakeDesk, question: str, said: str) -> tuple[list[Event], int]:
     async with make_desk(lambda messages: said) as desk:
         events = [event async for event in desk.handle(Inbound(question, "c"))]

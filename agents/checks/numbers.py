@@ -14,7 +14,10 @@ from typing import Literal
 from qwendesk.tools.number_formats import convention_of, joined_groups, plain_digits, readings
 
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_.,])(?<![0-9][-:/])-?\d+(?:[.,]\d+)*(?![0-9_])(?![-:/]\d)")
-_TIME = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?::[0-5]\d)?(?![\d:])(?:\s?([ap])\.?m\b)?", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?<![\d:.,])(\d{1,2})(?::|\.(?=\d\d\s?(?:Uhr|uur)\b))([0-5]\d)(?::[0-5]\d)?(?![\d:])(?:\s?([ap])\.?m\b)?",
+    re.IGNORECASE,
+)
 _OFFSET = re.compile(r"(?:UTC|GMT)\s?[+-]\d{1,2}(?::?\d{2})?")
 _LETTER = re.compile(r"[^\W\d_]")
 _LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "ar", "hi", "zh", "ja", "ko")
@@ -69,6 +72,13 @@ def times_in(text: str) -> list[tuple[str, int | None]]:
     return [
         (found[0], _minutes(int(found[1]), int(found[2]), (found[3] or "").lower())) for found in _TIME.finditer(text)
     ]
+
+
+def without_times(text: str) -> str:
+    """Return a text without the times of day in it, which are no numbers of their own; offsets from UTC stay."""
+    text = plain_digits(text)
+    offsets = [found.span() for found in _OFFSET.finditer(text)]
+    return _TIME.sub(lambda one: one[0] if any(a <= one.start() < b for a, b in offsets) else " ", text)
 
 
 def _minutes(hours: int, minutes: int, half: str) -> int | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from qwendesk.agents.checks.numbers import Stated, numbers_in, times_in
+from qwendesk.agents.checks.numbers import Stated, numbers_in, times_in, without_times
 from qwendesk.messages import Check, ToolUse
 
 _CALCULATORS = ("python", "algebra")
@@ -54,15 +54,17 @@ def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: 
     if not results:
         return []
     known = numbers_in(" \n".join([question, *results]), None)
-    stated = numbers_in(_LIST_NUMBER.sub("", text), language)
+    said = times_in(text)
+    stated = numbers_in(without_times(_LIST_NUMBER.sub("", text)), language)
     told = any(use.ok and use.name == _CLOCK for use in uses)
-    if not stated and not told:
+    if not (stated or said or told):
         return [Check(GROUNDED, "skipped", "the answer holds no number to compare")]
     times = {minutes for _, minutes in times_in(" \n".join([question, *results]))}
-    wrong_time = any(minutes is None or minutes not in times for _, minutes in times_in(text))
-    if not stated or wrong_time or any(not _is_known(number, known) for number in stated):
+    wrong_time = any(minutes is None or minutes not in times for _, minutes in said)
+    if not (stated or said) or wrong_time or any(not _is_known(number, known) for number in stated):
         return [Check(GROUNDED, "failed", results[-1][:_LONGEST_FACT])]
-    shown = ", ".join(dict.fromkeys(number.shown for number in stated[:_MOST_SHOWN]))
+    compared = [*(time for time, _ in said), *(number.shown for number in stated)]
+    shown = ", ".join(dict.fromkeys(compared[:_MOST_SHOWN]))
     return [Check(GROUNDED, "passed", f"{shown}; the words were not compared")]
 
 

@@ -142,6 +142,27 @@ def test_a_time_is_compared_with_its_half_of_the_day(text: str, outcome: str) ->
 
 
 @pytest.mark.parametrize(
+    ("text", "language", "outcome"),
+    [
+        ("It is 2:05 PM, Monday November 30, 2026.", "en", "passed"),
+        ("It is 2:05 p.m.", "en", "passed"),
+        ("It is 2:06 PM.", "en", "failed"),
+        ("It is 14:05, not 9.", "en", "failed"),
+        ("It is 14:05 (UTC-05:00).", "en", "passed"),
+        ("It is 14:05 (UTC-08:00).", "en", "failed"),
+        ("Es ist 14.05 Uhr.", "de", "passed"),
+        ("Es ist 14.06 Uhr.", "de", "failed"),
+        ("Il est 14h05.", "fr", "passed"),
+        ("14時05分です。", "ja", "passed"),
+    ],
+)
+def test_a_time_is_compared_as_a_whole(text: str, language: str, outcome: str) -> None:
+    uses = used("clock", "Monday, 2026-11-30 14:05 (America/New_York, UTC-05:00)")
+    (check,) = check_grounded(text, "What time is it?", uses, language)
+    assert check.outcome == outcome
+
+
+@pytest.mark.parametrize(
     ("text", "outcome"),
     [
         ("Which one do you mean: Portland in Oregon or in Maine?", "passed"),

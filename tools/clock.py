@@ -10,6 +10,9 @@ from langchain_core.tools import BaseTool, StructuredTool
 from qwendesk.errors import ToolError
 from qwendesk.tools.zones import find_zones
 
+_LOCAL = ("", "local")
+"""What means the desk's own time; models copy the word out of the description."""
+
 
 def clock_tool() -> BaseTool:
     """Make the tool."""
@@ -18,7 +21,8 @@ def clock_tool() -> BaseTool:
 
 async def clock(zone: str = "", add_days: int = 0) -> str:
     """Return date, time and weekday, now or add_days from now. zone: the place as the person wrote it; empty: local."""
-    zones = await asyncio.to_thread(find_zones, zone) if zone.strip() else [("", None)]
+    is_local = zone.strip().lower() in _LOCAL
+    zones = [("", None)] if is_local else await asyncio.to_thread(find_zones, zone)
     times = [_time(place, add_days) for _, place in zones]
     if len(times) == 1:
         return times[0]

@@ -36,9 +36,11 @@ async def test_the_time_in_a_zone(zone, name):
     assert moment.utcoffset() == moment.astimezone(ZoneInfo(name)).utcoffset()
 
 
-async def test_the_local_time():
-    moment, _ = await read()
+@pytest.mark.parametrize("given", [{}, {"zone": " "}, {"zone": "local"}, {"zone": "Local"}])
+async def test_the_local_time(given):
+    moment, _ = await read(**given)
     assert abs(moment - datetime.now(UTC)) < timedelta(minutes=2)
+    assert moment.utcoffset() == datetime.now().astimezone().utcoffset()
 
 
 @pytest.mark.parametrize("days", [1, -1, 400])

@@ -153,7 +153,9 @@ class Manifest:
         for setting in self.settings:
             if setting.required and not read[setting.name]:
                 variable = f"QWENDESK_CHANNELS__{self.name}__{setting.name}".upper()
-                raise ConfigError(f"{self.title} needs {setting.name!r}: {setting.help} Set {variable}.")
+                raise ConfigError(
+                    f"{self.title} needs {setting.name!r}, which is not set. {setting.help} Set {variable}."
+                )
         return read
 
     def _typed(self, setting: Setting, value: Any) -> Value:

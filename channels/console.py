@@ -168,6 +168,9 @@ class ConsoleChannel(Channel):
         if line.lower() == "/retry":
             await self._again(handler)
             return
+        if line.lower() in ("exit", "quit"):
+            self._stopped = True
+            return
         if line.startswith("/"):
             await self._command(*line[1:].split(maxsplit=1))
             return

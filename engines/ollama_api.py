@@ -109,7 +109,9 @@ class OllamaServer:
     def _client(self) -> AsyncClient:
         if self._made is None:
             import httpx
-            from ollama import AsyncClient
+
+            with naming_the_proxy():  # the library makes a client of its own when it is imported
+                from ollama import AsyncClient
 
             settings = self._settings
             # what is slow, answers and downloads, is watched piece by piece

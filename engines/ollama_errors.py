@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from qwendesk.engines.web_page import is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, reason
+from qwendesk.proxies import naming_the_proxy
 
 _LONGEST = 300
 """Characters of a reason that are shown: a proxy answers with whole pages."""
@@ -24,7 +25,9 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         EngineError: of the kind that fits, with the next step.
     """
     import httpx
-    import ollama
+
+    with naming_the_proxy():  # the library makes a client of its own when it is imported
+        import ollama
 
     try:
         yield

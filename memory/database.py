@@ -203,7 +203,7 @@ class Database:
 
 
 def _parse(url: str) -> URL:
-    """Return a URL's parts; no part of one that cannot be read is shown, as any of them may be the password.
+    """Return a URL's parts; of one that cannot be read only the scheme is shown, as the rest may be the password.
 
     Raises:
         ConfigError: it cannot be read.
@@ -211,9 +211,11 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
+        scheme = url.partition(":")[0]
+        named = f" (scheme {scheme!r})" if scheme.isalpha() and scheme.isascii() else ""
         raise ConfigError(
-            "The database URL (QWENDESK_DATABASE_URL) cannot be read; write it like "
-            "'sqlite+aiosqlite:////folder/qwendesk.db' or 'postgresql+psycopg://USER:PASSWORD@HOST/NAME'."
+            f"The database URL{named} of QWENDESK_DATABASE_URL cannot be read; write it like "
+            "'sqlite+aiosqlite:////folder/qwendesk.db' or 'postgresql+psycopg://HOST/NAME'."
         ) from None
     if "@" in (parsed.host or ""):
         raise ConfigError(

@@ -14,6 +14,27 @@ _NAME = re.compile(r"([^\W\d]\w*)\s*\Z")
 _LATEX = {"{,}": ",", "\\,": " ", "\\;": " ", "~": " "}
 
 
+_SEPARATED = r"\d{1,3}(?:[.,'’\u00a0\u2009\u202f ]\d{3})+(?:[.,]\d+)?"
+_TERM = rf"\(*(?:{_SEPARATED}|\d+(?:[.,]\d+)?)\)*"
+_SUM = re.compile(rf"(?<![\w.,:/-]){_TERM}(?:\s*[-+*/×÷·−^]\s*{_TERM})+(?![\w/:-]|[.,]\d)")
+_HAS_SEPARATED = re.compile(rf"(?<!\d){_SEPARATED}(?!\d)")
+_MAX_MESSAGE_CHARS = 400
+
+
+def separated_expression(text: str) -> str | None:
+    """Return the sum, product or the like that a message writes out with separated numbers, such as ``12 500 + 3 000``.
+
+    None where there is none, or several, or where a hyphen may stand for a range (``1.000 - 2.000``).
+    """
+    if len(text) > _MAX_MESSAGE_CHARS:
+        return None
+    found = [match[0].strip() for match in _SUM.finditer(text)]
+    if len(found) != 1 or not _HAS_SEPARATED.search(found[0]):
+        return None
+    is_sum = any(sign in found[0] for sign in "+*×÷·^/")
+    return found[0] if is_sum or text.strip(" ?=.!") == found[0] else None
+
+
 def expressions(operation: str, text: str, language: str | None, written: str | None) -> list[Reading]:
     """Return the readings of an expression: two where a number such as ``1.000`` may mean two things.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
+from uuid import uuid4
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolCall
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
@@ -14,6 +15,7 @@ from qwendesk.agents.experts import expert_for
 from qwendesk.agents.nodes.answer import Collected, chosen, prompt
 from qwendesk.agents.offers import NO_TOOL, offered, suggest
 from qwendesk.agents.state import TurnState
+from qwendesk.tools.expressions import separated_expression
 
 _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 """A call is copied from the question more than it is invented."""
@@ -22,7 +24,11 @@ _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Ask for one call; where no tool fits the message, nothing is asked."""
     context, expert = runtime.context, expert_for(state["decision"].role)
-    suggestion = suggest(offered(expert, context), state["inbound"].text)
+    tools, text = offered(expert, context), state["inbound"].text
+    expression = separated_expression(text)
+    if expression and any(tool["function"]["name"] == "algebra" for tool in tools):
+        return {"messages": [_evaluate(expression)]}
+    suggestion = suggest(tools, text)
     if not suggestion:
         return {"messages": []}
     answering = context.pool.answering(chosen(state), context.progress)
@@ -33,6 +39,12 @@ async def pick(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
             collected.add(chunk)
     tally = replace(collected.tally(), first_at=None)
     return {"messages": _calls(collected.message()), "tally": tally, "choice": answering.choice}
+
+
+def _evaluate(expression: str) -> AIMessage:
+    """Call algebra with an expression as the person wrote it; a small model would split its numbers."""
+    call = ToolCall(name="algebra", args={"operation": "evaluate", "expression": expression}, id=f"call_{uuid4().hex}")
+    return AIMessage("", tool_calls=[call])
 
 
 def after_pick(state: TurnState, context: TurnContext) -> Literal["act", "answer"]:

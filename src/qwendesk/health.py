@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import reason
+from qwendesk.errors import QwendeskError, reason
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
@@ -65,6 +65,18 @@ class ModelMonitor:
             return ""
         await self._pool.load(choice)
         return f"{choice.card.name} on {choice.engine}"
+
+    async def missing(self) -> str:
+        """Return why the model that the settings name cannot answer, with the next step; empty where it can."""
+        settings = self._pool.settings
+        named = settings.roles.get("general") or settings.model
+        if not named:
+            return ""
+        try:
+            await self._pool.find(named)
+        except QwendeskError as error:
+            return str(error)
+        return ""
 
     async def _found(self) -> str:
         try:

@@ -34,6 +34,8 @@ def load(kind: Kind, name: str) -> Any:
         try:
             return point.load()
         except ModuleNotFoundError as error:
+            if _top(error.name) == _top(point.module):
+                raise ImportError(f"its module {error.name!r} is missing") from error
             raise ConfigError(
                 f"The {kind[:-1]} {name!r} needs the package {error.name!r}: {_advice(point)}."
             ) from error
@@ -72,6 +74,10 @@ def guarded(kind: Kind, name: str) -> Iterator[None]:
 def _origin(kind: Kind, name: str) -> str:
     dist = next((point.dist for point in _points(kind) if point.name == name), None)
     return f" of the package {dist.name} {dist.version}" if dist else ""
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
 
 
 def _advice(point: EntryPoint) -> str:

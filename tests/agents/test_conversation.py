@@ -568,3 +568,15 @@ async def test_what_a_stopped_part_kept_others_from_saying_is_not_stored_as_said
         stored = [message.text for message in await desk.memory.history("c") if message.role == "assistant"]
     assert "".join(stored).strip() == shown(seen).strip()
     assert "Python" in shown(seen)
+
+
+@pytest.mark.parametrize(("question", "result"), [("What is 12 500 + 3 000?", "15500"), ("Was ist 1.000 + 1?", "1001")])
+async def test_separated_numbers_go_to_algebra_as_they_are_written(
+    make_desk: MakeDesk, question: str, result: str
+) -> None:
+    small = ModelCard("small", roles=("general", "coder", "math"), parameters=0.5)
+    async with make_desk([f"It is {result}."], cards=(small,)) as desk:
+        reply = await desk.ask(question)
+    (use,) = reply.receipt.tools
+    assert (use.name, use.result) == ("algebra", result)
+    assert result in reply.text

@@ -83,7 +83,7 @@ async def test_an_answer_is_rated_and_tried_again_by_its_buttons(name: str, tmp_
 @pytest.mark.parametrize("name", CHANNELS)
 async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
     ASKED.clear()
-    async with playing(name, tmp_path, rating_buttons=False) as simulator:
+    async with playing(name, tmp_path, rating_buttons=False, models=["scripted-math"]) as simulator:
         await played(
             simulator,
             """
@@ -92,11 +92,11 @@ async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
 - write: {text: "Hello there"}
 - expect: {contains: "You said: Hello there"}
 - write: {text: "/why"}
-- expect: {contains: "scripted-general"}
+- expect: {contains: "Answered by: general"}
 - write: {text: "/model QWEN-Coder"}
 - expect: {contains: "specialist: coder; model: auto"}
 - write: {text: "/model no-such-model"}
-- expect: {contains: "no-such-model"}
+- expect: {contains: "auto, scripted-math"}
 - write: {text: "/model scripted-math"}
 - expect: {contains: "model: scripted-math"}
 - write: {text: "/model AUTO"}

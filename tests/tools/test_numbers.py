@@ -9,6 +9,7 @@ from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
 from qwendesk.tools.algebra import Algebra, algebra_tool
 from qwendesk.tools.asking import asked_by
+from qwendesk.tools.expressions import separated_expression
 from qwendesk.tools.number_formats import convention_of, readings
 
 
@@ -202,3 +203,26 @@ async def test_a_turn_tells_the_tool_its_language(make_desk):
     async with make_desk([f"<tool_call>{json.dumps(call)}</tool_call>", "Das sind 14.500."]) as desk:
         reply = await desk.ask("Wie viel ist 7.250 * 2, bitte? Ich brauche das Ergebnis.")
     assert reply.receipt.tools[0].result == "14500"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("What is 12 500 + 3 000?", "12 500 + 3 000"),
+        ("Was ist 1.000 + 1?", "1.000 + 1"),
+        ("Quanto fa 1.234.567,5 × 2 ?", "1.234.567,5 × 2"),
+        ("1'000*2", "1'000*2"),
+        ("5\u202f000 / 4 = ?", "5\u202f000 / 4"),
+        ("1.000 - 1", "1.000 - 1"),
+        ("(12 500 + 3 000) * 2", "(12 500 + 3 000) * 2"),
+        ("What is 37*91+4?", None),
+        ("Lampen zwischen 1.000 - 2.000 CHF?", None),
+        ("x = 1.000 + y", None),
+        ("version v1.000+2", None),
+        ("2026-11-30 10:00 + 3", None),
+        ("call 0 800 123 456", None),
+        ("12 500 + 3 000 and 1 000 + 2", None),
+    ],
+)
+def test_an_expression_with_separated_numbers_is_found_in_a_message(message: str, expected: str | None) -> None:
+    assert separated_expression(message) == expected

@@ -119,14 +119,16 @@ async def _conversations(channel: str | None, limit: int, as_json: bool) -> None
 
 async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
+        named = [one for one in await memory.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
         if channel is None and await memory.people.named(text):
             await _show_person(memory, text, as_json)
+            if named and not as_json:
+                typer.echo(f"A conversation has that name, too: add --channel {named[0].channel}.", err=True)
             return
-        named = [one for one in await memory.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
         if not named:
             raise ConfigError(
-                f"There is no person and no conversation {text!r}; 'qwendesk memory list' shows the people, "
-                "'qwendesk memory conversations' the conversations."
+                f"There is no person {text!r} and no conversation of that name; 'qwendesk memory list' shows the "
+                "people, 'qwendesk memory conversations' the conversations."
             )
         if len(named) > 1:
             channels = ", ".join(sorted(one.channel for one in named))

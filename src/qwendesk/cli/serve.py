@@ -87,6 +87,8 @@ async def _warm_up(service: Service) -> None:
     except Exception as error:  # an installed engine may raise anything
         log.warning("The model cannot be loaded: %s", reason(error))
         return
+    if missing := await service.models.missing():
+        typer.echo(f"  model       {missing} Until then {model or 'nobody'} stands in.")
     if model:
         typer.echo(f"  model       {model} is ready ({monotonic() - begun:.1f} s)")
 

@@ -17,6 +17,11 @@ from qwendesk.printable import many_lines, one_line
 from qwendesk.service import RULES, Service, make_channel
 from qwendesk.settings import Settings, load_settings
 
+_STRANGER = """\
+- write: {text: "Hello"}
+- expect: {messages: 1}
+"""
+
 
 async def simulate(name: str, script: Path | None, engine: str, access: str | None, *, as_json: bool) -> None:
     """Play a script and print who said what.
@@ -25,7 +30,8 @@ async def simulate(name: str, script: Path | None, engine: str, access: str | No
         ConfigError: the script does not hold, or the platform has no simulator.
         typer.Exit: something was expected in vain.
     """
-    steps = _steps(script)
+    rules = _rules(name, access)
+    steps = _steps(script, rules["access"])
     kind = load("channels", name)
     check_script(steps, str(script or "the example"), kind.simulator(), kind.manifest)
     said: list[dict[str, str]] = []
@@ -36,7 +42,7 @@ async def simulate(name: str, script: Path | None, engine: str, access: str | No
             typer.echo(f"{one_line(who):>9}  {many_lines(what)}")
 
     with tempfile.TemporaryDirectory(prefix="qwendesk-") as folder:
-        failures = await _play(name, steps, show, _settings(folder, engine), _rules(name, access))
+        failures = await _play(name, steps, show, _settings(folder, engine), rules)
     if as_json:
         typer.echo(json.dumps({"said": said, "failures": failures}, ensure_ascii=False))
     else:
@@ -56,7 +62,10 @@ async def print_example(name: str) -> None:
     typer.echo(example(kind.manifest.capabilities, simulator), nl=False)
 
 
-def _steps(script: Path | None) -> list[Step]:
+def _steps(script: Path | None, access: str) -> list[Step]:
+    if script is None and access != "open":
+        typer.echo(f"access = {access!r}: a stranger is not answered; --access open plays the whole example.", err=True)
+        return read_script(_STRANGER, "the example")
     if script is None:
         return read_script(DEFAULT, "the example")
     try:

@@ -21,6 +21,8 @@ from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 CARDS = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 CHANNELS = ["telegram", "slack", "web"]
 ASKED: list[str] = []

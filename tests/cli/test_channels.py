@@ -16,6 +16,8 @@ from qwendesk.channels.simulate.steps import Step
 from qwendesk.cli.main import app
 from qwendesk.plugins import load_all
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

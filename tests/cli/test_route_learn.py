@@ -21,6 +21,8 @@ from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound, Receipt, Reply, Role
 from qwendesk.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 RUN = CliRunner()
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 Turn = tuple[str, Role, Role | None, Rating | None]

@@ -21,6 +21,8 @@ from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import newest
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
+pytestmark = pytest.mark.slow
+
 HEAD = "From: anna@people.example\r\nMessage-ID: <1@people.example>\r\n"
 MAIL = "Content-Type: message/rfc822\r\n"
 SAID = "Content-Type: text/plain\r\n\r\nWhere is my order?\r\n"

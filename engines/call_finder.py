@@ -165,8 +165,9 @@ class CallFinder:
         A tag inside a string of the JSON is part of that string, unless what follows shows that the string's
         quote has been forgotten.
         """
-        ends = list(_TAG_END.finditer(self._held, start))
-        for found in ends:
+        first = None
+        for found in _TAG_END.finditer(self._held, start):
+            first = first or found
             block = self._held[start : found.start()]
             if "<function=" in block or not in_string(block):
                 return _span(found)
@@ -177,7 +178,7 @@ class CallFinder:
                 return _span(found)
         if not final:
             return None
-        return _span(ends[0]) if ends else self._open_end(start)
+        return _span(first) if first else self._open_end(start)
 
     def _open_end(self, start: int) -> tuple[int, int]:
         """Return where a block ends whose closing tag never came."""

@@ -45,7 +45,9 @@ async def desk(folder: Path, name: str, values: dict[str, Any]) -> AsyncIterator
     given = folder / "given.json"
     given.write_text(json.dumps({"settings": settings, "halves": [LEFT, RIGHT]}), "utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.security.forgetting_process", str(given)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.security.forgetting_process", str(given)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
     )
     try:
         yield Running(process)

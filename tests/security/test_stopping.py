@@ -23,6 +23,10 @@ SLACK = 20.0
 Start = Callable[[str], subprocess.Popen[str]]
 
 
+ROOT = Path(__file__).parents[2]
+"""Where the package of the tests is importable."""
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     environment = {
@@ -38,7 +42,9 @@ def start(tmp_path: Path) -> Start:
 
     def start(what: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.security.serving", what]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     return start
 

@@ -26,6 +26,7 @@ class Worker:
         self._process: Process | None = None
         self._busy = asyncio.Lock()
         self._has_started = False
+        self._closings = 0
 
     @property
     def pid(self) -> int | None:
@@ -56,6 +57,7 @@ class Worker:
 
     async def aclose(self) -> None:
         """End the process at once; whoever waits for an answer gets a ``ToolError``."""
+        self._closings += 1
         await self._end()
 
     async def _ready(self) -> Process:
@@ -63,7 +65,10 @@ class Worker:
             return self._process
         self._has_started = False
         try:
+            closings = self._closings
             self._process = await child.start(self._module)
+            if self._closings != closings:
+                raise ToolError(f"The worker {self._module!r} was closed while it started.")
             async with asyncio.timeout(self._startup):
                 await _line(self._process)
         except (OSError, TimeoutError) as error:

@@ -41,6 +41,7 @@ class ReaderProcess:
         self._isolation = isolation
         self._module = module
         self._process: Process | None = None
+        self._is_killed = False
 
     @property
     def is_alive(self) -> bool:
@@ -71,7 +72,8 @@ class ReaderProcess:
         return answer.document
 
     async def kill(self) -> None:
-        """Kill the process while it reads; the reading fails."""
+        """Kill the process while it reads or starts; the reading fails."""
+        self._is_killed = True
         if self._process and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -84,7 +86,10 @@ class ReaderProcess:
 
     async def _ask(self, kind: Kind, data: bytes, options: ReadOptions, seconds: float) -> _Answer:
         if self._process is None or self._process.returncode is not None:
+            await self.end()  # close the pipes of one that has ended
             self._process = await child.start(self._module, self._isolation)
+            if self._is_killed:
+                raise ConnectionError("it was ended while it started")
         out, back = self._process.stdin, self._process.stdout
         assert out and back
         request: dict[str, object] = {"kind": kind, "size": len(data), "seconds": seconds}

@@ -387,7 +387,7 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
     runner = (await loaded(chat)).scheduler._runner
     with monkeypatch.context() as patched:
         patched.setattr(runner, "forward", lambda work: 1 / 0)
-        with pytest.raises(EngineError, match="ZeroDivisionError"):
+        with pytest.raises(EngineError, match="division by zero"):
             await chat.ainvoke("Hi", max_tokens=4)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
 
@@ -512,7 +512,7 @@ async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
     with monkeypatch.context() as patched:
         patched.setattr(runner, "new_cache", lambda: 1 / 0)
         async with asyncio.timeout(10):
-            with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+            with pytest.raises(EngineFailed, match="division by zero"):
                 await chat.ainvoke("Hi", max_tokens=4)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
 
@@ -569,7 +569,7 @@ async def test_a_model_that_is_being_fetched_keeps_none_that_is_ready_waiting(
 
 async def test_a_model_that_cannot_make_a_token_is_not_ready(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sequence, "take", lambda self, logits: 1 / 0)
-    with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+    with pytest.raises(EngineFailed, match="division by zero"):
         await load("qwen2")
     assert not [thread for thread in threading.enumerate() if thread.name == "qwendesk-transformers"]
 

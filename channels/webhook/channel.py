@@ -46,7 +46,7 @@ class WebhookChannel(Channel):
             Setting("secret", "The key of both signatures: whsec_ and 24 to 64 bytes in base64.", True, True),
         ),
         hint="Make a secret: echo whsec_$(openssl rand -base64 32). Post messages, signed as Standard Webhooks say, to "
-        "/channels/webhook/ of the desk's web server: docs/channels.md has an example.",
+        "/channels/webhook/ of the desk's web server: docs/how-to/webhook.md has an example.",
         simulator="qwendesk.channels.webhook.simulator:WebhookSimulator",
     )
 

@@ -144,7 +144,7 @@ def _exposure(settings: Settings) -> list[Finding]:
             findings.append(Finding("permissions", "note", f"{file} can be read by other users", step))
     if settings.channels and not _is_loopback(settings.host):
         detail = f"listens on {settings.host} without TLS"
-        step = "Let it listen on 127.0.0.1 behind a proxy with TLS: docs/security.md."
+        step = "Let it listen on 127.0.0.1 behind a proxy with TLS: docs/explanation/security.md."
         findings.append(Finding("address", "note", detail, step))
     return findings
 
@@ -205,7 +205,9 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
     title = f"engine {name}" + (" (default)" if name == settings.engine else "")
     try:
         if name == "openai" and name != settings.engine and not server_of(name, settings).set_up:
-            return Finding(title, "note", "not set up", "Set OPENAI_BASE_URL to use a server: docs/engines.md.")
+            return Finding(
+                title, "note", "not set up", "Set OPENAI_BASE_URL to use a server: docs/reference/servers.md."
+            )
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
     except Exception as error:  # an installed engine may raise anything; the doctor names it and goes on

@@ -257,7 +257,9 @@ class Service:
         kind = self.channels[channel]
         house = House.read(channel, self.settings.channels.get(channel, {}))
         if not kind.proves_senders and (house.operators or house.owners):
-            log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/desk.md).", channel)
+            log.warning(
+                "On %s nobody is an operator or owner: it does not prove who writes (docs/how-to/access.md).", channel
+            )
         return replace(house, by_letter=kind.manifest.capabilities.by_letter, proves_senders=kind.proves_senders)
 
     def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:

@@ -69,7 +69,7 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: str | None = None
-    """Which server it is, such as ``vllm`` (docs/engines.md has them all); None: what NAME says, else ``openai``."""
+    """Kind of server, such as ``vllm`` (see docs/reference/servers.md); None: NAME if it is one, else ``openai``."""
     url: Annotated[str | None, AfterValidator(_web_address)] = None
     """Where it listens, with the ``/v1``; None: the kind's usual address."""
     api_key: SecretStr | None = None
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
-    """OpenAI-compatible servers by the name of their engine; those of docs/engines.md need no entry."""
+    """OpenAI-compatible servers by the name of their engine; those of docs/reference/servers.md need no entry."""
     openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),

@@ -18,14 +18,14 @@ from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service, make_channel
 from tests.ports import free_port
 
-PAGE = (Path(__file__).parents[2] / "docs" / "channels.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "channels.md").read_text("utf-8")
 
 
 def example() -> type[Channel]:
     """Return the class that is written on the page."""
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "(Channel)" in block)
     names: dict[str, Any] = {"__name__": "my_package.folder"}
-    exec(compile(code, "docs/channels.md", "exec"), names)
+    exec(compile(code, "docs/how-to/channels.md", "exec"), names)
     kind: type[Channel] = names["FolderChannel"]
     return kind
 

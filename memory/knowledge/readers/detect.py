@@ -1,7 +1,7 @@
 """Detect the encoding of text that does not declare one.
 
 chardet ranks the encodings that occur in documents; a candidate whose decoding mixes scripts within a word, or puts
-signs between letters, loses rank. docs/knowledge.md holds the measured table.
+signs between letters, loses rank. docs/explanation/benchmarks.md holds the measured table.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
 
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help install chat router test test-apart test-all transformers lint format type check docs bench lock audit sbom clean
+.PHONY: help install chat router test test-apart test-all transformers lint format type check docs reference bench lock audit sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ check: lint type test ## All of lint, type and test
 
 docs: $(VENV)/.dev ## Serve the documentation on http://localhost:8000
 	$(BIN)/zensical serve
+
+reference: $(VENV)/.dev ## Write the generated pages of docs/reference from the code
+	$(BIN)/python .ci/reference.py
 
 bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup

@@ -16,7 +16,7 @@ from pathlib import Path
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
 
-LIMIT_MS = 10.0
+LIMIT_MS = 25.0
 ROUNDS = 7
 TURNS = 40
 QUESTION = "Where can I read more about the history of the bicycle?"

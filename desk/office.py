@@ -103,7 +103,7 @@ class Office:
             self._supervisor = supervisor = Supervisor(self._url, self.dispatcher)
             await supervisor.start()
         await self.dispatcher.run(self._worker.handle)
-        self._upkeep.start()
+        await self._upkeep.start()
 
     async def stop(self, patience: float = 25.0) -> None:
         """Take no more in hand and let what runs end; what does not end in time is answered after the next start."""

@@ -12,6 +12,7 @@ from qwendesk.desk.ports import Dispatcher
 from qwendesk.errors import StoreError
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
+from qwendesk.periodic import PeriodicTask
 
 _EVERY = 60.0
 """Seconds between two rounds; a round deletes a little at a time, so that nobody has to wait for it."""
@@ -36,19 +37,17 @@ class Upkeep:
         self._inbox = inbox
         self._guestbook = guestbook
         self._dispatcher = dispatcher
-        self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._task = PeriodicTask(self._attempt, every)
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
+    async def start(self) -> None:
+        """Delete old rate limits now, and do the rest every minute."""
+        with suppress(StoreError):  # it is done again in a minute
+            await self._inbox.forget_limits(datetime.now(UTC) - _LIMITS_KEPT)
+        self._task.start()
 
     async def stop(self) -> None:
-        """End."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Stop the periodic work."""
+        await self._task.stop()
 
     async def once(self) -> None:
         """Bring back what the queue has lost and delete what is old."""
@@ -62,15 +61,11 @@ class Upkeep:
         await self._inbox.forget_limits(now - _LIMITS_KEPT)
         await self._guestbook.forget(now - _STRANGERS_KEPT)
 
-    async def _run(self) -> None:
-        with suppress(StoreError):  # it is done again in a minute
-            await self._inbox.forget_limits(datetime.now(UTC) - _LIMITS_KEPT)
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.once()
-            except Exception as error:  # whatever it is, it is tried again in a minute
-                log.warning("Upkeep failed with %s and goes on later.", type(error).__name__)
+    async def _attempt(self) -> None:
+        try:
+            await self.once()
+        except Exception as error:  # whatever it is, it is tried again in a minute
+            log.warning("Upkeep failed with %s and goes on later.", type(error).__name__)
 
 
 async def _to_the_end(delete: Callable[[], Awaitable[int]]) -> None:

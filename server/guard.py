@@ -12,7 +12,6 @@ from typing import Literal
 
 from qwendesk.server.addresses import Trusted, network_of
 from qwendesk.server.limits import WebLimits
-from qwendesk.server.notices import Notices
 
 Phase = Literal["header", "idle", "body", "working", "leftover", "socket"]
 """What a connection does: its request begins, none is there, its body comes, it is answered, the rest of a body comes
@@ -26,9 +25,44 @@ _NOT_WORTH_COUNTING = 16 * 1024
 """Bytes of a WebSocket without a whole message, pings and the like, that are no message half sent."""
 _OVERHEAD = 2**20
 """Bytes that a message may take beyond its own size, by being sent in pieces."""
+_NOTICE_SECONDS = 60.0
+_FAULTS_OF_PEERS = ("Invalid UTF-8 sequence received from client.",)
+"""Messages that uvicorn logs as errors with a traceback although the peer alone causes them."""
 _EVICTED_FIRST: dict[Phase, int] = {"header": 0, "idle": 0, "leftover": 0, "body": 1, "socket": 2}
 """The order in which phases are given up for a new connection; one that is being answered never is."""
 log = logging.getLogger(__name__)
+
+
+class Notices:
+    """Logs warnings that a peer can cause: each kind once a minute, with the number left out.
+
+    Args:
+        log: the log.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
+
+    def warn(self, text: str, *args: object) -> None:
+        """Log a warning unless the last minute had one of this kind."""
+        if self._is_due(text):
+            left_out = self._left_out.pop(text, 0)
+            self._log.warning(text + (f" ({left_out} more like this)" if left_out else ""), *args)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Filter another logger: warnings are limited, and errors that a peer alone causes become warnings."""
+        if str(record.msg) in _FAULTS_OF_PEERS:
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return record.levelno > logging.WARNING or self._is_due(str(record.msg))
+
+    def _is_due(self, text: str) -> bool:
+        if monotonic() < self._said.get(text, 0.0):
+            self._left_out[text] += 1
+            return False
+        self._said[text] = monotonic() + _NOTICE_SECONDS
+        return True
 
 
 @dataclass(slots=True, eq=False)

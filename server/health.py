@@ -1,4 +1,4 @@
-"""``/healthz``: how the desk is, with details for whoever runs it."""
+"""The HTTP route ``/healthz``: the state of the desk, with details for its operator."""
 
 from __future__ import annotations
 

@@ -1,28 +1,25 @@
-"""uvicorn's protocols for HTTP and WebSockets, whose connections and bytes a guard knows of.
+"""uvicorn's protocols for HTTP and WebSockets, extended to report connections, bytes and frames to the guard.
 
-``connection_made``, ``data_received`` and ``connection_lost`` are asyncio's. The ``handle_`` methods are uvicorn's and
-not documented, but nothing else tells of frames that are no whole message: ASGI has none for them, and no option
-counts them. ``tests/security/test_frames.py`` fails where uvicorn no longer calls one of them, and ``pyproject.toml``
-bounds its version.
+Only methods of ``asyncio.Protocol`` are extended. ASGI reports whole messages, so the frames below them are counted in
+the bytes that arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
+from qwendesk.desk.allowance import Allowance
 from qwendesk.server.guard import Guard, Line
 
-_SLICE = 16 * 2**10
-"""Bytes that are read at once."""
-_FRAMES_AT_ONCE = 1000
-"""WebSocket frames of one connection that may come at once, and then a second."""
-_FRAMES_A_SECOND = 100.0
+_READ_BYTES = 16 * 2**10
+_FRAME_BURST = 1000
+_FRAMES_PER_SECOND = 100.0
+_END_OF_HEAD = b"\r\n\r\n"
+_SECONDS_PER_HOUR = 3600
 if TYPE_CHECKING:
     Base = asyncio.Protocol
 else:
@@ -30,7 +27,7 @@ else:
 
 
 class _Guarded(Base):
-    """Tells the guard when a connection opens, brings bytes and ends."""
+    """Tells the guard when a connection opens, receives bytes and ends."""
 
     guard: ClassVar[Guard]
     _line: Line | None = None
@@ -53,43 +50,65 @@ class _Guarded(Base):
 
 
 class _Socket(_Guarded, WebSocketsSansIOProtocol):
-    """Reads a little at a time, and ends a connection of too many frames: each costs as much as thousands of bytes."""
+    """Reads in small pieces and ends a connection with too many frames: a frame costs as much as thousands of bytes."""
 
-    _frames_left = float(_FRAMES_AT_ONCE)
-    _refilled = 0.0
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._frames = FrameCounter()
+        self._allowance = Allowance(_FRAME_BURST, _FRAMES_PER_SECOND * _SECONDS_PER_HOUR)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        for begin in range(0, len(data), _SLICE):
-            super().data_received(data[begin : begin + _SLICE])
+        for begin in range(0, len(data), _READ_BYTES):
+            piece = data[begin : begin + _READ_BYTES]
+            if self._line and not all(self._allowance.spend() for _ in range(self._frames.feed(piece))):
+                self.guard.notices.warn("A WebSocket was cut off: it sent too many frames.")
+                self.guard.cut(self._line)
+                return
+            super().data_received(piece)
 
-    def handle_text(self, event: Frame) -> None:
-        self._count()
-        super().handle_text(event)
 
-    def handle_bytes(self, event: Frame) -> None:
-        self._count()
-        super().handle_bytes(event)
+class FrameCounter:
+    """Counts WebSocket frames in the bytes that a client sends, the request's head first (RFC 6455, section 5.2)."""
 
-    def handle_cont(self, event: Frame) -> None:
-        self._count()
-        super().handle_cont(event)
+    def __init__(self) -> None:
+        self._head = b""
+        self._is_open = False
+        self._header = bytearray()
+        self._payload_left = 0
 
-    def handle_ping(self) -> None:
-        self._count()
-        super().handle_ping()
+    def feed(self, data: bytes) -> int:
+        """Return how many frame headers end in these bytes."""
+        if not self._is_open:
+            self._head, end, data = (self._head + data).partition(_END_OF_HEAD)
+            if end:
+                self._is_open, self._head = True, b""
+        frames = position = 0
+        while position < len(data):
+            if self._payload_left:
+                size = min(self._payload_left, len(data) - position)
+                self._payload_left -= size
+            else:
+                size = _header_size(self._header) - len(self._header)
+                self._header += data[position : position + size]
+                if len(self._header) == _header_size(self._header):
+                    frames += 1
+                    self._payload_left = _payload_size(self._header)
+                    self._header.clear()
+            position += size
+        return frames
 
-    def handle_pong(self, event: Frame) -> None:
-        self._count()
-        super().handle_pong(event)
 
-    def _count(self) -> None:
-        now = monotonic()
-        refill = (now - (self._refilled or now)) * _FRAMES_A_SECOND
-        self._frames_left = min(_FRAMES_AT_ONCE, self._frames_left + refill) - 1
-        self._refilled = now
-        if self._frames_left < 0 and self._line:
-            self.guard.notices.warn("A WebSocket was cut off: it sent too many frames.")
-            self.guard.cut(self._line)
+def _header_size(header: bytearray) -> int:
+    """Return the size of a frame's header, as far as its first bytes tell it."""
+    if len(header) < 2:
+        return 2
+    mask_size = 4 if header[1] & 0x80 else 0
+    return 2 + {126: 2, 127: 8}.get(header[1] & 0x7F, 0) + mask_size
+
+
+def _payload_size(header: bytearray) -> int:
+    short = header[1] & 0x7F
+    return int.from_bytes(header[2 : {126: 4, 127: 10}[short]]) if short >= 126 else short
 
 
 def guarded(guard: Guard) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:

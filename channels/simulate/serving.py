@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,14 +18,16 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     import uvicorn
 
     class Server(uvicorn.Server):
-        def install_signal_handlers(self) -> None:
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
             """Leave Ctrl-C to the program."""
+            yield
 
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="critical", lifespan="off")
         server = Server(config)
-        task = asyncio.create_task(server._serve([listening]))
+        task = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             while not server.started and not task.done():  # noqa: ASYNC110 - the server has no event to wait for
                 await asyncio.sleep(0.005)

@@ -27,7 +27,7 @@ from qwendesk.desk.ratings import Ratings, is_press, thumbs
 from qwendesk.desk.waiting import Limits
 from qwendesk.desk.why import explain, explain_briefly
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
-from qwendesk.health import ModelMonitor, problems_of
+from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.feedback.base import Thumb
 from qwendesk.memory.forgettings import Forgettings
 from qwendesk.memory.inbox import Inbox

@@ -11,7 +11,7 @@ from qwendesk.app import build_pool
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
 from qwendesk.cli.serve import _greeting, _show_request
 from qwendesk.errors import ChannelError
-from qwendesk.health import ModelMonitor
+from qwendesk.health_checks import ModelMonitor
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import ServerSettings

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from qwendesk.server.guard import Guard
 from qwendesk.server.guarded_app import GuardedApp
 from qwendesk.server.limits import WebLimits
+from qwendesk.server.protocols import FrameCounter
 from qwendesk.server.web import WebServer
 
 MASK = bytes(4)
@@ -127,3 +128,19 @@ def test_a_port_that_is_taken_again_stays_known() -> None:
     assert guard.line_of(("192.0.2.1", 4711)) is line
     guard.closed(new)
     assert guard.line_of(("192.0.2.1", 4711)) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+@pytest.mark.parametrize("mask", [b"", MASK], ids=["bare", "masked"])
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_frames_are_counted_however_their_bytes_arrive(size: int, mask: bytes, step: int) -> None:
+    bit = 0x80 if mask else 0
+    if size < 126:
+        length = bytes([size | bit])
+    elif size <= 0xFFFF:
+        length = bytes([126 | bit]) + size.to_bytes(2)
+    else:
+        length = bytes([127 | bit]) + size.to_bytes(8)
+    frame = b"\x82" + length + mask + b"\x81" * size
+    counter, sent = FrameCounter(), HEAD + frame * 3 + frame[:1]
+    assert sum(counter.feed(sent[at : at + step]) for at in range(0, len(sent), step)) == 3

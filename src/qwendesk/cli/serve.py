@@ -40,8 +40,7 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     from qwendesk.cli.stopping import GRACE, listen
     from qwendesk.errors import ConfigError
     from qwendesk.logs import configure_logging
-    from qwendesk.server.descriptors import raise_limit
-    from qwendesk.server.heap import give_back_large_blocks
+    from qwendesk.server.process_limits import raise_open_files, release_large_blocks
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
 
@@ -56,8 +55,8 @@ async def _serve(role: str, given: dict[str, object]) -> None:
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = listen(settings.stop_patience + GRACE)
     keep_loaded()
-    raise_limit(settings.http.connections)
-    give_back_large_blocks()
+    raise_open_files(settings.http.connections)
+    release_large_blocks()
     async with Service(settings, part, on_request=_show_request) as service:
         typer.echo(_greeting(service))
         warming = asyncio.create_task(_warm_up(service))

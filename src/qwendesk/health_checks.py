@@ -1,14 +1,14 @@
-"""Whether a running desk can do its work: its model, its channels, what was given up; each change is logged once."""
+"""Checks of a running desk: its model, its channels, messages that were given up."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError, reason
+from qwendesk.periodic import PeriodicTask
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
@@ -26,21 +26,17 @@ class ModelMonitor:
 
     def __init__(self, pool: ModelPool, every: float = EVERY_SECONDS) -> None:
         self._pool = pool
-        self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._task = PeriodicTask(self.look, every)
         self.problem = ""
         """Why nobody can be answered now; empty where somebody can."""
 
     def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._run())
+        """Start to look at the interval."""
+        self._task.start()
 
     async def stop(self) -> None:
-        """End."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Stop looking."""
+        await self._task.stop()
 
     async def look(self) -> None:
         """Look once, and log what has changed."""
@@ -85,11 +81,6 @@ class ModelMonitor:
         except Exception as error:  # an installed engine may raise anything
             return reason(error)
         return "" if choice else "No model is there: 'qwendesk models recommend' says which to fetch."
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            await self.look()
 
 
 async def problems_of(

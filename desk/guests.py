@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
-from time import monotonic
 from typing import Any, Literal
+
+from cachetools import TTLCache
 
 from qwendesk.desk.allowance import Allowance
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.memory.guestbook import LONGEST, Guest, Guestbook, GuestRole
 from qwendesk.messages import Inbound
-from qwendesk.newest import Newest
 
 Policy = Literal["pairing", "allowlist", "open"]
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -23,9 +23,8 @@ ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
 HOLDS_FOR = timedelta(hours=1)
 _RANKS: tuple[GuestRole | None, ...] = (None, "person", "operator", "owner")
-_REMEMBER = 2.0
-"""Seconds for which an answer of the guest book is taken for granted."""
-_MOST_REMEMBERED = 10_000
+_CACHE_SECONDS = 2.0
+_MAX_CACHED_PEOPLE = 10_000
 _CODES_AT_ONCE, _CODES_AN_HOUR = 50, 200
 """New codes on one channel: names of strangers cost nothing, and each code is a row."""
 _CODES_OF_ONE_AT_ONCE, _CODES_OF_ONE_AN_HOUR = 5, 20
@@ -114,8 +113,8 @@ class Guests:
     """Is told of each new code; None: nobody is."""
     _strangers: Allowance = field(default_factory=lambda: Allowance(_CODES_AT_ONCE, _CODES_AN_HOUR))
     _origins: Allowance = field(default_factory=lambda: Allowance(_CODES_OF_ONE_AT_ONCE, _CODES_OF_ONE_AN_HOUR))
-    _known: Newest[tuple[str, str, str], tuple[float, Verdict]] = field(
-        default_factory=lambda: Newest(_MOST_REMEMBERED)
+    _known: TTLCache[tuple[str, str, str], Verdict] = field(
+        default_factory=lambda: TTLCache(_MAX_CACHED_PEOPLE, _CACHE_SECONDS)
     )
 
     def house_of(self, inbound: Inbound) -> House:
@@ -128,12 +127,11 @@ class Guests:
         if house.policy == "allowlist" and not house.role_of(inbound.person):
             return Verdict(None, "not_allowed")
         key = (inbound.channel, inbound.account, inbound.person)
-        remembered = self._known.get(key)
-        if remembered and remembered[0] > monotonic():
-            return remembered[1]
+        if known := self._known.get(key):
+            return known
         verdict = await self._ask(house, inbound)
         if verdict.role:
-            self._known[key] = (monotonic() + _REMEMBER, verdict)
+            self._known[key] = verdict
         return verdict
 
     async def _ask(self, house: House, inbound: Inbound) -> Verdict:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
 from qwendesk.errors import StoreError
 
 T = TypeVar("T")
-_FIRST = 0.1
-_SLOWEST = 5.0
+_FIRST_PAUSE_SECONDS = 0.1
+_MAX_PAUSE_SECONDS = 5.0
 _SHORT = 3.0
 """Seconds that a delivery may rest for though the desk is about to stop: half an answer is worse than a moment."""
 _STANDING: set[asyncio.Event] = set()
@@ -58,17 +60,24 @@ class Patience:
 
     async def through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what needs the database, again and again until the database is there."""
-        pause = _FIRST
-        while True:
-            try:
-                return await work()
-            except StoreError as error:
-                if pause == _FIRST:
-                    log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
-            await self.unless_closing()
-            await asyncio.sleep(pause)
-            await self.unless_closing()
-            pause = min(_SLOWEST, pause * 2)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StoreError),
+            wait=wait_exponential(_FIRST_PAUSE_SECONDS, max=_MAX_PAUSE_SECONDS),
+            before_sleep=_log_first,
+            sleep=self._pause,
+        )
+        return await retrying(work)
+
+    async def _pause(self, seconds: float) -> None:
+        await self.unless_closing()
+        await asyncio.sleep(seconds)
+        await self.unless_closing()
+
+
+def _log_first(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if error and state.attempt_number == 1:
+        log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
 
 
 async def _stand_still() -> None:

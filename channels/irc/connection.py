@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from functools import partial
 from uuid import uuid4
 
+from aiolimiter import AsyncLimiter
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.channels.burst import Burst
 from qwendesk.channels.irc.text import folded, lines_of, parse
 from qwendesk.channels.link import Link, Put, Values
 from qwendesk.messages import Outbound
@@ -22,6 +23,8 @@ _NOT_THERE = {"403", "477"}
 """Said of who wants to enter, and of who writes."""
 _NICK_TAKEN = {"433", "436", "437"}
 _TRIED_NICKS = 5
+_BURST_LINES = 4
+"""Lines that go out at once after a pause."""
 _SASL_BYTES = 400
 
 
@@ -38,7 +41,8 @@ class Connection(Link):
             self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
         self._asked: dict[str, asyncio.Event] = {}
-        self._pace = Burst(settings["line_seconds"])
+        seconds = settings["line_seconds"]
+        self._pace = AsyncLimiter(_BURST_LINES, _BURST_LINES * seconds) if seconds else nullcontext()
         self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> None:
@@ -68,17 +72,17 @@ class Connection(Link):
         name = f"{folded(target)},{uuid4().hex}"  # no name on IRC has a comma in it
         async with self.confirming(name, folded(target)) as refusals:
             for line in lines_of(text, f"{self.nick} {target}"):
-                await self._pace.turn()
-                if refusals or self.ended.done():
-                    break  # nobody reads the rest
-                self._tell("PRIVMSG", target, line)
+                async with self._pace:
+                    if refusals or self.ended.done():
+                        break  # nobody reads the rest
+                    self._tell("PRIVMSG", target, line)
         return name
 
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written, where the server passes that on, to programs that can show it."""
         if "message-tags" in self.abilities:
-            await self._pace.turn()
-            self._tell("TAGMSG", conversation.partition(" ")[0], tags={"+typing": "active"})
+            async with self._pace:
+                self._tell("TAGMSG", conversation.partition(" ")[0], tags={"+typing": "active"})
 
     async def close(self) -> None:
         """Hang up."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qwendesk.channels.base import Accept
 from qwendesk.channels.web.frames import Hello, Said, Unreadable, read
 from qwendesk.channels.web.rooms import Frame, Link, Room
+from qwendesk.desk.allowance import Allowance
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -46,7 +47,8 @@ class Visit:
         self._link = Link()
         self._room: Room | None = None
         self._key = ""
-        self._left, self._refilled = float(_BURST), monotonic()
+        self._allowance = Allowance(_BURST, _A_SECOND * 3600)
+        self._is_too_fast = False
 
     async def run(self) -> None:
         """Talk until either side is gone."""
@@ -70,7 +72,8 @@ class Visit:
                 message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if not self._may():
+            if not self._allowance.spend():
+                self._is_too_fast = True
                 self._link.cut()
                 continue
             await self._take(message.get("text") or message.get("bytes") or "")
@@ -119,17 +122,10 @@ class Visit:
                 await self._tell(self._key, frame)
         return {"type": "taken", "id": said.id}
 
-    def _may(self) -> bool:
-        """Return whether another frame is taken now: no person types that fast."""
-        now = monotonic()
-        self._left = min(_BURST, self._left + (now - self._refilled) * _A_SECOND) - 1
-        self._refilled = now
-        return self._left >= 0
-
     async def _write(self) -> None:
         from starlette.websockets import WebSocketDisconnect
 
         with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side is gone; reading says so as well
             while frame := await self._link.next():
                 await self._socket.send_json(frame)
-            await self._socket.close(POLICY if self._left < 0 else LATER)
+            await self._socket.close(POLICY if self._is_too_fast else LATER)

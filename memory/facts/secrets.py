@@ -6,6 +6,8 @@ import math
 import re
 from collections import Counter
 
+from stdnum import iban, luhn
+
 _SHAPES = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAGE-SECRET-KEY-", re.IGNORECASE),
     "an access key": re.compile(
@@ -29,6 +31,7 @@ _WORDS = re.compile(
 )
 _CARD = re.compile(r"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)")
 _ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", re.IGNORECASE)
+_MIN_IBAN_CHARS = 15
 _RUN = re.compile(r"[A-Za-z0-9+/_=.~!@#$%^&*-]{16,}")
 _BITS = 3.3
 """Entropy of a character above which a long run of mixed characters is taken for a key; words have less."""
@@ -54,19 +57,13 @@ def speaks_of_secret(text: str) -> bool:
 
 
 def _is_card(digits: str) -> bool:
-    """Check the digits by Luhn's rule."""
-    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
-    return len(set(digits)) > 1 and sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
+    return len(set(digits)) > 1 and luhn.is_valid(digits)
 
 
 def _is_account(text: str) -> bool:
-    """Check an IBAN by its remainder; words that follow it may have been found with it."""
-    plain = text.replace(" ", "").upper()
-    return any(_remainder(plain[:length]) == 1 for length in range(15, len(plain) + 1))
-
-
-def _remainder(plain: str) -> int:
-    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97
+    """Check for an IBAN at the beginning; the pattern may have matched words after it."""
+    plain = iban.compact(text)
+    return any(iban.is_valid(plain[:length]) for length in range(_MIN_IBAN_CHARS, len(plain) + 1))
 
 
 def _looks_random(run: str) -> bool:

@@ -8,7 +8,7 @@ EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
 
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help install chat router test test-apart test-all transformers lint format type check docs reference bench lock audit sbom clean
+.PHONY: help install chat router graph test test-apart test-all transformers lint format type check docs reference bench lock audit sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ router: $(VENV)/.base ## Train both routers on their public questions and write 
 	$(BIN)/python -m qwendesk.agents.routing.train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[accurate]'
 	$(BIN)/python -m qwendesk.agents.routing.train --accurate
+
+graph: $(VENV)/.dev ## Draw the graph of a turn into docs/explanation/architecture.md
+	$(BIN)/python -m tests.agents.graph_picture
 
 # what needs another program's server, a browser, or long
 APART := server or ollama or browser or chaos or slow

@@ -1,22 +1,25 @@
-"""What a run of the graph is given: the ports it may use and its limits."""
+"""The dependencies and limits of one run of the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
+
+from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Router
+from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.engines.pool import ModelPool
 from qwendesk.messages import Event, Notice
 from qwendesk.tools.registry import Toolbox
 from qwendesk.tools.sandbox import PythonSandbox
 
 
-def _unheard(event: Event) -> None:
-    """Tell nobody."""
+def _ignore(event: Event) -> None:
+    """Drop the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,9 @@ class TurnContext:
     """Runs code that a model wrote, for checks."""
     router: Router
     slow_router: bool = False
-    """Whether the router is asked in a thread, so that others are served while it decides."""
+    """Whether the router runs in a thread, so that it does not block the event loop."""
     own_tools: tuple[str, ...] = ()
-    """Tools that every specialist with tools is offered, beside its own: those of the program that embeds the desk."""
+    """Tools of the embedding program, offered to every role that has tools."""
     tool_rounds: int = 4
     """How often in one turn the model may call tools."""
     thinking: Literal["auto", "on", "off"] = "auto"
@@ -42,13 +45,22 @@ class TurnContext:
     prompts: Path | None = None
     """Folder whose templates come before the built-in ones."""
     about: str | None = None
-    """What those who run the desk want each specialist to know."""
+    """Text of the desk's operators for each system prompt."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""
-    tell: Callable[[Event], None] = _unheard
-    """Takes what happens in the turn, as it happens. It is called on the event loop, never fails, and may be called
-    when the turn is over: a model is loaded on for others when who asked first has left."""
+    tell: Callable[[Event], None] = _ignore
+    """Receives the turn's events. It is called on the event loop, does not raise, and may be called after the turn:
+    loading a model continues for other turns."""
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """Tell what is being done while a model is pulled or loaded."""
+        """Report the progress of pulling or loading a model."""
         self.tell(Notice(text, fraction))
+
+
+async def run_graph(
+    graph: CompiledStateGraph[TurnState, TurnContext, Any, TurnState],
+    begin: TurnInput | TurnState,
+    context: TurnContext,
+) -> TurnState:
+    """Run a graph and return its final state; events go to ``context.tell`` while it runs."""
+    return cast(TurnState, await graph.ainvoke(cast(Any, begin), context=context))

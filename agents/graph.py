@@ -1,7 +1,7 @@
-"""The graph of one turn: perceive, route → answer ⇄ act → check, reply.
+"""The graph of one turn.
 
-A small model picks a tool before it answers; an answer that fails is tried again, once; several questions in one
-message are parts that go this way side by side, and are merged.
+A model below two billion parameters selects a tool before it answers. An answer that fails its checks is retried
+once. Each of several questions in one message runs a subgraph; ``merge`` joins their answers.
 """
 
 from __future__ import annotations
@@ -12,51 +12,63 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.nodes.act import act
-from qwendesk.agents.nodes.again import after_again, again
 from qwendesk.agents.nodes.answer import after_answer, answer
 from qwendesk.agents.nodes.check import after_check, check
-from qwendesk.agents.nodes.part import PartState, merge, part_node
 from qwendesk.agents.nodes.perceive import perceive
-from qwendesk.agents.nodes.pick import after_pick, pick
 from qwendesk.agents.nodes.reply import decline, reply
-from qwendesk.agents.nodes.route import DESTINATIONS, after_route, route, route_part
+from qwendesk.agents.nodes.retry import after_retry, retry
+from qwendesk.agents.nodes.route import after_route, route, route_subquestion
+from qwendesk.agents.nodes.select_tool import after_select_tool, select_tool
+from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
+from qwendesk.agents.nodes.tools import tools
 from qwendesk.agents.state import TurnInput, TurnState
-from qwendesk.agents.then import both, then
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
+_AFTER_ROUTE = ["decline", "select_tool", "answer"]
 
 
 def build_graph() -> TurnGraph:
-    """Wire the nodes; what they work with comes as the run's ``TurnContext``.
+    """Compile the graph of a turn; its dependencies come with each run as a ``TurnContext``.
 
-    All of them are coroutines: anything else would be run in a thread of its own.
+    Nodes and conditions are coroutines because LangGraph runs plain functions in threads.
     """
     graph = StateGraph(TurnState, context_schema=TurnContext, input_schema=TurnInput)
-    graph.add_node("route", then(both(perceive, route), after_route, decline=decline), destinations=DESTINATIONS)
-    graph.add_node("part", part_node(_part_graph()), input_schema=PartState)
+    graph.add_node(perceive)
+    graph.add_node(route)
+    graph.add_node("subquestion", subquestion_node(_subquestion_graph()), input_schema=SubquestionInput)
     graph.add_node(merge)
-    graph.add_edge(START, "route")
-    graph.add_edge("part", "merge")
+    graph.add_edge(START, "perceive")
+    graph.add_edge("perceive", "route")
+    graph.add_conditional_edges("route", after_route, [*_AFTER_ROUTE, "subquestion"])
+    graph.add_edge("subquestion", "merge")
     graph.add_edge("merge", END)
     _add_answering(graph)
     return graph.compile()
 
 
-def _part_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
-    """Wire the graph that answers one question of a message that holds several."""
+def _subquestion_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
+    """Compile the graph that answers one question of several; the question's role is already decided."""
     graph = StateGraph(TurnState, context_schema=TurnContext)
-    graph.add_node("route", then(route_part, after_route, decline=decline), destinations=DESTINATIONS[:-1])
+    graph.add_node("route", route_subquestion)
     graph.add_edge(START, "route")
+    graph.add_conditional_edges("route", after_route, _AFTER_ROUTE)
     _add_answering(graph)
     return graph.compile()
 
 
 def _add_answering(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
-    """Add all that comes behind the route."""
-    graph.add_node(act)
-    graph.add_node("pick", then(pick, after_pick), destinations=("act", "answer"))
-    graph.add_node("answer", then(answer, after_answer), destinations=("act", "check"))
-    graph.add_edge("act", "answer")
-    graph.add_node("check", then(check, after_check, reply=reply), destinations=("again", END))
-    graph.add_node("again", then(again, after_again, reply=reply), destinations=("answer", END))
+    """Add the nodes behind ``route``, which both graphs have."""
+    graph.add_node(decline)
+    graph.add_node(select_tool)
+    graph.add_node(answer)
+    graph.add_node(tools)
+    graph.add_node(check)
+    graph.add_node(retry)
+    graph.add_node(reply)
+    graph.add_conditional_edges("select_tool", after_select_tool)
+    graph.add_conditional_edges("answer", after_answer)
+    graph.add_edge("tools", "answer")
+    graph.add_conditional_edges("check", after_check)
+    graph.add_conditional_edges("retry", after_retry)
+    graph.add_edge("reply", END)
+    graph.add_edge("decline", END)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qwendesk.agents.followup import goes_on
 from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Decision, Router, Signals
 from qwendesk.agents.rules import first_fitting
 from qwendesk.agents.sight import misses_picture, recalls_picture
+from qwendesk.agents.split import SubQuestion, questions_of
 from qwendesk.messages import Role
 
 _STICKY: tuple[Role, ...] = ("coder", "math", "thinking")
@@ -18,6 +19,32 @@ _OTHER_TOPIC = 0.6
 _STAYS = 0.8
 """The confidence told where the conversation decides: its cues are right about so often."""
 DEFAULT = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The result of ``judge``."""
+
+    decision: Decision
+    subquestions: tuple[SubQuestion, ...] = ()
+    """The questions of a message that holds several; empty for one."""
+    role_without_override: Role | None = None
+    """The role that the message would get without the person's wish; None without a wish."""
+
+
+def judge(signals: Signals, router: Router, policy: Policy = DEFAULT, *, may_split: bool = True) -> Judgement:
+    """Return the decision for a message, its sub-questions, and its role without the person's wish.
+
+    Args:
+        signals: the signals of the message.
+        router: scores the words.
+        policy: the user's policy.
+        may_split: whether the message may be answered as several questions.
+    """
+    decision = decide(signals, router, policy)
+    subquestions = questions_of(signals, decision, router, policy.split) if may_split else ()
+    without = decide(replace(signals, role=None), router, policy).role if signals.role else None
+    return Judgement(decision, subquestions, without)
 
 
 def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decision:
@@ -34,6 +61,19 @@ def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decisi
         reasons = decision.signals if rule[0].role else (*decision.signals, rule[1])
         decision = replace(decision, model=rule[0].model, think=rule[0].think, signals=reasons)
     return decision
+
+
+def unmet_wish(signals: Signals, role: Role | None) -> tuple[str, ...]:
+    """Return the notice for a person who asked for vision or audio without a picture or recording.
+
+    Args:
+        signals: the signals of the message.
+        role: the role that answers instead; None if several do.
+    """
+    lacks = {"vision": "picture", "audio": "recording"}.get(signals.role or "")
+    if lacks is None or role == signals.role:
+        return ()
+    return (f"you asked for {signals.role}, but there is no {lacks}; {role or 'several specialists'} answered",)
 
 
 def _by_wish(signals: Signals) -> Decision | None:

@@ -42,21 +42,21 @@ _Cues = dict[str, re.Pattern[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SubQuestion:
     """One question of a message and where it goes."""
 
     text: str
     decision: Decision
 
 
-def questions_of(signals: Signals, decision: Decision, router: Router, policy: Split) -> tuple[Question, ...]:
+def questions_of(signals: Signals, decision: Decision, router: Router, policy: Split) -> tuple[SubQuestion, ...]:
     """Return the questions of a message that holds several, where nobody has said who is to answer."""
     if decision.by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
         return ()
     return split(signals, router, policy)
 
 
-def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ...]:
+def split(signals: Signals, router: Router, policy: Split) -> tuple[SubQuestion, ...]:
     """Return the questions of a message for different specialists; none where it is one, or in doubt."""
     text = signals.text.strip()
     if not policy.enabled or len(text) > _LONGEST or any(sign in text for sign in _WHOLE):
@@ -65,7 +65,7 @@ def split(signals: Signals, router: Router, policy: Split) -> tuple[Question, ..
     pieces = _requests(text, cues)
     if not 2 <= len(pieces) <= 2 * policy.most:
         return ()
-    questions = [Question(piece, router.route(replace(signals, text=piece))) for piece in pieces]
+    questions = [SubQuestion(piece, router.route(replace(signals, text=piece))) for piece in pieces]
     if not all(_is_sure(question, policy.at, cues) for question in questions) or _overlap(pieces):
         return ()
     merged = _merged(questions)
@@ -118,7 +118,7 @@ def _is_polite(sentence: str, cues: _Cues) -> bool:
     return len(sentence.split()) <= _POLITE and bool(cues["polite"].match(sentence)) and "?" not in sentence
 
 
-def _is_sure(question: Question, least: float, cues: _Cues) -> bool:
+def _is_sure(question: SubQuestion, least: float, cues: _Cues) -> bool:
     """Tell whether the part's domain is plain; between general and thinking there is nothing to be sure of."""
     decision, shares = question.decision, question.decision.probabilities
     if decision.role != "coder" and _SUM.search(question.text):
@@ -154,19 +154,19 @@ def _overlap(pieces: list[str]) -> bool:
     return False
 
 
-def _merged(questions: list[Question]) -> list[Question]:
+def _merged(questions: list[SubQuestion]) -> list[SubQuestion]:
     """Put neighbours of one domain together."""
     merged = questions[:1]
     for question in questions[1:]:
         last = merged[-1]
         if _domain(last.decision) == _domain(question.decision):
-            merged[-1] = Question(f"{last.text} {question.text}", max((last, question), key=_weight).decision)
+            merged[-1] = SubQuestion(f"{last.text} {question.text}", max((last, question), key=_weight).decision)
         else:
             merged.append(question)
     return merged
 
 
-def _weight(question: Question) -> tuple[bool, float]:
+def _weight(question: SubQuestion) -> tuple[bool, float]:
     return question.decision.role == "thinking", question.decision.confidence
 
 

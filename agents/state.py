@@ -1,4 +1,4 @@
-"""What the graph carries from node to node in one turn."""
+"""The state of one turn's graph."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.agents.escalation import Step
 from qwendesk.agents.past import Past
 from qwendesk.agents.routing.base import Decision, Signals
-from qwendesk.agents.split import Question
+from qwendesk.agents.split import SubQuestion
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Tokens and times of one model call; calls of one turn add up."""
+class TokenUsage:
+    """Tokens and times of one model call; the calls of a turn add up."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -28,10 +27,10 @@ class Tally:
     first_at: float | None = None
     """``time.perf_counter()`` at the first token."""
 
-    def __add__(self, other: Tally) -> Tally:
-        """Return the sum; the first token stays the first."""
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        """Return the sum, with the first token's time of the first call that has one."""
         first = self.first_at if self.first_at is not None else other.first_at
-        return Tally(
+        return TokenUsage(
             self.tokens_in + other.tokens_in,
             self.tokens_out + other.tokens_out,
             self.generating + other.generating,
@@ -40,38 +39,46 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """The second try that an answer needs."""
+class RetryStep:
+    """The model of a second try, and whether it thinks."""
 
-    reason: str
-    step: Step
-    told: bool
-    """Whether the model is told what was wrong; an answer that was none is just asked for anew."""
-    first: str
-    """The first answer: it stands where the second try gives none."""
-    before: Choice
-    """Whose it is."""
-    thought: bool
-    """Whether it was thought about."""
+    choice: Choice
+    think: bool
 
 
 @dataclass(frozen=True, slots=True)
-class PartAnswer:
-    """What became of one question of several."""
+class RetryRequest:
+    """The second try that an answer needs."""
+
+    reason: str
+    step: RetryStep
+    with_feedback: bool
+    """Whether the model is told what was wrong; after an empty answer or a refusal the question is asked anew."""
+    first_answer: str
+    """The answer that stands if the second try gives none."""
+    first_choice: Choice
+    """The model of the first answer."""
+    first_think: bool
+    """Whether that model thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubquestionResult:
+    """The outcome of one question of several."""
 
     index: int
     text: str
     receipt: Part
     state: TurnState | None = None
-    """None where it could not be answered at all."""
+    """The final state of its graph; None if the question failed."""
     error: QwendeskError | None = None
 
 
 class TurnInput(TypedDict):
-    """What a turn begins with."""
+    """The input of a turn."""
 
     background: NotRequired[str]
-    """What the model is told of the past: a summary, facts about the person."""
+    """Summary and facts about the person, for the system prompt."""
 
     documents: NotRequired[str]
     """What the model is told of the documents that came with the message."""
@@ -81,11 +88,11 @@ class TurnInput(TypedDict):
     language: str | None
     """The conversation's language so far."""
     past: Past
-    """Its last turns, as far as they tell where this one belongs."""
+    """The conversation's last turns, for the router."""
 
 
 class TurnState(TypedDict, total=False):
-    """Everything known of the turn so far."""
+    """The state that nodes read and update."""
 
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
@@ -95,36 +102,36 @@ class TurnState(TypedDict, total=False):
     past: Required[Past]
     signals: Signals
     decision: Decision
-    unasked: Role | None
-    """The role that would have been chosen had the person wished for none; None where none was wished for."""
+    role_without_override: Role | None
+    """The role that the router would choose without the person's wish; None without a wish."""
     choice: Choice | None
     think: bool
     think_budget: int | None
     think_why: str
-    base: list[BaseMessage]
-    """What the second try is told in place of this turn's messages so far."""
-    since: int
-    """The first of this turn's messages that belongs to the try that counts."""
-    again: Again | None
+    retry_request: RetryRequest | None
+    retry_prompt: list[BaseMessage]
+    """What the second try is given in place of the messages before it."""
+    try_start: int
+    """Index of the first of this turn's messages that belongs to the current try."""
     escalation: str | None
     """Why this is the second try."""
-    truth: str
-    """That a machine answers, where the person asks for it."""
-    kept: str
-    """The first try's answer, where the second gave none."""
-    questions: tuple[Question, ...]
+    kept_answer: str
+    """The first try's answer, if the second gave none."""
+    machine_notice: str
+    """States that a machine answers, if the person asks for that."""
+    subquestions: tuple[SubQuestion, ...]
     """The questions of a message that holds several; empty for one."""
-    answers: Annotated[list[PartAnswer], operator.add]
-    parts: tuple[Part, ...]
+    subquestion_results: Annotated[list[SubquestionResult], operator.add]
+    sub_answers: tuple[Part, ...]
     messages: Annotated[list[BaseMessage], operator.add]
     """This turn's messages: the question, tool calls, their results, the answer."""
-    tools: Annotated[list[ToolUse], operator.add]
-    rounds: int
+    tool_uses: Annotated[list[ToolUse], operator.add]
+    tool_rounds: int
     """How often tools have been called."""
-    stopped: str | None
+    tools_stopped: str | None
     """Why no more tools may be called."""
     thinking: Annotated[str, operator.add]
-    tally: Annotated[Tally, operator.add]
+    usage: Annotated[TokenUsage, operator.add]
     checks: list[Check]
     notes: Annotated[list[str], operator.add]
     text: str

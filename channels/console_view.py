@@ -17,10 +17,10 @@ from rich.text import Text
 from qwendesk.channels.text.markup import reader, render
 from qwendesk.channels.text.shape import is_seen
 from qwendesk.messages import (
+    AnswerReset,
     Event,
     Finished,
     Notice,
-    Restarted,
     Routed,
     TextDelta,
     ThinkingDelta,
@@ -126,7 +126,7 @@ class TerminalView:
                 self._text += printable(event.text)
                 self._settle_blocks()
                 self._live.update(_Tail(markdown(self._text)))
-            case Restarted():
+            case AnswerReset():
                 self._settle_thinking()
                 self._text = ""
                 self._print(Text(f"↻ {event.model}: {printable(event.reason)} (what is above is void)", style="dim"))
@@ -197,7 +197,7 @@ class PlainView:
             self._written = True
             self._out.file.write(event.text)
             self._out.file.flush()
-        elif isinstance(event, Restarted) and self._written:
+        elif isinstance(event, AnswerReset) and self._written:
             # what was written cannot be taken back: a blank line parts it from what counts
             self._out.file.write("\n" if self._ended else "\n\n")
             self._notices.show(Notice("What was written above is void: it is answered anew."))

@@ -13,7 +13,7 @@ from qwendesk.desk.machine_notice import after_notice
 from qwendesk.desk.ports import Outlet
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.memory.inbox_values import Arrived
-from qwendesk.messages import Event, Restarted, TextDelta
+from qwendesk.messages import AnswerReset, Event, TextDelta
 
 if TYPE_CHECKING:
     from qwendesk.desk.delivery import Delivery
@@ -55,7 +55,7 @@ class Live:
         """Take what happens in the turn."""
         if isinstance(event, TextDelta):
             self._pieces.append(event.text)
-        elif isinstance(event, Restarted):
+        elif isinstance(event, AnswerReset):
             self._pieces.clear()
 
     async def __aenter__(self) -> Self:

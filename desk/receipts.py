@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from qwendesk.agents.state import Tally, TurnState
+from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.messages import Receipt, Reply
 
 
@@ -27,7 +27,7 @@ def write_reply(state: TurnState, conversation: str, watch: Stopwatch) -> Reply:
 
 def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
     decision, choice = state["decision"], state.get("choice")
-    tally = state.get("tally", Tally())
+    usage = state.get("usage", TokenUsage())
     duration = watch.milliseconds()
     return Receipt(
         role=decision.role,
@@ -38,11 +38,11 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         signals=decision.signals,
         language=state["language"],
         thinking=state["think"],
-        tools=tuple(state.get("tools", ())),
-        tokens_in=tally.tokens_in,
-        tokens_out=tally.tokens_out,
-        ttft_ms=watch.milliseconds(tally.first_at) if tally.first_at else duration,
-        tokens_per_second=round(tally.tokens_out / tally.generating, 1) if tally.generating else 0.0,
+        tools=tuple(state.get("tool_uses", ())),
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        ttft_ms=watch.milliseconds(usage.first_at) if usage.first_at else duration,
+        tokens_per_second=round(usage.tokens_out / usage.generating, 1) if usage.generating else 0.0,
         checks=tuple(state.get("checks", ())),
         duration_ms=duration,
         fallback=_stand_in(state),
@@ -50,9 +50,9 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         wished_role=state["inbound"].role,
         wished_model=state["inbound"].model,
         thinking_why=state.get("think_why", ""),
-        unasked=state.get("unasked"),
+        unasked=state.get("role_without_override"),
         escalation=state.get("escalation"),
-        parts=state.get("parts", ()),
+        parts=state.get("sub_answers", ()),
     )
 
 
@@ -60,4 +60,4 @@ def _stand_in(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
     if choice:
         return choice.fallback
-    return None if decision.missing or state.get("truth") else f"no model for {decision.role} is installed"
+    return None if decision.missing or state.get("machine_notice") else f"no model for {decision.role} is installed"

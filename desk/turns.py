@@ -10,10 +10,9 @@ from weakref import WeakValueDictionary
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from qwendesk.agents.context import TurnContext
+from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.routing.language import identify
-from qwendesk.agents.run import run_graph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.background import Background, Over
 from qwendesk.desk.context import background, tokens_of
@@ -24,7 +23,7 @@ from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.held_words import Forgotten
 from qwendesk.memory.base import Memory, StoredContext, StoredMessage
-from qwendesk.messages import Event, Finished, Inbound, Notice, Reply, Restarted, Routed, TextDelta, storable
+from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
 from qwendesk.newest import Newest
 from qwendesk.redaction import redact
 
@@ -46,8 +45,8 @@ class _Listener:
         """Take one event."""
         if isinstance(event, TextDelta):
             self.said.append(event.text)
-        elif isinstance(event, Notice | Routed | Restarted):
-            if isinstance(event, Restarted):
+        elif isinstance(event, Notice | Routed | AnswerReset):
+            if isinstance(event, AnswerReset):
                 self.said.clear()
             # a model is loaded on for others when this turn is over
             with suppress(RuntimeError):

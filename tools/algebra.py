@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.asking import NOT_AGAIN, asking, asking_language
-from qwendesk.tools.base import OwningTool
+from qwendesk.tools.base import NOT_AGAIN, Asker, OwningTool
 from qwendesk.tools.expressions import expressions, plain_point
 from qwendesk.tools.notation import LONGEST
 from qwendesk.tools.worker import Worker
@@ -44,9 +43,6 @@ class Algebra:
         Raises:
             ToolError: the expression cannot be read or worked out; the text says why.
         """
-        inbound = asking()
-        if inbound and inbound.has_ended_a_run:
-            raise ToolError(NOT_AGAIN)
         if (length := max(len(expression), len(variable))) > LONGEST:
             raise ToolError(f"The expression has {length} characters; at most {LONGEST} can be read.")
         try:
@@ -78,11 +74,17 @@ def algebra_tool(engine: Algebra | None = None) -> BaseTool:
     """Make the tool; its worker starts with the first call."""
     own = engine or Algebra()
 
-    async def algebra(operation: Operation, expression: str, variable: str = "x") -> str:
+    async def algebra(
+        operation: Operation,
+        expression: str,
+        variable: str = "x",
+        asker: Annotated[Asker | None, InjectedToolArg] = None,
+    ) -> str:
         """Exact mathematics. variable: x; "x->0" for a limit, "x=0..1" for a definite integral."""
-        inbound = asking()
-        if inbound is None:
+        if asker is None:
             return await own.work(operation, expression, variable)
-        return await own.work(operation, expression, variable, language=asking_language(), written=inbound.text)
+        if asker.inbound.has_ended_a_run:
+            raise ToolError(NOT_AGAIN)
+        return await own.work(operation, expression, variable, language=asker.locale, written=asker.inbound.text)
 
     return OwningTool.from_function(coroutine=algebra, name="algebra", on_close=own.aclose)

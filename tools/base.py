@@ -1,11 +1,37 @@
-"""A tool that holds a resource, such as a worker process, which has to be closed."""
+"""What tools share: the message that a call is part of, and tools that hold a resource."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from langchain_core.tools import StructuredTool
 from pydantic import Field
+
+from qwendesk.messages import Inbound
+
+NOT_AGAIN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
+"""The error of code and algebra for a message whose ``has_ended_a_run`` is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The message that a tool is called for.
+
+    A tool gets it in a parameter of the type ``Annotated[Asker | None, InjectedToolArg]``, which models do not see.
+    """
+
+    inbound: Inbound
+    language: str | None = None
+    """ISO 639-1 code of the turn's language; None if it is not known."""
+
+    @property
+    def locale(self) -> str | None:
+        """The person's locale, such as ``pt-BR``, if it fits the language; else the language."""
+        locale = self.inbound.locale
+        if locale and self.language in (None, locale.replace("_", "-").partition("-")[0].lower()):
+            return locale
+        return self.language
 
 
 class OwningTool(StructuredTool):

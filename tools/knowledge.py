@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, InjectedToolArg
 from pydantic import Field
 
 from qwendesk.messages import Inbound
 from qwendesk.quoting import one_line, quoted
-from qwendesk.tools.asking import asking
-from qwendesk.tools.base import OwningTool
+from qwendesk.tools.base import Asker, OwningTool
 
 NAME = "search_knowledge"
 PASSAGES = 4
@@ -59,9 +58,9 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
         has_documents: tells whether there is anything to be found.
     """
 
-    async def search_knowledge(query: str) -> str:
+    async def search_knowledge(query: str, asker: Annotated[Asker | None, InjectedToolArg] = None) -> str:
         """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
-        found = await search(query, asking(), PASSAGES)
+        found = await search(query, asker.inbound if asker else None, PASSAGES)
         return "\n\n".join(shown(number, passage) for number, passage in enumerate(found, 1)) or NOTHING
 
     return KnowledgeTool.from_function(

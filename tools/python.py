@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from langchain_core.tools import BaseTool
+from typing import Annotated
+
+from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.asking import NOT_AGAIN
-from qwendesk.tools.base import OwningTool
+from qwendesk.tools.base import NOT_AGAIN, Asker, OwningTool
 from qwendesk.tools.run_result import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MOST_CHARS, cut
@@ -25,9 +26,9 @@ def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
     """Make the tool; its sandbox starts with the first call."""
     own = sandbox or PythonSandbox()
 
-    async def python(code: str) -> str:
+    async def python(code: str, asker: Annotated[Asker | None, InjectedToolArg] = None) -> str:
         """Run Python code and return what it prints. For exact arithmetic and data; no files, no network."""
-        return describe(await own.run(code))
+        return describe(await own.run(code, inbound=asker.inbound if asker else None))
 
     return OwningTool.from_function(coroutine=python, name="python", on_close=own.aclose)
 

@@ -8,7 +8,8 @@ from typing import Any
 import psutil
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.asking import NOT_AGAIN, asking
+from qwendesk.messages import Inbound
+from qwendesk.tools.base import NOT_AGAIN
 from qwendesk.tools.bubblewrap import MEMORY, Bubblewrap
 from qwendesk.tools.run_result import RunResult, not_run
 from qwendesk.tools.worker import Workers
@@ -39,15 +40,19 @@ class PythonSandbox:
         self.bubblewrap = bubblewrap or Bubblewrap(at_once=min(most, fitting))
         self._workers = Workers("qwendesk.tools.python_worker", most)
 
-    async def run(self, code: str, timeout: float = 5.0) -> RunResult:
+    async def run(self, code: str, timeout: float = 5.0, *, inbound: Inbound | None = None) -> RunResult:
         """Run the code and return what it printed and the value of its last expression.
 
         A value that the code's last line assigns to a name counts as its last expression.
 
+        Args:
+            code: the code.
+            timeout: seconds that it may take.
+            inbound: the message that it is run for; None outside a turn.
+
         Raises:
             ToolError: the sandbox itself could not be started.
         """
-        inbound = asking()
         if inbound and inbound.has_ended_a_run:
             return not_run(NOT_AGAIN)
         result = await self._run(code, timeout)

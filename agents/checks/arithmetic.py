@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from qwendesk.messages import Check
+from qwendesk.messages import Check, Inbound
 from qwendesk.tools.sandbox import PythonSandbox
 
 _LATEX = {
@@ -21,12 +21,12 @@ _LONGEST = 400
 """Characters of a line that is read; a longer one is no sum that a person could follow."""
 
 
-async def check_arithmetic(text: str, sandbox: PythonSandbox) -> list[Check]:
+async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
     checks = []
     claims = stated(text)
     for left, sign, right in claims[:_MOST]:
-        values = [await _value(side, sandbox) for side in (left, right)]
+        values = [await _value(side, sandbox, inbound) for side in (left, right)]
         if values[0] is None or values[1] is None:
             continue
         holds = _same(values[0], values[1], right, loose=sign == "≈")
@@ -56,9 +56,9 @@ def _claims(chain: str) -> list[tuple[str, str, str]]:
     ]
 
 
-async def _value(side: str, sandbox: PythonSandbox) -> float | None:
+async def _value(side: str, sandbox: PythonSandbox, inbound: Inbound | None) -> float | None:
     plain = re.sub(r",(?=\d{3}\b)", "", side).replace("^", "**")
-    result = await sandbox.run(f"float({plain})", timeout=1.0)
+    result = await sandbox.run(f"float({plain})", timeout=1.0, inbound=inbound)
     try:
         return float(result.value or "") if result.ok else None
     except ValueError:

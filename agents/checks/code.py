@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from qwendesk.messages import Check
+from qwendesk.messages import Check, Inbound
 from qwendesk.tools.sandbox import PythonSandbox
 
 _BLOCK = re.compile(r"^```(?:python|py|python3)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
@@ -16,12 +16,12 @@ def python_blocks(text: str) -> list[str]:
     return _BLOCK.findall(text)
 
 
-async def check_code(text: str, sandbox: PythonSandbox) -> list[Check]:
+async def check_code(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Run the answer's Python blocks together, as a reader would."""
     blocks = python_blocks(text)
     if not blocks:
         return []
-    result = await sandbox.run("\n".join(blocks))
+    result = await sandbox.run("\n".join(blocks), inbound=inbound)
     if result.ok:
         shown = result.output.strip()
         return [Check("code runs", "passed", _short(f"printed: {shown}" if shown else "ran without an error"))]

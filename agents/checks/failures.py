@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Container, Sequence
+from functools import cache
+from importlib import resources
 
-from qwendesk.agents.escalation import is_apology, is_refusal
 from qwendesk.messages import Check, ToolUse
 
 ADMITS = "says that a tool failed"
 CALCULATORS = ("python", "algebra")
 """Tools that can stand in for each other."""
 _SENTENCES = re.compile(r"[.!?。！？؟।](?:\s|$)|[。！？]|\n+")
-_LONGEST = 200
+_MAX_REASON_CHARS = 200
+_MAX_REFUSAL_CHARS = 400
+"""Length up to which an answer can be a mere refusal; a longer one says something too."""
 
 
 def check_failures(text: str, uses: Sequence[ToolUse], known: Container[str]) -> list[Check]:
@@ -45,10 +49,22 @@ def admits(text: str) -> bool:
     return len(sentences) == 1 and (is_apology(sentences[0]) or is_refusal(text))
 
 
+def is_refusal(text: str) -> bool:
+    """Tell whether an answer only says that the model cannot help."""
+    return 0 < len(text) <= _MAX_REFUSAL_CHARS and text.lstrip(" *_\n").replace("’", "'").lower().startswith(
+        _refusals()
+    )
+
+
+def is_apology(sentence: str) -> bool:
+    """Tell whether a sentence only says that something did not work."""
+    return sentence.replace("’", "'").strip(" .!,。！*_\n").lower() in _apologies()
+
+
 def reason_of(use: ToolUse) -> str:
     """Return why a call failed in one line; empty where that says nothing to a person."""
     line = use.reason.strip().partition("\n")[0].strip().rstrip(".")
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _MAX_REASON_CHARS else f"{line[:_MAX_REASON_CHARS]}…"
 
 
 def _made_good(index: int, uses: Sequence[ToolUse], known: Container[str]) -> bool:
@@ -64,3 +80,18 @@ def _made_good(index: int, uses: Sequence[ToolUse], known: Container[str]) -> bo
 
 def _kind(name: str) -> str:
     return CALCULATORS[0] if name in CALCULATORS else name
+
+
+@cache
+def _refusals() -> tuple[str, ...]:
+    return tuple(_cues("refusal_cues.toml"))
+
+
+@cache
+def _apologies() -> frozenset[str]:
+    return frozenset(_cues("apology_cues.toml"))
+
+
+def _cues(file: str) -> list[str]:
+    tables = tomllib.loads(resources.files("qwendesk.agents").joinpath(file).read_text("utf-8"))
+    return [cue for cues in tables.values() for cue in cues]

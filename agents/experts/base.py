@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from qwendesk.messages import Check, Role
+from qwendesk.messages import Check, Inbound, Role
 from qwendesk.tools.sandbox import PythonSandbox
 
-Checker = Callable[[str, PythonSandbox], Awaitable[list[Check]]]
-"""Checks an answer's text; returns nothing where there is nothing to check."""
+Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
+"""Checks an answer's text to a message; returns an empty list if there is nothing to check."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""Put the reply together, also where no model could give one."""
+"""Finish the answer: marks of failed checks, sources, or the words that decline."""
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from importlib import resources
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -12,30 +11,37 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.checks.failures import ADMITS, reason_of, unresolved
 from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.nodes.answer import said
-from qwendesk.agents.nodes.sources import sources
+from qwendesk.agents.model_call import answer_text
+from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnState
-from qwendesk.messages import Check, Role, TextDelta
+from qwendesk.memory.knowledge.terms import asked_terms
+from qwendesk.messages import Check, Role, TextDelta, ToolUse
+from qwendesk.tools.knowledge import NAME
 
 _LACKS = {
     "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
     "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
-"""What is said of a role that no model here can play, and how that is changed."""
+"""By role that no model may be able to play: the sentence, and how to add such a model."""
 _TITLES = {STATES: "calculated", CHOICES: "looked_up", GROUNDED: "looked_up"}
-"""What stands before a tool's result that is added where a check failed."""
+"""By failed check: the heading of the tool's result that is added."""
+_PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
+_CITED = re.compile(r"\[(\d+)\]")
+_MIN_SHARED_TERMS = 2
+"""Terms that an answer without citations must share with a passage to count as taken from it."""
 _NOTHING = "I have no answer to that. Please put the question in another way."
 
 
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Take the model's last words; where it found none, the last tool's result speaks for itself."""
+    """Finish the model's answer; if it gave none, answer with the last tool's result."""
     tell = runtime.context.tell
-    if text := said(state):
-        added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), _sources(text, state)) if part]
+    if text := answer_text(state):
+        cited = "\n".join(sources(text, state["tool_uses"]))
+        added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), cited) if part]
         for part in added:
             tell(TextDelta(part))
         return {"text": "".join([text, *added])}
-    results = [use.result for use in state["tools"] if use.ok]
+    results = [use.result for use in state["tool_uses"] if use.ok]
     failed = _failures(state, runtime.context)
     instead = "\n\n".join([*results[-1:], *failed]) or _NOTHING
     tell(TextDelta(instead))
@@ -43,17 +49,17 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 
 def _marks(state: TurnState, context: TurnContext) -> list[str]:
-    """Return what marks an answer that failed checks: what the tool found instead, or what is wrong."""
+    """Return the marks of an answer that failed checks: the tool's result, or the mistake."""
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
-    marks = [] if added is None else [_correction(_phrase(_TITLES[added.name], state["language"]), added.detail)]
+    marks = [] if added is None else [_correction(phrase(_TITLES[added.name], state["language"]), added.detail)]
     wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS)]
-    marks += [_phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
+    marks += [phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
     return marks + (_failures(state, context) if any(check.name == ADMITS for check in failed) else [])
 
 
 def _correction(title: str, found: str) -> str:
-    """Return what a tool found, for the end of an answer that did not tell it."""
+    """Return a tool's result for the end of an answer that does not state it."""
     return f"{title}:\n\n{found}" if "\n" in found else f"{title}: **{found}**"
 
 
@@ -62,61 +68,52 @@ def _line(check: Check) -> str:
 
 
 def _failures(state: TurnState, context: TurnContext) -> list[str]:
-    """Say in the person's language which steps failed, and to those who run the desk why: an error may hold paths."""
-    text = _phrase("tool_failed", state["language"])
+    """Name the failed steps, and to operators the reasons: an error may hold paths."""
+    text = phrase("tool_failed", state["language"])
     tells_why = state["inbound"].for_operator
-    failed = unresolved(state["tools"], context.toolbox.all_names)
+    failed = unresolved(state["tool_uses"], context.toolbox.all_names)
     uses = [(use.name, reason_of(use) if tells_why else "") for use in failed]
     return [text.format(tool=name, reason=f": {why}" if why else "") for name, why in uses]
 
 
-def _sources(text: str, state: TurnState) -> str:
-    """Say in which documents the answer was read."""
-    found = sources(text, state["tools"])
-    return "\n".join(found)
-
-
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Say plainly what no model here can do, that a machine answers, or ask for the picture that is spoken of."""
+    """Say that no model can do this, that a machine answers, or ask for the missing picture."""
     decision, language = state["decision"], state["language"]
-    text = state.get("truth", "")
+    text = state.get("machine_notice", "")
     if not text:
         hint = state["inbound"].for_operator
-        text = missing_picture(language) if decision.missing else unable(decision.role, language, hint=hint)
+        text = phrase("missing_picture", language) if decision.missing else unable(decision.role, language, hint=hint)
     runtime.context.tell(TextDelta(text))
     return {"text": text}
 
 
-def missing_picture(language: str | None) -> str:
-    """Return the words that ask for a picture, in the person's language where they are known in it."""
-    return _phrase("missing_picture", language)
-
-
-def part_failed(language: str | None) -> str:
-    """Return what stands for one answer of several that could not be given, in the person's language."""
-    return _phrase("part_failed", language)
-
-
 def unable(role: Role, language: str | None, *, hint: bool = True) -> str:
-    """Return what is said where no model here can play a role, in the person's language where it is known in it.
+    """Return the sentence for a role that no model here can play.
 
     Args:
         role: the role.
         language: the person's language.
-        hint: whether to say how such a model is added, which only concerns those who run the desk.
+        hint: whether to say how such a model is added, which only concerns operators.
     """
     if role not in _LACKS:
         return _NOTHING
-    said, how = _LACKS[role]
-    added = f" {_phrase('can_be_added', language).format(how=how)}" if hint else ""
-    return f"{_phrase(said, language)}{added}"
+    refusal, how = _LACKS[role]
+    added = f" {phrase('can_be_added', language).format(how=how)}" if hint else ""
+    return f"{phrase(refusal, language)}{added}"
 
 
-def _phrase(name: str, language: str | None) -> str:
-    texts = _phrases()[name]
-    return texts.get(language or "en", texts["en"])
+def sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
+    """Return document and place of the passages that an answer cites, or of the one it was plainly taken from."""
+    found = [use.result for use in uses if use.ok and use.name == NAME]
+    if not found:
+        return []
+    passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])}
+    cited = [number for number in dict.fromkeys(_CITED.findall(answer)) if number in passages]
+    return [f"[{number}] {passages[number][0]}" for number in cited or _taken_from(answer, passages)]
 
 
-@cache
-def _phrases() -> dict[str, dict[str, str]]:
-    return tomllib.loads(resources.files("qwendesk.agents").joinpath("phrases.toml").read_text("utf-8"))
+def _taken_from(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
+    stated = set(asked_terms(answer))
+    shared = {number: len(stated & set(asked_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
+    best = max(shared, key=lambda number: shared[number], default=None)
+    return [best] if best and shared[best] >= _MIN_SHARED_TERMS else []

@@ -1,4 +1,4 @@
-"""Choose the specialist, the model that plays it, and how hard it thinks."""
+"""Choose the role, the model that plays it, and whether it thinks."""
 
 from __future__ import annotations
 
@@ -7,86 +7,92 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from qwendesk.agents.casting import Cast, cast
-from qwendesk.agents.consult import consult
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.effort import Effort, effort, longest_thinking
-from qwendesk.agents.escalation import is_repeated
 from qwendesk.agents.human_claims import Asked, asks_for_human
-from qwendesk.agents.lanes import Lanes
-from qwendesk.agents.nodes.again import next_try
-from qwendesk.agents.nodes.perceive import question
-from qwendesk.agents.offers import picks
-from qwendesk.agents.policy import decide
+from qwendesk.agents.llm_router import ask_router_model
+from qwendesk.agents.model_call import question_message
+from qwendesk.agents.model_selection import ModelSelection, select_model
+from qwendesk.agents.policy import judge, unmet_wish
+from qwendesk.agents.retry_policy import is_repeated, next_try
 from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.split import Question, questions_of
-from qwendesk.agents.state import Tally, TurnState
-from qwendesk.agents.wishes import unasked, unmet
-from qwendesk.messages import Notice, Role, Routed
-
-DESTINATIONS = ("answer", "pick", END, "part")
-"""Where the route may lead; declining ends the turn, and the last is for several questions."""
+from qwendesk.agents.state import TokenUsage, TurnState
+from qwendesk.agents.stream_merge import StreamMerge
+from qwendesk.agents.thinking_budget import ThinkingPlan, longest_thinking, plan_thinking
+from qwendesk.agents.tool_selection import selects_tool
+from qwendesk.messages import Notice, Routed
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Decide by signals; where there is no model at all, the starter model is fetched first."""
-    context, signals = runtime.context, state["signals"]
-    judged = asyncio.to_thread(_judge, state, context) if context.slow_router else None
-    decision, questions, without = await judged if judged else _judge(state, context)
-    if (asked := asks_for_human(signals.text, signals.language)) and asked.is_all and not questions:
-        return {**_told(decision, asked), "unasked": without, "notes": _tell(unmet(signals, None), context)}
-    if questions:
-        return {"decision": decision, "questions": questions, "notes": _tell(unmet(signals, None), context)}
-    tally, notes = Tally(), list[str]()
+    """Decide by signals; if there is no model at all, the starter model is fetched first."""
+    context, signals, inbound = runtime.context, state["signals"], state["inbound"]
+    may_split = not inbound.model and not inbound.attachments
+    if context.slow_router:
+        judged = await asyncio.to_thread(judge, signals, context.router, context.policy, may_split=may_split)
+    else:
+        judged = judge(signals, context.router, context.policy, may_split=may_split)
+    decision, without = judged.decision, judged.role_without_override
+    asked = asks_for_human(signals.text, signals.language)
+    if judged.subquestions:
+        notes = _notify(unmet_wish(signals, None), context)
+        return {"decision": decision, "subquestions": judged.subquestions, "notes": notes}
+    if asked and asked.is_all:
+        notes = _notify(unmet_wish(signals, None), context)
+        return {**_answered_by_desk(decision, asked), "role_without_override": without, "notes": notes}
+    usage, notes = TokenUsage(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
-        decision, tally, notes = await consult(decision, signals, context)
-    wish = _tell(unmet(signals, decision.role), context)
-    settled = await settle(state, context, decision)
-    truth = {"truth": asked.says} if asked else {}
-    return {**settled, **truth, "unasked": without, "tally": tally, "notes": [*wish, *notes, *settled["notes"]]}
+        decision, usage, notes = await ask_router_model(decision, signals, context)
+    wish = _notify(unmet_wish(signals, decision.role), context)
+    chosen = await _choose_model(state, context, decision)
+    return {
+        **chosen,
+        **({"machine_notice": asked.says} if asked else {}),
+        "role_without_override": without,
+        "usage": usage,
+        "notes": [*wish, *notes, *chosen["notes"]],
+    }
 
 
-async def route_part(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Cast one question of several, whose specialist is known."""
+async def route_subquestion(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Choose the model for one question of several, whose role is decided."""
     asked = asks_for_human(state["inbound"].text, state["language"])
     if asked and asked.is_all:
-        return {**_told(state["decision"], asked), "notes": []}
-    settled = await settle(state, runtime.context, state["decision"])
-    return {**settled, "truth": asked.says} if asked else settled
+        return {**_answered_by_desk(state["decision"], asked), "notes": []}
+    chosen = await _choose_model(state, runtime.context, state["decision"])
+    return {**chosen, "machine_notice": asked.says} if asked else chosen
 
 
-def after_route(state: TurnState, context: TurnContext) -> str | list[Send]:
-    """Answer where a model can; a picture that no model can see is declined; several questions go their own ways."""
-    if questions := state.get("questions"):
-        lanes = Lanes(len(questions), context.tell)
+async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
+    """Answer with the chosen model, decline without one, or send each of several questions to its own graph."""
+    if questions := state.get("subquestions"):
+        merged = StreamMerge(len(questions), runtime.context.tell)
         return [
-            Send("part", {"index": index, "question": part, "lanes": lanes, "state": state})
-            for index, part in enumerate(questions)
+            Send("subquestion", {"index": index, "question": question, "merged": merged, "state": state})
+            for index, question in enumerate(questions)
         ]
     choice = state["choice"]
     if choice is None:
         return "decline"
-    return "pick" if picks(choice.card) else "answer"
+    return "select_tool" if selects_tool(choice.card) else "answer"
 
 
-def _told(decision: Decision, asked: Asked) -> dict[str, Any]:
-    """Let the desk itself answer who asks for a human: what a model says may be untrue."""
+def _answered_by_desk(decision: Decision, asked: Asked) -> dict[str, Any]:
+    """Let the desk itself answer a person who asks for a human: a model's answer may be untrue."""
     decision = replace(decision, signals=("asks whether a human answers",), missing=False)
-    return {"decision": decision, "truth": asked.says, "choice": None, "think": False, "messages": []}
+    return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
 
 
-async def settle(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
-    """Return the model for a decision and how hard it tries, and tell who listens."""
+async def _choose_model(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
+    """Return the model for a decision and its thinking, and tell the listener."""
     inbound = state["inbound"]
     recalled = state["past"].pictures if decision.picture else ()
-    begun: dict[str, Any] = {"messages": [question(inbound, recalled, state.get("documents", ""))], "notes": []}
+    question = question_message(inbound, recalled, state.get("documents", ""))
+    begun: dict[str, Any] = {"messages": [question], "notes": []}
     if decision.missing:
         return {**begun, "decision": decision, "choice": None, "think": False}
-    chosen = await cast(
+    selection = await select_model(
         context.pool,
         decision,
         inbound.model,
@@ -95,51 +101,44 @@ async def settle(state: TurnState, context: TurnContext, decision: Decision) -> 
         context.progress,
     )
     longest = longest_thinking(context)
-    card = chosen.choice.card if chosen.choice else None
-    tries = effort(decision, card, inbound.think, context.thinking, context.policy, longest)
-    chosen, tries, escalation = await _first_try(state, context, decision, chosen, tries)
-    decision = replace(decision, signals=(*decision.signals, *chosen.reasons))
-    if chosen.choice:
-        context.tell(Routed(decision.role, chosen.choice.card.name, chosen.choice.engine, why(decision)))
+    card = selection.choice.card if selection.choice else None
+    plan = plan_thinking(decision, card, inbound.think, context.thinking, context.policy, longest)
+    selection, plan, escalation = await _escalate(state, context, decision, selection, plan)
+    decision = replace(decision, signals=(*decision.signals, *selection.reasons))
+    if choice := selection.choice:
+        context.tell(Routed(decision.role, choice.card.name, choice.engine, _why(decision)))
     return {
         **begun,
         "decision": decision,
-        "choice": chosen.choice,
-        "think": tries.think,
-        "think_budget": tries.budget,
-        "think_why": tries.why,
+        "choice": selection.choice,
+        "think": plan.think,
+        "think_budget": plan.budget,
+        "think_why": plan.why,
         "escalation": escalation,
-        "notes": [*chosen.notes, *_tell(tries.notes, context)],
+        "notes": [*selection.notes, *_notify(plan.notes, context)],
     }
 
 
-def why(decision: Decision) -> str:
-    """Return the decision's reasons as one phrase."""
-    runner_up = f"; next: {decision.runner_up}" if decision.runner_up else ""
-    return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"
-
-
-def _judge(state: TurnState, context: TurnContext) -> tuple[Decision, tuple[Question, ...], Role | None]:
-    """Return all that is asked of the router: the decision, the questions, and where it would go without a wish."""
-    signals, router, policy = state["signals"], context.router, context.policy
-    decision = decide(signals, router, policy)
-    return decision, _questions(state, context, decision), unasked(signals, router, policy)
-
-
-def _questions(state: TurnState, context: TurnContext, decision: Decision) -> tuple[Question, ...]:
-    """Return the questions of a message that holds several, where nobody has said who is to answer."""
+async def _escalate(
+    state: TurnState, context: TurnContext, decision: Decision, selection: ModelSelection, plan: ThinkingPlan
+) -> tuple[ModelSelection, ThinkingPlan, str | None]:
+    """Begin with a stronger model if the person asks for a better answer or asks the same again."""
     inbound = state["inbound"]
-    if inbound.model or inbound.attachments:
-        return ()
-    return questions_of(state["signals"], decision, context.router, context.policy.split)
-
-
-def _tell(notes: Iterable[str], context: TurnContext) -> list[str]:
-    """Tell at once what is done otherwise than the person asked; the notes are for the receipt, too."""
-    told = list(notes)
-    for note in told:
-        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
-    return told
+    if inbound.retry:
+        reason = "you asked for a better answer"
+    elif context.policy.escalate.repeated and _asked_before(state):
+        reason = "you asked the same before"
+    else:
+        return selection, plan, None
+    step = selection.choice and await next_try(context, inbound, decision, selection.choice, plan.think)
+    if not step:
+        told = "there is no stronger model here to ask"
+        notes = _notify([told if inbound.retry else f"{reason}, and {told}"], context)
+        return replace(selection, notes=(*selection.notes, *notes)), plan, None
+    escalation = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
+    if step.think:
+        plan = ThinkingPlan(True, longest_thinking(context), why=reason)
+    return replace(selection, choice=step.choice, reasons=(*selection.reasons, escalation)), plan, escalation
 
 
 def _asked_before(state: TurnState) -> bool:
@@ -147,23 +146,15 @@ def _asked_before(state: TurnState) -> bool:
     return not inbound.attachments and is_repeated(inbound.text, state["past"], state["language"])
 
 
-async def _first_try(
-    state: TurnState, context: TurnContext, decision: Decision, chosen: Cast, tries: Effort
-) -> tuple[Cast, Effort, str | None]:
-    """Begin higher up the chain with a question whose last answer was no good."""
-    inbound = state["inbound"]
-    if inbound.retry:
-        reason = "you asked for a better answer"
-    elif context.policy.escalate.repeated and _asked_before(state):
-        reason = "you asked the same before"
-    else:
-        return chosen, tries, None
-    step = chosen.choice and await next_try(context, inbound, decision, chosen.choice, tries.think)
-    if not step:
-        told = "there is no stronger model here to ask"
-        notes = _tell([told if inbound.retry else f"{reason}, and {told}"], context)
-        return replace(chosen, notes=(*chosen.notes, *notes)), tries, None
-    higher = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
-    if step.think:
-        tries = Effort(True, longest_thinking(context), why=reason)
-    return replace(chosen, choice=step.choice, reasons=(*chosen.reasons, higher)), tries, higher
+def _notify(notes: Iterable[str], context: TurnContext) -> list[str]:
+    """Tell the person at once of deviations from the wish, and return them for the receipt."""
+    told = list(notes)
+    for note in told:
+        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
+    return told
+
+
+def _why(decision: Decision) -> str:
+    """Return the decision's reasons as one phrase."""
+    runner_up = f"; next: {decision.runner_up}" if decision.runner_up else ""
+    return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qwendesk.memory.base import Memory as Memory
     from qwendesk.memory.base import StoredMessage as StoredMessage
     from qwendesk.memory.base import StoredTurn as StoredTurn
+    from qwendesk.messages import AnswerReset as AnswerReset
     from qwendesk.messages import Attachment as Attachment
     from qwendesk.messages import Check as Check
     from qwendesk.messages import Event as Event
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from qwendesk.messages import Notice as Notice
     from qwendesk.messages import Receipt as Receipt
     from qwendesk.messages import Reply as Reply
-    from qwendesk.messages import Restarted as Restarted
     from qwendesk.messages import Role as Role
     from qwendesk.messages import Routed as Routed
     from qwendesk.messages import TextDelta as TextDelta
@@ -70,7 +70,7 @@ _HOMES = {
     "QwendeskError": "errors",
     "Receipt": "messages",
     "Reply": "messages",
-    "Restarted": "messages",
+    "AnswerReset": "messages",
     "Role": "messages",
     "Routed": "messages",
     "ServerSettings": "settings",
@@ -112,7 +112,7 @@ __all__ = [
     "QwendeskError",
     "Receipt",
     "Reply",
-    "Restarted",
+    "AnswerReset",
     "Role",
     "Routed",
     "ServerSettings",

@@ -268,7 +268,7 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class AnswerReset:
     """The answer begins anew, with another model or with thinking: what was shown of it is void."""
 
     reason: str
@@ -308,5 +308,5 @@ class Finished:
     reply: Reply
 
 
-Event = Routed | TextDelta | ThinkingDelta | Restarted | ToolStarted | ToolFinished | Notice | Finished
+Event = Routed | TextDelta | ThinkingDelta | AnswerReset | ToolStarted | ToolFinished | Notice | Finished
 """What ``Desk.stream`` yields."""

@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 
 from qwendesk import Desk, Settings
-from qwendesk.agents.lanes import Lanes
-from qwendesk.agents.nodes.reply import _phrases, unable
+from qwendesk.agents.nodes.reply import unable
+from qwendesk.agents.phrases import phrases
 from qwendesk.agents.routing.base import Decision, Signals
+from qwendesk.agents.stream_merge import StreamMerge
 from qwendesk.desk.why import explain
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
-from qwendesk.messages import Event, Finished, Inbound, Notice, Restarted, Routed, TextDelta
+from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Routed, TextDelta
 from tests.conftest import MakeDesk
 
 SMALL = ModelCard("small", roles=("general", "coder", "math"), parameters=4)
@@ -53,7 +54,7 @@ def shown(events: list[Event]) -> str:
     for event in events:
         if isinstance(event, TextDelta):
             text += event.text
-        elif isinstance(event, Restarted):
+        elif isinstance(event, AnswerReset):
             text = ""
     return text
 
@@ -134,9 +135,9 @@ async def test_who_has_no_eyes_or_ears_says_so_in_the_persons_language(make_desk
 
 
 def test_what_the_desk_says_itself_is_known_in_the_same_languages() -> None:
-    languages = {name: set(texts) for name, texts in _phrases().items()}
+    languages = {name: set(texts) for name, texts in phrases().items()}
     assert all(codes == languages["missing_picture"] for codes in languages.values())
-    assert all("{how}" in text for text in _phrases()["can_be_added"].values())
+    assert all("{how}" in text for text in phrases()["can_be_added"].values())
     assert "聞く" in unable("audio", "ja") and "transformers" in unable("audio", "ja")
 
 
@@ -220,7 +221,7 @@ async def test_stopping_the_second_try_keeps_nothing_of_the_first(make_desk: Mak
         stream = desk.stream("What is 37*91+4?", conversation="c", think=None)
         again = False
         async for event in stream:
-            again = again or isinstance(event, Restarted)
+            again = again or isinstance(event, AnswerReset)
             if again and isinstance(event, TextDelta):
                 break
         await stream.aclose()
@@ -514,7 +515,7 @@ async def test_a_part_that_is_tried_again_keeps_the_parts_before_it(make_desk: M
 
     async with make_desk(play, cards=(HYBRID,)) as desk:
         events, reply = await listen(desk, THREE)
-    assert any(isinstance(event, Restarted) for event in events)
+    assert any(isinstance(event, AnswerReset) for event in events)
     assert reply.text == shown(events)
     assert reply.text.count("Fine.") == 2 and "3371" in reply.text and "3372" not in reply.text
     assert "tried again with hybrid" in reply.receipt.escalation
@@ -529,7 +530,7 @@ async def test_who_names_the_specialist_gets_one_answer(make_desk: MakeDesk, wis
 
 def test_lanes_show_a_finished_lane_at_once() -> None:
     seen: list[Event] = []
-    lanes = Lanes(3, seen.append)
+    lanes = StreamMerge(3, seen.append)
     lanes.tell(2, TextDelta("c"))
     lanes.tell(1, TextDelta("b"))
     lanes.close(2)

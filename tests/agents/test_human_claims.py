@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk.agents.human_claims import ClaimGuard, asks_for_human, claims_to_be_human
-from qwendesk.messages import Event, Finished, Inbound, Restarted, TextDelta
+from qwendesk.messages import AnswerReset, Event, Finished, Inbound, TextDelta
 from tests.conftest import MakeDesk
 
 LINES = [json.loads(line) for line in Path(__file__).with_name("human_claims.jsonl").read_text("utf-8").splitlines()]
@@ -98,7 +98,7 @@ async def events_of(make_desk: MakeDesk, question: str, said: str) -> tuple[list
 def shown(events: list[Event]) -> str:
     text = ""
     for event in events:
-        text = "" if isinstance(event, Restarted) else text + (event.text if isinstance(event, TextDelta) else "")
+        text = "" if isinstance(event, AnswerReset) else text + (event.text if isinstance(event, TextDelta) else "")
     return text
 
 

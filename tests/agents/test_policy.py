@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from qwendesk.agents.casting import speaks, weigh
-from qwendesk.agents.effort import effort
 from qwendesk.agents.followup import goes_on
+from qwendesk.agents.model_selection import speaks, weigh
 from qwendesk.agents.past import Past
 from qwendesk.agents.policy import decide
 from qwendesk.agents.policy_file import Models, Policy, Split, load_policy, read_policy
@@ -20,6 +19,7 @@ from qwendesk.agents.routing.language import identify
 from qwendesk.agents.routing.trained import TrainedRouter
 from qwendesk.agents.sight import misses_picture
 from qwendesk.agents.split import split
+from qwendesk.agents.thinking_budget import plan_thinking
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import ConfigError
@@ -319,15 +319,15 @@ def test_difficulty_decides_on_thinking_and_its_budget(
     needs: float, wish: bool | None, rule: bool | None, setting: Any, expected: int | None
 ) -> None:
     decision = Decision("math", 0.9, needs_thinking=needs, think=rule)
-    tries = effort(decision, HYBRID, wish, setting, Policy(), 768)
+    tries = plan_thinking(decision, HYBRID, wish, setting, Policy(), 768)
     assert (tries.think, tries.budget) == (expected is not None, expected)
 
 
 def test_an_abstention_is_thought_about() -> None:
     unsure = Decision("general", 0.3, abstained=True)
-    assert effort(unsure, HYBRID, None, "auto", Policy(), 1024).think
+    assert plan_thinking(unsure, HYBRID, None, "auto", Policy(), 1024).think
     calm = Policy.model_validate({"abstain": {"think": False}})
-    assert not effort(unsure, HYBRID, None, "auto", calm, 1024).think
+    assert not plan_thinking(unsure, HYBRID, None, "auto", calm, 1024).think
 
 
 def parts(text: str, language: str = "en") -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from qwendesk.agents.followup import goes_on
-from qwendesk.agents.offers import suggest
 from qwendesk.agents.past import Past
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Signals
 from qwendesk.agents.routing.language import english_name, identify
 from qwendesk.agents.routing.trained import TrainedRouter
+from qwendesk.agents.tool_selection import suggest
 
 CASES = [
     ("Find the derivative of f(x) = x³ + 2x² - 5x + 3", "math"),

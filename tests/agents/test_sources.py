@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.agents.nodes.sources import sources
+from qwendesk.agents.nodes.reply import sources
 from qwendesk.messages import ToolUse
 
 RESULT = """[1] Shop, Returns, line 3

@@ -20,7 +20,7 @@ from qwendesk.channels.console import Answer, ConsoleChannel, Session, line_comp
 from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, EngineError
-from qwendesk.messages import Event, Finished, Inbound, Notice, Receipt, Reply, Restarted, TextDelta, ThinkingDelta
+from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
 
 RECEIPT = Receipt("math", "m", "e", 0.9, "general", ("arithmetic",), "en", False, (), 1, 2, 3.0, 4.0, (), 5.0)
 Talk = Callable[..., Awaitable[tuple[str, list[Inbound]]]]
@@ -227,7 +227,7 @@ async def test_a_virtual_model_chooses_its_specialist(talk: Talk) -> None:
 def test_an_answer_that_begins_anew_replaces_what_was_shown() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
     with TerminalView(screen, screen) as view:
-        for event in (TextDelta("Wrong."), Restarted("the check failed\x1b[2J", "big"), TextDelta("Right.")):
+        for event in (TextDelta("Wrong."), AnswerReset("the check failed\x1b[2J", "big"), TextDelta("Right.")):
             view.show(event)
         view._live.stop()
         final = screen.file.getvalue().split("↻ big: the check failed")[1]
@@ -238,7 +238,7 @@ def test_an_answer_that_begins_anew_replaces_what_was_shown() -> None:
 def test_in_a_pipe_an_answer_that_begins_anew_stands_apart() -> None:
     out, err = (Console(file=io.StringIO(), width=80) for _ in range(2))
     with PlainView(out, err) as view:
-        for event in (TextDelta("Wrong."), Restarted("the check failed", "big"), TextDelta("Right.")):
+        for event in (TextDelta("Wrong."), AnswerReset("the check failed", "big"), TextDelta("Right.")):
             view.show(event)
     assert out.file.getvalue() == "Wrong.\n\nRight.\n"
     assert "void" in err.file.getvalue()

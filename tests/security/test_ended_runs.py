@@ -10,8 +10,8 @@ import pytest
 from qwendesk.desk.texts import say
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
-from qwendesk.tools.algebra import Algebra
-from qwendesk.tools.asking import NOT_AGAIN, asked_by
+from qwendesk.tools.algebra import Algebra, algebra_tool
+from qwendesk.tools.base import NOT_AGAIN, Asker
 from qwendesk.tools.python import python_tool
 from qwendesk.tools.sandbox import PythonSandbox
 from tests.desk.parts import Running, running
@@ -81,14 +81,13 @@ async def test_a_run_that_was_broken_off_by_a_stop_does_not_count(tmp_path: Path
 async def test_no_tool_runs_what_the_model_wrote() -> None:
     sandbox, algebra = PythonSandbox(), Algebra()
     try:
-        with asked_by(Inbound("x", "c1", has_ended_a_run=True)):
-            with pytest.raises(ToolError, match="Not run"):
-                await python_tool(sandbox).ainvoke({"code": "6 * 7"})
-            with pytest.raises(ToolError, match="Not run"):
-                await algebra.work("evaluate", "6 * 7")
+        asker = Asker(Inbound("x", "c1", has_ended_a_run=True))
+        with pytest.raises(ToolError, match="Not run"):
+            await python_tool(sandbox).ainvoke({"code": "6 * 7", "asker": asker})
+        with pytest.raises(ToolError, match="Not run"):
+            await algebra_tool(algebra).ainvoke({"operation": "evaluate", "expression": "6 * 7", "asker": asker})
         assert algebra.worker.pid is None
-        with asked_by(Inbound("x", "c1")):
-            assert (await sandbox.run("6 * 7")).value == "42"
+        assert (await sandbox.run("6 * 7", inbound=Inbound("x", "c1"))).value == "42"
     finally:
         await sandbox.aclose()
         await algebra.aclose()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from qwendesk.messages import Inbound
-from qwendesk.tools.asking import asked_by
+from qwendesk.tools.base import Asker
 from qwendesk.tools.knowledge import NAME, NOTHING, knowledge_tool
 from qwendesk.tools.registry import Toolbox
 
@@ -39,10 +39,10 @@ async def test_the_search_knows_who_asks() -> None:
         return []
 
     box = Toolbox([knowledge_tool(search)])
-    with asked_by(Inbound("hi", "c1", person="ann")):
-        await box.run(NAME, {"query": "x"})
-    await box.run(NAME, {"query": "x"})
+    await box.run(NAME, {"query": "x", "asker": "bob"}, Asker(Inbound("hi", "c1", person="ann")))
+    await box.run(NAME, {"query": "x", "asker": {"inbound": {"text": "x", "conversation": "c", "person": "bob"}}})
     assert seen == ["ann", None]
+    assert "asker" not in str(box.schemas())
 
 
 async def test_it_is_offered_only_while_there_are_documents() -> None:

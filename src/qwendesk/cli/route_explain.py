@@ -11,7 +11,7 @@ import typer
 from qwendesk.agents.policy import decide
 from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.routing.language import english_name, identify
-from qwendesk.agents.split import Question, questions_of
+from qwendesk.agents.split import SubQuestion, questions_of
 from qwendesk.channels.console_view import printable
 from qwendesk.cli.route_choice import chosen_policy, chosen_router
 from qwendesk.desk.intake import read_image
@@ -41,11 +41,11 @@ async def explain(text: str, images: list[Path], router: str | None, as_json: bo
         typer.echo("\n".join([_told(decision, language), *map(_part, parts)]))
 
 
-def _part(part: Question) -> str:
+def _part(part: SubQuestion) -> str:
     return f"part      {part.decision.role} ({part.decision.confidence:.0%} sure): {printable(part.text)}"
 
 
-def _tree(decision: Decision, language: str | None, parts: tuple[Question, ...]) -> dict[str, Any]:
+def _tree(decision: Decision, language: str | None, parts: tuple[SubQuestion, ...]) -> dict[str, Any]:
     return {
         "role": decision.role,
         "confidence": decision.confidence,

@@ -11,13 +11,13 @@ from qwendesk.agents.policy_file import Policy
 from qwendesk.agents.routing.base import Decision
 from qwendesk.engines.catalogue import ModelCard
 
-_SHARE = 0.75
-"""How much of the longest answer may be thinking, so that there is room for the answer."""
+_MAX_SHARE = 0.75
+"""Share of the longest answer that may be thinking, so that there is room for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How hard the model tries."""
+class ThinkingPlan:
+    """Whether the model thinks, and for how many tokens at most."""
 
     think: bool = False
     budget: int | None = None
@@ -27,15 +27,15 @@ class Effort:
     """Why it thinks or does not, in words."""
 
 
-def effort(
+def plan_thinking(
     decision: Decision,
     card: ModelCard | None,
     wish: bool | None,
     setting: Literal["auto", "on", "off"],
     policy: Policy,
     most: int,
-) -> Effort:
-    """Return the effort for a message: the person's wish, a rule, the setting, then how hard it is.
+) -> ThinkingPlan:
+    """Return the plan for a message: by the person's wish, a rule, the setting, then how hard it is.
 
     Args:
         decision: where the message goes.
@@ -47,19 +47,21 @@ def effort(
     """
     ability = card.thinking if card else "none"
     if ability == "none":
-        return Effort(notes=("this model cannot think before it answers",) if wish else (), why="its model cannot")
+        return ThinkingPlan(
+            notes=("this model cannot think before it answers",) if wish else (), why="its model cannot"
+        )
     if ability == "always":
         notes = ("this model always thinks before it answers",) if wish is False else ()
-        return Effort(True, _budget(decision, policy, most), notes, "its model always does")
+        return ThinkingPlan(True, _budget(decision, policy, most), notes, "its model always does")
     asked, why = _asked(decision, wish, setting, policy)
-    # who asks for thinking, or for a specialist, has said how hard it is
+    # a wish for thinking or for a role counts as the hardest message
     full = wish is True or decision.by == "wish"
-    return Effort(True, _budget(decision, policy, most, full=full), why=why) if asked else Effort(why=why)
+    return ThinkingPlan(True, _budget(decision, policy, most, full=full), why=why) if asked else ThinkingPlan(why=why)
 
 
 def longest_thinking(context: TurnContext) -> int:
     """Return the most tokens of thinking: of the policy file, else of the settings, else most of the longest answer."""
-    longest = int(context.pool.settings.max_output_tokens * _SHARE)
+    longest = int(context.pool.settings.max_output_tokens * _MAX_SHARE)
     return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 

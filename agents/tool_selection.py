@@ -1,8 +1,9 @@
 """Which tools a model is offered, and how.
 
-A model of a few billion parameters chooses freely among all tools its specialist has: the prompt stays the same from
-turn to turn, and so does its cache. A smaller one answers nearly everything with a call once it is shown a tool. It
-picks one tool, or none, under a grammar, and only where the message gives a reason for it (``nodes/pick.py``).
+A model of two billion parameters or more chooses freely among all tools of its role: the prompt, and with it the
+prompt cache, stays the same from turn to turn. A smaller model answers nearly everything with a call once it is shown
+a tool. It selects one tool, or none, under a grammar, and only if the message gives a reason
+(``nodes/select_tool.py``).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.experts.base import Expert
 from qwendesk.engines.catalogue import ModelCard
 
-_FREE_CHOICE = 2.0
-"""Billions of parameters from which a model is trusted to choose its tools freely."""
-_LONGEST = 1500
-"""Characters of a message that are looked at for a cue; while that is done, nothing else is."""
+_FREE_CHOICE_PARAMETERS = 2.0
+"""Billions of parameters from which a model chooses its tools freely."""
+_MAX_CUE_CHARS = 1500
+"""Characters of a message that are searched for a cue, on the event loop."""
 NO_TOOL = "answer"
-"""The name under which a small model picks no tool at all."""
+"""The name by which a small model selects no tool."""
 _NO_TOOL_SCHEMA = {
     "type": "function",
     "function": {
@@ -37,13 +38,13 @@ _NO_TOOL_SCHEMA = {
 }
 
 
-def picks(card: ModelCard) -> bool:
-    """Tell whether the model picks its tools under a grammar; a model of unknown size is trusted."""
-    return card.tools and 0 < card.parameters < _FREE_CHOICE
+def selects_tool(card: ModelCard) -> bool:
+    """Tell whether the model selects its tools under a grammar; a model of unknown size chooses freely."""
+    return card.tools and 0 < card.parameters < _FREE_CHOICE_PARAMETERS
 
 
-def offered(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
-    """Return the schemas of all tools the specialist may call: its own, and the embedding program's."""
+def offered_tools(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
+    """Return the schemas of the tools that the role may call: its own and the embedding program's."""
     if expert.tools == ():
         return []
     wanted = {*context.own_tools, *(context.toolbox.names if expert.tools is None else expert.tools)}
@@ -52,18 +53,18 @@ def offered(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a small model is asked to pick from."""
+    """The tools a small model selects from."""
 
     tools: list[dict[str, Any]]
-    """The schemas it is shown: always the same ones, so that their prompt stays cached. The first stands for none."""
+    """The schemas it is shown, always the same so that their prompt stays cached. The first stands for no tool."""
     grammar: dict[str, Any]
     """JSON schema of the one call that it writes."""
 
 
 def suggest(schemas: list[dict[str, Any]], text: str) -> Suggestion | None:
-    """Return the choice that a text gives a reason for; None where no tool can be of use.
+    """Return the tools that a text gives a reason for; None if it gives none.
 
-    A tool without cues can always be; where the text holds another's cue, picking none is no longer allowed.
+    A tool without cues is always possible. If the text holds a tool's cue, selecting no tool is not allowed.
     """
     names = [schema["function"]["name"] for schema in schemas]
     called_for = {name for name in names if _has_cue(name, text)}
@@ -86,7 +87,7 @@ def _call(function: dict[str, Any]) -> dict[str, Any]:
 
 def _has_cue(name: str, text: str) -> bool:
     cue = _cues().get(name)
-    return cue is not None and bool(cue.search(text[:_LONGEST]))
+    return cue is not None and bool(cue.search(text[:_MAX_CUE_CHARS]))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Ask a small model where a message belongs, where the words leave it open and the user has turned that on."""
+"""Ask a small model for the role of a message, if the words leave it open and the policy allows that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals
-from qwendesk.agents.state import Tally
+from qwendesk.agents.state import TokenUsage
 from qwendesk.engines.choice import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.prompts import render
@@ -21,35 +21,37 @@ _SCHEMA: dict[str, Any] = {
     "required": ["role"],
     "additionalProperties": False,
 }
-_LONGEST = 2000
-"""Characters of the message that are shown; where it belongs is clear by then, or never."""
-_TOKENS = 24
+_MAX_MESSAGE_CHARS = 2000
+"""Characters of the message that the model reads."""
+_MAX_TOKENS = 24
 
 
-async def consult(decision: Decision, signals: Signals, context: TurnContext) -> tuple[Decision, Tally, list[str]]:
-    """Return the decision after one question to a model, what that cost, and what the receipt says of it."""
+async def ask_router_model(
+    decision: Decision, signals: Signals, context: TurnContext
+) -> tuple[Decision, TokenUsage, list[str]]:
+    """Return the decision after one question to a model, its cost, and the receipt's notes."""
     try:
         choice = await _adviser(context)
         if choice is None:
-            return decision, Tally(), ["no model is here to ask where the message belongs"]
+            return decision, TokenUsage(), ["no model is here to ask where the message belongs"]
         model = await context.pool.load(choice)
         said = await model.ainvoke(
-            [SystemMessage(render("sort", folder=context.prompts)), HumanMessage(signals.text[:_LONGEST])],
+            [SystemMessage(render("sort", folder=context.prompts)), HumanMessage(signals.text[:_MAX_MESSAGE_CHARS])],
             think=False,
             json_schema=_SCHEMA,
             temperature=0.0,
-            max_tokens=_TOKENS,
+            max_tokens=_MAX_TOKENS,
         )
     except QwendeskError as error:
-        return decision, Tally(), [f"no model could be asked where the message belongs: {error}"]
+        return decision, TokenUsage(), [f"no model could be asked where the message belongs: {error}"]
     usage = said.usage_metadata
-    tally = Tally(usage["input_tokens"], usage["output_tokens"]) if usage else Tally()
-    cost = f"{tally.tokens_in} tokens in, {tally.tokens_out} out"
+    cost = TokenUsage(usage["input_tokens"], usage["output_tokens"]) if usage else TokenUsage()
+    tokens = f"{cost.tokens_in} tokens in, {cost.tokens_out} out"
     role = _role(said.text)
     if role is None:
-        return decision, tally, [f"{choice.card.name} was asked where the message belongs and did not say ({cost})"]
+        return decision, cost, [f"{choice.card.name} was asked where the message belongs and did not say ({tokens})"]
     reasons = (f"{choice.card.name} was asked and said {role}",)
-    note = f"asking {choice.card.name} where the message belongs cost {cost}"
+    note = f"asking {choice.card.name} where the message belongs cost {tokens}"
     asked = replace(
         decision,
         role=role,
@@ -58,11 +60,11 @@ async def consult(decision: Decision, signals: Signals, context: TurnContext) ->
         signals=(*decision.signals, *reasons),
         abstained=False,
     )
-    return asked, tally, [note]
+    return asked, cost, [note]
 
 
 async def _adviser(context: TurnContext) -> Choice | None:
-    """Return the model to ask: the one named, else the smallest."""
+    """Return the model to ask: the one that the policy names, else the smallest."""
     if named := context.policy.abstain.ask_model:
         return await context.pool.choose("general", named)
     cards = await context.pool.models()

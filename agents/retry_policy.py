@@ -1,51 +1,43 @@
-"""When a question gets a second try, and who makes it: a larger model, or the same one with thinking on."""
+"""When an answer gets a second try, and by which model: a larger one, or the same one with thinking on."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
+from dataclasses import replace
+from typing import Any
 
+from qwendesk.agents.checks.failures import is_refusal
+from qwendesk.agents.context import TurnContext
 from qwendesk.agents.followup import is_short, leans
 from qwendesk.agents.lexicon import mark
 from qwendesk.agents.past import Past
 from qwendesk.agents.policy_file import Escalate
+from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.routing.cues import fold
+from qwendesk.agents.state import RetryRequest, RetryStep
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.choice import Choice
-from qwendesk.messages import Check, Role
+from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
 
-_REFUSALS_IN = 400
-"""Characters up to which an answer can be a mere refusal; a longer one says something too."""
 _REPEATED = (3, 8)
-"""Words, or signs of a script without spaces, from which a message said twice is a question asked twice."""
+"""Least number of words, or of characters of a script without spaces, of a question that counts as repeated."""
 _DENSE = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_EXTENT = 5
-"""How many of the last messages are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The next try up the chain."""
-
-    choice: Choice
-    think: bool
+_COMPARED_MESSAGES = 5
+"""Number of the person's last messages that are compared."""
 
 
 def trouble(
     text: str, checks: Sequence[Check], *, has_result: bool, policy: Escalate, unmended: Sequence[str] = ()
 ) -> str | None:
-    """Return what is wrong with an answer, in words; None where nothing is known to be.
+    """Return the fault of an answer in words; None if none is known.
 
     Args:
         text: the answer.
-        checks: how it was checked.
+        checks: its checks.
         has_result: whether a tool returned something.
-        policy: what the user wants to be tried again.
-        unmended: names of checks whose failure another answer would not mend.
+        policy: which faults the user wants to be retried.
+        unmended: names of checks that another answer would not pass either.
     """
     failed = next((check for check in checks if check.outcome == "failed" and check.name not in unmended), None)
     if policy.empty and not text and not has_result:
@@ -57,16 +49,6 @@ def trouble(
     return None
 
 
-def is_refusal(text: str) -> bool:
-    """Tell whether an answer only says that the model cannot help."""
-    return 0 < len(text) <= _REFUSALS_IN and text.lstrip(" *_\n").replace("’", "'").lower().startswith(_refusals())
-
-
-def is_apology(sentence: str) -> bool:
-    """Tell whether a sentence only says that something did not work."""
-    return sentence.replace("’", "'").strip(" .!,。！*_\n").lower() in _apologies()
-
-
 def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
     """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
     if not past.questions:
@@ -74,22 +56,45 @@ def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
     same = _bare(text)
     if len(_DENSE.findall(same)) < _REPEATED[1] and len(same.split()) < _REPEATED[0]:
         return False
-    if all(_bare(question) != same for question in past.questions[-_EXTENT:]):
+    if all(_bare(question) != same for question in past.questions[-_COMPARED_MESSAGES:]):
         return False
     return not (is_short(text) and leans(mark("followup", text, language)))
 
 
+async def next_try(
+    context: TurnContext, inbound: Inbound, decision: Decision, choice: Choice, thinks: bool
+) -> RetryStep | None:
+    """Return the model of a second try; None if no stronger one is here."""
+    settings = context.pool.settings
+    bound = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
+    may = inbound.think is not False and decision.think is not False and context.thinking != "off"
+    cards = [] if bound else await context.pool.models(choice.engine)
+    return step_up(decision.role, choice, thinks, cards, bound=bound, may=may)
+
+
+def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
+    """Show the first answer again, and return the state in which it stands."""
+    context.tell(AnswerReset(reason, request.first_choice.card.name))
+    context.tell(TextDelta(request.first_answer))
+    return {
+        "kept_answer": request.first_answer,
+        "choice": request.first_choice,
+        "think": request.first_think,
+        "notes": [f"{reason}; the first answer stands"],
+    }
+
+
 def step_up(
     role: Role, choice: Choice, thinks: bool, cards: Sequence[ModelCard], *, bound: bool, may: bool
-) -> Step | None:
-    """Return the next try: the next larger model that suits the role, else the same one with thinking on.
+) -> RetryStep | None:
+    """Return the second try: the next larger model that suits the role, else the same one with thinking on.
 
     Args:
         role: the role that is played.
-        choice: who played it.
-        thinks: whether it thought.
+        choice: the model that played it.
+        thinks: whether that model thought.
         cards: the models that are there.
-        bound: whether the person or the settings named the model.
+        bound: whether the person, a rule or the settings named the model.
         may: whether thinking is allowed.
     """
     larger = (
@@ -97,9 +102,9 @@ def step_up(
     )
     if larger:
         card = min(larger, key=lambda card: (role not in card.roles, card.thinking == "none", card.parameters))
-        return Step(replace(choice, card=card, fallback=None), card.thinking != "none" and may)
+        return RetryStep(replace(choice, card=card, fallback=None), card.thinking != "none" and may)
     if may and not thinks and choice.card.thinking == "hybrid":
-        return Step(choice, think=True)
+        return RetryStep(choice, think=True)
     return None
 
 
@@ -111,18 +116,3 @@ def _suits(role: Role, card: ModelCard) -> bool:
 
 def _bare(text: str) -> str:
     return " ".join(fold(text[:4000]).split()).strip(" .!?。！？؟¿¡")
-
-
-@cache
-def _refusals() -> tuple[str, ...]:
-    return tuple(_cues("refusal_cues.toml"))
-
-
-@cache
-def _apologies() -> frozenset[str]:
-    return frozenset(_cues("apology_cues.toml"))
-
-
-def _cues(file: str) -> list[str]:
-    tables = tomllib.loads(resources.files(__package__).joinpath(file).read_text("utf-8"))
-    return [cue for cues in tables.values() for cue in cues]

@@ -1,4 +1,4 @@
-"""Which model plays a role: the best one that is there, unless one in memory is nearly as good."""
+"""Which model plays a role: the best one available, unless one in memory is nearly as good."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ _LANGUAGES = (
     "cs", "sv", "fa", "uk", "bn", "ur", "ms", "ro", "hu", "el", "da", "fi", "no", "nb", "sk", "bg", "hr", "sr", "ca",
 )  # fmt: skip
 """The family's languages, in the order in which models with few of them have them."""
-_WIDEST = 100
-"""Languages from which a model is taken to know every one."""
-_A_DOUBLING = 0.25
-"""What twice the size is worth, where being made for the role is worth 1."""
-_NEXT_ROLE = 0.2
+_ALL_LANGUAGES = 100
+"""Number of languages from which a model counts as made for every language."""
+_WORTH_OF_DOUBLING = 0.25
+"""Worth of twice the size; being made for the role is worth 1."""
+_LOSS_PER_ROLE = 0.2
 """How much less each further role of a model's list is worth."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """The model that plays a role, and what the receipt says of the choice."""
+class ModelSelection:
+    """The model that plays a role, with the receipt's reasons and notes."""
 
     choice: Choice | None
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-async def cast(
+async def select_model(
     pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: Models, progress: Progress
-) -> Cast:
+) -> ModelSelection:
     """Return the model for a decision: wished for, named by a rule or the settings, or the best by its costs."""
     role = decision.role
     if wish:
-        return Cast(await pool.choose(role, wish, progress))
+        return ModelSelection(await pool.choose(role, wish, progress))
     notes: tuple[str, ...] = ()
     if decision.model:
         try:
-            return Cast(await pool.choose(role, decision.model, progress))
+            return ModelSelection(await pool.choose(role, decision.model, progress))
         except (ConfigError, EngineUnavailable) as error:
             notes = (f"the model of your rule was passed over: {error}",)
     choice = await pool.choose(role, None, progress)
     settings = pool.settings
-    # what stands in from another engine has been chosen by the chain of those
+    # a model of another engine was chosen by the fallback
     if choice is None or settings.roles.get(role) or settings.model or choice.engine != settings.engine:
-        return Cast(choice, notes=notes)
+        return ModelSelection(choice, notes=notes)
     cards = await pool.models(choice.engine)
     # a server keeps its models in memory itself: changing them costs nothing here
     loaded = frozenset[str]() if is_server(choice.engine, settings) else pool.loaded(choice.engine)
@@ -71,8 +71,8 @@ def weigh(
     loaded: frozenset[str],
     language: str | None,
     policy: Models,
-) -> Cast:
-    """Return the model after a look at languages and at what is in memory."""
+) -> ModelSelection:
+    """Return the model after weighing languages and the models in memory."""
     able = [card for card in cards if speaks(card, language)] if policy.languages else list(cards)
     reasons: tuple[str, ...] = ()
     if policy.languages and not speaks(choice.card, language):
@@ -83,21 +83,21 @@ def weigh(
             reasons = (f"{choice.card.name} was not made for {english_name(language) or language}",)
             choice = other
     if choice.card.name in loaded:
-        return Cast(choice, reasons)
+        return ModelSelection(choice, reasons)
     resident = best(role, [card for card in able if card.name in loaded], choice.engine)
     if resident and worth(role, choice.card) - worth(role, resident.card) < policy.swap_gain:
-        return Cast(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
-    return Cast(choice, reasons)
+        return ModelSelection(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
+    return ModelSelection(choice, reasons)
 
 
 def speaks(card: ModelCard, language: str | None) -> bool:
     """Tell whether a model was made for a language; an undecided one is no reason against it."""
-    if language is None or card.languages >= _WIDEST:
+    if language is None or card.languages >= _ALL_LANGUAGES:
         return True
     return language in _LANGUAGES[: card.languages]
 
 
 def worth(role: Role, card: ModelCard) -> float:
     """Return how well a model suits a role: made for it counts up to 1, each doubling of its size a quarter."""
-    made = max(0.0, 1 - _NEXT_ROLE * card.roles.index(role)) if role in card.roles else 0.0
-    return made + _A_DOUBLING * log2(max(card.parameters, 0.1))
+    made = max(0.0, 1 - _LOSS_PER_ROLE * card.roles.index(role)) if role in card.roles else 0.0
+    return made + _WORTH_OF_DOUBLING * log2(max(card.parameters, 0.1))

@@ -1,0 +1,182 @@
+"""One call of a model: the messages it reads, the settings of the call, and its collected answer."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from qwendesk.agents.context import TurnContext
+from qwendesk.agents.experts.base import Expert
+from qwendesk.agents.routing.language import english_name
+from qwendesk.agents.state import TokenUsage, TurnState
+from qwendesk.agents.tool_selection import selects_tool
+from qwendesk.engines.choice import Choice
+from qwendesk.errors import EngineUnavailable
+from qwendesk.messages import Attachment, Inbound
+from qwendesk.prompts import render
+from qwendesk.quoting import Block, indented
+
+_SHORT_PROMPTS = ("pick", "report")
+"""Templates that small models follow only when the prompt is short, so that background is left out."""
+_UNHEARD = "\n[a recording came with it, which cannot be heard together with pictures]"
+
+
+def question_message(inbound: Inbound, recalled: tuple[Attachment, ...] = (), documents: str = "") -> HumanMessage:
+    """Return the message as a model reads it, with its pictures, those it recalls, or its recordings.
+
+    Args:
+        inbound: the message.
+        recalled: pictures of older messages that it is about.
+        documents: what the model is told of the documents that came with it.
+    """
+    inbound = replace(inbound, text="\n\n".join(filter(None, (documents, inbound.text)))) if documents else inbound
+    pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
+    if not pictures:
+        return _with_recordings(inbound)
+    text = inbound.text + (_UNHEARD if any(part.kind == "audio" for part in inbound.attachments) else "")
+    return HumanMessage([*map(_picture, pictures), {"type": "text", "text": text}])
+
+
+def _with_recordings(inbound: Inbound) -> HumanMessage:
+    """Return a message without pictures; the text of a voice message may be empty."""
+    recordings = [part for part in inbound.attachments if part.kind == "audio"]
+    if not recordings:
+        return HumanMessage(inbound.text)
+    text = [{"type": "text", "text": inbound.text}] if inbound.text.strip() else []
+    return HumanMessage([*map(_recording, recordings), *text])
+
+
+def _recording(part: Attachment) -> dict[str, Any]:
+    data = base64.b64encode(part.data).decode("ascii")
+    kind = part.mime.partition("/")[2].removeprefix("x-")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(kind, kind)}}
+
+
+def _picture(part: Attachment) -> dict[str, Any]:
+    data = base64.b64encode(part.data).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{data}"}}
+
+
+def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> list[BaseMessage]:
+    """Return the messages of a call: system prompt, older turns, this turn so far."""
+    language = english_name(state["language"])
+    system = render(template, folder=context.prompts, language=language, tools=tools)
+    if context.about and template not in _SHORT_PROMPTS:
+        system = f"{system}\n\n{render('about', folder=context.prompts, about=Block(context.about.strip()))}"
+    if template not in _SHORT_PROMPTS and (background := state.get("background")):
+        system = f"{system}\n\n{background}"
+    turn = _small_model_turn(state, language) if selects_tool(chosen_model(state).card) else _turn(state)
+    return [SystemMessage(system), *state["history"], *turn]
+
+
+def call_settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
+    """Return thinking, sampling and seed of an answer's call."""
+    settings: dict[str, Any] = {"think": state["think"]}
+    # the setting goes to every model: one of a server may think although nothing is known of it
+    if budget := state.get("think_budget") or context.think_budget:
+        settings["think_budget"] = budget
+    if only_reports(state):
+        settings |= {"temperature": 0.0, "repetition_penalty": 1.0}
+    elif expert.temperature is not None and not state["think"]:
+        settings["temperature"] = expert.temperature
+    if context.seed is not None:
+        settings["seed"] = context.seed
+    return settings
+
+
+def chosen_model(state: TurnState) -> Choice:
+    """Return the turn's model.
+
+    Raises:
+        EngineUnavailable: none was chosen.
+    """
+    choice = state["choice"]
+    if choice is None:
+        raise EngineUnavailable("No model was chosen for this turn.")
+    return choice
+
+
+def answer_text(state: TurnState) -> str:
+    """Return the text of the current try, including text before tool calls."""
+    if kept := state.get("kept_answer"):
+        return kept
+    tried = state["messages"][state.get("try_start", 0) :]
+    texts = [message.text.strip() for message in tried if isinstance(message, AIMessage)]
+    return "\n\n".join(text for text in texts if text)
+
+
+def only_reports(state: TurnState) -> bool:
+    """Tell whether a small model has only to report the result of its tool."""
+    return selects_tool(chosen_model(state).card) and any(map(_is_result, _turn(state)))
+
+
+def _turn(state: TurnState) -> list[BaseMessage]:
+    """Return this turn's messages as the current try is given them."""
+    return [*state.get("retry_prompt", ()), *state["messages"][state.get("try_start", 0) :]]
+
+
+def _is_result(message: BaseMessage) -> bool:
+    return isinstance(message, ToolMessage) and message.status == "success"
+
+
+def _small_model_turn(state: TurnState, language: str | None) -> list[BaseMessage]:
+    """Put tool results into the question: a small model that sees a call in its prompt writes another one."""
+    turn = _turn(state)
+    results = [f"Result of {message.name}: {indented(message.text)}" for message in turn if _is_result(message)]
+    if not results:
+        return [turn[0], *(message for message in turn[1:] if message.text and not isinstance(message, ToolMessage))]
+    results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
+    wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
+    return [HumanMessage("\n".join([f"Question: {indented(turn[0].text)}", *results, wanted]))]
+
+
+@dataclass(slots=True)
+class CollectedStream:
+    """Joins the chunks of a streamed answer."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: AIMessageChunk | None = None
+    last: AIMessageChunk | None = None
+    """The last chunk with usage."""
+    first_at: float | None = None
+
+    def add(self, chunk: AIMessageChunk) -> None:
+        """Add the next chunk."""
+        self.text.append(chunk.text)
+        self.thinking.append(chunk.additional_kwargs.get("reasoning_content", ""))
+        if self.first_at is None and (chunk.text or self.thinking[-1]):
+            self.first_at = time.perf_counter()
+        if chunk.tool_call_chunks:
+            self.calls = chunk if self.calls is None else self.calls + chunk
+        if chunk.usage_metadata:
+            self.last = chunk
+
+    def message(self) -> AIMessage:
+        """Return the whole message without its thinking, which never goes back to a model."""
+        return AIMessage(
+            "".join(self.text),
+            tool_calls=self.calls.tool_calls if self.calls else [],
+            invalid_tool_calls=self.calls.invalid_tool_calls if self.calls else [],
+        )
+
+    def usage(self) -> TokenUsage:
+        """Return its tokens and times."""
+        usage = self.last.usage_metadata if self.last else None
+        rate = self.last.response_metadata.get("tokens_per_second") if self.last else None
+        tokens_in, tokens_out = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+        return TokenUsage(tokens_in, tokens_out, tokens_out / rate if rate else 0.0, self.first_at)
+
+    def notes(self) -> list[str]:
+        """Return the receipt's notes about the call."""
+        meta = self.last.response_metadata if self.last else {}
+        notes = []
+        if dropped := meta.get("dropped_messages"):
+            notes.append(f"the {dropped} oldest messages did not fit into the model's context")
+        if meta.get("finish_reason") == "length":
+            notes.append("the answer was cut at its token limit (QWENDESK_MAX_OUTPUT_TOKENS)")
+        return notes

@@ -1,0 +1,152 @@
+"""Answer one question of a message that holds several; merge the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Any, Protocol, TypedDict
+
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from qwendesk.agents.context import TurnContext, run_graph
+from qwendesk.agents.phrases import phrase
+from qwendesk.agents.split import SubQuestion
+from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnState
+from qwendesk.agents.stream_merge import StreamMerge, title
+from qwendesk.errors import QwendeskError
+from qwendesk.messages import AnswerReset, Event, Part, TextDelta
+
+
+class SubquestionInput(TypedDict):
+    """The input of the node for one question."""
+
+    index: int
+    question: SubQuestion
+    merged: StreamMerge
+    state: TurnState
+
+
+class SubquestionNode(Protocol):
+    """Answers one question of several."""
+
+    def __call__(self, state: SubquestionInput, *, runtime: Runtime[TurnContext]) -> Awaitable[dict[str, Any]]:
+        """Return the result, for ``merge``."""
+        ...
+
+
+def subquestion_node(
+    graph: CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState],
+) -> SubquestionNode:
+    """Return the node that answers one question by its own graph."""
+
+    async def subquestion(state: SubquestionInput, *, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+        merged, index = state["merged"], state["index"]
+        try:
+            result = await _answer(graph, state, runtime.context)
+        except QwendeskError as error:
+            result = _failed(index, state, error)
+            merged.replace(index, result.text)
+        # not when the turn is cancelled: that would show, and store, the text of the other questions
+        merged.close(index)
+        return {"subquestion_results": [result]}
+
+    return subquestion
+
+
+async def merge(state: TurnState) -> dict[str, Any]:
+    """Join the answers in the order of their questions; a failed one leaves the others as they are.
+
+    Raises:
+        QwendeskError: all of them failed.
+    """
+    results = sorted(state["subquestion_results"], key=lambda result: result.index)
+    done = [result.state for result in results if result.state is not None]
+    if not done:
+        raise next(result.error for result in results if result.error)
+    sub_answers = tuple(result.receipt for result in results)
+    confidence = min(answer.confidence for answer in sub_answers)
+    reason = f"{len(results)} questions in one message, each to its specialist"
+    escalations = [one["escalation"] for one in done if one.get("escalation")]
+    return {
+        "text": "".join(result.text for result in results),
+        "decision": replace(done[0]["decision"], signals=(reason,), confidence=confidence),
+        "choice": done[0]["choice"],
+        "think": any(one["think"] for one in done),
+        "tool_uses": [use for one in done for use in one.get("tool_uses", ())],
+        "checks": [check for one in done for check in one.get("checks", ())],
+        "thinking": "\n\n".join(one["thinking"] for one in done if one.get("thinking")),
+        "usage": sum((one.get("usage", TokenUsage()) for one in done), TokenUsage()),
+        "notes": [note for one in done for note in one.get("notes", ())]
+        + [f"part {result.index + 1} was not answered: {result.error}" for result in results if result.error],
+        "escalation": "; ".join(filter(None, escalations)) or None,
+        "sub_answers": sub_answers,
+    }
+
+
+async def _answer(
+    graph: CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState],
+    sent: SubquestionInput,
+    context: TurnContext,
+) -> SubquestionResult:
+    state, question, index, merged = sent["state"], sent["question"], sent["index"], sent["merged"]
+    begin: TurnState = {
+        "inbound": replace(state["inbound"], text=question.text),
+        "history": state["history"],
+        "language": state["language"],
+        "past": state["past"],
+        "decision": question.decision,
+    }
+    heading = title(index, question.text)
+    merged.tell(index, TextDelta(heading))
+
+    def tell(event: Event) -> None:
+        merged.tell(index, event)
+        if isinstance(event, AnswerReset):
+            merged.tell(index, TextDelta(heading))
+
+    done = await run_graph(graph, begin, replace(context, tell=tell))
+    return SubquestionResult(index, heading + done["text"], _receipt(question.text, done), done)
+
+
+def _failed(index: int, sent: SubquestionInput, error: QwendeskError) -> SubquestionResult:
+    question, state = sent["question"], sent["state"]
+    decision = question.decision
+    shown = f"({error})" if state["inbound"].for_operator else phrase("part_failed", state["language"])
+    text = f"{title(index, question.text)}{shown}"
+    receipt = Part(
+        question=question.text,
+        role=decision.role,
+        model="",
+        engine="",
+        confidence=decision.confidence,
+        signals=decision.signals,
+        thinking=False,
+        tools=(),
+        checks=(),
+        notes=(f"not answered: {error}",),
+    )
+    return SubquestionResult(index, text, receipt, error=error)
+
+
+def _receipt(question: str, state: TurnState) -> Part:
+    decision, choice = state["decision"], state["choice"]
+    return Part(
+        question=question,
+        role=decision.role,
+        model=choice.card.name if choice else "",
+        engine=choice.engine if choice else "",
+        confidence=decision.confidence,
+        signals=decision.signals,
+        thinking=state["think"],
+        tools=tuple(state.get("tool_uses", ())),
+        checks=tuple(state.get("checks", ())),
+        fallback=_stand_in(state),
+        notes=tuple(state.get("notes", ())),
+    )
+
+
+def _stand_in(state: TurnState) -> str | None:
+    if choice := state["choice"]:
+        return choice.fallback
+    return None if state.get("machine_notice") else f"no model for {state['decision'].role} is installed"

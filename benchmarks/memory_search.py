@@ -110,7 +110,7 @@ async def _load(knowledge: KnowledgeBase, world: World, model: str) -> float:
         source = Source(f"made-up:{start}", f"document {start}", "text", 0, str(start))
         await knowledge._shelf.put(source, EVERYBODY, chunks, world.vectors[part], model)
         knowledge._new += len(chunks)
-    await knowledge.settle()
+    await knowledge.maintain_indexes()
     return round(time.perf_counter() - begun, 1)
 
 

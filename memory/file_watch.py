@@ -1,4 +1,4 @@
-"""Whether a SQLite file is still the one that its connections write to: SQLite goes on with a removed one unseen."""
+"""Whether a SQLite file is still the one that its connections write to: SQLite does not notice that it was removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Vanished(OSError):
 
 
 class FileWatch:
-    """Notes what is opened, and compares.
+    """Remembers the identity of the files that connections have open, and compares.
 
     Args:
         file: the database; its journal lies beside it.
@@ -27,25 +27,33 @@ class FileWatch:
         self._file = file
         self._journal = file.with_name(f"{file.name}-wal")
         self._noted: dict[Path, Identity] = {}
+        self._connections = 0
 
-    def note(self, *, journal: bool) -> None:
-        """Note what is there and was not yet noted: the file, and its journal where that is asked for."""
-        for file in (self._file, self._journal) if journal else (self._file,):
-            if file not in self._noted and (found := _identity(file)):
-                self._noted[file] = found
+    def opened(self) -> None:
+        """Count a connection that was opened."""
+        self._connections += 1
+
+    def closed(self) -> None:
+        """Count a connection that is closed; SQLite removes the journal with the last one."""
+        self._connections -= 1
+        if not self._connections:
+            self._noted.pop(self._journal, None)
 
     def check(self) -> None:
-        """Compare what was noted with what is there.
+        """Note the files that are new, and compare those that were noted before.
 
         Raises:
             Vanished: a file is gone, or another one is in its place.
         """
+        for file in (self._file, self._journal) if self._connections else (self._file,):
+            if file not in self._noted and (found := _identity(file)):
+                self._noted[file] = found
         for file, noted in self._noted.items():
             if _identity(file) != noted:
                 raise Vanished(file)
 
     def forget(self) -> None:
-        """Forget the files: their connections are closed."""
+        """Forget the files, whose connections are closed."""
         self._noted.clear()
 
 

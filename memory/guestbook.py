@@ -61,7 +61,7 @@ class Guestbook:
 
     async def ask(self, inbound: Inbound, code: str, expires_at: datetime) -> str:
         """Write down that somebody asks and return the code that holds."""
-        return await self._database.whole(self._ask(inbound, code, expires_at))
+        return await self._database.shield(self._ask(inbound, code, expires_at))
 
     async def guests(self, state: GuestState | None = None) -> list[Guest]:
         """Return those who asked, newest first; those only who wait, are allowed or denied."""
@@ -76,7 +76,7 @@ class Guestbook:
 
         A name need not have been heard of; what is decided for it holds on all accounts of the channel.
         """
-        return await self._database.whole(self._decide(name, state, role))
+        return await self._database.shield(self._decide(name, state, role))
 
     async def _ask(self, inbound: Inbound, code: str, expires_at: datetime) -> str:
         now = datetime.now(UTC)
@@ -123,7 +123,7 @@ class Guestbook:
 
     async def forget(self, before: datetime) -> None:
         """Forget strangers whose code ran out before then."""
-        await self._database.whole(self._forget_strangers({"before": before}))
+        await self._database.shield(self._forget_strangers({"before": before}))
 
     async def _forget_strangers(self, values: dict[str, Any]) -> None:
         async with self._database.write() as connection:

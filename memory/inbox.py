@@ -31,25 +31,25 @@ class Inbox:
         self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
     ) -> Stored:
         """Store and enqueue a message in one transaction, or nothing of it."""
-        return await self._database.whole(self._admit(inbound, buckets, enqueue, most_open))
+        return await self._database.shield(self._admit(inbound, buckets, enqueue, most_open))
 
     async def begin(self, id_: str) -> Arrived | None:
         """Take a message in hand as its newest run; None where it is finished already."""
-        return await self._database.whole(self._begin(id_))
+        return await self._database.shield(self._begin(id_))
 
     async def close(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
         """Finish a message; False where another run has it in hand."""
-        return await self._database.whole(self._close(id_, run, outcome, error))
+        return await self._database.shield(self._close(id_, run, outcome, error))
 
     async def settle(self, arrived: Arrived, verdict: dict[str, Any]) -> bool:
         """Keep what is about to be said, for whoever has to go on with it; False where another run has the message."""
         values = {"event_id": arrived.id, "run": arrived.run, "said": verdict}
-        return bool(await self._database.whole(self._ids(inbox_statements.settle(), values)))
+        return bool(await self._database.shield(self._ids(inbox_statements.settle(), values)))
 
     async def pardon(self, arrived: Arrived) -> None:
         """Let a run that was only broken off, as the desk was stopped, not speak against its message."""
         values = {"event_id": arrived.id, "run": arrived.run}
-        await self._database.whole(self._ids(inbox_statements.pardon(), values))
+        await self._database.shield(self._ids(inbox_statements.pardon(), values))
 
     async def answered(self, arrived: Arrived) -> str | None:
         """Return the answer where an earlier run has stored one."""
@@ -67,15 +67,15 @@ class Inbox:
 
     async def choose(self, conversation_id: str, **changes: Any) -> dict[str, Any]:
         """Change what is chosen in a conversation and return all of it; None unchooses."""
-        return await self._database.whole(self._choose(conversation_id, changes))
+        return await self._database.shield(self._choose(conversation_id, changes))
 
     async def reopen(self, id_: str, enqueue: Enqueue) -> bool:
         """Put a message that was given up back into the queue; False where there is none of that name."""
-        return await self._database.whole(self._reopen(id_, enqueue))
+        return await self._database.shield(self._reopen(id_, enqueue))
 
     async def dismiss(self, id_: str) -> bool:
         """Close a message that was given up, without an answer; False where there is none of that name."""
-        return bool(await self._database.whole(self._ids(ticket_statements.dismiss(), {"event_id": id_})))
+        return bool(await self._database.shield(self._ids(ticket_statements.dismiss(), {"event_id": id_})))
 
     async def waiting_since(self, before: datetime, limit: int = 100) -> list[str]:
         """Return the oldest open messages that came before then, or, by a clock that was set back since, after now."""
@@ -85,7 +85,7 @@ class Inbox:
 
     async def put_back(self, id_: str, enqueue: Enqueue) -> bool:
         """Enqueue an open message anew."""
-        return await self._database.whole(self._put_back(id_, enqueue))
+        return await self._database.shield(self._put_back(id_, enqueue))
 
     async def ask_to_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:
         """Ask for the running answers of a conversation to be stopped, and name them.
@@ -100,7 +100,7 @@ class Inbox:
         if person is not None:
             values["of_person"] = person
         statement = inbox_statements.ask_to_stop(person is not None)
-        return await self._database.whole(self._ids(statement, values))
+        return await self._database.shield(self._ids(statement, values))
 
     async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
         """Return which of these are to be stopped: the person said so, or was forgotten with all they wrote."""
@@ -139,18 +139,18 @@ class Inbox:
     async def prune(self, before: datetime, limit: int = 200) -> int:
         """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
         values = {"before": before, "limit": limit}
-        return await self._database.whole(self._prune(values))
+        return await self._database.shield(self._prune(values))
 
     async def forget_limits(self, before: datetime) -> None:
         """Forget how much was spent by those who spent nothing since then: it is refilled after a day.
 
         A bucket whose time is yet to come, since the clock was set back, refills from now on.
         """
-        await self._database.whole(self._forget_limits({"before": before.timestamp()}))
+        await self._database.shield(self._forget_limits({"before": before.timestamp()}))
 
     async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
         try:
-            async with self._database.write(hurry=True, large=bool(inbound.attachments)) as connection:
+            async with self._database.write() as connection:
                 return await self._store(connection, inbound, buckets, enqueue, most_open)
         except _TurnedAway as away:  # raised, so that the transaction is rolled back
             return away.stored
@@ -212,7 +212,7 @@ class Inbox:
         return spent.scalar_one_or_none() is not None
 
     async def _begin(self, id_: str) -> Arrived | None:
-        async with self._database.write(single=True) as connection:
+        async with self._database.write() as connection:
             row = (await connection.execute(inbox_statements.begin(), {"event_id": id_})).one_or_none()
         if row is None:
             return None
@@ -221,11 +221,11 @@ class Inbox:
         return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.verdict)
 
     async def _files(self, id_: str) -> list[Attachment]:
-        async with self._database.read_at_length() as connection:
+        async with self._database.read() as connection:
             return [Attachment(*file) for file in await connection.execute(inbox_statements.files(), {"event_id": id_})]
 
     async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
-        async with self._database.write(single=outcome != "gone") as connection:
+        async with self._database.write() as connection:
             return await close_event(connection, id_, run, outcome, error)
 
     async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
@@ -266,7 +266,7 @@ class Inbox:
 
     async def _prune(self, values: dict[str, Any]) -> int:
         # their files go with them
-        async with self._database.write_at_length() as connection:
+        async with self._database.write() as connection:
             return len((await connection.execute(ticket_statements.prune(), values)).all())
 
     async def _forget_limits(self, values: dict[str, Any]) -> None:
@@ -275,7 +275,7 @@ class Inbox:
             await connection.execute(ticket_statements.refill_from_now(), {"now": self._clock.now()})
 
     async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
-        async with self._database.write(single=True) as connection:
+        async with self._database.write() as connection:
             return [row[0] for row in await connection.execute(statement, values)]
 
 

@@ -34,7 +34,7 @@ def head() -> str:
 
 async def current(engine: AsyncEngine) -> str | None:
     """Return the database's revision; None where it has no tables yet."""
-    async with engine.execution_options(reads_only=True).connect() as connection:
+    async with engine.execution_options(begin="BEGIN").connect() as connection:
         return await connection.run_sync(_revision)
 
 

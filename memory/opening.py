@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from filelock import AsyncFileLock
-from sqlalchemy import text
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import migrate
@@ -40,7 +39,7 @@ async def _prepare(database: Database) -> None:
     # Two programs that switch an empty file to WAL at once would fail, so the second waits and then finds it ready.
     async with AsyncFileLock(database.file.with_name(database.file.name + ".lock"), timeout=60, mode=_PRIVATE):
         if not await _is_ready(database):
-            await _use_wal(database)
+            await database.use_wal()
             await migrate.upgrade(database.engine)
 
 
@@ -61,8 +60,3 @@ async def _is_ready(database: Database) -> bool:
             "upgrade qwendesk or set QWENDESK_HOME to another folder."
         )
     return revision == migrate.head()
-
-
-async def _use_wal(database: Database) -> None:
-    async with database.read() as connection:
-        await connection.execute(text("PRAGMA journal_mode=WAL"))

@@ -59,21 +59,21 @@ class Outbox:
 
     async def claim(self, arrived: Arrived, part: int, text: str, plain: str = "") -> Claim | None:
         """Store a part of an answer as being sent; None where it was sent, or another run has the message."""
-        return await self._database.whole(self._claim(arrived, part, text, plain))
+        return await self._database.shield(self._claim(arrived, part, text, plain))
 
     async def posted(self, arrived: Arrived, key: str, message_id: str) -> None:
         """Keep the platform's name of a message that is not complete yet."""
-        await self._database.whole(self._change(_mark_posted(), {**_held(arrived, key), "id_": message_id}))
+        await self._database.shield(self._change(_mark_posted(), {**_held(arrived, key), "id_": message_id}))
 
     async def sent(
         self, arrived: Arrived, key: str, message_id: str | None, closing: tuple[Outcome, str | None] | None = None
     ) -> None:
         """Mark a message as delivered, and with it, in the same transaction, what it answers as finished."""
-        await self._database.whole(self._sent(arrived, key, message_id, closing))
+        await self._database.shield(self._sent(arrived, key, message_id, closing))
 
     async def failed(self, arrived: Arrived, key: str, error: str, closing: tuple[Outcome, str | None]) -> None:
         """Give a message up, and with it, in the same transaction, what it answers."""
-        await self._database.whole(self._failed(arrived, key, error, closing))
+        await self._database.shield(self._failed(arrived, key, error, closing))
 
     async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[Delivered]:
         """Return what went to a conversation, the newest of it, oldest first."""
@@ -107,7 +107,7 @@ class Outbox:
             "event_id": arrived.id,
             "run": arrived.run,
         }
-        async with self._database.write(single=True) as connection:
+        async with self._database.write() as connection:
             row = (await connection.execute(_claim(self._dialect), values)).one_or_none()
         return Claim(*row) if row else None
 
@@ -126,7 +126,7 @@ class Outbox:
             await close_event(connection, arrived.id, arrived.run, *closing)
 
     async def _change(self, statement: Update, values: dict[str, Any]) -> None:
-        async with self._database.write(single=True) as connection:
+        async with self._database.write() as connection:
             await connection.execute(statement, values)
 
 

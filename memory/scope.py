@@ -20,8 +20,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import Alias, CompoundSelect, FromClause, Join
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.database import BriefConnection, Database
-from qwendesk.memory.prepared import Rows
+from qwendesk.memory.database import Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,67 +40,38 @@ class TenantDatabase:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[TenantConnection]:
-        """Give a connection to read by."""
-        async with self.whole_database.read_briefly() as connection:
-            yield TenantConnection(connection, self.tenant)
-
-    @asynccontextmanager
-    async def write(
-        self, *, hurry: bool = False, single: bool = False, large: bool = False
-    ) -> AsyncIterator[TenantConnection]:
-        """Give a connection inside a transaction, which is committed unless an error comes through.
-
-        Args:
-            hurry: go before what others want to write, where only one can write at a time.
-            single: there is one statement alone, which a server makes a transaction by itself.
-            large: files are among what is written.
-        """
-        whole = self.whole_database
-        begun = whole.write(hurry=hurry) if large else whole.write_briefly(hurry=hurry, single=single)
-        async with begun as connection:
-            yield TenantConnection(connection, self.tenant)
-
-    @asynccontextmanager
-    async def read_at_length(self) -> AsyncIterator[LongConnection]:
-        """Give a connection to read by, for what takes longer."""
+        """Give a connection inside a transaction whose statements all see one committed state."""
         async with self.whole_database.read() as connection:
-            yield LongConnection(connection, self.tenant)
+            yield TenantConnection(connection, self.tenant)
 
     @asynccontextmanager
-    async def write_at_length(self) -> AsyncIterator[LongConnection]:
-        """Give a connection inside a transaction, for what takes longer."""
+    async def write(self) -> AsyncIterator[TenantConnection]:
+        """Give a connection inside a transaction, which is committed unless an error is raised."""
         async with self.whole_database.write() as connection:
-            yield LongConnection(connection, self.tenant)
+            yield TenantConnection(connection, self.tenant)
 
-    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do a unit of work to its end even where the caller is cancelled."""
-        return await self.whole_database.whole(work)
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Complete a unit of work even if the caller is cancelled."""
+        return await self.whole_database.shield(work)
 
 
 @dataclass(frozen=True, slots=True)
 class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
-    raw: BriefConnection
+    raw: AsyncConnection
     """For the queue's own tables and for tests; a repository has no business with it."""
     tenant: str
 
     async def execute(
         self, statement: Executable, values: Values | Sequence[Values] = ()
-    ) -> CursorResult[*tuple[Any, ...]] | Rows:
+    ) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement, narrowed to the tenant."""
         scoped = narrowed(statement)
         if isinstance(values, Mapping):
             return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, values))
         many = [scoped.filled(self.tenant, row) for row in values] or scoped.filled(self.tenant, {})
         return await self.raw.execute(scoped.statement, many)
-
-
-@dataclass(frozen=True, slots=True)
-class LongConnection(TenantConnection):
-    """The same for what takes longer, which is done in a thread."""
-
-    raw: AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +154,6 @@ def unit_of_work(
 
     @wraps(method)
     async def run(self: R, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._database.whole(method(self, *args, **kwargs))
+        return await self._database.shield(method(self, *args, **kwargs))
 
     return run

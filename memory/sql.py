@@ -20,7 +20,6 @@ from qwendesk.memory.feedback import sql as feedback
 from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.opening import prepare
 from qwendesk.memory.people.sql import SqlPeople
-from qwendesk.memory.prepared import prepared
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, narrowed, unit_of_work
 from qwendesk.memory.summaries.base import Summary
 from qwendesk.memory.summaries.sql import SqlSummaries
@@ -85,21 +84,20 @@ class SqlMemory(Memory):
         """Create or upgrade the database where needed; costs a look at the revision where not."""
         await prepare(self._database.whole_database)
         if self._database.tenant != DEFAULT_TENANT:
-            await self._database.whole(self._add_tenant())
+            await self._database.shield(self._add_tenant())
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._database.whole_database.aclose()
 
-    async def settle(self) -> None:
-        """Write a SQLite file anew, so that nothing of what was deleted is left in it; others wait meanwhile."""
-        await self._database.whole_database.settle(always=True)
+    async def vacuum(self) -> None:
+        """Rewrite a SQLite file, so that nothing deleted is left in it; writers wait meanwhile."""
+        await self._database.whole_database.vacuum(always=True)
 
     async def _drop_statements(self, _: Forgotten) -> None:
         """Drop compiled statements: one keeps the values it was written with."""
         self._database.whole_database.drop_statements()
         narrowed.cache_clear()
-        prepared.cache_clear()
 
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
@@ -115,7 +113,7 @@ class SqlMemory(Memory):
     async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
-        async with self._database.write(large=bool(files)) as connection:
+        async with self._database.write() as connection:
             conversation, seq, person = await self._enter(connection, inbound, now)
             question = rows.question(inbound, conversation, seq, person, files, now)
             if inbound.seq is None:
@@ -269,7 +267,7 @@ class SqlMemory(Memory):
 
     async def _files(self, messages: list[str]) -> dict[str, list[Attachment]]:
         files: dict[str, list[Attachment]] = {}
-        async with self._database.read_at_length() as connection:
+        async with self._database.read() as connection:
             for row in await connection.execute(statements.files_of_messages(), {"messages": messages}):
                 files.setdefault(row[0], []).append(Attachment(*row[1:]))
         return files

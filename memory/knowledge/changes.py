@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from qwendesk.memory.knowledge.base import Scope
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding, KbState
-from qwendesk.memory.scope import LongConnection, TenantConnection
+from qwendesk.memory.scope import TenantConnection
 
 _MADE = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'"
 
@@ -20,7 +20,7 @@ async def note_change(connection: TenantConnection) -> None:
     await connection.execute(_raise_revision(connection.raw.dialect.name), {"revision": 1})
 
 
-async def note_removal(connection: LongConnection) -> None:
+async def note_removal(connection: TenantConnection) -> None:
     """Note a change by which documents went, and let their words be gone from SQLite's index."""
     await note_change(connection)
     if connection.raw.dialect.name == "sqlite":
@@ -28,7 +28,7 @@ async def note_removal(connection: LongConnection) -> None:
         await connection.raw.exec_driver_sql("INSERT INTO kb_chunk_fts (kb_chunk_fts) VALUES ('optimize')")
 
 
-async def move_documents(connection: LongConnection, *, into: str, person: str) -> int:
+async def move_documents(connection: TenantConnection, *, into: str, person: str) -> int:
     """Give a person's documents to another; of two with one address the newer stays."""
     values = {"of_person": person, "into": into, "old": Scope(person=person).key, "new": Scope(person=into).key}
     if doubles := await _doubles(connection, values):
@@ -43,7 +43,7 @@ async def move_documents(connection: LongConnection, *, into: str, person: str) 
     return moved
 
 
-async def _doubles(connection: LongConnection, values: dict[str, str]) -> list[str]:
+async def _doubles(connection: TenantConnection, values: dict[str, str]) -> list[str]:
     both = {"both": [values["of_person"], values["into"]]}
     newest: set[tuple[str, str]] = set()
     doubles = []
@@ -55,7 +55,7 @@ async def _doubles(connection: LongConnection, values: dict[str, str]) -> list[s
     return doubles
 
 
-async def _move_indexed(connection: LongConnection, values: dict[str, str]) -> None:
+async def _move_indexed(connection: TenantConnection, values: dict[str, str]) -> None:
     for table in (await connection.raw.execute(text(_MADE))).scalars().all():
         moving = text(
             f'UPDATE "{table}" SET scope = replace(scope, :old, :new) WHERE tenant_id = :tenant AND chunk_id IN '

@@ -51,7 +51,7 @@ class FullText(ABC):
             for number in found
         }
 
-    async def settle(self, connection: AsyncConnection) -> None:  # noqa: B027 - FTS5 counts by itself
+    async def update_statistics(self, connection: AsyncConnection) -> None:  # noqa: B027 - FTS5 counts by itself
         """Bring statistics up to date after many documents have come."""
 
     @abstractmethod
@@ -145,7 +145,7 @@ class PostgresFullText(FullText):
         self._rows = 1.0
         self._read_at = -math.inf
 
-    async def settle(self, connection: AsyncConnection) -> None:
+    async def update_statistics(self, connection: AsyncConnection) -> None:
         """Let PostgreSQL count anew."""
         await connection.execute(text("ANALYZE kb_chunk"))
         self._read_at = -math.inf

@@ -155,12 +155,12 @@ class KnowledgeBase:
         self._new += outcome.chunks
         return outcome
 
-    async def settle(self) -> None:
-        """Look after statistics and indexes; worth it after many documents, and done quickly after few."""
+    async def maintain_indexes(self) -> None:
+        """Update statistics and build missing indexes, if many passages were added since the last time."""
         if self._new < _MANY:
             return
         self._new = 0
-        await self._database.whole(self._settle())
+        await self._database.shield(self._maintain_indexes())
 
     async def search(
         self, question: str, scope: Scope | None = None, *, limit: int = 5, mode: Mode = "hybrid"
@@ -245,7 +245,7 @@ class KnowledgeBase:
             done += len(rows)
             step(min(done, total), total)
         self._new += done
-        await self.settle()
+        await self.maintain_indexes()
         return done
 
     async def lacks_vectors(self, scope: Scope) -> bool:
@@ -276,10 +276,10 @@ class KnowledgeBase:
             raise ConfigError(f"The scope is of {scope.tenant!r} and the documents are of {self.everybody.tenant!r}.")
         return scope or self.everybody
 
-    async def _settle(self) -> None:
+    async def _maintain_indexes(self) -> None:
         async with self._database.write() as connection:
-            await self._full_text.settle(connection)
-        await self._nearest.settle()
+            await self._full_text.update_statistics(connection)
+        await self._nearest.maintain_index()
 
 
 def sent_as(name: str) -> str:

@@ -38,7 +38,7 @@ class Nearest(ABC):
     ) -> None:
         """Take over vectors that are being stored, inside the same transaction."""
 
-    async def settle(self) -> None:  # noqa: B027 - the matrix has no index
+    async def maintain_index(self) -> None:  # noqa: B027 - the matrix has no index
         """Look after indexes when many vectors have come."""
 
 

@@ -45,7 +45,7 @@ class PgNearest(Nearest):
         if not await self._prepared(model, table, len(question)):
             return await self._in_memory.find(model, question, scope, limit)
         values = {"q": _literal(question), "tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
-        async with self._database.read(together=True) as connection:
+        async with self._database.read() as connection:
             await connection.execute(_SETTINGS)
             found = (await connection.execute(_query(table, len(question)), values)).all()
             if len(found) < limit:
@@ -60,7 +60,7 @@ class PgNearest(Nearest):
         if table in self._ready:
             await connection.execute(_insert(table, dimension), [_row(row) for row in rows])
 
-    async def settle(self) -> None:
+    async def maintain_index(self) -> None:
         """Make the index where there is none yet and enough to be searched; drop what no vector is left for."""
         async with self._database.write() as connection:
             await _drop_unused(connection, self._ready)

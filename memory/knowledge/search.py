@@ -64,7 +64,7 @@ class Search:
 
     async def _by_words(self, question: str, scope: Scope) -> dict[int, float]:
         """Return what words find, best first, and how much of the question each covers."""
-        async with self._database.read(together=True) as connection:
+        async with self._database.read() as connection:
             return await self._full_text.find(connection, question, scope, CANDIDATES)
 
     async def _beside_meaning(self, covers: Mapping[int, float]) -> dict[int, float]:

@@ -20,7 +20,7 @@ from qwendesk.memory.knowledge.nearest import Nearest, packed
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.knowledge.term_renewal import indexed_terms
 from qwendesk.memory.knowledge.terms import VERSION
-from qwendesk.memory.scope import LongConnection, TenantConnection
+from qwendesk.memory.scope import TenantConnection
 
 _ROWS = 500
 """Rows of one statement."""
@@ -60,7 +60,7 @@ class Shelf:
         """Store a document in place of the one of the same address."""
         if vectors is not None and model:
             await self._nearest.prepare(model, vectors.shape[1])
-        await self._database.whole(self._put(source, scope, chunks, vectors, model))
+        await self._database.shield(self._put(source, scope, chunks, vectors, model))
 
     async def _put(
         self, source: Source, scope: Scope, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None
@@ -79,7 +79,7 @@ class Shelf:
     async def add_vectors(self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors) -> None:
         """Give stored passages (number and scope) their vectors; those of other models go."""
         await self._nearest.prepare(model, vectors.shape[1])
-        await self._database.whole(self._replace_vectors(model, tenant, owners, vectors))
+        await self._database.shield(self._replace_vectors(model, tenant, owners, vectors))
 
     async def _replace_vectors(
         self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors
@@ -117,19 +117,19 @@ class Shelf:
 
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
         """Delete documents and all that was made of them."""
-        return await self._database.whole(self._remove(tenant, ids))
+        return await self._database.shield(self._remove(tenant, ids))
 
     async def _remove(self, tenant: str, ids: Sequence[str]) -> int:
         gone = delete(KbDocument).where(KbDocument.tenant_id == tenant, KbDocument.id.in_(list(ids)))
         async with self._database.write() as connection:
             count = (await connection.execute(gone)).rowcount
             if count:
-                await note_removal(LongConnection(connection, tenant))
+                await note_removal(TenantConnection(connection, tenant))
         return int(count)
 
     async def forget_vectors(self, tenant: str) -> None:
         """Delete all vectors of a tenant."""
-        await self._database.whole(self._forget_vectors(delete(KbEmbedding).where(KbEmbedding.tenant_id == tenant)))
+        await self._database.shield(self._forget_vectors(delete(KbEmbedding).where(KbEmbedding.tenant_id == tenant)))
 
     async def _forget_vectors(self, statement: Delete) -> None:
         async with self._database.write() as connection:

@@ -33,7 +33,7 @@ async def renew_terms(database: Database, tenant: str) -> int:
     async with database.read() as connection:
         ids = (await connection.execute(old)).scalars().all()
     for id_ in ids:
-        await database.whole(_renew(database, tenant, id_))
+        await database.shield(_renew(database, tenant, id_))
     return len(ids)
 
 

@@ -13,14 +13,14 @@ from qwendesk.memory.inbox_statements import nothing_left
 from qwendesk.memory.knowledge.changes import note_removal
 from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import ConversationSummary, StoredFact
-from qwendesk.memory.scope import LongConnection
+from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
 
 _AT_ONCE = 10_000
 """Conversations named in one statement; databases take only so many values."""
 
 
-async def erase(connection: LongConnection, person: str, answering: str | None = None) -> dict[str, int]:
+async def erase(connection: TenantConnection, person: str, answering: str | None = None) -> dict[str, int]:
     """Remove the rows, children first where they are to be counted; return how many of each table.
 
     The accepted message ``answering`` stays, with its conversation: its answer has still to be delivered.
@@ -45,7 +45,7 @@ async def erase(connection: LongConnection, person: str, answering: str | None =
     return counts
 
 
-async def _hold(connection: LongConnection, person: str) -> list[str]:
+async def _hold(connection: TenantConnection, person: str) -> list[str]:
     """Keep others from adding to what is about to go; return the conversations the person has written in.
 
     The conversations come before the person, as in a turn that begins: the other way round, each would wait for the
@@ -63,7 +63,7 @@ async def _hold(connection: LongConnection, person: str) -> list[str]:
             await point.rollback()
 
 
-async def _leave(connection: LongConnection, touched: list[str]) -> tuple[int, int]:
+async def _leave(connection: TenantConnection, touched: list[str]) -> tuple[int, int]:
     """Remove conversations in which nobody else has written, with their documents, and the titles of the others."""
     documents = removed = 0
     for start in range(0, len(touched), _AT_ONCE):

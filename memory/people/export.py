@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from qwendesk.memory.desk_tables import Access, InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.knowledge.tables import KbChunk, KbDocument
 from qwendesk.memory.remembered import ToolCall
-from qwendesk.memory.scope import LongConnection
+from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Base, Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
 
 _DOCUMENT = KbDocument.__tablename__
@@ -22,7 +22,7 @@ FORMAT = 1
 """Number of this form of export."""
 
 
-async def everything(connection: LongConnection, person: str) -> dict[str, Any] | None:
+async def everything(connection: TenantConnection, person: str) -> dict[str, Any] | None:
     """Return all rows about a person; None where there is nobody of that id."""
     values = {"of_person": person}
     found = (await connection.execute(_person(), values)).one_or_none()

@@ -12,11 +12,11 @@ from qwendesk.memory.audit import record
 from qwendesk.memory.knowledge.changes import move_documents
 from qwendesk.memory.knowledge.tables import KbDocument
 from qwendesk.memory.remembered import StoredFact
-from qwendesk.memory.scope import LongConnection
+from qwendesk.memory.scope import TenantConnection
 from qwendesk.memory.tables import Base, Person
 
 
-async def join(connection: LongConnection, *, into: str, person: str) -> None:
+async def join(connection: TenantConnection, *, into: str, person: str) -> None:
     """Move all that ``person`` has; of two facts with one key the newer holds and the older is closed."""
     wishes = (await connection.execute(_wishes(), {"both": [into, person]})).scalars().all()
     await _close_doubles(connection, into, person)
@@ -29,7 +29,7 @@ async def join(connection: LongConnection, *, into: str, person: str) -> None:
     await record(connection, "link", into, counts)
 
 
-async def _close_doubles(connection: LongConnection, into: str, person: str) -> None:
+async def _close_doubles(connection: TenantConnection, into: str, person: str) -> None:
     rows = (await connection.execute(_live(), {"both": [into, person]})).all()
     newest: dict[tuple[str, str], str] = {}
     for row in rows:

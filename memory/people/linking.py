@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from qwendesk.memory.people import statements
 from qwendesk.memory.people.base import Code, Linked
 from qwendesk.memory.people.joining import join
-from qwendesk.memory.scope import LongConnection, TenantConnection
+from qwendesk.memory.scope import TenantConnection
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without those that are taken for one another."""
@@ -47,7 +47,7 @@ async def new_code(connection: TenantConnection, side: Side) -> Code:
     return Code(f"{code[:5]}-{code[5:]}", now + LASTS)
 
 
-async def enter(connection: LongConnection, code: str, side: Side) -> Linked:
+async def enter(connection: TenantConnection, code: str, side: Side) -> Linked:
     """Take a code from one side."""
     now = datetime.now(UTC)
     values = {"of_digest": _digest(code), "now": now, "latest": now + 2 * LASTS}
@@ -59,14 +59,14 @@ async def enter(connection: LongConnection, code: str, side: Side) -> Linked:
     return await _from_other(connection, found, side)
 
 
-async def _from_owner(connection: LongConnection, found: Any) -> Linked:
+async def _from_owner(connection: TenantConnection, found: Any) -> Linked:
     if found.other_id is None:
         await _keep(connection, found.id, None, True)
         return "waiting"
     return await _joined(connection, found.id, found.owner_person, found.other_person)
 
 
-async def _from_other(connection: LongConnection, found: Any, side: Side) -> Linked:
+async def _from_other(connection: TenantConnection, found: Any, side: Side) -> Linked:
     if side.person == found.owner_person:
         await connection.execute(statements.delete_code(), {"of_id": found.id})
         return "same"
@@ -80,7 +80,7 @@ async def _from_other(connection: LongConnection, found: Any, side: Side) -> Lin
     return "half"
 
 
-async def _joined(connection: LongConnection, code: str, owner: str, other: str) -> Linked:
+async def _joined(connection: TenantConnection, code: str, owner: str, other: str) -> Linked:
     await connection.execute(statements.delete_code(), {"of_id": code})
     if owner == other:
         return "same"
@@ -88,7 +88,7 @@ async def _joined(connection: LongConnection, code: str, owner: str, other: str)
     return "joined"
 
 
-async def _keep(connection: LongConnection, code: str, other: str | None, entered: bool) -> None:
+async def _keep(connection: TenantConnection, code: str, other: str | None, entered: bool) -> None:
     await connection.execute(statements.enter_code(), {"of_id": code, "other": other, "entered": entered})
 
 

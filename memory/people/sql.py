@@ -81,7 +81,7 @@ class SqlPeople(People):
     @unit_of_work
     async def export(self, person: str) -> dict[str, Any]:
         """Read everything about a person."""
-        async with self._database.read_at_length() as connection:
+        async with self._database.read() as connection:
             found = await everything(connection, person)
         if found is None:
             raise _nobody(person)
@@ -91,12 +91,12 @@ class SqlPeople(People):
     async def forget(self, person: str, *, answering: str | None = None) -> Erased:
         """Remove everything about a person, from the database and from what this process holds."""
         known = await self._one(statements.by_id(), {"of_person": person})
-        async with self._database.write_at_length() as connection:
+        async with self._database.write() as connection:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _nobody(person)
             self._held.note(await record(connection, "forget", person, counts))
-        await self._database.whole_database.settle()
+        await self._database.whole_database.vacuum()
         names = frozenset((name.channel, name.name) for name in (known.names if known else ()))
         await self._held.drop(Forgotten(names))
         return Erased(counts)
@@ -110,7 +110,7 @@ class SqlPeople(People):
     @unit_of_work
     async def enter_code(self, code: str, name: str, *, channel: str = "python") -> Linked:
         """Take a code."""
-        async with self._database.write_at_length() as connection:
+        async with self._database.write() as connection:
             return await linking.enter(connection, code, await self._side(connection, name, channel))
 
     async def _one(self, statement: Any, values: dict[str, str]) -> Person | None:

@@ -43,17 +43,10 @@ async def write(database: Database, revision: str, opened: BinaryIO) -> int:
 
 
 async def _rows(database: Database) -> AsyncIterator[Line]:
-    level = "SERIALIZABLE" if database.is_sqlite else "REPEATABLE READ"
-    async with database.engine.connect() as connection:
-        if database.is_sqlite:
-            connection = await connection.execution_options(reads_only=True)
-            await connection.exec_driver_sql("BEGIN")
-        else:
-            connection = await connection.execution_options(isolation_level=level)
+    async with database.read() as connection:
         for table in await connection.run_sync(_tables):
             async for row in _of(connection, table):
                 yield table.name, row
-        await connection.rollback()
 
 
 async def _of(connection: AsyncConnection, table: Table) -> AsyncIterator[dict[str, Any]]:

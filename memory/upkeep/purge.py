@@ -35,7 +35,7 @@ async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = F
     """
     counts: dict[str, int] = {}
     with suppress(_Undo):
-        async with database.write_at_length() as connection:
+        async with database.write() as connection:
             for table, statement in _steps().items():
                 counts[table] = (await connection.execute(statement, {"before": before})).rowcount
             if dry_run:

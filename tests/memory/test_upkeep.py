@@ -209,7 +209,7 @@ async def test_retention(memory: SqlMemory, database: Database) -> None:
         "fact": 1,
         "link_code": 0,
     }
-    await database.settle(always=True)
+    await database.vacuum(always=True)
     assert [message.text for message in await memory.history("c1")] == ["new", "I see."]
     assert [info.key for info in await memory.conversations()] == ["c1"]
     ada = await memory.people.meet("ada")

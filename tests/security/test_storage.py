@@ -184,15 +184,14 @@ async def test_a_database_that_may_grow_no_further_is_full_until_something_is_wr
         database = desk.office.database
         async with database.write() as connection:
             pragma = "PRAGMA max_page_count"
-            driver = connection.raw._connection.connection.driver_connection  # type: ignore[union-attr]
-            (most,) = driver.execute(pragma).fetchone()
-            driver.execute(f"{pragma}=1")
+            most = (await connection.raw.exec_driver_sql(pragma)).scalar_one()
+            await connection.raw.exec_driver_sql(f"{pragma}=1")
         said = [await desk.say("x" * 8000, f"c{number}", person=f"p{number}") for number in range(20)]
         assert said[-1].outcome == "busy" and said[-1].text == say("not_stored", "en")
         with pytest.raises(StoreError, match="the disk is full"):
             await database.whole_database.check()
         async with database.write() as connection:
-            driver.execute(f"{pragma}={most}")
+            await connection.raw.exec_driver_sql(f"{pragma}={most}")
         assert (await desk.say("hello again")).outcome == "accepted"
         await database.whole_database.check()
 

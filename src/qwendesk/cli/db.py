@@ -148,7 +148,7 @@ async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> No
             for table, count in (await remove(TenantDatabase(database, tenant), before, dry_run=dry_run)).items():
                 total[table] = total.get(table, 0) + count
         if not dry_run:
-            await database.settle(always=True)
+            await database.vacuum(always=True)
     what = ", ".join(f"{count} of {table}" for table, count in total.items() if count) or "nothing"
     _show({"dry_run": dry_run, "removed": total}, f"{'would remove' if dry_run else 'removed'} {what}", as_json)
 

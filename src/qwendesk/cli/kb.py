@@ -131,7 +131,7 @@ async def _add(
             for source in meant:
                 outcomes.append(await base.add(source, scope, progress.step(source), anew=hidden, hidden=hidden))
                 progress.done(outcomes[-1])
-        await base.settle()
+        await base.maintain_indexes()
     return outcomes
 
 

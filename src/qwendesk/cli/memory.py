@@ -196,7 +196,7 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
         if not yes:
             typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
         counts = dict((await memory.people.forget(person.id)).counts)
-        await memory.settle()
+        await memory.vacuum()
     from qwendesk.cli.typed import forget_typed, history_file, typed_here
     from qwendesk.settings import load_settings
 

@@ -253,7 +253,7 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
         crowd = "\n\n".join(f"secret recipe {'x' * 800} {number}" for number in range(260))
         await bases["other"].add_bytes("crowd.txt", crowd.encode())
         await base.add_bytes("mine.txt", b"a secret recipe of which much more could be said here", EVERYBODY)
-        await base.settle()
+        await base.maintain_indexes()
         for mode in ("words", "vectors", "hybrid"):
             assert [p.title for p in await base.search("secret recipe", mode=mode)] == ["mine.txt"]
 

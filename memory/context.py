@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     CompoundSelect,
     Integer,
     Row,
@@ -16,10 +15,9 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal_column,
+    literal,
     null,
     select,
-    type_coerce,
     union_all,
 )
 
@@ -48,7 +46,7 @@ def split(rows: list[Row[Any]]) -> tuple[list[Row[Any]], list[Row[Any]], list[Ro
 
 
 def _row(kind: str, *columns: Any) -> list[Any]:
-    return [literal_column(f"'{kind}'", Text).label("kind")] + [
+    return [literal(kind, Text).label("kind")] + [
         column.label(name) for name, column in zip(_SHAPE[1:], columns, strict=True)
     ]
 
@@ -78,11 +76,11 @@ def _summary() -> Select[Any]:
 
 def _facts() -> Select[Any]:
     of = StoredFact
-    columns: tuple[Any, ...] = (of.id, of.key, of.value, of.valid_from, literal_column("0"), _nothing(Json))
+    columns: tuple[Any, ...] = (of.id, of.key, of.value, of.valid_from, literal(0), _nothing(Json))
     person = (
         select(PersonIdentity.person_id)
         .join(Person, Person.id == PersonIdentity.person_id)
-        .where(*is_person(), Person.remembers == type_coerce(literal_column("TRUE"), Boolean))
+        .where(*is_person(), Person.remembers.is_(True))
     )
     mine = of.person_id == person.scalar_subquery()
     live = select(*_row("fact", *columns)).where(mine, of.namespace == "", of.valid_to.is_(None))

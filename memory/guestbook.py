@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, or_, select, update
 from uuid_utils import uuid7
 
 from qwendesk.memory.desk_tables import Access
@@ -138,10 +138,10 @@ def _holds(now: datetime) -> ColumnElement[bool]:
 @cache
 def _guest() -> Select[Any]:
     here = (Access.channel == bindparam("of_channel")) & (Access.person == bindparam("of_person"))
-    either = or_(Access.account == bindparam("of_account"), Access.account == literal_column("''"))
+    either = or_(Access.account == bindparam("of_account"), Access.account == "")
     return select(*_COLUMNS).where(here, either).order_by(Access.account.desc())  # the account's own comes first
 
 
 @cache
 def _forget() -> Delete:
-    return delete(Access).where(Access.state == literal_column("'waiting'"), Access.expires_at < bindparam("before"))
+    return delete(Access).where(Access.state == "waiting", Access.expires_at < bindparam("before"))

@@ -14,6 +14,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     literal_column,
     select,
     update,
@@ -26,7 +27,8 @@ from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 from qwendesk.memory.desk_tables import InboundEvent, InboundFile, RateBucket
 from qwendesk.memory.tables import Conversation, Message, Turn
 
-OPEN = InboundEvent.status == literal_column("'queued'")
+OPEN = InboundEvent.status == literal("queued", literal_execute=True)
+"""Written into the statement, as the partial index on open messages is not used with a parameter."""
 
 
 def upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
@@ -37,7 +39,7 @@ def upsert(dialect: str, table: type[Any]) -> SqliteInsert | PostgresqlInsert:
 def _is_conversation() -> tuple[Any, ...]:
     return (
         Conversation.channel == bindparam("of_channel"),
-        Conversation.account == literal_column("''"),
+        Conversation.account == "",
         Conversation.external_id == bindparam("of_key"),
     )
 
@@ -45,6 +47,7 @@ def _is_conversation() -> tuple[Any, ...]:
 @cache
 def take_number() -> ReturningUpdate[Any]:
     """Take the conversation's next number; give its id, the number after, how many wait, and what was chosen."""
+    # A column would lose its table's name inside RETURNING on SQLite.
     waiting = select(func.count()).where(InboundEvent.conversation_id == literal_column("conversation.id"), OPEN)
     return (
         update(Conversation)
@@ -86,7 +89,7 @@ def spend(dialect: str) -> ReturningInsert[Any]:
     capacity: Any = bindparam("capacity", type_=RateBucket.tokens.type)
     per_second: Any = bindparam("per_second", type_=RateBucket.tokens.type)
     cost: Any = bindparam("cost", type_=RateBucket.tokens.type)
-    elapsed = most(now - RateBucket.updated_at, literal_column("0.0"))
+    elapsed = most(now - RateBucket.updated_at, literal(0.0))
     refilled = least(capacity, RateBucket.tokens + elapsed * per_second)
     statement = upsert(dialect, RateBucket).values(key=bindparam("key"), tokens=bindparam("full"), updated_at=now)
     return statement.on_conflict_do_update(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, literal, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
@@ -152,8 +152,8 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
         bindparam("new_part", type_=row.part.type),
         bindparam("new_text", type_=row.text.type),
         bindparam("new_plain", type_=row.plain.type),
-        literal_column("'sending'"),
-        literal_column("1"),
+        literal("sending"),
+        literal(1),
         bindparam("now", type_=row.created_at.type),
     ).where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"))
     names = ["id", "tenant_id", "key", "inbound_id", "conversation_id", "part", "text", "plain", "status"]
@@ -171,7 +171,7 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
 
 
 def _is_unsent() -> ColumnElement[bool]:
-    return OutboundMessage.status.in_([literal_column("'queued'"), literal_column("'sending'")])
+    return OutboundMessage.status.in_(["queued", "sending"])
 
 
 def _mark() -> Update:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    literal,
     literal_column,
     select,
     update,
@@ -50,7 +51,7 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     )
     # A column would lose its table's name inside RETURNING on SQLite.
     here: ColumnElement[str] = literal_column("conversation.id")
-    left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal_column("'running'"))
+    left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal("running", literal_execute=True))
     accepted = select(InboundEvent.id).where(InboundEvent.conversation_id == here, InboundEvent.seq == bindparam("at"))
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "channel", "account", "external_id"],

@@ -17,7 +17,6 @@ from qwendesk.desk.office import Answering, Office
 from qwendesk.desk.waiting import Limits
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.inbox import Inbox
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound, Outbound
 
 QUESTION = "Where can I read more about the history of the bicycle?"
@@ -111,7 +110,6 @@ async def running(
     outlet = Outlet()
     keep_loaded()
     async with Desk(settings, engines={"scripted": engine}) as desk:
-        assert isinstance(desk.memory, SqlMemory)
         database = desk.memory.scope
         commands = Commands(Inbox(database), _nothing, _nothing_at_all)
         answering = Answering(desk.handle, {"bench": outlet}, commands, settings.conversations_at_once)

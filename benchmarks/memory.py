@@ -29,7 +29,7 @@ from tests import postgres_server
 
 from benchmarks import memory_search
 from qwendesk.memory.database import Database
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.upkeep.backup import backup, restore
 from qwendesk.memory.upkeep.state import check
 from qwendesk.messages import Inbound
@@ -45,11 +45,10 @@ ROUNDS = 200
 
 WRITER = """
 import asyncio, sys, time
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 
 async def main(url, name, seconds):
-    memory = SqlMemory(url)
+    memory = Memory(url)
     await memory.open()
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
@@ -114,8 +113,8 @@ def store(kind: str) -> Iterator[str]:
         yield f"sqlite+aiosqlite:///{folder}/qwendesk.db"
 
 
-async def filled(url: str, rows: int) -> SqlMemory:
-    memory = SqlMemory(url)
+async def filled(url: str, rows: int) -> Memory:
+    memory = Memory(url)
     await memory.open()
     database = memory._database.whole_database
     async with database.write() as connection:
@@ -132,20 +131,20 @@ async def timed(work: Callable[..., Awaitable[Any]], *arguments: object) -> floa
     return (time.perf_counter() - begun) * 1e3
 
 
-def context(memory: SqlMemory, rows: int) -> Awaitable[Any]:
+def context(memory: Memory, rows: int) -> Awaitable[Any]:
     key = f"c{random.randrange(rows // EACH)}"
     return memory.context(Inbound("?", key, person="p" + key[1:]))
 
 
-def long_context(memory: SqlMemory, rows: int) -> Awaitable[Any]:
+def long_context(memory: Memory, rows: int) -> Awaitable[Any]:
     return memory.context(Inbound("?", "c0", person="p0"), messages=EACH)
 
 
-def facts(memory: SqlMemory, rows: int) -> Awaitable[Any]:
+def facts(memory: Memory, rows: int) -> Awaitable[Any]:
     return memory.facts.known(f"p{random.randrange(rows // EACH)}", limit=50)
 
 
-def many_facts(memory: SqlMemory, rows: int) -> Awaitable[Any]:
+def many_facts(memory: Memory, rows: int) -> Awaitable[Any]:
     return memory.facts.known("p0", limit=EACH)
 
 

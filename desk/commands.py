@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from qwendesk.desk.forgetting import NOTE, Forgetting, Who, shown_list, told
 from qwendesk.desk.texts import say
 from qwendesk.errors import StoreError
-from qwendesk.memory.base import Memory
 from qwendesk.memory.facts.base import EMPTY, HEALTH, UNWANTED, NewFact
 from qwendesk.memory.feedback.base import Rating, Thumb
+from qwendesk.memory.sql import Memory
 
 NAMES = ("memory", "remember", "forget", "good", "bad", "link")
 """The commands; ``help_NAME`` in the catalogues says what each does."""

@@ -23,7 +23,7 @@ class DirectAccess:
     """Applies the rules of a configured channel and the limit of each person.
 
     Args:
-        book: what operators have decided about people; None: only the settings decide.
+        book: what operators have decided about people.
         channels: the settings of the configured channels, by name; any other channel is open to everybody.
         per_hour: messages of one person on one channel in an hour; as many may come at once.
 
@@ -31,9 +31,9 @@ class DirectAccess:
         ConfigError: the rules of a channel do not hold.
     """
 
-    def __init__(self, book: Guestbook | None, channels: Mapping[str, Mapping[str, Any]], per_hour: float) -> None:
+    def __init__(self, book: Guestbook, channels: Mapping[str, Mapping[str, Any]], per_hour: float) -> None:
         self._houses = {name: House.read(name, values) for name, values in channels.items()}
-        self._guests = Guests(book, self._houses) if book else None
+        self._guests = Guests(book, self._houses)
         self._per_hour = per_hour
         self._limit = Allowance(per_hour, per_hour)
 
@@ -54,11 +54,6 @@ class DirectAccess:
         house = self._houses.get(inbound.channel)
         if house is None:
             return Rights("person")
-        if self._guests is None:
-            role = house.role_of(inbound.person)
-            if role is None and house.policy != "open":
-                raise _refused("not_allowed", inbound)
-            return Rights(role or "person", role is not None, house)
         verdict = await self._guests.look(inbound)
         if verdict.role is None:
             raise _refused(verdict.text_key, inbound, code=verdict.code)

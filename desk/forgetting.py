@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwendesk.desk.texts import say, words, words_of_all
-from qwendesk.memory.base import Memory
-from qwendesk.memory.facts.base import Fact, Facts, NewFact
+from qwendesk.memory.facts.base import Fact, NewFact
 from qwendesk.memory.facts.rules import tidy
+from qwendesk.memory.facts.sql import Facts
 from qwendesk.memory.knowledge.terms import fold
+from qwendesk.memory.sql import Memory
 
 _NUMBERS = re.compile(r"\d{1,4}\.?(?:(?:,\s*|\s+)\d{1,4}\.?)*")
 _ENDS = " .!।。！"

@@ -15,9 +15,9 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from qwendesk.desk.background import Over
 from qwendesk.engines.choice import Choice
 from qwendesk.engines.pool import ModelPool
-from qwendesk.memory.base import Memory
 from qwendesk.memory.facts.base import CATEGORIES, Category, Fact, NewFact
 from qwendesk.memory.facts.rules import is_grounded
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.summaries.base import Line
 from qwendesk.prompts import render
 from qwendesk.quoting import indented

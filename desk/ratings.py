@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from qwendesk.desk.chat_commands import Call, Commands, Done, parse
 from qwendesk.desk.texts import say
-from qwendesk.memory.base import Memory
 from qwendesk.memory.feedback.base import Asked, Rating, Thumb
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.outbox import Outbox
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Button, Inbound
 
 UP, DOWN = "👍", "👎"

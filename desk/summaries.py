@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from qwendesk.desk.background import Over
 from qwendesk.desk.context import tokens_of
 from qwendesk.engines.pool import ModelPool
-from qwendesk.memory.base import Memory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.summaries.base import Line, Unread
 from qwendesk.prompts import render
 from qwendesk.quoting import indented

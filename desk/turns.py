@@ -22,7 +22,8 @@ from qwendesk.desk.past import Known, known_of, past_of
 from qwendesk.desk.receipts import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.held_words import Forgotten
-from qwendesk.memory.base import Memory, StoredContext, StoredMessage
+from qwendesk.memory.base import StoredContext, StoredMessage
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
 from qwendesk.newest import Newest
 from qwendesk.redaction import redact

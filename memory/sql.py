@@ -12,17 +12,17 @@ from sqlalchemy.exc import IntegrityError
 from qwendesk.errors import InputError, StoreError
 from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory import context, replay, rows, statements
-from qwendesk.memory.base import ConversationInfo, KnownFact, Memory, StoredContext, StoredMessage, StoredTurn
+from qwendesk.memory.base import ConversationInfo, KnownFact, StoredContext, StoredMessage, StoredTurn
 from qwendesk.memory.database import Database
 from qwendesk.memory.facts.rules import Rules
-from qwendesk.memory.facts.sql import SqlFacts
+from qwendesk.memory.facts.sql import Facts
 from qwendesk.memory.feedback import sql as feedback
 from qwendesk.memory.feedback.base import Asked, PastTurn, Rating
 from qwendesk.memory.opening import prepare
-from qwendesk.memory.people.sql import SqlPeople
+from qwendesk.memory.people.sql import People
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, narrowed, unit_of_work
 from qwendesk.memory.summaries.base import Summary
-from qwendesk.memory.summaries.sql import SqlSummaries
+from qwendesk.memory.summaries.sql import Summaries
 from qwendesk.memory.tables import DEFAULT_TENANT
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply, storable
 
@@ -34,8 +34,10 @@ FILES_FOR = 4
 """The newest so many messages that have files come with them."""
 
 
-class SqlMemory(Memory):
-    """Keeps conversations in SQLite (one file, no server) or PostgreSQL.
+class Memory:
+    """Keeps conversations in SQLite (one file, no server) or PostgreSQL; each method is one unit of work.
+
+    ``people``, ``facts`` and ``summaries`` keep who writes, what is known about them, and what older turns said.
 
     Args:
         url: SQLAlchemy's URL with an asynchronous driver, such as ``sqlite+aiosqlite:////folder/qwendesk.db``.
@@ -49,7 +51,7 @@ class SqlMemory(Memory):
     ) -> None:
         self._join(Database(url, busy_timeout), tenant, Rules(allow_health))
 
-    def of_tenant(self, tenant: str) -> SqlMemory:
+    def of_tenant(self, tenant: str) -> Memory:
         """Return the same database's memory of another tenant; opened and closed with this one."""
         other = type(self).__new__(type(self))
         other._join(self._database.whole_database, tenant, self._rules)
@@ -61,9 +63,9 @@ class SqlMemory(Memory):
         self._rules = rules
         self.held_words = HeldWords()
         self.held_words.register("statements", self._drop_statements)
-        self.people = SqlPeople(self._database, ACCOUNT, self.held_words)
-        self.facts = SqlFacts(self._database, rules)
-        self.summaries = SqlSummaries(self._database, ACCOUNT)
+        self.people = People(self._database, ACCOUNT, self.held_words)
+        self.facts = Facts(self._database, rules)
+        self.summaries = Summaries(self._database, ACCOUNT)
 
     @property
     def tenant(self) -> str:
@@ -101,7 +103,15 @@ class SqlMemory(Memory):
 
     @unit_of_work
     async def begin_turn(self, inbound: Inbound) -> str:
-        """Store the question with its files and a running turn."""
+        """Store the person's message and a running turn in one transaction and return the turn's id.
+
+        A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same
+        turn.
+        A turn of the same conversation that a dead process left running is marked as failed.
+
+        Raises:
+            InputError: the message has its number, but whoever wrote it was forgotten before the turn began.
+        """
         try:
             return await self._begin(inbound)
         except StoreError as error:
@@ -129,21 +139,24 @@ class SqlMemory(Memory):
 
     @unit_of_work
     async def finish_turn(self, turn_id: str, reply: Reply) -> None:
-        """Store the answer and its receipt."""
+        """Store the answer and close the turn in one transaction; a turn that is closed already stays as it is."""
         await self._close(turn_id, rows.done(reply), reply.text, reply.receipt)
 
     @unit_of_work
     async def fail_turn(
         self, turn_id: str, status: Literal["failed", "stopped"], error: str, partial: str = ""
     ) -> None:
-        """Store the error and what there is of an answer."""
+        """Close the turn without an answer, keeping what there is of one; a closed turn stays as it is."""
         await self._close(turn_id, {"status": status, "error": error}, partial or None)
 
     @unit_of_work
     async def history(
         self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
     ) -> list[StoredMessage]:
-        """Read the newest messages."""
+        """Return the newest ``limit`` messages, oldest first.
+
+        Files come with the newest few messages that have any; without ``with_attachments`` with none.
+        """
         values = {"channel": channel, "account": ACCOUNT, "key": conversation, "limit": limit}
         async with self._database.read() as connection:
             found = (await connection.execute(statements.newest_messages(), values)).all()
@@ -158,7 +171,7 @@ class SqlMemory(Memory):
     async def context(
         self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
     ) -> StoredContext:
-        """Read messages, summary and facts at once."""
+        """Return what a turn begins with: the newest messages after the summary, the summary, the newest facts."""
         values: dict[str, Any] = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
         values |= {"person": inbound.person, "messages": messages, "facts": facts}
         values["before"] = NO_END if inbound.seq is None else inbound.seq
@@ -171,7 +184,7 @@ class SqlMemory(Memory):
 
     @unit_of_work
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
-        """Read the newest turn."""
+        """Return the conversation's newest turn, whatever its status."""
         values = {"channel": channel, "account": ACCOUNT, "key": conversation}
         async with self._database.read() as connection:
             found = (await connection.execute(statements.newest_turn(), values)).one_or_none()
@@ -179,7 +192,7 @@ class SqlMemory(Memory):
 
     @unit_of_work
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
-        """Read the list of conversations."""
+        """Return the conversations of one channel or of all, newest first."""
         values: dict[str, Any] = {"limit": limit} if channel is None else {"limit": limit, "channel": channel}
         async with self._database.read() as connection:
             found = await connection.execute(statements.newest_conversations(channel is not None), values)
@@ -189,13 +202,19 @@ class SqlMemory(Memory):
     async def turns(
         self, *, since: datetime | None = None, before: str | None = None, limit: int = 500
     ) -> list[PastTurn]:
-        """Read a page of turns with their ratings."""
+        """Return a page of turns that are over, newest first, of all conversations.
+
+        Args:
+            since: the earliest beginning.
+            before: the id of the page before's last turn; None begins with the newest.
+            limit: the most turns in the page.
+        """
         async with self._database.read() as connection:
             return await feedback.read_turns(connection, since, before, limit)
 
     @unit_of_work
     async def count_turns(self, *, since: datetime | None = None) -> int:
-        """Count the turns that are over."""
+        """Return how many turns ``turns`` would give in all."""
         async with self._database.read() as connection:
             return await feedback.count_turns(connection, since)
 
@@ -203,7 +222,15 @@ class SqlMemory(Memory):
     async def asked(
         self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
     ) -> Asked | None:
-        """Read an answered question with its files."""
+        """Return the answered question at a place of a conversation; without ``at``, the newest that the person asked.
+
+        Args:
+            conversation: the conversation's key.
+            person: who comes back to it, by the channel's own name.
+            before: only turns before this place count.
+            at: the turn's place.
+            channel: where.
+        """
         key = {"channel": channel, "account": ACCOUNT, "key": conversation, "person": person, "before": before}
         async with self._database.read() as connection:
             found = await feedback.read_asked(connection, key, at)
@@ -214,7 +241,10 @@ class SqlMemory(Memory):
 
     @unit_of_work
     async def rate(self, conversation: str, rating: Rating, *, channel: str = "python", turn: str | None = None) -> str:
-        """Store a rating beside the turn."""
+        """Store what the person thought of a turn, None meaning the newest that is over, and return the turn's id.
+
+        A newer rating takes the place of the older one.
+        """
         key = {"channel": channel, "account": ACCOUNT, "key": conversation}
         async with self._database.write() as connection:
             return await feedback.store_rating(connection, key, turn, rating)

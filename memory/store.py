@@ -26,7 +26,8 @@ from langgraph.store.base import (
 )
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.facts.base import Fact, Facts, NewFact
+from qwendesk.memory.facts.base import Fact, NewFact
+from qwendesk.memory.facts.sql import Facts
 
 OWN = ("facts",)
 """The namespace of the desk's own shelf."""

@@ -82,10 +82,10 @@ def _template(uri: str) -> str:
     """Migrate a database once, in a thread: the caller may have a running loop."""
     import threading
 
-    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.memory.sql import Memory
 
     async def migrate() -> None:
-        memory = SqlMemory(_url(uri, _TEMPLATE))
+        memory = Memory(_url(uri, _TEMPLATE))
         await memory.open()
         await memory.aclose()
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from qwendesk.memory.facts import statements
-from qwendesk.memory.facts.base import UNWANTED, Fact, Facts, Learned, NewFact
+from qwendesk.memory.facts.base import UNWANTED, Fact, Learned, NewFact
 from qwendesk.memory.facts.mentions import mentioning
 from qwendesk.memory.facts.rules import Rules, tidy
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
@@ -19,7 +19,7 @@ _LASTS = timedelta(hours=1)
 """How long the numbers of a list hold: later, nobody has it before their eyes."""
 
 
-class SqlFacts(Facts):
+class Facts:
     """Keeps facts beside the conversations of one tenant."""
 
     def __init__(self, database: TenantDatabase, rules: Rules) -> None:
@@ -28,21 +28,24 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def known(self, person: str, *, namespace: str = "", limit: int = 200) -> list[Fact]:
-        """Read the live facts."""
+        """Return the facts that hold now, newest first."""
         values = {"of_person": person, "of_namespace": namespace, "limit": limit}
         async with self._database.read() as connection:
             return [Fact(*row) for row in await connection.execute(statements.known(), values)]
 
     @unit_of_work
     async def past(self, person: str, key: str, *, namespace: str = "") -> list[Fact]:
-        """Read all values of a key."""
+        """Return every value of a key there has been, newest first."""
         values = {"of_person": person, "of_namespace": namespace, "of_key": key}
         async with self._database.read() as connection:
             return [Fact(*row) for row in await connection.execute(statements.past(), values)]
 
     @unit_of_work
     async def learn(self, person: str, facts: Sequence[NewFact], *, namespace: str = "") -> Learned:
-        """Check and store the facts."""
+        """Keep what the rules accept, in one transaction; a new value closes the old one.
+
+        What comes from a message that has been deleted meanwhile, or about a person who wishes for none, is refused.
+        """
         # the last one of a key is what the person said last
         fresh = {fact.key: fact for fact in (tidy(one, exact=bool(namespace)) for one in facts)}
         async with self._database.write() as connection:
@@ -58,7 +61,7 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def close(self, person: str, key: str, *, namespace: str = "") -> bool:
-        """Close the live value."""
+        """Let a fact cease to hold; tell whether it did hold."""
         async with self._database.write() as connection:
             live = await _live(connection, person, [key], namespace)
             for fact in live.values():
@@ -67,14 +70,22 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def mentioning(self, person: str, what: str, *, namespace: str | None = None) -> list[Fact]:
-        """Read all and look into each."""
+        """Return the facts whose key or value mentions ``what``, oldest first.
+
+        Of a fact that ceased to hold, its older values are looked at too, unless the one that holds is among them.
+
+        Args:
+            person: the person's id.
+            what: whole words, in any case, with accents or without; parts of words in scripts without spaces.
+            namespace: the shelf; None: all shelves.
+        """
         async with self._database.read() as connection:
             held = await _everything(connection, person)
         return [one.fact for one in _mentioning(held, what) if namespace in (None, one.namespace)]
 
     @unit_of_work
     async def delete(self, person: str, facts: Sequence[str]) -> list[Fact]:
-        """Delete rows."""
+        """Delete facts by id, one that holds with all its past; return those that were there."""
         async with self._database.write() as connection:
             held = await _everything(connection, person)
             meant = [one for one in held if one.fact.id in facts]
@@ -83,7 +94,7 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def forget(self, person: str, what: str | None, *, namespace: str | None = None) -> int:
-        """Delete rows, those of the past included."""
+        """Delete the facts that mention ``what`` (None: all), as ``mentioning`` and ``delete`` do; return how many."""
         async with self._database.write() as connection:
             if what is None:
                 shelf: dict[str, Any] = {} if namespace is None else {"of_namespace": namespace}
@@ -97,14 +108,14 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def show(self, person: str, facts: Sequence[str]) -> None:
-        """Store the list."""
+        """Keep which facts the person was shown as a numbered list."""
         shown = {"facts": list(facts), "at": datetime.now(UTC).isoformat()}
         async with self._database.write() as connection:
             await connection.execute(statements.show(), {"of_person": person, "list": shown})
 
     @unit_of_work
     async def shown(self, person: str) -> list[str]:
-        """Read the list."""
+        """Return the ids of the list that the person was shown last; none where that is more than an hour ago."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.shown(), {"of_person": person})).scalar_one_or_none()
         if not found or abs(datetime.now(UTC) - datetime.fromisoformat(found["at"])) >= _LASTS:
@@ -113,7 +124,7 @@ class SqlFacts(Facts):
 
     @unit_of_work
     async def namespaces(self, person: str) -> list[str]:
-        """Read the shelves."""
+        """Return the shelves that hold something now."""
         async with self._database.read() as connection:
             found = await connection.execute(statements.namespaces(), {"of_person": person})
             return sorted(found.scalars())

@@ -24,7 +24,7 @@ from qwendesk.memory.knowledge.search import Mode, Search
 from qwendesk.memory.knowledge.shelf import Shelf
 from qwendesk.memory.knowledge.term_renewal import renew_terms
 from qwendesk.memory.scope import TenantDatabase
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.statements import is_conversation, is_person
 from qwendesk.memory.tables import Conversation, PersonIdentity
 
@@ -55,7 +55,7 @@ class KnowledgeBase:
     """A tenant's documents, searched by words and by meaning.
 
     Args:
-        database: where it is kept; it has to be up to date (``SqlMemory.open`` sees to that).
+        database: where it is kept; it has to be up to date (``Memory.open`` sees to that).
         tenant: whose documents they are; those of others are out of reach.
         embedder: makes vectors; None: words alone are searched.
         allowed: tells which addresses pages may be fetched from; by default the public ones.
@@ -298,7 +298,7 @@ async def open_knowledge(
     limits: ReadingLimits = _LIMITS,
 ) -> AsyncIterator[KnowledgeBase]:
     """Open a tenant's knowledge base by itself, without a desk."""
-    memory = SqlMemory(url, busy_timeout=busy_timeout, tenant=tenant)
+    memory = Memory(url, busy_timeout=busy_timeout, tenant=tenant)
     await memory.open()
     try:
         knowledge = KnowledgeBase(memory.database, embedder, tenant=memory.tenant, allowed=allowed, limits=limits)

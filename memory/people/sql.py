@@ -14,13 +14,13 @@ from qwendesk.memory import rows
 from qwendesk.memory import statements as conversation_statements
 from qwendesk.memory.audit import record
 from qwendesk.memory.people import linking, statements
-from qwendesk.memory.people.base import Code, Erased, Identity, Linked, People, Person
+from qwendesk.memory.people.base import Code, Erased, Identity, Linked, Person
 from qwendesk.memory.people.erasing import erase
 from qwendesk.memory.people.export import everything
 from qwendesk.memory.scope import TenantConnection, TenantDatabase, unit_of_work
 
 
-class SqlPeople(People):
+class People:
     """Keeps the people of one tenant.
 
     Args:
@@ -36,17 +36,17 @@ class SqlPeople(People):
 
     @unit_of_work
     async def find(self, name: str, *, channel: str = "python") -> Person | None:
-        """Read a person by a name."""
+        """Return the person of that name on a channel."""
         return await self._one(statements.by_name(), self._called(name, channel))
 
     @unit_of_work
     async def get(self, person: str) -> Person | None:
-        """Read a person by id."""
+        """Return a person by id."""
         return await self._one(statements.by_id(), {"of_person": person})
 
     @unit_of_work
     async def meet(self, name: str, *, channel: str = "python") -> Person:
-        """Read or add a person."""
+        """Return the person of that name on a channel, a new one where nobody has it."""
         if known := await self._one(statements.by_name(), self._called(name, channel)):
             return known
         async with self._database.write() as connection:
@@ -58,7 +58,7 @@ class SqlPeople(People):
 
     @unit_of_work
     async def named(self, text: str) -> list[Person]:
-        """Read the people a text may mean."""
+        """Return the people that a text may mean: an id, ``channel:name``, or a name on any channel."""
         channel, _, name = text.partition(":")
         async with self._database.read() as connection:
             values = {"text": text, "channel": channel, "name": name}
@@ -66,13 +66,13 @@ class SqlPeople(People):
 
     @unit_of_work
     async def listed(self, *, limit: int = 100) -> list[Person]:
-        """Read the newest people."""
+        """Return people, newest first."""
         async with self._database.read() as connection:
             return _people(await connection.execute(statements.newest(), {"limit": limit}))
 
     @unit_of_work
     async def set_remembers(self, person: str, wish: bool) -> None:
-        """Store the wish."""
+        """Keep whether facts about the person may be learned and used."""
         async with self._database.write() as connection:
             done = await connection.execute(statements.set_remembers(), {"of_person": person, "wish": wish})
             if not done.rowcount:
@@ -80,7 +80,7 @@ class SqlPeople(People):
 
     @unit_of_work
     async def export(self, person: str) -> dict[str, Any]:
-        """Read everything about a person."""
+        """Return everything that is kept about a person as plain JSON types, files in base64."""
         async with self._database.read() as connection:
             found = await everything(connection, person)
         if found is None:
@@ -89,7 +89,15 @@ class SqlPeople(People):
 
     @unit_of_work
     async def forget(self, person: str, *, answering: str | None = None) -> Erased:
-        """Remove everything about a person, from the database and from what this process holds."""
+        """Remove a person and everything that came from them, in one transaction; an audit line without content stays.
+
+        Of a conversation with others, the person's messages, the answers to them and all summaries go. What waits to be
+        answered goes unanswered.
+
+        Args:
+            person: the person's id.
+            answering: the accepted message that asks for it; it stays until its answer is delivered.
+        """
         known = await self._one(statements.by_id(), {"of_person": person})
         async with self._database.write() as connection:
             counts = await erase(connection, person, answering)
@@ -103,13 +111,13 @@ class SqlPeople(People):
 
     @unit_of_work
     async def new_code(self, name: str, *, channel: str = "python") -> Code:
-        """Make and store a code."""
+        """Make a code for a person on this channel; the one before is void."""
         async with self._database.write() as connection:
             return await linking.new_code(connection, await self._side(connection, name, channel))
 
     @unit_of_work
     async def enter_code(self, code: str, name: str, *, channel: str = "python") -> Linked:
-        """Take a code."""
+        """Take a code that was entered on this channel; once both sides have, they are one person."""
         async with self._database.write() as connection:
             return await linking.enter(connection, code, await self._side(connection, name, channel))
 

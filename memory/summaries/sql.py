@@ -9,10 +9,10 @@ from uuid_utils import uuid7
 
 from qwendesk.memory.scope import TenantDatabase, unit_of_work
 from qwendesk.memory.summaries import statements
-from qwendesk.memory.summaries.base import Line, Summaries, Summary, Unread
+from qwendesk.memory.summaries.base import Line, Summary, Unread
 
 
-class SqlSummaries(Summaries):
+class Summaries:
     """Keeps summaries beside the conversations of one tenant."""
 
     def __init__(self, database: TenantDatabase, account: str) -> None:
@@ -21,7 +21,7 @@ class SqlSummaries(Summaries):
 
     @unit_of_work
     async def pending(self, conversation: str, *, channel: str = "python", limit: int = 400) -> Unread | None:
-        """Read what comes after the newest summary."""
+        """Return what is not summarised yet, its oldest ``limit`` messages; None for an unknown conversation."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
             if found is None:
@@ -33,7 +33,11 @@ class SqlSummaries(Summaries):
 
     @unit_of_work
     async def add(self, unread: Unread, to_seq: int, text: str, model: str) -> bool:
-        """Store the summary if all it was made from is still there."""
+        """Store a summary that covers ``unread`` up to ``to_seq``.
+
+        Nothing is stored, and False returned, where one of its messages has been deleted meanwhile or another
+        summary goes as far.
+        """
         after = unread.summary.to_seq if unread.summary else 0
         covered = sum(line.seq <= to_seq for line in unread.lines)
         stretch = {"conversation": unread.conversation, "after": after, "to": to_seq}
@@ -51,14 +55,14 @@ class SqlSummaries(Summaries):
 
     @unit_of_work
     async def latest(self, conversation: str, *, channel: str = "python") -> Summary | None:
-        """Read the newest summary."""
+        """Return the newest summary."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
         return Summary(found.text, found.to_seq) if found and found.to_seq else None
 
     @unit_of_work
     async def unlearned(self, conversation: str, *, channel: str = "python", limit: int = 20) -> Unread | None:
-        """Read people's newest messages that nobody looked through."""
+        """Return people's newest messages that have not been read for facts; None for an unknown conversation."""
         async with self._database.read() as connection:
             found = (await connection.execute(statements.latest(), self._key(conversation, channel))).one_or_none()
             if found is None:
@@ -69,7 +73,7 @@ class SqlSummaries(Summaries):
 
     @unit_of_work
     async def mark_learned(self, unread: Unread) -> None:
-        """Move the mark."""
+        """Remember that these messages have been read for facts."""
         if not unread.lines:
             return
         values = {"conversation": unread.conversation, "to": unread.lines[-1].seq}

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from qwendesk.errors import StoreError as StoreError
     from qwendesk.errors import ToolError as ToolError
     from qwendesk.memory.base import ConversationInfo as ConversationInfo
-    from qwendesk.memory.base import Memory as Memory
     from qwendesk.memory.base import StoredMessage as StoredMessage
     from qwendesk.memory.base import StoredTurn as StoredTurn
+    from qwendesk.memory.sql import Memory as Memory
     from qwendesk.messages import AnswerReset as AnswerReset
     from qwendesk.messages import Attachment as Attachment
     from qwendesk.messages import Check as Check
@@ -63,7 +63,7 @@ _HOMES = {
     "Image": "app",
     "Inbound": "messages",
     "InputError": "errors",
-    "Memory": "memory.base",
+    "Memory": "memory.sql",
     "ModelStoreError": "errors",
     "Notice": "messages",
     "PluginError": "errors",

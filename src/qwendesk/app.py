@@ -35,10 +35,10 @@ from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.held_words import drop_cancelled_timers
-from qwendesk.memory.base import ConversationInfo, Memory, StoredMessage, StoredTurn
+from qwendesk.memory.base import ConversationInfo, StoredMessage, StoredTurn
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.knowledge.conversion import ReadingLimits
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role, as_wish
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.registry import Toolbox, installed
@@ -85,13 +85,13 @@ class Desk:
         self._engines = engines
         self._tools = tools
         self._router = router or build_router(self.settings)
-        self.memory: Memory = memory or _memory(self.settings)
+        self.memory = memory or _memory(self.settings)
         self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
         self._access: DirectAccess | None = None
         self.knowledge: DeskKnowledge | None = None
-        """The desk's documents; None until it is open, and where the memory is not SQL."""
+        """The desk's documents; None until it is open."""
 
     async def __aenter__(self) -> Self:
         """Open the database; models are loaded when first needed."""
@@ -287,8 +287,6 @@ class Desk:
 
     async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
         """Open the knowledge base beside the conversations, and return its tool."""
-        if not isinstance(self.memory, SqlMemory):
-            return []
         self.knowledge = DeskKnowledge(
             self.memory.database,
             make_embedder(engine_parts(self.settings)),
@@ -300,16 +298,15 @@ class Desk:
 
     def _register_held_words(self, turns: Turns) -> None:
         """Let what this process holds of a person be dropped when the person is forgotten."""
-        if isinstance(self.memory, SqlMemory):
-            self.memory.held_words.register("turns", turns.drop)
-            self.memory.held_words.register("timers", drop_cancelled_timers)
-            self.memory.held_words.register("engines", self.pool.kept_prompts.drop)
-            if self.knowledge:
-                self.memory.held_words.register("readers", self.knowledge.drop)
+        held = self.memory.held_words
+        held.register("turns", turns.drop)
+        held.register("timers", drop_cancelled_timers)
+        held.register("engines", self.pool.kept_prompts.drop)
+        if self.knowledge:
+            held.register("readers", self.knowledge.drop)
 
     def _build_access(self) -> DirectAccess:
-        book = Guestbook(self.memory.scope) if isinstance(self.memory, SqlMemory) else None
-        return DirectAccess(book, self.settings.channels, self.settings.messages_per_hour)
+        return DirectAccess(Guestbook(self.memory.scope), self.settings.channels, self.settings.messages_per_hour)
 
     def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
         settings = self.settings
@@ -357,8 +354,8 @@ def _named(event: Event, conversation: str) -> Event:
     return event
 
 
-def _memory(settings: Settings) -> SqlMemory:
-    return SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
+def _memory(settings: Settings) -> Memory:
+    return Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
 
 
 def reading_limits(settings: Settings) -> ReadingLimits:

@@ -29,7 +29,7 @@ from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, PluginError, reason
 from qwendesk.isolation import Isolation
 from qwendesk.memory.knowledge.library import open_knowledge
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import ROLES
 from qwendesk.service import check_channel
 from qwendesk.settings import STARTER_MODEL, Settings, config_file, unknown_variables
@@ -260,7 +260,7 @@ async def _roles(pool: ModelPool) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    memory = SqlMemory(settings.database)
+    memory = Memory(settings.database)
     await memory.open()
     try:
         newest = await memory.conversations(limit=1)

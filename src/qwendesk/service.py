@@ -34,7 +34,7 @@ from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.past import Line, PastLines
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
@@ -230,11 +230,9 @@ class Service:
             self.models = ModelMonitor(desk.pool)
             memory = desk.memory
         else:
-            memory = SqlMemory(settings.database, tenant=settings.tenant)
+            memory = Memory(settings.database, tenant=settings.tenant)
             await memory.open()
             stack.push_async_callback(memory.aclose)
-        if not isinstance(memory, SqlMemory):
-            raise ConfigError("A desk that is served needs its memory in SQL.")
         self._memory = memory
         memory.held_words.register("texts", drop_texts)
         return Office(
@@ -262,7 +260,7 @@ class Service:
             )
         return replace(house, by_letter=kind.manifest.capabilities.by_letter, proves_senders=kind.proves_senders)
 
-    def _answering(self, desk: Desk, memory: SqlMemory) -> Answering:
+    def _answering(self, desk: Desk, memory: Memory) -> Answering:
         async def why(inbound: Inbound) -> str | None:
             key = conversation_key(inbound.account, inbound.conversation)
             turn = await memory.last_turn(key, channel=inbound.channel)

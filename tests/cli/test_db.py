@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from qwendesk.cli import db, memory
 from qwendesk.memory import migrate
 from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.settings import load_settings
 
@@ -24,7 +24,7 @@ def run(app: object, *arguments: str, answer: str | None = None) -> tuple[int, s
 
 
 async def _fill() -> None:
-    store = SqlMemory(load_settings().database)
+    store = Memory(load_settings().database)
     await store.open()
     for person in ("ada", "bob", "o'\"\0\x1b[2J"):
         turn = await store.begin_turn(

@@ -17,7 +17,7 @@ from qwendesk.cli.route import app
 from qwendesk.cli.route_choice import moment
 from qwendesk.errors import ConfigError
 from qwendesk.memory.feedback.base import Rating
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound, Receipt, Reply, Role
 from qwendesk.settings import load_settings
 
@@ -32,7 +32,7 @@ def store(turns: Iterable[Turn]) -> None:
     """Store a conversation a turn: the question, who answered, the wish, the rating."""
 
     async def work() -> None:
-        memory = SqlMemory(load_settings().database)
+        memory = Memory(load_settings().database)
         await memory.open()
         for number, (question, role, wish, rating) in enumerate(turns):
             receipt = Receipt(role, "m", "e", 0.7, None, ("why",), "en", False, (), 1, 1, 1.0, 1.0, (), 1.0)

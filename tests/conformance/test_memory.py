@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.base import Memory
 from qwendesk.memory.rows import MAX_FILE
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply, ToolUse
 from tests import postgres_server
 
@@ -46,7 +45,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def memory(url: str) -> AsyncIterator[Memory]:
-    made = SqlMemory(url)
+    made = Memory(url)
     await made.open()
     yield made
     await made.aclose()

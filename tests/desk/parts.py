@@ -21,7 +21,6 @@ from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.outbox import Outbox
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Button, Inbound, Outbound
 
 OPEN = {"test": House("open")}
@@ -116,7 +115,6 @@ async def running(
     made = Settings(home=home, engine="scripted", **extra, **settings)
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
-        assert isinstance(desk.memory, SqlMemory)
         database = desk.memory.scope
         commands = Commands(Inbox(database), _no_reason, _any_model)
         Ratings(desk.memory, Outbox(database)).join(commands)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from tests import postgres_server
 
 
@@ -15,8 +15,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(file: Path) -> Callable[..., SqlMemory]:
-    return lambda **options: SqlMemory(f"sqlite+aiosqlite:///{file}", **options)
+def make(file: Path) -> Callable[..., Memory]:
+    return lambda **options: Memory(f"sqlite+aiosqlite:///{file}", **options)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -40,8 +40,8 @@ def empty_url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def memory(url: str) -> AsyncIterator[SqlMemory]:
-    made = SqlMemory(url)
+async def memory(url: str) -> AsyncIterator[Memory]:
+    made = Memory(url)
     await made.open()
     yield made
     await made.aclose()

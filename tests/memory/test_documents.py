@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qwendesk.memory.knowledge.base import Scope
 from qwendesk.memory.knowledge.library import KnowledgeBase
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from tests.memory.knowledge.conftest import WordVectors
 from tests.memory.talk import say
 from tests.memory.test_people import dump, linked
@@ -22,7 +22,7 @@ MODES = ("words", "vectors", "hybrid")
 
 
 @pytest.fixture
-async def base(memory: SqlMemory) -> AsyncIterator[KnowledgeBase]:
+async def base(memory: Memory) -> AsyncIterator[KnowledgeBase]:
     made = KnowledgeBase(memory.database, WordVectors())
     yield made
     await made.aclose()
@@ -32,7 +32,7 @@ async def scope_of(base: KnowledgeBase, person: str, conversation: str = "none",
     return await base.scope_of(channel, "", person, conversation)
 
 
-async def filled(memory: SqlMemory, base: KnowledgeBase) -> str:
+async def filled(memory: Memory, base: KnowledgeBase) -> str:
     """Let Ada have a document anywhere, one in a talk, and her talk one; let Bob and everybody have one too."""
     await say(memory, "hello", conversation="c1")
     await say(memory, "hello", person="bob", conversation="c2")
@@ -57,7 +57,7 @@ async def titles(base: KnowledgeBase, scope: Scope, question: str = "secret") ->
     return found[0]
 
 
-async def test_an_export_lists_documents_with_their_text(memory: SqlMemory, base: KnowledgeBase) -> None:
+async def test_an_export_lists_documents_with_their_text(memory: Memory, base: KnowledgeBase) -> None:
     export = await memory.people.export(await filled(memory, base))
     assert {row["title"] for row in export["kb_document"]} == {"mine.txt", "mine-here.txt", "here.txt"}
     assert {row["text"] for row in export["kb_chunk"]} == {
@@ -66,7 +66,7 @@ async def test_an_export_lists_documents_with_their_text(memory: SqlMemory, base
     assert "bobs" not in json.dumps(export)
 
 
-async def test_documents_go_with_their_person(memory: SqlMemory, base: KnowledgeBase) -> None:
+async def test_documents_go_with_their_person(memory: Memory, base: KnowledgeBase) -> None:
     ada = await filled(memory, base)
     scope = await scope_of(base, "ada", "c1")
     assert await titles(base, scope) == {"mine.txt", "mine-here.txt", "here.txt", "ours.txt"}
@@ -80,7 +80,7 @@ async def test_documents_go_with_their_person(memory: SqlMemory, base: Knowledge
 
 
 async def test_documents_leave_the_file(file: Path) -> None:
-    memory = SqlMemory(f"sqlite+aiosqlite:///{file}")
+    memory = Memory(f"sqlite+aiosqlite:///{file}")
     await memory.open()
     base = KnowledgeBase(memory.database, WordVectors())
     await filled(memory, base)
@@ -95,7 +95,7 @@ async def test_documents_leave_the_file(file: Path) -> None:
     assert b"zebra" not in found and b"quagga" in found
 
 
-async def test_joined_people_share_their_documents(memory: SqlMemory, base: KnowledgeBase) -> None:
+async def test_joined_people_share_their_documents(memory: Memory, base: KnowledgeBase) -> None:
     """Joined, a person finds on both channels what either had; of two with one name the newer is kept."""
     await say(memory, "hello")
     await say(memory, "hello", person="U1", channel="slack", conversation="s1")
@@ -136,7 +136,7 @@ STEPS = st.lists(
 class World:
     """Two tenants whose people, conversations and documents have the same names; each text says whose it is."""
 
-    def __init__(self, memory: SqlMemory) -> None:
+    def __init__(self, memory: Memory) -> None:
         self.memories = [memory.of_tenant(f"{tenant}-{uuid4().hex[:8]}") for tenant in TENANTS]
         self.bases = [KnowledgeBase(memory.database, WordVectors(), tenant=one.tenant) for one in self.memories]
         self.numbers = count()
@@ -187,7 +187,7 @@ def side(tenant: int, person: str, channel: str) -> str:
 
 @given(steps=STEPS)
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_each_finds_their_own_documents_and_no_others(memory: SqlMemory, steps: list[Step]) -> None:
+async def test_each_finds_their_own_documents_and_no_others(memory: Memory, steps: list[Step]) -> None:
     world = World(memory)
     for one in world.memories:
         await one.open()

@@ -6,21 +6,21 @@ import pytest
 
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.facts.mentions import mentioning
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 from tests.memory.talk import say
 
 
-async def known(memory: SqlMemory, person: str) -> dict[str, str]:
+async def known(memory: Memory, person: str) -> dict[str, str]:
     return {fact.key: fact.value for fact in await memory.facts.known(person)}
 
 
 @pytest.fixture
-async def ada(memory: SqlMemory) -> str:
+async def ada(memory: Memory) -> str:
     return (await memory.people.meet("ada")).id
 
 
-async def test_a_fact_comes_back_with_its_source(memory: SqlMemory) -> None:
+async def test_a_fact_comes_back_with_its_source(memory: Memory) -> None:
     message = await say(memory, "I live in Berlin, by the way")
     ada = await memory.people.meet("ada")
     learned = await memory.facts.learn(ada.id, [NewFact("Home_Town", "Berlin", "place", 0.8, message)])
@@ -30,7 +30,7 @@ async def test_a_fact_comes_back_with_its_source(memory: SqlMemory) -> None:
     assert (fact.source_message, fact.valid_to, fact.superseded_by) == (message, None, None)
 
 
-async def test_a_new_value_closes_the_old_one(memory: SqlMemory, ada: str) -> None:
+async def test_a_new_value_closes_the_old_one(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("home", "Berlin")])
     await memory.facts.learn(ada, [NewFact("home", "Rome")])
     new, old = await memory.facts.past(ada, "home")
@@ -39,13 +39,13 @@ async def test_a_new_value_closes_the_old_one(memory: SqlMemory, ada: str) -> No
     assert await known(memory, ada) == {"home": "Rome"}
 
 
-async def test_the_same_again_changes_nothing(memory: SqlMemory, ada: str) -> None:
+async def test_the_same_again_changes_nothing(memory: Memory, ada: str) -> None:
     first = await memory.facts.learn(ada, [NewFact("home", "Berlin")])
     assert (await memory.facts.learn(ada, [NewFact("home", "Berlin")])).kept == first.kept
     assert len(await memory.facts.past(ada, "home")) == 1
 
 
-async def test_a_fact_may_cease_to_hold(memory: SqlMemory, ada: str) -> None:
+async def test_a_fact_may_cease_to_hold(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("pet", "a cat")])
     assert await memory.facts.close(ada, "pet")
     assert not await memory.facts.close(ada, "pet")
@@ -53,7 +53,7 @@ async def test_a_fact_may_cease_to_hold(memory: SqlMemory, ada: str) -> None:
     assert [fact.value for fact in await memory.facts.past(ada, "pet")] == ["a cat"]
 
 
-async def test_forgetting_takes_the_past_too(memory: SqlMemory, ada: str) -> None:
+async def test_forgetting_takes_the_past_too(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("home", "Berlin"), NewFact("pet", "a cat")])
     await memory.facts.learn(ada, [NewFact("home", "Rome")])
     assert await memory.facts.forget(ada, "ROME") == 2
@@ -63,7 +63,7 @@ async def test_forgetting_takes_the_past_too(memory: SqlMemory, ada: str) -> Non
     assert await known(memory, ada) == {}
 
 
-async def test_what_holds_stays_where_only_the_past_is_meant(memory: SqlMemory, ada: str) -> None:
+async def test_what_holds_stays_where_only_the_past_is_meant(memory: Memory, ada: str) -> None:
     for town in ("Berlin", "Berlin Mitte", "Rome"):
         await memory.facts.learn(ada, [NewFact("home", town)])
     found = await memory.facts.mentioning(ada, "berlin")
@@ -74,7 +74,7 @@ async def test_what_holds_stays_where_only_the_past_is_meant(memory: SqlMemory, 
 
 
 async def test_a_list_that_was_shown_is_kept_for_an_hour(
-    memory: SqlMemory, ada: str, monkeypatch: pytest.MonkeyPatch
+    memory: Memory, ada: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await memory.facts.shown(ada) == [] == await memory.facts.shown("nobody")
     await memory.facts.show(ada, ["f2", "f1"])
@@ -116,7 +116,7 @@ async def test_a_word_is_found_whole(what: str, value: str, found: bool) -> None
     assert bool(is_meant and is_meant("home", value)) == found
 
 
-async def test_shelves_are_apart(memory: SqlMemory, ada: str) -> None:
+async def test_shelves_are_apart(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("home", "Berlin")])
     await memory.facts.learn(ada, [NewFact("home", "the app's", data={"a": [1]})], namespace="app")
     assert await known(memory, ada) == {"home": "Berlin"}
@@ -127,7 +127,7 @@ async def test_shelves_are_apart(memory: SqlMemory, ada: str) -> None:
     assert await known(memory, ada) == {"home": "Berlin"}
 
 
-async def test_who_wants_none_has_none(memory: SqlMemory, ada: str) -> None:
+async def test_who_wants_none_has_none(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("home", "Berlin")])
     await memory.people.set_remembers(ada, False)
     learned = await memory.facts.learn(ada, [NewFact("home", "Rome")])
@@ -135,24 +135,24 @@ async def test_who_wants_none_has_none(memory: SqlMemory, ada: str) -> None:
     assert (await memory.context(Inbound("hi", "new", person="ada"))).facts == ()
 
 
-async def test_nothing_is_learned_about_nobody(memory: SqlMemory) -> None:
+async def test_nothing_is_learned_about_nobody(memory: Memory) -> None:
     assert (await memory.facts.learn("nobody", [NewFact("a", "b")])).refused == (("a", "the person is not known"),)
 
 
-async def test_only_the_persons_own_messages_are_a_source(memory: SqlMemory, ada: str) -> None:
+async def test_only_the_persons_own_messages_are_a_source(memory: Memory, ada: str) -> None:
     message = await say(memory, "I live in Berlin", person="bob")
     learned = await memory.facts.learn(ada, [NewFact("home", "Berlin", source_message=message)])
     assert learned.refused == (("home", "its message is gone"),)
 
 
-async def test_odd_names_and_values_are_cleaned(memory: SqlMemory, ada: str) -> None:
+async def test_odd_names_and_values_are_cleaned(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("na\0me", 'O\'Brien\0 "x"\n\x1b[2J; DROP TABLE fact;--\ud800')])
     assert await known(memory, ada) == {"na\ufffdme": 'O\'Brien\ufffd "x" [2J; DROP TABLE fact;--\ufffd'}
     assert (await memory.people.meet("o'\0\"--\udfff")).names[0].name == "o'\ufffd\"--\ufffd"
     assert (await memory.people.named("o'\0\"--\udfff"))[0].names[0].channel == "python"
 
 
-async def test_a_turn_begins_with_the_facts(memory: SqlMemory, ada: str) -> None:
+async def test_a_turn_begins_with_the_facts(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("name", "Ada")])
     await memory.facts.learn(ada, [NewFact("home", "Berlin")])
     context = await memory.context(Inbound("hi", "new", person="ada"))

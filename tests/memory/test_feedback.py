@@ -9,7 +9,7 @@ import pytest
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.feedback.base import Rating
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply
 
 RECEIPT = Receipt("coder", "m", "e", 0.9, "math", ("why",), "it", False, (), 1, 1, 1.0, 1.0, (), 1.0)
@@ -17,20 +17,20 @@ PICTURE = Attachment("image", "image/png", b"x")
 
 
 @pytest.fixture
-async def memory(tmp_path: Path) -> AsyncIterator[SqlMemory]:
-    made = SqlMemory(f"sqlite+aiosqlite:///{tmp_path / 'qwendesk.db'}")
+async def memory(tmp_path: Path) -> AsyncIterator[Memory]:
+    made = Memory(f"sqlite+aiosqlite:///{tmp_path / 'qwendesk.db'}")
     await made.open()
     yield made
     await made.aclose()
 
 
-async def say(memory: SqlMemory, question: str, conversation: str = "c", **more: Any) -> str:
+async def say(memory: Memory, question: str, conversation: str = "c", **more: Any) -> str:
     turn = await memory.begin_turn(Inbound(question, conversation, **more))
     await memory.finish_turn(turn, Reply("answer", conversation, RECEIPT))
     return turn
 
 
-async def test_turns_come_newest_first_page_by_page(memory: SqlMemory) -> None:
+async def test_turns_come_newest_first_page_by_page(memory: Memory) -> None:
     made = [await say(memory, f"q{number}", f"c{number % 2}") for number in range(5)]
     first = await memory.turns(limit=3)
     rest = await memory.turns(limit=3, before=first[-1].id)
@@ -42,7 +42,7 @@ async def test_turns_come_newest_first_page_by_page(memory: SqlMemory) -> None:
     assert newest.receipt == RECEIPT.as_dict()
 
 
-async def test_only_turns_that_are_over_count(memory: SqlMemory) -> None:
+async def test_only_turns_that_are_over_count(memory: Memory) -> None:
     await memory.begin_turn(Inbound("running", "a"))
     failed = await memory.begin_turn(Inbound("failed", "b", (PICTURE,)))
     await memory.fail_turn(failed, "failed", "no model")
@@ -51,7 +51,7 @@ async def test_only_turns_that_are_over_count(memory: SqlMemory) -> None:
     assert await memory.count_turns() == 1
 
 
-async def test_since_is_a_moment(memory: SqlMemory) -> None:
+async def test_since_is_a_moment(memory: Memory) -> None:
     await say(memory, "q")
     now = datetime.now(UTC)
     assert len(await memory.turns(since=now - timedelta(minutes=1))) == 1
@@ -59,7 +59,7 @@ async def test_since_is_a_moment(memory: SqlMemory) -> None:
     assert await memory.count_turns(since=now + timedelta(minutes=1)) == 0
 
 
-async def test_a_rating_stands_beside_its_turn_and_the_newer_one_counts(memory: SqlMemory) -> None:
+async def test_a_rating_stands_beside_its_turn_and_the_newer_one_counts(memory: Memory) -> None:
     old, new = await say(memory, "old"), await say(memory, "new")
     assert await memory.rate("c", Rating(1)) == new
     assert await memory.rate("c", Rating(-1, "math", "qwen3:8b", "wrong\0sum"), turn=old) == old
@@ -69,13 +69,13 @@ async def test_a_rating_stands_beside_its_turn_and_the_newer_one_counts(memory: 
     assert oldest.ratings == (Rating(-1, "math", "qwen3:8b", "wrong\ufffdsum"),)
 
 
-async def test_an_answer_is_rated_while_the_next_one_is_on_its_way(memory: SqlMemory) -> None:
+async def test_an_answer_is_rated_while_the_next_one_is_on_its_way(memory: Memory) -> None:
     answered = await say(memory, "q")
     await memory.begin_turn(Inbound("next", "c"))
     assert await memory.rate("c", Rating(1)) == answered
 
 
-async def test_what_cannot_be_rated_says_so(memory: SqlMemory) -> None:
+async def test_what_cannot_be_rated_says_so(memory: Memory) -> None:
     turn = await say(memory, "q")
     with pytest.raises(StoreError, match="no answered turn in the conversation 'other'"):
         await memory.rate("other", Rating(1))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 
@@ -57,7 +57,7 @@ MARKS = {
 class World:
     """Two tenants in one database, with people and conversations of the same names."""
 
-    def __init__(self, memory: SqlMemory) -> None:
+    def __init__(self, memory: Memory) -> None:
         prefix = uuid4().hex
         self.memories = [memory.of_tenant(f"{prefix}-{tenant}") for tenant in range(TENANTS)]
 
@@ -117,7 +117,7 @@ class World:
 
 @given(steps=STEPS)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_nobody_sees_what_is_anothers(memory: SqlMemory, steps: list[Step]) -> None:
+async def test_nobody_sees_what_is_anothers(memory: Memory, steps: list[Step]) -> None:
     world = World(memory)
     for one in world.memories:
         await one.open()
@@ -134,7 +134,7 @@ async def test_nobody_sees_what_is_anothers(memory: SqlMemory, steps: list[Step]
 
 @given(steps=STEPS)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_ids_of_another_tenant_lead_nowhere(memory: SqlMemory, steps: list[Step]) -> None:
+async def test_ids_of_another_tenant_lead_nowhere(memory: Memory, steps: list[Step]) -> None:
     world = World(memory)
     for one in world.memories:
         await one.open()

@@ -14,17 +14,16 @@ from sqlalchemy import text
 
 from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory import migrate
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 
-Make = Callable[..., SqlMemory]
+Make = Callable[..., Memory]
 
 OPEN = """
 import asyncio, sys
-from qwendesk.memory.sql import SqlMemory
 
 async def main():
-    memory = SqlMemory(sys.argv[1])
+    memory = Memory(sys.argv[1])
     print("ready", flush=True)
     input()
     await memory.open()
@@ -124,7 +123,7 @@ async def test_a_damaged_file_is_named(make: Make, file: Path) -> None:
 
 async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     write(tmp_path / "taken", b"a file")
-    memory = SqlMemory(f"sqlite+aiosqlite:///{tmp_path}/taken/qwendesk.db")
+    memory = Memory(f"sqlite+aiosqlite:///{tmp_path}/taken/qwendesk.db")
     with pytest.raises(StoreError, match=r"taken/qwendesk\.db' cannot be opened .*; set QWENDESK_HOME to a folder"):
         await memory.open()
 
@@ -186,4 +185,4 @@ async def test_an_error_quotes_nobody(make: Make) -> None:
 )
 def test_a_url_that_cannot_be_used(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        SqlMemory(url)
+        Memory(url)

@@ -18,7 +18,7 @@ from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.people import sql as people_sql
 from qwendesk.memory.people.base import Identity
 from qwendesk.memory.remembered import AuditEntry, ToolCall
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.tables import Base, Conversation
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
@@ -26,7 +26,7 @@ from tests.memory.talk import say
 PICTURE = Attachment("image", "image/png", b"face_of_ada" * 50, "ada.png")
 
 
-async def test_a_person_is_met_once(memory: SqlMemory) -> None:
+async def test_a_person_is_met_once(memory: Memory) -> None:
     assert await memory.people.find("ada") is None
     met = await memory.people.meet("ada")
     assert met.names == (Identity("python", "ada"),) and met.remembers
@@ -34,14 +34,14 @@ async def test_a_person_is_met_once(memory: SqlMemory) -> None:
     assert await memory.people.find("ada", channel="slack") is None
 
 
-async def test_who_writes_is_a_person(memory: SqlMemory) -> None:
+async def test_who_writes_is_a_person(memory: Memory) -> None:
     await say(memory, "hi", person="ada")
     await say(memory, "hi", person="bob", channel="slack")
     assert [person.names[0].name for person in await memory.people.listed()] == ["bob", "ada"]
     assert len(await memory.people.listed(limit=1)) == 1
 
 
-async def test_a_text_may_mean_several(memory: SqlMemory) -> None:
+async def test_a_text_may_mean_several(memory: Memory) -> None:
     one = await memory.people.meet("ada")
     two = await memory.people.meet("ada", channel="slack")
     assert {person.id for person in await memory.people.named("ada")} == {one.id, two.id}
@@ -50,13 +50,13 @@ async def test_a_text_may_mean_several(memory: SqlMemory) -> None:
     assert await memory.people.named("adam") == []
 
 
-async def linked(memory: SqlMemory) -> None:
+async def linked(memory: Memory) -> None:
     code = await memory.people.new_code("ada")
     assert await memory.people.enter_code(code.code, "U1", channel="slack") == "half"
     assert await memory.people.enter_code(code.code, "ada") == "joined"
 
 
-async def test_a_code_that_both_sides_enter_joins_them(memory: SqlMemory) -> None:
+async def test_a_code_that_both_sides_enter_joins_them(memory: Memory) -> None:
     await say(memory, "hello from here")
     await say(memory, "hello from slack", person="U1", channel="slack")
     ada, other = await memory.people.meet("ada"), await memory.people.meet("U1", channel="slack")
@@ -72,7 +72,7 @@ async def test_a_code_that_both_sides_enter_joins_them(memory: SqlMemory) -> Non
     assert len(await memory.people.listed()) == 1
 
 
-async def test_the_order_of_entering_does_not_matter(memory: SqlMemory) -> None:
+async def test_the_order_of_entering_does_not_matter(memory: Memory) -> None:
     code = await memory.people.new_code("ada")
     assert await memory.people.enter_code(code.code, "ada") == "waiting"
     assert await memory.people.find("U1", channel="slack") is None
@@ -80,13 +80,13 @@ async def test_the_order_of_entering_does_not_matter(memory: SqlMemory) -> None:
     assert await memory.people.enter_code(code.code, "ada") == "unknown", "a code works once"
 
 
-async def test_one_side_alone_joins_nothing(memory: SqlMemory) -> None:
+async def test_one_side_alone_joins_nothing(memory: Memory) -> None:
     code = await memory.people.new_code("ada")
     assert await memory.people.enter_code(code.code, "U1", channel="slack") == "half"
     assert len(await memory.people.listed()) == 2
 
 
-async def test_a_code_that_a_third_side_has_is_void(memory: SqlMemory) -> None:
+async def test_a_code_that_a_third_side_has_is_void(memory: Memory) -> None:
     code = await memory.people.new_code("ada")
     await memory.people.enter_code(code.code, "U1", channel="slack")
     assert await memory.people.enter_code(code.code, "thief", channel="matrix") == "unknown"
@@ -94,27 +94,27 @@ async def test_a_code_that_a_third_side_has_is_void(memory: SqlMemory) -> None:
     assert len(await memory.people.listed()) == 3
 
 
-async def test_a_wrong_or_replaced_code_does_nothing(memory: SqlMemory) -> None:
+async def test_a_wrong_or_replaced_code_does_nothing(memory: Memory) -> None:
     old = await memory.people.new_code("ada")
     await memory.people.new_code("ada")
     for code in (old.code, "", "AAAAA-AAAAA", "x" * 10_000):
         assert await memory.people.enter_code(code, "U1", channel="slack") == "unknown"
 
 
-async def test_a_wish_for_no_facts_outlives_a_link(memory: SqlMemory) -> None:
+async def test_a_wish_for_no_facts_outlives_a_link(memory: Memory) -> None:
     await memory.people.set_remembers((await memory.people.meet("U1", channel="slack")).id, False)
     await linked(memory)
     person = await memory.people.find("ada")
     assert person and not person.remembers
 
 
-async def test_linking_what_is_linked_says_so(memory: SqlMemory) -> None:
+async def test_linking_what_is_linked_says_so(memory: Memory) -> None:
     await linked(memory)
     code = await memory.people.new_code("ada")
     assert await memory.people.enter_code(code.code, "U1", channel="slack") == "same"
 
 
-async def filled(memory: SqlMemory) -> str:
+async def filled(memory: Memory) -> str:
     """Let Ada leave something in every table, and Bob beside her."""
     message = await say(memory, "ada_word-1 I live in ada_town", "ada_echo", files=(PICTURE,))
     await say(memory, "ada_word-2", "ada_echo-2", conversation="group")
@@ -129,7 +129,7 @@ async def filled(memory: SqlMemory) -> str:
     return ada.id
 
 
-async def test_an_export_has_everything(memory: SqlMemory) -> None:
+async def test_an_export_has_everything(memory: Memory) -> None:
     ada = await filled(memory)
     export = json.loads(json.dumps(await memory.people.export(ada)))
     assert [row["external_user_id"] for row in export["person_identity"]] == ["ada"]
@@ -143,7 +143,7 @@ async def test_an_export_has_everything(memory: SqlMemory) -> None:
     assert "bob" not in json.dumps(export)
 
 
-async def dump(memory: SqlMemory) -> str:
+async def dump(memory: Memory) -> str:
     """Return all rows of all tables as a text."""
     async with memory._database.whole_database.read() as connection:
         found = [
@@ -154,7 +154,7 @@ async def dump(memory: SqlMemory) -> str:
     return repr(found)
 
 
-async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
+async def test_who_is_forgotten_is_in_no_row(memory: Memory) -> None:
     ada = await filled(memory)
     before = await dump(memory)
     assert before.count("ada_") > 10 and "face_of_ada" in before
@@ -186,7 +186,7 @@ async def test_who_is_forgotten_is_in_no_row(memory: SqlMemory) -> None:
 
 
 async def test_who_is_forgotten_is_not_in_the_file_either(file: Path) -> None:
-    memory = SqlMemory(f"sqlite+aiosqlite:///{file}")
+    memory = Memory(f"sqlite+aiosqlite:///{file}")
     await memory.open()
     ada = await filled(memory)
     for number in range(60):
@@ -199,7 +199,7 @@ async def test_who_is_forgotten_is_not_in_the_file_either(file: Path) -> None:
     assert b"bob-more-59" in found
 
 
-async def test_what_is_learned_too_late_is_not_kept(memory: SqlMemory) -> None:
+async def test_what_is_learned_too_late_is_not_kept(memory: Memory) -> None:
     message = await say(memory, "I live in Berlin")
     ada = await memory.people.meet("ada")
     unread = await memory.summaries.pending("c1")
@@ -211,7 +211,7 @@ async def test_what_is_learned_too_late_is_not_kept(memory: SqlMemory) -> None:
     assert (await memory.context(Inbound("hi", "c1", person="ada"))).summary is None
 
 
-async def test_forgetting_while_others_write(memory: SqlMemory) -> None:
+async def test_forgetting_while_others_write(memory: Memory) -> None:
     ada = await filled(memory)
     writing = [say(memory, f"bob {number}", person="bob", conversation=f"b{number}") for number in range(10)]
     await asyncio.gather(memory.people.forget(ada), *writing)
@@ -219,7 +219,7 @@ async def test_forgetting_while_others_write(memory: SqlMemory) -> None:
     assert len([info for info in await memory.conversations() if info.key.startswith("b")]) == 10
 
 
-async def accepted(memory: SqlMemory, person: str, status: str) -> None:
+async def accepted(memory: Memory, person: str, status: str) -> None:
     """Let the durable desk have taken a message of a group's member, and answered."""
     async with memory.database.write() as connection:
         conversation = (
@@ -236,7 +236,7 @@ async def accepted(memory: SqlMemory, person: str, status: str) -> None:
         )
 
 
-async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: SqlMemory) -> None:
+async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: Memory) -> None:
     ada = await filled(memory)
     for person in ("ada", "bob"):
         await accepted(memory, person, "done")
@@ -249,7 +249,7 @@ async def test_what_the_durable_desk_took_is_exported_and_forgotten(memory: SqlM
 
 
 async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
-    memory: SqlMemory, monkeypatch: pytest.MonkeyPatch
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The desk begins it when all is deleted, but not yet committed."""
     ada = await filled(memory)
@@ -273,7 +273,7 @@ async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
     assert "ada_" not in await dump(memory)
 
 
-async def held_up(memory: SqlMemory) -> None:
+async def held_up(memory: Memory) -> None:
     """Let a writer begin to wait for another."""
     if memory.database.is_sqlite:
         await asyncio.sleep(0.1)  # it waits for the lock of this process, which nothing shows

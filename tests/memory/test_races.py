@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound, Reply
 from tests.memory.talk import RECEIPT
 from tests.memory.test_people import dump, filled
 
 
-async def ask(memory: SqlMemory, number: int) -> None:
+async def ask(memory: Memory, number: int) -> None:
     """Let Ada ask and the desk answer; where the question is gone by then, there is nothing to answer."""
     key = f"c{number % 3}"
     turn = await memory.begin_turn(Inbound(f"ada_more {number}", key, person="ada"))
@@ -22,7 +22,7 @@ async def ask(memory: SqlMemory, number: int) -> None:
 
 
 @pytest.mark.parametrize("wait", [0, 0.01, 0.03, 0.06])
-async def test_who_is_forgotten_while_writing_leaves_nothing(memory: SqlMemory, wait: float) -> None:
+async def test_who_is_forgotten_while_writing_leaves_nothing(memory: Memory, wait: float) -> None:
     ada = await filled(memory)
 
     async def forget() -> None:

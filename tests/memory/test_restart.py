@@ -9,18 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 from qwendesk.memory.database import Database
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound
 
-Make = Callable[..., SqlMemory]
+Make = Callable[..., Memory]
 
 BEGIN = """
 import asyncio, sys
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 
 async def main():
-    memory = SqlMemory(sys.argv[1])
+    memory = Memory(sys.argv[1])
     await memory.open()
     await memory.begin_turn(Inbound("asked before the crash", "c1"))
     print("begun", flush=True)
@@ -31,7 +30,6 @@ asyncio.run(main())
 
 WRITE = """
 import asyncio, sys
-from qwendesk.memory.sql import SqlMemory
 from qwendesk.messages import Inbound
 
 async def turns(memory, conversation):
@@ -40,7 +38,7 @@ async def turns(memory, conversation):
         await memory.fail_turn(turn, "stopped", "", partial=f"a{number}")
 
 async def main():
-    memory = SqlMemory(sys.argv[1])
+    memory = Memory(sys.argv[1])
     await memory.open()
     input()
     await asyncio.gather(*(turns(memory, f"{sys.argv[2]}-{number}") for number in range(4)))

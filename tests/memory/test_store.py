@@ -12,12 +12,12 @@ from langgraph.store.base import BaseStore
 from qwendesk.errors import StoreError
 from qwendesk.memory.checkpoints import SUFFIX, checkpointer
 from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.store import OWN, FactStore
 
 
 @pytest.fixture
-async def store(memory: SqlMemory) -> FactStore:
+async def store(memory: Memory) -> FactStore:
     return FactStore(memory.facts, (await memory.people.meet("ada")).id)
 
 
@@ -56,7 +56,7 @@ async def test_namespaces(store: FactStore) -> None:
     assert await store.alist_namespaces(suffix=("*", "d")) == [("a", "b", "d")]
 
 
-async def test_the_desks_own_facts_are_a_namespace(store: FactStore, memory: SqlMemory) -> None:
+async def test_the_desks_own_facts_are_a_namespace(store: FactStore, memory: Memory) -> None:
     ada = (await memory.people.meet("ada")).id
     await memory.facts.learn(ada, [NewFact("home", "Berlin", "place")])
     item = await store.aget(OWN, "home")
@@ -65,7 +65,7 @@ async def test_the_desks_own_facts_are_a_namespace(store: FactStore, memory: Sql
     assert {fact.key: fact.value for fact in await memory.facts.known(ada)} == {"home": "Berlin", "pet": "a cat"}
 
 
-async def test_one_persons_store_is_not_anothers(store: FactStore, memory: SqlMemory) -> None:
+async def test_one_persons_store_is_not_anothers(store: FactStore, memory: Memory) -> None:
     await store.aput(("notes",), "k", {"text": "ada's"})
     other = FactStore(memory.facts, (await memory.people.meet("bob")).id)
     assert await other.aget(("notes",), "k") is None
@@ -102,7 +102,7 @@ async def test_a_graph_uses_the_store(store: FactStore) -> None:
     assert item and item.value == {"steps": 1}
 
 
-async def test_a_turn_goes_on_where_it_was_broken_off(url: str, memory: SqlMemory, file: Path) -> None:
+async def test_a_turn_goes_on_where_it_was_broken_off(url: str, memory: Memory, file: Path) -> None:
     """The second node fails the first time; the first one is not run again."""
     broken = [True]
 

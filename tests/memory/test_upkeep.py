@@ -22,7 +22,7 @@ from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.knowledge.library import KnowledgeBase
 from qwendesk.memory.knowledge.search import Mode
 from qwendesk.memory.scope import TenantDatabase
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.memory.upkeep.backup import backup, restore
 from qwendesk.memory.upkeep.purge import purge, tenants
 from qwendesk.memory.upkeep.state import check, revision
@@ -35,11 +35,11 @@ PICTURE = Attachment("image", "image/png", bytes(range(256)), "p.png")
 
 
 @pytest.fixture
-async def database(memory: SqlMemory) -> AsyncIterator[Database]:
+async def database(memory: Memory) -> AsyncIterator[Database]:
     yield memory._database.whole_database
 
 
-async def filled(memory: SqlMemory) -> str:
+async def filled(memory: Memory) -> str:
     await say(memory, "hello\0 'quoted'", files=(PICTURE,))
     ada = await memory.people.meet("ada")
     await memory.facts.learn(ada.id, [NewFact("home", "Berlin")])
@@ -47,11 +47,11 @@ async def filled(memory: SqlMemory) -> str:
     return json.dumps(await memory.people.export(ada.id), sort_keys=True)
 
 
-async def exported(memory: SqlMemory) -> str:
+async def exported(memory: Memory) -> str:
     return json.dumps(await memory.people.export((await memory.people.meet("ada")).id), sort_keys=True)
 
 
-async def test_a_backup_comes_back(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+async def test_a_backup_comes_back(memory: Memory, database: Database, tmp_path: Path) -> None:
     before = await filled(memory)
     copy = await backup(database, tmp_path / "copy")
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600 and copy.revision == migrate.head()
@@ -72,7 +72,7 @@ async def test_a_backup_comes_back(memory: SqlMemory, database: Database, tmp_pa
 async def test_a_backup_goes_into_the_other_database(way: str, tmp_path: Path) -> None:
     with postgres_server.database() as dsn:
         urls = [f"sqlite+aiosqlite:///{tmp_path / 'a.db'}", dsn]
-        source, target = [SqlMemory(url) for url in (urls if way.startswith("sqlite") else urls[::-1])]
+        source, target = [Memory(url) for url in (urls if way.startswith("sqlite") else urls[::-1])]
         await source.open()
         before = await filled(source)
         await backup(source._database.whole_database, tmp_path / "copy")
@@ -83,7 +83,7 @@ async def test_a_backup_goes_into_the_other_database(way: str, tmp_path: Path) -
         await target.aclose()
 
 
-async def test_a_backup_while_writing_is_of_one_moment(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+async def test_a_backup_while_writing_is_of_one_moment(memory: Memory, database: Database, tmp_path: Path) -> None:
     done = asyncio.Event()
     begun = asyncio.Barrier(4)
 
@@ -123,14 +123,14 @@ async def test_an_older_backup_is_upgraded(tmp_path: Path) -> None:
     await old.aclose()
     with postgres_server.database() as dsn:
         for url in (f"sqlite+aiosqlite:///{tmp_path / 'new' / 'new.db'}", dsn):
-            memory = SqlMemory(url)
+            memory = Memory(url)
             await restore(memory._database.whole_database, tmp_path / "copy")
             assert [info.title for info in await memory.conversations()] == ["hello"]
             assert (await check(memory._database.whole_database)).problems == ()
             await memory.aclose()
 
 
-async def test_what_is_no_backup_is_refused(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+async def test_what_is_no_backup_is_refused(memory: Memory, database: Database, tmp_path: Path) -> None:
     before = await filled(memory)
     good = tmp_path / "good"
     await backup(database, good)
@@ -146,7 +146,7 @@ async def test_what_is_no_backup_is_refused(memory: SqlMemory, database: Databas
     assert await exported(memory) == before
 
 
-async def test_a_backup_of_a_newer_program_is_refused(memory: SqlMemory, database: Database, tmp_path: Path) -> None:
+async def test_a_backup_of_a_newer_program_is_refused(memory: Memory, database: Database, tmp_path: Path) -> None:
     newer = tmp_path / "newer.db"
     with closing(sqlite3.connect(newer)) as raw, raw:
         raw.execute("CREATE TABLE alembic_version (version_num TEXT)")
@@ -165,7 +165,7 @@ async def test_nothing_to_back_up(empty_url: str, tmp_path: Path) -> None:
     await database.aclose()
 
 
-async def test_a_check_finds_what_is_wrong(memory: SqlMemory, database: Database) -> None:
+async def test_a_check_finds_what_is_wrong(memory: Memory, database: Database) -> None:
     assert (await check(database)).problems == ()
     async with database.write() as connection:
         await connection.execute(text("DROP TABLE audit"))
@@ -178,7 +178,7 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-async def test_a_check_finds_a_damaged_file(file: Path, memory: SqlMemory) -> None:
+async def test_a_check_finds_a_damaged_file(file: Path, memory: Memory) -> None:
     if memory._database.dialect != "sqlite":
         return
     for number in range(50):
@@ -190,7 +190,7 @@ async def test_a_check_finds_a_damaged_file(file: Path, memory: SqlMemory) -> No
     await database.aclose()
 
 
-async def test_retention(memory: SqlMemory, database: Database) -> None:
+async def test_retention(memory: Memory, database: Database) -> None:
     await filled(memory)
     unread = await memory.summaries.pending("c1")
     assert unread and await memory.summaries.add(unread, 1, "they said hello", "m")
@@ -218,7 +218,7 @@ async def test_retention(memory: SqlMemory, database: Database) -> None:
     assert (await check(database)).problems == ()
 
 
-async def test_retention_is_of_one_tenant(memory: SqlMemory, database: Database) -> None:
+async def test_retention_is_of_one_tenant(memory: Memory, database: Database) -> None:
     other = memory.of_tenant("acme")
     await other.open()
     await say(memory, "mine")
@@ -228,7 +228,7 @@ async def test_retention_is_of_one_tenant(memory: SqlMemory, database: Database)
     assert await other.conversations() == [] and len(await memory.conversations()) == 1
 
 
-async def with_documents(memory: SqlMemory) -> KnowledgeBase:
+async def with_documents(memory: Memory) -> KnowledgeBase:
     base = KnowledgeBase(memory.database, WordVectors())
     await say(memory, "hello")
     await base.add_bytes("ours.txt", b"the secret of all")
@@ -251,7 +251,7 @@ async def test_documents_come_back(way: str, tmp_path: Path) -> None:
             else f"sqlite+aiosqlite:///{tmp_path / str(number)}.db"
             for number, kind in enumerate(way.split("-"))
         ]
-        source, target = map(SqlMemory, urls)
+        source, target = map(Memory, urls)
         await source.open()
         base = await with_documents(source)
         before = await found(base)
@@ -286,7 +286,7 @@ def test_a_portable_backup_knows_the_documents() -> None:
         ("UPDATE kb_embedding SET dimension = 3", "2 vectors are not of the size they say"),
     ],
 )
-async def test_a_check_looks_at_documents(memory: SqlMemory, damage: str, problem: str) -> None:
+async def test_a_check_looks_at_documents(memory: Memory, damage: str, problem: str) -> None:
     base = await with_documents(memory)
     assert (await check(memory.database)).problems == ()
     async with memory.database.write() as connection:
@@ -295,7 +295,7 @@ async def test_a_check_looks_at_documents(memory: SqlMemory, damage: str, proble
     await base.aclose()
 
 
-async def test_a_check_finds_an_index_that_is_not_of_its_table(make: Callable[..., SqlMemory]) -> None:
+async def test_a_check_finds_an_index_that_is_not_of_its_table(make: Callable[..., Memory]) -> None:
     memory = make()
     await memory.open()
     base = await with_documents(memory)
@@ -306,7 +306,7 @@ async def test_a_check_finds_an_index_that_is_not_of_its_table(make: Callable[..
     await memory.aclose()
 
 
-async def test_documents_go_with_old_conversations(memory: SqlMemory, database: Database) -> None:
+async def test_documents_go_with_old_conversations(memory: Memory, database: Database) -> None:
     base = await with_documents(memory)
     gone = await purge(TenantDatabase(database, "default"), datetime.now(UTC) + timedelta(days=1))
     assert gone["kb_document"] == 1

@@ -23,7 +23,7 @@ from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
 from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.forgettings import Forgettings
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 from qwendesk.service import Service, make_channels
 from qwendesk.settings import STARTER_MODEL
@@ -108,7 +108,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def served(home: Path) -> AsyncIterator[tuple[Service, SqlMemory]]:
+async def served(home: Path) -> AsyncIterator[tuple[Service, Memory]]:
     settings = Settings(
         home=home,
         engine="scripted",
@@ -118,7 +118,6 @@ async def served(home: Path) -> AsyncIterator[tuple[Service, SqlMemory]]:
     )
     desk = Desk(settings, engines={"scripted": ScriptedEngine()})
     async with Service(settings, channels=make_channels(settings), desk=desk) as service:
-        assert isinstance(desk.memory, SqlMemory)
         yield service, desk.memory
 
 
@@ -166,7 +165,7 @@ async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
             await visitor.say(f"My word is {LEFT + RIGHT}")
             await visitor.hear("shown", LEFT)
             # as "qwendesk memory forget" does it, while the desk is served
-            elsewhere = SqlMemory(service.settings.database)
+            elsewhere = Memory(service.settings.database)
             await elsewhere.open()
             for person in await elsewhere.people.listed():
                 await elsewhere.people.forget(person.id)

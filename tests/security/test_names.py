@@ -15,7 +15,7 @@ from qwendesk.desk.hosts import _shown
 from qwendesk.logs import SafeFormatter
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.guestbook import Guest, Guestbook
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 from qwendesk.printable import many_lines, one_line
 from qwendesk.settings import load_settings
@@ -75,7 +75,7 @@ def test_a_name_begins_no_line_of_the_log(name: str) -> None:
 
 
 async def _fill() -> None:
-    memory = SqlMemory(load_settings().database)
+    memory = Memory(load_settings().database)
     await memory.open()
     for number, name in enumerate(HOSTILE[:-1]):  # a database holds no lone surrogate
         person = f"{number}{name}"

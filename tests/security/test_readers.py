@@ -24,7 +24,7 @@ from qwendesk.memory.knowledge.conversion import Converter, ReadingLimits
 from qwendesk.memory.knowledge.library import sources_in
 from qwendesk.memory.knowledge.reader_process import ReaderProcess
 from qwendesk.memory.knowledge.readers.options import DEFAULTS
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.knowledge.files import archive, pdf, slow_pdf
 
@@ -166,7 +166,7 @@ async def test_a_reader_is_not_shared_by_two_people() -> None:
 
 
 async def test_a_reader_goes_with_a_forgotten_person(tmp_path: Path) -> None:
-    memory = SqlMemory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
+    memory = Memory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
     await memory.open()
     knowledge = DeskKnowledge(memory.database, None, "default")
     try:
@@ -249,7 +249,7 @@ async def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path: Path) 
 
 
 async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) -> None:
-    memory = SqlMemory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
+    memory = Memory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
     await memory.open()
     knowledge = DeskKnowledge(memory.database, None, "default", ReadingLimits(sent_seconds=PATIENCE))
     try:

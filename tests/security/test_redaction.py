@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qwendesk.errors import ChannelError, ConfigError, EngineError, InputError, QwendeskError, StoreError
 from qwendesk.logs import SafeFormatter
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.redaction import redact
 from qwendesk.settings import load_settings
 
@@ -143,14 +143,14 @@ async def test_a_librarys_exception_is_logged_without_the_token() -> None:
 )
 async def test_a_database_address_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        await SqlMemory(url).open()
+        await Memory(url).open()
     assert SECRET not in str(caught.value)
 
 
 async def test_a_database_that_is_away_is_named_without_its_password() -> None:
     url = f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:1/desk?password={SECRET}&connect_timeout=1"
     with pytest.raises(StoreError) as caught:
-        await SqlMemory(url).open()
+        await Memory(url).open()
     assert SECRET not in str(caught.value) and "127.0.0.1" in str(caught.value)
 
 

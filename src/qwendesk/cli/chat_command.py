@@ -18,8 +18,7 @@ from qwendesk.desk.forgetting import is_goodbye
 from qwendesk.desk.texts import say
 from qwendesk.desk.why import explain
 from qwendesk.errors import ConfigError, InputError
-from qwendesk.memory.base import Memory
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.messages import Inbound
 from qwendesk.settings import Settings
 
@@ -107,7 +106,7 @@ async def answer_command(command: Command, settings: Settings, conversation: str
         conversation: the conversation that is meant; None: the newest.
         as_json: write one JSON object.
     """
-    memory = SqlMemory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
+    memory = Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
     await memory.open()
     try:
         here = conversation or await newest(memory)

@@ -19,7 +19,7 @@ from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
     from qwendesk.memory.people.base import Person
-    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.memory.sql import Memory
 
 _SEARCHED = 10_000
 """Newest conversations among which one is looked up by its name."""
@@ -76,13 +76,13 @@ def forget(person: Who, yes: Yes = False, as_json: AsJson = False) -> None:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[SqlMemory]:
+async def opened() -> AsyncIterator[Memory]:
     """Give the memory of the settings."""
-    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.memory.sql import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = SqlMemory(settings.database, tenant=settings.tenant)
+    memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         yield memory
@@ -150,7 +150,7 @@ def _local(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-async def _show_person(memory: SqlMemory, text: str, as_json: bool) -> None:
+async def _show_person(memory: Memory, text: str, as_json: bool) -> None:
     person = await _one(memory, text)
     facts = await memory.facts.known(person.id)
     if as_json:
@@ -206,7 +206,7 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
     typer.echo(json.dumps({"person": person.id, "removed": counts}) if as_json else f"removed {removed}")
 
 
-async def _one(memory: SqlMemory, text: str) -> Person:
+async def _one(memory: Memory, text: str) -> Person:
     found = await memory.people.named(text)
     if not found:
         raise ConfigError(f"There is no person {text!r}; 'qwendesk memory list' shows all.")

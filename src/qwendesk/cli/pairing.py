@@ -105,9 +105,9 @@ def _shown(guest: Guest) -> str:
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Guestbook]:
     from qwendesk.memory.guestbook import Guestbook
-    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.memory.sql import Memory
 
-    memory = SqlMemory(settings.database, tenant=settings.tenant)
+    memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         yield Guestbook(memory.scope)

@@ -8,9 +8,8 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from qwendesk.memory.base import Memory
 from qwendesk.memory.feedback.base import PastTurn
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 from qwendesk.settings import Settings
 
 _PAGE = 500
@@ -22,7 +21,7 @@ _SHORT = 1000
 
 async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
     """Return the newest turns of the settings' database, at most so many."""
-    memory = SqlMemory(settings.database, tenant=settings.tenant)
+    memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         return await _all_pages(memory, since, limit)

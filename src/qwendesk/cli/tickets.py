@@ -97,11 +97,11 @@ def _refuse(unknown: list[str]) -> None:
 async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
     """Give the accepted messages and the settings that say where they are."""
     from qwendesk.memory.inbox import Inbox
-    from qwendesk.memory.sql import SqlMemory
+    from qwendesk.memory.sql import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = SqlMemory(settings.database, tenant=settings.tenant)
+    memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
         yield Inbox(memory.scope), settings

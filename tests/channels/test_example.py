@@ -18,14 +18,16 @@ from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service, make_channel
 from tests.ports import free_port
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "channels.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "how-to" / "write-a-channel.md").read_text("utf-8")
+FIELDS = (DOCS / "reference" / "channel-port.md").read_text("utf-8")
 
 
 def example() -> type[Channel]:
     """Return the class that is written on the page."""
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "(Channel)" in block)
     names: dict[str, Any] = {"__name__": "my_package.folder"}
-    exec(compile(code, "docs/how-to/channels.md", "exec"), names)
+    exec(compile(code, "docs/how-to/write-a-channel.md", "exec"), names)
     kind: type[Channel] = names["FolderChannel"]
     return kind
 
@@ -61,6 +63,6 @@ def test_the_channel_on_the_page_asks_for_its_setting() -> None:
 
 def test_the_page_names_fields_that_there_are() -> None:
     for kind in (Inbound, Outbound):
-        table = PAGE.partition(f"| field of `{kind.__name__}` | |\n|---|---|\n")[2].partition("\n\n")[0]
+        table = FIELDS.partition(f"| field of `{kind.__name__}` | |\n|---|---|\n")[2].partition("\n\n")[0]
         named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
         assert len(named) >= 8 and named <= {field.name for field in fields(kind)}

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwendesk import Desk, Settings
-from qwendesk.cli.run import keep_loaded
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.guests import House
 from qwendesk.desk.office import Answering, Office
@@ -108,7 +107,6 @@ async def running(
     settings = Settings(home=home, engine="scripted", database_url=url)
     engine = ScriptedEngine(lambda messages: ANSWER, delay=delay)
     outlet = Outlet()
-    keep_loaded()
     async with Desk(settings, engines={"scripted": engine}) as desk:
         database = desk.memory.scope
         commands = Commands(Inbox(database), _nothing, _nothing_at_all)

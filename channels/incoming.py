@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cachetools import FIFOCache
+
 from qwendesk.channels.base import Accept
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound
-from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -67,7 +68,7 @@ class Fetching:
 
     def __init__(self, most: int = 5) -> None:
         self._most = most
-        self._failed = Newest[str, int](_MOST_FAILED)
+        self._failed = FIFOCache[str, int](_MOST_FAILED)
 
     async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
         """Return a message with its files; after some tries without them, and with their name as unreadable.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import monotonic
 
-from qwendesk.newest import Newest
+from cachetools import FIFOCache
 
 _MOST_KEYS = 10_000
 
@@ -16,7 +16,7 @@ class Allowance:
 
     at_once: float
     per_hour: float
-    _left: Newest[tuple[str, ...], tuple[float, float]] = field(default_factory=lambda: Newest(_MOST_KEYS))
+    _left: FIFOCache[tuple[str, ...], tuple[float, float]] = field(default_factory=lambda: FIFOCache(_MOST_KEYS))
     """What was left, and when."""
 
     def spend(self, *key: str) -> bool:

@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
+from cachetools import FIFOCache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from qwendesk.agents.context import TurnContext, run_graph
@@ -25,7 +26,6 @@ from qwendesk.held_words import Forgotten
 from qwendesk.memory.base import StoredContext, StoredMessage
 from qwendesk.memory.sql import Memory
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
-from qwendesk.newest import Newest
 from qwendesk.redaction import redact
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
@@ -76,7 +76,7 @@ class Turns:
         self._timeout = timeout
         self._later = later or Background()
         self._documents = documents
-        self._known = Newest[tuple[str, str], Known](_AT_HAND)
+        self._known = FIFOCache[tuple[str, str], Known](_AT_HAND)
         self._running: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

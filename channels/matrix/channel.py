@@ -12,6 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cachetools import FIFOCache
+
 from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
 from qwendesk.channels.incoming import Fetching, hand_over
@@ -24,7 +26,6 @@ from qwendesk.channels.quotes import with_quotes
 from qwendesk.channels.stopping import rest, unless
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
-from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from nio import AsyncClient, SyncResponse
@@ -70,7 +71,7 @@ class MatrixChannel(Channel):
         self._stopping = asyncio.Event()
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
-        self._own = Newest[str, str](_OWN_EVENTS)
+        self._own = FIFOCache[str, str](_OWN_EVENTS)
         self._fetching = Fetching()
 
     async def start(self, accept: Accept) -> None:

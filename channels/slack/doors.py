@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from cachetools import FIFOCache
+
 from qwendesk.messages import Inbound, Outbound
-from qwendesk.newest import Newest
 
 _HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 _MOST = 1000
@@ -24,7 +25,7 @@ class Doors:
 
     def __init__(self, hosts: Sequence[str | None] = ()) -> None:
         self._hosts = {*_HOSTS, *hosts}
-        self._known = Newest[str, str](_MOST)
+        self._known = FIFOCache[str, str](_MOST)
 
     def find(self, message: Outbound) -> str | None:
         """Return the address for a message; None where there is none."""
@@ -38,7 +39,7 @@ class Threads:
     """Knows where each person spoke to the desk last: Slack does not say in which thread a command was given."""
 
     def __init__(self) -> None:
-        self._last = Newest[str, str](_MOST)
+        self._last = FIFOCache[str, str](_MOST)
 
     def place(self, inbound: Inbound) -> Inbound:
         """Return a message in its conversation: a command in a channel is about the person's last one there."""

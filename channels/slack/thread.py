@@ -6,12 +6,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cachetools import FIFOCache
+
 from qwendesk.channels.quotes import Quote, with_quotes
 from qwendesk.channels.slack.blocks import words
 from qwendesk.channels.slack.failures import told
 from qwendesk.channels.slack.parse import Me, Parsed, plain
 from qwendesk.errors import ChannelError
-from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -24,7 +25,7 @@ class Roots:
     """Shows the first message of a thread once, when the desk is first called into it."""
 
     def __init__(self) -> None:
-        self._shown = Newest[str, str | None](_MOST)
+        self._shown = FIFOCache[str, str | None](_MOST)
         """By their threads, the deliveries that the first message was shown with."""
         self._refused = False
 

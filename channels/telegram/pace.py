@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+from cachetools import FIFOCache
+
 from qwendesk.errors import ChannelError
-from qwendesk.newest import Newest
 
 _GROUP_SECONDS = 3.5
 _MOST_GROUPS = 1000
@@ -16,7 +17,7 @@ class Pace:
     """Remembers when a group was written to last; alone with a person, nothing has to wait."""
 
     def __init__(self) -> None:
-        self._last = Newest[str, float](_MOST_GROUPS)
+        self._last = FIFOCache[str, float](_MOST_GROUPS)
 
     def note(self, conversation: str, *, ahead: float = 0.0) -> None:
         """Remember that a group is written to now, or so many seconds ahead."""

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from cachetools import FIFOCache
+
 from qwendesk.channels.stopping import rest
 from qwendesk.channels.web.rooms import Frame
-from qwendesk.newest import Newest
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -113,7 +114,7 @@ class Pieces:
     """Puts pieces together."""
 
     def __init__(self) -> None:
-        self._open = Newest[str, dict[int, str]](_MOST_OPEN)
+        self._open = FIFOCache[str, dict[int, str]](_MOST_OPEN)
 
     def add(self, piece: str) -> tuple[str, Frame] | None:
         """Take a piece; return conversation and frame once they are whole."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,9 +50,3 @@ def fast_loop() -> Callable[[], AbstractEventLoop] | None:
     from uvloop import new_event_loop
 
     return new_event_loop
-
-
-def keep_loaded() -> None:
-    """Leave what has been loaded by now out of the search for garbage: a service keeps it to its end."""
-    gc.collect()
-    gc.freeze()

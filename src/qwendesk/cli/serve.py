@@ -36,7 +36,6 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     import logging
     import os
 
-    from qwendesk.cli.run import keep_loaded
     from qwendesk.cli.stopping import GRACE, listen
     from qwendesk.errors import ConfigError
     from qwendesk.logs import configure_logging
@@ -54,7 +53,6 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     if strange := unknown_variables():
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = listen(settings.stop_patience + GRACE)
-    keep_loaded()
     raise_open_files(settings.http.connections)
     release_large_blocks()
     async with Service(settings, part, on_request=_show_request) as service:

@@ -13,7 +13,6 @@ from qwendesk.engines.base import Progress
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.choice import Choice, best
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.servers import is_server
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 
@@ -52,16 +51,10 @@ async def select_model(
             return ModelSelection(await pool.choose(role, decision.model, progress))
         except (ConfigError, EngineUnavailable) as error:
             notes = (f"the model of your rule was passed over: {error}",)
-    choice = await pool.choose(role, None, progress)
-    settings = pool.settings
-    # a model of another engine was chosen by the fallback
-    if choice is None or settings.roles.get(role) or settings.model or choice.engine != settings.engine:
-        return ModelSelection(choice, notes=notes)
-    cards = await pool.models(choice.engine)
-    # a server keeps its models in memory itself: changing them costs nothing here
-    loaded = frozenset[str]() if is_server(choice.engine, settings) else pool.loaded(choice.engine)
-    chosen = weigh(role, choice, cards, loaded, language, policy)
-    return replace(chosen, notes=notes)
+    found = await pool.candidates(role, progress)
+    if found.choice is None or not found.cards:
+        return ModelSelection(found.choice, notes=notes)
+    return replace(weigh(role, found.choice, found.cards, found.loaded, language, policy), notes=notes)
 
 
 def weigh(

@@ -23,9 +23,9 @@ class RawLlama:
     @classmethod
     async def under(cls, chat: Any, text: str, tokens: int, sampling: dict[str, Any]) -> RawLlama:
         """Return the library under an engine's chat model, with the same request."""
-        prompt = await chat._prompter.prompt([HumanMessage(text)], [])
-        body = chat._request(prompt, Options(Sampling(**sampling), max_tokens=tokens)) | {"stream": True}
-        return cls(chat._server._server, body)
+        options = Options(Sampling(**sampling), max_tokens=tokens)
+        body = await chat.completion([HumanMessage(text)], options)
+        return cls(chat.library, body | {"stream": True})
 
     def seconds(self) -> float:
         """Return how long the whole answer takes."""

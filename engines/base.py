@@ -8,7 +8,7 @@ splitting the thinking off, reading tool calls in all their habits, usage and ti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -237,11 +237,26 @@ class EngineParts:
 
 
 class Engine(ABC):
-    """One way to run models, such as llama.cpp in this process or an Ollama server."""
+    """One way to run models, such as llama.cpp in this process or an Ollama server.
+
+    A subclass sets ``name`` and whatever of the other attributes differs from the default.
+    """
 
     name: str
     parallel: int = 8
     """How many answers of one model are made side by side; further ones wait in line."""
+    is_local: bool = True
+    """Whether the models compute on this machine: background work then waits until no turn runs."""
+    uses_store: bool = False
+    """Whether the models are GGUF files of the model store, which the program itself fetches."""
+    lists_all: bool = False
+    """Whether ``models`` names every model that can be loaded, so that any other name is an error."""
+    switches_free: bool = False
+    """Whether ``load`` costs nothing, because a server keeps its models in memory."""
+    address: str = ""
+    """URL of the engine's server, for messages; empty without one."""
+    fetch_advice: str = ""
+    """How to fetch a first model, as a sentence for the person who runs the desk."""
 
     @classmethod
     @abstractmethod
@@ -271,6 +286,26 @@ class Engine(ABC):
             ConfigError: models of this engine are not fetched through it.
         """
         raise ConfigError(f"The engine {self.name!r} fetches no models: put {name!r} on its server yourself.")
+
+    @property
+    def missing_setup(self) -> str:
+        """What to set before the engine can be used, as a sentence; empty where it is set up."""
+        return ""
+
+    def fetchable(self, name: str) -> ModelCard | None:
+        """Return the card of a model that ``load`` would fetch by itself; None: it fetches none of that name."""
+        return None
+
+    def explain_empty(self) -> str:
+        """Say that the engine has no model at all, and what to do."""
+        return (
+            f"The engine {self.name} has no model yet: run 'qwendesk models pull NAME' ('models list --all' names "
+            "them)."
+        )
+
+    def explain_missing(self, name: str, known: Iterable[str]) -> str:
+        """Say that the engine does not have this model, and which it has."""
+        return f"{self.name} has no model {name!r}; there are: {', '.join(known) or 'none'}."
 
     async def resident(self) -> dict[str, Resident]:
         """Return the models in memory by name, as far as the engine can tell."""

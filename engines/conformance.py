@@ -72,6 +72,15 @@ class EngineConformance:
         """Load the model."""
         return await engine.load(model)
 
+    async def test_the_properties_agree_with_the_models(self, engine: Engine, model: str) -> None:
+        """Properties have the right type, and the message about a missing model names the engine and the others."""
+        assert engine.name and engine.parallel >= 1
+        for value in (engine.is_local, engine.uses_store, engine.lists_all, engine.switches_free):
+            assert isinstance(value, bool)
+        assert isinstance(engine.missing_setup, str) and engine.explain_empty()
+        told = engine.explain_missing("absent", [model])
+        assert "absent" in told and engine.name in told and model in told
+
     async def test_streaming_equals_not_streaming(self, chat: QwenChat) -> None:
         """The pieces, put together, are the answer."""
         whole, pieces = await collect(chat, "@words")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.engines.embedding import Embedder, Vectors, as_vectors, require_model
+from qwendesk.engines.llama_http import LlamaClient
 from qwendesk.engines.llama_server import quiet_params
-from qwendesk.engines.llama_wire import LlamaWire
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineUnavailable
 
@@ -33,7 +33,7 @@ class LlamaCppEmbedder(Embedder):
         self._file = file
         self._threads = threads
         self._server: Any = None
-        self._wire: LlamaWire | None = None
+        self._client: LlamaClient | None = None
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -48,27 +48,30 @@ class LlamaCppEmbedder(Embedder):
     async def documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
         async with self._turn:
-            wire = self._wire or await self._start()
+            client = self._client or await self._start()
             body = {"input": [text[:_LETTERS] for text in texts]}
-            answer = await wire.ask("POST", "/v1/embeddings", body)
+            answer = await client.ask("POST", "/v1/embeddings", body)
         rows = [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
         return as_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
 
     async def aclose(self) -> None:
         """Free the model."""
-        server, self._server, self._wire = self._server, None, None
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
+        server, self._server = self._server, None
         # freeing the model waits for its threads to end
         await asyncio.to_thread([server].clear)
 
-    async def _start(self) -> LlamaWire:
+    async def _start(self) -> LlamaClient:
         key = secrets.token_urlsafe(24)
         threads = self._threads or await free_threads()
         try:
             self._server = await asyncio.to_thread(_load, self._file, threads, key)
         except RuntimeError as error:
             raise EngineUnavailable(f"llama.cpp cannot load {str(self._file)!r} ({error}).") from error
-        self._wire = LlamaWire(self._server.listening_address, key)
-        return self._wire
+        self._client = LlamaClient(self._server.listening_address, key)
+        return self._client
 
 
 def _load(file: Path, threads: int, key: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-from qwendesk.engines.llama_wire import LlamaWire, refusal
+from qwendesk.engines.llama_http import LlamaClient, refusal
 from qwendesk.engines.store.extent import cut_short
 from qwendesk.engines.store.look import fault_of
 from qwendesk.engines.threads import be_patient
@@ -33,8 +33,9 @@ class LlamaServer:
     """One loaded GGUF file. All methods are asynchronous and never block the event loop."""
 
     def __init__(self, server: Any, address: str, key: str) -> None:
-        self._server = server
-        self._wire = LlamaWire(address, key)
+        self.library = server
+        """The ``xllamacpp.Server`` that holds the model; None when it is closed."""
+        self._client = LlamaClient(address, key)
         self._slots = 0
         self.context = 0
         """Context window in tokens."""
@@ -76,7 +77,7 @@ class LlamaServer:
         self = cls(server, server.listening_address, key)
         del server
         try:
-            props = await self._wire.ask("GET", "/props")
+            props = await self._client.ask("GET", "/props")
         except BaseException:
             await self.aclose()
             raise
@@ -93,16 +94,16 @@ class LlamaServer:
         body: dict[str, Any] = {"messages": messages, "chat_template_kwargs": values}
         if tools:
             body["tools"] = tools
-        return str((await self._wire.ask("POST", "/apply-template", body))["prompt"])
+        return str((await self._client.ask("POST", "/apply-template", body))["prompt"])
 
     async def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the text's token ids; control tokens are recognised only where ``special`` is set."""
-        answer = await self._wire.ask("POST", "/tokenize", {"content": text, "parse_special": special})
+        answer = await self._client.ask("POST", "/tokenize", {"content": text, "parse_special": special})
         return [int(token) for token in answer["tokens"]]
 
     async def complete(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the pieces of one completion; closing the iterator stops the generation."""
-        async with aclosing(self._wire.lines("/completion", body | {"stream": True})) as lines:
+        async with aclosing(self._client.lines("/completion", body | {"stream": True})) as lines:
             async for line in lines:
                 if line.startswith("data: "):
                     yield _piece(line[6:])
@@ -112,11 +113,12 @@ class LlamaServer:
     async def forget_prompts(self) -> None:
         """Erase what the slots keep of prompts; a slot that answers is erased when it has."""
         for slot in range(self._slots):
-            await self._wire.ask("POST", f"/slots/{slot}?action=erase", {})
+            await self._client.ask("POST", f"/slots/{slot}?action=erase", {})
 
     async def aclose(self) -> None:
         """Free the model."""
-        server, self._server = self._server, None
+        await self._client.aclose()
+        server, self.library = self.library, None
         await asyncio.to_thread(_drop, [server])
 
 

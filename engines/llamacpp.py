@@ -23,7 +23,7 @@ from qwendesk.engines.pacing import Pace
 from qwendesk.engines.thinking import CLOSING, OPEN, plain_thinking
 from qwendesk.engines.threads import free_threads
 from qwendesk.errors import EngineError, EngineFailed
-from qwendesk.settings import Settings
+from qwendesk.settings import STARTER_MODEL, Settings
 
 
 class LlamaCppEngine(Engine):
@@ -31,6 +31,8 @@ class LlamaCppEngine(Engine):
 
     name = "llamacpp"
     parallel = SLOTS
+    uses_store = True
+    fetch_advice = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
 
     def __init__(self, parts: EngineParts) -> None:
         self._settings = parts.settings
@@ -59,7 +61,7 @@ class LlamaCppEngine(Engine):
     async def forget_prompts(self) -> None:
         """Erase the prompts of all slots; one that answers is erased when it has."""
         for chat in list(self._loaded.values()):
-            await chat._server.forget_prompts()
+            await chat.forget_prompts()
 
     async def aclose(self) -> None:
         """Free all loaded models, when those that are being loaded are there."""
@@ -85,10 +87,7 @@ class LlamaCppEngine(Engine):
         threads = self._settings.threads or await free_threads()
         projector = self._store.projector(card)
         server = await LlamaServer.start(file, context=context, threads=threads, projector=projector)
-        chat = LlamaCppChat(card=card, engine=self.name, max_tokens=self._settings.max_output_tokens)
-        chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(server.room)
-        chat._settings = self._settings
-        return chat
+        return LlamaCppChat(card=card, engine=self.name, server=server, settings=self._settings)
 
 
 class LlamaCppChat(QwenChat):
@@ -98,6 +97,13 @@ class LlamaCppChat(QwenChat):
     _prompter: LlamaPrompter = PrivateAttr()
     _room: Room = PrivateAttr()
     _settings: Settings = PrivateAttr()
+
+    def __init__(self, *, card: ModelCard, engine: str, server: LlamaServer, settings: Settings) -> None:
+        super().__init__(card=card, engine=engine, max_tokens=settings.max_output_tokens)
+        self._server = server
+        self._prompter = LlamaPrompter(server, card)
+        self._room = Room(server.room)
+        self._settings = settings
 
     @property
     def capabilities(self) -> Capabilities:
@@ -117,6 +123,20 @@ class LlamaCppChat(QwenChat):
     async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:
         """Return how many tokens the whole prompt has, the chat template's own included."""
         return (await self._prompter.prompt(messages, tools or [])).length
+
+    @property
+    def library(self) -> Any:
+        """The ``xllamacpp.Server`` that holds the model."""
+        return self._server.library
+
+    async def completion(self, messages: list[BaseMessage], options: Options) -> dict[str, Any]:
+        """Return the request that llama.cpp is sent for these messages."""
+        prompt, _ = await self._prompter.fitting(messages, options)
+        return self._request(prompt, options)
+
+    async def forget_prompts(self) -> None:
+        """Erase the prompts of all slots; one that answers is erased when it has."""
+        await self._server.forget_prompts()
 
     async def aclose(self) -> None:
         """Free the model."""

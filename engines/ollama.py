@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from qwendesk.engines.ollama_chat import OllamaChat
 from qwendesk.engines.ollama_errors import missing
 from qwendesk.engines.ollama_wire import Served, Setup, own_name, served
 from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.proxies import uses_proxies
 
 _AT_ONCE = 4
 """How many models the server is asked about side by side."""
@@ -23,8 +25,11 @@ class OllamaEngine(Engine):
     """Runs the models that an Ollama server has pulled."""
 
     name = "ollama"
+    lists_all = True
+    fetch_advice = "Run 'qwendesk models pull ollama:qwen3:4b', or take another one of 'qwendesk models list --all'."
 
     def __init__(self, parts: EngineParts) -> None:
+        self.is_local = not uses_proxies(parts.settings.ollama_host)
         self._parts = parts
         self._server = OllamaServer(parts.settings)
         self._known: dict[tuple[str, str], Served] = {}
@@ -80,6 +85,18 @@ class OllamaEngine(Engine):
         self._chats.clear()
         return tag
 
+    def fetchable(self, name: str) -> ModelCard | None:
+        """Return the catalogue's model of a name where the settings let the server fetch what it lacks."""
+        return self._parts.catalogue.of_ollama(name) if self._parts.settings.ollama_pull else None
+
+    def explain_empty(self) -> str:
+        """Say that the server has no model, and what to do."""
+        return "Ollama has no model yet: run 'qwendesk models pull ollama:qwen3:4b'."
+
+    def explain_missing(self, name: str, known: Iterable[str]) -> str:
+        """Say that the server lacks a model, and how to fetch it."""
+        return f"{super().explain_missing(name, known)} Run 'qwendesk models pull ollama:{name}' to fetch it."
+
     async def resident(self) -> dict[str, Resident]:
         """Return the models in the server's memory."""
         return await self._server.running()
@@ -100,9 +117,14 @@ class OllamaEngine(Engine):
         if progress:
             progress(f"Ollama loads {setup.tag}", None)
         await self._server.load(setup.body() | {"messages": [], "options": setup.options()})
-        chat = OllamaChat(card=model.card, engine=self.name, max_tokens=settings.max_output_tokens)
-        chat._server, chat._model, chat._setup = self._server, model, setup
-        return chat
+        return OllamaChat(
+            card=model.card,
+            engine=self.name,
+            max_tokens=settings.max_output_tokens,
+            server=self._server,
+            model=model,
+            setup=setup,
+        )
 
     async def _found(self, name: str, progress: Progress | None) -> Served:
         tags = await self._server.tags()

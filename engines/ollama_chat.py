@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Options, QwenChat, Usage
+from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.context import estimate, fit_estimated, too_long, within_reach
 from qwendesk.engines.ollama_api import OllamaServer
 from qwendesk.engines.ollama_errors import OllamaRefused
@@ -29,6 +30,12 @@ class OllamaChat(QwenChat):
     _server: OllamaServer = PrivateAttr()
     _model: Served = PrivateAttr()
     _setup: Setup = PrivateAttr()
+
+    def __init__(
+        self, *, card: ModelCard, engine: str, max_tokens: int, server: OllamaServer, model: Served, setup: Setup
+    ) -> None:
+        super().__init__(card=card, engine=engine, max_tokens=max_tokens)
+        self._server, self._model, self._setup = server, model, setup
 
     @property
     def capabilities(self) -> Capabilities:

@@ -40,11 +40,14 @@ class OpenAIEngine(Engine):
     """Runs the models of one server, found by ``/v1/models``."""
 
     name = "openai"
+    is_local = False
+    switches_free = True
 
     def __init__(self, parts: EngineParts, server: Server | None = None) -> None:
         self._parts = parts
         self._server = server or server_of(self.name, parts.settings)
         self.name = self._server.name
+        self.address = self._server.url
         self._made: AsyncOpenAI | None = None
         self._cards: dict[str, ModelCard] | None = None
         self._chats: dict[str, OpenAIChat] = {}
@@ -71,6 +74,19 @@ class OpenAIEngine(Engine):
             raise EngineUnavailable(f"The server at {self._server.url!r} has no model {name!r}; there are: {known}.")
         return self._chats.setdefault(name, self._chat((self._cards or {}).get(name) or self._known(name)))
 
+    @property
+    def missing_setup(self) -> str:
+        """What to set for a server whose address is not known; that of a cloud is told when it is asked."""
+        unset = self._server.plain and not self._server.set_up
+        return "Set OPENAI_BASE_URL to use a server: docs/reference/servers.md." if unset else ""
+
+    def explain_empty(self) -> str:
+        """Say that the server lists no model, and what to do."""
+        return (
+            f"The server at {self.address!r} lists no model. Start it with one, see that its address ends as its own "
+            f"manual says (mostly in /v1), or name the model: QWENDESK_MODEL={self.name}:NAME."
+        )
+
     async def aclose(self) -> None:
         """Close the connections."""
         if self._made:
@@ -93,10 +109,9 @@ class OpenAIEngine(Engine):
         return replace(found or ModelCard(name=name), name=name)
 
     def _chat(self, card: ModelCard) -> OpenAIChat:
-        settings = self._parts.settings
-        chat = OpenAIChat(card=card, engine=self.name, max_tokens=settings.max_output_tokens)
-        chat._client, chat._server, chat._settings = self._client, self._server, settings
-        return chat
+        return OpenAIChat(
+            card=card, engine=self.name, client=self._client, server=self._server, settings=self._parts.settings
+        )
 
     @property
     def _client(self) -> AsyncOpenAI:
@@ -127,6 +142,12 @@ class OpenAIChat(QwenChat):
     _client: AsyncOpenAI = PrivateAttr()
     _server: Server = PrivateAttr()
     _settings: Settings = PrivateAttr()
+
+    def __init__(
+        self, *, card: ModelCard, engine: str, client: AsyncOpenAI, server: Server, settings: Settings
+    ) -> None:
+        super().__init__(card=card, engine=engine, max_tokens=settings.max_output_tokens)
+        self._client, self._server, self._settings = client, server, settings
 
     @property
     def capabilities(self) -> Capabilities:

@@ -6,10 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qwendesk import plugins
-from qwendesk.engines.absent import lacking, nothing_there
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
@@ -30,6 +29,18 @@ _LISTING_SECONDS = 10.0
 
 def _silent(text: str, fraction: float | None) -> None:
     """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The models that can play a role."""
+
+    choice: Choice | None
+    """The first choice; None: no model can play the role."""
+    cards: tuple[ModelCard, ...] = ()
+    """All models of its engine, where another one may be taken."""
+    loaded: frozenset[str] = frozenset()
+    """Names of those in memory, where changing the model costs time."""
 
 
 class ModelPool:
@@ -115,6 +126,20 @@ class ModelPool:
             return await self._standby(role, [f"{found.name} failed lately"], but=found) or found
         return found
 
+    async def candidates(self, role: Role, progress: Progress = _silent) -> Candidates:
+        """Return the model for a role as ``choose`` does, and the models that may be taken in its place.
+
+        Raises:
+            EngineUnavailable: the engine does not answer.
+        """
+        choice = await self.choose(role, None, progress)
+        # neither what the settings name nor what the chain gives is weighed against others
+        if choice is None or self._set_for(role) or choice.engine != self.settings.engine:
+            return Candidates(choice)
+        engine = self.engine(choice.engine)
+        loaded = frozenset[str]() if engine.switches_free else self.loaded(choice.engine)
+        return Candidates(choice, tuple(await self.models(choice.engine)), loaded)
+
     async def to_fetch(self) -> str | None:
         """Return the model that has to be fetched before anybody is answered; nobody is asked over a network.
 
@@ -124,8 +149,7 @@ class ModelPool:
         """
         named = self._set_for("general")
         engine, name = self._split(named or STARTER_MODEL)
-        self.engine(engine)
-        if engine != "llamacpp" or await self._is_there(await self._named(named or STARTER_MODEL)):
+        if not self.engine(engine).uses_store or await self._is_there(await self._named(named or STARTER_MODEL)):
             return None
         return name if named or not await self.models(engine) else None
 
@@ -146,16 +170,17 @@ class ModelPool:
 
     async def _best(self, role: Role, progress: Progress, fetch: bool) -> Choice | None:
         name = self.settings.engine
-        if fetch and name == "llamacpp" and role not in ("vision", "audio") and not await self.models():
-            await self._fetch_starter(progress)
+        engine = self.engine(name)
+        if fetch and engine.uses_store and role not in ("vision", "audio") and not await self.models():
+            await self._fetch_starter(engine, progress)
         cards = await self._cards(name)
-        if not cards and name != "llamacpp":
-            raise EngineUnavailable(nothing_there(name, self.settings))
+        if not cards and not engine.uses_store:
+            raise EngineUnavailable(engine.explain_empty())
         return best(role, cards, name)
 
-    async def _fetch_starter(self, progress: Progress) -> None:
+    async def _fetch_starter(self, engine: Engine, progress: Progress) -> None:
         async with self._pulling:
-            if await self.engine("llamacpp").models():
+            if await engine.models():
                 return
             card = self._parts.catalogue.get(STARTER_MODEL)
             progress(f"First start: fetching {card.name}, once", None)
@@ -167,9 +192,9 @@ class ModelPool:
             if fault := await asyncio.to_thread(fault_of, file):
                 raise EngineUnavailable(f"{str(file)!r} {fault}. Name another file, or a model of the catalogue.")
             return True
-        if choice.engine != "llamacpp":
+        if not self.engine(choice.engine).uses_store:
             return True
-        return choice.card.name in {card.name for card in await self.models("llamacpp")}
+        return choice.card.name in {card.name for card in await self.models(choice.engine)}
 
     async def load(self, choice: Choice, progress: Progress | None = None) -> QwenChat:
         """Return the chosen model, ready to answer."""
@@ -193,7 +218,7 @@ class ModelPool:
         if not await self._is_there(choice):
             name = choice.card.name
             raise EngineUnavailable(f"{name} has not been fetched: 'qwendesk models pull {name}'.")
-        if is_server(choice.engine, self.settings):
+        if self.engine(choice.engine).switches_free:
             await self.load(choice)
         return choice
 
@@ -266,14 +291,14 @@ class ModelPool:
     async def _named(self, named: str, *, anyway: bool = False) -> Choice:
         """Return the model of that name; ``anyway`` asks an engine that failed lately too."""
         engine, name = self._split(named)
-        if engine == "llamacpp":
+        port = self.engine(engine)
+        if port.uses_store:
             return Choice(engine, self._parts.store.served(self._row(name)))
         cards = {card.name: card for card in await (self.models(engine) if anyway else self._cards(engine))}
         card = cards.get(name) or cards.get(f"{name}:latest") or self._parts.catalogue.among(cards.values(), name)
-        if card is None and engine == "ollama" and self.settings.ollama_pull:
-            card = self._parts.catalogue.of_ollama(name)
-        if card is None and engine in ("scripted", "ollama"):
-            raise EngineUnavailable(lacking(engine, name, cards))
+        card = card or port.fetchable(name)
+        if card is None and port.lists_all:
+            raise EngineUnavailable(port.explain_missing(name, cards))
         return Choice(engine, card or ModelCard(name=name))
 
     def _row(self, name: str) -> ModelCard:

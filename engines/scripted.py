@@ -39,6 +39,7 @@ class ScriptedEngine(Engine):
     """
 
     name = "scripted"
+    lists_all = True
 
     def __init__(
         self,
@@ -56,11 +57,11 @@ class ScriptedEngine(Engine):
             delay: seconds before each word.
             keep_calls: whether ``calls`` keeps what each call was given, as tests want; what people wrote stays in it.
         """
-        self._keeps_calls = keep_calls
+        self.keeps_calls = keep_calls
         self.calls: list[tuple[str, list[BaseMessage], Options]] = []
         self._cards = {card.name: card for card in cards}
-        self._reply = _player(script)
-        self._delay = delay
+        self.reply = _player(script)
+        self.delay = delay
         self._chats: dict[str, ScriptedChat] = {}
 
     @classmethod
@@ -77,8 +78,7 @@ class ScriptedEngine(Engine):
         if name not in self._cards:
             raise EngineUnavailable(f"No scripted model is called {name!r}; there are: {', '.join(self._cards)}.")
         if name not in self._chats:
-            self._chats[name] = ScriptedChat(card=self._cards[name], engine=self.name)
-            self._chats[name]._home = self
+            self._chats[name] = ScriptedChat(card=self._cards[name], home=self)
         return self._chats[name]
 
     async def forget_prompts(self) -> None:
@@ -91,6 +91,10 @@ class ScriptedChat(QwenChat):
 
     _home: ScriptedEngine = PrivateAttr()
 
+    def __init__(self, *, card: ModelCard, home: ScriptedEngine) -> None:
+        super().__init__(card=card, engine=home.name)
+        self._home = home
+
     @property
     def capabilities(self) -> Capabilities:
         """What the card says."""
@@ -98,16 +102,16 @@ class ScriptedChat(QwenChat):
         return Capabilities(card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0)
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        if self._home._keeps_calls:
+        if self._home.keeps_calls:
             self._home.calls.append((self.card.name, messages, options))
         messages, dropped = self._fitting(messages)
-        reply = self._home._reply(self.card, messages)
+        reply = self._home.reply(self.card, messages)
         text = await reply if isawaitable(reply) else reply
         text, stopped = _until(text, options.stop)
         pieces = _pieces(text, options.think_budget)
         shown = pieces[: options.max_tokens]
         for piece in shown:
-            await asyncio.sleep(self._home._delay)
+            await asyncio.sleep(self._home.delay)
             yield Delta(text=piece)
         usage = Usage(tokens_in=_words(messages), tokens_out=len(shown))
         cut = len(shown) < len(pieces) and not stopped

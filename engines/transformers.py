@@ -55,7 +55,7 @@ class TransformersEngine(Engine):
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model by its catalogue name, folder, GGUF file or repository; ``NAME+ADAPTER`` adds a LoRA adapter."""
         chat = self._chats.get(name) or await self._finding.make(name, lambda: self._chat(name, progress))
-        await chat._garage.ready(chat._source, progress)
+        await chat.ready(progress)
         return chat
 
     async def forget_prompts(self) -> None:
@@ -75,11 +75,8 @@ class TransformersEngine(Engine):
         garage = await self._garage()
         told = _from_thread(progress) if progress else None
         source = await asyncio.to_thread(find_source, name, self._parts, told)
-        chat = TransformersChat(card=source.card, engine=self.name, max_tokens=self._parts.settings.max_output_tokens)
-        chat._source, chat._garage = source, garage
-        chat._context = min(source.card.context, self._parts.settings.context_tokens)
-        self._chats[name] = chat
-        return chat
+        self._chats[name] = TransformersChat(engine=self.name, source=source, garage=garage)
+        return self._chats[name]
 
     async def _garage(self) -> Garage:
         async with self._opening:
@@ -94,6 +91,11 @@ class TransformersChat(QwenChat):
     _source: Source = PrivateAttr()
     _garage: Garage = PrivateAttr()
     _context: int = PrivateAttr()
+
+    def __init__(self, *, engine: str, source: Source, garage: Garage) -> None:
+        super().__init__(card=source.card, engine=engine, max_tokens=garage.settings.max_output_tokens)
+        self._source, self._garage = source, garage
+        self._context = min(source.card.context, garage.settings.context_tokens)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -110,13 +112,21 @@ class TransformersChat(QwenChat):
             cost=card.cost,
         )
 
+    async def ready(self, progress: Progress | None = None) -> Loaded:
+        """Return the model in memory, loaded if it is not.
+
+        Raises:
+            EngineUnavailable: it cannot be loaded, or there is no memory for it.
+        """
+        return await self._garage.ready(self._source, progress)
+
     async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:
         """Return how many tokens the whole prompt has, the chat template's own included."""
-        loaded = await self._garage.ready(self._source)
+        loaded = await self.ready()
         return await asyncio.to_thread(loaded.prompter.count, messages, tools or [])
 
     async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        loaded = await self._garage.ready(self._source)
+        loaded = await self.ready()
         pace = Pace(f"The model {self.card.name} on transformers", self._garage.settings)
         with loaded.in_use(), self._given_up(loaded, pace):
             prompt = await pace.wait(asyncio.to_thread(loaded.prompter.fitting, messages, options))

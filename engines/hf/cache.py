@@ -12,12 +12,12 @@ _STEP = 256
 class SequenceCache:
     """Keys and values of one sequence, a pair of buffers for each layer."""
 
-    def __init__(self) -> None:
-        self.length = 0
+    def __init__(self, layers: dict[int, tuple[Tensor, Tensor]] | None = None, length: int = 0, shift: int = 0) -> None:
+        self.length = length
         """How many tokens are in it."""
-        self.shift = 0
+        self.shift = shift
         """What pictures have added to the places of the tokens behind them."""
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._layers = layers or {}
         self._wanted = 0
 
     @property
@@ -51,13 +51,11 @@ class SequenceCache:
 
     def copy(self, length: int) -> SequenceCache:
         """Return a cache of its own with the first ``length`` tokens."""
-        other = SequenceCache()
-        other.length, other.shift = length, self.shift
-        other._layers = {
+        layers = {
             layer: (keys[:, :, :length].clone(), values[:, :, :length].clone())
             for layer, (keys, values) in self._layers.items()
         }
-        return other
+        return SequenceCache(layers, length, self.shift)
 
     def trim(self) -> None:
         """Give the spare room back, where it is more than half of what is used."""

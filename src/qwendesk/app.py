@@ -33,7 +33,7 @@ from qwendesk.engines.catalogue import load_catalogue
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.store import ModelStore, Remotes
-from qwendesk.errors import ConfigError, InputError
+from qwendesk.errors import ConfigError, InputError, QwendeskError
 from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.memory.base import ConversationInfo, StoredMessage, StoredTurn
 from qwendesk.memory.guestbook import Guestbook
@@ -343,8 +343,14 @@ class Desk:
             jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
         if documents:
             jobs.append(documents.embed_rest)
-        # a server answers many at once, so background work need not wait for a pause
-        return Background(jobs, gives_way=settings.engine != "openai")
+        return Background(jobs, gives_way=self._shares_the_machine())
+
+    def _shares_the_machine(self) -> bool:
+        """Tell whether answers and background work compete for this machine; an engine server answers both at once."""
+        try:
+            return self.pool.engine(self.settings.engine).is_local
+        except QwendeskError:
+            return True  # the first turn reports an engine that cannot be made
 
 
 def _named(event: Event, conversation: str) -> Event:

@@ -21,10 +21,8 @@ from sqlalchemy import make_url
 from qwendesk import plugins
 from qwendesk.agents.policy_file import FILE, load_policy
 from qwendesk.app import build_pool, engine_parts
-from qwendesk.engines.absent import nothing_there
 from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.servers import is_server, server_of
 from qwendesk.engines.threads import free_threads, usable_cores
 from qwendesk.errors import ConfigError, PluginError, reason
 from qwendesk.isolation import Isolation
@@ -32,16 +30,11 @@ from qwendesk.memory.knowledge.library import open_knowledge
 from qwendesk.memory.sql import Memory
 from qwendesk.messages import ROLES
 from qwendesk.service import check_channel
-from qwendesk.settings import STARTER_MODEL, Settings, config_file, unknown_variables
+from qwendesk.settings import Settings, config_file, unknown_variables
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.registry import make_installed
 from qwendesk.tools.sandbox import PythonSandbox
 
-_FETCH = {
-    "llamacpp": f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'.",
-    "ollama": "Run 'qwendesk models pull ollama:qwen3:4b', or take another one of 'qwendesk models list --all'.",
-}
-"""What to do where an engine has no model."""
 _TIGHT_DISK = 1e9
 _TIGHT_MEMORY = 1.5e9
 
@@ -204,22 +197,21 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
     """Look at one engine; ``covered``: another model could answer for it."""
     title = f"engine {name}" + (" (default)" if name == settings.engine else "")
     try:
-        if name == "openai" and name != settings.engine and not server_of(name, settings).set_up:
-            return Finding(
-                title, "note", "not set up", "Set OPENAI_BASE_URL to use a server: docs/reference/servers.md."
-            )
+        engine = pool.engine(name)
+        if name != settings.engine and engine.missing_setup:
+            return Finding(title, "note", "not set up", engine.missing_setup)
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
     except Exception as error:  # an installed engine may raise anything; the doctor names it and goes on
         needed = isinstance(error, PluginError) or (name == settings.engine and not covered)
         return Finding(title, "problem" if needed else "note", reason(error))
-    where = f"{server_of(name, settings).url}: " if is_server(name, settings) else ""
+    where = f"{engine.address}: " if engine.address else ""
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return Finding(title, "ok", where + ", ".join(names[:8]) + more)
-    if name == "llamacpp" or name != settings.engine or covered:
-        return Finding(title, "note", f"{where}no model yet", _FETCH.get(name, ""))
-    return Finding(title, "problem", nothing_there(name, settings))
+    if engine.uses_store or name != settings.engine or covered:
+        return Finding(title, "note", f"{where}no model yet", engine.fetch_advice)
+    return Finding(title, "problem", engine.explain_empty())
 
 
 async def _model(title: str, name: str, pool: ModelPool, otherwise: str) -> Finding:

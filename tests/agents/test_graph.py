@@ -260,7 +260,7 @@ async def test_unreadable_calls_go_back_to_the_model(make_desk: MakeDesk) -> Non
 
 async def test_a_role_whose_model_is_gone_is_stood_in_for() -> None:
     engine = ScriptedEngine(["Hello."], cards=PLAIN)
-    engine.name = "llamacpp"
+    engine.name, engine.uses_store = "llamacpp", True
     settings = Settings(roles={"coder": "qwen2.5-coder-7b"})
     async with Desk(settings, engines={"llamacpp": engine}) as desk:
         reply = await desk.ask("Hello", role="coder")

@@ -175,7 +175,7 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
     async with running(
         args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, pace=pace, patience=10, **settings
     ) as desk:
-        desk.engine._delay = args.word
+        desk.engine.delay = args.word
         diary.write("ready")
         await stop.wait()
 

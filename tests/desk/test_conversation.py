@@ -127,7 +127,7 @@ async def test_a_slow_answer_shows_a_sign_and_grows_by_edits_and_ends_complete(t
     outlet = TestOutlet(Abilities(edits=True, edit_interval=0.2, typing=5))
     words = " ".join(f"word{number}" for number in range(40))
     async with running(tmp_path, lambda messages: words, outlet=outlet) as desk:
-        desk.engine._delay = 0.05
+        desk.engine.delay = 0.05
         await desk.say("tell me a story")
         await desk.settle(30)
         assert outlet.signs >= 1

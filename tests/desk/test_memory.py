@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import BaseMessage
 
-from qwendesk import Desk
+from qwendesk import Desk, Settings
 from qwendesk.desk.context import within
 from qwendesk.desk.learning import facts_in, sourced
 from qwendesk.desk.summaries import older
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.base import KnownFact
 from qwendesk.memory.facts.base import NewFact
 from qwendesk.memory.summaries.base import Line
@@ -82,6 +84,27 @@ async def test_facts_are_learned_checked_and_used(make_desk: MakeDesk) -> None:
         times = asked(desk, "lasting facts")
         await settled(desk)
         assert asked(desk, "lasting facts") == times, "each message is read once"
+
+
+async def test_facts_are_learned_beside_the_turns_of_a_server(own_home: Path) -> None:
+    read, asked_again = asyncio.Event(), asyncio.Event()
+
+    async def play(messages: list[BaseMessage]) -> str:
+        if "lasting facts" in messages[0].text:
+            read.set()
+        if messages[-1].text.startswith("Wait"):
+            asked_again.set()
+            await read.wait()
+        return played(messages)  # type: ignore[arg-type]
+
+    engine = ScriptedEngine(play)
+    engine.name, engine.is_local = "vllm", False
+    async with Desk(Settings(engine="vllm"), engines={"vllm": engine}) as desk:
+        busy = asyncio.create_task(desk.ask("Wait for me, please.", conversation="busy"))
+        await asyncio.wait_for(asked_again.wait(), 60)
+        await desk.ask("I live in Berlin. That is all.", conversation="c")
+        await asyncio.wait_for(busy, 60)
+        assert read.is_set()
 
 
 @pytest.mark.parametrize(("wish", "calls"), [("auto", 0), ("on", 1), ("off", 0)])

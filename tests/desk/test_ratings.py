@@ -172,7 +172,7 @@ async def test_a_streamed_answer_has_its_thumbs_under_the_last_part_only(tmp_pat
     made = outlet(edit_interval=0.1)
     answer = "one " * 30 + "\n\n\n" + "two"
     async with running(tmp_path, lambda messages: answer, outlet=made) as desk:
-        desk.engine._delay = 0.05
+        desk.engine.delay = 0.05
         await tell(desk, "tell me a story")
         assert len(made.edited) >= 2 and faces(desk, "m1") == [] and faces(desk, "m2") == ["👍", "👎"]
 

@@ -15,6 +15,7 @@ from qwendesk.engines.base import Delta
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.chain import Cooldowns
 from qwendesk.engines.choice import Choice
+from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.llamacpp import LlamaCppChat, LlamaCppEngine
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
@@ -294,6 +295,11 @@ async def test_who_leaves_in_the_middle_frees_the_place() -> None:
     await pool.aclose()
 
 
+def unconnected(card: ModelCard) -> LlamaCppChat:
+    server = LlamaServer(None, "http://127.0.0.1:9", "key")
+    return LlamaCppChat(card=card, engine="llamacpp", server=server, settings=Settings())
+
+
 async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
@@ -301,7 +307,7 @@ async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: 
         if card.name == "big":
             begun.set()
             await go.wait()
-        return LlamaCppChat(card=card, engine="llamacpp")
+        return unconnected(card)
 
     monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
     monkeypatch.setattr(LlamaCppEngine, "_start", start)
@@ -322,7 +328,7 @@ async def test_who_leaves_while_a_model_is_loaded_loses_nothing(monkeypatch: pyt
         started.append(card.name)
         begun.set()
         await go.wait()
-        return LlamaCppChat(card=card, engine="llamacpp")
+        return unconnected(card)
 
     async def aclose(self: LlamaCppChat) -> None:
         closed.append(self.card.name)

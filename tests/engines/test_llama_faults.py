@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.llama_prompt import LlamaPrompter
-from qwendesk.engines.llama_room import Room
 from qwendesk.engines.llama_server import LlamaServer
 from qwendesk.engines.llamacpp import LlamaCppChat
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout
@@ -39,11 +37,8 @@ async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[Lla
         server = LlamaServer(None, site.url, "key")
         server.context = server.room = 512
         card = ModelCard(name="thinks", thinking="hybrid")
-        chat = LlamaCppChat(card=card, engine="llamacpp")
-        chat._server, chat._prompter, chat._room = server, LlamaPrompter(server, card), Room(512)
-        chat._settings = Settings(**limits)
-        yield chat, site
-        await chat.aclose()
+        yield LlamaCppChat(card=card, engine="llamacpp", server=server, settings=Settings(**limits)), site
+        await server.aclose()
 
 
 @pytest.mark.parametrize(

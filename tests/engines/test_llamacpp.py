@@ -119,7 +119,7 @@ async def test_a_file_by_its_path_gets_the_card_that_its_name_tells(pool: ModelP
 async def test_the_port_is_closed_to_others(chat: LlamaCppChat) -> None:
     import httpx
 
-    async with httpx.AsyncClient(base_url=chat._server._server.listening_address) as stranger:
+    async with httpx.AsyncClient(base_url=chat.library.listening_address) as stranger:
         assert (await stranger.post("/tokenize", json={"content": "a"})).status_code == httpx.codes.UNAUTHORIZED
 
 

@@ -8,38 +8,35 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.doctor import examine
-from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
+from qwendesk.engines.base import Engine
 from qwendesk.engines.catalogue import ModelCard
+from qwendesk.engines.ollama import OllamaEngine
+from qwendesk.engines.openai import OpenAIEngine
 from qwendesk.engines.store.look import fault_of
 from qwendesk.errors import EngineUnavailable
 
 
-class Empty(Engine):
-    """A server that runs, and has no model."""
+async def no_models(self: Engine) -> list[ModelCard]:
+    return []
 
-    name = "ollama"
 
-    @classmethod
-    def create(cls, parts: EngineParts) -> Empty:
-        return cls()
-
-    async def models(self) -> list[ModelCard]:
-        return []
-
-    async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        raise EngineUnavailable(f"no {name}")
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the servers run, and have no model."""
+    monkeypatch.setattr(OllamaEngine, "models", no_models)
+    monkeypatch.setattr(OpenAIEngine, "models", no_models)
 
 
 @pytest.mark.parametrize(("engine", "advice"), [("ollama", "models pull ollama:"), ("vllm", "ends as its own manual")])
-async def test_a_server_without_a_model_is_named_with_what_to_do(tmp_path: Path, engine: str, advice: str) -> None:
-    settings = Settings(home=tmp_path, engine=engine)
-    async with Desk(settings, engines={engine: Empty()}) as desk:
+async def test_a_server_without_a_model_is_named_with_what_to_do(
+    tmp_path: Path, empty: None, engine: str, advice: str
+) -> None:
+    async with Desk(Settings(home=tmp_path, engine=engine)) as desk:
         with pytest.raises(EngineUnavailable, match=advice):
             await desk.ask("hello")
 
 
-async def test_the_doctor_does_not_call_such_a_desk_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.engines.ollama.OllamaEngine.create", Empty.create)
+async def test_the_doctor_does_not_call_such_a_desk_ready(tmp_path: Path, empty: None) -> None:
     findings = {finding.name: finding for finding in await examine(Settings(home=tmp_path, engine="ollama"))}
     assert findings["engine ollama (default)"].status == "problem"
     assert findings["specialists"].status == "problem" and "models pull" in findings["specialists"].detail

@@ -11,7 +11,9 @@ from qwendesk.app import build_pool
 from qwendesk.channels.conformance import PIXEL
 from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.ollama import OllamaEngine
+from qwendesk.engines.ollama_api import OllamaServer
 from qwendesk.engines.ollama_chat import OllamaChat
+from qwendesk.engines.ollama_wire import Served, Setup
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import Settings, load_settings
 from tests.engines.web_server import Reply, serve
@@ -310,7 +312,10 @@ async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: 
         if name == "big":
             begun.set()
             await go.wait()
-        return OllamaChat(card=ModelCard(name=name), engine="ollama")
+        card, server = ModelCard(name=name), OllamaServer(Settings())
+        return OllamaChat(
+            card=card, engine="ollama", max_tokens=16, server=server, model=Served(card), setup=Setup(name, 512)
+        )
 
     monkeypatch.setattr(OllamaEngine, "_chat", chat)
     pool = build_pool(Settings(engine="ollama"))

@@ -8,8 +8,8 @@ from contextlib import aclosing, suppress
 
 import pytest
 
+from qwendesk.engines.llama_http import LlamaClient
 from qwendesk.engines.llama_server import LlamaServer
-from qwendesk.engines.llama_wire import LlamaWire
 from qwendesk.errors import EngineError, EngineFailed
 from tests.engines.web_server import Reply, serve
 
@@ -33,19 +33,19 @@ async def says(*parts: bytes) -> tuple[asyncio.Server, str]:
 
 
 async def test_lines_are_whole_however_they_are_cut() -> None:
-    text = 'data: {"content": "日本"}\n\ndata: two\n\nrest'.encode()
+    text = 'data: {"content": "日本\u2028\x85"}\n\ndata: two\n\nrest'.encode()
     for size in (1, 7, 1000):
         cut = [text[at : at + size] for at in range(0, len(text), size)]
         chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in cut]
         server, address = await says(_CONTINUE, _HEAD, *chunks, b"0\r\n\r\n")
         async with server:
-            lines = [line async for line in LlamaWire(address, "key").lines("/completion", {})]
-        assert lines == ['data: {"content": "日本"}', "", "data: two", "", "rest"]
+            lines = [line async for line in LlamaClient(address, "key").lines("/completion", {})]
+        assert lines == ['data: {"content": "日本\u2028\x85"}', "", "data: two", "", "rest"]
 
 
 async def test_who_leaves_closes_the_connection() -> None:
     async with serve(lambda path, body: Reply(lines=["data: 1\n"], stall=True)) as site:
-        async with aclosing(LlamaWire(site.url, "key").lines("/completion", {})) as lines:
+        async with aclosing(LlamaClient(site.url, "key").lines("/completion", {})) as lines:
             assert await anext(lines) == "data: 1"
         async with asyncio.timeout(30):
             await site.gone.wait()
@@ -68,7 +68,7 @@ async def test_who_leaves_does_not_send_the_rest_of_what_it_asked() -> None:
     read, over = list[int](), asyncio.Event()
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
-        wire = LlamaWire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "key")
+        wire = LlamaClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "key")
         asking = asyncio.create_task(wire.ask("POST", "/completion", {"prompt": "a" * 50_000_000}))
         await taken.wait()
         asking.cancel()
@@ -92,13 +92,13 @@ async def test_an_answer_that_is_none_is_an_error(answer: bytes, words: str) -> 
     server, address = await says(answer)
     async with server:
         with pytest.raises(EngineError, match=words):
-            await LlamaWire(address, "key").ask("GET", "/props")
+            await LlamaClient(address, "key").ask("GET", "/props")
 
 
 async def test_a_line_that_is_no_text_is_read_all_the_same() -> None:
     server, address = await says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\xffb\n")
     async with server:
-        assert [line async for line in LlamaWire(address, "key").lines("/completion", {})] == ["a\ufffdb"]
+        assert [line async for line in LlamaClient(address, "key").lines("/completion", {})] == ["a\ufffdb"]
 
 
 async def test_a_failure_in_the_middle_of_a_stream_is_an_error() -> None:
@@ -115,6 +115,6 @@ async def test_a_server_that_is_gone_or_speaks_something_else_is_an_error() -> N
     server, address = await says(b"220 mail ready\r\n\r\n")
     async with server:
         with pytest.raises(EngineFailed, match=r"broke off.*Ask again"):
-            await LlamaWire(address, "key").ask("GET", "/props")
+            await LlamaClient(address, "key").ask("GET", "/props")
     with pytest.raises(EngineFailed, match=r"broke off.*Ask again"):
-        await LlamaWire(address, "key").ask("GET", "/props")
+        await LlamaClient(address, "key").ask("GET", "/props")

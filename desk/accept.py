@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from qwendesk.desk.allowance import Allowance
 from qwendesk.desk.chat_commands import STOP, parse
+from qwendesk.desk.dispatcher import Dispatcher
 from qwendesk.desk.guests import Guests, origin_of
 from qwendesk.desk.intake import is_empty
 from qwendesk.desk.permissions import Permissions
-from qwendesk.desk.ports import Dispatcher
 from qwendesk.desk.texts import say
 from qwendesk.desk.tongue import language_of
 from qwendesk.desk.waiting import Limits, Waiting
@@ -100,7 +100,6 @@ class Reception:
         match stored.outcome:
             case "accepted":
                 self._waiting.add(inbound)
-                self._dispatcher.nudge()
                 return Admission("accepted", stored.seq)
             case "duplicate":
                 return Admission("duplicate")

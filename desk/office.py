@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from qwendesk.desk.accept import Reception
 from qwendesk.desk.chat_commands import Commands
 from qwendesk.desk.delivery import Delivery, Pace
-from qwendesk.desk.dispatcher import DbosDispatcher
+from qwendesk.desk.dispatcher import Dispatcher
 from qwendesk.desk.guests import Guests, House, PairingRequest
 from qwendesk.desk.hosts import Hosts
 from qwendesk.desk.machine_notice import MachineNotices
@@ -27,6 +27,9 @@ from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.outbox import Outbox
 from qwendesk.memory.scope import TenantDatabase
+
+if TYPE_CHECKING:
+    from qwendesk.desk.supervisor import WorkerRecovery
 
 log = logging.getLogger(__name__)
 PRIVATE = 0o600
@@ -74,7 +77,7 @@ class Office:
         self.inbox = Inbox(database)
         self.outbox = Outbox(database)
         self.guestbook = Guestbook(database)
-        self.dispatcher = DbosDispatcher(url, concurrency=answering.at_once if answering else 1, tenant=database.tenant)
+        self.dispatcher = Dispatcher(url, concurrency=answering.at_once if answering else 1, tenant=database.tenant)
         self._url = url
         self.database = database
         self._lock: FileLock | None = None
@@ -88,7 +91,7 @@ class Office:
         self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
         self.accept = self._reception.accept
         self._upkeep = Upkeep(self.inbox, self.dispatcher, self.guestbook)
-        self._supervisor: object | None = None
+        self._recovery: WorkerRecovery | None = None
 
     async def start(self) -> None:
         """Get the queue ready; where this process answers, begin with what was left."""
@@ -98,10 +101,10 @@ class Office:
         self._be_the_only_one()
         await self.dispatcher.open()
         if not self.dispatcher.is_sqlite:
-            from qwendesk.desk.supervisor import Supervisor
+            from qwendesk.desk.supervisor import WorkerRecovery
 
-            self._supervisor = supervisor = Supervisor(self._url, self.dispatcher)
-            await supervisor.start()
+            self._recovery = WorkerRecovery(self._url, self.dispatcher)
+            await self._recovery.start()
         await self.dispatcher.run(self._worker.handle)
         await self._upkeep.start()
 
@@ -116,11 +119,9 @@ class Office:
             self._worker.close()
             await self._worker.release()
             await self._worker.stops.aclose()
-        else:
-            await self.dispatcher.stop(0)
-        if self._supervisor is not None:
-            with suppress(asyncio.CancelledError):
-                await self._supervisor.stop()  # type: ignore[attr-defined]
+        if self._recovery is not None:
+            await self._recovery.stop()
+        await self.dispatcher.aclose()
         if self._lock:
             self._lock.release()
 

@@ -1,11 +1,9 @@
-"""What the desk needs of the world around it: an outlet to each channel, and a queue that survives."""
+"""What the desk needs of a channel to deliver to it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
-
-from sqlalchemy import Connection
 
 from qwendesk.messages import Event, Inbound, Outbound
 
@@ -64,30 +62,3 @@ class Outlet(Protocol):
 
 RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message; yields what happens, last ``Finished``. Closing it stops the answer."""
-Handle = Callable[[str], Awaitable[None]]
-"""Answers the accepted message of that id, and delivers the answer; may be called again after a crash."""
-
-
-class Dispatcher(Protocol):
-    """A durable queue: one message at a time in each conversation, many conversations at once."""
-
-    def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
-        """Add a message, in the transaction that stores it."""
-
-    async def open(self) -> None:
-        """Get the queue's tables ready."""
-
-    async def run(self, handle: Handle) -> None:
-        """Begin to hand messages over, those that a dead process left first."""
-
-    def nudge(self) -> None:
-        """Say that there may be something to do."""
-
-    async def stop(self, patience: float) -> None:
-        """Hand nothing over any more and give what runs so many seconds to end."""
-
-    async def lost(self, ids: Sequence[str]) -> list[str]:
-        """Return which of these open messages the queue knows nothing of any more."""
-
-    async def forget(self, older_than: float, limit: int) -> int:
-        """Delete the traces of what ended so many seconds ago, at most so many; return how many."""

@@ -1,4 +1,4 @@
-"""Take over what a dead worker had in hand (PostgreSQL, several workers)."""
+"""Take over the messages of a worker that is gone (PostgreSQL, several workers)."""
 
 from __future__ import annotations
 
@@ -6,66 +6,54 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from time import monotonic
-from typing import Protocol
 
 import psycopg
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from qwendesk.desk.dispatcher import Dispatcher
 
 _LOCK = "hashtextextended('qwendesk-worker:' || %s, 0)"
-_STARTING = 3.0
-"""Seconds after connecting in which nobody is thought dead: a database that came back is greeted by all at once."""
-_FROZEN = 20.0
-"""Seconds after which a worker that holds its lock, but says nothing, is thought frozen."""
+_RECOVERING = "hashtextextended('qwendesk-recovery', 0)"
+_INTERVAL_SECONDS = 1.0
+_STARTING_SECONDS = 3.0
+"""After connecting, no worker is thought gone: all workers reconnect at the same time once the database is back."""
+_FROZEN_SECONDS = 20.0
+"""A worker that holds its lock, but has not written its heartbeat for so long, is thought frozen."""
+_LOST_SECONDS = 5.0
+"""Longest time between DBOS's claim of a message and the start of its handler on a busy machine."""
 log = logging.getLogger(__name__)
 
 
-class Queue(Protocol):
-    """What a supervisor needs of the queue."""
+class WorkerRecovery:
+    """Shows that this worker is alive and requeues the messages of workers that are not.
 
-    @property
-    def executor(self) -> str:
-        """This worker's name in it."""
-
-    def nudge(self) -> None:
-        """Look at the queue now."""
-
-    def running(self) -> set[str]:
-        """Return the queue's names of what this process has in hand."""
-
-    async def recover(self, executor: str) -> None:
-        """Put back what a dead worker had in hand."""
-
-    async def put_back(self, names: Iterable[str]) -> None:
-        """Put back what is noted as in hand here, but is not."""
-
-
-class Supervisor:
-    """Shows that this worker lives, looks for dead ones, and is told when a message has come.
-
-    A worker holds a session's advisory lock: the database frees it the moment the process is gone. Two looks, a second
-    apart, have to find it free. What is taken over wrongly is no harm: a run that is not the newest can send nothing.
+    A worker holds an advisory lock of its database session, which the database frees when the process ends. A worker
+    whose lock is free, or whose heartbeat is old, on two consecutive checks is thought gone. A wrong decision does no
+    harm: only a message's newest run can send anything.
     """
 
-    def __init__(self, url: str, queue: Queue) -> None:
+    def __init__(self, url: str, dispatcher: Dispatcher) -> None:
         self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._queue = queue
-        self._executor = queue.executor
+        self._dispatcher = dispatcher
+        self._executor = dispatcher.executor
         self._suspects: set[str] = set()
-        self._orphans: set[str] = set()
+        self._missing: dict[str, float] = {}
+        """Since when a message is this worker's in the queue, but not in its hands."""
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._is_lost = False
+        self._is_disconnected = False
 
     async def start(self) -> None:
-        """Begin; returns once this worker is known to live."""
+        """Begin; return once this worker holds its lock."""
         self._task = asyncio.create_task(self._watch())
         await self._ready.wait()
 
     async def stop(self) -> None:
-        """Let go."""
+        """Free the lock: other workers take over what this one has left."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -79,30 +67,26 @@ class Supervisor:
             try:
                 async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await self._serve(connection)
-            except psycopg.Error as error:
-                if not self._is_lost:
+            except (psycopg.Error, SQLAlchemyError) as error:
+                if not self._is_disconnected:
                     log.warning("The supervisor lost the database (%s) and looks for it.", type(error).__name__)
-                self._is_lost = True
+                self._is_disconnected = True
                 await asyncio.sleep(0.3)
 
     async def _serve(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"SELECT pg_advisory_lock({_LOCK})", [self._executor])
-        await connection.execute("LISTEN qwendesk")
         since = monotonic()
         self._suspects.clear()
-        self._orphans.clear()
+        self._missing.clear()
         while True:
             await self._beat(connection)
-            if self._is_lost:
-                self._is_lost = False
+            if self._is_disconnected:
+                self._is_disconnected = False
                 log.warning("The supervisor has the database again.")
             self._ready.set()
-            self._queue.nudge()
-            if monotonic() - since > _STARTING:
-                await self._look(connection)
-                await self._look_at_own(connection)
-            async for _ in connection.notifies(timeout=1.0):
-                self._queue.nudge()
+            if monotonic() - since > _STARTING_SECONDS:
+                await self._check(connection)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def _beat(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(
@@ -110,45 +94,60 @@ class Supervisor:
             "ON CONFLICT (id) DO UPDATE SET seen_at = now()",
             [self._executor, socket.gethostname(), os.getpid()],
         )
-
-    async def _look(self, connection: psycopg.AsyncConnection) -> None:
-        """Take over from those found dead twice running."""
-        found = await connection.execute(
-            "SELECT s.executor_id, coalesce(max(w.seen_at) < now() - make_interval(secs => %s), false) "
-            "FROM dbos.workflow_status s LEFT JOIN desk_worker w ON w.id = s.executor_id "
-            "WHERE s.status = 'PENDING' AND s.executor_id <> %s GROUP BY s.executor_id",
-            [_FROZEN, self._executor],
-        )
-        dead = {
-            name for name, is_frozen in await found.fetchall() if is_frozen or await self._is_free(connection, name)
-        }
-        for name in sorted(dead & self._suspects):
-            log.warning("The worker %s is gone: its messages are taken over.", name)
-            await self._queue.recover(name)
-            await connection.execute("DELETE FROM desk_worker WHERE id = %s", [name])
-        self._suspects = dead - self._suspects
         await connection.execute("DELETE FROM desk_worker WHERE seen_at < now() - make_interval(days => 1)")
 
-    async def _look_at_own(self, connection: psycopg.AsyncConnection) -> None:
-        """Put back what is noted as in this worker's hands twice running, but is not.
+    async def _check(self, connection: psycopg.AsyncConnection) -> None:
+        held = await self._dispatcher.held()
+        own = held.pop(self._executor, set())
+        gone = await self._gone(connection, held) if held else set()
+        missing = self._long_missing(own)
+        if (gone & self._suspects or missing) and await self._is_free(connection, _RECOVERING):
+            try:
+                await self._take_over(connection, gone & self._suspects)
+                await self._requeue_own(missing)
+            finally:
+                await connection.execute(f"SELECT pg_advisory_unlock({_RECOVERING})")
+            gone -= self._suspects
+        self._suspects = gone
 
-        Where the database breaks off, the note that something was begun or has ended is lost on one side; the rest of
-        its conversation would wait for it for ever.
-        """
+    async def _gone(self, connection: psycopg.AsyncConnection, names: Collection[str]) -> set[str]:
+        """Return the workers whose lock is free or whose heartbeat is old."""
         found = await connection.execute(
-            "SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id = %s",
-            [self._executor],
+            "SELECT id FROM desk_worker WHERE seen_at < now() - make_interval(secs => %s)", [_FROZEN_SECONDS]
         )
-        orphans = {name for (name,) in await found.fetchall()} - self._queue.running()
-        if again := orphans & self._orphans:
-            log.warning("%d messages were noted as in hand, but were not: they are put back.", len(again))
-            await self._queue.put_back(sorted(again))
-        self._orphans = orphans - again
+        gone = {name for (name,) in await found.fetchall()} & set(names)
+        for name in set(names) - gone:
+            if await self._is_free(connection, _LOCK, name):
+                await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})", [name])
+                gone.add(name)
+        return gone
 
-    async def _is_free(self, connection: psycopg.AsyncConnection, executor: str) -> bool:
-        taken = await connection.execute(f"SELECT pg_try_advisory_lock({_LOCK})", [executor])
+    async def _take_over(self, connection: psycopg.AsyncConnection, names: set[str]) -> None:
+        for name in sorted(names):
+            log.warning("The worker %s is gone: its messages are taken over.", name)
+            await self._dispatcher.requeue(name)
+            await connection.execute("DELETE FROM desk_worker WHERE id = %s", [name])
+
+    async def _requeue_own(self, missing: set[str]) -> None:
+        if missing:
+            log.warning("%d messages were noted as in hand, but were not: they are put back.", len(missing))
+            await self._dispatcher.requeue(self._executor, missing)
+            for name in missing:
+                del self._missing[name]
+
+    def _long_missing(self, own: set[str]) -> set[str]:
+        """Return the messages that have been this worker's for long, but not in its hands.
+
+        A lost connection can lose the note that a message was begun or has ended on one side; the rest of its
+        conversation would wait for ever.
+        """
+        now = monotonic()
+        missing = own - self._dispatcher.running()
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        return {name for name, since in self._missing.items() if now - since > _LOST_SECONDS}
+
+    async def _is_free(self, connection: psycopg.AsyncConnection, lock: str, *values: str) -> bool:
+        """Tell whether a lock was free; it is taken then."""
+        taken = await connection.execute(f"SELECT pg_try_advisory_lock({lock})", values)
         row = await taken.fetchone()
-        if row and row[0]:
-            await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})", [executor])
-            return True
-        return False
+        return bool(row and row[0])

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from qwendesk.desk.ports import Dispatcher
+from qwendesk.desk.dispatcher import Dispatcher
 from qwendesk.errors import StoreError
 from qwendesk.memory.guestbook import Guestbook
 from qwendesk.memory.inbox import Inbox

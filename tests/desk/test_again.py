@@ -27,14 +27,12 @@ async def rows(desk: Running, statement: str) -> list[Any]:
 async def put_back(desk: Running) -> None:
     (row,) = await rows(desk, "SELECT id FROM inbound_event")
     assert await desk.office.inbox.put_back(row.id, desk.office.dispatcher.enqueue)
-    desk.office.dispatcher.nudge()
     await desk.settle()
 
 
 async def retry(desk: Running) -> None:
     (ticket,) = await desk.office.inbox.tickets()
     assert await desk.office.inbox.reopen(ticket.id, desk.office.dispatcher.enqueue)
-    desk.office.dispatcher.nudge()
     await desk.settle()
 
 

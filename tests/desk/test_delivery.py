@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from dbos import DBOSClient
 
 from qwendesk.desk.delivery import Pace
 from qwendesk.desk.upkeep import Upkeep
@@ -59,7 +60,6 @@ async def test_a_vain_delivery_is_given_up_and_the_conversation_goes_on(tmp_path
         assert (ticket.status, ticket.text) == ("dead", "tell me") and "blocked" in ticket.error
         assert outlet.texts == ["one", "I think before I answer."]
         assert await desk.office.inbox.reopen(ticket.id, desk.office.dispatcher.enqueue)
-        desk.office.dispatcher.nudge()
         await desk.settle()
         assert outlet.texts[2:] == ["two", "three"], "what had arrived is not sent again"
         assert await desk.office.inbox.tickets() == []
@@ -123,7 +123,6 @@ async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) 
             await connection.exec_driver_sql("UPDATE inbound_event SET status = 'dead'")
             await connection.exec_driver_sql("DELETE FROM outbound")
         assert await inbox.reopen(id_, desk.office.dispatcher.enqueue)
-        desk.office.dispatcher.nudge()
         await desk.settle()
         assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
 
@@ -132,8 +131,11 @@ async def test_what_the_queue_has_lost_is_put_back(tmp_path: Path) -> None:
     async with running(tmp_path, lambda messages: "found", answers=False) as desk:
         await desk.say("hello")
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
-            await connection.exec_driver_sql("UPDATE workflow_status SET status = 'ERROR'")
             await connection.exec_driver_sql("UPDATE inbound_event SET received_at = '2020-01-01 00:00:00'")
+        file = desk.office.database.whole_database.file
+        client = DBOSClient(system_database_url=f"sqlite:///{file}")
+        await client.cancel_workflows_async([status.workflow_id for status in await client.list_workflows_async()])
+        client.destroy()
         await Upkeep(desk.office.inbox, desk.office.dispatcher, desk.office.guestbook).once()
     async with running(tmp_path, lambda messages: "found") as desk:
         await desk.settle()

@@ -44,6 +44,15 @@ async def test_each_tenant_takes_and_answers_its_own(tmp_path: Path, url: str) -
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url, tenant="acme") as acme:
         await acme.settle()
         assert acme.outlet.texts == ["re hello acme"]
+    async with running(tmp_path, url=url, tenant="acme", answers=False) as acme:
+        await acme.say("hello again", event="e2")
+    async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as other:
+        await other.say("hello again", event="e2")
+        await other.settle()
+        assert other.outlet.texts == ["re hello again"], "the other tenant's queue is left alone"
+    async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url, tenant="acme") as acme:
+        await acme.settle()
+        assert acme.outlet.texts == ["re hello again"]
         assert await tenants(acme, InboundEvent, OutboundMessage, Conversation) == {"acme", "default"}
         (person,) = await acme.desk.memory.people.listed()
         await acme.desk.memory.people.forget(person.id)

@@ -62,14 +62,14 @@ async def _dead(as_json: bool) -> None:
 
 
 async def _retry(ids: list[str]) -> None:
-    from qwendesk.desk.dispatcher import DbosDispatcher
+    from qwendesk.desk.dispatcher import Dispatcher
 
     async with open_inbox() as (inbox, settings):
-        dispatcher = DbosDispatcher(settings.database, tenant=settings.tenant)
+        dispatcher = Dispatcher(settings.database, tenant=settings.tenant)
         await dispatcher.open()
         names = await _named(inbox, ids)
         unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
-        await dispatcher.stop(0)
+        await dispatcher.aclose()
     typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
     _refuse(unknown)
 

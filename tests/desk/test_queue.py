@@ -1,0 +1,84 @@
+"""The queue: a message is soon taken, in its conversation's order, and by another worker if its own is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests import postgres_server
+from tests.desk.parts import running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'queue.db'}"
+        return
+    with postgres_server.database(empty=True) as url:
+        yield url
+
+
+async def hang(messages: Sequence[Any]) -> str:
+    await asyncio.sleep(3600)
+    return "never"
+
+
+async def test_a_message_is_taken_soon_after_it_was_accepted(tmp_path: Path, url: str) -> None:
+    begun: dict[str, float] = {}
+
+    def script(messages: Sequence[Any]) -> str:
+        begun.setdefault(messages[-1].text, monotonic())
+        return "fine"
+
+    async with running(tmp_path, script, url=url) as desk:
+        waited = []
+        for number in range(8):
+            text = f"message {number}"
+            await desk.say(text, f"c{number}")
+            accepted = monotonic()
+            await desk.settle()
+            waited.append(begun[text] - accepted)
+    # the quickest, as the machine may be busy
+    assert min(waited) < 0.5
+
+
+async def test_messages_of_a_conversation_are_answered_in_order_and_others_meanwhile(tmp_path: Path, url: str) -> None:
+    at_once: set[str] = set()
+    most = 0
+
+    async def script(messages: Sequence[Any]) -> str:
+        nonlocal most
+        text = messages[-1].text
+        assert not any(other.startswith(text[0]) for other in at_once), "two of one conversation"
+        at_once.add(text)
+        most = max(most, len(at_once))
+        await asyncio.sleep(0.3)
+        at_once.discard(text)
+        return f"re {text}"
+
+    async with running(tmp_path, script, url=url) as desk:
+        for number in range(4):
+            for conversation in "ab":
+                await desk.say(f"{conversation}{number}", conversation)
+        await desk.settle(60)
+        for conversation in "ab":
+            texts = [text for text in desk.outlet.texts if text.startswith(f"re {conversation}")]
+            assert texts == [f"re {conversation}{number}" for number in range(4)]
+    assert most == 2
+
+
+async def test_what_a_stopped_worker_had_in_hand_is_answered_by_the_next(tmp_path: Path, url: str) -> None:
+    async with running(tmp_path, hang, url=url, patience=0.5) as desk:
+        await desk.say("first")
+        await desk.say("second")
+        async with asyncio.timeout(60):
+            while not desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody what it hands over
+                await asyncio.sleep(0.02)
+    async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as desk:
+        await desk.settle(60)
+        assert desk.outlet.texts == ["re first", "re second"]

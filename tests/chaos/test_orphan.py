@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
-from tests.desk.parts import running
+from qwendesk.desk.dispatcher import Dispatcher
+from qwendesk.desk.supervisor import WorkerRecovery
+from tests import postgres_server
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with postgres_server.database() as url:
+        yield url
 
 
 async def test_a_message_that_nothing_has_in_hand_does_not_hold_up_its_conversation(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = asyncio.Event()
-    asked: list[str] = []
+    handled: list[str] = []
+    is_over = asyncio.Event()
 
-    async def script(messages: Sequence[Any]) -> str:
-        asked.append(messages[-1].text)
-        if not lost.is_set():
-            lost.set()
-            await asyncio.sleep(3600)
-        return f"re {messages[-1].text}"
+    async def handle(id_: str) -> None:
+        handled.append(id_)
+        if len(handled) == 1:
+            await is_over.wait()
+        elif id_ == "second":
+            is_over.set()
 
-    async with running(tmp_path, script, url=postgres_url, patience=0.5) as desk:
-        await desk.say("first", event="e1")
-        await desk.say("second", event="e2")
-        await asyncio.wait_for(lost.wait(), 60)
-        monkeypatch.setattr(desk.office.dispatcher, "running", set)
-        await desk.settle(60)
-        assert desk.outlet.texts == ["re first", "re second"]
-        assert asked[:2] == ["first", "first"]
+    dispatcher = Dispatcher(url)
+    await dispatcher.open()
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        for number, id_ in enumerate(("first", "second"), start=1):
+            dispatcher.enqueue(connection, id_, "conversation", number)
+    engine.dispose()
+    monkeypatch.setattr(dispatcher, "running", set)
+    recovery = WorkerRecovery(url, dispatcher)
+    await recovery.start()
+    await dispatcher.run(handle)
+    try:
+        await asyncio.wait_for(is_over.wait(), 120)
+    finally:
+        await dispatcher.stop(5)
+        await recovery.stop()
+        await dispatcher.aclose()
+    assert handled == ["first", "first", "second"]

@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
 
 comma := ,
+# Containers often switch byte code off; then each process that a test starts would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help install chat router graph test test-apart test-all transformers lint format type check docs reference bench lock audit sbom clean
 

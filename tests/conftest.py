@@ -11,6 +11,7 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import Script, ScriptedEngine
+from tests.databases import put_migrated
 
 pytest_plugins = ["tests.servers.ollama"]
 
@@ -51,7 +52,10 @@ def make_desk(own_home: Path) -> MakeDesk:
 
     def make(script: Script | None = None, *, tools: Any = (), cards: Any = None, **settings: Any) -> Desk:
         engine = ScriptedEngine(script, **({"cards": cards} if cards else {}))
-        desk = Desk(Settings(engine="scripted", **settings), engines={"scripted": engine}, tools=tools)
+        made = Settings(engine="scripted", **settings)
+        if not made.database_url:
+            put_migrated(made.data_dir / "qwendesk.db")
+        desk = Desk(made, engines={"scripted": engine}, tools=tools)
         desk.script = engine  # type: ignore[attr-defined]
         return desk
 

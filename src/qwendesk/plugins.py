@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Literal, get_args
 
 from qwendesk.errors import ConfigError, PluginError, QwendeskError, reason
@@ -89,5 +90,11 @@ def _advice(point: EntryPoint) -> str:
     return f"pip install '{wanted}'"
 
 
-def _points(kind: Kind) -> Iterator[EntryPoint]:
-    yield from entry_points(group=f"qwendesk.{kind}")
+def _points(kind: Kind) -> EntryPoints:
+    return _installed().select(group=f"qwendesk.{kind}")
+
+
+@cache
+def _installed() -> EntryPoints:
+    """Read the entry points of all installed packages once a process: that opens two files a package."""
+    return entry_points()

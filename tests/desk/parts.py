@@ -22,6 +22,7 @@ from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
 from qwendesk.memory.inbox import Inbox
 from qwendesk.memory.outbox import Outbox
 from qwendesk.messages import Button, Inbound, Outbound
+from tests.databases import put_migrated
 
 OPEN = {"test": House("open")}
 
@@ -113,6 +114,8 @@ async def running(
     engine = ScriptedEngine(script, cards=cards)
     extra = {"database_url": url} if url else {}
     made = Settings(home=home, engine="scripted", **extra, **settings)
+    if not made.database_url:
+        put_migrated(made.data_dir / "qwendesk.db")
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
         database = desk.memory.scope

@@ -7,6 +7,7 @@ import pytest
 
 from qwendesk.memory.sql import Memory
 from tests import postgres_server
+from tests.databases import put_migrated
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def make(file: Path) -> Callable[..., Memory]:
 def url(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
     """Give both databases in turn."""
     if request.param == "sqlite":
+        put_migrated(file)
         yield f"sqlite+aiosqlite:///{file}"
         return
     with postgres_server.database() as url:

@@ -14,6 +14,7 @@ from qwendesk.errors import EngineUnavailable
 from qwendesk.memory.knowledge.library import KnowledgeBase, open_knowledge
 from qwendesk.memory.knowledge.terms import terms
 from tests import postgres_server
+from tests.databases import put_migrated
 
 SYNONYMS = {"rückgabe": "return", "zuruckgeben": "return", "ruckgabe": "return", "geld": "money", "katze": "cat"}
 
@@ -49,6 +50,7 @@ class WordVectors:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kb_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
+        put_migrated(tmp_path / "kb.db")
         yield f"sqlite+aiosqlite:///{tmp_path / 'kb.db'}"
         return
     with postgres_server.database() as url:

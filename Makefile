@@ -50,7 +50,10 @@ test: $(VENV)/.dev ## Run the tests that need no server and no browser, also tho
 test-apart: $(VENV)/.dev ## Run the other tests: servers, browser, chaos, slow ones
 	$(PYTEST) -m "$(APART)"
 
-test-all: test test-apart ## Run all tests
+test-all: export QWENDESK_ALL_EXAMPLES = 1
+test-all: $(VENV)/.dev ## Run all tests, with all examples of the property tests, and show which lines they reach
+	$(PYTEST) --cov=qwendesk --cov-report= -m "not ($(APART))"
+	$(PYTEST) --cov=qwendesk --cov-append --cov-report=term:skip-covered -m "$(APART)"
 
 $(VENV)/.hf: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[transformers]'

@@ -28,6 +28,7 @@ from qwendesk.channels.text.shape import shape
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.xmpp.channel import XmppChannel
 from qwendesk.messages import Outbound
+from tests.examples import examples
 
 CHANNELS: list[type[Channel]] = [
     TelegramChannel,
@@ -358,7 +359,7 @@ MARKDOWN = st.lists(
 ).map(lambda parts: "".join(text + between for text, between in parts).replace("&", "+"))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     MARKDOWN,
     st.integers(120, 500),
@@ -377,7 +378,7 @@ def test_every_letter_arrives_on_every_markup_in_parts_that_fit(
     assert not _letters(text) - Counter(html.unescape(seen))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(MARKDOWN)
 def test_every_letter_is_drawn_in_a_terminal(text: str) -> None:
     assert not _letters(text) - Counter(_drawn(text))

@@ -89,13 +89,13 @@ class Server:
         self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
 
     async def until(self, told: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while told not in self.told:
                 self._sent.clear()
                 await self._sent.wait()
 
     async def pinged(self, number: int) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(names := [line[5:] for line in self.told if line.startswith("PING ")]) <= number:
                 self._sent.clear()
                 await self._sent.wait()

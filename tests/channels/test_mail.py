@@ -18,6 +18,7 @@ from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.simulate.base import Written
 from qwendesk.errors import ConfigError
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
+from tests.examples import examples
 
 pytestmark = pytest.mark.server
 
@@ -107,7 +108,7 @@ def test_an_unknown_alphabet_does_no_harm() -> None:
     assert inbound and inbound.text.startswith("Grüße")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"From: a@b.example\n", b"From: a@b.example\nContent-Type: "]))
 def test_whatever_lies_in_the_mailbox_is_read_or_refused(data: bytes, head: bytes) -> None:
     try:

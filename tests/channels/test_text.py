@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from qwendesk.channels.base import Capabilities, Markup
 from qwendesk.channels.text.markup import render
 from qwendesk.channels.text.shape import shape
+from tests.examples import examples
 
 CODE = "\n".join(f"print({n})  # line {n}" for n in range(200))
 TEXTS = st.lists(
@@ -125,7 +126,7 @@ def test_telegram_counts_what_is_left_after_its_tags() -> None:
     assert len(shape("**x**" + "y" * 4095, Capabilities(markup="telegram", max_length=4096, length_unit="utf16"))) == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(TEXTS, st.integers(12, 90), st.sampled_from(["plain", "telegram", "mrkdwn", "markdown"]))
 def test_whatever_is_written_all_of_it_arrives_in_parts_that_fit(text: str, longest: int, markup: Markup) -> None:
     pieces = shape(text, Capabilities(markup=markup, max_length=longest * 4))
@@ -137,7 +138,7 @@ def test_whatever_is_written_all_of_it_arrives_in_parts_that_fit(text: str, long
     assert _letters("".join(piece.plain for piece in pieces)) == _letters(render(text.strip(), "plain"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_can_be_written_in_any_markup(text: str) -> None:
     written = {markup: render(text, markup) for markup in ("plain", "telegram", "mrkdwn", "html")}  # type: ignore[arg-type]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
+
+from qwendesk.cli.main import app
 
 PROGRAM = [sys.executable, "-m", "qwendesk", "chat", "--engine", "scripted"]
 KEYS = {
@@ -22,6 +25,11 @@ def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.C
     return subprocess.run(
         [*PROGRAM, *arguments], input=stdin, capture_output=True, env=os.environ | environment, timeout=60, check=False
     )
+
+
+def run_here(*arguments: str, **environment: str) -> Result:
+    """Run the command in this process, where its start is not what is tested."""
+    return CliRunner(env=environment).invoke(app, ["chat", "--engine", "scripted", *arguments])
 
 
 def test_json_is_one_object_with_the_receipt() -> None:
@@ -50,8 +58,8 @@ def test_conversations_go_on_after_a_restart() -> None:
 
 def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "dot.png")
-    seen = json.loads(run("-m", "What is it?", "--image", "dot.png", "--json").stdout)
-    asked = json.loads(run("-m", "What is it?", "--role", "coder", "--json").stdout)
+    seen = json.loads(run_here("-m", "What is it?", "--image", "dot.png", "--json").stdout)
+    asked = json.loads(run_here("-m", "What is it?", "--role", "coder", "--json").stdout)
     assert (seen["receipt"]["role"], asked["receipt"]["role"]) == ("vision", "coder")
 
 
@@ -72,17 +80,18 @@ def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_clear_line(arguments: list[str], environment: dict[str, str], words: str) -> None:
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "QWENDESK_MODELSCOPE_URL": "http://127.0.0.1:9"}
-    done = run(*arguments, **nowhere, **environment)
-    errors = [line for line in done.stderr.decode().splitlines() if line.startswith("Error:")]
-    assert done.returncode == 1
-    assert len(errors) == 1 and words in errors[0], done.stderr.decode()
-    assert "Traceback" not in done.stderr.decode()
+    done = run_here(*arguments, **nowhere, **environment)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert len(errors) == 1 and words in errors[0], done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "qwendesk.toml").write_text('enigne = "ollama"\n')
-    done = run("-m", "hi")
-    assert done.returncode == 1 and b"enigne" in done.stderr
+    done = run_here("-m", "hi")
+    assert done.exit_code == 1 and "enigne" in done.stderr and isinstance(done.exception, SystemExit)
 
 
 @pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\x00" + b"x" * 200])

@@ -82,7 +82,7 @@ class Running:
     desk: Desk
     engine: ScriptedEngine
 
-    async def settle(self, seconds: float = 20.0) -> None:
+    async def settle(self, seconds: float = 60.0) -> None:
         """Wait until nothing is open."""
         async with asyncio.timeout(seconds):
             while await self.office.inbox.open_count():  # noqa: ASYNC110 - another process may be what settles it

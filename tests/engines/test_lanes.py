@@ -83,7 +83,7 @@ async def test_a_place_given_to_one_who_is_stopped_goes_to_the_next() -> None:
     await settled()
     assert log[-1] == "c"
     await third.leave()
-    async with AsyncExitStack() as stack, asyncio.timeout(5):
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
         await stack.enter_async_context(lane.place(silent))
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwendesk.engines.reader import AnswerReader, Call
+from tests.examples import examples
 
 
 def schema(name, **properties):
@@ -306,7 +307,7 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(FRAGMENTS, max_size=12).map("".join), st.booleans(), st.booleans(), st.data())
 def test_the_result_does_not_depend_on_the_cuts(text, with_tools, in_thinking, data):
     tools = TOOLS if with_tools else []

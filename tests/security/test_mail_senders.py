@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qwendesk.channels.mail.parse import parse
 from tests.channels.mail_platform import DESK
+from tests.examples import examples
 
 ANNA = "anna@people.example"
 SERVER = "mx.acme.example"
@@ -174,7 +175,7 @@ def test_two_senders_in_any_way_prove_nobody(heads: tuple[str, ...]) -> None:
     assert not _is_anna(f"Authentication-Results: {PASSED}", *heads)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text('anx@people.evil<>(),;:"\\= ?', max_size=40), st.text('anx@evil.example<>(),;:"\\ ', max_size=20))
 def test_no_leftovers_beside_an_address_make_somebody_another_one(before: str, after: str) -> None:
     judged = f"Authentication-Results: {SERVER}; dmarc=pass header.from=evil.example"

@@ -38,6 +38,7 @@ from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.tools.knowledge import shown
+from tests.examples import examples
 from tests.tiny_qwen import tokenizer_folder
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -183,7 +184,7 @@ def joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("form", [openai_form, ollama_form, told_form])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=len(FIELDS), max_size=len(FIELDS)))
 def test_a_server_finds_no_control_token_in_any_text(family: Family, form: Form, texts: list[str]) -> None:
     innocent = family.count(_rendered(family, form, dict.fromkeys(FIELDS, INNOCENT)))
@@ -261,7 +262,7 @@ class Templated:
         return self.family.render(messages, tools)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=len(FIELDS), max_size=len(FIELDS)))
 def test_a_tokenizer_of_this_process_makes_no_control_token_of_any_text(family: Family, texts: list[str]) -> None:
     def count(text: dict[str, str]) -> Counter[int]:

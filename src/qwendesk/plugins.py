@@ -90,11 +90,7 @@ def _advice(point: EntryPoint) -> str:
     return f"pip install '{wanted}'"
 
 
-def _points(kind: Kind) -> EntryPoints:
-    return _installed().select(group=f"qwendesk.{kind}")
-
-
 @cache
-def _installed() -> EntryPoints:
+def _points(kind: Kind) -> EntryPoints:
     """Read the entry points of all installed packages once a process: that opens two files a package."""
-    return entry_points()
+    return entry_points(group=f"qwendesk.{kind}")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from qwendesk.memory.sql import SqlMemory
+from qwendesk.memory.sql import Memory
 
 
 def put_migrated(file: Path) -> None:
@@ -31,7 +31,7 @@ def _migrated() -> Path:
 
 
 async def _migrate(file: Path) -> None:
-    memory = SqlMemory(f"sqlite+aiosqlite:///{file}")
+    memory = Memory(f"sqlite+aiosqlite:///{file}")
     await memory.open()
     await memory.aclose()
 

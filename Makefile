@@ -10,7 +10,7 @@ comma := ,
 # Containers often switch byte code off; then each process that a test starts would compile the whole project again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help install chat router graph test test-apart test-all transformers lint format type check docs reference bench lock audit sbom clean
+.PHONY: help install chat router graph test test-apart test-all transformers lint format type check docs reference pictures bench lock audit sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ docs: $(VENV)/.dev ## Serve the documentation on http://localhost:8000
 
 reference: $(VENV)/.dev ## Write the generated pages of docs/reference from the code
 	$(BIN)/python .ci/reference.py
+
+pictures: $(VENV)/.dev ## Take the README's pictures (needs Chromium and the starter model)
+	$(BIN)/python .ci/pictures.py
 
 bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup

@@ -55,10 +55,10 @@ def _settings_table(model: type[BaseModel], prefix: str) -> str:
     rows = []
     for name, field in model.model_fields.items():
         aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
-        variables = [str(alias) for alias in aliases if str(alias).isupper()] or [f"{prefix}{name.upper()}"]
+        others = [str(alias) for alias in aliases if str(alias).isupper() and str(alias) != f"{prefix}{name.upper()}"]
         rows.append(
             [
-                f"`{name}`<br>" + "<br>".join(f"`{variable}`" for variable in variables),
+                "<br>".join([f"`{name}`", *(f"or `{variable}`" for variable in others)]),
                 _values(schema["properties"][name], schema.get("$defs", {})),
                 _default(field.default if field.default_factory is None else field.default_factory()),  # type: ignore[call-arg]
                 _text(_attribute(model, name)),

@@ -32,9 +32,9 @@ chat: $(VENV)/.base ## Talk with a Qwen model; the first time fetches a small on
 	@$(BIN)/qwendesk chat
 
 router: $(VENV)/.base ## Train both routers on their public questions and write their artefacts
-	$(BIN)/python -m qwendesk.agents.routing.train
+	$(BIN)/python -m qwendesk.routing.training.train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[accurate]'
-	$(BIN)/python -m qwendesk.agents.routing.train --accurate
+	$(BIN)/python -m qwendesk.routing.training.train --accurate
 
 graph: $(VENV)/.dev ## Draw the graph of a turn into docs/explanation/architecture.md
 	$(BIN)/python -m tests.agents.graph_picture

@@ -20,9 +20,7 @@ from sqlalchemy.dialects import postgresql
 
 from qwendesk.channels.base import COMMON, Setting
 from qwendesk.cli.main import COMMANDS
-from qwendesk.memory import desk_tables, remembered  # noqa: F401 - their tables are described there
-from qwendesk.memory.knowledge import tables as _knowledge  # noqa: F401 - its tables belong to Base too
-from qwendesk.memory.tables import Base
+from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
 from qwendesk.settings import FallbackSettings, HttpSettings, ServerSettings, Settings
 

@@ -9,13 +9,13 @@ from typing import Any, Literal, cast
 
 from langgraph.graph.state import CompiledStateGraph
 
-from qwendesk.agents.policy_file import Policy
-from qwendesk.agents.routing.base import Router
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.engines.pool import ModelPool
 from qwendesk.messages import Event, Notice
-from qwendesk.tools.registry import Toolbox
+from qwendesk.routing.base import Router
+from qwendesk.routing.policy.policy_file import Policy
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.toolbox import Toolbox
 
 
 def _ignore(event: Event) -> None:

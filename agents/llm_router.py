@@ -9,11 +9,11 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.agents.state import TokenUsage
-from qwendesk.engines.choice import Choice
+from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.prompts import render
+from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 
 _SCHEMA: dict[str, Any] = {
     "type": "object",

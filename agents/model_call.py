@@ -10,15 +10,15 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts.base import Expert
-from qwendesk.agents.routing.language import english_name
+from qwendesk.agents.roles import Expert
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.agents.tool_selection import selects_tool
-from qwendesk.engines.choice import Choice
+from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.prompts import render
 from qwendesk.quoting import Block, indented
+from qwendesk.routing.signals.language import english_name
 
 _SHORT_PROMPTS = ("pick", "report")
 """Templates that small models follow only when the prompt is short, so that background is left out."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log2
 
-from qwendesk.agents.policy_file import Models
-from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.routing.language import english_name
 from qwendesk.engines.base import Progress
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.choice import Choice, best
 from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.selected_model import Choice, best
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision
+from qwendesk.routing.policy.policy_file import Models
+from qwendesk.routing.signals.language import english_name
 
 _LANGUAGES = (
     "en", "zh", "es", "fr", "de", "ja", "it", "ru", "ar", "ko", "vi", "th", "pt", "id", "nl", "pl", "tr", "he", "hi",

@@ -9,16 +9,14 @@ from typing import Any
 
 from qwendesk.agents.checks.failures import is_refusal
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.followup import is_short, leans
-from qwendesk.agents.lexicon import mark
-from qwendesk.agents.past import Past
-from qwendesk.agents.policy_file import Escalate
-from qwendesk.agents.routing.base import Decision
-from qwendesk.agents.routing.cues import fold
 from qwendesk.agents.state import RetryRequest, RetryStep
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.choice import Choice
+from qwendesk.engines.selected_model import Choice
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision, Past
+from qwendesk.routing.policy.policy_file import Escalate
+from qwendesk.routing.signals.cues import fold, mark
+from qwendesk.routing.signals.followup import is_short, leans
 
 _REPEATED = (3, 8)
 """Least number of words, or of characters of a script without spaces, of a question that counts as repeated."""

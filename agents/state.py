@@ -8,12 +8,11 @@ from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.agents.past import Past
-from qwendesk.agents.routing.base import Decision, Signals
-from qwendesk.agents.split import SubQuestion
-from qwendesk.engines.choice import Choice
+from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
+from qwendesk.routing.base import Decision, Past, Signals
+from qwendesk.routing.policy.subquestions import SubQuestion
 
 
 @dataclass(frozen=True, slots=True)

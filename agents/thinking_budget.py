@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts import expert_for
-from qwendesk.agents.policy_file import Policy
-from qwendesk.agents.routing.base import Decision
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.agents.roles import expert_for
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision
+from qwendesk.routing.policy.policy_file import Policy
 
 _MAX_SHARE = 0.75
 """Share of the longest answer that may be thinking, so that there is room for the answer."""

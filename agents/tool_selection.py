@@ -16,8 +16,8 @@ from importlib import resources
 from typing import Any
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts.base import Expert
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.agents.roles import Expert
+from qwendesk.models.catalogue import ModelCard
 
 _FREE_CHOICE_PARAMETERS = 2.0
 """Billions of parameters from which a model chooses its tools freely."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LANGUAGES = ("en", "de", "fr", "it", "ja", "ko", "nl", "pt", "ru", "zh-cn")
-TARGET = Path(__file__).parent.parent / "memory" / "knowledge" / "data" / "debian_faq"
+TARGET = Path(__file__).parent.parent / "knowledge" / "evaluation" / "data" / "debian_faq"
 MOST = 900
 """Letters of an answer that are taken, at a paragraph's end: as much as one passage holds."""
 LEAST = 60

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.chat_commands import Commands
-from qwendesk.desk.guests import House
-from qwendesk.desk.office import Answering, Office
-from qwendesk.desk.waiting import Limits
+from qwendesk.desk.access import House
+from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.commands.chat_commands import Commands
+from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.desk.runtime import Answering, Office
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.memory.inbox import Inbox
 from qwendesk.messages import Inbound, Outbound
 
 QUESTION = "Where can I read more about the history of the bicycle?"

@@ -18,7 +18,7 @@ from pathlib import Path
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
-from qwendesk.memory.knowledge.readers.decode import decoded
+from qwendesk.knowledge.readers.decode import decoded
 
 ENCODINGS = {
     "ar": ("cp1256", "iso8859_6"),

@@ -25,7 +25,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from benchmarks.engines_raw import Library, RawLlama, random_model
 from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
-from qwendesk.engines.threads import be_patient, free_threads
+from qwendesk.engines.cpu_threads import be_patient, free_threads
 from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
 

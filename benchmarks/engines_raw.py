@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from qwendesk.engines.base import Options
-from qwendesk.engines.catalogue import Sampling
+from qwendesk.models.catalogue import Sampling
 from qwendesk.settings import Settings
 
 
@@ -47,7 +47,7 @@ class Library:
     def __init__(self, folder: str, threads: int) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        from qwendesk.engines.hf.place import Place
+        from qwendesk.engines.transformers.device import Place
 
         place = Place.chosen(Settings(home=Path(folder)))
         self._threads = threads

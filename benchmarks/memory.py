@@ -29,9 +29,9 @@ from tests import postgres_server
 
 from benchmarks import memory_search
 from qwendesk.memory.database import Database
-from qwendesk.memory.sql import Memory
-from qwendesk.memory.upkeep.backup import backup, restore
-from qwendesk.memory.upkeep.state import check
+from qwendesk.memory.maintenance.backup import backup, restore
+from qwendesk.memory.maintenance.check import check
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound
 
 LIMIT_RATIO = 2.0

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qwendesk.knowledge.base import Chunk, Vectors
+from qwendesk.knowledge.document_repository import Source
+from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
-from qwendesk.memory.knowledge.base import EVERYBODY, Chunk, Scope, Vectors
-from qwendesk.memory.knowledge.library import KnowledgeBase
-from qwendesk.memory.knowledge.shelf import Source
 from qwendesk.memory.opening import prepare
+from qwendesk.memory.records import EVERYBODY, DocumentScope
 
 CHUNKS, QUICK_CHUNKS = 100_000, 20_000
 QUESTIONS = 60
@@ -138,7 +139,7 @@ async def _recall(
     hits = 0
     for _, vector in asked:
         exact = np.argsort(-(world.vectors @ vector), kind="stable")[:5] + 1
-        found = await knowledge._nearest.find(model.name, vector, Scope(), 5)
+        found = await knowledge._nearest.find(model.name, vector, DocumentScope(), 5)
         hits += len(set(found) & set(exact.tolist()))
     return hits / (5 * len(asked))
 

@@ -23,17 +23,16 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.routing_report import missed, plain, plot, write_docs
-from qwendesk.agents.routing import language
-from qwendesk.agents.routing.base import Signals
-from qwendesk.agents.routing.classifier import Classifier
-from qwendesk.agents.routing.cues import KINDS, Cues
-from qwendesk.agents.routing.dataset import Question, load_questions
-from qwendesk.agents.routing.features import features
-from qwendesk.agents.routing.measure import percentiles
-from qwendesk.agents.routing.model import Array
-from qwendesk.agents.routing.scores import Answer, accuracy, scores
-from qwendesk.agents.routing.train import Material, answers, material, train, unseen
-from qwendesk.agents.routing.trained import TrainedRouter
+from qwendesk.routing.base import Signals
+from qwendesk.routing.classifier.classifier import Classifier
+from qwendesk.routing.classifier.features import features
+from qwendesk.routing.classifier.linear import Array
+from qwendesk.routing.classifier.trained_router import TrainedRouter
+from qwendesk.routing.signals import language
+from qwendesk.routing.signals.cues import KINDS, Cues
+from qwendesk.routing.training.dataset import Question, load_questions
+from qwendesk.routing.training.metrics import Answer, accuracy, percentiles, scores
+from qwendesk.routing.training.train import Material, answers, material, train, unseen
 
 POLITE = {
     "ar": "مرحبا، أرجو أن تكون بخير.",
@@ -138,7 +137,7 @@ def left_out_languages(everything: Material) -> dict[str, float]:
 
 def without_words(everything: Material) -> dict[str, float]:
     """Return the accuracy where a language's lines of cues are missing too, as for a language nobody thought of."""
-    tables = tomllib.loads(resources.files("qwendesk.agents.routing").joinpath("cues.toml").read_text("utf-8"))
+    tables = tomllib.loads(resources.files("qwendesk.routing.signals").joinpath("cues.toml").read_text("utf-8"))
     result = {}
     for lang in sorted({question.lang for question in everything.questions} - {"en"}):
         lines = [
@@ -230,8 +229,8 @@ def memory(tier: str) -> float:
     """Return the megabytes that routing takes beyond the interpreter."""
     code = (
         "import psutil; p = psutil.Process(); before = p.memory_info().rss\n"
-        "from qwendesk.agents.routing.base import Signals\n"
-        "from qwendesk.agents.routing.trained import TrainedRouter\n"
+        "from qwendesk.routing.base import Signals\n"
+        "from qwendesk.routing.classifier.trained_router import TrainedRouter\n"
         f"TrainedRouter(tier={tier!r}).route(Signals('Where is my order?'))\n"
         "print((p.memory_info().rss - before) / 1e6)"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwendesk.agents.routing.scores import Answer, bins
+from qwendesk.routing.training.metrics import Answer, bins
 
 TARGETS = {
     "accuracy": 0.82,

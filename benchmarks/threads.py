@@ -13,9 +13,9 @@ import statistics
 import subprocess
 import sys
 
-from qwendesk.engines.catalogue import load_catalogue
-from qwendesk.engines.llama_server import LlamaServer
-from qwendesk.engines.store import ModelStore
+from qwendesk.engines.llamacpp.server import LlamaServer
+from qwendesk.models.catalogue import load_catalogue
+from qwendesk.models.store import ModelStore
 from qwendesk.settings import STARTER_MODEL, load_settings
 
 TOKENS = 48

@@ -17,7 +17,7 @@ from qwendesk.messages import Admission, Event, Inbound, Outbound
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-    from qwendesk.channels.simulate.base import Simulator
+    from qwendesk.testing.simulators.base import Simulator
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from qwendesk.desk.allowance import Allowance
-from qwendesk.desk.guests import Guests, House
-from qwendesk.desk.permissions import Rights
-from qwendesk.desk.texts import say
-from qwendesk.desk.tongue import language_of
+from qwendesk.desk.access import Guests, House, Rights
+from qwendesk.desk.access_repository import Guestbook
+from qwendesk.desk.inbox.reply_language import language_of
+from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.translations import say
 from qwendesk.errors import InputError
-from qwendesk.memory.guestbook import Guestbook
 from qwendesk.messages import Inbound
 
 _SECONDS_AN_HOUR = 3600

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.desk.texts import say
-from qwendesk.memory.inbox_values import TOLD_MACHINE
+from qwendesk.desk.inbox.records import TOLD_MACHINE
+from qwendesk.desk.translations import say
 
 
 @dataclass(frozen=True, slots=True)

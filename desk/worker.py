@@ -10,19 +10,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qwendesk.desk.chat_commands import Commands, Done, parse
-from qwendesk.desk.delivery import Delivery
-from qwendesk.desk.live import Live
+from qwendesk.desk.commands.chat_commands import Commands, Done, parse
+from qwendesk.desk.commands.rating import thumbs
+from qwendesk.desk.delivery.deliver import Delivery, Outlet, RunTurn
+from qwendesk.desk.delivery.streaming import Live
+from qwendesk.desk.inbox.cancellation import Stops
+from qwendesk.desk.inbox.records import HEARD, TOLD_MACHINE, Arrived, Outcome
+from qwendesk.desk.inbox.reply_language import language_of, newly_heard
+from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices, after_notice
-from qwendesk.desk.ports import Outlet, RunTurn
-from qwendesk.desk.ratings import thumbs
-from qwendesk.desk.stops import Stops
-from qwendesk.desk.texts import say
-from qwendesk.desk.tongue import language_of, newly_heard
+from qwendesk.desk.translations import say
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
-from qwendesk.memory.inbox import Inbox
-from qwendesk.memory.inbox_rows import conversation_key
-from qwendesk.memory.inbox_values import HEARD, TOLD_MACHINE, Arrived, Outcome
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 from qwendesk.redaction import redact
 
@@ -130,7 +129,7 @@ class Worker:
         outlet = self._outlets.get(arrived.inbound.channel)
         if outlet is None:
             error = f"No channel {arrived.inbound.channel!r} is configured here."
-            log.warning("A message is given up: %s Set it up, and 'qwendesk tickets retry' answers it.", error)
+            log.warning("A message is given up: %s Set it up, and 'qwendesk messages retry' answers it.", error)
             await self._close(arrived, "dead", error)
             return
         answer = (await self._surely(arrived, outlet)).behind(self._first_line(arrived))
@@ -191,7 +190,7 @@ class Worker:
             return Answer(text, is_rated=True, is_stored=True)
         if arrived.attempt > MOST_RUNS:
             error = f"{arrived.attempt - 1} runs ended their process"
-            log.warning("A message on %s is given up ('qwendesk tickets dead'): %s.", arrived.inbound.channel, error)
+            log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", arrived.inbound.channel, error)
             return Answer(say("gave_up", _language(arrived)), "dead", error)
         inbound = arrived.inbound
         if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):

@@ -24,12 +24,11 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
-from qwendesk.engines.catalogue import Catalogue, ModelCard, Sampling
-from qwendesk.engines.chunks import call_chunk, emit, text_chunk
-from qwendesk.engines.ending import Ending
-from qwendesk.engines.reader import AnswerReader, Call
-from qwendesk.engines.store import ModelStore
+from qwendesk.engines.stream.chunks import Ending, call_chunk, emit, text_chunk
+from qwendesk.engines.stream.parser import AnswerReader, Call
 from qwendesk.errors import ConfigError, EngineError
+from qwendesk.models.catalogue import Catalogue, ModelCard, Sampling
+from qwendesk.models.store import ModelStore
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]

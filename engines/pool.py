@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.chain import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
-from qwendesk.engines.choice import Choice, able_to, best
+from qwendesk.engines.concurrency import Lane
+from qwendesk.engines.fallback import FALLS_OVER, Answering, Cooldowns, Reach, nobody, standing_in
 from qwendesk.engines.kept_prompts import KeptPrompts
-from qwendesk.engines.lanes import Lane
-from qwendesk.engines.openai import OpenAIEngine
+from qwendesk.engines.openai.engine import OpenAIEngine
+from qwendesk.engines.selected_model import Choice, able_to, best
 from qwendesk.engines.servers import KINDS, is_server, server_of
-from qwendesk.engines.store import PullProgress
-from qwendesk.engines.store.look import fault_of
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.gguf import fault_of
+from qwendesk.models.store import PullProgress
 from qwendesk.settings import STARTER_MODEL, Settings
 
 _LISTING_SECONDS = 10.0

@@ -11,10 +11,10 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.context import fit, too_long, within_reach
-from qwendesk.engines.thinking import CLOSING
+from qwendesk.engines.context_window import fit, too_long, within_reach
+from qwendesk.engines.stream.thinking import CLOSING
 from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.models.catalogue import ModelCard
 
 _WORD = re.compile(r"\s*\S+|\s+$")
 

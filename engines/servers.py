@@ -5,6 +5,7 @@ Every fact stands in the document that ``docs`` names. An entry is one row of ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,9 @@ from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.settings import Settings
 
 Body = dict[str, Any]
+
 Switch = Callable[[bool | None, int | None], Body]
+
 """Return what turns thinking on or off (None: leave it) and limits it to so many tokens (None: no limit)."""
 
 
@@ -67,7 +70,9 @@ class Kind:
 
 
 _VLLM_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
+
 _LLAMA_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repeat_penalty"}
+
 
 KINDS: dict[str, Kind] = {
     "openai": Kind(None, "https://platform.openai.com/docs/api-reference/chat", _in_template(), _VLLM_SAMPLING),
@@ -186,3 +191,8 @@ def server_of(name: str, settings: Settings) -> Server:
         url_setting="OPENAI_BASE_URL" if plain else f"{variable}URL",
         key_setting=f"{called.upper()}_API_KEY" if plain or kind.cloud else f"{variable}API_KEY",
     )
+
+
+def is_web_page(text: str) -> bool:
+    """Tell whether a text begins as a page of HTML."""
+    return bool(re.match(r"\s*<(!doctype|html)", text, re.I))

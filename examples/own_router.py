@@ -3,7 +3,7 @@
 import asyncio
 
 from qwendesk import Desk, Settings
-from qwendesk.agents.routing.base import Decision, Signals
+from qwendesk.routing.base import Decision, Signals
 
 RULES = """
 [[rule]]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
-from qwendesk.memory.remembered import AuditEntry
-from qwendesk.memory.scope import TenantConnection
+from qwendesk.memory.tables.facts import AuditEntry
+from qwendesk.memory.tenancy import TenantConnection
 
 _ADD = insert(AuditEntry)
 

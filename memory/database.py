@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError, StoreError
-from qwendesk.memory.failures import DISK_FULL, LASTING, explained
+from qwendesk.memory.database_errors import DISK_FULL, LASTING, explained
 from qwendesk.memory.file_watch import FileWatch
-from qwendesk.memory.types import to_json
+from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
 
 T = TypeVar("T")

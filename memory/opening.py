@@ -7,9 +7,9 @@ from pathlib import Path
 from filelock import AsyncFileLock
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
-from qwendesk.memory.failures import explained
+from qwendesk.memory.database_errors import explained
+from qwendesk.memory.migrations import upgrade
 
 _PRIVATE = 0o600
 
@@ -34,13 +34,13 @@ async def _prepare(database: Database) -> None:
     if await _is_ready(database):
         return
     if database.file is None:
-        await migrate.upgrade(database.engine)
+        await upgrade.upgrade(database.engine)
         return
     # Two programs that switch an empty file to WAL at once would fail, so the second waits and then finds it ready.
     async with AsyncFileLock(database.file.with_name(database.file.name + ".lock"), timeout=60, mode=_PRIVATE):
         if not await _is_ready(database):
             await database.use_wal()
-            await migrate.upgrade(database.engine)
+            await upgrade.upgrade(database.engine)
 
 
 def _make_writable(file: Path) -> None:
@@ -53,10 +53,10 @@ def _make_writable(file: Path) -> None:
 
 
 async def _is_ready(database: Database) -> bool:
-    revision = await migrate.current(database.engine)
-    if revision is not None and revision not in migrate.known():
+    revision = await upgrade.current(database.engine)
+    if revision is not None and revision not in upgrade.known():
         raise StoreError(
             f"The database {database.name!r} was written by a newer Qwendesk (revision {revision}); "
             "upgrade qwendesk or set QWENDESK_HOME to another folder."
         )
-    return revision == migrate.head()
+    return revision == upgrade.head()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from qwendesk.desk.allowance import Allowance
+from qwendesk.desk.rate_limiter import Allowance
 from qwendesk.server.guard import Guard, Line
 
 _READ_BYTES = 16 * 2**10

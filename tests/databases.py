@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 
 
 def put_migrated(file: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qwendesk.engines.threads import be_patient
+from qwendesk.engines.cpu_threads import be_patient
 
 TEMPLATE = """{%- if tools %}{{- "# Tools\\n<tools>" }}{%- for tool in tools %}{{- "\\n" + (tool | tojson) }}{%- endfor %}{{- "\\n</tools>\\n" }}{%- endif %}
 {%- for m in messages %}

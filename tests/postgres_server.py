@@ -82,7 +82,7 @@ def _template(uri: str) -> str:
     """Migrate a database once, in a thread: the caller may have a running loop."""
     import threading
 
-    from qwendesk.memory.sql import Memory
+    from qwendesk.memory.memory import Memory
 
     async def migrate() -> None:
         memory = Memory(_url(uri, _TEMPLATE))

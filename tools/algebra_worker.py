@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from qwendesk.child import limit_resources, limited_time, yield_processor
+from qwendesk.subprocess_worker import limit_resources, limited_time, yield_processor
 from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
 from qwendesk.tools.value_text import cut
 

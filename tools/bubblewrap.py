@@ -10,22 +10,57 @@ import platform
 import shutil
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.resources import files
 
-from qwendesk import child, system_calls
+from qwendesk import subprocess_worker, system_calls
 from qwendesk.isolation import NOBODY, system_links
-from qwendesk.tools.run_result import RunResult, not_run
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The outcome of one run."""
+
+    ok: bool
+    output: str
+    """What the code printed, also before it failed; at most the first ``value_text.MOST_CHARS`` characters."""
+    error: str
+    """What went wrong, such as ``ZeroDivisionError: division by zero (line 3)``; empty when nothing did."""
+    value: str | None = None
+    """The value of the last expression, as text; None where there is none."""
+    unsupported: bool = False
+    """The sandbox lacks what the code needs, or ran nothing, so that its failure says nothing about the code."""
+    printed: int = 0
+    """How many characters the code printed, without line ends after them."""
+    defines: str = ""
+    """The names of what the code defines, where it does nothing else."""
+
+
+def not_run(why: str) -> RunResult:
+    """Return the outcome of code that was not run, or not to its end, for a reason that is not the code's."""
+    return RunResult(False, "", why, unsupported=True)
+
 
 MEMORY = 512 * 1024 * 1024
+
 """Most memory a piece of code may use, in bytes of address space."""
+
 _FILES = 32 * 1024 * 1024
+
 _ANSWER = 128 * 1024
+
 """Most bytes that are taken of an answer."""
+
 _PATIENCE = 30.0
+
 _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
+
 _FILTER = "FILTER"
+
 """Stands in a command line for the number of the descriptor that the filter is read from."""
+
 _COUNTED_ALONE = (5, 14)
+
 """The first Linux that counts a user's processes in each user namespace by themselves."""
 
 
@@ -87,7 +122,7 @@ class Bubblewrap:
             if not answer:
                 return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         finally:
-            await child.end(process)
+            await subprocess_worker.end(process)
         return _read(bytes(answer))
 
     async def _start(self, command: list[str]) -> Process:

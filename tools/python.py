@@ -8,7 +8,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
 from qwendesk.tools.base import NOT_AGAIN, Asker, OwningTool
-from qwendesk.tools.run_result import RunResult
+from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MOST_CHARS, cut
 

@@ -6,6 +6,7 @@ a line out, which holds the fields of ``RunResult``. No answer is longer than 60
 
 from __future__ import annotations
 
+import ast
 import builtins
 import json
 import re
@@ -24,22 +25,59 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from qwendesk.child import limit_resources, limited_time, yield_processor
-from qwendesk.tools.run_result import RunResult
-from qwendesk.tools.source import defined, show_last
+from qwendesk.subprocess_worker import limit_resources, limited_time, yield_processor
+from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, printable, text_of
 
+_LONGEST = 200
+
+
+def show_last(code: str) -> str:
+    """Let code that ends by assigning to a name end with that name, so that its value is shown."""
+    body = _body(code)
+    match body[-1] if body else None:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name))
+            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr())
+        ):  # fmt: skip
+            return f"{code}\n{name}"
+    return code
+
+
+def defined(code: str) -> str:
+    """Return the names of what the code defines, where it does nothing else; empty where it does more."""
+    body = _body(code)
+    names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    return ", ".join(names)[:_LONGEST] if all(isinstance(node, quiet) for node in body) else ""
+
+
+def _body(code: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
 MEMORY = 256 * 1024 * 1024
+
 """Most memory a piece of code may use, in bytes."""
+
 _PROCESS_MEMORY = 768 * 1024 * 1024
+
 _OUTPUT = 1024 * 1024
+
 _STARTUP = 30.0
+
 _GRACE = 5.0
+
 """Seconds beyond the code's own after which this process ends itself; who asked has given it up before."""
+
 _UNSUPPORTED = re.compile(
     r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
     r"|.*not supported in this environment"
 )
+
 _NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 
 

@@ -9,10 +9,9 @@ import psutil
 
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
+from qwendesk.tools.algebra import Workers
 from qwendesk.tools.base import NOT_AGAIN
-from qwendesk.tools.bubblewrap import MEMORY, Bubblewrap
-from qwendesk.tools.run_result import RunResult, not_run
-from qwendesk.tools.worker import Workers
+from qwendesk.tools.bubblewrap import MEMORY, Bubblewrap, RunResult, not_run
 
 _GRACE = 2.0
 """Seconds that the worker has beyond the code's own time, to stop the code and make its value a text."""

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.human_claims import ClaimGuard
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts import expert_for
-from qwendesk.agents.human_claims import ClaimGuard
 from qwendesk.agents.model_call import (
     CollectedStream,
     answer_text,
@@ -21,9 +20,10 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.retry_policy import keep_first_answer
+from qwendesk.agents.roles import expert_for
 from qwendesk.agents.state import TurnState
 from qwendesk.agents.tool_selection import offered_tools, selects_tool
-from qwendesk.engines.choice import Choice
+from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
 

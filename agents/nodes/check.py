@@ -10,9 +10,9 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.checks.failures import ADMITS, check_failures
 from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts import expert_for
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.retry_policy import keep_first_answer, next_try, trouble
+from qwendesk.agents.roles import expert_for
 from qwendesk.agents.state import RetryRequest, TurnState
 from qwendesk.agents.tool_selection import selects_tool
 from qwendesk.messages import Check

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qwendesk.agents.routing.base import Signals
-from qwendesk.agents.routing.language import english_name, identify
 from qwendesk.agents.state import TurnState
+from qwendesk.routing.base import Signals
+from qwendesk.routing.signals.language import english_name, identify
 
 
 async def perceive(state: TurnState) -> dict[str, Any]:

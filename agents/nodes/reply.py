@@ -14,8 +14,8 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnState
-from qwendesk.memory.knowledge.terms import asked_terms
 from qwendesk.messages import Check, Role, TextDelta, ToolUse
+from qwendesk.search_terms import asked_terms
 from qwendesk.tools.knowledge import NAME
 
 _LACKS = {

@@ -10,19 +10,19 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from qwendesk.agents.checks.human_claims import Asked, asks_for_human
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.human_claims import Asked, asks_for_human
 from qwendesk.agents.llm_router import ask_router_model
 from qwendesk.agents.model_call import question_message
 from qwendesk.agents.model_selection import ModelSelection, select_model
-from qwendesk.agents.policy import judge, unmet_wish
 from qwendesk.agents.retry_policy import is_repeated, next_try
-from qwendesk.agents.routing.base import Decision
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.agents.stream_merge import StreamMerge
 from qwendesk.agents.thinking_budget import ThinkingPlan, longest_thinking, plan_thinking
 from qwendesk.agents.tool_selection import selects_tool
 from qwendesk.messages import Notice, Routed
+from qwendesk.routing.base import Decision
+from qwendesk.routing.policy.decision import judge, unmet_wish
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

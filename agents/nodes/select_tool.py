@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, ToolCall
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.experts import expert_for
 from qwendesk.agents.model_call import CollectedStream, build_prompt, chosen_model
+from qwendesk.agents.roles import expert_for
 from qwendesk.agents.state import TurnState
 from qwendesk.agents.tool_selection import NO_TOOL, offered_tools, suggest
 from qwendesk.tools.expressions import separated_expression

@@ -11,11 +11,11 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.split import SubQuestion
 from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnState
 from qwendesk.agents.stream_merge import StreamMerge, title
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import AnswerReset, Event, Part, TextDelta
+from qwendesk.routing.policy.subquestions import SubQuestion
 
 
 class SubquestionInput(TypedDict):

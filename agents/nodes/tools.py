@@ -19,7 +19,7 @@ from qwendesk.agents.state import TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
 from qwendesk.tools.base import Asker
-from qwendesk.tools.registry import ToolFault
+from qwendesk.tools.toolbox import ToolFault
 
 _UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
 _MAX_REPEATS = 3

@@ -7,30 +7,98 @@ import hmac
 import json
 import logging
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.calls import Calls
-from qwendesk.channels.chatwoot.files import Files
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
-from qwendesk.channels.incoming import Fetching, body_of, hand_over, is_fresh
+from qwendesk.channels.http_api import Calls
+from qwendesk.channels.ingest import Fetching, body_of, hand_over, is_fresh
 from qwendesk.channels.json_body import read_json
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, InputError
 from qwendesk.messages import Attachment, Inbound, Outbound
+from qwendesk.safe_fetch import Address, Fetcher, is_public
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+
+_REDIRECTS = 3
+
+
+class Files:
+    """Fetches what lies on Chatwoot, or where Chatwoot says that it lies.
+
+    Args:
+        base_url: Chatwoot's address, which may be one of a private network; no other may.
+        calls: speaks with Chatwoot.
+        largest: bytes that a file may have.
+        allowed: tells whether another address may be asked.
+    """
+
+    def __init__(
+        self, base_url: str, calls: Calls, largest: int, allowed: Callable[[Address], bool] = is_public
+    ) -> None:
+        self._home = urlsplit(base_url)
+        self._calls = calls
+        self._largest = largest
+        self._elsewhere = Fetcher(most=largest, allowed=allowed)
+
+    async def fetch(self, url: str) -> bytes:
+        """Return a file.
+
+        Raises:
+            ChannelError: it cannot be had, or lies where it is not fetched from.
+        """
+        if not self._is_home(url):
+            raise ChannelError(f"A file lies outside of {self._home.netloc}; it is not fetched.", permanent=True)
+        for _ in range(_REDIRECTS + 1):
+            if not self._is_home(url):
+                return await self._outside(url)
+            found = await self._calls.look(url, self._largest)
+            if isinstance(found, bytes):
+                return found
+            url = _joined(url, found)
+        raise ChannelError(f"A file is sent on more than {_REDIRECTS} times; it is not fetched.", permanent=True)
+
+    def _is_home(self, url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        return (parts.scheme, parts.netloc) == (self._home.scheme, self._home.netloc)
+
+    async def _outside(self, url: str) -> bytes:
+        if not url.startswith(("https://", f"{self._home.scheme}://")):
+            raise ChannelError("A file is sent on to an address without TLS; it is not fetched.", permanent=True)
+        try:
+            return (await self._elsewhere.fetch(url)).data
+        except (InputError, ValueError) as error:
+            raise ChannelError(f"A file was sent on, and was not to be had: {error}.", permanent=True) from error
+
+
+def _joined(url: str, place: str) -> str:
+    try:
+        return urljoin(url, place)
+    except ValueError as error:
+        raise ChannelError(f"A file is sent on to what is no address: {error}.", permanent=True) from error
+
+
 log = logging.getLogger(__name__)
+
 _LARGEST_BODY = 2**20
+
 _FETCH_SECONDS = 3.0
+
 """Chatwoot waits five seconds, never calls again, and gives a conversation to people where nobody answered."""
+
 _NONE_SUCH = 404
+
 _ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATWOOT__TOKEN."
 
 
@@ -46,7 +114,7 @@ class ChatwootChannel(Channel):
             Setting("token", "The agent bot's access token.", True, True),
             Setting("secret", "The agent bot's webhook secret.", True, True),
         ),
-        simulator="qwendesk.channels.chatwoot.simulator:ChatwootSimulator",
+        simulator="qwendesk.testing.simulators.chatwoot:ChatwootSimulator",
     )
 
     def __init__(self, base_url: str, token: str, secret: str) -> None:

@@ -9,27 +9,74 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from qwendesk.channels.mail.charsets import decode
-from qwendesk.channels.mail.flowed import unflowed
 from qwendesk.channels.mail.headers import Mail, children, data_of, file_name, parameter, raw, text
 from qwendesk.channels.mail.html import rendered
 from qwendesk.channels.mail.limits import Limits, structure
 from qwendesk.messages import Attachment, kind_of, storable
 
+_SIGNATURE = "-- "
+
+
+def unflowed(text: str, *, joined: bool) -> str:
+    """Return a text whose paragraphs are lines.
+
+    Args:
+        text: as it was sent: a line that ends in a blank goes on in the next one of the same quote.
+        joined: whether that blank is not part of the text (``DelSp=yes``), as where words have no blanks.
+    """
+    lines: list[str] = []
+    pieces: list[str] = []
+    depth = 0
+    for line in text.splitlines():
+        quoted = len(line) - len(line.lstrip(">"))
+        said = line[quoted:]
+        said = said[1:] if said.startswith(" ") else said
+        if pieces and (quoted != depth or said == _SIGNATURE):
+            lines.append(_line(depth, pieces))
+            pieces = []
+        depth = quoted
+        if said.endswith(" ") and said != _SIGNATURE:
+            pieces.append(said[:-1] if joined else said)
+        else:
+            lines.append(_line(depth, [*pieces, said]))
+            pieces = []
+    if pieces:
+        lines.append(_line(depth, pieces))
+    return "\n".join(lines)
+
+
+def _line(depth: int, pieces: list[str]) -> str:
+    said = "".join(pieces)
+    return f"{'>' * depth} {said}" if depth else said
+
+
 _SIGNATURES = {
     "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
     "application/x-pgp-signature",
 }  # fmt: skip
+
 _SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
+
 _ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
+
 _NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
+
 _WORD = re.compile(r"[^\W_]+")
+
 _URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
+
 _MAX_OTHER_WORDS = 2
+
 """Words of a plain version that the other may lack."""
+
 _MAX_FORWARDED_CHARS = 3000
+
 """Characters of a mail that is passed on that stand in the message; a longer one comes as a file, too."""
+
 _META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+
 _FOLD = re.compile(r"\r?\n[ \t]")
+
 _EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORGANIZER|RRULE)[;:]", re.IGNORECASE)
 
 
@@ -188,4 +235,5 @@ _READERS: dict[str, Callable[[Mail, Limits], str]] = {
     "application/xhtml+xml": _html,
     "text/calendar": _calendar,
 }
+
 """How a part is read that is shown in the mail itself."""

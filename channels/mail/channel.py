@@ -7,34 +7,70 @@ import logging
 import time
 from dataclasses import replace
 from email.errors import MessageError
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, formataddr, localtime
 from functools import partial
+from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.incoming import hand_over
-from qwendesk.channels.mail.compose import compose
+from qwendesk.channels.ingest import hand_over
 from qwendesk.channels.mail.limits import Limits
-from qwendesk.channels.mail.parse import parse
-from qwendesk.channels.stopping import rest
-from qwendesk.desk.allowance import Allowance
-from qwendesk.desk.chat_commands import parse as parse_command
-from qwendesk.desk.forgetting import is_goodbye
-from qwendesk.desk.texts import languages, say
+from qwendesk.channels.mail.parse import Thread, parse
+from qwendesk.channels.retry import persist, rest
+from qwendesk.desk.commands.chat_commands import parse as parse_command
+from qwendesk.desk.commands.forget import is_goodbye
+from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.translations import languages, say
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Inbound, Outbound
 
 if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
 
+
+def compose(message: Outbound, own: str, name: str) -> EmailMessage:
+    """Return the mail for a message; the same message is the same mail, down to its Message-ID."""
+    thread = Thread.read(message.reply_to or "")
+    address, root = (message.conversation.split(" ") + [""])[:2]
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = formataddr((name, own))
+    mail["To"] = address
+    mail["Subject"] = _answered(thread.subject)
+    mail["Date"] = format_datetime(localtime())
+    mail["Message-ID"] = f"<{sha256(message.key.encode()).hexdigest()[:32]}@{own.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-replied"
+    if thread.message_id:
+        mail["In-Reply-To"] = thread.message_id
+        mail["References"] = " ".join(dict.fromkeys((root, thread.message_id)))
+    mail.set_content(message.plain or message.text)
+    mail.add_alternative(f"<!doctype html><html><body>{message.text}</body></html>", subtype="html")
+    for file in message.attachments:
+        family, _, kind = file.mime.partition("/")
+        mail.add_attachment(file.data, maintype=family, subtype=kind or "octet-stream", filename=file.name or "file")
+    return mail
+
+
+def _answered(subject: str) -> str:
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
+
+
 log = logging.getLogger(__name__)
+
 _BEGINNING = 2**20
+
 """Bytes that are read of a mail that is too large: what was written stands before the files."""
+
 _LOOK_SECONDS = 1.0
+
 """How long a stop may have to wait."""
+
 _IDLE_SECONDS = 15.0
+
 """After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
+
 _SECURITY = ("tls", "starttls", "none")
 
 

@@ -63,7 +63,7 @@ def _guessed(data: bytes) -> str:
         return _japanese(data) if any(escape in data for escape in _ESCAPES) else data.decode("ascii")
     if _is_utf8(data) or _is_mostly_utf8(data):
         return _without_mark(data.decode("utf-8", "replace"))
-    from qwendesk.memory.knowledge.readers.detect import guess
+    from qwendesk.knowledge.readers.encoding_detection import guess
 
     found = guess(data)
     western = data.decode("cp1252", "replace")

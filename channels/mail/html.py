@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from qwendesk.channels.mail.bounded_html import bounded
 from qwendesk.channels.mail.css import Sheet, TooComplex
-from qwendesk.channels.mail.look import Look, look_of
+from qwendesk.channels.mail.html_layout import HARD, LINE, PARAGRAPH, SPACE, bounded, protected, settled, without_marks
 from qwendesk.channels.mail.selectors import Element
-from qwendesk.channels.mail.spacing import HARD, LINE, PARAGRAPH, SPACE, protected, settled, without_marks
+from qwendesk.channels.mail.visibility import Look, look_of
 
 _MAX_CHARS = 2**18
 """Characters of a page that are read; programs write more than people do."""

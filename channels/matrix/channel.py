@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.attempts import persist
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.incoming import Fetching, hand_over
+from qwendesk.channels.ingest import Fetching, hand_over
 from qwendesk.channels.matrix import messages
-from qwendesk.channels.matrix.failures import TokenLost, good, told
-from qwendesk.channels.matrix.history import whole
+from qwendesk.channels.matrix.errors import TokenLost, good, told
 from qwendesk.channels.matrix.parse import File, Me, Parsed, parse, quote_of
-from qwendesk.channels.matrix.session import Session
-from qwendesk.channels.quotes import with_quotes
-from qwendesk.channels.stopping import rest, unless
+from qwendesk.channels.matrix.session import Session, whole
+from qwendesk.channels.references import with_quotes
+from qwendesk.channels.retry import persist, rest, unless
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 

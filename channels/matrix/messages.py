@@ -6,7 +6,7 @@ import io
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.matrix.failures import good
+from qwendesk.channels.matrix.errors import good
 from qwendesk.messages import Attachment, Outbound
 
 if TYPE_CHECKING:

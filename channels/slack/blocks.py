@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from qwendesk.channels.quotes import Quote
+from qwendesk.channels.references import Quote
 
 Plain = Callable[[str], str]
 """Turns Slack's own markup into what was typed."""

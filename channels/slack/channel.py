@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.calls import Calls
-from qwendesk.channels.incoming import Fetching, body_of, hand_over
+from qwendesk.channels.http_api import Calls
+from qwendesk.channels.ingest import Fetching, body_of, hand_over, is_fresh
 from qwendesk.channels.json_body import read_json
 from qwendesk.channels.slack import messages
-from qwendesk.channels.slack.doors import MARK, Doors, Threads
-from qwendesk.channels.slack.failures import NotThere, told
+from qwendesk.channels.slack.errors import NotThere, told
 from qwendesk.channels.slack.files import File, files_of
 from qwendesk.channels.slack.parse import Me, parse
-from qwendesk.channels.slack.signature import is_promising, is_signed
-from qwendesk.channels.slack.socket import listen
+from qwendesk.channels.slack.response_urls import MARK, Doors, Threads
 from qwendesk.channels.slack.thread import Roots
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -32,10 +30,67 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 
+_MOMENT, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
+
+
+def is_promising(headers: Mapping[str, str]) -> bool:
+    """Tell whether a call is fresh and has a signature: a body need not be read of any other."""
+    shown = headers.get(_SIGNATURE, "")
+    return bool(shown) and shown.isascii() and is_fresh(headers.get(_MOMENT, ""))
+
+
+def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Tell whether a signature holds."""
+    from slack_sdk.signature import SignatureVerifier
+
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return False
+    return is_promising(headers) and SignatureVerifier(secret).is_valid(text, headers[_MOMENT], headers[_SIGNATURE])
+
+
+Take = Callable[[str, dict[str, Any]], Awaitable[bool]]
+
+"""Takes a delivery's kind and payload, and tells whether that is done."""
+
+
+async def listen(client: AsyncWebClient, app_token: str, stopping: asyncio.Event, take: Take) -> None:
+    """Take deliveries until stopped; one is acknowledged only when it is taken, else Slack sends it again.
+
+    Raises:
+        ChannelError: Slack refuses the app's token.
+    """
+    from slack_sdk.socket_mode.aiohttp import SocketModeClient
+    from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+    from slack_sdk.socket_mode.request import SocketModeRequest
+    from slack_sdk.socket_mode.response import SocketModeResponse
+
+    socket = SocketModeClient(app_token, web_client=client)
+
+    async def took(_: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        payload = request.payload if isinstance(request.payload, dict) else {}
+        if await take(request.type, payload):
+            await socket.send_socket_mode_response(SocketModeResponse(request.envelope_id))
+
+    socket.socket_mode_request_listeners.append(took)
+    try:
+        async with told():
+            await socket.connect()  # type: ignore[no-untyped-call]
+        await stopping.wait()
+    finally:
+        await socket.disconnect()  # type: ignore[no-untyped-call]
+        await socket.close()  # type: ignore[no-untyped-call]
+
+
 log = logging.getLogger(__name__)
+
 _LARGEST_BODY = 2**20
+
 _DELIVERIES = 4
+
 """How often Slack delivers an event that nobody takes."""
+
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
 
 
@@ -61,7 +116,7 @@ class SlackChannel(Channel):
             Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
         ),
         needs=("slack_sdk", "aiohttp"),
-        simulator="qwendesk.channels.slack.simulator:SlackSimulator",
+        simulator="qwendesk.testing.simulators.slack:SlackSimulator",
     )
 
     def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qwendesk.channels.commands import with_slash
-from qwendesk.channels.quotes import with_quotes
+from qwendesk.channels.mentions import with_slash
+from qwendesk.channels.references import with_quotes
 from qwendesk.channels.slack.blocks import shared, words
 from qwendesk.channels.slack.files import File, files_of
 from qwendesk.messages import Inbound

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.quotes import Quote, with_quotes
+from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.channels.slack.blocks import words
-from qwendesk.channels.slack.failures import told
+from qwendesk.channels.slack.errors import told
 from qwendesk.channels.slack.parse import Me, Parsed, plain
 from qwendesk.errors import ChannelError
 

@@ -8,17 +8,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from cachetools import FIFOCache
+
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.incoming import body_of
+from qwendesk.channels.ingest import body_of
 from qwendesk.channels.json_body import read_json
 from qwendesk.channels.telegram import messages
-from qwendesk.channels.telegram.failures import told
-from qwendesk.channels.telegram.intake import Intake
-from qwendesk.channels.telegram.pace import Pace
+from qwendesk.channels.telegram.errors import told
 from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
-from qwendesk.channels.telegram.poll import Poller
+from qwendesk.channels.telegram.updates import Intake, Poller
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 from qwendesk.proxies import naming_the_proxy
@@ -30,10 +31,52 @@ if TYPE_CHECKING:
     from telegram import Bot
 
 
+_GROUP_SECONDS = 3.5
+
+_MOST_GROUPS = 1000
+
+
+class Pace:
+    """Remembers when a group was written to last; alone with a person, nothing has to wait."""
+
+    def __init__(self) -> None:
+        self._last = FIFOCache[str, float](_MOST_GROUPS)
+
+    def note(self, conversation: str, *, ahead: float = 0.0) -> None:
+        """Remember that a group is written to now, or so many seconds ahead."""
+        if conversation.startswith("-"):  # what has a negative number is a group
+            self._last[conversation.partition(":")[0]] = monotonic() + ahead
+
+    async def turn(self, conversation: str) -> None:
+        """Wait until a group may be written to, and note that it is."""
+        wait = self._wait(conversation)
+        self.note(conversation, ahead=max(0.0, wait))
+        await asyncio.sleep(max(0.0, wait))
+
+    def check(self, conversation: str) -> None:
+        """Note that a group is written to now.
+
+        Raises:
+            ChannelError: it is too soon; the error says for how long.
+        """
+        wait = self._wait(conversation)
+        if wait > 0:
+            raise ChannelError(f"A group on Telegram is written to every {_GROUP_SECONDS:g} s.", retry_after=wait)
+        self.note(conversation)
+
+    def _wait(self, conversation: str) -> float:
+        last = self._last.get(conversation.partition(":")[0])
+        return 0.0 if last is None else last + _GROUP_SECONDS - monotonic()
+
+
 _SECONDS = 30.0
+
 _LARGEST_BODY = 2**20
+
 """Bytes of one update; Telegram's own are a few kilobytes."""
+
 KINDS = ("message", "callback_query")
+
 """The kinds of update the desk asks for."""
 
 
@@ -61,7 +104,7 @@ class TelegramChannel(Channel):
             Setting("poll_seconds", "How long one poll waits for news.", default=25),
         ),
         needs=("telegram",),
-        simulator="qwendesk.channels.telegram.simulator:TelegramSimulator",
+        simulator="qwendesk.testing.simulators.telegram:TelegramSimulator",
     )
 
     def __init__(self, token: str, webhook_url: str, base_url: str, poll_seconds: int) -> None:

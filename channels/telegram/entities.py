@@ -6,9 +6,17 @@ The Bot API counts places in units of UTF-16.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from qwendesk.channels.telegram.me import Me
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who the bot is on Telegram."""
+
+    id: int
+    username: str
+
 
 Entity = dict[str, Any]
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.channels.commands import GREETINGS, NAMES
-from qwendesk.channels.quotes import with_quotes
-from qwendesk.channels.telegram.entities import marked, names, readable, said
-from qwendesk.channels.telegram.me import Me
-from qwendesk.channels.telegram.pointed import forward, forwarded, quotes, replied_to, words
+from qwendesk.channels.mentions import GREETINGS, NAMES
+from qwendesk.channels.references import with_quotes
+from qwendesk.channels.telegram.entities import Me, marked, names, readable, said
+from qwendesk.channels.telegram.references import forward, forwarded, quotes, replied_to, words
 from qwendesk.messages import Inbound
 
 LARGEST_FILE = 20 * 2**20

@@ -11,10 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.stopping import rest
-from qwendesk.channels.web.frames import LARGEST_FILE
+from qwendesk.channels.retry import rest
 from qwendesk.channels.web.pages import Look
-from qwendesk.channels.web.rooms import FORGOTTEN, Frame, Kept, Room, Rooms, shown
+from qwendesk.channels.web.protocol import LARGEST_FILE
+from qwendesk.channels.web.sessions import FORGOTTEN, Frame, Kept, Room, Rooms, shown
 from qwendesk.channels.web.socket import LATER, POLICY, Visit
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.held_words import Forgotten
@@ -59,7 +59,7 @@ class WebChannel(Channel):
             Setting("origins", "Sites that may show the chat, such as https://shop.example.", default=()),
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
-        simulator="qwendesk.channels.web.simulator:WebSimulator",
+        simulator="qwendesk.testing.simulators.web:WebSimulator",
     )
 
     def __init__(self, title: str, greeting: str, origins: tuple[str, ...], accent: str) -> None:

@@ -12,7 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from qwendesk.desk.texts import FALLBACK, known_language, say
+from qwendesk.desk.translations import FALLBACK, known_language, say
 
 if TYPE_CHECKING:
     from starlette.requests import Request

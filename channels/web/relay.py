@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.stopping import rest
-from qwendesk.channels.web.rooms import Frame
+from qwendesk.channels.retry import rest
+from qwendesk.channels.web.sessions import Frame
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection

@@ -10,9 +10,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.web.frames import Hello, Said, Unreadable, read
-from qwendesk.channels.web.rooms import Frame, Link, Room
-from qwendesk.desk.allowance import Allowance
+from qwendesk.channels.web.protocol import Hello, Said, Unreadable, read
+from qwendesk.channels.web.sessions import Frame, Link, Room
+from qwendesk.desk.rate_limiter import Allowance
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.calls import Calls
-from qwendesk.channels.incoming import body_of
+from qwendesk.channels.http_api import Calls
+from qwendesk.channels.ingest import body_of
 from qwendesk.channels.json_body import read_json
-from qwendesk.channels.quotes import Quote, with_quotes
+from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
@@ -47,7 +47,7 @@ class WebhookChannel(Channel):
         ),
         hint="Make a secret: echo whsec_$(openssl rand -base64 32). Post messages, signed as Standard Webhooks say, to "
         "/channels/webhook/ of the desk's web server: docs/how-to/webhook.md has an example.",
-        simulator="qwendesk.channels.webhook.simulator:WebhookSimulator",
+        simulator="qwendesk.testing.simulators.webhook:WebhookSimulator",
     )
 
     def __init__(self, url: str, secret: str) -> None:

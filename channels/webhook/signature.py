@@ -10,7 +10,7 @@ import hmac
 import time
 from collections.abc import Mapping
 
-from qwendesk.channels.incoming import is_fresh
+from qwendesk.channels.ingest import is_fresh
 from qwendesk.errors import ConfigError
 
 

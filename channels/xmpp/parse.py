@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from slixmpp import JID
 
-from qwendesk.channels.naming import is_named, without_name
-from qwendesk.channels.quotes import Quote, with_quotes
+from qwendesk.channels.mentions import is_named, without_name
+from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.messages import Inbound, storable
 
 if TYPE_CHECKING:

@@ -6,9 +6,7 @@ from typing import Any
 
 from alembic import context
 
-from qwendesk.memory import desk_tables, remembered  # noqa: F401 - their tables are described there
-from qwendesk.memory.knowledge import tables as _knowledge  # noqa: F401 - its tables belong to Base too
-from qwendesk.memory.tables import Base
+from qwendesk.memory.tables.conversations import Base
 
 _DERIVED = {"tsv", "ix_kb_chunk_tsv"}
 """What a migration makes for one kind of database only."""

@@ -10,11 +10,19 @@ from typing import Any
 from sqlalchemy import Row, Select, Table, bindparam, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from qwendesk.memory.desk_tables import Access, InboundEvent, InboundFile, OutboundMessage
-from qwendesk.memory.knowledge.tables import KbChunk, KbDocument
-from qwendesk.memory.remembered import ToolCall
-from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Base, Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.tables.conversations import (
+    Base,
+    Conversation,
+    Message,
+    Person,
+    PersonIdentity,
+    StoredAttachment,
+    Turn,
+)
+from qwendesk.memory.tables.documents import KbChunk, KbDocument
+from qwendesk.memory.tables.facts import ToolCall
+from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
+from qwendesk.memory.tenancy import TenantConnection
 
 _DOCUMENT = KbDocument.__tablename__
 _SKIPPED = ("message", "tenant_id")

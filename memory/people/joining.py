@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Delete, Select, Table, Update, bindparam, delete, select, update
 
 from qwendesk.memory.audit import record
-from qwendesk.memory.knowledge.changes import move_documents
-from qwendesk.memory.knowledge.tables import KbDocument
-from qwendesk.memory.remembered import StoredFact
-from qwendesk.memory.scope import TenantConnection
-from qwendesk.memory.tables import Base, Person
+from qwendesk.memory.documents import move_documents
+from qwendesk.memory.tables.conversations import Base, Person
+from qwendesk.memory.tables.documents import KbDocument
+from qwendesk.memory.tables.facts import StoredFact
+from qwendesk.memory.tenancy import TenantConnection
 
 
 async def join(connection: TenantConnection, *, into: str, person: str) -> None:

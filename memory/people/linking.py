@@ -11,9 +11,9 @@ from typing import Any
 from uuid_utils import uuid7
 
 from qwendesk.memory.people import statements
-from qwendesk.memory.people.base import Code, Linked
 from qwendesk.memory.people.joining import join
-from qwendesk.memory.scope import TenantConnection
+from qwendesk.memory.people.records import Code, Linked
+from qwendesk.memory.tenancy import TenantConnection
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without those that are taken for one another."""

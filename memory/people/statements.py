@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Delete, Insert, Select, Update, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from qwendesk.memory.remembered import LinkCode
-from qwendesk.memory.tables import Person, PersonIdentity
+from qwendesk.memory.tables.conversations import Person, PersonIdentity
+from qwendesk.memory.tables.facts import LinkCode
 
 _MEMBER: tuple[Any, ...] = (
     Person.id,

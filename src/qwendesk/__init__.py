@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from qwendesk.errors import QwendeskError as QwendeskError
     from qwendesk.errors import StoreError as StoreError
     from qwendesk.errors import ToolError as ToolError
-    from qwendesk.memory.base import ConversationInfo as ConversationInfo
-    from qwendesk.memory.base import StoredMessage as StoredMessage
-    from qwendesk.memory.base import StoredTurn as StoredTurn
-    from qwendesk.memory.sql import Memory as Memory
+    from qwendesk.memory.memory import Memory as Memory
+    from qwendesk.memory.records import ConversationInfo as ConversationInfo
+    from qwendesk.memory.records import StoredMessage as StoredMessage
+    from qwendesk.memory.records import StoredTurn as StoredTurn
     from qwendesk.messages import AnswerReset as AnswerReset
     from qwendesk.messages import Attachment as Attachment
     from qwendesk.messages import Check as Check
@@ -50,7 +50,7 @@ _HOMES = {
     "ChannelError": "errors",
     "Check": "messages",
     "ConfigError": "errors",
-    "ConversationInfo": "memory.base",
+    "ConversationInfo": "memory.records",
     "Desk": "app",
     "EngineError": "errors",
     "EngineFailed": "errors",
@@ -63,7 +63,7 @@ _HOMES = {
     "Image": "app",
     "Inbound": "messages",
     "InputError": "errors",
-    "Memory": "memory.sql",
+    "Memory": "memory.memory",
     "ModelStoreError": "errors",
     "Notice": "messages",
     "PluginError": "errors",
@@ -76,8 +76,8 @@ _HOMES = {
     "ServerSettings": "settings",
     "Settings": "settings",
     "StoreError": "errors",
-    "StoredMessage": "memory.base",
-    "StoredTurn": "memory.base",
+    "StoredMessage": "memory.records",
+    "StoredTurn": "memory.records",
     "TextDelta": "messages",
     "ThinkingDelta": "messages",
     "ToolError": "errors",
@@ -87,6 +87,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnswerReset",
     "Attachment",
     "Audio",
     "ChannelError",
@@ -112,7 +113,6 @@ __all__ = [
     "QwendeskError",
     "Receipt",
     "Reply",
-    "AnswerReset",
     "Role",
     "Routed",
     "ServerSettings",

@@ -12,37 +12,37 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool
 
-from qwendesk.agents import human_claims, lexicon
+from qwendesk.agents.checks import human_claims
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.policy_file import FILE, Policy, load_policy
-from qwendesk.agents.routing import language
-from qwendesk.agents.routing.base import Router
-from qwendesk.agents.routing.trained import TrainedRouter
-from qwendesk.desk.background import Background, Job
-from qwendesk.desk.commands import Commands
+from qwendesk.desk.access_repository import Guestbook
+from qwendesk.desk.commands.memory import Commands
 from qwendesk.desk.direct_access import DirectAccess, conversation_of
-from qwendesk.desk.documents import Documents
-from qwendesk.desk.intake import read_audio, read_document, read_image
-from qwendesk.desk.knowledge import DeskKnowledge
-from qwendesk.desk.learning import Learner
-from qwendesk.desk.summaries import Summariser
-from qwendesk.desk.turns import Turns, reply_of
+from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
+from qwendesk.desk.turns.background import Background, Job
+from qwendesk.desk.turns.documents import Documents
+from qwendesk.desk.turns.fact_learner import Learner
+from qwendesk.desk.turns.knowledge import DeskKnowledge
+from qwendesk.desk.turns.summariser import Summariser
+from qwendesk.desk.turns.turn import Turns, reply_of
 from qwendesk.engines.base import Engine, EngineParts
-from qwendesk.engines.catalogue import load_catalogue
-from qwendesk.engines.embedding import make_embedder
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.store import ModelStore, Remotes
 from qwendesk.errors import ConfigError, InputError, QwendeskError
 from qwendesk.held_words import drop_cancelled_timers
-from qwendesk.memory.base import ConversationInfo, StoredMessage, StoredTurn
-from qwendesk.memory.guestbook import Guestbook
-from qwendesk.memory.knowledge.conversion import ReadingLimits
-from qwendesk.memory.sql import Memory
+from qwendesk.knowledge.embeddings.base import make_embedder
+from qwendesk.knowledge.readers.converter import ReadingLimits
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role, as_wish
+from qwendesk.models.catalogue import load_catalogue
+from qwendesk.models.store import ModelStore, Remotes
+from qwendesk.routing.base import Router
+from qwendesk.routing.classifier.trained_router import TrainedRouter
+from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy
+from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings, load_settings
-from qwendesk.tools.registry import Toolbox, installed
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.toolbox import Toolbox, installed
 
 _NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
 PYTHON = "python"
@@ -99,7 +99,7 @@ class Desk:
             await self.memory.open()
             stack.push_async_callback(self.memory.aclose)
             await asyncio.to_thread(language.warm_up)
-            await asyncio.to_thread(lexicon.warm_up)
+            await asyncio.to_thread(cues.warm_up)
             await asyncio.to_thread(human_claims.warm_up)
             policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
             if isinstance(self._router, TrainedRouter):

@@ -103,7 +103,7 @@ async def problems_of(
         found["model"] = monitor.problem
     if count := await given_up():
         found["messages"] = (
-            f"{count} could not be answered or delivered: 'qwendesk tickets dead' lists them, "
-            "'qwendesk tickets retry' or 'dismiss' settles them."
+            f"{count} could not be answered or delivered: 'qwendesk messages failed' lists them, "
+            "'qwendesk messages retry' or 'dismiss' settles them."
         )
     return found

@@ -13,28 +13,28 @@ from pydantic import TypeAdapter, ValidationError
 
 from qwendesk.app import Desk
 from qwendesk.channels.base import COMMON, Channel
-from qwendesk.channels.keeper import Keeper
-from qwendesk.channels.outlet import ChannelOutlet
-from qwendesk.channels.text.literals import drop_texts
+from qwendesk.channels.delivery_adapter import ChannelOutlet
+from qwendesk.channels.markup.literals import drop_texts
+from qwendesk.channels.supervisor import Keeper
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.relay import Relay
-from qwendesk.channels.web.rooms import Kept
-from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.guests import House, PairingRequest
+from qwendesk.channels.web.sessions import Kept
+from qwendesk.desk.access import House, PairingRequest
+from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.commands.chat_commands import Commands, add_memory
+from qwendesk.desk.commands.rating import Ratings, is_press, thumbs
+from qwendesk.desk.delivery.outbox import Outbox
+from qwendesk.desk.delivery.transcript import Line, PastLines
+from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.office import Answering, Office
-from qwendesk.desk.ratings import Ratings, is_press, thumbs
-from qwendesk.desk.waiting import Limits
-from qwendesk.desk.why import explain, explain_briefly
+from qwendesk.desk.runtime import Answering, Office
+from qwendesk.desk.turns.receipt import explain, explain_briefly
 from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.health_checks import ModelMonitor, problems_of
-from qwendesk.memory.feedback.base import Thumb
-from qwendesk.memory.forgettings import Forgettings
-from qwendesk.memory.inbox import Inbox
-from qwendesk.memory.inbox_rows import conversation_key
-from qwendesk.memory.outbox import Outbox
-from qwendesk.memory.past import Line, PastLines
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.erasure_watch import Forgettings
+from qwendesk.memory.records import Thumb
 from qwendesk.messages import Inbound
 from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load

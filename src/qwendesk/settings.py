@@ -34,7 +34,7 @@ from pydantic_settings import (
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Role
 from qwendesk.notice_setting import read_notice
-from qwendesk.setting_faults import faults, unreadable
+from qwendesk.settings_errors import faults, unreadable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """The catalogue name of the model that the first chat pulls by itself."""

@@ -11,13 +11,13 @@ from PIL import Image
 from qwendesk import Desk, Settings
 from qwendesk.agents.nodes.reply import unable
 from qwendesk.agents.phrases import phrases
-from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.stream_merge import StreamMerge
-from qwendesk.desk.why import explain
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Routed, TextDelta
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision, Signals
 from tests.conftest import MakeDesk
 
 SMALL = ModelCard("small", roles=("general", "coder", "math"), parameters=4)

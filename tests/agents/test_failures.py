@@ -9,7 +9,7 @@ import pytest
 from langchain_core.tools import StructuredTool, ToolException
 
 from qwendesk.agents.checks.failures import ADMITS, admits, unresolved
-from qwendesk.desk.why import explain
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ToolError
 from qwendesk.messages import Finished, TextDelta, ToolUse
 from tests.conftest import MakeDesk

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from qwendesk import Desk, Settings
-from qwendesk.agents.routing.base import Decision, Signals
-from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, InputError
 from qwendesk.messages import Finished, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision, Signals
 from tests.conftest import MakeDesk
 
 PLAIN = (ModelCard(name="only", roles=("general",), parameters=7),)

@@ -11,16 +11,15 @@ import pytest
 from qwendesk import Settings
 from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.past import Past
-from qwendesk.agents.routing.base import Decision, Signals
 from qwendesk.agents.state import TurnInput
 from qwendesk.agents.tool_selection import NO_TOOL
 from qwendesk.app import build_pool
-from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
-from qwendesk.tools.registry import Toolbox
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.routing.base import Decision, Past, Signals
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.toolbox import Toolbox
 from tests.agents import graph_picture
 
 LARGE = ModelCard(name="large", roles=("general", "coder", "math"), parameters=8, thinking="hybrid")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.agents.human_claims import ClaimGuard, asks_for_human, claims_to_be_human
+from qwendesk.agents.checks.human_claims import ClaimGuard, asks_for_human, claims_to_be_human
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, TextDelta
 from tests.conftest import MakeDesk
 
 LINES = [json.loads(line) for line in Path(__file__).with_name("human_claims.jsonl").read_text("utf-8").splitlines()]
-LANGUAGES = tomllib.loads(resources.files("qwendesk.agents").joinpath("human_claims.toml").read_text("utf-8"))
+LANGUAGES = tomllib.loads(resources.files("qwendesk.agents.checks").joinpath("human_claims.toml").read_text("utf-8"))
 CLAIM = "Yes, I am a real person, and my name is Anna. How can I help you today?"
 TRUTH = "I am a machine: an AI assistant, not a human."
 

@@ -3,7 +3,7 @@
 import pytest
 
 from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
-from qwendesk.desk.why import explain
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.messages import Receipt, ToolUse
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import Desk
+from qwendesk.testing.conformance.channel import Desk
 from tests.ports import listens
 
 

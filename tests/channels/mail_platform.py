@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from qwendesk.channels.simulate.base import Shown, Simulator, Written
+from qwendesk.testing.simulators.base import Shown, Simulator, Written
 from tests.ports import free_port
 
 DESK, PASSWORD = "desk@acme.example", "simulated-password"

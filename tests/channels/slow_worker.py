@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from qwendesk import Desk, Settings
-from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import FAMILY, ScriptedEngine
+from qwendesk.models.catalogue import ModelCard
 from qwendesk.service import Service
 
 WORDS = " ".join(f"word{number}" for number in range(60))

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from qwendesk.channels.simulate.base import Shown, Simulator, Written
-from qwendesk.channels.simulate.serving import serving
+from qwendesk.testing.simulators.base import Shown, Simulator, Written
+from qwendesk.testing.simulators.serving import serving
 from tests.ports import free_port
 from tests.servers.environments import python_with
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from qwendesk.channels.simulate.serving import serving
+from qwendesk.testing.simulators.serving import serving
 from tests.ports import free_port, listens
 from tests.servers.environments import node_with
 

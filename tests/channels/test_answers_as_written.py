@@ -16,17 +16,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from qwendesk.channels.base import Capabilities, Channel, Markup
-from qwendesk.channels.console_view import markdown, split_settled
 from qwendesk.channels.irc.channel import IrcChannel
-from qwendesk.channels.mail.channel import MailChannel
-from qwendesk.channels.mail.compose import compose
+from qwendesk.channels.mail.channel import MailChannel, compose
+from qwendesk.channels.markup.render import render
+from qwendesk.channels.markup.shape import shape
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.text.markup import render
-from qwendesk.channels.text.shape import shape
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.xmpp.channel import XmppChannel
+from qwendesk.cli.chat.view import markdown, split_settled
 from qwendesk.messages import Outbound
 from tests.examples import examples
 

@@ -13,16 +13,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.calls import Calls
 from qwendesk.channels.chatwoot import channel as channel_module
-from qwendesk.channels.chatwoot.channel import ChatwootChannel
-from qwendesk.channels.chatwoot.files import Files
-from qwendesk.channels.chatwoot.simulator import ChatwootSimulator
-from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk
-from qwendesk.channels.simulate.base import Written
-from qwendesk.channels.simulate.serving import serving
+from qwendesk.channels.chatwoot.channel import ChatwootChannel, Files
+from qwendesk.channels.http_api import Calls
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.chatwoot import ChatwootSimulator
+from qwendesk.testing.simulators.serving import serving
 
 
 class TestChatwoot(ChannelConformance):

@@ -16,9 +16,9 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
-from qwendesk.channels.console import Answer, ConsoleChannel, Session, line_completer
-from qwendesk.channels.console_view import PlainView, TerminalView, split_settled
-from qwendesk.desk.why import explain
+from qwendesk.cli.chat.console_channel import Answer, ConsoleChannel, Session, line_completer
+from qwendesk.cli.chat.view import PlainView, TerminalView, split_settled
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
 

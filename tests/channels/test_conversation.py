@@ -12,13 +12,13 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.channels.matrix.parse import Me, parse
-from qwendesk.channels.simulate.base import Simulator, Written
-from qwendesk.channels.simulate.script import play, read_script
-from qwendesk.engines.catalogue import ModelCard
 from qwendesk.engines.scripted import FAMILY, ScriptedEngine
 from qwendesk.errors import ConfigError
+from qwendesk.models.catalogue import ModelCard
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
+from qwendesk.testing.scenario import play, read_script
+from qwendesk.testing.simulators.base import Simulator, Written
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from qwendesk.channels.files import fetch_file
-from qwendesk.channels.incoming import with_files
-from qwendesk.channels.simulate.serving import serving
+from qwendesk.channels.ingest import with_files
+from qwendesk.channels.xmpp.channel import fetch_file
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound
+from qwendesk.testing.simulators.serving import serving
 
 
 @pytest.mark.parametrize("url", ["http://[bad", "http://a\u2100b/", "http://a:port/", "nothing", "http://"])

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from irctokens.line import tokenise
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import ChannelConformance, Desk, outbound
-from qwendesk.channels.irc.channel import IrcChannel
-from qwendesk.channels.irc.connection import Connection
-from qwendesk.channels.irc.simulator import IrcSimulator
-from qwendesk.channels.irc.text import lines_of, parse
-from qwendesk.channels.simulate.base import Written
+from qwendesk.channels.irc.channel import Connection, IrcChannel
+from qwendesk.channels.irc.parse import lines_of, parse
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
+from qwendesk.testing.conformance.channel import ChannelConformance, Desk, outbound
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.irc import IrcSimulator
 from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
 
@@ -151,7 +150,7 @@ async def test_where_nobody_can_log_in_the_desk_says_so_for_good(lines: list[str
 
 
 async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.link._OUTSIDE_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.connection._OUTSIDE_SECONDS", 0.0)
     async with met() as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening
@@ -167,8 +166,8 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
 
 
 async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.link._ASK_SECONDS", 0.0)
-    monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.5)
+    monkeypatch.setattr("qwendesk.channels.connection._ASK_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.5)
     async with met() as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening

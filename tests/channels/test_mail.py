@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import ChannelConformance, Desk, outbound
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.parse import parse
-from qwendesk.channels.simulate.base import Written
 from qwendesk.errors import ConfigError
+from qwendesk.testing.conformance.channel import ChannelConformance, Desk, outbound
+from qwendesk.testing.simulators.base import Written
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 from tests.examples import examples
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.channels.conformance import Desk
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.html import text_of
 from qwendesk.channels.mail.parse import parse
@@ -18,6 +17,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import Settings
+from qwendesk.testing.conformance.channel import Desk
 from tests.channels.mail_platform import DESK
 
 ANNA = "anna@people.example"

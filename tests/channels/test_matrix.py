@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.channels.markup.shape import shape
 from qwendesk.channels.matrix.channel import MatrixChannel
-from qwendesk.channels.simulate.base import Written
-from qwendesk.channels.text.shape import shape
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Outbound
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.testing.simulators.base import Written
 from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]

@@ -8,9 +8,9 @@ import pytest
 from irctokens.line import tokenise
 from slixmpp import JID, ClientXMPP, Message
 
-from qwendesk.channels.irc.text import parse as parse_line
-from qwendesk.channels.naming import is_named, without_name
-from qwendesk.channels.quotes import Quote, with_quotes
+from qwendesk.channels.irc.parse import parse as parse_line
+from qwendesk.channels.mentions import is_named, without_name
+from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.channels.webhook.channel import read
 from qwendesk.channels.xmpp.parse import parse
 

@@ -12,13 +12,13 @@ import yaml
 
 import qwendesk.channels.slack
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import ChannelConformance, Desk
-from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import Me, plain
-from qwendesk.channels.slack.simulator import SlackSimulator
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
+from qwendesk.testing.conformance.channel import ChannelConformance, Desk
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.slack import SlackSimulator
 
 
 class TestSocketMode(ChannelConformance):
@@ -37,7 +37,7 @@ class TestSocketMode(ChannelConformance):
     async def test_an_answer_in_a_channel_goes_into_the_thread_of_its_question(
         self, simulator: SlackSimulator, channel: Channel, desk: Desk
     ) -> None:
-        from qwendesk.channels.conformance import outbound
+        from qwendesk.testing.conformance.channel import outbound
 
         stamp = await simulator.write(Written("hello", chat="5", group=True, mention=True))
         (inbound,) = await desk.came()

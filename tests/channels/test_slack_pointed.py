@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk
-from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import Me, Parsed, parse
-from qwendesk.channels.slack.simulator import SlackSimulator
 from qwendesk.messages import Attachment
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.slack import SlackSimulator
 
 ME = Me("T1", "UBOT")
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.commands import NAMES
-from qwendesk.channels.conformance import ChannelConformance, Desk
-from qwendesk.channels.simulate.base import Written
-from qwendesk.channels.telegram import pace
+from qwendesk.channels.mentions import NAMES
+from qwendesk.channels.telegram import channel as pace
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.parse import Me, parse
-from qwendesk.channels.telegram.simulator import TelegramSimulator
-from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.commands import Commands as MemoryCommands
-from qwendesk.desk.ratings import Ratings
+from qwendesk.desk.commands.chat_commands import Commands, add_memory
+from qwendesk.desk.commands.memory import Commands as MemoryCommands
+from qwendesk.desk.commands.rating import Ratings
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
+from qwendesk.testing.conformance.channel import ChannelConformance, Desk
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.telegram import TelegramSimulator
 
 _ME = Me(4242, "desk_bot")
 _GROUP = {"message_id": 5, "date": 1, "chat": {"id": -7, "type": "supergroup"}, "from": {"id": 7, "is_bot": False}}

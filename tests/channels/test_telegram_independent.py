@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.channels.conformance import PIXEL
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Button, Outbound
 from qwendesk.service import Service
+from qwendesk.testing.conformance.channel import PIXEL
 from tests.channels import telegram_test_api, telemelya
 from tests.channels.telegram_test_api import TelegramTestApi, running_telegram_test_api
 from tests.channels.telemelya import Telemelya, door, running_telemelya

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from starlette.routing import Mount
 
-from qwendesk.channels.conformance import PIXEL, Desk, doorway
-from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.telegram import albums
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.parse import Me, Parsed, parse
-from qwendesk.channels.telegram.simulator import TelegramSimulator
 from qwendesk.messages import Admission
+from qwendesk.testing.conformance.channel import PIXEL, Desk, doorway
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.telegram import TelegramSimulator
 
 ME = Me(42, "desk_bot")
 BOT = {"id": 42, "is_bot": True, "first_name": "Desk"}

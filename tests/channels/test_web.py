@@ -15,17 +15,17 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
-from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.frames import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
 from qwendesk.channels.web.pages import best_language
-from qwendesk.channels.web.rooms import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
-from qwendesk.channels.web.simulator import WebSimulator
+from qwendesk.channels.web.protocol import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
+from qwendesk.channels.web.sessions import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import LARGEST_FRAME as MOST_READ
 from qwendesk.server.web import WebServer, build_web
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.web import WebSimulator
 
 TOKEN = "t" * 32
 
@@ -368,7 +368,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for link in links:
         room.join(link, 10**15)
     assert len(room.links) == MOST_LINKS and slow not in room.links
-    monkeypatch.setattr("qwendesk.channels.web.rooms.MOST_CHARACTERS", 100_000)
+    monkeypatch.setattr("qwendesk.channels.web.sessions.MOST_CHARACTERS", 100_000)
     rooms = Rooms()
     looked_at = Link()
     rooms.room("looked at").join(looked_at, 0)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qwendesk import Settings
-from qwendesk.channels.text.markup import render
+from qwendesk.channels.markup.render import render
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.desk.texts import say
+from qwendesk.desk.translations import say
 from qwendesk.messages import Outbound
 from qwendesk.service import Service
 

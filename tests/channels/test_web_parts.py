@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from qwendesk.channels.web.relay import Pieces, Relay, cut
-from qwendesk.channels.web.rooms import Kept, Room
+from qwendesk.channels.web.sessions import Kept, Room
 from tests import postgres_server
 from tests.channels.slow_worker import WORDS
 

@@ -9,14 +9,14 @@ import httpx
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import ChannelConformance, Desk
-from qwendesk.channels.simulate.base import Written
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import key_of, signed, verified
-from qwendesk.channels.webhook.simulator import SECRET, WebhookSimulator
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.server.web import build_web
+from qwendesk.testing.conformance.channel import ChannelConformance, Desk
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.webhook import SECRET, WebhookSimulator
 
 BODY = b'{"text": "hello", "conversation": "c"}'
 

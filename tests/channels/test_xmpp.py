@@ -10,13 +10,12 @@ import pytest
 from slixmpp import JID
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.conformance import PIXEL, ChannelConformance, Desk, outbound
-from qwendesk.channels.simulate.base import Written
-from qwendesk.channels.xmpp.channel import XmppChannel
-from qwendesk.channels.xmpp.session import Session
-from qwendesk.channels.xmpp.simulator import XmppSimulator
+from qwendesk.channels.xmpp.channel import Session, XmppChannel
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.xmpp import XmppSimulator
 from tests.channels.local_server import running
 from tests.channels.prosody import DOMAIN, PASSWORD, Person, Prosody, installed_prosody
 
@@ -254,7 +253,7 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) ->
 async def test_a_connection_on_which_nothing_answers_is_given_up(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.link._SECONDS", 0.01)  # it is connected to nothing
+    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # it is connected to nothing
     async with asyncio.timeout(60):
         assert "silent" in str(await session.lost())
 

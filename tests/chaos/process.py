@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from qwendesk.cli.run import fast_loop
-from qwendesk.desk.delivery import Pace
-from qwendesk.desk.waiting import Limits
+from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.delivery.deliver import Pace
+from qwendesk.desk.delivery.outbox import Claim, Outbox
 from qwendesk.errors import ChannelError, StoreError
-from qwendesk.memory.outbox import Claim, Outbox
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
 
@@ -163,7 +163,7 @@ async def answer(args: argparse.Namespace, diary: Diary) -> None:
         await asyncio.sleep(args.slow)
         return f"re {text}{args.ending}"
 
-    logging.getLogger("qwendesk.desk.supervisor").addHandler(Takeovers(diary))
+    logging.getLogger("qwendesk.desk.inbox.recovery").addHandler(Takeovers(diary))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

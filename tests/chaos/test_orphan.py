@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from qwendesk.desk.dispatcher import Dispatcher
-from qwendesk.desk.supervisor import WorkerRecovery
+from qwendesk.desk.inbox.queue import Dispatcher
+from qwendesk.desk.inbox.recovery import WorkerRecovery
 from tests import postgres_server
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]

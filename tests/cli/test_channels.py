@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from qwendesk.channels.simulate.base import Simulator
-from qwendesk.channels.simulate.script import read_script
-from qwendesk.channels.simulate.steps import Step
 from qwendesk.cli.main import app
 from qwendesk.plugins import load_all
+from qwendesk.testing.scenario import read_script
+from qwendesk.testing.scenario_steps import Step
+from qwendesk.testing.simulators.base import Simulator
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from qwendesk.cli import chat, memory
+from qwendesk.cli import memory
+from qwendesk.cli.chat import command
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def say(*arguments: str, stdin: str | None = None) -> Result:
-    result = CliRunner().invoke(chat.app, arguments, input=stdin)
+    result = CliRunner().invoke(command.app, arguments, input=stdin)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from qwendesk.cli import db, memory
-from qwendesk.memory import migrate
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.migrations import upgrade
+from qwendesk.memory.people.records import NewFact
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.settings import load_settings
 
@@ -46,7 +46,7 @@ def test_an_empty_home_has_no_tables_and_gets_some(own_home: Path) -> None:
     assert json.loads(run(db.app, "current", "--json")[1])["revision"] is None
     assert not (own_home / "qwendesk.db").exists()
     assert run(db.app, "check")[0] == 1
-    assert json.loads(run(db.app, "upgrade", "--json")[1]) == {"before": None, "after": migrate.head()}
+    assert json.loads(run(db.app, "upgrade", "--json")[1]) == {"before": None, "after": upgrade.head()}
     assert run(db.app, "check") == (0, "whole and up to date\n", "")
 
 
@@ -59,7 +59,7 @@ def test_a_newer_database_is_named(filled: Path) -> None:
 
 
 def test_backup_and_restore(filled: Path) -> None:
-    assert json.loads(run(db.app, "backup", "copy.db", "--json")[1])["revision"] == migrate.head()
+    assert json.loads(run(db.app, "backup", "copy.db", "--json")[1])["revision"] == upgrade.head()
     assert run(memory.app, "forget", "python:ada", "--yes")[0] == 0
     code, _, error = run(db.app, "restore", "copy.db")
     assert code == 1 and "is not empty; add --force" in error

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from qwendesk.cli.doctor.checks import Finding, examine
 from qwendesk.cli.init import KINDS, app
-from qwendesk.doctor import Finding, examine
 from qwendesk.settings import load_settings
 
 

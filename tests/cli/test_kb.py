@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from qwendesk.cli.kb import app
-from tests.memory.knowledge.files import workbook
+from qwendesk.cli.kb.command import app
+from tests.knowledge.files import workbook
 
 RUN = CliRunner()
 

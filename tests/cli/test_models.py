@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from qwendesk.cli.models import app
+from qwendesk.cli.models.command import app
 from tests.model_server import Fault, ModelServer, made_up_model, sum_of
 
 DATA = made_up_model()
@@ -26,7 +26,7 @@ parts = 3
 version = "1.0"
 member = "tiny_part{{n}}/data/part{{n:02}}.bin"
 """
-PROGRAM = [sys.executable, "-c", "from qwendesk.cli.models import app; app()"]
+PROGRAM = [sys.executable, "-c", "from qwendesk.cli.models.command import app; app()"]
 
 
 @pytest.fixture
@@ -168,7 +168,9 @@ def test_two_programs_at_once_fetch_once(home, server):
 
 
 def test_importing_the_commands_costs_little():
-    code = "import sys, qwendesk.cli.models; print([m for m in ('httpx', 'pydantic', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, qwendesk.cli.models.command; print([m for m in ('httpx', 'pydantic', 'rich') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

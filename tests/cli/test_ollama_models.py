@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from qwendesk.cli.models import app
-from qwendesk.engines.conformance import SCRIPT
+from qwendesk.cli.models.command import app
+from qwendesk.testing.conformance.engine import SCRIPT
 from tests.scripted_model import write_gguf
 from tests.servers.ollama import RealOllama
 from tests.servers.ollama_registry import registry

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from qwendesk.cli.route import app
+from qwendesk.cli.route.command import app
 
 RUN = CliRunner()
 
@@ -130,7 +130,7 @@ def test_a_rule_for_a_model_that_is_unknown_is_doubted(tmp_path: Path) -> None:
 
 
 def test_a_router_of_ones_own_can_be_named(tmp_path: Path) -> None:
-    from qwendesk.agents.routing.classifier import load_classifier
+    from qwendesk.routing.classifier.classifier import load_classifier
 
     load_classifier().save(tmp_path / "mine.npz")
     named = RUN.invoke(app, ["explain", "What is 37*91+4?", "--json", "--router", str(tmp_path / "mine.npz")])

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from qwendesk.agents.routing.dataset import load_questions
-from qwendesk.cli import route_turns
-from qwendesk.cli.route import app
-from qwendesk.cli.route_choice import moment
+from qwendesk.cli.route import inputs
+from qwendesk.cli.route.command import app
+from qwendesk.cli.route.inputs import moment
 from qwendesk.errors import ConfigError
-from qwendesk.memory.feedback.base import Rating
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import Rating
 from qwendesk.messages import Inbound, Receipt, Reply, Role
+from qwendesk.routing.training.dataset import load_questions
 from qwendesk.settings import load_settings
 
 pytestmark = pytest.mark.slow
@@ -57,8 +57,8 @@ def run(*arguments: str) -> Result:
 def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train on little, so that it takes no time."""
     few = load_questions()[::8]
-    monkeypatch.setattr("qwendesk.agents.routing.refit.TOLERANCE", {"accuracy": 0.03, "ece": 0.05})
-    monkeypatch.setattr("qwendesk.agents.routing.refit.load_questions", lambda: few)
+    monkeypatch.setattr("qwendesk.routing.training.refit.TOLERANCE", {"accuracy": 0.03, "ece": 0.05})
+    monkeypatch.setattr("qwendesk.routing.training.refit.load_questions", lambda: few)
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_replay_tries_another_policy(own_home: Path) -> None:
 
 def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(route_turns, "_PAGE", 10)
-    monkeypatch.setattr(route_turns, "_STEP", 5)
-    monkeypatch.setattr(route_turns, "_SHORT", 20)
-    monkeypatch.setattr(route_turns, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
+    monkeypatch.setattr(inputs, "_PAGE", 10)
+    monkeypatch.setattr(inputs, "_STEP", 5)
+    monkeypatch.setattr(inputs, "_SHORT", 20)
+    monkeypatch.setattr(inputs, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
     store([(f"Where is order {number}?", "general", None, None) for number in range(35)])
     assert json.loads(run("replay", "--json").stdout)["turns"] == 35
     assert "35/35" in screen.getvalue()

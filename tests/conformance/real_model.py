@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.engines.base import Engine, QwenChat
-from qwendesk.engines.conformance import SECONDS, STILL, WEATHER, collect
 from qwendesk.errors import EngineError
+from qwendesk.testing.conformance.engine import SECONDS, STILL, WEATHER, collect
 
 CAPITAL = "What is the capital of France? Answer in one word."
 COUNT = "Count from one to six in words, with commas between them."

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.rows import MAX_FILE
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.conversations.rows import MAX_FILE
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply, ToolUse
 from tests import postgres_server
 

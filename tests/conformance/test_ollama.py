@@ -8,8 +8,8 @@ import pytest
 
 from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
-from qwendesk.engines.conformance import EngineConformance
 from qwendesk.settings import Settings
+from qwendesk.testing.conformance.engine import EngineConformance
 from tests.conformance.real_model import RealModelConformance, RealModelTools
 from tests.servers.ollama import RealOllama
 

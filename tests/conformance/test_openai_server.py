@@ -9,8 +9,8 @@ import pytest
 
 from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
-from qwendesk.engines.conformance import SCRIPT, EngineConformance
 from qwendesk.settings import ServerSettings, Settings
+from qwendesk.testing.conformance.engine import SCRIPT, EngineConformance
 from tests.llama_server import TEMPLATE, llama_server
 from tests.scripted_model import write_gguf
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from qwendesk.app import build_pool
-from qwendesk.engines.conformance import SCRIPT, SECONDS, STILL, WORDS
 from qwendesk.errors import EngineTimeout
 from qwendesk.settings import Settings
+from qwendesk.testing.conformance.engine import SCRIPT, SECONDS, STILL, WORDS
 from tests.scripted_model import write_folder, write_gguf
 from tests.servers.ollama import RealOllama
 

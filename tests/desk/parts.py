@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.accept import Limits
-from qwendesk.desk.chat_commands import Commands, add_memory
-from qwendesk.desk.delivery import Pace
-from qwendesk.desk.guests import House
+from qwendesk.desk.access import House
+from qwendesk.desk.admission import Limits
+from qwendesk.desk.commands.chat_commands import Commands, add_memory
+from qwendesk.desk.commands.rating import Ratings
+from qwendesk.desk.delivery.deliver import Pace
+from qwendesk.desk.delivery.outbox import Outbox
+from qwendesk.desk.inbox.repository import Inbox
 from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.office import Answering, Office
-from qwendesk.desk.ratings import Ratings
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.desk.runtime import Answering, Office
 from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
-from qwendesk.memory.inbox import Inbox
-from qwendesk.memory.outbox import Outbox
 from qwendesk.messages import Button, Inbound, Outbound
+from qwendesk.models.catalogue import ModelCard
 from tests.databases import put_migrated
 
 OPEN = {"test": House("open")}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwendesk.desk.background import Background, Over
+from qwendesk.desk.turns.background import Background, Over
 from qwendesk.errors import EngineError
 from qwendesk.messages import Inbound
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.chat_commands import Command, parse
+from qwendesk.desk.commands.chat_commands import Command, parse
 from qwendesk.messages import Inbound
 from tests.desk import parts
 from tests.desk.parts import Abilities, Running, TestOutlet, running

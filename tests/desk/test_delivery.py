@@ -9,8 +9,8 @@ from time import monotonic
 import pytest
 from dbos import DBOSClient
 
-from qwendesk.desk.delivery import Pace
-from qwendesk.desk.upkeep import Upkeep
+from qwendesk.desk.delivery.deliver import Pace
+from qwendesk.desk.maintenance import Upkeep
 from qwendesk.errors import ChannelError, ConfigError, EngineError, EngineUnavailable
 from qwendesk.messages import Outbound
 from tests.desk.parts import TestOutlet, running
@@ -161,7 +161,7 @@ async def test_upkeep_keeps_up_and_says_nothing_of_what_ended_meanwhile(
                 "EXPLAIN QUERY PLAN SELECT id FROM inbound_event WHERE finished_at < '2021-01-01' LIMIT 200"
             )
             assert "ix_inbound_event_finished" in str(plan.all())
-        monkeypatch.setattr("qwendesk.desk.upkeep._AT_ONCE", 2)
+        monkeypatch.setattr("qwendesk.desk.maintenance._AT_ONCE", 2)
         # one that the queue has ended with just now, and one that it has in hand
         (waiting,) = await inbox.waiting_since(datetime.now(UTC))
         assert await dispatcher.lost([waiting, "another"]) == ["another"]

@@ -14,22 +14,22 @@ from typer.testing import CliRunner
 
 from qwendesk import Desk, Settings
 from qwendesk.channels.base import Channel
-from qwendesk.channels.simulate.base import Written
-from qwendesk.channels.telegram.simulator import TelegramSimulator
-from qwendesk.channels.webhook.simulator import WebhookSimulator
 from qwendesk.cli.main import app
-from qwendesk.desk import documents
-from qwendesk.desk.intake import read_document
-from qwendesk.desk.knowledge import AT_ONCE
+from qwendesk.desk.turns import documents
+from qwendesk.desk.turns.attachments import read_document
+from qwendesk.desk.turns.knowledge import AT_ONCE
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.messages import Attachment, Event, Finished, Inbound, Notice, Reply, TextDelta
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
+from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.telegram import TelegramSimulator
+from qwendesk.testing.simulators.webhook import WebhookSimulator
 from tests.conftest import MakeDesk
-from tests.memory.knowledge.conftest import WordVectors
-from tests.memory.knowledge.files import docx, paragraph, pdf, xlsx
-from tests.memory.knowledge.test_readers import ENCRYPTED
+from tests.knowledge.conftest import WordVectors
+from tests.knowledge.files import docx, paragraph, pdf, xlsx
+from tests.knowledge.test_readers import ENCRYPTED
 from tests.ports import free_port
 
 WARRANTY = "The warranty of the kettle lasts five years."

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from qwendesk.desk.texts import say
+from qwendesk.desk.translations import say
 from qwendesk.errors import EngineUnavailable
-from qwendesk.memory.desk_tables import RateBucket
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.tables import Base
+from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.tables.conversations import Base
+from qwendesk.memory.tables.inbox import RateBucket
 from qwendesk.messages import Inbound
 from tests.desk.parts import Running, running
 

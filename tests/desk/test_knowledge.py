@@ -7,8 +7,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from qwendesk import Settings
-from qwendesk.doctor import examine
-from qwendesk.memory.knowledge.base import EVERYBODY
+from qwendesk.cli.doctor.checks import examine
+from qwendesk.memory.records import EVERYBODY
 from qwendesk.messages import Attachment, Finished, Inbound
 from tests.conftest import MakeDesk
 

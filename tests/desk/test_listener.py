@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from qwendesk.desk.turns import _Listener
+from qwendesk.desk.turns.turn import _Listener
 from qwendesk.messages import Event, Notice
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import Look
+from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.texts import languages, say
+from qwendesk.desk.translations import languages, say
 from qwendesk.errors import ConfigError
-from qwendesk.memory.inbox_rows import conversation_key
 from qwendesk.service import Service, make_channels
 from qwendesk.settings import Settings, load_settings
 from tests.desk.parts import Abilities, TestOutlet, running

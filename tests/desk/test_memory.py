@@ -9,14 +9,13 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.context import within
-from qwendesk.desk.learning import facts_in, sourced
-from qwendesk.desk.summaries import older
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.desk.turns.conversation_context import within
+from qwendesk.desk.turns.fact_learner import facts_in, sourced
+from qwendesk.desk.turns.summariser import older
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.memory.base import KnownFact
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.summaries.base import Line
+from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import KnownFact, Line
+from qwendesk.models.catalogue import ModelCard
 from tests.conftest import MakeDesk
 
 SMALL = ModelCard(name="scripted-general", roles=("general",), parameters=7, context=2048)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.texts import say
+from qwendesk.desk.translations import say
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.messages import Finished
 from tests.conftest import MakeDesk

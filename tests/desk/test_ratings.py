@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.chat_commands import Command, parse
-from qwendesk.engines.catalogue import ModelCard
+from qwendesk.desk.commands.chat_commands import Command, parse
 from qwendesk.engines.scripted import FAMILY
 from qwendesk.errors import ChannelError
-from qwendesk.memory.feedback.base import Rating
+from qwendesk.memory.records import Rating
 from qwendesk.messages import Attachment, Outbound
+from qwendesk.models.catalogue import ModelCard
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 from tests.postgres_server import database
 
@@ -201,6 +201,6 @@ async def _questions(desk: Running) -> list[Any]:
 
 
 def _pixel() -> bytes:
-    from qwendesk.channels.conformance import PIXEL
+    from qwendesk.testing.conformance.channel import PIXEL
 
     return PIXEL

@@ -14,12 +14,12 @@ import soundfile
 from langchain_core.messages import HumanMessage
 from typer.testing import CliRunner
 
-from qwendesk.agents.experts import expert_for
+from qwendesk.agents.roles import expert_for
 from qwendesk.cli.main import app
-from qwendesk.desk.intake import read_audio
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.wire import openai_messages
+from qwendesk.desk.turns.attachments import read_audio
+from qwendesk.engines.message_format import openai_messages
 from qwendesk.errors import InputError
+from qwendesk.models.catalogue import ModelCard
 from tests.conftest import MakeDesk
 
 HEARING = (ModelCard(name="general", parameters=7), ModelCard(name="ears", roles=("audio",), parameters=7, audio=True))

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from qwendesk import Settings
-from qwendesk.channels.attempts import Pauses
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
+from qwendesk.channels.retry import Pauses
 from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
@@ -107,7 +107,7 @@ async def test_a_message_that_is_given_up_is_logged_without_its_content_and_coun
             while not (await service.health())["dead"]:  # noqa: ASYNC110 - the desk tells nobody
                 await asyncio.sleep(0.02)
     lines = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
-    assert lines == ["An answer on loopback is given up ('qwendesk tickets dead'): The bot was blocked."]
+    assert lines == ["An answer on loopback is given up ('qwendesk messages failed'): The bot was blocked."]
     assert "my secret" not in caplog.text
 
 
@@ -170,7 +170,7 @@ async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
 async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.keeper.Pauses", lambda: Pauses(3600.0))
+    monkeypatch.setattr("qwendesk.channels.supervisor.Pauses", lambda: Pauses(3600.0))
     broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
     wrong = Loopback(ConfigError("There is no such folder."))
     async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:
@@ -243,10 +243,10 @@ async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_
         assert run("pairing", "deny", "test:ann").returncode == 0
         await asyncio.sleep(2.1)  # what the door remembers of her
         assert (await desk.say("hello")).outcome == "refused"
-    (ticket,) = json.loads(run("tickets", "dead", "--json").stdout)
+    (ticket,) = json.loads(run("messages", "failed", "--json").stdout)
     assert ticket["error"] == "out of luck"
-    assert "out of luck" in run("tickets", "dead").stdout
-    assert run("tickets", "retry", ticket["id"]).returncode == 0
-    again = run("tickets", "retry", ticket["id"])
-    assert again.returncode == 1 and "tickets dead" in again.stderr
-    assert json.loads(run("tickets", "dead", "--json").stdout) == []
+    assert "out of luck" in run("messages", "failed").stdout
+    assert run("messages", "retry", ticket["id"]).returncode == 0
+    again = run("messages", "retry", ticket["id"])
+    assert again.returncode == 1 and "messages failed" in again.stderr
+    assert json.loads(run("messages", "failed", "--json").stdout) == []

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from qwendesk.desk.guests import House
-from qwendesk.memory.desk_tables import Access, InboundEvent, OutboundMessage, RateBucket
-from qwendesk.memory.tables import Conversation
+from qwendesk.desk.access import House
+from qwendesk.memory.tables.conversations import Conversation
+from qwendesk.memory.tables.inbox import Access, InboundEvent, OutboundMessage, RateBucket
 from qwendesk.messages import Inbound
 from tests import postgres_server
 from tests.desk.parts import Running, running

@@ -3,7 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from qwendesk.engines.context import fit, fit_estimated, within_reach
+from qwendesk.engines.context_window import fit, fit_estimated, within_reach
 from qwendesk.errors import EngineError
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.llama_server import LlamaServer
-from qwendesk.engines.llamacpp import LlamaCppChat
+from qwendesk.engines.llamacpp.engine import LlamaCppChat
+from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout
+from qwendesk.models.catalogue import ModelCard
 from qwendesk.settings import Settings
 from tests.engines.web_server import Reply, WebServer, serve
 

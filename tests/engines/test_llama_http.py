@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import pytest
 
 from qwendesk.engines.llama_http import LlamaClient
-from qwendesk.engines.llama_server import LlamaServer
+from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.errors import EngineError, EngineFailed
 from tests.engines.web_server import Reply, serve
 

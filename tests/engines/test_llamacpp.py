@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from qwendesk import Desk
 from qwendesk.app import build_pool
-from qwendesk.engines.choice import Choice
-from qwendesk.engines.llamacpp import LlamaCppChat
+from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import STARTER_MODEL, Settings
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.doctor import examine
+from qwendesk.cli.doctor.checks import examine
 from qwendesk.engines.base import Engine
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.ollama import OllamaEngine
-from qwendesk.engines.openai import OpenAIEngine
-from qwendesk.engines.store.look import fault_of
+from qwendesk.engines.ollama.engine import OllamaEngine
+from qwendesk.engines.openai.engine import OpenAIEngine
 from qwendesk.errors import EngineUnavailable
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.gguf import fault_of
 
 
 async def no_models(self: Engine) -> list[ModelCard]:

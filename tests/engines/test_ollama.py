@@ -8,14 +8,14 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
-from qwendesk.channels.conformance import PIXEL
-from qwendesk.engines.catalogue import ModelCard
-from qwendesk.engines.ollama import OllamaEngine
-from qwendesk.engines.ollama_api import OllamaServer
-from qwendesk.engines.ollama_chat import OllamaChat
-from qwendesk.engines.ollama_wire import Served, Setup
+from qwendesk.engines.ollama.chat import OllamaChat
+from qwendesk.engines.ollama.client import OllamaServer
+from qwendesk.engines.ollama.engine import OllamaEngine
+from qwendesk.engines.ollama.format import Served, Setup
 from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.models.catalogue import ModelCard
 from qwendesk.settings import Settings, load_settings
+from qwendesk.testing.conformance.channel import PIXEL
 from tests.engines.web_server import Reply, serve
 from tests.servers.fake_ollama import SHOWN, fake_chat, fake_ollama, lines, stream
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwendesk.engines.plain_text import CONTROL_TOKEN, defuse, mark, split_marks
+from qwendesk.engines.message_format import CONTROL_TOKEN, defuse, mark, split_marks
 
 TOKENS = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|vision_start|>", "<|image_pad|>", "<think>", "</think>",

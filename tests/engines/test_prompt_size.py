@@ -4,10 +4,10 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.app import build_pool
-from qwendesk.engines.llamacpp import LlamaCppChat
+from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.prompts import render
 from qwendesk.settings import Settings
-from qwendesk.tools.registry import Toolbox
+from qwendesk.tools.toolbox import Toolbox
 
 MOST_TOKENS = 700
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from qwendesk.engines.prompted_tools import tell_tools, tools_text
+from qwendesk.engines.message_format import tell_tools, tools_text
 
 CLOCK: dict[str, Any] = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
 CALLS = [

@@ -24,14 +24,14 @@ pytest.importorskip("transformers")
 
 from qwendesk.app import Desk, build_pool
 from qwendesk.engines.base import EngineParts, Options
-from qwendesk.engines.catalogue import Sampling, load_catalogue
-from qwendesk.engines.hf import garage
-from qwendesk.engines.hf.garage import Loaded
-from qwendesk.engines.hf.request import Piece, Request
-from qwendesk.engines.hf.sequence import Sequence
-from qwendesk.engines.transformers import TransformersChat, TransformersEngine
+from qwendesk.engines.transformers import model_cache as garage
+from qwendesk.engines.transformers.engine import TransformersChat, TransformersEngine
+from qwendesk.engines.transformers.model_cache import Loaded
+from qwendesk.engines.transformers.request import Piece, Request
+from qwendesk.engines.transformers.sequence import Sequence
 from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.messages import Event, Inbound, Notice
+from qwendesk.models.catalogue import Sampling, load_catalogue
 from qwendesk.settings import Settings
 from tests.tiny_qwen import MODELS, make_model
 
@@ -364,7 +364,7 @@ async def test_no_network_is_told_at_once(load: Load, monkeypatch: pytest.Monkey
 async def test_a_missing_package_is_an_error_that_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("qwendesk.engines.hf.")]:
+    for name in [name for name in sys.modules if name.startswith("qwendesk.engines.transformers.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     engine = build_pool(Settings(engine="transformers")).engine("transformers")
@@ -492,7 +492,7 @@ async def test_a_model_that_is_only_slow_stays(load: Load, monkeypatch: pytest.M
 async def test_a_model_that_hangs_at_its_first_token_does_not_load_forever(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwendesk.engines.hf.runner import PackedRunner
+    from qwendesk.engines.transformers.runner import PackedRunner
 
     go = threading.Event()
     with monkeypatch.context() as patched:
@@ -520,7 +520,7 @@ async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
 async def test_who_leaves_while_a_model_is_loaded_leaves_one_that_is_kept(
     load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwendesk.engines.hf import garage
+    from qwendesk.engines.transformers import model_cache as garage
 
     chat, begun, go, times = await load("qwen2"), threading.Event(), threading.Event(), []
     make = garage.load_model
@@ -546,7 +546,7 @@ async def test_who_leaves_while_a_model_is_loaded_leaves_one_that_is_kept(
 async def test_a_model_that_is_being_fetched_keeps_none_that_is_ready_waiting(
     load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwendesk.engines.hf import source
+    from qwendesk.engines.transformers import model_files as source
 
     chat, begun, go = await load("qwen2"), threading.Event(), threading.Event()
     engine = TransformersEngine.create(EngineParts(Settings(dtype="float32"), load_catalogue(None), None))  # type: ignore[arg-type]
@@ -583,7 +583,7 @@ async def test_a_thread_tells_what_it_fetches(monkeypatch: pytest.MonkeyPatch, t
         return None
 
     # by its name among the loaded ones: other tests load it anew
-    monkeypatch.setattr(import_module("qwendesk.engines.hf.source"), "find_source", find)
+    monkeypatch.setattr(import_module("qwendesk.engines.transformers.model_files"), "find_source", find)
     monkeypatch.setattr(TransformersEngine, "_garage", garage)
     events: list[Event] = []
     async with Desk(Settings(home=tmp_path, engine="transformers", model="Qwen/Qwen3-0.6B")) as desk:

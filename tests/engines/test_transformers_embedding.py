@@ -12,8 +12,8 @@ pytest.importorskip("transformers")
 import numpy as np
 
 from qwendesk import Settings
-from qwendesk.engines.embedding_transformers import TransformersEmbedder
 from qwendesk.errors import EngineUnavailable
+from qwendesk.knowledge.embeddings.transformers import TransformersEmbedder
 from tests import tiny_qwen
 
 

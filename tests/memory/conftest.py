@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 from tests import postgres_server
 from tests.databases import put_migrated
 

@@ -1,6 +1,6 @@
 """Short ways to say something to a memory."""
 
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply, ToolUse
 
 RECEIPT = Receipt(

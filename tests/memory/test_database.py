@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
 from qwendesk.memory.opening import prepare
-from qwendesk.memory.tables import Tenant
+from qwendesk.memory.tables.conversations import Tenant
 
 COUNT = select(func.count()).select_from(Tenant)
 

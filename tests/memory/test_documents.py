@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwendesk.memory.knowledge.base import Scope
-from qwendesk.memory.knowledge.library import KnowledgeBase
-from qwendesk.memory.sql import Memory
-from tests.memory.knowledge.conftest import WordVectors
+from qwendesk.knowledge.knowledge_base import KnowledgeBase
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import DocumentScope
+from tests.knowledge.conftest import WordVectors
 from tests.memory.talk import say
 from tests.memory.test_people import dump, linked
 
@@ -28,7 +28,9 @@ async def base(memory: Memory) -> AsyncIterator[KnowledgeBase]:
     await made.aclose()
 
 
-async def scope_of(base: KnowledgeBase, person: str, conversation: str = "none", channel: str = "python") -> Scope:
+async def scope_of(
+    base: KnowledgeBase, person: str, conversation: str = "none", channel: str = "python"
+) -> DocumentScope:
     return await base.scope_of(channel, "", person, conversation)
 
 
@@ -42,15 +44,15 @@ async def filled(memory: Memory, base: KnowledgeBase) -> str:
     for name, scope in {
         "mine": ada,
         "mine-here": talk,
-        "here": Scope(conversation=talk.conversation),
+        "here": DocumentScope(conversation=talk.conversation),
         "bobs": bob,
-        "ours": Scope(),
+        "ours": DocumentScope(),
     }.items():
         await base.add_bytes(f"{name}.txt", f"quagga secret of {name}".encode(), scope)
     return ada.person
 
 
-async def titles(base: KnowledgeBase, scope: Scope, question: str = "secret") -> set[str]:
+async def titles(base: KnowledgeBase, scope: DocumentScope, question: str = "secret") -> set[str]:
     """Return what is found, which has to be the same by words and by meaning."""
     found = [{passage.title for passage in await base.search(question, scope, limit=50, mode=mode)} for mode in MODES]
     assert found[0] == found[1] == found[2]

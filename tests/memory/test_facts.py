@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.facts.mentions import mentioning
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.fact_rules import mentioning
+from qwendesk.memory.people.records import NewFact
 from qwendesk.messages import Inbound
 from tests.memory.talk import say
 
@@ -79,7 +79,7 @@ async def test_a_list_that_was_shown_is_kept_for_an_hour(
     assert await memory.facts.shown(ada) == [] == await memory.facts.shown("nobody")
     await memory.facts.show(ada, ["f2", "f1"])
     assert await memory.facts.shown(ada) == ["f2", "f1"]
-    monkeypatch.setattr("qwendesk.memory.facts.sql._LASTS", timedelta(0))
+    monkeypatch.setattr("qwendesk.memory.people.facts._LASTS", timedelta(0))
     assert await memory.facts.shown(ada) == []
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.feedback.base import Rating
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import Rating
 from qwendesk.messages import Attachment, Inbound, Receipt, Reply
 
 RECEIPT = Receipt("coder", "m", "e", 0.9, "math", ("why",), "it", False, (), 1, 1, 1.0, 1.0, (), 1.0)

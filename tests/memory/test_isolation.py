@@ -8,8 +8,8 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.records import NewFact
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 

@@ -10,9 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from qwendesk.memory import migrate
 from qwendesk.memory.database import Database
-from qwendesk.memory.tables import Base
+from qwendesk.memory.migrations import upgrade
+from qwendesk.memory.tables.conversations import Base
 
 FULL_TEXT = ("kb_chunk_fts", "kb_chunk_vocab")
 """What SQLite keeps of its full-text index in tables of its own."""
@@ -36,24 +36,24 @@ def indexes(connection: Connection) -> set[str | None]:
 
 
 async def test_an_empty_database_has_no_revision_and_then_the_head(engine: AsyncEngine) -> None:
-    assert await migrate.current(engine) is None
-    await migrate.upgrade(engine)
-    assert await migrate.current(engine) == migrate.head()
-    await migrate.upgrade(engine)
-    assert await migrate.current(engine) == migrate.head()
+    assert await upgrade.current(engine) is None
+    await upgrade.upgrade(engine)
+    assert await upgrade.current(engine) == upgrade.head()
+    await upgrade.upgrade(engine)
+    assert await upgrade.current(engine) == upgrade.head()
 
 
 def test_the_files_names_give_alembics_own_history() -> None:
-    scripts = ScriptDirectory.from_config(migrate.config())
+    scripts = ScriptDirectory.from_config(upgrade.config())
     revisions = [script.revision for script in scripts.walk_revisions()]
-    assert list(migrate.known()) == sorted(revisions) == revisions[::-1]
-    assert migrate.head() == scripts.get_current_head()
+    assert list(upgrade.known()) == sorted(revisions) == revisions[::-1]
+    assert upgrade.head() == scripts.get_current_head()
 
 
 async def test_the_migrations_lead_to_the_described_tables(engine: AsyncEngine) -> None:
-    await migrate.upgrade(engine)
+    await upgrade.upgrade(engine)
     async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: command.check(migrate.config(sync)))
+        await connection.run_sync(lambda sync: command.check(upgrade.config(sync)))
         found = {name for name in await connection.run_sync(tables) if not name.startswith(FULL_TEXT)}
         assert found == {*Base.metadata.tables, "alembic_version"}
         described = {index.name for table in Base.metadata.tables.values() for index in table.indexes}
@@ -61,26 +61,26 @@ async def test_the_migrations_lead_to_the_described_tables(engine: AsyncEngine) 
 
 
 async def test_tables_of_libraries_are_left_alone(engine: AsyncEngine) -> None:
-    await migrate.upgrade(engine)
+    await upgrade.upgrade(engine)
     async with engine.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE checkpoints (id TEXT)")
-        await connection.run_sync(lambda sync: command.check(migrate.config(sync)))
+        await connection.run_sync(lambda sync: command.check(upgrade.config(sync)))
 
 
 async def test_down_and_up_again(engine: AsyncEngine) -> None:
-    await migrate.upgrade(engine)
+    await upgrade.upgrade(engine)
     async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: command.downgrade(migrate.config(sync), "base"))
+        await connection.run_sync(lambda sync: command.downgrade(upgrade.config(sync), "base"))
         assert await connection.run_sync(tables) == {"alembic_version"}
-    await migrate.upgrade(engine)
-    assert await migrate.current(engine) == migrate.head()
+    await upgrade.upgrade(engine)
+    assert await upgrade.current(engine) == upgrade.head()
 
 
 async def test_a_broken_upgrade_leaves_nothing_behind(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE turn (id TEXT)")
     with pytest.raises(Exception, match=r"(table|relation) \"?turn\"? already exists"):
-        await migrate.upgrade(engine)
+        await upgrade.upgrade(engine)
     async with engine.connect() as connection:
         assert await connection.run_sync(tables) == {"turn"}
 
@@ -99,11 +99,11 @@ INSERT INTO turn (id, conversation_id, seq, question_id, status, started_at)
 
 
 async def test_an_upgrade_keeps_every_row(engine: AsyncEngine) -> None:
-    await migrate.upgrade(engine, "0001")
+    await upgrade.upgrade(engine, "0001")
     async with engine.begin() as connection:
         for statement in OLD_ROWS.strip().split(";"):
             await connection.exec_driver_sql(statement)
-    await migrate.upgrade(engine)
+    await upgrade.upgrade(engine)
     async with engine.begin() as connection:
         for table in ("person", "person_identity", "conversation", "message", "turn"):
             count = await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")
@@ -115,10 +115,10 @@ async def test_an_upgrade_keeps_every_row(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize(("url", "json"), [("sqlite://", "settings JSON"), ("postgresql+psycopg://", "settings JSONB")])
 def test_the_sql_can_be_written_out(url: str, json: str) -> None:
-    config = migrate.config(url=url)
+    config = upgrade.config(url=url)
     config.output_buffer = io.StringIO()
     command.upgrade(config, "head", sql=True)
     written = config.output_buffer.getvalue()
     assert "CREATE TABLE conversation" in written
     assert json in written
-    assert f"'{migrate.head()}'" in written.split("alembic_version")[-2]
+    assert f"'{upgrade.head()}'" in written.split("alembic_version")[-2]

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from qwendesk.errors import ConfigError, StoreError
-from qwendesk.memory import migrate
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.migrations import upgrade
 from qwendesk.messages import Inbound
 
 Make = Callable[..., Memory]
@@ -88,7 +88,7 @@ async def test_processes_that_open_an_empty_database_at_once_all_succeed(file: P
     ended = await asyncio.gather(*(asyncio.to_thread(one.communicate, "go\n") for one in openers))
     assert [one.returncode for one in openers] == [0] * 3, ended
     with closing(sqlite3.connect(file)) as raw:
-        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(migrate.head(),)]
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(upgrade.head(),)]
         assert raw.execute("SELECT id FROM tenant").fetchall() == [("default",)]
 
 

@@ -13,13 +13,12 @@ from sqlalchemy import func, insert, select, text
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.audit import record
-from qwendesk.memory.desk_tables import InboundEvent, OutboundMessage
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.people import sql as people_sql
-from qwendesk.memory.people.base import Identity
-from qwendesk.memory.remembered import AuditEntry, ToolCall
-from qwendesk.memory.sql import Memory
-from qwendesk.memory.tables import Base, Conversation
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people import repository as people_sql
+from qwendesk.memory.people.records import Identity, NewFact
+from qwendesk.memory.tables.conversations import Base, Conversation
+from qwendesk.memory.tables.facts import AuditEntry, ToolCall
+from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 

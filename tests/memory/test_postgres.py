@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
-from qwendesk.memory.tables import Tenant
+from qwendesk.memory.tables.conversations import Tenant
 from tests import postgres_server
 from tests.ports import free_port
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound, Reply
 from tests.memory.talk import RECEIPT
 from tests.memory.test_people import dump, filled

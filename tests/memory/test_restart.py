@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from qwendesk.memory.database import Database
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound
 
 Make = Callable[..., Memory]

@@ -2,9 +2,8 @@
 
 import pytest
 
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.facts.rules import Rules, tidy
-from qwendesk.memory.facts.secrets import secret_in
+from qwendesk.memory.people.fact_rules import Rules, secret_in, tidy
+from qwendesk.memory.people.records import NewFact
 
 SECRETS = [
     "4111 1111 1111 1111",

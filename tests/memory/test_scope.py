@@ -5,8 +5,8 @@ from sqlalchemy import Select, delete, func, insert, select, text, union_all, up
 from sqlalchemy.orm import aliased
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.scope import narrowed
-from qwendesk.memory.tables import Conversation, Message, Person, PersonIdentity, Tenant
+from qwendesk.memory.tables.conversations import Conversation, Message, Person, PersonIdentity, Tenant
+from qwendesk.memory.tenancy import narrowed
 
 OTHER = aliased(Message)
 

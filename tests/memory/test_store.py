@@ -10,10 +10,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.store.base import BaseStore
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.checkpoints import SUFFIX, checkpointer
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.sql import Memory
-from qwendesk.memory.store import OWN, FactStore
+from qwendesk.memory.langgraph import OWN, SUFFIX, FactStore, checkpointer
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.records import NewFact
 
 
 @pytest.fixture

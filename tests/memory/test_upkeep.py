@@ -16,19 +16,19 @@ import pytest
 from sqlalchemy import text
 
 from qwendesk.errors import StoreError
-from qwendesk.memory import migrate
+from qwendesk.knowledge.knowledge_base import KnowledgeBase
+from qwendesk.knowledge.search import Mode
 from qwendesk.memory.database import Database
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.knowledge.library import KnowledgeBase
-from qwendesk.memory.knowledge.search import Mode
-from qwendesk.memory.scope import TenantDatabase
-from qwendesk.memory.sql import Memory
-from qwendesk.memory.upkeep.backup import backup, restore
-from qwendesk.memory.upkeep.purge import purge, tenants
-from qwendesk.memory.upkeep.state import check, revision
+from qwendesk.memory.maintenance.backup import backup, restore
+from qwendesk.memory.maintenance.check import check, revision
+from qwendesk.memory.maintenance.retention import purge, tenants
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.migrations import upgrade
+from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.messages import Attachment, Inbound
 from tests import postgres_server
-from tests.memory.knowledge.conftest import WordVectors
+from tests.knowledge.conftest import WordVectors
 from tests.memory.talk import say
 
 PICTURE = Attachment("image", "image/png", bytes(range(256)), "p.png")
@@ -54,7 +54,7 @@ async def exported(memory: Memory) -> str:
 async def test_a_backup_comes_back(memory: Memory, database: Database, tmp_path: Path) -> None:
     before = await filled(memory)
     copy = await backup(database, tmp_path / "copy")
-    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600 and copy.revision == migrate.head()
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600 and copy.revision == upgrade.head()
     await say(memory, "later")
     await memory.people.forget((await memory.people.meet("ada")).id)
     await say(memory, "another person's", person="bob")
@@ -111,7 +111,7 @@ async def test_a_backup_while_writing_is_of_one_moment(memory: Memory, database:
 
 async def test_an_older_backup_is_upgraded(tmp_path: Path) -> None:
     old = Database(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}", 5)
-    await migrate.upgrade(old.engine, "0001")
+    await upgrade.upgrade(old.engine, "0001")
     async with old.write() as connection:
         await connection.execute(
             text(
@@ -273,7 +273,7 @@ async def test_documents_come_back(way: str, tmp_path: Path) -> None:
 def test_a_portable_backup_knows_the_documents() -> None:
     """The command line loads nothing of the knowledge base by itself."""
     tables = "{'kb_embedding', 'outbound', 'fact'}"
-    code = f"from qwendesk.memory.upkeep import portable as p; print({tables} <= set(p.Base.metadata.tables))"
+    code = f"from qwendesk.memory.maintenance import portable as p; print({tables} <= set(p.Base.metadata.tables))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 

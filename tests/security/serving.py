@@ -9,11 +9,11 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.cli.run import run_command
-from qwendesk.cli.stopping import GRACE, listen
+from qwendesk.cli.serve import GRACE, listen
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.service import Service
-from tests.memory.knowledge.files import slow_pdf
+from tests.knowledge.files import slow_pdf
 
 HUNG = ("hung thread", "hung loop")
 SHORT = 2.0

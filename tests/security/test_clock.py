@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from qwendesk.channels.calls import wait_of
-from qwendesk.channels.web.rooms import Link, Room, shown
-from qwendesk.desk.guests import House
-from qwendesk.desk.waiting import Limits
-from qwendesk.memory.desk_tables import Access, InboundEvent, RateBucket
-from qwendesk.memory.remembered import LinkCode
+from qwendesk.channels.http_api import wait_of
+from qwendesk.channels.web.sessions import Link, Room, shown
+from qwendesk.desk.access import House
+from qwendesk.desk.admission_limits import Limits
+from qwendesk.memory.tables.facts import LinkCode
+from qwendesk.memory.tables.inbox import Access, InboundEvent, RateBucket
 from tests.desk.parts import Running, running
 
 Shift = Callable[[float], None]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.engines.call_finder import CallFinder
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.engines.tool_calls import Call, CallParser
+from qwendesk.engines.stream.call_finder import CallFinder
+from qwendesk.engines.stream.tool_calls import Call, CallParser
 
 SHAPES: dict[str, Callable[[int], str]] = {
     "lists": lambda depth: "[" * depth + "1" + "]" * depth,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.texts import say
+from qwendesk.desk.translations import say
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
 from qwendesk.tools.algebra import Algebra, algebra_tool

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from qwendesk.channels.simulate.base import Simulator, Written
 from qwendesk.plugins import load
+from qwendesk.testing.simulators.base import Simulator, Written
 
 LEFT, RIGHT = "axolotl", "siebzig"
 LIMIT = 60.0

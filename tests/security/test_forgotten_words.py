@@ -17,13 +17,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from qwendesk import Desk, Settings
 from qwendesk.app import build_pool
-from qwendesk.desk.background import Background, Over
-from qwendesk.engines.llama_server import SLOTS, LlamaServer
+from qwendesk.desk.turns.background import Background, Over
+from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
 from qwendesk.held_words import Forgotten, HeldWords
-from qwendesk.memory.forgettings import Forgettings
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.erasure_watch import Forgettings
 from qwendesk.messages import Inbound
 from qwendesk.service import Service, make_channels
 from qwendesk.settings import STARTER_MODEL

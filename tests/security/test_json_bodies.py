@@ -16,16 +16,16 @@ from starlette.applications import Starlette
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
-from qwendesk.channels.conformance import doorway
 from qwendesk.channels.json_body import DEEPEST, read_json
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.telegram.simulator import TOKEN, TelegramSimulator
-from qwendesk.channels.web.frames import read
+from qwendesk.channels.web.protocol import read
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import signed
-from qwendesk.channels.webhook.simulator import SECRET
 from qwendesk.messages import Admission, Inbound
+from qwendesk.testing.conformance.channel import doorway
+from qwendesk.testing.simulators.telegram import TOKEN, TelegramSimulator
+from qwendesk.testing.simulators.webhook import SECRET
 
 HOSTILE = {
     "arrays": "[" * 100_000 + "]" * 100_000,

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qwendesk.channels.conformance import Desk
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.html import rendered
 from qwendesk.channels.mail.limits import Limits
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import newest
+from qwendesk.testing.conformance.channel import Desk
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
 pytestmark = pytest.mark.slow

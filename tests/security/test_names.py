@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from qwendesk.cli.main import app
-from qwendesk.desk.hosts import _shown
+from qwendesk.desk.access_repository import Guest, Guestbook
+from qwendesk.desk.commands.access import _shown
 from qwendesk.logs import SafeFormatter
-from qwendesk.memory.facts.base import NewFact
-from qwendesk.memory.guestbook import Guest, Guestbook
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.records import NewFact
 from qwendesk.messages import Inbound
 from qwendesk.printable import many_lines, one_line
 from qwendesk.settings import load_settings

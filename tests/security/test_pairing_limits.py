@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.guests import origin_of
+from qwendesk.desk.access import origin_of
 from qwendesk.messages import Inbound
 from tests.security.served import Served, served
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.guests import PUBLIC_COMMANDS, House
-from qwendesk.desk.texts import languages
+from qwendesk.desk.access import PUBLIC_COMMANDS, House
+from qwendesk.desk.translations import languages
 from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES
 from tests.security.served import served

@@ -19,21 +19,19 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.app import build_pool
-from qwendesk.desk.context import background
-from qwendesk.desk.summaries import transcript
-from qwendesk.desk.turns import as_messages
+from qwendesk.desk.turns.conversation_context import background
+from qwendesk.desk.turns.summariser import transcript
+from qwendesk.desk.turns.turn import as_messages
 from qwendesk.engines.base import Options
-from qwendesk.engines.catalogue import ModelCard, Sampling
-from qwendesk.engines.hf.prompt import Prompter
-from qwendesk.engines.hf.vocabulary import Vocabulary
-from qwendesk.engines.llama_prompt import LlamaPrompter
-from qwendesk.engines.llama_server import LlamaServer
-from qwendesk.engines.ollama_wire import Served, Setup, request
-from qwendesk.engines.plain_text import defuse
-from qwendesk.engines.wire import openai_messages, openai_tools
-from qwendesk.memory.base import KnownFact, StoredContext, StoredMessage
-from qwendesk.memory.summaries.base import Summary
+from qwendesk.engines.llamacpp.prompt import LlamaPrompter
+from qwendesk.engines.llamacpp.server import LlamaServer
+from qwendesk.engines.message_format import defuse, openai_messages, openai_tools
+from qwendesk.engines.ollama.format import Served, Setup, request
+from qwendesk.engines.transformers.prompt import Prompter
+from qwendesk.engines.transformers.vocabulary import Vocabulary
+from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, Summary
 from qwendesk.messages import Attachment
+from qwendesk.models.catalogue import ModelCard, Sampling
 from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings

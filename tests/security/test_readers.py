@@ -15,19 +15,19 @@ import psutil
 import pytest
 from PIL import Image
 
-from qwendesk.desk.knowledge import DeskKnowledge
-from qwendesk.engines.pictures import read_picture
+from qwendesk.desk.turns.knowledge import DeskKnowledge
+from qwendesk.engines.images import read_picture
 from qwendesk.errors import EngineError, InputError
 from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
-from qwendesk.memory.knowledge.conversion import Converter, ReadingLimits
-from qwendesk.memory.knowledge.kinds import Kind
-from qwendesk.memory.knowledge.library import sources_in
-from qwendesk.memory.knowledge.reader_process import ReaderProcess
-from qwendesk.memory.knowledge.readers.options import DEFAULTS
-from qwendesk.memory.sql import Memory
+from qwendesk.knowledge.knowledge_base import sources_in
+from qwendesk.knowledge.readers.converter import Converter, ReadingLimits
+from qwendesk.knowledge.readers.file_types import Kind
+from qwendesk.knowledge.readers.options import DEFAULTS
+from qwendesk.knowledge.readers.process import ReaderProcess
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound
-from tests.memory.knowledge.files import archive, pdf, slow_pdf
+from tests.knowledge.files import archive, pdf, slow_pdf
 
 SLOW = slow_pdf()
 PATIENCE = 60.0
@@ -49,7 +49,7 @@ def readers() -> list[psutil.Process]:
             command = process.cmdline()
         except psutil.Error:
             continue
-        if command and "bwrap" not in command[0] and "qwendesk.memory.knowledge.worker" in command:
+        if command and "bwrap" not in command[0] and "qwendesk.knowledge.readers.worker" in command:
             found.append(process)
     return found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qwendesk.errors import ChannelError, ConfigError, EngineError, InputError, QwendeskError, StoreError
 from qwendesk.logs import SafeFormatter
-from qwendesk.memory.sql import Memory
+from qwendesk.memory.memory import Memory
 from qwendesk.redaction import redact
 from qwendesk.settings import load_settings
 

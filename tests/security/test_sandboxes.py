@@ -18,8 +18,7 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.tools.bubblewrap import Bubblewrap
-from qwendesk.tools.run_result import RunResult
+from qwendesk.tools.bubblewrap import Bubblewrap, RunResult
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR
 from tests.security.hostile_code import BOMBS, ERRORS, GROWING, REACHES, SOURCES, VALUES

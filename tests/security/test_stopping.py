@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qwendesk.cli.stopping import GRACE
+from qwendesk.cli.serve import GRACE
 from tests.security.serving import BOMBS, SHORT
 
 PATIENCE = 1.0

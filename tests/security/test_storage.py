@@ -19,7 +19,7 @@ from benchmarks.served import SECRET, Served, says, served
 from websockets.asyncio.client import connect
 
 from qwendesk.channels.webhook.signature import signed
-from qwendesk.desk.texts import languages, say
+from qwendesk.desk.translations import languages, say
 from qwendesk.errors import StoreError
 from tests.desk.parts import running
 

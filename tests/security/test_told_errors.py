@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.texts import languages, say
+from qwendesk.desk.translations import languages, say
 from qwendesk.errors import (
     ChannelError,
     ConfigError,
@@ -103,7 +103,7 @@ async def test_an_error_of_a_command_is_told_in_general_words(tmp_path: Path, mo
         raise EngineError(DETAILS)
 
     async with served(tmp_path) as desk:
-        monkeypatch.setattr("qwendesk.memory.people.sql.People.meet", broken)
+        monkeypatch.setattr("qwendesk.memory.people.repository.People.meet", broken)
         for written in ("/memory", "/remember name: Ada", "/forget x"):
             told = await desk.told(written)
             assert told == say("failed", "en"), written

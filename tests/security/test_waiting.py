@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.guests import House
-from qwendesk.desk.texts import say
-from qwendesk.desk.waiting import Limits
+from qwendesk.desk.access import House
+from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.translations import say
 from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import Running, running
 

@@ -18,10 +18,10 @@ import httpx
 import ollama
 import pytest
 
-from qwendesk.engines.catalogue import load_catalogue
-from qwendesk.engines.conformance import SCRIPT
-from qwendesk.engines.store import ModelStore, Remotes
+from qwendesk.models.catalogue import load_catalogue
+from qwendesk.models.store import ModelStore, Remotes
 from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.testing.conformance.engine import SCRIPT
 from tests.ports import free_port
 from tests.scripted_model import write_gguf
 from tests.seeing_gguf import write_seeing_gguf

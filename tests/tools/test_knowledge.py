@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from qwendesk.messages import Inbound
 from qwendesk.tools.base import Asker
 from qwendesk.tools.knowledge import NAME, NOTHING, knowledge_tool
-from qwendesk.tools.registry import Toolbox
+from qwendesk.tools.toolbox import Toolbox
 
 
 @dataclass

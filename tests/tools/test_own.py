@@ -12,8 +12,7 @@ from langchain_core.tools import BaseTool
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError
-from qwendesk.tools.own import as_tool
-from qwendesk.tools.registry import Toolbox
+from qwendesk.tools.toolbox import Toolbox, as_tool
 
 
 def silent(city: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 from qwendesk.errors import ToolError
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.python import MOST_CHARS, python_tool
+from qwendesk.tools.python_worker import show_last
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.source import show_last
 
 
 class NoBubblewrap(Bubblewrap):

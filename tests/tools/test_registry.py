@@ -5,10 +5,10 @@ import pytest
 from langchain_core.tools import BaseTool, ToolException
 
 from qwendesk.errors import ToolError
-from qwendesk.tools import registry
+from qwendesk.tools import toolbox
 from qwendesk.tools.base import OwningTool
 from qwendesk.tools.clock import clock_tool
-from qwendesk.tools.registry import Toolbox
+from qwendesk.tools.toolbox import Toolbox
 
 
 async def repeat(text: str, times: int = 1, case: Literal["lower", "upper"] = "lower") -> str:
@@ -134,7 +134,7 @@ async def test_the_installed_tools_are_found_and_lean():
 
 
 def test_an_entry_point_that_names_no_tool_is_named_and_left_out(monkeypatch, caplog):
-    monkeypatch.setattr(registry.plugins, "load_all", lambda kind: iter([("odd", 42), ("clock", clock_tool)]))
+    monkeypatch.setattr(toolbox.plugins, "load_all", lambda kind: iter([("odd", 42), ("clock", clock_tool)]))
     assert list(Toolbox().all_names) == ["clock"]
     (record,) = caplog.records
     assert "'odd'" in record.getMessage() and "BaseTool" in record.getMessage()

@@ -86,8 +86,8 @@ async def opened() -> AsyncIterator[Database]:
 
 
 async def _upgrade(as_json: bool) -> None:
+    from qwendesk.memory.maintenance.check import revision
     from qwendesk.memory.opening import prepare
-    from qwendesk.memory.upkeep.state import revision
 
     async with opened() as database:
         before = (await revision(database)).revision
@@ -97,7 +97,7 @@ async def _upgrade(as_json: bool) -> None:
 
 
 async def _current(as_json: bool) -> None:
-    from qwendesk.memory.upkeep.state import revision
+    from qwendesk.memory.maintenance.check import revision
 
     async with opened() as database:
         state = await revision(database)
@@ -106,7 +106,7 @@ async def _current(as_json: bool) -> None:
 
 
 async def _check(as_json: bool) -> None:
-    from qwendesk.memory.upkeep.state import check as look
+    from qwendesk.memory.maintenance.check import check as look
 
     async with opened() as database:
         state = await look(database)
@@ -116,7 +116,7 @@ async def _check(as_json: bool) -> None:
 
 
 async def _backup(file: Path, as_json: bool) -> None:
-    from qwendesk.memory.upkeep.backup import backup as write
+    from qwendesk.memory.maintenance.backup import backup as write
 
     async with opened() as database:
         copy = await write(database, file)
@@ -124,7 +124,7 @@ async def _backup(file: Path, as_json: bool) -> None:
 
 
 async def _restore(file: Path, force: bool, as_json: bool) -> None:
-    from qwendesk.memory.upkeep.backup import restore as put_back
+    from qwendesk.memory.maintenance.backup import restore as put_back
 
     async with opened() as database:
         copy = await put_back(database, file, force=force)
@@ -133,10 +133,10 @@ async def _restore(file: Path, force: bool, as_json: bool) -> None:
 
 
 async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    from qwendesk.memory.maintenance.retention import purge as remove
+    from qwendesk.memory.maintenance.retention import tenants
     from qwendesk.memory.opening import prepare
-    from qwendesk.memory.scope import TenantDatabase
-    from qwendesk.memory.upkeep.purge import purge as remove
-    from qwendesk.memory.upkeep.purge import tenants
+    from qwendesk.memory.tenancy import TenantDatabase
 
     before = datetime.now(UTC) - _age(older_than)
     if not dry_run and not yes:

@@ -14,7 +14,7 @@ COMMANDS = {
     "route": "See why a message goes where it goes, measure the router, and teach it.",
     "kb": "Give the desk documents to answer from, and search them.",
     "pairing": "Decide who may talk with the desk.",
-    "tickets": "See and retry messages that could not be answered or delivered.",
+    "messages": "See and retry messages that could not be answered or delivered.",
     "memory": "Show, export and forget what is kept about people.",
     "db": "Upgrade, check, back up, restore and thin out the database.",
     "doctor": "Look at what is installed, reachable and missing, and say what to do next.",

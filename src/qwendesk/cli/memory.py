@@ -18,8 +18,8 @@ from qwendesk.errors import ConfigError
 from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
-    from qwendesk.memory.people.base import Person
-    from qwendesk.memory.sql import Memory
+    from qwendesk.memory.memory import Memory
+    from qwendesk.memory.people.records import Person
 
 _SEARCHED = 10_000
 """Newest conversations among which one is looked up by its name."""
@@ -78,7 +78,7 @@ def forget(person: Who, yes: Yes = False, as_json: AsJson = False) -> None:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Memory]:
     """Give the memory of the settings."""
-    from qwendesk.memory.sql import Memory
+    from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
@@ -169,7 +169,7 @@ async def _export(text: str, out: Path | None) -> None:
     async with opened() as memory:
         person = await _one(memory, text)
         everything = await memory.people.export(person.id)
-    from qwendesk.cli.typed import history_file, read_typed, typed_here
+    from qwendesk.cli.chat.prompt_history import history_file, read_typed, typed_here
     from qwendesk.settings import load_settings
 
     if typed_here(person):
@@ -197,7 +197,7 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
             typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
         counts = dict((await memory.people.forget(person.id)).counts)
         await memory.vacuum()
-    from qwendesk.cli.typed import forget_typed, history_file, typed_here
+    from qwendesk.cli.chat.prompt_history import forget_typed, history_file, typed_here
     from qwendesk.settings import load_settings
 
     if typed_here(person):

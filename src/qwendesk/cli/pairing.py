@@ -15,7 +15,7 @@ from qwendesk.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from qwendesk.memory.guestbook import Guest, Guestbook, GuestRole, GuestState
+    from qwendesk.desk.access_repository import Guest, Guestbook, GuestRole, GuestState
     from qwendesk.settings import Settings
 
 app = typer.Typer(
@@ -104,8 +104,8 @@ def _shown(guest: Guest) -> str:
 
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Guestbook]:
-    from qwendesk.memory.guestbook import Guestbook
-    from qwendesk.memory.sql import Memory
+    from qwendesk.desk.access_repository import Guestbook
+    from qwendesk.memory.memory import Memory
 
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()

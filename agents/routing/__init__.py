@@ -1,1 +1,0 @@
-"""Which specialist a message goes to, and why."""

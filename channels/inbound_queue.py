@@ -1,0 +1,108 @@
+"""What has come over a lasting connection: kept until the desk has taken it, and handed over in order.
+
+Messages of one conversation are taken one after the other. One that waits for its files holds up no other conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from uuid import uuid4
+
+from qwendesk.channels.base import Accept
+from qwendesk.channels.ingest import hand_over, with_files
+from qwendesk.channels.retry import rest
+from qwendesk.messages import Attachment, Inbound
+
+Fetch = Callable[[], Awaitable[Attachment]]
+Refuse = Callable[[Inbound, str], Awaitable[object]]
+log = logging.getLogger(__name__)
+_MOST = 1000
+_MOST_WITH_FILES = 4
+"""Of so many messages the files are fetched, and kept in memory, at the same time."""
+_AGAIN_SECONDS = 1.0
+
+
+class Arrivals:
+    """Takes messages at once, and hands them over when it can.
+
+    Args:
+        stopping: once it is set, what a busy desk does not take is given up.
+        refuse: tells a person why a message was not taken.
+    """
+
+    def __init__(self, stopping: asyncio.Event, refuse: Refuse) -> None:
+        self._stopping = stopping
+        self._refuse = refuse
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last: dict[str, asyncio.Task[None]] = {}
+        """Of each conversation the message that came last."""
+        self._fetching = asyncio.Semaphore(_MOST_WITH_FILES)
+        self._handing = asyncio.Lock()
+        self._kept = 0
+
+    def put(self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept) -> None:
+        """Take a message with its files; one that is too many is lost, one without a name gets its own."""
+        if self._kept >= _MOST:
+            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MOST)
+            return
+        self._kept += 1
+        inbound = inbound if inbound.event else replace(inbound, event=uuid4().hex)
+        task = asyncio.create_task(self._take(inbound, files, accept, self._last.get(inbound.conversation)))
+        self._last[inbound.conversation] = task
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._forget, inbound.conversation))
+
+    async def finish(self) -> None:
+        """Wait until nothing is left to hand over."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def end(self) -> None:
+        """Hand over no more, and say how many messages no one will see: the platform does not bring them again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        lost, self._kept = self._kept, 0
+        if lost:
+            log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
+
+    def _forget(self, conversation: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._last.get(conversation) is task:
+            del self._last[conversation]
+
+    async def _take(
+        self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept, before: asyncio.Task[None] | None
+    ) -> None:
+        if before:
+            await asyncio.wait([before])
+        async with self._fetching if files else nullcontext():
+            try:
+                given = await self._is_given(await _whole(inbound, files), accept)
+            except Exception as error:  # one message may not end the connection, nor take the others with it
+                log.error("A message on %s is lost: %s.", inbound.channel, type(error).__name__)
+                given = True  # told already
+        self._kept -= given
+
+    async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
+        async with self._handing:
+            while not await hand_over(inbound, accept, partial(self._refuse, inbound)):
+                if self._stopping.is_set():
+                    return False
+                await rest(self._stopping, _AGAIN_SECONDS)
+        return True
+
+
+async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
+    """Return a message with its files; where one cannot be had, for whatever reason, without them."""
+    try:
+        return await with_files(inbound, files)
+    except Exception as error:  # a stranger has written where the file is, and a library has read it
+        log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
+        return replace(inbound, unreadable="file")

@@ -1,0 +1,1 @@
+"""Markdown answers rendered in the markup of each platform."""

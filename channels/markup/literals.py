@@ -1,0 +1,177 @@
+"""What is no markup although its signs could be: addresses, paths, names of a program, numbers that are masked."""
+
+from __future__ import annotations
+
+import builtins
+from bisect import bisect_right
+from functools import cache, lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import regex
+
+from qwendesk.channels.markup.emphasis import UNSPACED, is_open
+from qwendesk.held_words import Forgotten
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+
+Span = tuple[int, int]
+_SIGNS = "*_~\\"
+_ADDRESS = regex.compile(
+    rf"(?<![A-Za-z0-9])(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)[[^\s<>`\"\[\]|\\]&&[\x21-\x7e\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+",
+    regex.IGNORECASE | regex.VERSION1,
+)
+_MAIL = regex.compile(r"(?<![\w.+-])[A-Za-z0-9_.+~%'-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.[A-Za-z0-9-]+")
+_HANDLE = regex.compile(r"(?<![\w/])[@#$][A-Za-z0-9_]*_[A-Za-z0-9_]*")
+_MASKED = regex.compile(r"(?<=[A-Za-z0-9])(?:\*{4,}|(?<=\d)\*{3})(?=[A-Za-z0-9])")
+"""As in ``138****1234``."""
+_EVERY = regex.compile(r"\(\*\)|(?<=\w)\.\*(?=[\s,;)]|$)")
+"""As in ``COUNT(*)`` and ``SELECT a.*, b.*``."""
+_WORD = regex.compile(r"[^\s`<>\[\]()\"|（）「」『』，。、；：！？“”‘’]+")
+_EMPHASIS = regex.compile(r"(?<!\*)(\*{1,3}|~~)(?![*~/.\s])[^*~]*?(?<![*~/\s])\1(?!\*)")
+"""A pair of marks around words, as no pattern of file names has it."""
+_ROOTED = ("/", "./", "../", "~/")
+_WINDOWS = regex.compile(
+    r"[A-Za-z]:[\\/]|\\\\[\w.]|%\w+%\\|[\w.-]+\\(?=.*\\?[A-Za-z0-9])(?:[A-Za-z0-9]|_[^\\]*\\[A-Za-z0-9])"
+)
+_CHAINED = regex.compile(r"[A-Za-z0-9_]*(?:(?:\.|::|->|#|=|-)[A-Za-z0-9_]+)+")
+_PATTERN = regex.compile(r"\*\.[a-z0-9]{1,5}")
+_DUNDER = regex.compile(r"__[a-z0-9]+(?:_[a-z0-9]+)*__")
+_MODULE_NAMES = frozenset(
+    ("__main__", "__file__", "__all__", "__version__", "__future__", "__slots__", "__path__", "__annotations__")
+)
+
+
+def with_literals(reader: MarkdownIt) -> MarkdownIt:
+    """Return the reader, which from now on leaves addresses, paths and names as they are written."""
+    reader.inline.ruler.before("text", "literal", _literal)
+    return reader
+
+
+def _literal(state: StateInline, silent: bool) -> bool:
+    spans = _spans(state.src)
+    place = bisect_right(spans, state.pos, key=itemgetter(0)) - 1
+    if place < 0 or spans[place][1] <= state.pos:
+        return False
+    end = _closed(state, min(spans[place][1], state.posMax))
+    if end <= state.pos:
+        return False
+    if not silent:
+        state.pending += state.src[state.pos : end]
+    state.pos = end
+    return True
+
+
+def _closed(state: StateInline, end: int) -> int:
+    """Return where emphasis around a literal ends that has begun before it; ``end`` where none does."""
+    for run in regex.finditer(r"\*+|_+|~~", state.src[:end], pos=state.pos):
+        after = state.src[run.end() : run.end() + 1]
+        inside = after.isascii() and (after.isalnum() or (after in "./" and after != ""))
+        if not inside and is_open(state, run[0][0], len(run[0])):
+            return int(run.start())
+    return end
+
+
+@lru_cache(maxsize=16)
+def _spans(text: str) -> tuple[Span, ...]:
+    """Return where literals stand in a paragraph, in order."""
+    if not any(sign in text for sign in _SIGNS):
+        return ()
+    found = [_trimmed(text, *match.span()) for match in _ADDRESS.finditer(text)]
+    found += [_unwrapped(text, *match.span()) for kind in (_MAIL, _HANDLE) for match in kind.finditer(text)]
+    found += [match.span() for kind in (_MASKED, _EVERY) for match in kind.finditer(text)]
+    found += [span for match in _WORD.finditer(text) if (span := _word(text, *match.span()))]
+    merged: list[Span] = []
+    for start, end in sorted(found):
+        if merged and start <= merged[-1][1]:
+            start, end = merged[-1][0], max(merged.pop()[1], end)
+        merged.append((start, end))
+    return tuple(merged)
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    """Leave out what stands behind an address as part of the sentence."""
+    while end > start:
+        last = text[end - 1]
+        unpaired = last == ")" and text.count(")", start, end) > text.count("(", start, end)
+        if not (last in ".,;:!?'*_~" or unpaired):
+            break
+        end -= 1
+    return start, end
+
+
+def _unwrapped(text: str, start: int, end: int) -> Span:
+    """Leave out underscores that stand on both sides of a name, as emphasis."""
+    while start < end and text[start] == "_" and text[end : end + 1] == "_":
+        start += 1
+    while start < end and text[end - 1] == "_" and text[start - 1 : start] == "_":
+        end -= 1
+    return start, end
+
+
+def _word(text: str, start: int, end: int) -> Span | None:
+    """Return the part of a word that is a path, a pattern of file names or a name of a program."""
+    word = text[start:end]
+    if not any(sign in word for sign in _SIGNS):
+        return None
+    while end > start and text[end - 1] in ".,;:!?'":
+        end -= 1
+    while end > start and text[start] == "'":
+        start += 1
+    while True:
+        if _is_name(text, start, end):
+            return start, end
+        if _is_emphasis(text[start:end]):
+            return None
+        mark = regex.match(r"(\*{1,3}|_{1,3}|~~)(?=[^*_~]|[*_~].*\1$)", text[start:end])
+        size = len(mark[1]) if mark else 0
+        if not mark or end - start <= 2 * size or text[end - size : end] != mark[1]:
+            break
+        start, end = start + size, end - size
+    return _edged(text, start, end) if _is_path(text[start:end]) else None
+
+
+def _edged(text: str, start: int, end: int) -> Span:
+    """Leave out stars at the edges that belong to emphasis over several words."""
+    if (lead := regex.match(r"(\*{1,3}|~~)(?![*/.])", text[start:end])) is not None:
+        start += len(lead[0])
+    if (trail := regex.search(r"(?<![*/.])(\*{1,3}|~~)$", text[start:end])) is not None:
+        end -= len(trail[0])
+    return start, end
+
+
+def _is_name(text: str, start: int, end: int) -> bool:
+    """Tell whether a word is one that Python writes with underscores around it."""
+    word = text[start:end]
+    return bool(_DUNDER.fullmatch(word)) and (text[end : end + 1] == "(" or word in _python_names())
+
+
+def _is_emphasis(word: str) -> bool:
+    """Tell whether parts of a word are emphasised one by one, as in ``**A**/**B**``."""
+    if word.startswith(_ROOTED) or _WINDOWS.match(word):
+        return False
+    if any(len(found[0]) < len(word) for found in _EMPHASIS.finditer(word)):
+        return True
+    return "/" in word and all(regex.fullmatch(r"_+[^_]+_+", part) for part in word.split("/"))
+
+
+def _is_path(word: str) -> bool:
+    if _WINDOWS.match(word) or "/" in word:
+        return True
+    return bool(_CHAINED.fullmatch(word) or _PATTERN.fullmatch(word))
+
+
+@cache
+def _python_names() -> frozenset[str]:
+    """Return the names with two underscores on both sides that Python itself has."""
+    kinds = [kind for kind in vars(builtins).values() if isinstance(kind, type)]
+    names = {name for kind in [*kinds, type(_word), type(builtins)] for name in dir(kind)}
+    asked = {f"__{name}__" for name in ("enter", "exit", "aenter", "aexit", "await", "call", "getattr", "post_init")}
+    return frozenset(name for name in names | asked | _MODULE_NAMES if _DUNDER.fullmatch(name))
+
+
+async def drop_texts(_: Forgotten) -> None:
+    """Drop the texts that were looked at last."""
+    _spans.cache_clear()

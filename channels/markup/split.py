@@ -1,0 +1,197 @@
+"""Cut Markdown into parts that fit, each of them whole Markdown.
+
+A block of code is closed and opened again, also one in a list or a quote; a list goes on with its numbers, a quote is a
+quote in each part, and a table repeats its head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qwendesk.channels.markup.blocks import number_of
+from qwendesk.channels.markup.cuts import Fits, by_characters, count_fitting, divide_text
+from qwendesk.channels.markup.render import reader
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_NUMBER = re.compile(r" {0,3}(\d+)")
+_MARKER = re.compile(r" {0,3}(?:[-+*]|\d{1,9}[.)])(?: {1,4}(?=\S)| |$)")
+_QUOTED = re.compile(r"^ {0,3}> ?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A piece of Markdown, and what stands between it and the piece before it in the same message."""
+
+    text: str
+    between: str = "\n\n"
+    apart: bool = False
+    """Whether it has to begin a message: behind the piece before it, it would read differently."""
+
+
+def divide(text: str, fits: Fits) -> list[str]:
+    """Return the parts of a text, in order; each fits, and cuts are made where a reader minds them least.
+
+    Args:
+        text: Markdown.
+        fits: tells whether a part can be sent; it must take every single character.
+    """
+    return [text] if fits(text) else _packed(list(_parts(text, fits)), fits)
+
+
+def _parts(text: str, fits: Fits) -> Iterator[_Part]:
+    for block in _blocks(text):
+        yield from [_Part(block)] if fits(block) else _block_parts(block, fits)
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the source of the topmost blocks; between them only blank lines are left out."""
+    lines = text.split("\n")
+    starts = sorted({token.map[0] for token in reader().parse(text) if token.level == 0 and token.map})
+    if starts:
+        starts[0] = 0
+    ends = [*starts[1:], len(lines)]
+    found = ("\n".join(lines[start:end]).strip("\n") for start, end in zip(starts, ends, strict=True))
+    return [block for block in found if block.strip()] or [text]
+
+
+def _block_parts(block: str, fits: Fits) -> Iterator[_Part]:
+    """Return the parts of one block that does not fit."""
+    tokens = reader().parse(block)
+    kind = tokens[0].type if tokens else ""
+    if kind in ("bullet_list_open", "ordered_list_open"):
+        yield from _list_parts(_items(block, tokens), fits)
+        return
+    yield from map(_Part, _divided(kind, block, tokens, fits))
+
+
+def _divided(kind: str, block: str, tokens: Sequence[Token], fits: Fits) -> Sequence[str]:
+    if kind == "fence" and (fence := _FENCE.match(block)):
+        return _divide_code(block.split("\n"), fence[1], fits)
+    if kind == "code_block":
+        code = tokens[0].content.rstrip("\n")
+        mark = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        return _wrapped(code.split("\n"), f"{mark}\n", f"\n{mark}", fits)
+    if kind == "table_open":
+        return _divide_table(block.split("\n"), fits)
+    if kind == "blockquote_open" and fits(_quoted("x")):
+        return [_quoted(part) for part in divide(_QUOTED.sub("", block), lambda part: fits(_quoted(part)))]
+    return divide_text(block, fits)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _items(block: str, tokens: Sequence[Token]) -> list[str]:
+    lines = block.split("\n")
+    opened = [token for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
+    starts = [token.map[0] for token in opened if token.map]
+    ends = [*starts[1:], len(lines)]
+    items = ["\n".join(lines[start:end]).rstrip("\n") for start, end in zip(starts, ends, strict=True)]
+    if tokens[0].type == "bullet_list_open":
+        return items
+    return [_numbered(item, number_of(token)) for item, token in zip(items, opened, strict=True)]
+
+
+def _numbered(item: str, number: int) -> str:
+    """Write an item's own number before it: only the first one's counts in Markdown, and another part begins anew."""
+    if not (written := _NUMBER.match(item)):
+        return item
+    wider = " " * (len(str(number)) - len(written[1]))
+    return f"{number}{item[written.end() :]}".replace("\n", f"\n{wider}")
+
+
+def _list_parts(items: Sequence[str], fits: Fits) -> Iterator[_Part]:
+    after: Sequence[_Part] = ()
+    for place, item in enumerate(items):
+        parts = [_Part(item, "\n")] if fits(item) else _item_parts(item, fits)
+        if len(after) > 1:  # the rest of an item stands on its own; if it ends in a list, this is no item of that
+            parts[0] = replace(parts[0], between="\n\n", apart=_ends_in_numbers(after[-1].text))
+        elif not place:
+            parts[0] = replace(parts[0], between="\n\n")
+        yield from parts
+        after = parts
+
+
+def _ends_in_numbers(text: str) -> bool:
+    return reader().parse(text)[-1].type == "ordered_list_close"
+
+
+def _item_parts(item: str, fits: Fits) -> list[_Part]:
+    """Return the parts of one item: the first behind the item's mark, the others on their own."""
+    first, *others = item.split("\n")
+    mark = _MARKER.match(first.expandtabs(4))
+    if mark is None or not fits(f"{mark[0]}x"):
+        return [_Part(part) for part in divide_text(item, fits)]
+    width = max(2, len(mark[0]))
+    content = "\n".join([first.expandtabs(4)[len(mark[0]) :], *(_dedented(line, width) for line in others)])
+
+    def whole(part: str) -> str:
+        return mark[0].ljust(width) + re.sub(r"\n(?=[^\n])", "\n" + " " * width, part)
+
+    start, *rest = divide(content.strip("\n"), lambda part: fits(whole(part)) and fits(part))
+    return [_Part(whole(start), "\n"), *map(_Part, rest)]
+
+
+def _dedented(line: str, width: int) -> str:
+    blank = len(line) - len(line.lstrip(" \t"))
+    line = line[:blank].expandtabs(4) + line[blank:]
+    return line[min(width, len(line) - len(line.lstrip(" "))) :]
+
+
+def _divide_code(lines: list[str], mark: str, fits: Fits) -> list[str]:
+    closed = len(lines) > 1 and lines[-1].strip(" \t" + mark[0]) == "" and len(lines[-1].strip()) >= len(mark)
+    code = lines[1:-1] if closed else lines[1:]
+    return _wrapped(code, f"{lines[0]}\n", f"\n{mark}", fits)
+
+
+def _divide_table(lines: list[str], fits: Fits) -> list[str]:
+    head = "\n".join(lines[:2]) + "\n"
+    rows = [row for row in lines[2:] if fits(head + row)]
+    if len(rows) < len(lines) - 2 or not rows:
+        return divide_text("\n".join(lines), fits)  # a table so wide that its rows are lines of text
+    return _wrapped(rows, head, "", fits)
+
+
+def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]:
+    """Pack lines into parts that each begin and end with the same words."""
+
+    def whole(part: str) -> str:
+        return f"{before}{part}{after}"
+
+    def within(part: str) -> bool:
+        return fits(whole(part))
+
+    if not within("x"):
+        return divide_text("\n".join(lines), fits)
+    short = [piece for line in lines for piece in ([line] if within(line) else by_characters(line, within))]
+    return [whole(part) for part in _packed([_Part(piece, "\n") for piece in short], within)]
+
+
+def _packed(parts: Sequence[_Part], fits: Fits) -> list[str]:
+    """Join neighbours as long as they fit together."""
+    packed: list[str] = []
+    start = 0
+    while start < len(parts):
+        apart = next((place for place in range(start + 1, len(parts)) if parts[place].apart), len(parts))
+        whole = partial(_joined, parts, start)
+        fitting = count_fitting(range(start + 1, apart + 1), _fitting(whole, fits))
+        end = start + max(1, fitting)
+        packed.append(whole(end))
+        start = end
+    return packed
+
+
+def _fitting(whole: Callable[[int], str], fits: Fits) -> Callable[[int], bool]:
+    return lambda end: fits(whole(end))
+
+
+def _joined(parts: Sequence[_Part], start: int, end: int) -> str:
+    return parts[start].text + "".join(part.between + part.text for part in parts[start + 1 : end])

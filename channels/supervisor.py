@@ -1,0 +1,79 @@
+"""Keeps a channel running: one that ends by a mistake is started again, later each time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+from typing import Literal
+
+from qwendesk.channels.base import Accept, Channel
+from qwendesk.channels.retry import Pauses, rest
+from qwendesk.errors import ChannelError, ConfigError, reason
+from qwendesk.redaction import redact
+
+State = Literal["running", "waiting", "refused", "stopped"]
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Runs ``start`` of one channel for as long as the desk runs."""
+
+    def __init__(self, name: str, channel: Channel) -> None:
+        self.state: State = "stopped"
+        self._problem = ""
+        self._name = name
+        self._channel = channel
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def problem(self) -> str:
+        """Why it does not run, did not, or hears not all; of a mistake the kind alone: others may read it."""
+        return self._trouble or self._problem
+
+    @property
+    def fails(self) -> bool:
+        """Whether the channel does not run, or does not hear all, for a problem of its own."""
+        return self.state in ("waiting", "refused") or bool(self._trouble)
+
+    @property
+    def _trouble(self) -> str:
+        return self._channel.trouble if self.state == "running" else ""
+
+    def start(self, accept: Accept) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._keep(accept))
+
+    async def stop(self) -> None:
+        """Let the channel take no more."""
+        self._stopping.set()
+        with suppress(ChannelError):
+            await self._channel.stop()
+        if self._task:
+            done, _ = await asyncio.wait([self._task], timeout=10)
+            if not done:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+        self.state = "stopped"
+
+    async def _keep(self, accept: Accept) -> None:
+        pauses = Pauses()
+        while not self._stopping.is_set():
+            self.state, begun = "running", monotonic()
+            try:
+                await self._channel.start(accept)
+                return
+            except (ChannelError, ConfigError) as error:
+                self._problem = told = str(error)
+                if isinstance(error, ConfigError) or error.permanent:
+                    log.error("The channel %s is given up: %s", self._name, error)
+                    self.state = "refused"
+                    return
+            except Exception as error:  # a library's mistake; it may have been one message
+                log.debug("The channel %s raised this error.", self._name, exc_info=error)
+                self._problem, told = "an unexpected error, which the log names", redact(reason(error))
+            log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
+            self.state = "waiting"
+            await rest(self._stopping, pauses.after(begun))

@@ -1,0 +1,1 @@
+"""Delivery of answers: outbox, streaming, transcript."""

@@ -1,0 +1,1 @@
+"""The inbox: accept, store, queue and recover messages."""

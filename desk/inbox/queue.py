@@ -1,0 +1,259 @@
+"""The durable queue of messages, on DBOS: its tables are in the desk's database, one partition a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+
+from qwendesk.memory.tables.conversations import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+QUEUE = "inbound"
+WORKFLOW = "answer"
+WIRE = "1"
+"""Version of the enqueued arguments; DBOS does not run another version's messages."""
+POLLING_INTERVAL_SECONDS = 0.2
+_APPLICATION = "qwendesk"
+_PENDING = "PENDING"
+_OPEN = (_PENDING, "ENQUEUED", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_MIGRATING = "hashtextextended('qwendesk-queue', 0)"
+_OUTCOME_SECONDS = 0.1
+"""Time for DBOS to store the outcome of a message whose handler has just returned."""
+
+Handle = Callable[[str], Awaitable[None]]
+"""Answers the accepted message with that id and delivers the answer; may be called again after a crash."""
+
+
+class Dispatcher:
+    """Hands messages over: one at a time in each conversation, several conversations concurrently.
+
+    Args:
+        url: SQLAlchemy URL of the desk's database: SQLite for one process, PostgreSQL for many.
+        concurrency: most conversations answered concurrently by this process.
+        tenant: whose messages these are; each tenant has a queue.
+    """
+
+    def __init__(self, url: str, *, concurrency: int = 32, tenant: str = DEFAULT_TENANT) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.executor = "local" if self.is_sqlite else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        """This process's name in the queue."""
+        self._url = parsed.set(drivername="sqlite" if self.is_sqlite else "postgresql+psycopg")
+        self._concurrency = concurrency
+        self._queue = QUEUE if tenant == DEFAULT_TENANT else f"{QUEUE}.{tenant}"
+        self._in_hand: dict[str, asyncio.Task[Any] | None] = {}
+        self._engine: Engine | None = None
+        self._opened: DBOSClient | None = None
+        self._is_running = False
+
+    async def open(self) -> None:
+        """Create or upgrade the queue's tables."""
+        await asyncio.to_thread(self._open)
+
+    async def aclose(self) -> None:
+        """Close the connections to the database."""
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.dispose)
+
+    def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
+        """Add a message, in the transaction that stores it."""
+        from dbos import WorkflowSerializationFormat
+
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": self._queue,
+                "workflow_id": f"{id_}.{uuid4().hex[:8]}",
+                "queue_partition_key": conversation,
+                "priority": seq,
+                "serialization_type": WorkflowSerializationFormat.PORTABLE,
+            },
+            id_,
+        )
+
+    async def run(self, handle: Handle) -> None:
+        """Begin to hand messages over on this event loop, those that this process's last run left first."""
+        from dbos import DBOS
+
+        DBOS(
+            config={
+                "name": _APPLICATION,
+                "system_database_url": self._url.render_as_string(hide_password=False),
+                "system_database_engine": self._engine,
+                "application_version": WIRE,
+                "executor_id": self.executor,
+                "log_level": "ERROR",
+                "run_migrations": False,
+                "use_listen_notify": False,
+                "scheduler_polling_interval_sec": 3600.0,
+                "notification_listener_polling_interval_sec": 0.5,
+            }
+        )
+
+        # No steps: each effect has a unique key, so that a repeated run finds what is done.
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=100)
+        async def answer(id_: str) -> None:
+            name = DBOS.workflow_id or id_
+            self._in_hand[name] = asyncio.current_task()
+            try:
+                await handle(id_)
+            finally:
+                self._in_hand.pop(name, None)
+
+        # Registered before the launch: DBOS looks for new queues only once a second.
+        await self._client.register_queue_async(
+            self._queue,
+            partition_concurrency=1,
+            worker_concurrency=self._concurrency,
+            polling_interval_sec=POLLING_INTERVAL_SECONDS,
+        )
+        DBOS.listen_queues([self._queue])
+        DBOS.launch()
+        self._is_running = True
+
+    async def stop(self, patience: float, set_aside: Callable[[], Collection[str]] = tuple) -> None:
+        """Take nothing more, wait for what runs, leave the rest in the queue.
+
+        Args:
+            patience: most seconds to wait.
+            set_aside: returns the messages that are left to the next start and not waited for.
+        """
+        if not self._is_running:
+            return
+        from dbos import DBOS
+
+        self._is_running = False
+        await asyncio.sleep(_OUTCOME_SECONDS)
+        seconds = math.ceil(patience) if self._in_hand else 0
+        destroy = partial(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=seconds)
+        ending = asyncio.create_task(_in_own_thread(destroy))
+        while not ending.done():
+            self._interrupt(set_aside())
+            await asyncio.wait([ending], timeout=0.1)
+        # DBOS had made its thread pool the loop's default one, and has shut it down.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+        await ending
+
+    def running(self) -> set[str]:
+        """Return the queue's names of the messages that this process has in hand."""
+        return set(self._in_hand)
+
+    async def held(self) -> dict[str, set[str]]:
+        """Return the queue's names of the messages that processes have in hand according to it, by process."""
+        held: dict[str, set[str]] = defaultdict(set)
+        for status in await self._list(status=_PENDING):
+            held[status.executor_id or ""].add(status.workflow_id)
+        return held
+
+    async def requeue(self, executor: str, names: Collection[str] | None = None) -> None:
+        """Put what a process has in hand back to its place in the queue; with ``names``, only these.
+
+        A message is handed over twice if two processes do this for the same one at the same time.
+        """
+        queues: dict[str, list[str]] = defaultdict(list)
+        for status in await self._list(status=_PENDING, executor_id=executor):
+            if names is None or status.workflow_id in names:
+                queues[status.queue_name or self._queue].append(status.workflow_id)
+        for queue, found in queues.items():
+            await self._client.resume_workflows_async(found, queue_name=queue)
+
+    async def lost(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these open messages the queue has ended with or does not know."""
+        if not ids:
+            return []
+        found = await self._list(workflow_id_prefix=[f"{id_}." for id_ in ids], status=list(_OPEN))
+        open_ = {_message(status.workflow_id) for status in found}
+        return [id_ for id_ in ids if id_ not in open_]
+
+    async def forget(self, older_than: float, limit: int = 200) -> int:
+        """Delete at most ``limit`` rows of what ended more than so many seconds ago; return how many."""
+        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat()
+        found = await self._list(completed_before=before, status=list(_ENDED), limit=limit)
+        if found:
+            await self._client.delete_workflows_async([status.workflow_id for status in found])
+        return len(found)
+
+    @property
+    def _client(self) -> DBOSClient:
+        assert self._opened is not None, "open() comes first"
+        return self._opened
+
+    async def _list(self, **criteria: Any) -> list[Any]:
+        return await self._client.list_workflows_async(load_input=False, load_output=False, **criteria)
+
+    def _interrupt(self, messages: Collection[str]) -> None:
+        """Cancel these messages' tasks: DBOS leaves them pending, and the next start takes them up."""
+        for name in [name for name in self._in_hand if _message(name) in messages]:
+            if task := self._in_hand.pop(name):
+                task.cancel()
+
+    def _open(self) -> None:
+        from dbos import DBOSClient
+
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        self._engine = _engine(self._url, self.is_sqlite)
+        _migrate(self._engine, self._url.render_as_string(hide_password=False))
+        self._opened = DBOSClient(
+            system_database_engine=self._engine,
+            application_name=_APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,
+        )
+
+
+def _message(name: str) -> str:
+    """Return the id of the message with that name in the queue."""
+    return name.partition(".")[0]
+
+
+async def _in_own_thread(work: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _engine(url: Any, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_size=8, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=4, max_overflow=0)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _migrate(engine: Engine, url: str) -> None:
+    """Run DBOS's migrations, one process at a time."""
+    from dbos import DBOS
+
+    if engine.dialect.name == "sqlite":
+        DBOS.migrate(url)
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # Polled: DBOS builds indexes concurrently, which waits for every statement that waits, such as for a lock.
+        while not connection.execute(text(f"SELECT pg_try_advisory_lock({_MIGRATING})")).scalar():
+            time.sleep(0.2)
+        try:
+            DBOS.migrate(url)
+        finally:
+            connection.execute(text(f"SELECT pg_advisory_unlock({_MIGRATING})"))

@@ -1,0 +1,1 @@
+"""One turn: attachments, context, graph, receipt, background work."""

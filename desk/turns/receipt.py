@@ -1,0 +1,180 @@
+"""Write down why an answer is as it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwendesk.agents.checks.failures import ADMITS
+from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
+from qwendesk.agents.state import TokenUsage, TurnState
+from qwendesk.desk.translations import say
+from qwendesk.messages import Receipt, Reply
+from qwendesk.routing.signals.language import english_name
+from qwendesk.tools.knowledge import NAME as SEARCH
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """When a turn began."""
+
+    begun: float = field(default_factory=time.perf_counter)
+
+    def milliseconds(self, until: float | None = None) -> float:
+        """Return the time from the beginning until then (now)."""
+        return round(((time.perf_counter() if until is None else until) - self.begun) * 1e3, 1)
+
+
+def write_reply(state: TurnState, conversation: str, watch: Stopwatch) -> Reply:
+    """Return the finished reply with its receipt."""
+    return Reply(state["text"], conversation, _receipt(state, watch), state.get("thinking", ""))
+
+
+def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
+    decision, choice = state["decision"], state.get("choice")
+    usage = state.get("usage", TokenUsage())
+    duration = watch.milliseconds()
+    return Receipt(
+        role=decision.role,
+        model=choice.card.name if choice else "",
+        engine=choice.engine if choice else "",
+        confidence=decision.confidence,
+        runner_up=decision.runner_up,
+        signals=decision.signals,
+        language=state["language"],
+        thinking=state["think"],
+        tools=tuple(state.get("tool_uses", ())),
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        ttft_ms=watch.milliseconds(usage.first_at) if usage.first_at else duration,
+        tokens_per_second=round(usage.tokens_out / usage.generating, 1) if usage.generating else 0.0,
+        checks=tuple(state.get("checks", ())),
+        duration_ms=duration,
+        fallback=_stand_in(state),
+        notes=tuple(state.get("notes", ())),
+        wished_role=state["inbound"].role,
+        wished_model=state["inbound"].model,
+        thinking_why=state.get("think_why", ""),
+        unasked=state.get("role_without_override"),
+        escalation=state.get("escalation"),
+        parts=state.get("sub_answers", ()),
+    )
+
+
+def _stand_in(state: TurnState) -> str | None:
+    decision, choice = state["decision"], state.get("choice")
+    if choice:
+        return choice.fallback
+    return None if decision.missing or state.get("machine_notice") else f"no model for {decision.role} is installed"
+
+
+_FAILED = {
+    ADMITS: "the model's answer stands as if a tool had worked that failed",
+    CHOICES: "the model's answer did not name all places that may be meant",
+    STATES: "the model's answer did not say what the tool had calculated",
+    GROUNDED: "the model's answer held numbers that are not in what was looked up",
+    # the names of these checks in receipts of older versions
+    "repeats the tool's result": "the model's answer did not say what the tool had calculated",
+    "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
+}
+
+"""What the failure of a check means, where its name alone does not tell."""
+
+
+_OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
+
+"""The built-in tools, which everybody may know."""
+
+
+def explain(receipt: dict[str, Any]) -> str:
+    """Return a receipt as a few lines of Markdown, for an operator."""
+    runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
+    lines = [
+        _who(receipt),
+        f"- because: {', '.join(receipt['signals'])} ({receipt['confidence']:.0%} sure{runner_up})",
+    ]
+    if receipt["fallback"]:
+        lines.append(f"- stand-in: {receipt['fallback']}")
+    lines += _wishes(receipt)
+    thinking_why = f" ({receipt['thinking_why']})" if receipt.get("thinking_why") else ""
+    lines.append(
+        f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}; "
+        f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_why}"
+    )
+    if receipt.get("escalation"):
+        lines.append(f"- second try: {receipt['escalation']}")
+    lines += [_part(number, part) for number, part in enumerate(receipt.get("parts", ()), 1)]
+    lines += [_tool(use) for use in receipt["tools"]]
+    lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
+    lines += [f"- note: {note}" for note in receipt["notes"]]
+    lines.append(
+        f"- {receipt['tokens_in']} tokens in, {receipt['tokens_out']} out at {receipt['tokens_per_second']:g}/s, "
+        f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
+    )
+    return "\n".join(lines)
+
+
+def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
+    """Return what of a receipt concerns a customer, in the customer's language: no models, tokens, paths or errors."""
+    parts = receipt.get("parts")
+    roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
+    lines = [say("why_specialist", language, role=", ".join(roles))]
+    if receipt.get("wished_role") == receipt["role"]:
+        lines.append(say("why_chosen", language))
+    if receipt["thinking"]:
+        lines.append(say("why_thought", language))
+    # a tool of the shop's own may have a name that says something about its systems
+    if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in _OWN_TOOLS):
+        lines.append(say("why_tools", language, tools=", ".join(used)))
+    outcomes = [check["outcome"] for check in receipt["checks"]]
+    passed, failed = outcomes.count("passed"), outcomes.count("failed")
+    if passed or failed:
+        lines.append(say("why_checks", language, passed=passed, failed=failed))
+    if receipt.get("escalation"):
+        lines.append(say("why_second", language))
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _who(receipt: dict[str, Any]) -> str:
+    if parts := receipt.get("parts"):
+        return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
+    return (
+        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
+        f"({receipt['engine'] or 'no engine'})."
+    )
+
+
+def _wishes(receipt: dict[str, Any]) -> list[str]:
+    """Return what the person's wish changed; receipts of older versions know nothing of wishes."""
+    model, unasked = receipt.get("wished_model"), receipt.get("unasked")
+    lines = [f"- model: you asked for {model}"] if model else []
+    if unasked:
+        other = "the same" if unasked == receipt["role"] else f"**{unasked}**"
+        lines.append(f"- without your wish: {other} would have answered")
+    return lines
+
+
+def _part(number: int, part: dict[str, Any]) -> str:
+    question = " ".join(part["question"].split())
+    stand_in = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
+    thinking = "; it thought first" if part["thinking"] else ""
+    return (
+        f"- part {number}: {question!r} went to **{part['role']}**, played by {part['model'] or 'no model'}: "
+        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{stand_in}"
+    )
+
+
+def _tool(use: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in use["arguments"].items())
+    result = " ".join(use["result"].split())
+    return f"- tool: `{use['name']}({arguments})` {'gave' if use['ok'] else 'failed:'} `{result}`"
+
+
+def _check(check: dict[str, Any]) -> str:
+    detail = f": {check['detail']}" if check["detail"] else ""
+    if check["outcome"] == "failed" and check["name"] in _FAILED:
+        return f"- check failed: {_FAILED[check['name']]}{detail}"
+    if check["outcome"] == "skipped":
+        return f"- not checked: {check['name']}{detail}"
+    return f"- check: {check['name']} {check['outcome']}{detail}"

@@ -1,0 +1,1 @@
+"""Parsing of streamed answers: text, thinking, tool calls."""

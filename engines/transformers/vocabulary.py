@@ -1,0 +1,129 @@
+"""Keep an answer to a JSON schema: only tokens that can still lead to one may be drawn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from qwendesk.engines.stream.thinking import CLOSE, CLOSING, OPEN
+from qwendesk.errors import EngineError, EngineUnavailable
+
+_TAGS = (OPEN, CLOSE, "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+
+"""Tokens that the reader of an answer has to see, whatever a tokenizer says of them."""
+
+_ENDS = ("<|im_end|>", "<|endoftext|>")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokenizer of one model."""
+
+    tokenizer: Any
+    """transformers' tokenizer."""
+    backend: Tokenizer
+    """The same without what transformers puts around it."""
+    ends: frozenset[int]
+    """Tokens that end an answer."""
+    silent: frozenset[int]
+    """Tokens that are never shown."""
+    think_open: int | None
+    think_close: int | None
+    closing: tuple[int, ...]
+    """Tokens that close thinking whose budget is used up."""
+
+    @classmethod
+    def of(cls, tokenizer: Any, generation: Any) -> Vocabulary:
+        """Read the tokenizer; ``generation`` is the model's generation config.
+
+        Raises:
+            EngineUnavailable: it is of a kind that cannot be streamed.
+        """
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise EngineUnavailable("The model's tokenizer has no tokenizer.json: convert it, or use another model.")
+        added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+        special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        return cls(
+            tokenizer,
+            backend,
+            ends=_ends(tokenizer, generation, added),
+            silent=frozenset(special - {added.get(tag) for tag in _TAGS}),
+            think_open=added.get(OPEN),
+            think_close=added.get(CLOSE),
+            closing=tuple(backend.encode(CLOSING, add_special_tokens=False).ids),
+        )
+
+    def encode(self, text: str, *, plain: bool = False) -> list[int]:
+        """Return the text's tokens; where ``plain`` is set, nothing in it is a control token."""
+        if not plain:
+            # a batch, though of one, lets other threads run meanwhile
+            return list(self.backend.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+        cuts = self.backend.pre_tokenizer.pre_tokenize_str(text) if self.backend.pre_tokenizer else [(text, (0, 0))]
+        return [token.id for part, _ in cuts for token in self.backend.model.tokenize(part)]
+
+
+def _ends(tokenizer: Any, generation: Any, added: dict[str, int]) -> frozenset[int]:
+    named = getattr(generation, "eos_token_id", None)
+    listed = named if isinstance(named, list) else [named]
+    found = {*listed, tokenizer.eos_token_id, *(added.get(text) for text in _ENDS)}
+    return frozenset(token for token in found if token is not None)
+
+
+_COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+"""One way to write the spaces, as json.dumps does: a small model can lose itself in them."""
+
+_BITS = torch.arange(8, dtype=torch.uint8)
+
+
+class Grammars:
+    """Makes grammars for one model; its vocabulary is prepared when the first one is asked for."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._prepared: Any = None
+
+    def make(self, schema: dict[str, Any]) -> Grammar:
+        """Return a grammar at its beginning.
+
+        Raises:
+            EngineError: the schema does not hold, or its package is not installed.
+        """
+        try:
+            from llguidance import LLMatcher
+            from llguidance.hf import from_tokenizer
+        except ImportError as error:
+            raise EngineError(
+                "A JSON schema needs llguidance: install it with: pip install 'qwendesk[transformers]'"
+            ) from error
+        if self._prepared is None:
+            ends = sorted(self._vocabulary.ends)
+            self._prepared = from_tokenizer(self._vocabulary.tokenizer, eos_token=ends)
+        matcher = LLMatcher(self._prepared, LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT))
+        if matcher.is_error():
+            raise EngineError(f"The JSON schema does not hold: {matcher.get_error()}")
+        return Grammar(matcher)
+
+
+class Grammar:
+    """How far one answer has come in its grammar."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def restrict(self, logits: Tensor) -> None:
+        """Make impossible what the grammar does not allow next."""
+        packed = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.uint8)
+        allowed = ((packed.unsqueeze(1) >> _BITS) & 1).bool().flatten()[: logits.shape[0]].to(logits.device)
+        logits[: allowed.shape[0]].masked_fill_(~allowed, float("-inf"))
+        logits[allowed.shape[0] :] = float("-inf")
+
+    def take(self, token: int) -> None:
+        """Go on by the token that was drawn."""
+        self._matcher.consume_token(token)

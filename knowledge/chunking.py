@@ -1,0 +1,111 @@
+"""Cutting sections into passages that a small embedding model reads whole and a citation can point at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+import regex
+
+from qwendesk.knowledge.base import Chunk, Document, Section
+
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+RECIPE = 2
+"""Raise it when documents are converted or cut differently, so that ``reindex`` does them anew."""
+SIZE = 900
+"""Letters of a passage; a sign of Chinese, Japanese or Korean counts as three, as it does in tokens."""
+_JOIN = " › "
+_SEPARATORS = [
+    "\n\n",
+    "\n",
+    ". ",
+    "! ",
+    "? ",
+    "。",
+    "！",
+    "？",
+    "؟ ",
+    "۔ ",
+    "। ",
+    "; ",
+    "；",
+    ", ",
+    "、",
+    "，",
+    " ",
+    "",
+]
+
+
+@cache
+def _dense() -> regex.Pattern[str]:
+    scripts = ("Han", "Hiragana", "Katakana", "Hangul")
+    return regex.compile("[" + "".join(rf"\p{{Script={name}}}" for name in scripts) + "]")
+
+
+def weight(text: str) -> int:
+    """Return how long a text is for a model."""
+    return len(text) if text.isascii() else len(text) + 2 * len(_dense().findall(text))
+
+
+def cut(document: Document) -> list[Chunk]:
+    """Return the document's passages in order."""
+    return [chunk for section in _merged(document.sections) for chunk in _cut_section(section)]
+
+
+def embedded_text(chunk: Chunk, title: str) -> str:
+    """Return what is embedded and indexed: a passage is understood with what stands above it."""
+    above = _JOIN.join(filter(None, (title, chunk.headings)))
+    return f"{above}\n{chunk.text}" if above else chunk.text
+
+
+def _merged(sections: Iterable[Section]) -> Iterator[Section]:
+    """Join a short section with the next one of the same place and headings."""
+    last: Section | None = None
+    for section in sections:
+        same = last and (last.headings, last.place, last.unit) == (section.headings, section.place, section.unit)
+        if last and same and not section.unit and weight(last.text) + weight(section.text) < SIZE:
+            last = Section(f"{last.text}\n{section.text}", last.headings, last.place)
+            continue
+        if last:
+            yield last
+        last = section
+    if last:
+        yield last
+
+
+def _cut_section(section: Section) -> Iterator[Chunk]:
+    headings = _JOIN.join(section.headings)
+    if weight(section.text) <= SIZE:
+        if text := section.text.strip():
+            skipped = len(section.text) - len(section.text.lstrip())
+            yield Chunk(text, headings, _place(section, skipped))
+        return
+    for part in _splitter().create_documents([section.text]):
+        yield Chunk(part.page_content, headings, _place(section, part.metadata["start_index"]))
+
+
+def _place(section: Section, offset: int) -> str:
+    if not section.unit:
+        return section.place
+    number = section.first + section.text.count("\n", 0, max(0, offset))
+    return ", ".join(filter(None, (section.place, f"{section.unit} {number}")))
+
+
+@cache
+def _splitter() -> RecursiveCharacterTextSplitter:
+    # imported here: nothing but adding documents needs it
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    return RecursiveCharacterTextSplitter(
+        separators=_SEPARATORS,
+        keep_separator="end",
+        chunk_size=SIZE,
+        chunk_overlap=0,
+        length_function=weight,
+        add_start_index=True,
+        strip_whitespace=True,
+    )

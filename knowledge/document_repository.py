@@ -1,0 +1,297 @@
+"""The documents in the database: each comes and goes whole, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils import uuid7
+
+from qwendesk.knowledge.base import Chunk, Passage, StoredDocument, Vectors
+from qwendesk.knowledge.chunking import RECIPE, embedded_text
+from qwendesk.knowledge.term_renewal import indexed_terms
+from qwendesk.knowledge.vectors import Nearest, packed
+from qwendesk.memory.database import Database
+from qwendesk.memory.documents import note_change, note_removal
+from qwendesk.memory.records import DocumentScope
+from qwendesk.memory.tables.documents import KbChunk, KbDocument, KbEmbedding
+from qwendesk.memory.tenancy import TenantConnection
+from qwendesk.search_terms import VERSION
+
+_ROWS = 500
+"""Rows of one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's particulars."""
+
+    uri: str
+    title: str
+    kind: str
+    size: int
+    sha256: str
+    notes: tuple[str, ...] = ()
+    """What a reader of it should know of how it was read."""
+
+
+class Shelf:
+    """Reads and writes documents."""
+
+    def __init__(self, database: Database, nearest: Nearest) -> None:
+        self._database = database
+        self._nearest = nearest
+
+    async def known(self, uri: str, scope: DocumentScope) -> tuple[str, str, int] | None:
+        """Return id, checksum and recipe of the document of that address."""
+        columns = (KbDocument.id, KbDocument.sha256, KbDocument.recipe)
+        statement = select(*columns).where(*_at(uri, scope))
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return (row[0], row[1], row[2]) if row else None
+
+    async def put(
+        self, source: Source, scope: DocumentScope, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None
+    ) -> None:
+        """Store a document in place of the one of the same address."""
+        if vectors is not None and model:
+            await self._nearest.prepare(model, vectors.shape[1])
+        await self._database.shield(self._put(source, scope, chunks, vectors, model))
+
+    async def _put(
+        self, source: Source, scope: DocumentScope, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None
+    ) -> None:
+        document = _document_row(source, scope, len(chunks))
+        rows = [_chunk_row(document, number, chunk, source.title) for number, chunk in enumerate(chunks)]
+        async with self._database.write() as connection:
+            await connection.execute(delete(KbDocument).where(*_at(source.uri, scope)))
+            await connection.execute(insert(KbDocument), document)
+            numbers = await _insert_chunks(connection, rows)
+            if vectors is not None and model:
+                owners = [(number, scope.key) for number in numbers]
+                await self._add_vectors(connection, model, scope.tenant, owners, vectors)
+            await note_change(TenantConnection(connection, scope.tenant))
+
+    async def add_vectors(self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors) -> None:
+        """Give stored passages (number and scope) their vectors; those of other models go."""
+        await self._nearest.prepare(model, vectors.shape[1])
+        await self._database.shield(self._replace_vectors(model, tenant, owners, vectors))
+
+    async def _replace_vectors(
+        self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors
+    ) -> None:
+        old = delete(KbEmbedding).where(KbEmbedding.chunk_id.in_([number for number, _ in owners]))
+        async with self._database.write() as connection:
+            await connection.execute(old)
+            await self._add_vectors(connection, model, tenant, owners, vectors)
+            await note_change(TenantConnection(connection, tenant))
+
+    async def without_vector(
+        self, tenant: str, model: str, limit: int, *, after: int = 0, scope: DocumentScope | None = None
+    ) -> list[tuple[int, str, str]]:
+        """Return number, scope and text to embed of passages that have no vector of the model, or of a scope's own."""
+        has = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id == KbChunk.id, KbEmbedding.model == model)
+        columns = (KbChunk.id, KbChunk.scope, KbChunk.headings, KbChunk.place, KbChunk.text, KbDocument.title)
+        statement = (
+            select(*columns)
+            .join(KbDocument, KbDocument.id == KbChunk.document_id)
+            .where(KbChunk.tenant_id == tenant, KbChunk.id > after, ~has.exists())
+            .order_by(KbChunk.id)
+            .limit(limit)
+        )
+        if scope:
+            statement = statement.where(KbChunk.scope == scope.key)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [(row[0], row[1], embedded_text(Chunk(row[4], row[2], row[3]), row[5])) for row in rows]
+
+    async def embedded(self, numbers: Sequence[int], model: str) -> set[int]:
+        """Return those of some passages that have a vector of the model."""
+        statement = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
+        async with self._database.read() as connection:
+            return set((await connection.execute(statement)).scalars().all())
+
+    async def remove(self, tenant: str, ids: Sequence[str]) -> int:
+        """Delete documents and all that was made of them."""
+        return await self._database.shield(self._remove(tenant, ids))
+
+    async def _remove(self, tenant: str, ids: Sequence[str]) -> int:
+        gone = delete(KbDocument).where(KbDocument.tenant_id == tenant, KbDocument.id.in_(list(ids)))
+        async with self._database.write() as connection:
+            count = (await connection.execute(gone)).rowcount
+            if count:
+                await note_removal(TenantConnection(connection, tenant))
+        return int(count)
+
+    async def forget_vectors(self, tenant: str) -> None:
+        """Delete all vectors of a tenant."""
+        await self._database.shield(self._forget_vectors(delete(KbEmbedding).where(KbEmbedding.tenant_id == tenant)))
+
+    async def _forget_vectors(self, statement: Delete) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(statement)
+
+    async def documents(self, tenant: str, model: str | None) -> list[StoredDocument]:
+        """Return a tenant's documents by address."""
+        embedded = (
+            select(KbChunk.document_id, func.count().label("embedded"))
+            .join(KbEmbedding, KbEmbedding.chunk_id == KbChunk.id)
+            .where(KbEmbedding.tenant_id == tenant, KbEmbedding.model == (model or ""))
+            .group_by(KbChunk.document_id)
+            .subquery()
+        )
+        of = KbDocument
+        columns: tuple[Any, ...] = (of.id, of.uri, of.title, of.kind, of.size, of.sha256, of.chunks)
+        statement = (
+            select(*columns, func.coalesce(embedded.c.embedded, 0), of.scope, of.notes, of.added_at)
+            .outerjoin(embedded, embedded.c.document_id == of.id)
+            .where(of.tenant_id == tenant)
+            .order_by(of.uri, of.scope)
+        )
+        async with self._database.read() as connection:
+            return [StoredDocument(*tuple(row)) for row in await connection.execute(statement)]
+
+    async def outdated(self, tenant: str) -> list[tuple[str, DocumentScope]]:
+        """Return address and scope of the documents that were made by an older version."""
+        of = KbDocument
+        statement = select(of.uri, of.person_id, of.conversation_id).where(of.tenant_id == tenant, of.recipe != RECIPE)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [(row[0], DocumentScope(tenant, row[1], row[2])) for row in rows]
+
+    async def counts(self, tenant: str, model: str | None) -> tuple[int, int, int, int]:
+        """Return how many documents, passages, vectors of the model and documents of old terms a tenant has."""
+        mine = KbDocument.tenant_id == tenant
+        vectors = select(func.count()).where(KbEmbedding.tenant_id == tenant, KbEmbedding.model == (model or ""))
+        statement = select(
+            select(func.count()).select_from(KbDocument).where(mine).scalar_subquery(),
+            select(func.coalesce(func.sum(KbDocument.chunks), 0)).where(mine).scalar_subquery(),
+            vectors.scalar_subquery(),
+            select(func.count())
+            .select_from(KbDocument)
+            .where(mine, KbDocument.terms_version != VERSION)
+            .scalar_subquery(),
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).one()
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
+
+    async def any_for(self, scope: DocumentScope, *, of_all: bool) -> bool:
+        """Tell whether there is a document that the scope may read, or any of its tenant."""
+        which = (KbDocument.tenant_id == scope.tenant,) if of_all else _readable(scope)
+        statement = select(select(KbDocument.id).where(*which).exists())
+        async with self._database.read() as connection:
+            return bool((await connection.execute(statement)).scalar())
+
+    async def passages(self, scores: Mapping[int, float], scope: DocumentScope) -> list[Passage]:
+        """Return passages by number, best first; what the scope may not read is not among them, whoever asks."""
+        values = {"tenant": scope.tenant, "visible": list(scope.visible), "numbers": list(scores)}
+        async with self._database.read() as connection:
+            rows = (await connection.execute(_passages(), values)).all()
+        found = [Passage(*(*row, scores[row[0]])) for row in rows]
+        return sorted(found, key=lambda passage: (-passage.score, passage.chunk))
+
+    async def beginning(self, uris: Sequence[str], scope: DocumentScope, limit: int) -> list[Passage]:
+        """Return the first passages of documents by their addresses."""
+        first = (
+            select(KbChunk.id)
+            .join(KbDocument, KbDocument.id == KbChunk.document_id)
+            .where(KbDocument.uri.in_(list(uris)), *_readable(scope))
+            .order_by(KbChunk.ordinal, KbChunk.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            numbers = (await connection.execute(first)).scalars().all()
+        return await self.passages({number: 1 / rank for rank, number in enumerate(numbers, 1)}, scope)
+
+    async def _add_vectors(
+        self,
+        connection: AsyncConnection,
+        model: str,
+        tenant: str,
+        owners: Sequence[tuple[int, str]],
+        vectors: Vectors,
+    ) -> None:
+        rows = [
+            {
+                "chunk_id": number,
+                "model": model,
+                "tenant_id": tenant,
+                "scope": scope,
+                "dimension": len(vector),
+                "vector": packed(vector),
+            }
+            for (number, scope), vector in zip(owners, vectors, strict=True)
+        ]
+        if rows:
+            await connection.execute(insert(KbEmbedding), rows)
+            await self._nearest.keep(connection, model, rows)
+
+
+def _at(uri: str, scope: DocumentScope) -> tuple[ColumnElement[bool], ...]:
+    return (KbDocument.tenant_id == scope.tenant, KbDocument.scope == scope.key, KbDocument.uri == uri)
+
+
+def _readable(scope: DocumentScope) -> tuple[ColumnElement[bool], ...]:
+    return (KbDocument.tenant_id == scope.tenant, KbDocument.scope.in_(scope.visible))
+
+
+@cache
+def _passages() -> Select[Any]:
+    columns: tuple[Any, ...] = (KbChunk.id, KbDocument.id, KbDocument.title, KbDocument.uri)
+    of_chunk: tuple[Any, ...] = (KbChunk.headings, KbChunk.place, KbChunk.text)
+    return (
+        select(*columns, *of_chunk)
+        .join(KbDocument, KbDocument.id == KbChunk.document_id)
+        .where(
+            KbChunk.id.in_(bindparam("numbers", expanding=True)),
+            KbDocument.tenant_id == bindparam("tenant"),
+            KbDocument.scope.in_(bindparam("visible", expanding=True)),
+        )
+    )
+
+
+async def _insert_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
+    statement = insert(KbChunk).returning(KbChunk.id, sort_by_parameter_order=True)
+    numbers: list[int] = []
+    for start in range(0, len(rows), _ROWS):
+        numbers += (await connection.execute(statement, rows[start : start + _ROWS])).scalars().all()
+    return numbers
+
+
+def _document_row(source: Source, scope: DocumentScope, chunks: int) -> dict[str, Any]:
+    return {
+        "id": str(uuid7()),
+        "tenant_id": scope.tenant,
+        "person_id": scope.person,
+        "conversation_id": scope.conversation,
+        "scope": scope.key,
+        "uri": source.uri,
+        "title": source.title,
+        "kind": source.kind,
+        "size": source.size,
+        "sha256": source.sha256,
+        "chunks": chunks,
+        "recipe": RECIPE,
+        "terms_version": VERSION,
+        "notes": "\n".join(source.notes),
+        "added_at": datetime.now(UTC),
+    }
+
+
+def _chunk_row(document: Mapping[str, Any], number: int, chunk: Chunk, title: str) -> dict[str, Any]:
+    return {
+        "tenant_id": document["tenant_id"],
+        "document_id": document["id"],
+        "scope": document["scope"],
+        "ordinal": number,
+        "headings": chunk.headings,
+        "place": chunk.place,
+        "text": chunk.text,
+        "terms": indexed_terms(chunk, title),
+    }

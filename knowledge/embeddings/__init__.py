@@ -1,0 +1,1 @@
+"""Embedders: the port and one module per engine."""

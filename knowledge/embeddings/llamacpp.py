@@ -1,0 +1,87 @@
+"""Embeddings of a GGUF file, by llama.cpp inside this process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.engines.cpu_threads import free_threads
+from qwendesk.engines.llama_http import LlamaClient
+from qwendesk.engines.llamacpp.server import quiet_params
+from qwendesk.errors import EngineUnavailable
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors, require_model
+
+if TYPE_CHECKING:
+    from qwendesk.engines.base import EngineParts
+
+_CONTEXT = 2048
+"""Tokens of one text that are read."""
+_LETTERS = 4_000
+"""Letters of one text that are sent: a text that is longer than the context would be refused."""
+
+
+class LlamaCppEmbedder(Embedder):
+    """An embedding model in a GGUF file: a model of the store, or any file by its path."""
+
+    engine = "llamacpp"
+
+    def __init__(self, model: str, file: Path, threads: int | None = None) -> None:
+        super().__init__(model)
+        self._file = file
+        self._threads = threads
+        self._server: Any = None
+        self._client: LlamaClient | None = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def create(cls, model: str, parts: EngineParts) -> LlamaCppEmbedder:
+        """Make it; the file is loaded with the first text."""
+        named = require_model("llamacpp", model, "/models/Qwen3-Embedding-0.6B-Q8_0.gguf")
+        file = Path(named).expanduser()
+        if not file.is_file():
+            file = parts.store.path(parts.catalogue.get(named))
+        return cls(file.stem if file.is_absolute() else named, file, parts.settings.threads)
+
+    async def documents(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages."""
+        async with self._turn:
+            client = self._client or await self._start()
+            body = {"input": [text[:_LETTERS] for text in texts]}
+            answer = await client.ask("POST", "/v1/embeddings", body)
+        rows = [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
+        return as_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
+
+    async def aclose(self) -> None:
+        """Free the model."""
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
+        server, self._server = self._server, None
+        # freeing the model waits for its threads to end
+        await asyncio.to_thread([server].clear)
+
+    async def _start(self) -> LlamaClient:
+        key = secrets.token_urlsafe(24)
+        threads = self._threads or await free_threads()
+        try:
+            self._server = await asyncio.to_thread(_load, self._file, threads, key)
+        except RuntimeError as error:
+            raise EngineUnavailable(f"llama.cpp cannot load {str(self._file)!r} ({error}).") from error
+        self._client = LlamaClient(self._server.listening_address, key)
+        return self._client
+
+
+def _load(file: Path, threads: int, key: str) -> Any:
+    import xllamacpp
+
+    params = quiet_params(file, threads, key)
+    params.embedding = True
+    params.n_ctx = params.n_batch = params.n_ubatch = _CONTEXT
+    params.n_parallel = 1
+    if "qwen" in file.name.lower():
+        # a model that reads from left to right knows the whole text at its end only
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+    return xllamacpp.Server(params)

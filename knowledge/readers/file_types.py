@@ -1,0 +1,65 @@
+"""What kind of file something is: by what it holds, then by its name."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from qwendesk.errors import InputError
+
+Kind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf", "office"]
+"""``office`` is an archive that its reader looks into: no archive is opened in the desk's own process."""
+
+SUFFIXES: dict[str, Kind] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".mdx": "markdown",
+    ".txt": "text",
+    ".text": "text",
+    ".rst": "text",
+    ".log": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".docx": "docx",
+    ".pdf": "pdf",
+}
+"""Files of a folder with other endings are passed over."""
+_MIMES: dict[str, Kind] = {
+    "text/markdown": "markdown",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/csv": "csv",
+    "application/pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+PLAIN: frozenset[Kind] = frozenset(("markdown", "text", "csv"))
+"""Kinds that are read in moments, and for which a reader is kept free."""
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+
+
+def kind_of(data: bytes, name: str, mime: str = "") -> Kind:
+    """Return the kind of a file.
+
+    Raises:
+        InputError: it is of none that can be read, or empty.
+    """
+    if not data.strip():
+        raise InputError("the file is empty")
+    if data[:1024].lstrip().startswith(b"%PDF-"):
+        return "pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return "office"
+    if data.startswith(_OLD_OFFICE):
+        raise InputError("it is an encrypted or old Office file; save it as DOCX or XLSX without a password")
+    named = _MIMES.get(mime) or SUFFIXES.get(PurePosixPath(name).suffix.lower(), "text")
+    if named in ("pdf", "docx", "xlsx"):
+        raise InputError(f"it is named a {named.upper()} file and is none")
+    if named == "text" and data[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "html"
+    return named

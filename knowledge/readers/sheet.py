@@ -1,0 +1,228 @@
+"""Spreadsheets: each sheet's rows, with the names of its columns; what is hidden is left out unless it is asked for."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import IO, Any
+from xml.etree import ElementTree
+
+import python_calamine
+
+from qwendesk.errors import InputError
+from qwendesk.knowledge.base import Document, Section
+from qwendesk.knowledge.readers.archive import require_sane
+from qwendesk.knowledge.readers.decode import clean
+from qwendesk.knowledge.readers.options import DEFAULTS, ReadOptions
+from qwendesk.knowledge.readers.rows import rows_as_text
+
+_TRUE = ("1", "true")
+
+_NONE = ("0", "0.0")
+
+_BUILT_IN_PERCENTS = (9, 10)
+
+"""Number formats without an entry of their own: 0% and 0.00%."""
+
+_LITERAL = re.compile(r'"[^"]*"|[\\_*].')
+
+"""What a number format writes as it is: a percent sign in it is shown, and the number is not multiplied."""
+
+_WORKBOOK = "xl/workbook.xml"
+
+
+@dataclass(slots=True)
+class Layout:
+    """A sheet's particulars; rows and columns are counted from 0."""
+
+    hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: list[range] = field(default_factory=list)
+    percents: set[tuple[int, int]] = field(default_factory=set)
+    """Cells, as row and column, whose number is shown as percent."""
+
+    def hides(self, column: int) -> bool:
+        """Tell whether a column is hidden."""
+        return any(column in columns for columns in self.hidden_columns)
+
+
+def layouts(archive: zipfile.ZipFile) -> dict[str, Layout]:
+    """Return the particulars of each sheet of a workbook by the sheet's name; of one that cannot be read none."""
+    percents = _percent_styles(archive)
+    return {name: _layout(archive, part, percents) for name, part in _parts(archive)}
+
+
+def _parts(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
+    """Yield name and file of each sheet."""
+    files = {
+        node.get("Id"): posixpath.normpath(posixpath.join("xl", node.get("Target", "").removeprefix("/xl/")))
+        for node in _nodes(archive, "xl/_rels/workbook.xml.rels", "Relationship")
+    }
+    for sheet in _nodes(archive, _WORKBOOK, "sheet"):
+        number = next((value for key, value in sheet.items() if key.endswith("}id")), None)
+        if part := files.get(number):
+            yield sheet.get("name", ""), part
+
+
+def _percent_styles(archive: zipfile.ZipFile) -> set[int]:
+    """Return the numbers of the cell styles that show percent."""
+    formats = set(_BUILT_IN_PERCENTS)
+    styles: list[int] = []
+    within = ""
+    for node, begins in _events(archive, "xl/styles.xml"):
+        tag = _tag(node)
+        if tag == "cellXfs":
+            within = tag if begins else ""
+        elif begins and tag == "numFmt" and "%" in _LITERAL.sub("", node.get("formatCode", "")):
+            formats.add(_cell_number(node.get("numFmtId")))
+        elif begins and tag == "xf" and within:
+            styles.append(_cell_number(node.get("numFmtId")))
+    return {place for place, style in enumerate(styles) if style in formats}
+
+
+def _layout(archive: zipfile.ZipFile, part: str, percents: set[int]) -> Layout:
+    found = Layout()
+    row = 0
+    for node, begins in _events(archive, part):
+        tag = _tag(node)
+        if begins and tag == "row":
+            row = _cell_number(node.get("r")) or row + 1
+            if _is_hidden(node, "ht"):
+                found.hidden_rows.add(row - 1)
+        elif begins and tag == "col" and _is_hidden(node, "width"):
+            found.hidden_columns.append(range(_cell_number(node.get("min")) - 1, _cell_number(node.get("max"))))
+        elif begins and tag == "c" and _cell_number(node.get("s")) in percents:
+            found.percents.add((row - 1, _column(node.get("r", ""))))
+        elif not begins:
+            node.clear()
+    return found
+
+
+def _is_hidden(node: ElementTree.Element, extent: str) -> bool:
+    return node.get("hidden") in _TRUE or node.get(extent) in _NONE
+
+
+def _nodes(archive: zipfile.ZipFile, part: str, tag: str) -> list[ElementTree.Element]:
+    return [node for node, begins in _events(archive, part) if begins and _tag(node) == tag]
+
+
+def _events(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[ElementTree.Element, bool]]:
+    """Yield each element of a part as it begins and as it ends; nothing of a part that is missing or broken."""
+    try:
+        file: IO[bytes] = archive.open(part)
+    except KeyError:
+        return
+    with file:
+        try:
+            for event, node in ElementTree.iterparse(file, events=("start", "end")):
+                yield node, event == "start"
+        except ElementTree.ParseError:
+            return
+
+
+def _tag(node: ElementTree.Element) -> str:
+    return node.tag.rpartition("}")[2]
+
+
+def _cell_number(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() else 0
+
+
+def _column(cell: str) -> int:
+    """Return the column of a cell such as ``AB12``, counted from 0."""
+    column = 0
+    for letter in cell.rstrip("0123456789"):
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column - 1
+
+
+_DIGITS = ".15g"
+
+"""A number as spreadsheets show it: 0.3, not 0.30000000000000004."""
+
+
+def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
+    """Return the sheets in order."""
+    require_sane(data)
+    try:
+        book = python_calamine.load_workbook(io.BytesIO(data))
+    except python_calamine.PasswordError as error:
+        raise InputError("it is encrypted; save it without a password") from error
+    except python_calamine.CalamineError as error:
+        raise InputError(f"it is no workbook that can be read ({error})") from error
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        known = layouts(archive)
+    left = _Left()
+    sections = tuple(_sections(book, known, left, hidden=options.hidden))
+    return Document("", sections, left.notes)
+
+
+class _Left:
+    """Counts what is left out."""
+
+    def __init__(self) -> None:
+        self.sheets = self.rows = self.columns = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        counts = (("sheet", self.sheets), ("row", self.rows), ("column", self.columns))
+        told = [f"{count:,} {word}{'' if count == 1 else 's'}" for word, count in counts if count]
+        return (f"hidden and left out: {', '.join(told)}",) if told else ()
+
+
+def _sections(book: Any, known: dict[str, Layout], left: _Left, *, hidden: bool) -> Iterator[Section]:
+    for about in book.sheets_metadata:
+        if about.typ not in (python_calamine.SheetTypeEnum.WorkSheet, python_calamine.SheetTypeEnum.DialogSheet):
+            continue
+        if about.visible != python_calamine.SheetVisibleEnum.Visible and not hidden:
+            left.sheets += 1
+            continue
+        layout = known.get(about.name, Layout())
+        rows = _rows(book.get_sheet_by_name(about.name), layout)
+        if not hidden:
+            rows = _shown_rows(rows, layout, left)
+        if text := rows_as_text(rows):
+            yield Section(text, place=f"sheet {clean(about.name)}", unit="row")
+
+
+def _rows(sheet: Any, layout: Layout) -> list[list[str]]:
+    rows = [
+        [_shown(cell, is_percent=(line, column) in layout.percents) for column, cell in enumerate(row)]
+        for line, row in enumerate(sheet.to_python(skip_empty_area=False))
+    ]
+    for (top, column), (bottom, _) in sheet.merged_cell_ranges or ():
+        # a value that reaches down over rows is that of each; across columns it stands once
+        for line in range(top + 1, min(bottom + 1, len(rows))):
+            if column < min(len(rows[line]), len(rows[top])) and not rows[line][column]:
+                rows[line][column] = rows[top][column]
+    return rows
+
+
+def _shown_rows(rows: Sequence[Sequence[str]], layout: Layout, left: _Left) -> list[list[str]]:
+    """Return the rows that a person sees; a hidden one is empty, so that the others keep their numbers."""
+    width = max(map(len, rows), default=0)
+    seen = [column for column in range(width) if not layout.hides(column)]
+    left.columns += width - len(seen)
+    left.rows += sum(number in layout.hidden_rows and any(row) for number, row in enumerate(rows))
+    return [
+        [] if number in layout.hidden_rows else [row[column] for column in seen if column < len(row)]
+        for number, row in enumerate(rows)
+    ]
+
+
+def _shown(cell: Any, *, is_percent: bool) -> str:
+    if isinstance(cell, int | float) and not isinstance(cell, bool):
+        return f"{cell * 100:{_DIGITS}}%" if is_percent else _number(cell)
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, timedelta) else " ".join(clean(str(cell)).split())
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:{_DIGITS}}"

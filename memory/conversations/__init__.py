@@ -1,0 +1,1 @@
+"""Repositories of conversations, turns, summaries and ratings."""

@@ -1,1 +1,0 @@
-"""What became of past turns, and what people thought of the answers."""

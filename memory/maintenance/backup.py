@@ -1,0 +1,192 @@
+"""Copies of the whole database, made while others write, and their way back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import Connection, inspect, text
+
+from qwendesk.errors import StoreError
+from qwendesk.memory import documents
+from qwendesk.memory.database import Database
+from qwendesk.memory.database_errors import explained
+from qwendesk.memory.maintenance import dump
+from qwendesk.memory.maintenance.check import revision
+from qwendesk.memory.migrations import upgrade
+from qwendesk.memory.opening import prepare
+
+_SQLITE = b"SQLite format 3\0"
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A backup that was made or put back."""
+
+    file: str
+    size: int
+    revision: str
+
+
+async def backup(database: Database, file: Path) -> Copy:
+    """Write a consistent copy: of SQLite a database file, of PostgreSQL gzipped JSON Lines.
+
+    Raises:
+        StoreError: there is nothing to copy, the file exists already, or it cannot be written.
+    """
+    state = await revision(database)
+    if state.revision is None:
+        raise StoreError(f"The database {database.name!r} has no tables yet, so there is nothing to back up.")
+    part = await asyncio.to_thread(_begun, file)
+    with explained(str(file), database.busy_timeout):
+        try:
+            await _write(database, state.revision, part)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    return await _copied(file, state.revision)
+
+
+def _begun(file: Path) -> Path:
+    """Return the file that is written until the backup is whole, made and empty."""
+    try:
+        if file.is_dir():
+            inside = str(file / "qwendesk.backup")
+            raise StoreError(f"{str(file)!r} is a folder; name a file in it, such as {inside!r}.")
+        if file.exists():
+            raise StoreError(f"{str(file)!r} exists already; name another file or remove it first.")
+        part = file.with_name(file.name + ".part")
+        _private(part).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"The backup {str(file)!r} cannot be written ({reason}); name a file in a folder that is there and can be "
+            "written."
+        ) from error
+    return part
+
+
+async def restore(database: Database, file: Path, *, force: bool = False) -> Copy:
+    """Put a backup in the database's place, in one transaction, and upgrade it where it is older.
+
+    Raises:
+        StoreError: the backup is damaged or newer than this program, or the database holds something and ``force``
+            is not set.
+    """
+    kind = await asyncio.to_thread(_kind, file)
+    wanted = await asyncio.to_thread(_sqlite_revision if kind == _SQLITE else dump.header, file)
+    if wanted not in upgrade.known():
+        raise StoreError(f"The backup {str(file)!r} is of a newer Qwendesk (revision {wanted}); upgrade qwendesk.")
+    if not force and await _holds_something(database):
+        raise StoreError(f"The database {database.name!r} is not empty; add --force to write over it.")
+    epoch = await documents.epoch(database)
+    if kind == _SQLITE and database.file:
+        await _put_file(database, file)
+    elif kind == _SQLITE:
+        await _carry_over(database, file, wanted)
+    else:
+        await _fill(database, file, wanted)
+    await prepare(database)
+    await documents.begin_epoch(database, epoch + 1)
+    return await _copied(file, wanted)
+
+
+async def _write(database: Database, revision: str, part: Path) -> None:
+    with await asyncio.to_thread(_private, part) as opened:
+        if not database.file:
+            await dump.write(database, revision, opened)
+        else:
+            await asyncio.to_thread(_copy, database.file, part)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _private(part: Path) -> BinaryIO:
+    """Open a new file that nobody else may read: it will hold what people wrote."""
+    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+async def _copied(file: Path, revision: str) -> Copy:
+    return Copy(str(file), (await asyncio.to_thread(file.stat)).st_size, revision)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy all pages in one step: writers go on, and the copy is of one moment."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other, pages=-1)
+
+
+def _kind(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(16)
+    except OSError as error:
+        raise StoreError(f"The backup {str(file)!r} cannot be read: {error.strerror or error}.") from None
+    kind = next((kind for kind in (_SQLITE, _GZIP) if start.startswith(kind)), None)
+    if kind is None:
+        raise StoreError(f"{str(file)!r} is not a backup: neither a SQLite database nor gzipped JSON Lines.")
+    return kind
+
+
+def _sqlite_revision(file: Path) -> str:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            damage = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"The backup {str(file)!r} is damaged or is none: {error}.") from None
+    if damage != "ok" or not found:
+        raise StoreError(f"The backup {str(file)!r} is damaged: {damage}.")
+    return str(found[0])
+
+
+async def _holds_something(database: Database) -> bool:
+    if database.file and not database.file.exists():
+        return False
+    async with database.read() as connection:
+        return await connection.run_sync(_has_rows)
+
+
+def _has_rows(connection: Connection) -> bool:
+    there = set(inspect(connection).get_table_names())
+    named = [table for table in ("person", "conversation", "kb_document") if table in there]
+    return any(connection.execute(text(f"SELECT 1 FROM {table} LIMIT 1")).first() for table in named)
+
+
+async def _put_file(database: Database, file: Path) -> None:
+    """Copy the backup's pages into the file in one transaction; a program that has it open sees all or nothing."""
+    target = database.file
+    assert target is not None
+    with explained(database.name, database.busy_timeout):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not target.exists():
+            target.touch(mode=0o600)
+        await asyncio.to_thread(_copy, file, target)
+
+
+async def _carry_over(database: Database, file: Path, wanted: str) -> None:
+    """Bring a SQLite backup into another kind of database."""
+    source = Database(f"sqlite+aiosqlite:///{file}", database.busy_timeout)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            between = Path(folder) / "rows.jsonl.gz"
+            with between.open("wb") as opened:
+                await dump.write(source, wanted, opened)
+            await _fill(database, between, wanted)
+    finally:
+        await source.aclose()
+
+
+async def _fill(database: Database, file: Path, wanted: str) -> None:
+    if database.file:
+        database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with explained(database.name, database.busy_timeout):
+        async with upgrade.transaction(database.engine) as connection:
+            await connection.run_sync(dump.fill, file, wanted)

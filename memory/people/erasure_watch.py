@@ -1,0 +1,56 @@
+"""Notice that another process has forgotten a person, so that this one drops what it holds of anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+
+from qwendesk.errors import StoreError
+from qwendesk.held_words import Forgotten, HeldWords
+from qwendesk.memory.tables.facts import AuditEntry
+from qwendesk.memory.tenancy import TenantDatabase
+
+_POLL_SECONDS = 15.0
+log = logging.getLogger(__name__)
+
+
+class Forgettings:
+    """Reads the audit for people who were forgotten, by any process.
+
+    Args:
+        database: the tenant's view of the database.
+        held: what this process holds of people's words.
+    """
+
+    def __init__(self, database: TenantDatabase, held: HeldWords) -> None:
+        self._database = database
+        self._held = held
+        self._last: str | None = None
+
+    async def watch(self, seconds: float = _POLL_SECONDS) -> None:
+        """Look again and again, until it is cancelled."""
+        while True:
+            try:
+                await self.look()
+            except StoreError as error:
+                log.info("It is looked for forgotten people later: %s", error)
+            await asyncio.sleep(seconds)
+
+    async def look(self) -> None:
+        """Drop what is held of anybody, where another process has forgotten somebody since the last look."""
+        async with self._database.read() as connection:
+            found = [str(id_) for id_ in (await connection.execute(_since(), {"last": self._last or ""})).scalars()]
+        is_first, self._last = self._last is None, max(found, default=self._last or "")
+        new = [id_ for id_ in found if self._held.is_new(id_)]
+        if new and not is_first:
+            await self._held.drop(Forgotten(None))
+
+
+@cache
+def _since() -> Select[Any]:
+    forgotten = AuditEntry.action == "forget"
+    return select(AuditEntry.id).where(forgotten, AuditEntry.id > bindparam("last")).order_by(AuditEntry.id)

@@ -1,0 +1,196 @@
+"""The tables; every row belongs to a tenant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, MetaData, Text, UniqueConstraint, text, true
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
+
+DEFAULT_TENANT = "default"
+
+Id = Annotated[str, mapped_column(Text, primary_key=True)]
+"""A UUIDv7 as text: made by the program, sorted by time."""
+TenantId = Annotated[
+    str, mapped_column(Text, ForeignKey("tenant.id"), default=DEFAULT_TENANT, server_default=DEFAULT_TENANT)
+]
+ConversationId = Annotated[str, mapped_column(Text, ForeignKey("conversation.id", ondelete="CASCADE"))]
+MessageId = Annotated[str, mapped_column(Text, ForeignKey("message.id", ondelete="CASCADE"))]
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraints have names, so that a migration can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        float: Double,
+        str: SafeText,
+        datetime: UtcDateTime,
+        dict[str, Any]: Json,
+        list[dict[str, Any]]: Json,
+    }
+
+
+class Tenant(Base):
+    """Who the data belongs to; rows of different tenants never meet."""
+
+    __tablename__ = "tenant"
+
+    id: Mapped[Id]
+    name: Mapped[str]
+
+
+class Person(Base):
+    """Somebody who writes, perhaps on several channels."""
+
+    __tablename__ = "person"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    remembers: Mapped[bool] = mapped_column(server_default=true())
+    """Whether facts about the person may be learned and used; the person decides."""
+    shown: Mapped[dict[str, Any] | None]
+    """Ids of the facts that the person was shown last, as a numbered list, and when."""
+    created_at: Mapped[datetime]
+
+
+class PersonIdentity(Base):
+    """A person's name on one channel."""
+
+    __tablename__ = "person_identity"
+    __table_args__ = (UniqueConstraint("tenant_id", "channel", "account", "external_user_id"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    person_id: Mapped[str] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    channel: Mapped[str]
+    account: Mapped[str]
+    external_user_id: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Conversation(Base):
+    """A conversation on one channel; ``next_seq`` numbers its turns."""
+
+    __tablename__ = "conversation"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "channel", "account", "external_id"),
+        CheckConstraint("mode IN ('bot', 'waiting', 'human', 'resolved', 'snoozed')", name="mode"),
+        Index(None, "tenant_id", "updated_at"),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    channel: Mapped[str]
+    account: Mapped[str]
+    external_id: Mapped[str]
+    next_seq: Mapped[int]
+    title: Mapped[str]
+    mode: Mapped[str] = mapped_column(server_default="bot")
+    locale: Mapped[str | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    learned_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    """Up to which turn the messages have been read for facts."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Message(Base):
+    """One message; a question and its answer have the same ``seq``."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "seq", "role", "part"),
+        CheckConstraint("role IN ('user', 'assistant')", name="role"),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    conversation_id: Mapped[ConversationId]
+    seq: Mapped[int]
+    role: Mapped[str]
+    part: Mapped[int]
+    person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    text: Mapped[str]
+    parts: Mapped[list[dict[str, Any]] | None]
+    """What the message has beside its text, in order; NULL: nothing."""
+    model: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class StoredAttachment(Base):
+    """A file that came with a message, content included."""
+
+    __tablename__ = "attachment"
+    __table_args__ = (UniqueConstraint("message_id", "ordinal"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    message_id: Mapped[MessageId]
+    ordinal: Mapped[int]
+    kind: Mapped[str]
+    mime: Mapped[str]
+    name: Mapped[str]
+    size: Mapped[int]
+    sha256: Mapped[str]
+    content: Mapped[bytes]
+
+
+class Turn(Base):
+    """What the desk did with one question."""
+
+    __tablename__ = "turn"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "seq"),
+        CheckConstraint("status IN ('running', 'done', 'failed', 'stopped')", name="status"),
+        Index(
+            "ix_turn_running",
+            "conversation_id",
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    conversation_id: Mapped[ConversationId]
+    seq: Mapped[int]
+    question_id: Mapped[MessageId] = mapped_column(unique=True)
+    status: Mapped[str]
+    error: Mapped[str | None]
+    role: Mapped[str | None]
+    confidence: Mapped[float | None]
+    model: Mapped[str | None]
+    engine: Mapped[str | None]
+    receipt: Mapped[dict[str, Any] | None]
+    thinking: Mapped[str] = mapped_column(server_default="")
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Feedback(Base):
+    """What a person thought of an answer; a newer rating takes the place of the older one."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (CheckConstraint("rating IN (1, -1)", name="rating"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    turn_id: Mapped[str] = mapped_column(Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    rating: Mapped[int]
+    wished_role: Mapped[str | None]
+    wished_model: Mapped[str | None]
+    comment: Mapped[str | None]
+    created_at: Mapped[datetime]

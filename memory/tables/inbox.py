@@ -1,0 +1,156 @@
+"""The tables of the durable desk: what came in, what goes out, who may talk, how much."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from qwendesk.memory.tables.conversations import Base, ConversationId, Id, TenantId
+
+
+class InboundEvent(Base):
+    """One accepted message; its platform's name for it makes another delivery a duplicate."""
+
+    __tablename__ = "inbound_event"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "channel", "account", "event"),
+        UniqueConstraint("conversation_id", "seq"),
+        CheckConstraint("status IN ('queued', 'done', 'failed', 'stopped', 'dead')", name="status"),
+        Index(
+            "ix_inbound_event_open",
+            "conversation_id",
+            sqlite_where=sql("status = 'queued'"),
+            postgresql_where=sql("status = 'queued'"),
+        ),
+        Index(
+            "ix_inbound_event_finished",
+            "finished_at",
+            sqlite_where=sql("finished_at IS NOT NULL"),
+            postgresql_where=sql("finished_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    channel: Mapped[str]
+    account: Mapped[str]
+    event: Mapped[str | None]
+    conversation_id: Mapped[ConversationId]
+    seq: Mapped[int]
+    person: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    """The message without its files."""
+    status: Mapped[str] = mapped_column(server_default="queued")
+    runs: Mapped[int] = mapped_column(server_default=sql("0"))
+    """How often a worker has begun it; a worker whose run is not the last one may send nothing."""
+    pardoned: Mapped[int] = mapped_column(server_default=sql("0"))
+    """How many of its runs do not speak against it: somebody put it back into the queue, or the desk was stopped."""
+    generation: Mapped[int] = mapped_column(server_default=sql("0"))
+    """How often it was put back to be answered anew; what is sent for each of them has keys of its own."""
+    verdict: Mapped[dict[str, Any] | None]
+    """What is said to it where the memory holds no such answer, from before it is sent."""
+    stop: Mapped[bool] = mapped_column(server_default=sql("false"))
+    """Whether the person asked to stop the answer."""
+    error: Mapped[str | None]
+    received_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class InboundFile(Base):
+    """A file that came with an accepted message."""
+
+    __tablename__ = "inbound_file"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    inbound_id: Mapped[str] = mapped_column(Text, ForeignKey("inbound_event.id", ondelete="CASCADE"), index=True)
+    ordinal: Mapped[int]
+    kind: Mapped[str]
+    mime: Mapped[str]
+    name: Mapped[str]
+    content: Mapped[bytes]
+
+
+class OutboundMessage(Base):
+    """One message to a person and whether it has reached the platform."""
+
+    __tablename__ = "outbound"
+    __table_args__ = (
+        UniqueConstraint("key"),
+        CheckConstraint("status IN ('queued', 'sending', 'sent', 'failed')", name="status"),
+        Index("ix_outbound_conversation_id_id", "conversation_id", "id"),
+        Index(
+            "ix_outbound_failed",
+            "id",
+            sqlite_where=sql("status = 'failed'"),
+            postgresql_where=sql("status = 'failed'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    key: Mapped[str]
+    inbound_id: Mapped[str | None] = mapped_column(Text, ForeignKey("inbound_event.id", ondelete="CASCADE"), index=True)
+    conversation_id: Mapped[ConversationId]
+    part: Mapped[int]
+    text: Mapped[str]
+    plain: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[str]
+    message_id: Mapped[str | None]
+    """The platform's name for it, once it is there; a streamed answer has one before it is complete."""
+    attempts: Mapped[int] = mapped_column(server_default=sql("0"))
+    error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+
+
+class RateBucket(Base):
+    """How many more messages somebody may send; refilled as time passes."""
+
+    __tablename__ = "rate_bucket"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    tenant_id: Mapped[TenantId]
+    tokens: Mapped[float]
+    updated_at: Mapped[float]
+    """Seconds since 1970."""
+
+
+class Access(Base):
+    """Whether somebody may talk to the desk on a channel, and as what."""
+
+    __tablename__ = "access"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "channel", "account", "person"),
+        CheckConstraint("state IN ('waiting', 'allowed', 'denied')", name="state"),
+        CheckConstraint("role IN ('person', 'operator', 'owner')", name="role"),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    channel: Mapped[str]
+    account: Mapped[str]
+    person: Mapped[str]
+    display_name: Mapped[str]
+    state: Mapped[str]
+    role: Mapped[str] = mapped_column(server_default="person")
+    code: Mapped[str | None] = mapped_column(unique=True)
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class DeskWorker(Base):
+    """A process that answers; one whose heart has stopped is relieved of its messages."""
+
+    __tablename__ = "desk_worker"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    host: Mapped[str]
+    process: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

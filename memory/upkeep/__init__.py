@@ -1,1 +1,0 @@
-"""Care for the database: check, back up, restore, retention."""

@@ -1,0 +1,1 @@
+"""Models: which ones exist, which one suits a machine, where their files come from."""

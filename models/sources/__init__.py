@@ -1,0 +1,1 @@
+"""Model sources: hubs, package indexes, the Ollama registry, local files."""

@@ -1,0 +1,172 @@
+"""HTTP for the sources: small answers, and downloads that go on where they broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from qwendesk import __version__
+from qwendesk.errors import ConfigError, reason
+from qwendesk.models.sources.base import Remotes, Report, SourceFailed
+from qwendesk.models.sources.partial_file import PartFile
+from qwendesk.proxies import naming_the_proxy
+
+TRIES = 3
+"""How often in a row a download may bring nothing before it is given up."""
+_BROKEN = (httpx.TransportError, httpx.StreamError)
+
+
+class Web:
+    """One HTTP client for the length of a pull."""
+
+    def __init__(self, client: httpx.AsyncClient, remotes: Remotes) -> None:
+        self._client = client
+        self._remotes = remotes
+        self._asking = asyncio.Semaphore(8)
+
+    async def get(self, url: str, accept: str = "application/json") -> httpx.Response:
+        """Return a small answer.
+
+        Raises:
+            SourceFailed: nothing useful came within the time limits.
+        """
+        limit = self._remotes.connect_timeout
+        try:
+            async with self._asking, asyncio.timeout(3 * limit):
+                answer = await self._client.get(
+                    url, headers={"Accept": accept}, timeout=httpx.Timeout(limit, pool=None)
+                )
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise SourceFailed(f"{host(url)} does not answer within {limit:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise SourceFailed(self._reason(url, error)) from error
+        _check(answer)
+        return answer
+
+    async def json(self, url: str, accept: str = "application/json") -> Any:
+        """Return a small answer's JSON value."""
+        return read_json(await self.get(url, accept))
+
+    async def download(self, url: str, part: PartFile, size: int | None, report: Report) -> None:
+        """Append to ``part`` what it lacks of the file at ``url``, as often as the connection breaks.
+
+        Raises:
+            SourceFailed: several tries in a row brought nothing, or the server refuses.
+        """
+        idle, start = 0, part.size
+        while size is None or part.size != size:
+            before = part.size
+            try:
+                await self._stream(url, part, size, report)
+                if size is None or part.size == size:
+                    return
+                raise httpx.ReadError(f"the connection ended after {part.size} of {size} bytes")
+            except _BROKEN as error:
+                idle = 0 if part.size > before else idle + 1
+                if idle >= TRIES or (part.size == start and _unreachable(error)):
+                    raise SourceFailed(self._reason(url, error)) from error
+            except httpx.HTTPError as error:
+                raise SourceFailed(self._reason(url, error)) from error
+            await asyncio.sleep(self._remotes.retry_pause)
+
+    async def _stream(self, url: str, part: PartFile, size: int | None, report: Report) -> None:
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.size}-"} if part.size else {})
+        async with self._client.stream("GET", url, headers=headers) as answer:
+            if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                # the part is as long as the file or longer, and nothing says that it is the same file
+                await part.discard()
+                raise httpx.ReadError("the server holds less than was fetched before")
+            _check(answer)
+            if not _goes_on(answer, part.size):
+                await part.discard()
+            async for block in answer.aiter_raw():
+                await part.write(block)
+                _check_length(part, size)
+                report(part.size)
+
+    def _reason(self, url: str, error: Exception) -> str:
+        if isinstance(error, httpx.ReadTimeout):
+            return f"{host(url)} sent nothing for {self._remotes.read_timeout:g} s"
+        if isinstance(error, httpx.TimeoutException):
+            return f"{host(url)} does not answer within {self._remotes.connect_timeout:g} s"
+        if _unreachable(error):
+            return f"{host(url)} cannot be reached ({error})"
+        return f"{host(url)}: {reason(error)}"
+
+
+@asynccontextmanager
+async def open_web(remotes: Remotes, transport: httpx.AsyncBaseTransport | None) -> AsyncIterator[Web]:
+    """Open an HTTP client with the environment's proxies and certificates.
+
+    Raises:
+        ConfigError: a proxy or certificate that the environment names cannot be used.
+    """
+    timeout = httpx.Timeout(remotes.read_timeout, connect=remotes.connect_timeout)
+    agent = {"User-Agent": f"qwendesk/{__version__}"}
+    try:
+        with naming_the_proxy():
+            client = httpx.AsyncClient(
+                transport=transport, verify=_trust(), timeout=timeout, follow_redirects=True, headers=agent
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(f"A certificate named by the environment cannot be used: {error}") from error
+    async with client:
+        yield Web(client, remotes)
+
+
+def host(url: str) -> str:
+    """Return the host of an address: never the name and password that may stand before it."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return "an address that cannot be read"
+    return parsed.netloc.decode("ascii") or "an address without a host"
+
+
+def read_json(answer: httpx.Response) -> Any:
+    """Return an answer's JSON value.
+
+    Raises:
+        SourceFailed: it is something else.
+    """
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise SourceFailed(f"{host(str(answer.url))} answers with something that is not JSON") from error
+
+
+def _trust() -> ssl.SSLContext | bool:
+    """Trust the certificates that pip trusts, where httpx's own variables do not say."""
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return True
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _unreachable(error: Exception) -> bool:
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.is_error:
+        place = f"{host(str(answer.url))}{answer.url.path}"
+        raise SourceFailed(f"{place} answers {answer.status_code} {answer.reason_phrase}".rstrip())
+
+
+def _goes_on(answer: httpx.Response, size: int) -> bool:
+    """Tell whether the answer begins at byte ``size``; a server may ignore the range and begin anew."""
+    if not size:
+        return True
+    given = answer.headers.get("Content-Range", "")
+    return answer.status_code == httpx.codes.PARTIAL_CONTENT and given.startswith(f"bytes {size}-")
+
+
+def _check_length(part: PartFile, size: int | None) -> None:
+    if size is not None and part.size > size:
+        raise SourceFailed(f"more came than the {size} bytes that {part.path.name} should have")

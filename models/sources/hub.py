@@ -1,0 +1,163 @@
+"""Hugging Face and ModelScope: repositories of files, with sums in their listings."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import quote
+
+from qwendesk.models.catalogue import ModelCard, Weights
+from qwendesk.models.sources.base import Kind, RemoteFile, Remotes, Report, Source, SourceFailed
+from qwendesk.models.sources.http import Web
+from qwendesk.models.sources.partial_file import PartFile
+
+_NUMBERED = "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
+_SUM = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file in a repository's listing."""
+
+    path: str
+    bytes: int | None
+    sha256: str | None
+
+
+class _Hub(Source):
+    def __init__(self, web: Web, url: str) -> None:
+        self._web = web
+        self._url = url.rstrip("/")
+        self.place = self.title
+
+    title: str
+
+    @abstractmethod
+    def _repo(self, weights: Weights) -> str | None:
+        """Return the model's repository here."""
+
+    @abstractmethod
+    async def _list(self, repo: str) -> list[Listed]:
+        """Return the repository's files."""
+
+    @abstractmethod
+    def _address(self, repo: str, path: str) -> str:
+        """Return where a file is downloaded from."""
+
+    def offers(self, card: ModelCard) -> bool:
+        return card.weights is not None and self._repo(card.weights) is not None
+
+    async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
+        weights = card.weights
+        repo = self._repo(weights) if weights else None
+        if not weights or not repo:
+            raise SourceFailed(f"the catalogue names no repository for {card.name!r}")
+        listing = await self._list(repo)
+        files = [self._file(repo, entry) for entry in _model_files(listing, weights.filename, repo)]
+        if weights.projector:
+            files.append(self._file(repo, _projector(listing, weights.projector, repo), "projector"))
+        files[0] = _agreed(files[0], weights) if len(files) == 1 or files[1].kind == "projector" else files[0]
+        return tuple(files)
+
+    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+        await self._web.download(file.url, part, file.bytes, report)
+
+    def _file(self, repo: str, entry: Listed, kind: Kind = "model") -> RemoteFile:
+        name = entry.path.rpartition("/")[2]
+        return RemoteFile(name, self._address(repo, entry.path), kind, entry.bytes, entry.sha256)
+
+
+class HuggingFace(_Hub):
+    """The Hugging Face Hub, or a mirror of it."""
+
+    name = "huggingface"
+    title = "Hugging Face"
+
+    def _repo(self, weights: Weights) -> str | None:
+        return weights.huggingface
+
+    async def _list(self, repo: str) -> list[Listed]:
+        tree = await self._web.json(f"{self._url}/api/models/{repo}/tree/main?recursive=true")
+        return [_hugging_face_entry(item) for item in _dicts(tree) if isinstance(item.get("path"), str)]
+
+    def _address(self, repo: str, path: str) -> str:
+        return f"{self._url}/{repo}/resolve/main/{quote(path)}"
+
+
+class ModelScope(_Hub):
+    """ModelScope's hub."""
+
+    name = "modelscope"
+    title = "ModelScope"
+
+    def _repo(self, weights: Weights) -> str | None:
+        return weights.modelscope
+
+    async def _list(self, repo: str) -> list[Listed]:
+        url = f"{self._url}/api/v1/models/{repo}/repo/files?Revision=master&Recursive=true"
+        tree = await self._web.json(url)
+        data = tree.get("Data") if isinstance(tree, dict) else None
+        items = _dicts(data.get("Files") if isinstance(data, dict) else None)
+        return [_entry(item["Path"], item.get("Size"), item.get("Sha256")) for item in items if item.get("Path")]
+
+    def _address(self, repo: str, path: str) -> str:
+        return f"{self._url}/models/{repo}/resolve/master/{quote(path)}"
+
+
+def hubs(web: Web, remotes: Remotes) -> list[Source]:
+    """Return both hubs."""
+    return [HuggingFace(web, remotes.huggingface_url), ModelScope(web, remotes.modelscope_url)]
+
+
+def _hugging_face_entry(item: dict[str, Any]) -> Listed:
+    lfs = item.get("lfs") if isinstance(item.get("lfs"), dict) else {}
+    # outside of LFS, `oid` is git's own SHA-1 and of no use here
+    return _entry(item["path"], lfs.get("size", item.get("size")) if lfs else item.get("size"), (lfs or {}).get("oid"))
+
+
+def _entry(path: str, size: object, total: object) -> Listed:
+    bytes_ = size if isinstance(size, int) and size > 0 else None
+    given = total.lower().removeprefix("sha256:") if isinstance(total, str) else ""
+    return Listed(path, bytes_, given if _SUM.fullmatch(given) else None)
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _model_files(listing: Sequence[Listed], filename: str, repo: str) -> list[Listed]:
+    """Find the file, else the numbered parts of one that was cut up."""
+    whole = _matching(listing, filename)
+    if whole:
+        return whole[:1]
+    parts = _matching(listing, f"{filename.removesuffix('.gguf')}{_NUMBERED}.gguf")
+    if not parts:
+        raise SourceFailed(f"{repo} holds no file {filename!r}")
+    count = int(parts[0].path[-10:-5])
+    if len(parts) != count:
+        raise SourceFailed(f"{repo} holds {len(parts)} of the {count} parts of {filename!r}")
+    return sorted(parts, key=lambda entry: entry.path)
+
+
+def _projector(listing: Sequence[Listed], pattern: str, repo: str) -> Listed:
+    found = _matching(listing, pattern)
+    if not found:
+        raise SourceFailed(f"{repo} holds no file {pattern!r}, which the model needs to see or hear")
+    return min(found, key=lambda entry: entry.bytes or 0)
+
+
+def _matching(listing: Sequence[Listed], pattern: str) -> list[Listed]:
+    wanted = pattern.lower()
+    return [entry for entry in listing if fnmatchcase(entry.path.rpartition("/")[2].lower(), wanted)]
+
+
+def _agreed(file: RemoteFile, weights: Weights) -> RemoteFile:
+    """Let the catalogue's size and sum stand over the listing's."""
+    for ours, theirs in ((weights.sha256, file.sha256), (weights.bytes, file.bytes)):
+        if ours and theirs and ours != theirs:
+            raise SourceFailed(f"holds another version of {file.name!r} ({theirs} instead of {ours})")
+    return replace(file, bytes=weights.bytes or file.bytes, sha256=weights.sha256 or file.sha256)

@@ -1,0 +1,67 @@
+"""A file on this machine as a source: ``qwendesk models pull NAME --from FILE``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.gguf import projector_beside
+from qwendesk.models.sources.base import Kind, RemoteFile, Report, Source, SourceFailed
+from qwendesk.models.sources.partial_file import BLOCK, PartFile
+
+_NUMBERED = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
+
+
+class LocalFile(Source):
+    """A GGUF file the user has, with its other numbered parts and its projector where they lie beside it."""
+
+    name = "file"
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.expanduser().resolve()
+        self.place = f"file {str(file)!r}"
+
+    def offers(self, card: ModelCard) -> bool:
+        """Tell yes: the user has said so."""
+        return True
+
+    async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
+        """Look which files there are."""
+        files = [_remote(path, card) for path in self._parts()]
+        if card.vision or card.audio:
+            beside = projector_beside(self._file, senses=True)
+            files += [_remote(beside, card, "projector")] if beside else []
+        return tuple(files)
+
+    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+        """Copy what is missing."""
+        with await asyncio.to_thread(Path(file.url).open, "rb") as original:
+            original.seek(part.size)
+            while block := await asyncio.to_thread(original.read, BLOCK):
+                await part.write(block)
+                report(part.size)
+
+    def _parts(self) -> list[Path]:
+        if not self._file.is_file():
+            raise SourceFailed("there is no such file")
+        numbered = _NUMBERED.search(self._file.name)
+        if not numbered:
+            return [self._file]
+        stem, count = self._file.name[: numbered.start()], numbered[1]
+        parts = [self._file.with_name(f"{stem}-{n:05}-of-{count}.gguf") for n in range(1, int(count) + 1)]
+        if missing := [part.name for part in parts if not part.is_file()]:
+            raise SourceFailed(f"its other parts have to lie beside it; missing: {', '.join(missing)}")
+        return parts
+
+
+def _remote(path: Path, card: ModelCard, kind: Kind = "model") -> RemoteFile:
+    # a file of the catalogue's own name has to be that very file; any other the user answers for
+    same = card.weights if card.weights and card.weights.filename == path.name else None
+    stat = path.stat()
+    if same and same.bytes and stat.st_size != same.bytes:
+        raise SourceFailed(f"{path.name} has {stat.st_size} bytes instead of {same.bytes}")
+    return RemoteFile(
+        path.name, str(path), kind, stat.st_size, same.sha256 if same else None, version=str(stat.st_mtime_ns)
+    )

@@ -1,0 +1,68 @@
+"""Ollama's registry: manifests that name blobs by their sums."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.sources.base import Kind, RemoteFile, Report, Source, SourceFailed
+from qwendesk.models.sources.http import Web
+from qwendesk.models.sources.partial_file import PartFile
+
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_KINDS: dict[str, Kind] = {
+    "application/vnd.ollama.image.model": "model",
+    "application/vnd.ollama.image.projector": "projector",
+}
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class OllamaRegistry(Source):
+    """The library behind ``ollama pull``; no Ollama has to be installed."""
+
+    name = "ollama"
+
+    def __init__(self, web: Web, url: str) -> None:
+        self._web = web
+        self._url = url.rstrip("/")
+        self.place = "Ollama's registry"
+
+    def offers(self, card: ModelCard) -> bool:
+        """Tell whether the catalogue names a tag, and a GGUF model at all."""
+        return bool(card.ollama and card.weights)
+
+    async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
+        """Read the manifest of the card's first tag."""
+        name, _, tag = card.ollama[0].partition(":")
+        base = f"{self._url}/v2/{name if '/' in name else f'library/{name}'}"
+        manifest = await self._web.json(f"{base}/manifests/{tag or 'latest'}", _MANIFEST)
+        layers = manifest.get("layers") if isinstance(manifest, dict) else None
+        files = [file for layer in layers or [] if (file := _file(card, base, layer))]
+        self._check(card, files)
+        return tuple(sorted(files, key=lambda file: file.kind))
+
+    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+        """Download the blob."""
+        await self._web.download(file.url, part, file.bytes, report)
+
+    def _check(self, card: ModelCard, files: list[RemoteFile]) -> None:
+        kinds = [file.kind for file in files]
+        if kinds.count("model") != 1:
+            raise SourceFailed(f"{card.ollama[0]!r} is not one GGUF file there")
+        if card.weights and card.weights.projector and "projector" not in kinds:
+            raise SourceFailed(f"{card.ollama[0]!r} has no projector of its own there, which llama.cpp needs")
+
+
+def _file(card: ModelCard, base: str, layer: dict[str, Any]) -> RemoteFile | None:
+    kind = _KINDS.get(str(layer.get("mediaType")))
+    digest = str(layer.get("digest", ""))
+    if not kind or not _DIGEST.fullmatch(digest):
+        return None
+    # another quantisation run than the hubs' file: it gets a name of its own, and its digest is its sum
+    name = f"{card.name}-ollama.gguf" if kind == "model" else f"mmproj-{card.name}-ollama.gguf"
+    size = layer.get("size")
+    return RemoteFile(
+        name, f"{base}/blobs/{digest}", kind, size if isinstance(size, int) else None, digest.removeprefix("sha256:")
+    )

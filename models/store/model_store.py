@@ -1,0 +1,246 @@
+"""One pull of a model at a time, across processes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+from filelock import FileLock, Timeout
+
+from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
+from qwendesk.models.catalogue import ModelCard, without_senses
+from qwendesk.models.gguf import projector_beside
+from qwendesk.models.sources.base import Kind, Progress, PullProgress, Remotes, Source
+from qwendesk.models.sources.http import Web, open_web
+from qwendesk.models.sources.hub import hubs
+from qwendesk.models.sources.local_file import LocalFile
+from qwendesk.models.sources.ollama_registry import OllamaRegistry
+from qwendesk.models.sources.package_index import PackageIndex
+from qwendesk.models.sources.partial_file import sum_of
+from qwendesk.models.store.pull import FreeSpace, Pull, free_space
+from qwendesk.models.store.record import StoredModel, read_record
+
+_PAUSE = 0.2
+
+
+@asynccontextmanager
+async def held(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
+    """Hold a lock file; a killed process loses it by itself.
+
+    Args:
+        path: the lock file; its folder is made.
+        waiting: called once when somebody else holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, thread_local=False)
+    if not _taken(lock):
+        waiting()
+        # another process holds it: there is no event to wait for
+        while not _taken(lock):  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _taken(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+SOURCES = ("index", "huggingface", "modelscope", "ollama")
+
+"""Names of the sources, in the order they are preferred."""
+
+
+class ModelStore:
+    """Model files in one folder, a folder for each model.
+
+    Args:
+        folder: the store's folder; made when the first model is pulled.
+        remotes: the sources' addresses and time limits.
+        transport: stands in for the network.
+        free: tells the bytes free on the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        remotes: Remotes | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        free: FreeSpace = free_space,
+    ) -> None:
+        self.folder = folder
+        self._remotes = remotes or Remotes()
+        self._transport = transport
+        self._free = free
+
+    def installed(self) -> list[StoredModel]:
+        """Return the models that are here, by name; looks at the records only."""
+        if not self.folder.is_dir():
+            return []
+        records = [read_record(path) for path in sorted(self.folder.iterdir()) if path.is_dir()]
+        return [record for record in records if record]
+
+    def record(self, card: ModelCard) -> StoredModel | None:
+        """Return what is here of a model; None: nothing whole."""
+        return read_record(self._home(card))
+
+    def path(self, card: ModelCard) -> Path:
+        """Return the model's GGUF file (the first of several parts).
+
+        Raises:
+            EngineUnavailable: it is not here or damaged; the text says how to get it.
+        """
+        return self._path(card, "model") or self._lacking(card, "it has not been pulled")
+
+    def projector(self, card: ModelCard) -> Path | None:
+        """Return the model's second file, which lets it see or hear; None: it has none."""
+        if card.file:
+            return projector_beside(card.file, senses=card.vision or card.audio)
+        return self._path(card, "projector")
+
+    def served(self, card: ModelCard) -> ModelCard:
+        """Return the card as llama.cpp serves the model: with eyes and ears only where it has the file for them.
+
+        Of a model that has not been pulled yet, that is so where the file comes with it.
+        """
+        if card.file:
+            beside = self.projector(card)
+            return without_senses(card) if beside is None else replace(card, vision=card.vision or not card.audio)
+        record = self.record(card)
+        comes = record.first("projector") if record else card.weights and card.weights.projector
+        return card if comes else without_senses(card)
+
+    async def pull(
+        self,
+        card: ModelCard,
+        progress: Progress | None = None,
+        source: str | None = None,
+        file: Path | None = None,
+    ) -> Path:
+        """Fetch a model unless it is here, and return its GGUF file; an interrupted pull goes on.
+
+        Args:
+            card: the model.
+            progress: told how far the pull is.
+            source: the only source to ask, one of ``SOURCES``; None: all that have it.
+            file: a GGUF file to take in instead; replaces what is here.
+
+        Raises:
+            ModelStoreError: no source could give it, with each one's reason; or the disk is full.
+            ConfigError: there is no such source, or the catalogue names none for the model.
+        """
+        if card.file:
+            return card.file
+        tell = progress or _silent
+        async with self._locked(card, tell):
+            if file is None and await self._sound(card, tell):
+                return self.path(card)
+            async with open_web(self._remotes, self._transport) as web:
+                chosen = [LocalFile(file)] if file else self._sources(web, card, source)
+                await Pull(card, self._home(card), tell, self._free).run(chosen)
+        return self.path(card)
+
+    async def verify(self, card: ModelCard, deep: bool = False) -> list[str]:
+        """Return what is wrong with a model's files; nothing: it is sound.
+
+        Args:
+            card: the model.
+            deep: read the files and compare their sums; takes seconds a gigabyte.
+        """
+        return await asyncio.to_thread(self._faults, card, deep)
+
+    def check(self, card: ModelCard) -> None:
+        """Raise ``ModelStoreError`` where nothing of a model is here."""
+        if not self._home(card).is_dir():
+            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows what is.")
+
+    async def remove(self, card: ModelCard) -> int:
+        """Delete a model with everything an interrupted pull has left, and return the bytes freed.
+
+        Raises:
+            ModelStoreError: nothing of it is here, or it is being pulled.
+        """
+        self.check(card)
+        home = self._home(card)
+        async with self._locked(card, _refuse):
+            freed = sum(path.stat().st_size for path in home.iterdir())
+            await asyncio.to_thread(shutil.rmtree, home)
+        return freed
+
+    async def _sound(self, card: ModelCard, tell: Progress) -> bool:
+        """Tell whether a model is here and as it was when it came; reads all of it."""
+        if self.record(card) is None:
+            return False
+        tell(PullProgress(card.name, "", note="checking what is here"))
+        return not await self.verify(card, deep=True)
+
+    def _home(self, card: ModelCard) -> Path:
+        return self.folder / card.name
+
+    def _path(self, card: ModelCard, kind: Kind) -> Path | None:
+        if card.file and kind == "model":
+            return card.file
+        record = self.record(card)
+        if not record:
+            return None
+        if faults := record.faults(self._home(card)):
+            self._lacking(card, f"it is damaged ({'; '.join(faults)})")
+        found = record.first(kind)
+        return self._home(card) / found.name if found else None
+
+    def _lacking(self, card: ModelCard, reason: str) -> Path:
+        raise EngineUnavailable(f"The model {card.name!r} is not here: {reason}. Run: qwendesk models pull {card.name}")
+
+    def _faults(self, card: ModelCard, deep: bool) -> list[str]:
+        home, record = self._home(card), self.record(card)
+        if not record:
+            return ["it has not been pulled"]
+        faults = record.faults(home)
+        if deep and not faults:
+            changed = [file.name for file in record.files if sum_of(home / file.name) != file.sha256]
+            faults = [f"{name} has another sum than when it was pulled" for name in changed]
+        return faults
+
+    def _locked(self, card: ModelCard, tell: Progress) -> AbstractAsyncContextManager[None]:
+        waiting = PullProgress(card.name, "", note="another pull of this model is running; waiting for it")
+        return held(self.folder / ".locks" / f"{card.name}.lock", lambda: tell(waiting))
+
+    def _sources(self, web: Web, card: ModelCard, wanted: str | None) -> list[Source]:
+        index = PackageIndex(web, self._remotes.index_url)
+        sources = [index, *hubs(web, self._remotes), OllamaRegistry(web, self._remotes.ollama_url)]
+        if wanted is not None and wanted not in SOURCES:
+            raise ConfigError(f"There is no source {wanted!r}; there are: {', '.join(SOURCES)}.")
+        offering = [source for source in sources if source.offers(card)]
+        chosen = [source for source in offering if wanted in (None, source.name)]
+        if not chosen:
+            raise ConfigError(_none_offers(card, wanted, offering))
+        return chosen
+
+
+def _none_offers(card: ModelCard, wanted: str | None, offering: list[Source]) -> str:
+    others = ", ".join(source.name for source in offering) or "none"
+    place = f"at {wanted!r} (it knows: {others})" if wanted else "anywhere"
+    return (
+        f"The catalogue knows no GGUF file of {card.name!r} {place}. Take a file you have: "
+        f"qwendesk models pull {card.name} --from FILE"
+    )
+
+
+def _silent(progress: PullProgress) -> None:
+    """Tell nobody."""
+
+
+def _refuse(progress: PullProgress) -> None:
+    raise ModelStoreError(f"{progress.model!r} is being pulled: stop that pull first.")

@@ -1,0 +1,1 @@
+"""The trained router: features, linear models and their files."""

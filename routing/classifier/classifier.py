@@ -1,0 +1,112 @@
+"""Which domain a text is of, and whether it needs thinking: two linear models and their calibration in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from qwendesk.routing.classifier.features import NAMES
+from qwendesk.routing.classifier.linear import Array, Linear, softmax
+from qwendesk.routing.classifier.sentence_encoder import MEANING
+
+DOMAINS = ("other", "coder", "math")
+ARTEFACT = "router.npz"
+ARTEFACTS = {"default": ARTEFACT, "accurate": "router-accurate.npz"}
+"""The file of each router."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Probabilities of the text roles from a text's features."""
+
+    mean: Array
+    scale: Array
+    domain: Linear
+    """Classes as in `DOMAINS`."""
+    thinking: Linear
+    """Without and with thinking."""
+    warmth: Array
+    """By what the log-odds of domain and thinking are divided, so that a probability means what it says."""
+    thresholds: Array
+    """The least share of domain and thinking that counts as a decision."""
+
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether a text's meaning is among its features, behind its signs."""
+        return len(self.mean) > len(NAMES)
+
+    def standard(self, values: Array) -> Array:
+        """Return features with mean 0 and scale 1."""
+        result: Array = (values - self.mean) / self.scale
+        return result
+
+    def domains(self, values: Array) -> Array:
+        """Return the probability of each domain; the last axis is as in `DOMAINS`."""
+        return softmax(self.domain.logits(self.standard(values)) / self.warmth[0])
+
+    def needs_thinking(self, values: Array) -> Array:
+        """Return how likely a text needs thinking, whatever its domain."""
+        result: Array = softmax(self.thinking.logits(self.standard(values)) / self.warmth[1])[..., 1]
+        return result
+
+    def probabilities(self, values: Array) -> Array:
+        """Return the probability of general, coder, math and thinking, as in `TEXT_ROLES`."""
+        return self.shares(values)[0]
+
+    def shares(self, values: Array) -> tuple[Array, Array]:
+        """Return the probability of each text role, and how likely a text needs thinking, whatever its domain."""
+        domains, thinks = self.domains(values), self.needs_thinking(values)
+        other = domains[..., 0]
+        roles = np.stack([other * (1 - thinks), domains[..., 1], domains[..., 2], other * thinks], axis=-1)
+        return roles, thinks
+
+    def save(self, file: Path) -> None:
+        """Write the classifier; the same numbers give the same bytes."""
+        np.savez(file, names=np.array((*NAMES, *MEANING)[: len(self.mean)]), **self._arrays())
+
+    def _arrays(self) -> dict[str, Any]:
+        return {
+            "mean": self.mean,
+            "scale": self.scale,
+            "domain": self.domain.weights,
+            "domain_offsets": self.domain.offsets,
+            "thinking": self.thinking.weights,
+            "thinking_offsets": self.thinking.offsets,
+            "warmth": self.warmth,
+            "thresholds": self.thresholds,
+        }
+
+
+def load(file: IO[bytes]) -> Classifier:
+    """Return a classifier that `Classifier.save` has written; nothing in the file is executed.
+
+    Raises:
+        ValueError: it was made for other features than these.
+    """
+    with np.load(file, allow_pickle=False) as arrays:
+        if tuple(arrays["names"]) not in (NAMES, (*NAMES, *MEANING)):
+            raise ValueError("The router's artefact was made for other features: run 'make router' once.")
+        return Classifier(
+            arrays["mean"],
+            arrays["scale"],
+            Linear(arrays["domain"], arrays["domain_offsets"]),
+            Linear(arrays["thinking"], arrays["thinking_offsets"]),
+            arrays["warmth"],
+            arrays["thresholds"],
+        )
+
+
+def load_classifier(artefact: str = ARTEFACT) -> Classifier:
+    """Return a classifier that ships with the package, read once."""
+    return _shipped(artefact)
+
+
+@cache
+def _shipped(artefact: str) -> Classifier:
+    with resources.files(__package__).joinpath(artefact).open("rb") as file:
+        return load(file)

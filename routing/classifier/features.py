@@ -1,0 +1,241 @@
+"""What can be counted in a text of any language: its structure, and the kinds of words in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwendesk.routing.signals.cues import KINDS, Cues, fold, load_cues, words_of
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One sign: its name as a feature, how it is found, and what it is called in words."""
+
+    name: str
+    pattern: re.Pattern[str]
+    why: str
+
+
+def _p(name: str, pattern: str, why: str, flags: int = 0) -> Pattern:
+    return Pattern(name, re.compile(pattern, flags | re.MULTILINE), why)
+
+
+PATTERNS = (
+    _p("fence", r"```", "a code block"),
+    _p("inline_code", r"`[^`\n]{1,60}`", "a piece of code"),
+    _p(
+        "code_line",
+        r"^[^\S\n]*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ "
+        r"|function\s+\w+\s*\(|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w"
+        r"|using \w+;|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
+        "lines of code",
+    ),
+    _p(
+        "trace", r"Traceback \(most recent|^[^\S\n]+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"
+    ),
+    _p("call", r"\b[A-Za-z_]\w+\([^()\n]{0,40}\)", "calls of functions"),
+    _p("identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as code has them"),
+    _p("braces", r"[{};]\s*$|=>|==|!=|\+=|&&|\|\|", "signs of code"),
+    _p(
+        "file",
+        r"(?<![\w*-])[*-]*\b[\w*-]++\.(?:py|js|ts|rs|go|java|cpp|cs|c|h|sql|sh|txt|csv|json"
+        r"|html|css|xml|log|md|php|rb|zip|gz|tar)\b",
+        "names of files",
+    ),
+    _p(
+        "path", r"(?:^|\s)[~.]{0,2}/[\w./*-]+|\b[A-Z]:\\|\s--?[a-z][\w-]*\b|\$[A-Z_]{3,}", "paths or options of a shell"
+    ),
+    _p("tag", r"</?[a-z][\w-]*(?:\s[^<>]*)?>", "tags"),
+    _p("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as code has it"),
+    _p("latex", r"\\(?:[a-zA-Z]{2,}|\[|\()|\$[^$\n]{1,80}\$", "formulas"),
+    _p(
+        "arithmetic",
+        r"\d\s*[+*×÷^]\s*[\d(]|\d\s+[-/]\s+[\d(]|\d-\d+\s?[=?]|\d\s*=\s*[\d?]|[\d)]\s*[xX]\s*\d",
+        "arithmetic",
+    ),
+    _p(
+        "equation",
+        r"\b\d*[a-z]\s*(?:[-+*/^=<>]|\*\*)\s*\(?-?\d|\d\s*[-+*/=]\s*[a-z]\b"
+        r"|\b[a-z]\s?\([a-z0-9]{1,2}\)\s*=|\d[xyzn]\b|\b[a-z]\^",
+        "a formula",
+    ),
+    _p("math_sign", r"[∫∑√≤≥≠∞∂π²³⁴±×÷∈∀∃∠°]", "mathematical signs"),
+    _p("money", r"[$€£¥₹₽₩₺₫]\s?\d|\d\s?[$€£¥₹₽₩₺₫]", "amounts of money"),
+    _p("percent", r"\d\s?[%٪]", "percentages"),
+    _p("fraction", r"\b\d+/\d+\b|\b\d+[.,]\d+\b", "fractions"),
+    _p("clock", r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm|a\.m|p\.m|Uhr)\b|\b\d{1,2}:\d\d\b", "a time of day", re.IGNORECASE),
+    _p("year", r"\b(?:1[5-9]|20)\d\d\b", "a year"),
+    _p("options", r"(?:^|\s)\(?[A-Ea-e1-5][).]\s?\S", "lettered options"),
+    _p("bullets", r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", "a list"),
+    _p("blank", r"\n\s*\n", "paragraphs"),
+    _p("variable", r"(?<![\w'’-])[b-hj-np-z](?![\w'’.-])", "single letters"),
+    _p("quote", r"[\"“”«»„「」『』]", "quotations"),
+    _p("colon", r"[:：]\s", "colons"),
+    _p("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
+)
+
+"""All signs, in the order of the features made of them."""
+
+
+_HEAD, _TAIL = 1600, 500
+
+"""Characters looked at from a long text's beginning and end: what is asked stands there."""
+
+_EDGE = 4
+
+"""Words that count as a text's first."""
+
+
+_QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
+
+_SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
+
+_SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
+
+_GREETING, _OPENING, _MATTER = 14, 90, 8
+
+"""The most words and characters of a greeting, and the least that has to follow."""
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+_OPERATOR = r"[-+*/×÷^=]"
+
+_LABEL = re.compile(
+    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№)\s?\d+|(?<!\d)(?<!\d\s)\+\d{5,}"
+    r"|\b[A-Za-z]+-?\d[\w-]*|\b(?:1[5-9]|20)\d\d\b"
+    rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
+)
+
+"""Dates, times, years, and numbers by which orders, rooms and products are called: none of them is calculated with."""
+
+_CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
+
+_DENSE_LETTERS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+_DENSITIES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
+
+
+NAMES = (
+    *(pattern.name for pattern in PATTERNS),
+    *(f"{name}_density" for name in _DENSITIES),
+    "length", "lines", "sentences", "words_per_sentence", "questions", "ends_in_question", "no_question",
+    "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers",
+    "capitals", "repeated_names", "very_short", "symbols",
+    *KINDS,
+    *(f"{kind}_density" for kind in KINDS),
+    *(f"{kind}_first" for kind in KINDS),
+    *(f"{kind}_last" for kind in KINDS),
+    "count_numbers", "count_no_numbers", "puzzle_numbers", "math_numbers", "math_no_numbers", "amounts_numbers",
+    "code_data", "long_puzzle", "options_puzzle", "options_math",
+)  # fmt: skip
+
+"""The features' names, in order."""
+
+
+def clip(text: str) -> str:
+    """Return the part of a text that is looked at: its beginning, and its end where it is long."""
+    if len(text) <= _HEAD + _TAIL:
+        return text
+    return f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+
+
+def without_greeting(text: str, cues: Cues) -> str:
+    """Return a text without the polite sentence it opens with, where enough follows."""
+    opening, _, matter = _partition(text)
+    if len(matter) < _MATTER or len(matter) <= len(opening) / 2:
+        return text
+    words = words_of(fold(opening))
+    talk = 1 << KINDS.index("talk")
+    greets = len(words) <= _GREETING and any(at < _EDGE and mask & talk for at, mask in cues.find(words))
+    return matter if greets else text
+
+
+def _partition(text: str) -> tuple[str, str, str]:
+    """Return the first sentence, its end, and what follows."""
+    end = _SENTENCE_END.search(text, 0, _OPENING)
+    return (text[: end.start()], end[0], text[end.end() :]) if end else (text, "", "")
+
+
+def features(text: str, cues: Cues | None = None) -> NDArray[np.float32]:
+    """Return a text's features, in the order of `NAMES`; None takes the cues that ship with the package."""
+    cues = cues or load_cues()
+    text = without_greeting(clip(text), cues)
+    words = words_of(fold(text))
+    size = _size(text, words)
+    values = _structure(text, size) + _shape(text, words, size) + _kinds(cues, words, size)
+    return np.array(values + _pairs(dict(zip(NAMES, values, strict=False))), dtype=np.float32)
+
+
+def _pairs(seen: dict[str, float]) -> list[float]:
+    """Return what only means something together: "how many" with numbers is a sum, without them a riddle or a fact."""
+    asked = float(seen["how_many"] > 0)
+    given = float(seen["numbers_count"] > 0 or seen["numbers"] > 0.6)
+    return [
+        asked * given,
+        asked * (1 - given),
+        seen["puzzle"] * given,
+        seen["math"] * given,
+        seen["math"] * (1 - given),
+        seen["amounts"] * given,
+        seen["code"] * seen["data"],
+        seen["length"] * seen["puzzle_density"],
+        seen["options"] * seen["puzzle"],
+        seen["options"] * seen["math"],
+    ]
+
+
+def _size(text: str, words: list[str]) -> float:
+    """Return how many words a text has, as if all scripts put spaces between them."""
+    dense = len(_DENSE_LETTERS.findall(text))
+    return max(1.0, len(words) + dense / 2.5)
+
+
+def _structure(text: str, size: float) -> list[float]:
+    counts = {pattern.name: len(pattern.pattern.findall(text)) for pattern in PATTERNS}
+    return [log1p(count) for count in counts.values()] + [min(counts[name] / size, 1.0) * 4 for name in _DENSITIES]
+
+
+def _shape(text: str, words: list[str], size: float) -> list[float]:
+    sentences = max(1, sum(1 for part in _SENTENCE.split(text) if part.strip()))
+    questions = len(_QUESTION.findall(text))
+    labels = len(_LABEL.findall(text))
+    numbers = len(_NUMBER.findall(_LABEL.sub(" ", text)))
+    names = _CAPITAL.findall(text)
+    repeated = len(names) - len(set(names))
+    letters = sum(map(len, words))
+    return [
+        log1p(size),
+        log1p(text.count("\n")),
+        log1p(sentences),
+        log1p(size / sentences),
+        log1p(questions),
+        float(bool(_QUESTION.search(text[-3:]))),
+        float(questions == 0),
+        log1p(labels),
+        log1p(numbers),
+        min(numbers / size, 1.0) * 4,
+        float(numbers >= 2) + float(numbers >= 3),
+        float(numbers == 0),
+        min(len(names) / size, 1.0) * 4,
+        log1p(repeated),
+        float(size <= 4) + float(size <= 8),
+        1 - min(1.0, letters / max(1, len(text) - text.count(" "))),
+    ]
+
+
+def _kinds(cues: Cues, words: list[str], size: float) -> list[float]:
+    kinds = range(len(KINDS))
+    counts, first, last = [0] * len(KINDS), [0.0] * len(KINDS), [0.0] * len(KINDS)
+    edge = len(words) - max(6, len(words) // 4)
+    for index, mask in cues.find(words):
+        for kind in kinds:
+            if mask >> kind & 1:
+                counts[kind] += 1
+                first[kind] = max(first[kind], float(index < _EDGE))
+                last[kind] = max(last[kind], float(index >= edge))
+    return [log1p(count) for count in counts] + [min(count / size, 1.0) * 4 for count in counts] + first + last

@@ -1,0 +1,98 @@
+"""The router a user has trained: put in place, taken back, and preferred where it holds."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
+
+import numpy as np
+
+from qwendesk.errors import ConfigError
+from qwendesk.routing.classifier.classifier import ARTEFACT, ARTEFACTS, DOMAINS, Classifier, load, load_classifier
+from qwendesk.routing.classifier.features import NAMES
+from qwendesk.routing.classifier.sentence_encoder import MEANING
+
+_LOG = logging.getLogger(__name__)
+
+
+def read_classifier(file: Path) -> Classifier:
+    """Return the classifier of a file.
+
+    Raises:
+        ConfigError: it cannot be read, is no router, or was made for other features than these.
+    """
+    try:
+        with file.open("rb") as opened:
+            classifier = load(opened)
+    except OSError as error:
+        raise ConfigError(f"The router {str(file)!r} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, KeyError, BadZipFile, EOFError) as error:
+        # numpy takes what is no archive for a pickle, and says so
+        fault = f"is no router for this Qwendesk ({error})" if is_zipfile(file) else "is not a router file"
+        raise ConfigError(
+            f"{str(file)!r} {fault}: make it anew with 'qwendesk route learn --fit', "
+            "or take it back with 'qwendesk route learn --undo'."
+        ) from None
+    if not _holds(classifier):
+        raise ConfigError(f"{str(file)!r} is no router: its numbers do not hold. Run 'qwendesk route learn --undo'.")
+    return classifier
+
+
+def classifier_in(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
+    """Return the classifier a user has put into a folder, or the one that ships where there is none that holds."""
+    if folder is None or not (folder / artefact).is_file():
+        return load_classifier(artefact)
+    try:
+        return read_classifier(folder / artefact)
+    except ConfigError as error:
+        _LOG.warning("%s The router that ships with Qwendesk is used.", error)
+        return load_classifier(artefact)
+
+
+def install(classifier: Classifier, folder: Path) -> Path:
+    """Put a classifier into a folder at once or not at all, keep the one before it, and return the file."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / ARTEFACTS["accurate" if classifier.reads_meaning else "default"]
+    new = file.with_name(f"new-{file.name}")
+    classifier.save(new)
+    if file.is_file():
+        file.replace(_previous(file))
+    new.replace(file)
+    return file
+
+
+def take_back(folder: Path, artefact: str = ARTEFACT) -> str:
+    """Go back by one, to the router before or to the one that ships; return in words which is used now."""
+    file = folder / artefact
+    previous = _previous(file)
+    if previous.is_file():
+        previous.replace(file)
+        return f"The router before the last one is used again ({str(file)!r})."
+    if file.is_file():
+        file.unlink()
+        return "The router that ships with Qwendesk is used again."
+    return "There is nothing to take back: the router that ships with Qwendesk is used."
+
+
+def _previous(file: Path) -> Path:
+    return file.with_suffix(".previous.npz")
+
+
+def _holds(classifier: Classifier) -> bool:
+    """Tell whether a classifier can be computed with."""
+    size = len((*NAMES, *MEANING)) if classifier.reads_meaning else len(NAMES)
+    shapes = {
+        classifier.mean.shape == (size,),
+        classifier.scale.shape == (size,),
+        classifier.domain.weights.shape == (size, len(DOMAINS)),
+        classifier.domain.offsets.shape == (len(DOMAINS),),
+        classifier.thinking.weights.shape == (size, 2),
+        classifier.thinking.offsets.shape == (2,),
+        classifier.warmth.shape == classifier.thresholds.shape == (2,),
+    }
+    if shapes != {True}:
+        return False
+    if not ((classifier.scale > 0).all() and (classifier.warmth > 0).all()):
+        return False
+    return bool(np.isfinite(classifier.probabilities(np.zeros((1, size)))).all())

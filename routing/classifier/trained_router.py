@@ -1,0 +1,178 @@
+"""The router in use: features, classifier, abstention, and the reasons in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from qwendesk.routing.base import TEXT_ROLES, Decision, Signals, TextRole
+from qwendesk.routing.classifier.classifier import ARTEFACTS, Classifier
+from qwendesk.routing.classifier.features import NAMES, PATTERNS, features
+from qwendesk.routing.classifier.installed import classifier_in
+from qwendesk.routing.classifier.linear import Array
+from qwendesk.routing.classifier.sentence_encoder import MEANING, embed, load_encoder
+from qwendesk.routing.signals.cues import load_cues
+
+_KINDS = {
+    "tech": "names of programming languages or tools",
+    "code": "words of programming",
+    "data": "words for files and data",
+    "math": "words of mathematics",
+    "how_many": "asks how many",
+    "amounts": "counts, prices and shares",
+    "reasons": "asks for reasons or steps",
+    "puzzle": "words of a riddle",
+    "weigh": "something to weigh or plan",
+    "write": "asks for a text",
+    "ask": "asks for a fact or an explanation",
+    "assist": "an everyday errand",
+    "service": "words of a customer",
+    "talk": "small talk",
+    "numbers": "numbers",
+}
+
+_SHAPES = {
+    "length": "a long text",
+    "very_short": "a short text",
+    "labels": "numbers that name something",
+    "numbers_count": "numbers",
+    "numbers_density": "numbers",
+    "many_numbers": "numbers",
+    "capitals": "names",
+    "repeated_names": "names",
+    "count_numbers": "asks how many, of given numbers",
+    "count_no_numbers": "asks how many, without numbers",
+    "puzzle_numbers": "words of a riddle",
+    "math_numbers": "words of mathematics",
+    "math_no_numbers": "words of mathematics",
+    "amounts_numbers": "counts, prices and shares",
+    "code_data": "words of programming",
+    "long_puzzle": "words of a riddle",
+    "options_puzzle": "lettered options",
+    "options_math": "lettered options",
+}
+
+
+def _reason(name: str) -> str:
+    """Return a feature's reason; empty where it would tell a person nothing."""
+    kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last")
+    signs = {pattern.name: pattern.why for pattern in PATTERNS}
+    return _SHAPES.get(name) or _KINDS.get(kind) or signs.get(kind, "")
+
+
+MEANS = "what the whole text is about"
+
+"""The reason of the numbers of meaning, together."""
+
+REASONS: tuple[str, ...] = tuple(map(_reason, NAMES))
+
+"""A reason for each feature, in the features' order."""
+
+
+_REASONS = 3
+
+"""How many reasons are told."""
+
+_IS_MEANING = np.concatenate([np.zeros(len(NAMES)), np.ones(len(MEANING))])
+
+"""A sign speaks by being there, a meaning by where it lies."""
+
+_WEAK = 0.25
+
+"""Log-odds under which a reason is not worth telling."""
+
+
+class TrainedRouter:
+    """Chooses a role by a small trained classifier, in any script, in under a millisecond.
+
+    Args:
+        classifier: what to choose by; None takes it from the folder, when it is first needed.
+        folder: where a user's own classifier may be; without one, the one that ships with the package is taken.
+        tier: ``accurate`` reads a text's meaning too; it needs the extra of that name, and about 50 ms a message.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier | None = None,
+        folder: Path | None = None,
+        tier: Literal["default", "accurate"] = "default",
+    ) -> None:
+        self._classifier = classifier
+        self._folder = folder
+        self._artefact = ARTEFACTS[tier]
+
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether a decision takes the time of reading a text's meaning."""
+        return self._load().reads_meaning
+
+    def warm_up(self) -> None:
+        """Load the classifier and the cues, so that the first message need not wait."""
+        if self._load().reads_meaning:
+            load_encoder()
+        load_cues()
+
+    def route(self, signals: Signals) -> Decision:
+        """Return the role for a text; below the thresholds it is the generalist's."""
+        classifier = self._load()
+        values = see(signals.text, meaning=classifier.reads_meaning)
+        shares, needs_thinking = classifier.shares(values)
+        by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
+        role, sure = _choose(classifier, shares)
+        runner_up = max((other for other in TEXT_ROLES if other != role), key=by_role.__getitem__)
+        return Decision(
+            role=role,
+            confidence=round(by_role[role], 3),
+            runner_up=runner_up,
+            signals=tuple(reasons(classifier, values, role)) if sure else ("too little speaks for one specialist",),
+            probabilities=by_role,
+            needs_thinking=round(float(needs_thinking), 3),
+            abstained=not sure,
+        )
+
+    def _load(self) -> Classifier:
+        if self._classifier is None:
+            self._classifier = classifier_in(self._folder, self._artefact)
+        return self._classifier
+
+
+def see(text: str, *, meaning: bool) -> Array:
+    """Return a text's features: its signs and, where it is asked for, its meaning."""
+    signs = features(text).astype(np.float64)
+    return np.concatenate([signs, embed(text)]) if meaning else signs
+
+
+def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
+    """Return the role for a text's features, and whether it was a decision rather than an abstention."""
+    return _choose(classifier, classifier.probabilities(values))
+
+
+def _choose(classifier: Classifier, shares: Array) -> tuple[TextRole, bool]:
+    general, coder, math, thinking = map(float, shares)
+    least, needed = map(float, classifier.thresholds)
+    if max(general, coder, math, thinking) < least:
+        return "general", False
+    if max(coder, math) > max(general, thinking):
+        return ("coder" if coder >= math else "math"), True
+    return ("thinking" if thinking >= needed * (general + thinking) else "general"), True
+
+
+def reasons(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
+    """Return what in a text speaks for a role, strongest first."""
+    present = (values - classifier.mean * _IS_MEANING[: len(values)]) / classifier.scale
+    column = {"coder": 1, "math": 2}.get(role, 0)
+    gain = present * (classifier.domain.weights[:, column] - classifier.domain.weights.mean(axis=1))
+    if column == 0:
+        sign = 1 if role == "thinking" else -1
+        gain = gain + sign * present * (classifier.thinking.weights[:, 1] - classifier.thinking.weights[:, 0]) / 2
+    total: dict[str, float] = defaultdict(float)
+    for reason, part in zip(REASONS, gain, strict=False):
+        if reason:
+            total[reason] += float(part)
+    if classifier.reads_meaning:
+        total[MEANS] = float(gain[len(REASONS) :].sum())
+    told = sorted((reason for reason, part in total.items() if part > _WEAK), key=lambda reason: -total[reason])
+    return told[:_REASONS] or ["nothing speaks for a specialist"]

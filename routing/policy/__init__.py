@@ -1,0 +1,1 @@
+"""The routing policy: overrides, rules, the conversation, sub-questions."""

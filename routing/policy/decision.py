@@ -1,0 +1,207 @@
+"""From signals to a decision, strongest claim first: wish, attachments, own rules, conversation, words, abstention."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from qwendesk.messages import Role
+from qwendesk.routing.base import Decision, Router, Signals
+from qwendesk.routing.policy.policy_file import Policy, Rule, When
+from qwendesk.routing.policy.subquestions import SubQuestion, questions_of
+from qwendesk.routing.signals.cues import fold
+from qwendesk.routing.signals.followup import goes_on, misses_picture, recalls_picture
+
+_LONGEST = 8000
+
+"""Characters of a message that are looked at."""
+
+_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+def first_fitting(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
+    """Return the first rule that fits, and why in words."""
+    if not rules:
+        return None
+    text = fold(signals.text[:_LONGEST])
+    for number, rule in enumerate(rules, 1):
+        reasons = _fits(rule.when, signals, text)
+        if reasons is not None:
+            return rule, rule.why or f"your rule {number}: {', '.join(reasons)}"
+    return None
+
+
+def _fits(when: When, signals: Signals, text: str) -> list[str] | None:
+    """Return what was found for each condition; None where one does not hold."""
+    reasons = []
+    if when.contains:
+        found = next((phrase for phrase in when.contains if _pattern(phrase).search(text)), None)
+        if found is None:
+            return None
+        reasons.append(f"the message holds {found!r}")
+    for name, allowed, value in (
+        ("language", when.language, signals.language),
+        ("channel", when.channel, signals.channel),
+    ):
+        if allowed and value not in ((allowed,) if isinstance(allowed, str) else allowed):
+            return None
+        if allowed:
+            reasons.append(f"its {name} is {value}")
+    return reasons
+
+
+@lru_cache(maxsize=1000)
+def _pattern(phrase: str) -> re.Pattern[str]:
+    """Return a pattern that takes time in proportion to the text: a star stands only at the end of a word."""
+    folded = fold(" ".join(phrase.split()))
+    words = [re.escape(word.rstrip("*")) + (r"\w*+" if word.endswith("*") else "") for word in folded.split(" ")]
+    inner = r"\s+".join(words)
+    return re.compile(inner if _DENSE.search(folded) else rf"(?<!\w){inner}(?!\w)")
+
+
+_STICKY: tuple[Role, ...] = ("coder", "math", "thinking")
+
+"""Who keeps a conversation while its topic lasts; the others are chosen anew for each message."""
+
+_OTHER_TOPIC = 0.6
+
+"""How sure the words have to be of another specialist to leave one, or to be about code rather than about a picture."""
+
+_STAYS = 0.8
+
+"""The confidence told where the conversation decides: its cues are right about so often."""
+
+DEFAULT = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The result of ``judge``."""
+
+    decision: Decision
+    subquestions: tuple[SubQuestion, ...] = ()
+    """The questions of a message that holds several; empty for one."""
+    role_without_override: Role | None = None
+    """The role that the message would get without the person's wish; None without a wish."""
+
+
+def judge(signals: Signals, router: Router, policy: Policy = DEFAULT, *, may_split: bool = True) -> Judgement:
+    """Return the decision for a message, its sub-questions, and its role without the person's wish.
+
+    Args:
+        signals: the signals of the message.
+        router: scores the words.
+        policy: the user's policy.
+        may_split: whether the message may be answered as several questions.
+    """
+    decision = decide(signals, router, policy)
+    subquestions = questions_of(signals, decision, router, policy.split) if may_split else ()
+    without = decide(replace(signals, role=None), router, policy).role if signals.role else None
+    return Judgement(decision, subquestions, without)
+
+
+def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decision:
+    """Return where the message goes and why; no model is asked."""
+    if by_claim := _by_wish(signals) or _by_attachments(signals):
+        return by_claim
+    decision = router.route(signals)
+    rule = first_fitting(policy.rule, signals)
+    if rule and rule[0].role:
+        decision = replace(decision, role=rule[0].role, confidence=1.0, signals=(rule[1],), by="rule", abstained=False)
+    else:
+        decision = _by_conversation(signals, decision, policy) or _by_words(decision, policy)
+    if rule:
+        reasons = decision.signals if rule[0].role else (*decision.signals, rule[1])
+        decision = replace(decision, model=rule[0].model, think=rule[0].think, signals=reasons)
+    return decision
+
+
+def unmet_wish(signals: Signals, role: Role | None) -> tuple[str, ...]:
+    """Return the notice for a person who asked for vision or audio without a picture or recording.
+
+    Args:
+        signals: the signals of the message.
+        role: the role that answers instead; None if several do.
+    """
+    lacks = {"vision": "picture", "audio": "recording"}.get(signals.role or "")
+    if lacks is None or role == signals.role:
+        return ()
+    return (f"you asked for {signals.role}, but there is no {lacks}; {role or 'several specialists'} answered",)
+
+
+def _by_wish(signals: Signals) -> Decision | None:
+    role, asked = signals.role, "you asked for it"
+    if role is None or (role == "audio" and not signals.audio):
+        return None
+    if role == "vision" and not signals.images:
+        reasons = (asked, "the picture from your earlier message")
+        return Decision("vision", 1.0, signals=reasons, by="wish", picture=True) if signals.past.pictures else None
+    return Decision(role, 1.0, signals=(asked,), by="wish")
+
+
+def _by_attachments(signals: Signals) -> Decision | None:
+    if signals.images:
+        return Decision("vision", 1.0, signals=(_count(signals.images, "picture"),), by="attachment")
+    if signals.audio:
+        return Decision("audio", 1.0, signals=(_count(signals.audio, "recording"),), by="attachment")
+    return None
+
+
+def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decision | None:
+    """Return what the last turns say of a message, unless its words clearly say something else."""
+    text, past, language = signals.text, signals.past, signals.language
+    elsewhere = words.role in ("coder", "math") and words.role != past.role and words.confidence >= _OTHER_TOPIC
+    of_code = words.role == "coder" and words.confidence >= _OTHER_TOPIC
+    if not of_code and recalls_picture(text, past, policy.conversation.picture_turns, language):
+        return _seen(words, "the picture from your earlier message", picture=True)
+    if not of_code and misses_picture(text, past, language):
+        return _seen(words, "you speak of a picture, but none was sent", missing=True)
+    if policy.conversation.stick and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
+        if past.role == words.role:
+            return None
+        reasons = (f"stayed with {past.role}: a short follow-up",)
+        return replace(
+            words,
+            role=past.role,
+            confidence=_STAYS,
+            runner_up=words.role,
+            signals=reasons,
+            by="conversation",
+            abstained=False,
+        )
+    return None
+
+
+def _seen(words: Decision, reason: str, *, picture: bool = False, missing: bool = False) -> Decision:
+    return replace(
+        words,
+        role="vision",
+        confidence=_STAYS,
+        runner_up=words.role,
+        signals=(reason,),
+        by="conversation",
+        abstained=False,
+        picture=picture,
+        missing=missing,
+    )
+
+
+def _by_words(decision: Decision, policy: Policy) -> Decision:
+    """Take the words' role, or abstain where too little speaks for one."""
+    if not decision.abstained and decision.confidence >= policy.abstain.below:
+        return decision
+    reasons = decision.signals if decision.abstained else ("too little speaks for one specialist",)
+    return replace(
+        decision,
+        role="general",
+        confidence=decision.probabilities.get("general", decision.confidence),
+        runner_up=decision.runner_up if decision.role == "general" else decision.role,
+        signals=reasons,
+        by="abstention",
+        abstained=True,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"a {noun} is attached" if number == 1 else f"{number} {noun}s are attached"

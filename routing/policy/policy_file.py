@@ -1,0 +1,243 @@
+"""The policy file: what a user may set of how messages are routed, and its checks."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qwendesk.errors import ConfigError
+from qwendesk.messages import Role
+from qwendesk.routing.base import TEXT_ROLES
+from qwendesk.routing.signals.language import code_of, english_name
+
+FILE = "policy.toml"
+"""The file's name in the data folder."""
+
+
+_EITHER = f"{', '.join(TEXT_ROLES[:-1])} or {TEXT_ROLES[-1]}"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Conversation(_Table):
+    """How a message is seen in its conversation."""
+
+    stick: bool = True
+    """A short message that goes on with the topic stays with the specialist who answered last."""
+    picture_turns: int = Field(default=4, ge=0)
+    """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when named."""
+
+
+class Abstain(_Table):
+    """What happens where too little speaks for one specialist."""
+
+    below: float = Field(default=0.34, ge=0, le=1)
+    """Least share of a role that counts as a decision."""
+    think: bool = True
+    """The generalist thinks about such a message, if its model can."""
+    ask: bool = False
+    """Ask a small model, with thinking off, where the message belongs."""
+    ask_model: str | None = None
+    """Which model is asked, as ``NAME`` or ``ENGINE:NAME``; by default the smallest there is."""
+
+
+class Thinking(_Table):
+    """When a model that can think does so unasked."""
+
+    at: float = Field(default=0.5, ge=0, le=1)
+    """How likely a message has to need it."""
+    budget: int | None = Field(default=None, ge=16)
+    """Most tokens of thinking; a message just hard enough gets half. Without it: the setting ``think_budget``, at most
+    three quarters of the longest answer."""
+
+
+class Models(_Table):
+    """What counts besides the role when a model is chosen."""
+
+    swap_gain: float = Field(default=0.5, ge=0)
+    """How much better another model has to be to be loaded instead of using one that is: made for the role counts up
+    to 1, each doubling of its size a quarter. 0: always the best one."""
+    languages: bool = True
+    """A model is not chosen for a language it was not made for, if another one is there."""
+
+
+class Split(_Table):
+    """Messages that hold several questions."""
+
+    enabled: bool = True
+    at: float = Field(default=0.7, ge=0, le=1)
+    """How sure the router has to be of each part."""
+    most: int = Field(default=4, ge=2, le=8)
+    """Most parts of a message; one with more is not split."""
+
+
+class Escalate(_Table):
+    """What sends a question to a larger model, or to thinking, once a turn."""
+
+    checks: bool = True
+    """A check of the answer failed."""
+    empty: bool = True
+    """There was no answer."""
+    refused: bool = True
+    """The model said that it cannot help."""
+    repeated: bool = True
+    """The person asks the same again."""
+
+
+class When(_Table):
+    """The conditions of a rule; all that are given have to hold."""
+
+    contains: tuple[str, ...] = ()
+    """Words or phrases, one of which the message has to hold; ``*`` at a word's end stands for any ending."""
+    language: str | tuple[str, ...] = ()
+    """ISO 639-1 codes, one of which is the message's language."""
+    channel: str | tuple[str, ...] = ()
+    """Channels, one of which it came through."""
+
+    @field_validator("contains", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f'write a list: ["{value}"]')
+        return value
+
+    @field_validator("language")
+    @classmethod
+    def _codes(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (value,) if isinstance(value, str) else value:
+            if not english_name(name):
+                hint = f"write {code!r}" if (code := code_of(name)) else "write an ISO 639-1 code such as 'de'"
+                raise ValueError(f"{name!r} is no language that is told apart: {hint}")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not (self.contains or self.language or self.channel):
+            raise ValueError("give at least one of contains, language, channel")
+        for phrase in self.contains:
+            if not phrase.replace("*", "").strip() or len(phrase) > 200 or "*" in phrase.replace("* ", " ").rstrip("*"):
+                raise ValueError(f"{phrase!r} is no phrase: write words, with '*' only at the end of a word")
+        return self
+
+
+class Rule(_Table):
+    """One rule of the user's own."""
+
+    when: When
+    role: Role | None = None
+    model: str | None = None
+    think: bool | None = None
+    why: str = ""
+    """What the receipt says; by default which words were found."""
+
+    @field_validator("role", mode="before")
+    @classmethod
+    def _by_words(cls, value: object) -> object:
+        if value in ("vision", "audio"):
+            raise ValueError(
+                f"pictures and recordings choose their specialist themselves: write {_EITHER}, not {value!r}"
+            )
+        if value not in TEXT_ROLES:
+            raise ValueError(f"write {_EITHER} (got {value!r})")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.role is None and self.model is None and self.think is None:
+            raise ValueError("a rule needs at least one of role, model, think")
+        return self
+
+
+class Policy(_Table):
+    """All that can be set."""
+
+    conversation: Conversation = Conversation()
+    abstain: Abstain = Abstain()
+    thinking: Thinking = Thinking()
+    models: Models = Models()
+    split: Split = Split()
+    escalate: Escalate = Escalate()
+    rule: tuple[Rule, ...] = ()
+    """The user's own rules; the first one that fits is taken."""
+
+
+def load_policy(file: Path) -> Policy:
+    """Return the policy of a file; without one, all is as it comes.
+
+    Raises:
+        ConfigError: the file does not hold; the text names line, field and what is allowed.
+    """
+    return read_policy(file) if file.is_file() else Policy()
+
+
+def read_policy(file: Path) -> Policy:
+    """Return the policy of a file that has to be there.
+
+    Raises:
+        ConfigError: it cannot be read or does not hold.
+    """
+    try:
+        text = file.read_text("utf-8")
+        return Policy.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise ConfigError(f"The policy {str(file)!r} cannot be read: {error.strerror or error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The policy {str(file)!r} is not valid TOML: {error}.") from None
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(fault), text) for fault in error.errors())
+        raise ConfigError(f"The policy {str(file)!r} does not hold: {faults}.") from None
+
+
+def _fault(fault: dict[str, Any], text: str) -> str:
+    """Name the place, what is wrong, and what may stand there."""
+    place = [part for part in fault["loc"] if part not in ("str", "tuple[str, ...]")]
+    name = _name(place)
+    said = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        said = f"is not known; known here: {', '.join(_known(place[:-1]))}"
+    else:
+        said = f"{said[0].lower()}{said[1:]}" + ("" if fault["type"] == "value_error" else f" (got {fault['input']!r})")
+    return f"line {_line(place, text)}, {name or 'file'}: {said}"
+
+
+def _name(place: list[Any]) -> str:
+    """Return a key as a person would name it: rules are counted from 1, as receipts do."""
+    if len(place) > 1 and place[0] == "rule" and isinstance(place[1], int):
+        return ": ".join(filter(None, (f"rule {place[1] + 1}", ".".join(map(str, place[2:])))))
+    return ".".join(map(str, place))
+
+
+def _known(place: list[Any]) -> list[str]:
+    tables: dict[str, type[BaseModel]] = {name: type(value) for name, value in Policy() if isinstance(value, _Table)}
+    tables |= {"rule": Rule, "when": When}
+    table: type[BaseModel] = Policy
+    for part in place:
+        table = tables.get(str(part), table)
+    return list(table.model_fields)
+
+
+def _line(place: list[Any], text: str) -> int:
+    """Return the line of a key, as near as it can be found: TOML's reader does not keep it."""
+    lines = text.splitlines()
+    start = _table_line(place, lines)
+    key = next((str(part) for part in reversed(place) if not isinstance(part, int)), "")
+    for number, line in enumerate(lines[start:], start + 1):
+        if key and key in line.partition("#")[0]:
+            return number
+    return start + 1
+
+
+def _table_line(place: list[Any], lines: list[str]) -> int:
+    table, rules = str(place[0]) if place else "", 0
+    wanted = place[1] + 1 if table == "rule" and len(place) > 1 and isinstance(place[1], int) else 1
+    for number, line in enumerate(lines):
+        bare = line.replace(" ", "")
+        rules += bare.startswith("[[rule]]")
+        if bare.startswith(f"[{table}]") or (table == "rule" and rules == wanted):
+            return number
+    return 0

@@ -1,0 +1,1 @@
+"""Signals of a message: its language, cue words, references to earlier messages."""

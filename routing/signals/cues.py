@@ -1,0 +1,211 @@
+"""Words that mark a message's place in a conversation, in many languages, read from the ``*_cues.toml`` files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+
+KINDS = (
+    "tech", "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist",
+    "service", "talk", "numbers",
+)  # fmt: skip
+
+"""The kinds of words, in the order of the features made of them."""
+
+
+_WORD = re.compile(
+    r"[^\s\d!\"$%&'()*,./:;<=>?@\[\\\]^_`{|}~\u00a0-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf×÷\u2000-\u206f"
+    r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff65।॥؟،؛-]+"
+)
+
+_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+"""Scripts that put no spaces between words, and Korean, whose words grow at the end."""
+
+_PREFIXED = re.compile(r"[\u0590-\u06ff]")
+
+"""Scripts in which articles and prepositions are written together with the word behind them."""
+
+_PREFIXES = 4
+
+_MARKS = re.compile(
+    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+
+_LETTERS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
+
+_SHORT = 3
+
+"""Letters up to which a cue stands for itself only."""
+
+_GROWTH = 4
+
+"""Signs that one sign may become; a few stand for a whole sentence, and would make a text 18 times as long."""
+
+
+def fold(text: str) -> str:
+    """Return a text without case, marks and the letters that people write in two ways."""
+    if text.isascii():
+        return text.lower()
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text)[: _GROWTH * len(text)])
+    return unicodedata.normalize("NFC", bare).lower().translate(_LETTERS)
+
+
+def words_of(folded: str) -> list[str]:
+    """Return the words of a folded text; a run of a script without spaces is one word."""
+    return _WORD.findall(folded)
+
+
+class Cues:
+    """Finds which kinds of words stand where."""
+
+    def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
+        self._whole: dict[str, int] = {}
+        self._stems: dict[str, int] = {}
+        self._dense: dict[str, int] = {}
+        self._phrases: dict[str, list[tuple[list[str], bool, int]]] = {}
+        for kind, cue in lines:
+            self._add(1 << kind, cue)
+        self._longest = max(map(len, self._stems), default=0)
+        self._longest_dense = max(map(len, self._dense), default=0)
+
+    def find(self, words: list[str]) -> Iterator[tuple[int, int]]:
+        """Yield (index of the word, bits of its kinds) for each cue."""
+        for index, word in enumerate(words):
+            if word > "\u0e00" and _DENSE.match(word):
+                yield from ((index, mask) for mask in self._in_dense(word))
+                continue
+            mask = self._of_word(word) | self._of_phrase(words, index)
+            if mask:
+                yield index, mask
+
+    def _of_word(self, word: str) -> int:
+        mask = self._whole.get(word, 0)
+        stems = self._stems
+        starts = min(_PREFIXES, len(word) - 1) if _PREFIXED.match(word) else 1
+        for start in range(starts):
+            for end in range(start + 2, min(len(word), start + self._longest) + 1):
+                mask |= stems.get(word[start:end], 0)
+        return mask
+
+    def _of_phrase(self, words: list[str], index: int) -> int:
+        mask, phrases = 0, self._phrases.get(words[index])
+        if phrases is None or index + 1 == len(words):
+            return mask
+        following = words[index + 1]
+        for rest, whole, bits in phrases:
+            # many phrases begin alike: nearly all end here
+            if following.startswith(rest[0]) and _goes_on(words[index + 1 : index + 1 + len(rest)], rest, whole):
+                mask |= bits
+        return mask
+
+    def _in_dense(self, word: str) -> Iterator[int]:
+        """Yield the kinds of the longest cue at each place."""
+        place, dense = 0, self._dense
+        while place < len(word):
+            for end in range(min(len(word), place + self._longest_dense), place, -1):
+                mask = dense.get(word[place:end])
+                if mask:
+                    yield mask
+                    place = end - 1
+                    break
+            place += 1
+
+    def _add(self, bit: int, cue: str) -> None:
+        folded = fold(cue.strip())
+        whole = folded.endswith(".")
+        words = words_of(folded)
+        if not words:
+            return
+        if _DENSE.search(folded):
+            key = "".join(words)
+            self._dense[key] = self._dense.get(key, 0) | bit
+        elif len(words) > 1:
+            self._phrases.setdefault(words[0], []).append((words[1:], whole, bit))
+        else:
+            table = self._whole if whole or len(words[0]) <= _SHORT else self._stems
+            table[words[0]] = table.get(words[0], 0) | bit
+
+
+def _goes_on(found: list[str], rest: list[str], whole: bool) -> bool:
+    """Return whether words are the rest of a phrase, whose last word may go on unless it has to stand whole."""
+    if len(found) < len(rest) or found[:-1] != rest[:-1]:
+        return False
+    return found[-1] == rest[-1] or (not whole and found[-1].startswith(rest[-1]))
+
+
+@cache
+def load_cues() -> Cues:
+    """Return the cues that ship with the package."""
+    tables = tomllib.loads(resources.files(__package__).joinpath("cues.toml").read_text("utf-8"))
+    return Cues(
+        (KINDS.index(kind), cue) for kind, lines in tables.items() for line in lines.values() for cue in line.split(",")
+    )
+
+
+_FILES = ("followup", "picture")
+
+_NOWHERE = 1_000_000
+
+"""Letters up to which a word means different things in different languages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The words of a text, and which kinds of cues stand at which of them."""
+
+    words: list[str]
+    at: dict[str, set[int]]
+
+    def has(self, *kinds: str) -> bool:
+        """Tell whether there is a cue of one of the kinds."""
+        return any(kind in self.at for kind in kinds)
+
+    def first(self, kind: str) -> int:
+        """Return where the first cue of a kind stands; far behind the last word where there is none."""
+        return min(self.at.get(kind, {_NOWHERE}))
+
+
+def mark(file: str, text: str, language: str | None = None) -> Marks:
+    """Find a file's cues in a text; of a known language, the shortest words of others count for nothing."""
+    kinds, cues = _load(file, language)
+    words = words_of(fold(text))
+    at: dict[str, set[int]] = {}
+    for index, bits in cues.find(words):
+        for number, kind in enumerate(kinds):
+            if bits >> number & 1:
+                at.setdefault(kind, set()).add(index)
+    return Marks(words, at)
+
+
+def warm_up() -> None:
+    """Read the files, so that the first message need not wait."""
+    for file in _FILES:
+        _load(file, None)
+        _load(file, "en")
+
+
+@cache
+def _tables(file: str) -> dict[str, dict[str, list[str]]]:
+    tables = tomllib.loads(resources.files(__package__).joinpath(f"{file}_cues.toml").read_text("utf-8"))
+    return {
+        kind: {code: [cue.strip() for cue in line.split(",") if cue.strip()] for code, line in lines.items()}
+        for kind, lines in tables.items()
+    }
+
+
+@lru_cache(maxsize=256)
+def _load(file: str, language: str | None) -> tuple[tuple[str, ...], Cues]:
+    tables = _tables(file)
+    return tuple(tables), Cues(
+        (number, cue)
+        for number, lines in enumerate(tables.values())
+        for code, cues in lines.items()
+        for cue in cues
+        if language in (None, code) or code == "any" or len(cue) > _SHORT or not cue.isascii()
+    )

@@ -1,0 +1,238 @@
+"""The language of a message that is nothing but a greeting, thanks or a farewell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from math import exp, log
+from tempfile import TemporaryFile
+from tomllib import loads
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.quoting import own_words
+from qwendesk.routing.signals.cues import fold, words_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+_MOST = 5
+
+"""Words of the longest greeting."""
+
+_NAMES = 2
+
+"""Words that may follow it, where each begins with a capital letter: a name."""
+
+_DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
+
+"""A letter three times and more: "ciaooo"."""
+
+
+def greeting_language(text: str) -> str | None:
+    """Return the one language in which a text is a greeting, perhaps with a name behind it; None for any other text."""
+    spoken = text.split()
+    if not 0 < len(spoken) <= _MOST + _NAMES:
+        return None
+    words = words_of(fold(_DRAWN_OUT.sub(r"\1", text)))
+    names = _trailing_names(spoken) if len(spoken) == len(words) else 0
+    return next(filter(None, (_greetings().get(" ".join(words[: len(words) - n])) for n in range(names + 1))), None)
+
+
+def _trailing_names(words: list[str]) -> int:
+    names = 0
+    while names < min(_NAMES, len(words) - 1) and words[-1 - names][:1].isupper():
+        names += 1
+    return names
+
+
+@cache
+def _greetings() -> dict[str, str]:
+    """Return the language of each phrase that has only one."""
+    table = tomllib.loads(resources.files(__package__).joinpath("greetings.toml").read_text("utf-8"))
+    codes: dict[str, set[str]] = {}
+    for code, line in table.items():
+        for phrase in line.split(","):
+            codes.setdefault(" ".join(words_of(fold(phrase))), set()).add(code)
+    return {phrase: code for phrase, (code, *others) in codes.items() if not others}
+
+
+def load_identifier(codes: Iterable[str]) -> Any:
+    """Return an identifier for some languages; takes about half a second.
+
+    The tables hold every language's features, some 75 MB, and the messages of one desk touch a few of them. Mapped from
+    a file without a name, only those stay in memory, and the rest goes when the identifier does.
+    """
+    import numpy as np
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    whole = LanguageIdentifier.from_model_file(MODEL_FILE)
+    whole.set_languages(list(codes))
+    moves = np.frombuffer(whole.tk_nextmove, whole.tk_nextmove.typecode)
+    # a view is looked up in as fast as what it stands for; single numbers of an array are three times as slow
+    return LanguageIdentifier(
+        _mapped(whole.nb_ptc),
+        whole.nb_pc,
+        whole.nb_classes,
+        _mapped(moves).data,
+        whole.tk_output,
+        norm_probs=True,
+        tk_row=whole.tk_row,
+    )
+
+
+def _mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array that lies in a file; the array itself where no file can be made."""
+    import numpy as np
+
+    try:
+        with TemporaryFile() as file:
+            array.tofile(file)
+            file.flush()
+            return np.asarray(np.memmap(file, array.dtype, "r", shape=array.shape))
+    except OSError:
+        return array
+
+
+_NOT_WORDS = re.compile(
+    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
+    r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
+    re.DOTALL,
+)
+
+"""Code, addresses and numbers: they are the same in every language."""
+
+_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
+
+"""A capitalised word behind another one: a title or a name, mostly in English."""
+
+_LONGEST = 400
+
+"""Characters that are looked at; more of them change nothing."""
+
+_SHORTEST = 6
+
+"""Letters of the Latin alphabet under which a text says nothing about its language."""
+
+_FEWEST = 3
+
+"""Words that have to be left for names to be set aside."""
+
+_MARKER = 1.6
+
+"""What a language's own small word counts, in nats."""
+
+_LEAST = 0.3
+
+_MARGIN = 1.5
+
+"""How many times as likely as the second the first language has to be, unless they are near."""
+
+
+def identify(text: str) -> str | None:
+    """Return the text's language as an ISO 639-1 code, or None where code, numbers and names leave it open."""
+    words = _words(text)
+    if greeted := greeting_language(words):
+        return greeted
+    letters = sum(character.isalpha() for character in words)
+    small = words_of(fold(words))
+    own = _own(small)
+    if letters < (_SHORTEST if words.isascii() else 2) or (not own and _only_names(words)):
+        return None
+    scores = {str(code): log(max(share, 1e-12)) for code, share in _identifier().rank(_without_names(words))}
+    for code in scores:
+        scores[code] += _MARKER * min(own.get(code, 0), 4) - _rare().get(code, 0.0)
+    return _decided(scores)
+
+
+def english_name(code: str | None) -> str | None:
+    """Return a language's English name; None where the code is None or unknown."""
+    return _names().get(code or "")
+
+
+def code_of(name: str) -> str | None:
+    """Return the ISO 639-1 code of a language's English name; None where it is none that is told apart."""
+    return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
+
+
+def is_small_word(word: str) -> bool:
+    """Tell whether a folded word is one of those that only hold sentences together, in any language."""
+    return word in _markers()
+
+
+def warm_up() -> None:
+    """Load the identifier (about half a second), so that the first message need not wait."""
+    _identifier()
+
+
+def _words(text: str) -> str:
+    """Return what the person has written in words; shouting is the same as speaking."""
+    words = _NOT_WORDS.sub(" ", own_words(text)[: _LONGEST * 4])[:_LONGEST].strip()
+    return words.lower() if words.isupper() else words
+
+
+def _without_names(words: str) -> str:
+    """Return the words without names in them, where enough other words remain."""
+    rest = _NAME.sub(" ", words)
+    return rest if len(rest.split()) >= _FEWEST else words
+
+
+def _only_names(words: str) -> bool:
+    """Return whether there is nothing but a few capitalised words."""
+    parts = words.split()
+    return words.isascii() and 1 < len(parts) <= _FEWEST and all(part[0].isupper() for part in parts)
+
+
+def _own(words: list[str]) -> dict[str, int]:
+    """Return how many small words of its own each language has in a text."""
+    found: dict[str, int] = {}
+    for word in set(words):
+        for code in _markers().get(word, ()):
+            found[code] = found.get(code, 0) + 1
+    return found
+
+
+def _decided(scores: dict[str, float]) -> str | None:
+    first, *others = sorted(scores, key=lambda code: -scores[code])
+    near = _near().get(first, frozenset())
+    second = max((scores[code] for code in others if code not in near), default=-99.0)
+    total = sum(exp(score - scores[first]) for code, score in scores.items() if code not in near)
+    return first if 1 / (1 + total) >= _LEAST and scores[first] - second >= log(_MARGIN) else None
+
+
+@cache
+def _identifier() -> Any:
+    return load_identifier(_names())
+
+
+@cache
+def _names() -> dict[str, str]:
+    return loads(resources.files(__package__).joinpath("languages.toml").read_text("utf-8"))
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    return loads(resources.files(__package__).joinpath("markers.toml").read_text("utf-8"))
+
+
+@cache
+def _markers() -> dict[str, tuple[str, ...]]:
+    markers: dict[str, tuple[str, ...]] = {}
+    for code, words in _tables()["words"].items():
+        for word in set(words_of(fold(words))):
+            markers[word] = (*markers.get(word, ()), code)
+    return markers
+
+
+@cache
+def _rare() -> dict[str, float]:
+    return _tables()["rare"]
+
+
+@cache
+def _near() -> dict[str, frozenset[str]]:
+    groups = [frozenset(codes.split()) for codes in _tables()["near"].values()]
+    return {code: group for group in groups for code in group}

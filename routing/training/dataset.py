@@ -1,0 +1,95 @@
+"""The labelled public questions that the classifier is trained and measured on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from qwendesk.errors import ConfigError
+from qwendesk.routing.base import TEXT_ROLES, TextRole
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the role that its data set's own category stands for."""
+
+    text: str
+    label: TextRole
+    lang: str = ""
+    """ISO 639-1 code."""
+    group: str = ""
+    """The same for translations of one question: they never stand on both sides of a test."""
+    source: str = ""
+
+
+def load_questions() -> list[Question]:
+    """Return the questions that ship with the package."""
+    text = resources.files(__package__).joinpath("data", "questions.jsonl").read_text("utf-8")
+    return list(parse(text.split("\n"), "questions.jsonl"))
+
+
+def read_questions(file: Path) -> list[Question]:
+    """Return the questions of a JSON Lines file of ``{"text", "label", "lang", "group"}``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not such a question.
+    """
+    try:
+        # not splitlines: it would cut a text in two at the rarer signs for a line's end
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The questions {str(file)!r} cannot be read: {_unreadable(error)}.") from error
+    questions = list(parse(lines, str(file)))
+    if not questions:
+        raise ConfigError(f"There are no questions in {str(file)!r}; write one JSON object a line.")
+    return questions
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return error.strerror or str(error)
+
+
+def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
+    """Yield the questions of JSON lines; empty lines do not count.
+
+    Raises:
+        ConfigError: a line is not a question; the text names the line.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _question(line, f"{name}:{number}")
+
+
+def _question(line: str, where: str) -> Question:
+    row = _row(line)
+    wrong = row if isinstance(row, str) else _wrong(row)
+    if isinstance(row, str) or wrong:
+        raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({wrong}).')
+    text, label = row["text"], row["label"]
+    if label not in TEXT_ROLES:
+        raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")
+    rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
+    return Question(text, cast(TextRole, label), **rest)
+
+
+def _row(line: str) -> dict[str, Any] | str:
+    """Return the line's object, or what is wrong with the line."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    return row if isinstance(row, dict) else "it is not an object"
+
+
+def _wrong(row: dict[str, Any]) -> str | None:
+    missing = next((key for key in ("text", "label") if key not in row), None)
+    if missing:
+        return f"{missing!r} is missing"
+    text = row["text"]
+    return None if isinstance(text, str) and text.strip() else "the text is empty or no text"

@@ -1,0 +1,179 @@
+"""What past turns teach the router: examples from overrides and ratings, for a person to look through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from qwendesk.memory.records import PastTurn, Rating
+from qwendesk.routing.base import TEXT_ROLES, TextRole
+from qwendesk.routing.signals.cues import fold
+
+_LETTERS, _DIGITS = re.compile(r"[A-Za-z]"), re.compile(r"\d")
+
+_SECRET = re.compile(
+    r"-----BEGIN [^-]{3,40}-----.*?(?:-----END [^-]{3,40}-----|$)"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"
+    r"|\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abpors]|hf|pypi|npm|AKIA|ASIA|AIza)[-_]?[A-Za-z0-9][\w-]{11,}"
+    r"|\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9+/_-]{32,}={0,2}",
+    re.DOTALL,
+)
+
+"""Keys and tokens: by their known beginnings, or long and of letters and digits."""
+
+_NAMED = re.compile(
+    r"(?i)(\b(?:pass(?:word|wort|phrase)?|passwd|pwd|pin|secret|token|api[_ -]?key|contraseña|clave|senha|mot de passe"
+    r"|wachtwoord|hasło|пароль)\b\s*(?:[:=]|is\b|ist\b|es\b|è\b|est\b)\s*[\"']?)([^\s\"',;]+)"
+)
+
+_ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+
+_LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s/@]{1,200}@")
+
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3})?\b")
+
+_LONG_NUMBER = re.compile(r"(?<![\w.])\+?(?:\(?\d{1,4}\)?[ ./-]?){2,6}\d{2,4}(?![\w.])")
+
+_FEWEST_DIGITS = 9
+
+"""Digits from which a number may be a telephone's, a card's or an account's."""
+
+
+def masked(text: str) -> str:
+    """Return the text without keys, passwords, addresses of mail, telephone, card and account numbers."""
+    text = _SECRET.sub(lambda found: "x" * min(len(found[0]), 32), text)
+    text = _NAMED.sub(lambda found: found[1] + "xxxx", text)
+    text = _LOGIN.sub(r"\1xxxx@", text)
+    text = _ADDRESS.sub("name@example.org", text)
+    text = _IBAN.sub(lambda found: _blank(found[0]), text)
+    return _LONG_NUMBER.sub(_number, text)
+
+
+def _number(found: re.Match[str]) -> str:
+    return _blank(found[0]) if len(_DIGITS.findall(found[0])) >= _FEWEST_DIGITS else found[0]
+
+
+def _blank(text: str) -> str:
+    """Return a text of the same shape that says nothing."""
+    return _DIGITS.sub("0", _LETTERS.sub("X", text))
+
+
+_LONGEST = 4000
+
+"""Characters of a question that are kept: the router looks at no more."""
+
+_MODELS = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
+
+"""What a model's name says of its specialty."""
+
+_SENSE = 2
+
+"""Letters under which a question teaches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question and where it should have gone; the form that ``route eval`` reads."""
+
+    text: str
+    label: TextRole
+    lang: str
+    group: str
+    why: str
+
+    def as_line(self) -> str:
+        """Return the example as a line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What was found in past turns."""
+
+    turns: int
+    examples: Sequence[Example]
+    left_out: dict[str, int]
+    """How many turns gave a reason to learn and were left out, by why."""
+
+
+def lessons(turns: Iterable[PastTurn]) -> Lessons:
+    """Return the examples in past turns, newest first; of the same question the newest one counts."""
+    ordered = sorted(turns, key=lambda turn: turn.id)
+    repeated = set(_repeated(ordered))
+    examples: dict[str, Example] = {}
+    left_out: Counter[str] = Counter()
+    for turn in reversed(ordered):
+        found = _lesson(turn, turn.id in repeated)
+        if isinstance(found, Example):
+            if found.group in examples:
+                left_out["the same question again"] += 1
+            else:
+                examples[found.group] = found
+        elif found:
+            left_out[found] += 1
+    return Lessons(len(ordered), list(examples.values()), dict(left_out))
+
+
+def wish_of(turn: PastTurn) -> str | None:
+    """Return the role that the person asked for, or that the wished model is made for."""
+    receipt = turn.receipt or {}
+    if role := receipt.get("wished_role"):
+        return str(role)
+    model = str(receipt.get("wished_model") or "").lower()
+    return next((role for sign, role in _MODELS.items() if sign in model), None)
+
+
+def _repeated(ordered: Sequence[PastTurn]) -> Iterator[str]:
+    """Yield the turns whose wish was only still in force: it was spoken for an earlier question."""
+    last: dict[tuple[str, str], str | None] = {}
+    for turn in ordered:
+        key, wish = (turn.channel, turn.conversation), wish_of(turn)
+        if wish and last.get(key) == wish:
+            yield turn.id
+        last[key] = wish
+
+
+def _lesson(turn: PastTurn, repeated: bool) -> Example | str | None:
+    """Return what a turn teaches, or why it teaches nothing; None where there was no reason to expect it."""
+    found = _of_rating(turn) or _of_wish(turn, repeated)
+    if found is None or isinstance(found, str):
+        return found
+    label, why = found
+    if turn.kinds:
+        return "a file came with it"
+    if label not in TEXT_ROLES:
+        return f"words alone never lead to {label}"
+    text = masked(turn.question[:_LONGEST]).strip()
+    if sum(character.isalnum() for character in text) < _SENSE:
+        return "too short"
+    group = hashlib.sha256(" ".join(fold(text).split()).encode()).hexdigest()[:12]
+    return Example(text, label, str((turn.receipt or {}).get("language") or ""), group, why)
+
+
+def _of_rating(turn: PastTurn) -> tuple[str, str] | str | None:
+    rating = next(reversed(turn.ratings), None)
+    if rating is None:
+        return None
+    if rating.role and (rating.thumb < 0 or rating.role != turn.role):
+        return rating.role, f"rated {_thumb(rating)}: {rating.role} wished for instead of {turn.role or 'nobody'}"
+    if rating.thumb < 0:
+        return "rated down without saying who would have been better"
+    return (turn.role, f"rated up: {turn.role} answered") if turn.role else None
+
+
+def _of_wish(turn: PastTurn, repeated: bool) -> tuple[str, str] | str | None:
+    wish = wish_of(turn)
+    chosen = (turn.receipt or {}).get("unasked") or turn.role
+    if wish is None or wish == chosen:
+        return None
+    if repeated:
+        return "an earlier wish, only still in force"
+    return wish, f"asked for {wish}, the router would have chosen {chosen or 'nobody'}"
+
+
+def _thumb(rating: Rating) -> str:
+    return "up" if rating.thumb > 0 else "down"

@@ -1,0 +1,132 @@
+"""Measure a router on labelled questions, with the time and memory it takes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, quantiles
+from typing import Any, cast
+
+import psutil
+
+from qwendesk.routing.base import TEXT_ROLES, Router, Signals, TextRole
+from qwendesk.routing.training.dataset import Question
+
+_BINS = 10
+
+_KEPT = (50, 70, 90)
+
+_FEWEST = 8
+
+"""Questions under which a language's accuracy says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a router said to one question."""
+
+    label: TextRole
+    role: TextRole
+    confidence: float
+    lang: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether it was the question's own role."""
+        return self.role == self.label
+
+
+def scores(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return all measures of a router's answers; there has to be one."""
+    by_language = {lang: round(accuracy(group), 4) for lang, group in sorted(_by_language(answers).items())}
+    enough = [by_language[lang] for lang, group in _by_language(answers).items() if len(group) >= _FEWEST]
+    by_role = {role: _of_role(answers, role) for role in TEXT_ROLES}
+    present = [by_role[role]["f1"] for role in TEXT_ROLES if any(role in (a.label, a.role) for a in answers)]
+    return {
+        "questions": len(answers),
+        "accuracy": round(accuracy(answers), 4),
+        "accuracy3": round(fmean(_merged(a.role) == _merged(a.label) for a in answers), 4),
+        "macro_f1": round(fmean(present), 4),
+        "by_role": by_role,
+        "by_language": by_language,
+        "mean_of_languages": round(fmean(enough), 4) if enough else None,
+        "worst_language": min(enough) if enough else None,
+        "confusion": confusion(answers),
+        "ece": round(calibration_error(answers), 4),
+        "selective": {str(kept): round(accuracy(most_sure(answers, kept)), 4) for kept in _KEPT},
+    }
+
+
+def accuracy(answers: Sequence[Answer]) -> float:
+    """Return the share of right answers."""
+    return fmean(answer.right for answer in answers)
+
+
+def most_sure(answers: Sequence[Answer], percent: int) -> Sequence[Answer]:
+    """Return the most confident answers, at least one."""
+    ordered = sorted(answers, key=lambda answer: -answer.confidence)
+    return ordered[: max(1, len(ordered) * percent // 100)]
+
+
+def confusion(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+    """Return how often each label was taken for each role."""
+    roles: tuple[str, ...] = TEXT_ROLES
+    table = {label: dict.fromkeys(roles, 0) for label in roles}
+    for answer in answers:
+        table[answer.label][answer.role] += 1
+    return table
+
+
+def bins(answers: Sequence[Answer]) -> list[tuple[float, float, int]]:
+    """Return (mean confidence, accuracy, number) of answers of like confidence, least sure first."""
+    groups: dict[int, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        groups[min(int(answer.confidence * _BINS), _BINS - 1)].append(answer)
+    return [
+        (fmean(a.confidence for a in groups[key]), accuracy(groups[key]), len(groups[key])) for key in sorted(groups)
+    ]
+
+
+def calibration_error(answers: Sequence[Answer]) -> float:
+    """Return how far confidence and accuracy are apart on average (ECE)."""
+    return sum(abs(sure - right) * number for sure, right, number in bins(answers)) / len(answers)
+
+
+def _merged(role: TextRole) -> TextRole:
+    return "general" if role == "thinking" else role
+
+
+def _by_language(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
+    groups: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        groups[answer.lang or "?"].append(answer)
+    return groups
+
+
+def _of_role(answers: Sequence[Answer], role: TextRole) -> dict[str, float]:
+    hits = sum(a.role == a.label == role for a in answers)
+    said, meant = sum(a.role == role for a in answers), sum(a.label == role for a in answers)
+    precision, recall = hits / said if said else 0.0, hits / meant if meant else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    return {"precision": round(precision, 4), "recall": round(recall, 4), "f1": round(f1, 4), "questions": meant}
+
+
+def measure(router: Router, questions: Sequence[Question]) -> dict[str, Any]:
+    """Return accuracy, calibration, latency and memory of a router; there has to be a question."""
+    router.route(Signals(questions[0].text))
+    answers, times = [], []
+    for question in questions:
+        begun = time.perf_counter()
+        decision = router.route(Signals(question.text))
+        times.append((time.perf_counter() - begun) * 1e3)
+        answers.append(Answer(question.label, cast(TextRole, decision.role), decision.confidence, question.lang))
+    rss = psutil.Process().memory_info().rss
+    return scores(answers) | {"latency_ms": percentiles(times), "rss_mb": round(rss / 1e6, 1)}
+
+
+def percentiles(times: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile of milliseconds."""
+    parts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else list(times) * 19
+    return {"p50": round(parts[9], 3), "p95": round(parts[18], 3)}

@@ -1,0 +1,159 @@
+"""What the present router and policy would do with past turns."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qwendesk.memory.records import PastTurn
+from qwendesk.messages import Attachment, as_role
+from qwendesk.routing.base import Decision, Past, Signals
+from qwendesk.routing.signals.language import identify
+from qwendesk.routing.training.examples import masked, wish_of
+
+_QUESTIONS = 5
+"""A person's last messages that a conversation knows."""
+_SOME_PICTURE = Attachment("image", "image/png", b"")
+"""Stands for the one that came: what it shows does not matter here."""
+_EXAMPLES = 5
+"""Examples kept of each change."""
+_SHOWN = 200
+"""Characters of an example that are kept."""
+
+Decide = Callable[[Signals], Decision]
+"""Where a message would go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A turn that would go elsewhere."""
+
+    text: str
+    language: str | None
+    confidence: float
+    """How sure the router is now."""
+    before: float | None
+    """How sure it was then."""
+    why: str
+    rating: int | None
+    """What the person thought of the answer then: 1, -1 or nothing."""
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All turns that would move from one role to another."""
+
+    old: str
+    new: str
+    count: int
+    rated_up: int
+    rated_down: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Collects what would change; give it turns one by one, oldest first, so that each is seen in its conversation."""
+
+    decide: Decide
+    turns: int = 0
+    compared: int = 0
+    unanswered: int = 0
+    wishes: int = 0
+    wishes_met_then: int = 0
+    """Wishes for the role that the router would have chosen anyway."""
+    wishes_met_now: int = 0
+    _past: dict[tuple[str, str], Past] = field(default_factory=dict)
+    _moves: dict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
+    _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
+
+    def add(self, turn: PastTurn) -> None:
+        """Look at one turn; the person's wish is set aside, so that the router's own choices are compared."""
+        self.turns += 1
+        receipt = turn.receipt or {}
+        old = receipt.get("unasked") or turn.role
+        key = turn.channel, turn.conversation
+        past = self._past.get(key, Past())
+        self._past[key] = after(past, turn)
+        if old is None:
+            self.unanswered += 1
+            return
+        self.compared += 1
+        decision = self.decide(signals_of(turn, past))
+        if wish := wish_of(turn):
+            self.wishes += 1
+            self.wishes_met_then += old == wish
+            self.wishes_met_now += decision.role == wish
+        if decision.role != old:
+            self._move(turn, old, decision)
+
+    def add_all(self, turns: Iterable[PastTurn]) -> None:
+        """Look at some turns."""
+        for turn in turns:
+            self.add(turn)
+
+    @property
+    def changed(self) -> int:
+        """How many turns would go elsewhere."""
+        return sum(change.count for change in self.changes)
+
+    @property
+    def changes(self) -> list[Change]:
+        """The changes, the most frequent first."""
+        made = [
+            Change(old, new, **self._counts[old, new], examples=tuple(examples))
+            for (old, new), examples in self._moves.items()
+        ]
+        return sorted(made, key=lambda change: (-change.count, change.old, change.new))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON types."""
+        names = ("turns", "compared", "unanswered", "changed", "wishes", "wishes_met_then", "wishes_met_now")
+        return {name: getattr(self, name) for name in names} | {"changes": [asdict(change) for change in self.changes]}
+
+    def _move(self, turn: PastTurn, old: str, decision: Decision) -> None:
+        rating = turn.ratings[-1].thumb if turn.ratings else None
+        self._counts[old, decision.role].update(count=1, rated_up=rating == 1, rated_down=rating == -1)
+        examples = self._moves[old, decision.role]
+        examples.append(_example(turn, decision, rating))
+        # those that people have rated tell most, then those the router is surest of
+        examples.sort(key=lambda example: (example.rating is None, -example.confidence))
+        del examples[_EXAMPLES:]
+
+
+def signals_of(turn: PastTurn, past: Past) -> Signals:
+    """Return what could be seen of a turn's message, without the person's wish."""
+    language = identify(turn.question) or (turn.receipt or {}).get("language")
+    return Signals(
+        turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, past
+    )
+
+
+def after(past: Past, turn: PastTurn) -> Past:
+    """Return what a conversation knows after a turn."""
+    questions = (*past.questions, turn.question)[-_QUESTIONS:]
+    role = as_role(turn.role or "") or past.role
+    if "image" in turn.kinds:
+        return Past(role, questions, turn.answer, (_SOME_PICTURE,), 1)
+    return Past(role, questions, turn.answer, past.pictures, past.picture_age + 1 if past.pictures else 0)
+
+
+def _no_counts() -> Counter[str]:
+    return Counter(count=0, rated_up=0, rated_down=0)
+
+
+def _example(turn: PastTurn, decision: Decision, rating: int | None) -> Example:
+    text = " ".join(masked(turn.question[: _SHOWN * 4]).split())
+    receipt = turn.receipt or {}
+    return Example(
+        text=text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…",
+        language=receipt.get("language"),
+        confidence=decision.confidence,
+        before=receipt.get("confidence"),
+        why=", ".join(decision.signals),
+        rating=rating,
+        turn=turn.id,
+    )

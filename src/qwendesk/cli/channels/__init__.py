@@ -1,0 +1,5 @@
+"""The command ``channels``."""
+
+from qwendesk.cli.channels.command import app
+
+__all__ = ["app"]

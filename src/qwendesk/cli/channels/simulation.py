@@ -1,0 +1,101 @@
+"""A desk and a simulated platform, side by side for the length of a script."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from qwendesk.errors import ConfigError
+from qwendesk.plugins import load
+from qwendesk.printable import many_lines, one_line
+from qwendesk.service import RULES, Service, make_channel
+from qwendesk.settings import Settings, load_settings
+from qwendesk.testing.scenario import DEFAULT, check_script, example, play, read_script
+from qwendesk.testing.scenario_steps import Step
+
+_STRANGER = """\
+- write: {text: "Hello"}
+- expect: {messages: 1}
+"""
+
+
+async def simulate(name: str, script: Path | None, engine: str, access: str | None, *, as_json: bool) -> None:
+    """Play a script and print who said what.
+
+    Raises:
+        ConfigError: the script does not hold, or the platform has no simulator.
+        typer.Exit: something was expected in vain.
+    """
+    rules = _rules(name, access)
+    steps = _steps(script, rules["access"])
+    kind = load("channels", name)
+    check_script(steps, str(script or "the example"), kind.simulator(), kind.manifest)
+    said: list[dict[str, str]] = []
+
+    def show(who: str, what: str) -> None:
+        said.append({"who": who, "text": what})
+        if not as_json:
+            typer.echo(f"{one_line(who):>9}  {many_lines(what)}")
+
+    with tempfile.TemporaryDirectory(prefix="qwendesk-") as folder:
+        failures = await _play(name, steps, show, _settings(folder, engine), rules)
+    if as_json:
+        typer.echo(json.dumps({"said": said, "failures": failures}, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(failures) or f"All {len(steps)} steps went as expected.")
+    if failures:
+        raise typer.Exit(1)
+
+
+async def print_example(name: str) -> None:
+    """Print a script for a platform.
+
+    Raises:
+        ConfigError: it has no simulator.
+    """
+    kind = load("channels", name)
+    simulator = kind.simulator()
+    typer.echo(example(kind.manifest.capabilities, simulator), nl=False)
+
+
+def _steps(script: Path | None, access: str) -> list[Step]:
+    if script is None and access != "open":
+        typer.echo(f"access = {access!r}: a stranger is not answered; --access open plays the whole example.", err=True)
+        return read_script(_STRANGER, "the example")
+    if script is None:
+        return read_script(DEFAULT, "the example")
+    try:
+        return read_script(script.read_text("utf-8"), str(script))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The script {str(script)!r} cannot be read: {error}.") from None
+
+
+def _settings(folder: str, engine: str) -> Settings:
+    """Return the user's settings with any free port and a database of their own."""
+    database = f"sqlite+aiosqlite:///{folder}/desk.db"
+    return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=0, channels={})
+
+
+def _rules(name: str, access: str | None) -> dict[str, Any]:
+    """Return the channel's rules as the settings file has them; without any, everybody may write in a play."""
+    own = load_settings().channels.get(name, {})
+    rules = {"access": "open"} | {key: value for key, value in own.items() if key in RULES}
+    return rules | ({"access": access} if access else {})
+
+
+async def _play(name: str, steps: list[Step], show: Any, settings: Settings, rules: dict[str, Any]) -> list[str]:
+    kind = load("channels", name)
+    kind.manifest.check_installed()
+    async with kind.simulator() as simulator:
+        values = simulator.settings()
+        played = settings.model_copy(update={"channels": {name: values | rules}})
+        channel = make_channel(kind, values, settings)
+        async with Service(played, channels={name: channel}) as service:
+            assert service.web, "a service that takes messages has a web server"
+            simulator.desk = service.web.url
+            await simulator.started()
+            return await play(steps, simulator, show)

@@ -1,0 +1,5 @@
+"""The command ``chat``."""
+
+from qwendesk.cli.chat.command import app
+
+__all__ = ["app"]

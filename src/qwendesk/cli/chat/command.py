@@ -1,0 +1,218 @@
+"""``qwendesk chat``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from qwendesk.app import Desk
+from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
+from qwendesk.cli.chat.prompt_history import history_file
+from qwendesk.cli.chat.terminal_commands import (
+    TerminalCommands,
+    answer_command,
+    command_in,
+    is_retry,
+    last_question,
+    newest,
+)
+from qwendesk.cli.chat.view import NoticeLine, printable, view_for
+from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
+from qwendesk.desk.turns.turn import reply_of
+from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
+from qwendesk.settings import load_settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and leave.")]
+
+Image = Annotated[list[str] | None, typer.Option("--image", help="A picture to send with it; may be repeated.")]
+
+Audio = Annotated[list[str] | None, typer.Option("--audio", help="A recording to send with it; may be repeated.")]
+
+Document = Annotated[
+    list[str] | None,
+    typer.Option("--file", help="A document (PDF, DOCX, XLSX, CSV, HTML, text) to ask about; may be repeated."),
+]
+
+RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision, thinking or audio.")]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Ask this model: NAME, ENGINE:NAME, a .gguf file, or qwen-coder and the like for a role."
+    ),
+]
+
+Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering (models that can).")]
+
+Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Go on with this conversation.")]
+
+Resume = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]
+
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="llamacpp, transformers, ollama, scripted or a server such as vllm.")
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with text and receipt.")]
+
+
+@app.command()
+def chat(
+    message: Message = None,
+    image: Image = None,
+    audio: Audio = None,
+    file: Document = None,
+    role: RoleName = None,
+    model: Model = None,
+    think: Think = None,
+    conversation: Conversation = None,
+    resume: Resume = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Talk with Qwen here in the terminal; the first run fetches a small model by itself.
+
+    Text may also be piped in: echo "What is 2+2?" | qwendesk chat
+    """
+    from qwendesk.cli.run import run_command
+
+    files = tuple(image or ()), tuple(audio or ()), tuple(file or ())
+    wishes = Wishes(message, *files, role, model, think, conversation, resume, engine, as_json)
+    run_command(talk(wishes))
+
+
+_SMALL = 2.0
+
+"""Billions of parameters below which a person is warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asked for."""
+
+    message: str | None
+    images: tuple[str, ...]
+    audio: tuple[str, ...]
+    documents: tuple[str, ...]
+    role: str | None
+    model: str | None
+    think: bool | None
+    conversation: str | None
+    resume: bool
+    engine: str | None
+    as_json: bool
+
+
+async def talk(wishes: Wishes) -> None:
+    """Do what the command line asked for."""
+    role, model = as_wish(_role(wishes.role), wishes.model)
+    message = _message(wishes)
+    settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
+    has_files = bool(wishes.images or wishes.audio or wishes.documents)
+    if message and not has_files and (command := command_in(message)):
+        await answer_command(command, settings, wishes.conversation, as_json=wishes.as_json)
+        return
+    attached = (
+        *[await read_image(one) for one in wishes.images],
+        *[await read_audio(one) for one in wishes.audio],
+        *[await read_document(one) for one in wishes.documents],
+    )
+    async with Desk(settings) as desk:
+        conversation = wishes.conversation or (await newest(desk.memory) if wishes.resume else None) or uuid4().hex
+        if message is None:
+            await _converse(desk, Session(conversation, role, model, wishes.think))
+            return
+        inbound = Inbound(
+            message, conversation, attached, role, model, wishes.think, channel=ConsoleChannel.manifest.name
+        )
+        if is_retry(message):
+            inbound = await last_question(desk.memory, wishes.conversation)
+        reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
+        if wishes.as_json:
+            sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
+
+
+def _role(name: str | None) -> Role | None:
+    if name is not None and name not in ROLES:
+        raise ConfigError(f"There is no role {name!r}; there are: {', '.join(ROLES)}.")
+    return name
+
+
+def _message(wishes: Wishes) -> str | None:
+    """Return the one message to answer, or None for a conversation at the terminal."""
+    if wishes.message is not None:
+        return wishes.message
+    if (wishes.audio or wishes.documents) and sys.stdin.isatty():
+        return ""
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()
+    if wishes.as_json or wishes.images:
+        raise ConfigError("--json and --image need a message: add -m TEXT, or pipe it in.")
+    return None
+
+
+async def _converse(desk: Desk, session: Session) -> None:
+    out, err = Console(), Console(stderr=True)
+    out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
+    for message in (await desk.memory.history(session.conversation, channel=ConsoleChannel.manifest.name, limit=200))[
+        -2:
+    ]:
+        who = "you> " if message.role == "user" else ""
+        out.print(who + printable(message.text), style="dim", markup=False, highlight=False)
+
+    history = history_file(desk.settings)
+    commands = TerminalCommands(desk.memory, history)
+
+    async def check(model: str) -> None:
+        await desk.pool.choose("general", model)
+
+    async def command(line: str) -> str | None:
+        return await commands.run(line, session.conversation)
+
+    models = await _models(desk)
+    console = ConsoleChannel(
+        session, commands.why, check, history=history, out=out, err=err, commands=command, models=models
+    )
+    await console.converse(desk.handle)
+
+
+async def _models(desk: Desk) -> list[str]:
+    """Return the models of the default engine that can be asked now; none where it does not answer."""
+    try:
+        return [card.name for card in await desk.pool.models()]
+    except QwendeskError:
+        return []
+
+
+async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
+    """Fetch the first model where there is none, and say which one will answer."""
+    choice = await desk.pool.choose(
+        "general", session.model, lambda text, fraction: notices.show(Notice(text, fraction))
+    )
+    notices.clear()
+    if choice is None:
+        return "No model can answer yet: see qwendesk doctor."
+    small = 0 < choice.card.parameters < _SMALL
+    warning = " A model this small makes things up: 'qwendesk models list --all' shows larger ones." if small else ""
+    return f"Answering with {choice.card.name} on {choice.engine}.{warning}"
+
+
+async def _aloud(desk: Desk, inbound: Inbound) -> Reply:
+    with view_for(Console(), Console(stderr=True)) as view:
+        return await reply_of(desk.handle(inbound), view.show)
+
+
+async def _quietly(desk: Desk, inbound: Inbound) -> Reply:
+    notices = NoticeLine(Console(stderr=True))
+    reply = await reply_of(desk.handle(inbound), notices.show)
+    notices.clear()
+    return reply

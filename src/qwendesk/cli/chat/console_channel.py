@@ -1,0 +1,268 @@
+"""The terminal as a channel: a prompt with history, streamed answers, chat commands."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from rich.console import Console
+
+from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
+from qwendesk.cli.chat.view import markdown, printable, view_for
+from qwendesk.errors import QwendeskError
+from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer
+
+HELP = """\
+| command | what it does |
+|---|---|
+| `/help` | this list |
+| `/new` | begin a new conversation |
+| `/why` | why the last answer came from where it did |
+| `/retry` | answer the last question again, by a stronger model or with thinking |
+| `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
+| `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
+| `/memory` | what I know about you, as a numbered list |
+| `/memory off`, `/memory on` | note and use nothing about you from now on, or do so again |
+| `/remember name: Ada` | keep a note about you |
+| `/forget WORD`, `/forget 2` | forget what mentions a word, or a line of the last list (`/forget all`: all of it) |
+| `/forget me` | delete you and everything you wrote (asks first) |
+| `/link [CODE]` | be one person here and on another channel |
+| `/good [WHY]`, `/bad [WHY]` | say what you think of the last answer; after `/bad`, `/retry` asks a stronger model |
+| `/exit` | leave (so does Ctrl-D) |
+
+Ctrl-C stops an answer. End a line with `\\` to go on in the next.
+"""
+
+COMMANDS = tuple(dict.fromkeys(re.findall(r"`(/\w+)", HELP)))
+"""The chat commands of the terminal, such as ``/help``."""
+_HINT = "The terminal needs no settings and is not served: 'qwendesk chat' talks there."
+Explain = Callable[[str], Awaitable[str | None]]
+"""Says why a conversation's last answer is as it is; None where there is none yet."""
+Answer = Callable[[str], Awaitable[str | None]]
+"""Answers a command that is the same on every channel; None where it is none of those."""
+CheckModel = Callable[[str], Awaitable[None]]
+"""Raises ``QwendeskError`` where there is no model of that name."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What the person has chosen so far."""
+
+    conversation: str = field(default_factory=lambda: uuid4().hex)
+    role: Role | None = None
+    model: str | None = None
+    think: bool | None = None
+
+
+class ConsoleChannel(Channel):
+    """Reads lines from a terminal and shows the answers there."""
+
+    manifest = Manifest(
+        "console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000), hint=_HINT, is_served=False
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        explain: Explain,
+        check_model: CheckModel,
+        *,
+        history: Path,
+        out: Console,
+        err: Console,
+        commands: Answer | None = None,
+        models: Sequence[str] = (),
+    ) -> None:
+        self._session = session
+        self._explain = explain
+        self._check_model = check_model
+        self._commands = commands
+        self._models = models
+        self._history = history
+        self._out = out
+        self._err = err
+        self._stopped = False
+        self._last: Inbound | None = None
+
+    async def start(self, accept: Accept) -> None:
+        """Hand over what is typed, until the person leaves; answers come by ``send``."""
+        async for line in self._lines():
+            await accept(self._inbound(line))
+
+    async def converse(self, handler: Handler) -> None:
+        """Prompt, show the answer as it comes, and begin again until the person leaves."""
+        async for line in self._lines():
+            await self._take(line, handler)
+
+    async def _lines(self) -> AsyncIterator[str]:
+        self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._history.touch(mode=0o600)
+        prompt = self._prompt()
+        self._out.print("Ask anything; [bold]/help[/bold] lists the commands, Ctrl-D leaves.", style="dim")
+        while not self._stopped:
+            try:
+                line = await self._read(prompt)
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+            if line.strip():
+                yield line.strip()
+            if not (await asyncio.to_thread(self._history.stat)).st_size:
+                # it was emptied because the person is forgotten: so is what was typed and asked until now
+                prompt, self._last = self._prompt(), None
+
+    def _prompt(self) -> PromptSession[str]:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+
+        completer = line_completer(self._models)
+        history = FileHistory(str(self._history))
+        return PromptSession(history=history, completer=completer, complete_while_typing=False)
+
+    async def stop(self) -> None:
+        """Leave after the answer that is being given."""
+        self._stopped = True
+
+    async def send(self, message: Outbound) -> str | None:
+        """Show a whole reply."""
+        self._out.print(markdown(message.text))
+        return message.key
+
+    async def answer(self, inbound: Inbound, handler: Handler) -> None:
+        """Show one answer as it comes; Ctrl-C stops it, and only it."""
+        task = asyncio.ensure_future(self._show(inbound, handler))
+        with _interrupts(task):
+            await asyncio.wait([task])
+        if task.cancelled():
+            self._err.print("(stopped)", style="dim")
+        elif error := task.exception():
+            if not isinstance(error, QwendeskError):
+                raise error
+            self._err.print(str(error), style="red", markup=False, highlight=False)
+
+    async def _show(self, inbound: Inbound, handler: Handler) -> None:
+        with view_for(self._out, self._err) as view:
+            async with aclosing(handler(inbound)) as events:
+                async for event in events:
+                    view.show(event)
+
+    async def _read(self, prompt: PromptSession[str]) -> str:
+        line = await prompt.prompt_async("you> ")
+        while line.endswith("\\"):
+            line = line[:-1] + "\n" + await prompt.prompt_async("...> ")
+        return line
+
+    async def _take(self, line: str, handler: Handler) -> None:
+        if line.lower() == "/retry":
+            await self._again(handler)
+            return
+        if line.lower() in ("exit", "quit"):
+            self._stopped = True
+            return
+        if line.startswith("/"):
+            await self._command(*line[1:].split(maxsplit=1))
+            return
+        self._last = self._inbound(line)
+        await self.answer(self._last, handler)
+
+    async def _again(self, handler: Handler) -> None:
+        if self._last is None or self._last.conversation != self._session.conversation:
+            self._say("There is no question here yet that could be answered again.")
+            return
+        await self.answer(replace(self._last, retry=True), handler)
+
+    def _inbound(self, line: str) -> Inbound:
+        session, channel = self._session, self.manifest.name
+        return Inbound(line, session.conversation, (), session.role, session.model, session.think, channel=channel)
+
+    async def _command(self, name: str = "help", argument: str = "") -> None:
+        match name.lower():
+            case "help":
+                self._out.print(markdown(HELP))
+            case "new":
+                self._session.conversation = uuid4().hex
+                self._say("A new conversation.")
+            case "why":
+                reasons = await self._explain(self._session.conversation)
+                self._out.print(markdown(reasons or "There is no answer in this conversation yet."))
+            case "model":
+                await self._choose(argument.strip())
+            case "think" | "no_think" | "nothink":
+                self._think("no" if name.lower() != "think" else argument.strip().lower())
+            case "exit" | "quit":
+                self._stopped = True
+            case _:
+                await self._common(name, argument)
+
+    async def _common(self, name: str, argument: str) -> None:
+        """Take a command that is the same on every channel."""
+        answer = await self._commands(f"/{name} {argument}") if self._commands else None
+        if answer is None:
+            self._say(f"There is no command /{name}; /help lists them.")
+        else:
+            self._out.print(markdown(printable(answer)))
+
+    async def _choose(self, name: str) -> None:
+        session = self._session
+        if name.lower() in VIRTUAL_MODELS:
+            name = VIRTUAL_MODELS[name.lower()] or "auto"
+        if name and name != "auto" and name not in ROLES:
+            try:
+                await self._check_model(name)
+            except QwendeskError as error:
+                self._say(str(error))
+                return
+        if name == "auto":
+            session.role = session.model = None
+        elif role := as_role(name):
+            session.role = role
+        elif name:
+            session.model = name
+        needed = {"vision": "a picture", "audio": "a recording"}.get(session.role or "")
+        self._say(
+            f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}"
+            + (f". {session.role} needs {needed}; without one, your words choose the specialist." if needed else "")
+        )
+
+    def _think(self, wish: str) -> None:
+        think = {"no": False, "auto": None}.get(wish, True)
+        self._session.think = think
+        self._say(f"thinking: {'auto' if think is None else 'on' if think else 'off'}")
+
+    def _say(self, text: str) -> None:
+        self._out.print(text, style="dim", markup=False, highlight=False)
+
+
+def line_completer(models: Sequence[str]) -> Completer:
+    """Return what completes a whole line on Tab: commands, and the roles and models behind ``/model``."""
+    from prompt_toolkit.completion import WordCompleter
+
+    lines = [*COMMANDS, *(f"/model {name}" for name in ("auto", *ROLES, *models))]
+    return WordCompleter(lines, ignore_case=True, sentence=True)
+
+
+class _interrupts:
+    """While it is entered, Ctrl-C cancels the task instead of ending the program."""
+
+    def __init__(self, task: asyncio.Future[None]) -> None:
+        self._task = task
+
+    def __enter__(self) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # no signals: Windows, or not the main thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._task.cancel)
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)

@@ -1,0 +1,44 @@
+"""What was typed at this terminal: the prompt's history, a file beside the database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwendesk.cli.chat.console_channel import ConsoleChannel
+from qwendesk.messages import Inbound
+
+if TYPE_CHECKING:
+    from qwendesk.memory.people.records import Person
+    from qwendesk.settings import Settings
+
+PERSON = Inbound("", "").person
+"""Who sits at the terminal."""
+
+
+def history_file(settings: Settings) -> Path:
+    """Return where the prompt keeps what was typed."""
+    return settings.data_dir / "prompt_history"
+
+
+def typed_here(person: Person) -> bool:
+    """Tell whether it is the person at the terminal."""
+    return any((one.channel, one.name) == (ConsoleChannel.manifest.name, PERSON) for one in person.names)
+
+
+async def read_typed(file: Path) -> str:
+    """Return what was typed."""
+    return await asyncio.to_thread(lambda: file.read_text("utf-8", errors="replace") if file.exists() else "")
+
+
+async def forget_typed(file: Path) -> bool:
+    """Empty the file, as a prompt that is open goes on writing to it; tell whether there was something in it."""
+    return await asyncio.to_thread(_empty, file)
+
+
+def _empty(file: Path) -> bool:
+    if not file.exists() or not file.stat().st_size:
+        return False
+    file.write_bytes(b"")
+    return True

@@ -1,0 +1,136 @@
+"""The commands of a chat at the terminal that need no model, in a conversation, as one message, or in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from qwendesk.cli.chat.console_channel import HELP, ConsoleChannel
+from qwendesk.cli.chat.prompt_history import PERSON, forget_typed, history_file
+from qwendesk.cli.chat.view import markdown, printable
+from qwendesk.desk.commands.chat_commands import Command, parse
+from qwendesk.desk.commands.forget import is_goodbye
+from qwendesk.desk.commands.memory import NAMES, Commands
+from qwendesk.desk.translations import say
+from qwendesk.desk.turns.receipt import explain
+from qwendesk.errors import ConfigError, InputError
+from qwendesk.memory.memory import Memory
+from qwendesk.messages import Inbound
+from qwendesk.settings import Settings
+
+CHANNEL = ConsoleChannel.manifest.name
+_INSTEAD = {
+    "model": "use --model NAME or --role ROLE",
+    "think": "use --think",
+    "no_think": "use --no-think",
+    "nothink": "use --no-think",
+    "new": "leave out --continue",
+}
+"""Commands that change what comes after them, and what does so for one message."""
+_LASTING = (*_INSTEAD, "exit", "quit")
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalCommands:
+    """Answers the commands of the person at the terminal."""
+
+    memory: Memory
+    history: Path
+    """The file of what was typed."""
+
+    async def run(self, line: str, conversation: str) -> str | None:
+        """Return the answer to a line such as ``/memory``, in Markdown; None where it is no command of these."""
+        answer = await Commands(self.memory).run(line, person=PERSON, channel=CHANNEL, conversation=conversation)
+        command = parse(line)
+        if command and command.name == "forget" and is_goodbye(command.argument):
+            await forget_typed(self.history)
+        return answer
+
+    async def why(self, conversation: str) -> str | None:
+        """Say why the conversation's last answer is as it is; None where there is none."""
+        turn = await self.memory.last_turn(conversation, channel=CHANNEL)
+        if turn and not turn.receipt:
+            return f"The last answer has no receipt: it was {turn.status}."
+        return explain(turn.receipt) if turn and turn.receipt else None
+
+
+def command_in(message: str) -> Command | None:
+    """Return the command that one message is; None where it is one for a model.
+
+    Raises:
+        ConfigError: it is one that changes what comes after it, and nothing does.
+        InputError: there is none of that name; a model would only pretend to have done it.
+    """
+    command = parse(message)
+    if command is None or not message.lstrip().startswith("/") or is_retry(message):
+        return None
+    if command.name not in ("help", "why", *NAMES, *_LASTING):
+        raise InputError(f"There is no command /{command.name}; 'qwendesk chat -m /help' lists them.")
+    if command.name in _LASTING:
+        instead = _INSTEAD.get(command.name)
+        hint = f"For one message {instead}; for a conversation" if instead else "For a conversation"
+        raise ConfigError(f"/{command.name} has no effect on a single message. {hint} start 'qwendesk chat'.")
+    return command
+
+
+def is_retry(message: str) -> bool:
+    """Tell whether one message wants the last question answered again."""
+    command = parse(message)
+    return command is not None and command.name == "retry"
+
+
+async def last_question(memory: Memory, conversation: str | None) -> Inbound:
+    """Return the question to answer again, of a conversation or of the newest one.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    here = conversation or await newest(memory)
+    history = await memory.history(here, channel=CHANNEL) if here else []
+    asked = next((message for message in reversed(history) if message.role == "user"), None)
+    if here is None or asked is None:
+        raise InputError("There is no question yet that could be answered again; ask one first.")
+    return Inbound(asked.text, here, asked.attachments, channel=CHANNEL, retry=True)
+
+
+async def answer_command(command: Command, settings: Settings, conversation: str | None, *, as_json: bool) -> None:
+    """Do what a command says, without a model, and write the answer to stdout.
+
+    Args:
+        command: the command.
+        settings: say where the memory is.
+        conversation: the conversation that is meant; None: the newest.
+        as_json: write one JSON object.
+    """
+    memory = Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
+    await memory.open()
+    try:
+        here = conversation or await newest(memory)
+        text = await _answer(command, TerminalCommands(memory, history_file(settings)), here)
+    finally:
+        await memory.aclose()
+    if as_json:
+        answer = {"text": text, "conversation": here, "receipt": None, "command": command.name}
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    elif sys.stdout.isatty():
+        Console().print(markdown(printable(text)))
+    else:
+        sys.stdout.write(printable(text).rstrip() + "\n")
+
+
+async def newest(memory: Memory) -> str | None:
+    """Return the conversation at the terminal in which something was said last."""
+    found = await memory.conversations(channel=CHANNEL, limit=1)
+    return found[0].key if found else None
+
+
+async def _answer(command: Command, commands: TerminalCommands, conversation: str | None) -> str:
+    if command.name == "help":
+        return HELP
+    if command.name == "why":
+        return (await commands.why(conversation) if conversation else None) or say("no_answer_yet")
+    return await commands.run(f"/{command.name} {command.argument}", conversation or "") or ""

@@ -1,0 +1,52 @@
+"""Show how far reading documents is: a bar on a terminal, nothing elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from qwendesk.knowledge.base import Outcome
+from qwendesk.printable import one_line
+
+_NAME = 40
+
+
+class Reading:
+    """The bars: one for the documents, one for the passages of the document at hand."""
+
+    def __init__(self, bars: Progress, total: int) -> None:
+        self._bars = bars
+        self._documents: TaskID = bars.add_task("documents", total=total, visible=total > 1)
+        self._passages: TaskID = bars.add_task("", total=None)
+
+    def step(self, source: str) -> Callable[[int, int], None]:
+        """Return what is told how many passages of a source are done."""
+        self.begin(source)
+        return self.tell
+
+    def begin(self, source: str) -> None:
+        """Begin a source."""
+        name = source if len(source) <= _NAME else "…" + source[1 - _NAME :]
+        shown = escape(one_line(name))
+        self._bars.reset(self._passages, description=shown, total=None)
+
+    def tell(self, done: int, total: int) -> None:
+        """Tell how far the source is."""
+        self._bars.update(self._passages, completed=done, total=max(total, 1))
+
+    def done(self, outcome: Outcome) -> None:
+        """Count a document."""
+        self._bars.advance(self._documents)
+
+
+@contextmanager
+def reading(total: int) -> Iterator[Reading]:
+    """Show the bars while documents are read."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        yield Reading(bars, total)

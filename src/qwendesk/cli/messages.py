@@ -1,0 +1,109 @@
+"""``qwendesk messages``: messages that could not be answered or delivered."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qwendesk.cli.run import run_command
+from qwendesk.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from qwendesk.desk.inbox.repository import Inbox
+    from qwendesk.settings import Settings
+
+app = typer.Typer(
+    help="See and retry messages that could not be answered or delivered.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Ids = Annotated[list[str], typer.Argument(help="The messages' ids, as 'qwendesk messages failed' shows them; or all.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@app.command()
+def failed(as_json: AsJson = False) -> None:
+    """List the messages that were given up, newest first."""
+    run_command(_failed(as_json))
+
+
+@app.command()
+def retry(ids: Ids) -> None:
+    """Put messages that were given up back into the queue."""
+    run_command(_retry(ids))
+
+
+@app.command()
+def dismiss(ids: Ids) -> None:
+    """Close messages that were given up, without an answer; what was said stays in the memory."""
+    run_command(_dismiss(ids))
+
+
+async def _failed(as_json: bool) -> None:
+    async with open_inbox() as (inbox, _):
+        tickets = await inbox.tickets()
+    if as_json:
+        typer.echo(json.dumps([asdict(ticket) for ticket in tickets], default=str, ensure_ascii=False, indent=2))
+        return
+    for ticket in tickets:
+        typer.echo(f"{ticket.id}  {ticket.received_at:%Y-%m-%d %H:%M}  {ticket.status:6} {ticket.channel}")
+        typer.echo(f"    {one_line(ticket.person)}: {one_line(' '.join(ticket.text.split())[:100])}")
+        typer.echo(f"    {one_line(ticket.error)}")
+    if not tickets:
+        typer.echo("No message was given up.", err=True)
+
+
+async def _retry(ids: list[str]) -> None:
+    from qwendesk.desk.inbox.queue import Dispatcher
+
+    async with open_inbox() as (inbox, settings):
+        dispatcher = Dispatcher(settings.database, tenant=settings.tenant)
+        await dispatcher.open()
+        names = await _named(inbox, ids)
+        unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
+        await dispatcher.aclose()
+    typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
+    _refuse(unknown)
+
+
+async def _dismiss(ids: list[str]) -> None:
+    async with open_inbox() as (inbox, _):
+        names = await _named(inbox, ids)
+        unknown = [name for name in names if not await inbox.dismiss(name)]
+    typer.echo(f"{len(names) - len(unknown)} dismissed.", err=True)
+    _refuse(unknown)
+
+
+async def _named(inbox: Inbox, ids: list[str]) -> list[str]:
+    return [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
+
+
+def _refuse(unknown: list[str]) -> None:
+    from qwendesk.errors import InputError
+
+    if unknown:
+        raise InputError(f"No message that was given up is called {unknown[0]!r}; see 'qwendesk messages failed'.")
+
+
+@asynccontextmanager
+async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
+    """Give the accepted messages and the settings that say where they are."""
+    from qwendesk.desk.inbox.repository import Inbox
+    from qwendesk.memory.memory import Memory
+    from qwendesk.settings import load_settings
+
+    settings = load_settings()
+    memory = Memory(settings.database, tenant=settings.tenant)
+    await memory.open()
+    try:
+        yield Inbox(memory.scope), settings
+    finally:
+        await memory.aclose()

@@ -1,0 +1,107 @@
+"""Models that an engine's own server has: listed with what is in its memory, and fetched through it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from qwendesk.engines.base import Resident
+    from qwendesk.models.catalogue import ModelCard
+
+_WIDE = 160
+"""Width of tables that go to a file or a program."""
+
+
+def engine_of(name: str) -> tuple[str, str]:
+    """Split ``engine:name``; the engine is empty for the model store, which is llama.cpp's, and where none is named."""
+    from qwendesk import plugins
+    from qwendesk.engines.servers import KINDS
+
+    engine, colon, inner = name.partition(":")
+    if not (colon and inner and engine in {*plugins.names("engines"), *KINDS}):
+        return "", name
+    return ("" if engine == "llamacpp" else engine), inner
+
+
+async def pull_through(engine: str, name: str) -> str:
+    """Let an engine's server fetch a model; return the name to use it by."""
+    from qwendesk.app import build_pool
+    from qwendesk.cli.models.progress import engine_progress
+    from qwendesk.settings import load_settings
+
+    pool = build_pool(load_settings())
+    try:
+        with engine_progress() as progress:
+            return f"{engine}:{await pool.engine(engine).pull(name, progress)}"
+    finally:
+        await pool.aclose()
+
+
+async def show_models(engine: str, as_json: bool) -> None:
+    """Write what an engine can use now."""
+    from qwendesk.app import build_pool
+    from qwendesk.settings import load_settings
+
+    pool = build_pool(load_settings())
+    try:
+        cards = await pool.models(engine)
+        resident = await pool.engine(engine).resident()
+    finally:
+        await pool.aclose()
+    rows = [_row(card, resident.get(card.name)) for card in cards]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif rows:
+        _print_table(rows)
+    else:
+        typer.echo(f"The engine {engine} has no model yet: 'qwendesk models pull {engine}:NAME' fetches one.", err=True)
+
+
+def _row(card: ModelCard, resident: Resident | None) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "loaded": resident is not None,
+        "memory_bytes": resident.bytes if resident else None,
+        "gpu_bytes": resident.gpu_bytes if resident else None,
+        "loaded_context": resident.context if resident else None,
+        "until": resident.until.isoformat() if resident and resident.until else None,
+        "parameters": card.parameters,
+        "context": card.context,
+        "roles": list(card.roles),
+        "tools": card.tools,
+        "vision": card.vision,
+        "thinking": card.thinking,
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "loaded", "memory", "GPU", "context", "best at"):
+        table.add_column(title, no_wrap=title == "model")
+    for row in rows:
+        memory = (_gigabytes(row["memory_bytes"]), _gigabytes(row["gpu_bytes"]))
+        table.add_row(row["name"], _loaded(row), *memory, f"{row['context']:,}", ", ".join(row["roles"]))
+    console.print(table)
+
+
+def _loaded(row: dict[str, Any]) -> str:
+    if not row["loaded"]:
+        return "-"
+    if row["until"] is None:
+        return "yes"
+    left = (datetime.fromisoformat(row["until"]) - datetime.now(UTC)).total_seconds()
+    # a server that keeps a model for good names a day centuries away
+    return f"for {max(left, 0) / 60:.0f} min" if left < 7 * 24 * 3600 else "for good"
+
+
+def _gigabytes(size: int | None) -> str:
+    return f"{size / 1e9:.2f} GB" if size else "-"

@@ -1,0 +1,120 @@
+"""Which router a command works with, and which moment ``--since`` means."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from qwendesk.app import build_router
+from qwendesk.errors import ConfigError
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import PastTurn
+from qwendesk.routing.classifier.installed import read_classifier
+from qwendesk.routing.classifier.trained_router import TrainedRouter
+from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy, read_policy
+from qwendesk.settings import Settings
+
+_SPAN = re.compile(r"(\d{1,6})\s*([hdw])")
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
+    """Return the router of that name or file, ready for use; None takes the one of the settings.
+
+    Raises:
+        ConfigError: there is no such router.
+    """
+    router = _router(name, settings)
+    await asyncio.to_thread(router.warm_up)
+    return router
+
+
+def chosen_policy(file: Path | None, settings: Settings) -> Policy:
+    """Return the policy of that file; None takes the one in force.
+
+    Raises:
+        ConfigError: it does not hold.
+    """
+    return read_policy(file) if file else load_policy(settings.data_dir / FILE)
+
+
+def _router(name: str | None, settings: Settings) -> TrainedRouter:
+    match name:
+        case None:
+            return build_router(settings)
+        case "default" | "accurate":
+            return TrainedRouter(tier=name)
+        case _ if Path(name).is_file():
+            return TrainedRouter(read_classifier(Path(name)))
+    raise ConfigError(f"There is no router {name!r}: write default, accurate, or the file of one (.npz).")
+
+
+def moment(since: str | None, now: datetime | None = None) -> datetime | None:
+    """Return the moment that ``24h``, ``7d``, ``2w`` or an ISO date stands for; a date alone is of this time zone.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if since is None:
+        return None
+    now = now or datetime.now(UTC)
+    try:
+        if span := _SPAN.fullmatch(since.strip().lower()):
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        return datetime.fromisoformat(since.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"--since {since!r} is no time: write 24h, 7d, 2w, or a date such as 2026-01-31 or 2026-01-31T08:00."
+        ) from None
+
+
+_PAGE = 500
+
+_STEP = 50
+
+"""Turns after which a bar moves."""
+
+_SHORT = 1000
+
+"""Turns up to which no bar is needed."""
+
+
+async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
+    """Return the newest turns of the settings' database, at most so many."""
+    memory = Memory(settings.database, tenant=settings.tenant)
+    await memory.open()
+    try:
+        return await _all_pages(memory, since, limit)
+    finally:
+        await memory.aclose()
+
+
+def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTurn]]:
+    """Yield a few turns at a time; where there are many, a bar on stderr shows how far it is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    quiet = len(turns) <= _SHORT or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(doing, total=len(turns))
+        for begin in range(0, len(turns), _STEP):
+            some = turns[begin : begin + _STEP]
+            yield some
+            bar.advance(task, len(some))
+
+
+async def _all_pages(memory: Memory, since: datetime | None, limit: int) -> list[PastTurn]:
+    turns: list[PastTurn] = []
+    while len(turns) < limit:
+        before = turns[-1].id if turns else None
+        page = await memory.turns(since=since, before=before, limit=min(_PAGE, limit - len(turns)))
+        if not page:
+            break
+        turns += page
+    return turns

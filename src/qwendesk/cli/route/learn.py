@@ -1,0 +1,135 @@
+"""``qwendesk route learn``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from qwendesk.cli.route.inputs import moment, stored_turns
+from qwendesk.errors import ConfigError
+from qwendesk.routing.classifier.classifier import ARTEFACTS
+from qwendesk.routing.classifier.installed import install, take_back
+from qwendesk.routing.training.dataset import read_questions
+from qwendesk.routing.training.examples import Lessons, lessons
+from qwendesk.routing.training.refit import Figures, Refit, refit
+from qwendesk.settings import Settings, load_settings
+
+_MOST = 200_000
+"""Turns that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What the command line asked for."""
+
+    since: str | None
+    out: Path | None
+    apply: bool
+    fit: Path | None
+    undo: bool
+    as_json: bool
+
+
+async def learn(wish: Lesson) -> None:
+    """Collect examples, train with them, or take the last training back."""
+    if sum((wish.undo, wish.fit is not None, wish.apply or wish.out is not None)) > 1:
+        raise ConfigError("Give one of --fit, --undo, or --out and --apply.")
+    settings = load_settings()
+    if wish.undo:
+        told = await asyncio.to_thread(take_back, settings.data_dir, ARTEFACTS[settings.router])
+        _say(wish, {"undone": told}, told)
+        return
+    file = wish.fit or await _collect(wish, settings)
+    if file and (wish.fit or wish.apply):
+        await _train(wish, settings, file)
+
+
+async def _collect(wish: Lesson, settings: Settings) -> Path | None:
+    """Write the examples of past turns; None where there are none."""
+    found = lessons(await stored_turns(settings, moment(wish.since), _MOST))
+    file = wish.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    if not found.examples:
+        _say(wish, _collected(found, None), _nothing(found))
+        return None
+    await asyncio.to_thread(_write, found, file)
+    if not wish.apply or not wish.as_json:
+        _say(wish, _collected(found, file), _told(found, file, wish.apply))
+    return file
+
+
+def _write(found: Lessons, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as opened:
+            file.chmod(0o600)
+            opened.writelines(example.as_line() + "\n" for example in found.examples)
+    except FileExistsError:
+        raise ConfigError(f"{str(file)!r} is there already, perhaps looked through: give another --out.") from None
+    except OSError as error:
+        raise ConfigError(f"The examples cannot be written to {str(file)!r}: {error.strerror or error}.") from None
+
+
+def _collected(found: Lessons, file: Path | None) -> dict[str, Any]:
+    return {
+        "turns": found.turns,
+        "examples": len(found.examples),
+        "left_out": found.left_out,
+        "file": str(file) if file else None,
+    }
+
+
+def _nothing(found: Lessons) -> str:
+    if not found.turns:
+        return "No questions are stored: talk with the desk first, or look further back with --since."
+    return "\n".join([f"{found.turns} questions, and nothing to learn from them.", *_left_out(found)])
+
+
+def _told(found: Lessons, file: Path, apply: bool) -> str:
+    lines = [f"{found.turns} questions, {len(found.examples)} examples in {file}", *_left_out(found)]
+    if not apply:
+        lines.append(f"Look through them, strike out what is wrong, then: qwendesk route learn --fit '{file}'")
+    return "\n".join(lines)
+
+
+def _left_out(found: Lessons) -> list[str]:
+    return [f"  left out: {number} ({why})" for why, number in sorted(found.left_out.items())]
+
+
+async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
+    """Train with a file's examples; put the router in place unless it has lost by it."""
+    own = await asyncio.to_thread(read_questions, file)
+    typer.echo(f"Training with {len(own)} examples (half a minute or so) ...", err=True)
+    result = await asyncio.to_thread(refit, own, meaning=settings.router == "accurate")
+    installed = None if result.losses else await asyncio.to_thread(install, result.classifier, settings.data_dir)
+    place = {"file": str(file), "installed": str(installed) if installed else None}
+    _say(wish, result.as_dict() | place, _figures(result, installed))
+    if not installed:
+        raise ConfigError(f"The router was left as it is: {'; '.join(result.losses)}. Look through {str(file)!r}.")
+
+
+def _figures(result: Refit, installed: Path | None) -> str:
+    lines = [f"{'':34}{'before':>8}{'after':>8}"]
+    names = {
+        "accuracy": "accuracy, sources left out",
+        "accuracy3": "thinking counted as general",
+        "ece": "calibration error",
+        "own": "your examples, each left out",
+    }
+    lines += [f"{told:34}{_value(result.before, name)}{_value(result.after, name)}" for name, told in names.items()]
+    if installed:
+        lines.append(f"Installed: {installed} (back again: qwendesk route learn --undo)")
+    return "\n".join(lines)
+
+
+def _value(figures: Figures, name: str) -> str:
+    return f"{getattr(figures, name):8.3f}"
+
+
+def _say(wish: Lesson, tree: dict[str, Any], told: str) -> None:
+    typer.echo(json.dumps(tree, ensure_ascii=False, indent=2) if wish.as_json else told)

@@ -1,0 +1,199 @@
+"""Pages from the web, and nothing from one's own network unless that is wanted.
+
+A name is resolved once, all its addresses are looked at, and the connection goes to the address that was looked at:
+a name that changes its mind in between, and a redirect to another place, get nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+
+from qwendesk.errors import InputError, reason
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+_SPECIAL_IPV4 = [
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carriers' address translation, some clouds' metadata
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # link-local, clouds' metadata
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays, deprecated
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+]
+"""IANA's special-purpose IPv4 ranges, listed because ``is_global`` differs between Python 3.11 and 3.14."""
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_SPECIAL_IPV6 = [
+    IPv6Network(text)
+    for text in (
+        "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+]
+"""IANA's special-purpose ranges within the global unicast range; all outside that range is not public."""
+_WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
+"""Prefixes before an IPv4 address: mapped (RFC 4291), NAT64 (RFC 6052)."""
+
+REDIRECTS = 5
+_AGENT = "qwendesk (knowledge base)"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page, and where it finally was."""
+
+    url: str
+    data: bytes
+    mime: str
+    name: str
+    """The last part of its address."""
+    encoding: str = ""
+    """The encoding that the server declares."""
+
+
+class Fetcher:
+    """Fetches single pages.
+
+    Args:
+        most: bytes that a page may have.
+        time_limit: seconds that one page may take.
+        allowed: tells whether an address may be asked; the public ones by default.
+        resolve: finds a name's addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        time_limit: float = 30.0,
+        allowed: Callable[[Address], bool] | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._most = most
+        self._time_limit = time_limit
+        self._allowed = allowed or is_public
+        self._resolve = resolve or resolved
+
+    async def fetch(self, url: str) -> Fetched:
+        """Return what is at the address.
+
+        Raises:
+            InputError: it may not be asked, does not answer, or sends too much.
+        """
+        try:
+            async with asyncio.timeout(self._time_limit), _client() as client:
+                return await self._follow(client, url)
+        except TimeoutError:
+            raise InputError(f"the server took longer than {self._time_limit:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise InputError(f"the server cannot be reached ({reason(error)})") from error
+
+    async def _follow(self, client: httpx.AsyncClient, url: str) -> Fetched:
+        for _ in range(REDIRECTS + 1):
+            request = await self._request(client, url)
+            response = await client.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return await self._taken(url, response)
+                url = urljoin(url, response.headers["location"])
+            finally:
+                await response.aclose()
+        raise InputError(f"the server redirects more than {REDIRECTS} times")
+
+    async def _request(self, client: httpx.AsyncClient, url: str) -> httpx.Request:
+        parts = urlsplit(url)
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host:
+            raise InputError(f"{url!r} is no web address; http:// and https:// can be fetched")
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise InputError(f"{url!r} has no valid port") from None
+        address = await self._address(host, port)
+        # the name goes into the header and the certificate's check, the connection to the address that was looked at
+        pinned = httpx.URL(url).copy_with(host=str(address), username=None, password=None, fragment=None)
+        headers = {"host": parts.netloc.rpartition("@")[2]}
+        return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": host})
+
+    async def _address(self, host: str, port: int) -> Address:
+        try:
+            found = [ip_address(text.partition("%")[0]) for text in await self._resolve(host, port)]
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"the name {host!r} is not known") from error
+        refused = next((address for address in found if not self._allowed(address)), None)
+        if refused or not found:
+            raise InputError(f"{host!r} is the address {refused} of a private network; --private allows that")
+        return found[0]
+
+    async def _taken(self, url: str, response: httpx.Response) -> Fetched:
+        if not response.is_success:
+            raise InputError(f"the server answers {response.status_code} {response.reason_phrase}".rstrip())
+        data = bytearray()
+        async for piece in response.aiter_bytes(64 * 1024):
+            data += piece
+            if len(data) > self._most:
+                raise InputError(f"the page has more than {self._most / 1e6:,.0f} MB")
+        mime, encoding = mime_parts(response.headers.get("content-type", ""))
+        name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+        return Fetched(url, bytes(data), mime, name, encoding)
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address belongs to the public internet.
+
+    An IPv4 address that is wrapped into an IPv6 address (mapped, compatible, 6to4, NAT64) is judged itself.
+    """
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _SPECIAL_IPV4)
+    if (inner := _wrapped(address)) is not None:
+        return is_public(inner)
+    return address in _GLOBAL_UNICAST and not any(address in network for network in _SPECIAL_IPV6)
+
+
+def _wrapped(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for."""
+    low = IPv4Address(address.packed[12:])
+    return next((low for network in _WRAPPING if address in network), address.sixtofour)
+
+
+def _client() -> httpx.AsyncClient:
+    # no proxy of the environment: it would choose the address for us
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, headers={"user-agent": _AGENT}, timeout=30)
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """Return a name's addresses, as the system knows them."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+
+
+def mime_parts(mime: str) -> tuple[str, str]:
+    """Return the kind and the encoding that a content type names; what it does not name is empty."""
+    kind, _, rest = mime.partition(";")
+    found = _CHARSET.search(rest)
+    return kind.strip().lower(), found[1] if found else ""

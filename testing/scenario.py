@@ -1,0 +1,193 @@
+"""A script of what happens on a platform: people write, the platform has its bad days, and something is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import yaml
+
+from qwendesk.channels.base import Capabilities, Manifest
+from qwendesk.errors import ConfigError
+from qwendesk.testing.scenario_steps import Expect, Press, Step, Write, read_step
+from qwendesk.testing.simulators.base import Simulator
+
+DEFAULT = """\
+- write: {text: "Hello"}
+- expect: {messages: 1}
+- write: {text: "A second message, delivered twice"}
+- repeat: true
+- expect: {messages: 2}
+- trouble: [slow_down, broken]
+- write: {text: "The platform is busy, then broken"}
+- expect: {messages: 3}
+- garble: {message: null}
+- write: {text: "After a malformed delivery"}
+- expect: {messages: 4}
+"""
+"""What is played where no script is given."""
+_HEAD = f"""\
+# A step is one of: {", ".join(Step.model_fields)}. docs/reference/simulator.md explains all their keys.
+"""
+_FILE = """\
+# - write: {text: "What is this?", file: cat.png}  # or a recording, or a document
+"""
+_EDIT = """\
+- edit: "After a malformed delivery, without a typing error"  # which is no new question
+- write: {text: "After an edit"}
+- expect: {messages: 5}
+"""
+_BUTTONS = """\
+- press: {button: "👍"}
+"""
+_GROUP = """\
+- write: {{text: "Is anybody there?", person: "1002", chat: "-1002", group: true, mention: true{locale}}}
+- expect: {{contains: "anybody", seconds: 30}}
+"""
+Show = Callable[[str, str], None]
+"""Is told who does what."""
+
+
+def example(capabilities: Capabilities, simulator: Simulator) -> str:
+    """Return a script with one of each kind of step that a platform can have."""
+    files, buttons = _FILE * bool(capabilities.max_file_in), _BUTTONS * bool(capabilities.buttons)
+    group = _GROUP.format(locale=", locale: de" * simulator.tells_language) * capabilities.groups
+    return _HEAD + DEFAULT + files + _EDIT * simulator.people_edit + buttons + group
+
+
+def read_script(text: str, name: str) -> list[Step]:
+    """Return the steps of a script in YAML.
+
+    Raises:
+        ConfigError: it does not hold; the text names the step.
+    """
+    try:
+        steps = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not YAML: {error}") from None
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError(f"{name} has to be a list of steps, such as '- write: {{text: Hello}}'.")
+    return [read_step(step, f"{name}, step {number}") for number, step in enumerate(steps, 1)]
+
+
+def check_script(steps: Sequence[Step], name: str, simulator: Simulator, manifest: Manifest) -> None:
+    """See whether a platform can play a script, from its beginning.
+
+    Raises:
+        ConfigError: it cannot; the text names the step.
+    """
+    written = False
+    for number, step in enumerate(steps, 1):
+        problem = _unplayable(step, simulator, manifest, written)
+        if problem:
+            raise ConfigError(f"{name}, step {number}: {problem}")
+        written = written or step.write is not None
+
+
+def _unplayable(step: Step, simulator: Simulator, manifest: Manifest, written: bool) -> str | None:
+    if (step.repeat or step.press or step.edit) and not written:
+        return "nothing was written yet; a step 'write' has to come before."
+    if step.edit and not simulator.people_edit:
+        return f"edit: on {manifest.title} nobody can change what they wrote."
+    if step.write and "locale" in step.write.model_fields_set and not simulator.tells_language:
+        return f"write.locale: {manifest.title} does not say which language people read."
+    if step.write and step.write.file and not manifest.capabilities.max_file_in:
+        return f"write.file: {manifest.title} takes no files."
+    return _misnamed(step.write or step.press, simulator, manifest) or _unreadable(step.write)
+
+
+def _misnamed(what: Write | Press | None, simulator: Simulator, manifest: Manifest) -> str | None:
+    names = [what.person, *([what.chat] if what.chat else [])] if what and simulator.numbered else []
+    wrong = next((name for name in names if not name.removeprefix("-").isdecimal()), None)
+    return (
+        None if wrong is None else f"on {manifest.title} people and chats are numbers, such as '1001', not {wrong!r}."
+    )
+
+
+def _unreadable(write: Write | None) -> str | None:
+    try:
+        if write:
+            write.written()
+    except ConfigError as error:
+        return f"write.file: {error}"
+    return None
+
+
+async def play(steps: Sequence[Step], simulator: Simulator, show: Show) -> list[str]:
+    """Play a script and return what was expected in vain."""
+    player = _Player(simulator, show)
+    problems = [(number, await player.play(step)) for number, step in enumerate(steps, 1)]
+    return [f"step {number}: {problem}" for number, problem in problems if problem]
+
+
+class _Player:
+    """Plays steps on a platform, and tells of them."""
+
+    def __init__(self, simulator: Simulator, show: Show) -> None:
+        self._simulator = simulator
+        self._show = show
+        self._writer = "somebody"
+        self._told = 0
+
+    async def play(self, step: Step) -> str | None:
+        """Play a step and return what was expected in vain."""
+        if step.write:
+            self._writer = step.write.person
+            self._show(self._writer, _said(step.write))
+            await self._simulator.write(step.write.written())
+        elif step.edit:
+            self._show(self._writer, f"edits that: {step.edit}")
+            await self._simulator.edit(step.edit)
+        elif step.press:
+            return await self._press(step.press)
+        elif step.expect:
+            return await self._expect(step.expect)
+        else:
+            await self._platform(step)
+        return None
+
+    async def _press(self, press: Press) -> str | None:
+        self._show(press.person, f"presses {press.button}")
+        pressed = press.written(self._simulator)
+        if pressed is None:
+            return f"no message has a button {press.button!r}"
+        await self._simulator.write(pressed)
+        return None
+
+    async def _expect(self, expect: Expect) -> str | None:
+        self._show("script", expect.told(self._simulator))
+        problem = await _look(expect, self._simulator)
+        for shown in self._simulator.shown[self._told :]:
+            self._show("desk", shown.text)
+        self._told = len(self._simulator.shown)
+        return problem
+
+    async def _platform(self, step: Step) -> None:
+        if step.repeat:
+            self._show("platform", "delivers the last message again")
+            await self._simulator.repeat()
+        elif step.trouble:
+            self._show("platform", f"will fail: {', '.join(step.trouble)}")
+            self._simulator.troubles += step.trouble
+        else:
+            self._show("platform", "delivers something malformed")
+            await self._simulator.garble(step.garble)
+
+
+def _said(write: Write) -> str:
+    return " ".join(filter(None, (write.text, f"[{write.file.name}]" if write.file else "")))
+
+
+async def _look(expect: Expect, simulator: Simulator) -> str | None:
+    def seen(platform: Simulator) -> bool:
+        enough = expect.messages is None or len(platform.shown) >= expect.messages
+        labels = [label for shown in platform.shown for label, _ in shown.buttons]
+        said = expect.contains is None or any(expect.contains in text for text in platform.texts())
+        return enough and said and (expect.button is None or expect.button in labels)
+
+    try:
+        await simulator.saw(seen, expect.seconds)
+    except TimeoutError:
+        return f"expected {expect.wanted} within {expect.seconds:g} s; seen: {simulator.texts()!r}"
+    if expect.messages is not None and len(simulator.shown) > expect.messages:
+        return f"expected {expect.messages} messages, seen: {simulator.texts()!r}"
+    return None

@@ -1,0 +1,201 @@
+"""A file that a person sends, as her app tells what it is: by how it begins, else by its name."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from qwendesk.errors import ConfigError, not_among
+from qwendesk.messages import Attachment, kind_of
+from qwendesk.testing.simulators.base import Simulator, Trouble, Written
+
+_SIGNS = (
+    (0, b"\x89PNG\r\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"%PDF-", "application/pdf"),
+)
+
+"""Where a kind of file has its sign, the sign, and its MIME type."""
+
+
+def read_file(path: Path) -> Attachment:
+    """Return a file as it is sent: a picture, a recording, or a document.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"The file {str(path)!r} cannot be read: {error.strerror}.") from None
+    mime = _mime(data, path.name)
+    return Attachment(kind_of(mime), mime, data, path.name)
+
+
+def _mime(data: bytes, name: str) -> str:
+    for place, sign, mime in _SIGNS:
+        if data.startswith(sign, place):
+            return mime
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+class Write(BaseModel):
+    """What a person sends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = ""
+    person: str = "1001"
+    chat: str = ""
+    group: bool = False
+    mention: bool = False
+    bot: bool = False
+    locale: str = "en"
+    file: Path | None = Field(default=None, validation_alias=AliasChoices("file", "picture"))
+
+    @model_validator(mode="after")
+    def _something(self) -> Write:
+        if not (self.text or self.file):
+            raise ValueError("a message needs 'text' or 'file'")
+        return self
+
+    def written(self) -> Written:
+        """Return it as the simulator takes it.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        values = self.model_dump(exclude={"file"})
+        return Written(**values, files=(read_file(self.file),) if self.file else ())
+
+
+class Press(BaseModel):
+    """A button that a person presses, under the newest message that has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    button: str
+    """How its label begins."""
+    person: str = "1001"
+    chat: str = ""
+    group: bool = False
+
+    def written(self, simulator: Simulator) -> Written | None:
+        """Return it as the simulator takes it; None where no message has such a button."""
+        for shown in reversed(simulator.shown):
+            for label, value in shown.buttons:
+                if label.startswith(self.button):
+                    return Written(value, self.person, self.chat, self.group, reply_to=shown.id, press=True)
+        return None
+
+
+class Expect(BaseModel):
+    """What the person has to see, in time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contains: str | None = None
+    """A part of some message."""
+    messages: int | None = Field(default=None, ge=0)
+    """How many messages there are in all."""
+    button: str | None = None
+    """The label of a button under some message."""
+    seconds: float = Field(default=15, gt=0)
+    """How long it may take."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Expect:
+        if not self.wanted:
+            raise ValueError("say what has to be seen: 'contains', 'messages' or 'button'")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What has to be seen."""
+        return self.model_dump(exclude_none=True, exclude={"seconds"})
+
+    def told(self, simulator: Simulator) -> str:
+        """Return what is waited for, and for how long."""
+        return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.shown)} messages so far"
+
+
+class Step(BaseModel):
+    """One thing that happens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    write: Write | None = None
+    edit: str | None = None
+    press: Press | None = None
+    expect: Expect | None = None
+    repeat: bool = False
+    trouble: list[Trouble] = []
+    garble: Any = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Step:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"a step is one of: {', '.join(_keys())}")
+        (kind,) = self.model_fields_set
+        if kind != "garble" and not getattr(self, kind):  # nonsense may be nothing
+            raise ValueError(f"there is nothing behind '{kind}:'; {_TELLS.get(kind) or _table(kind)}")
+        return self
+
+
+_TELLS = {
+    "edit": "it takes the new text, such as 'edit: Hello there'",
+    "repeat": "it takes 'true'",
+    "trouble": "it takes a list, such as 'trouble: [slow_down]'",
+}
+
+"""What stands behind steps that are no tables."""
+
+_KINDS: dict[str, type[BaseModel]] = {"write": Write, "press": Press, "expect": Expect}
+
+_EXAMPLES = {"write": "{text: Hello}", "press": "{button: 👍}", "expect": "{messages: 1}"}
+
+
+def read_step(step: Any, name: str) -> Step:
+    """Return a step.
+
+    Raises:
+        ConfigError: it does not hold; the text begins with the name.
+    """
+    try:
+        return Step.model_validate(step)
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"]))
+        raise ConfigError(f"{name}: {f'{place}: ' if place else ''}{_reason(found)}") from None
+
+
+def _reason(found: ErrorDetails) -> str:
+    if found["type"] == "extra_forbidden":
+        *above, key = map(str, found["loc"])
+        return f"there is {not_among('no key', [key], _keys(*above))}"
+    if found["type"] == "value_error":
+        return f"{found['ctx']['error']}."
+    if found["type"] in ("model_type", "dict_type"):
+        return f"{_table(str(found['loc'][0]) if found['loc'] else '')}."
+    return f"{found['msg']}."
+
+
+def _table(kind: str) -> str:
+    return (
+        f"this has to be a table, such as {_EXAMPLES.get(kind, '{key: value}')}; known keys: {', '.join(_keys(kind))}"
+    )
+
+
+def _keys(kind: str = "", *_: str) -> list[str]:
+    """Return the keys that a step has, or what is in it."""
+    return list(_KINDS.get(kind, Step).model_fields)

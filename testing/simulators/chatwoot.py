@@ -1,0 +1,135 @@
+"""Chatwoot without a network: its agent bot's webhook and the part of its API that a bot uses."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
+from qwendesk.testing.simulators.serving import serving
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+TOKEN, SECRET = "simulated-token", b"simulated-secret"
+_STATUS = {"gone": 404, "broken": 502, "slow_down": 429, "bad_markup": 422}
+
+
+class ChatwootSimulator(Simulator):
+    """A desk of people with one inbox."""
+
+    calls = numbered = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caller = Caller()
+        self.status: dict[str, str] = {}
+        """The state of each conversation; those not named are pending."""
+        self.stores: dict[str, str] = {}
+        """Where files lie that are not here, by their names."""
+        self._url = ""
+        self._number = 0
+        self._files: dict[str, tuple[str, bytes]] = {}
+        self._last: dict[str, Any] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what an administrator would copy out of Chatwoot."""
+        return {"base_url": self._url, "token": TOKEN, "secret": SECRET.decode()}
+
+    async def write(self, written: Written) -> str:
+        """Let a customer write; the desk is called."""
+        self._number += 1
+        conversation = (written.chat or written.person).lstrip("-")
+        self._last = {
+            "event": "message_created",
+            "id": self._number,
+            "content": written.text,
+            "message_type": "incoming",
+            "private": False,
+            "account": {"id": 1, "name": "Acme"},
+            "conversation": {"id": int(conversation), "status": self.status.get(conversation, "pending")},
+            "sender": {
+                "id": int(written.person),
+                "name": "Anna",
+                "type": "agent_bot" if written.bot else "contact",
+                "additional_attributes": {"browser_language": written.locale},
+            },
+            "attachments": [self._kept(file.name, file.mime, file.data) for file in written.files],
+        }
+        await self.repeat()
+        return str(self._number)
+
+    async def repeat(self) -> None:
+        """Call the desk again."""
+        await self.call(json.dumps(self._last).encode())
+
+    async def garble(self, payload: Any) -> None:
+        """Call the desk with nonsense, well signed."""
+        await self.call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+
+    async def call(self, body: bytes, *, secret: bytes = SECRET, now: float | None = None) -> int:
+        """Call the desk and return the status of its answer."""
+        moment = str(int(time.time() if now is None else now))
+        signature = "sha256=" + hmac.digest(secret, f"{moment}.".encode() + body, "sha256").hex()
+        self.caller.url = f"{self.desk}/channels/chatwoot/"
+        headers = {"X-Chatwoot-Timestamp": moment, "X-Chatwoot-Signature": signature}
+        return (await self.caller.call(body, headers)).status_code
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+
+        base = "/api/v1/accounts/1/conversations/{conversation}"
+        routes = [
+            Route("/api/v1/profile", self._profile),
+            Route("/api/v1/accounts/0/conversations/0/messages", self._nowhere, methods=["POST"]),
+            Route(f"{base}/messages", self._written, methods=["POST"]),
+            Route("/rails/active_storage/blobs/redirect/{name}", self._sent_on),
+            Route("/files/{name}", self._download),
+        ]
+        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+
+    def _kept(self, name: str, mime: str, data: bytes) -> dict[str, Any]:
+        self._files[name] = (mime, data)
+        family = mime.partition("/")[0]
+        url = f"{self._url}/rails/active_storage/blobs/redirect/{quote(name)}"
+        return {"id": 1, "file_type": family if family in ("image", "audio", "video") else "file", "data_url": url}
+
+    async def _profile(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({"error": "Access to this endpoint is not authorized for bots"}, 401)
+
+    async def _nowhere(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({}, 404 if request.headers.get("api_access_token") == TOKEN else 401)
+
+    async def _sent_on(self, request: Request) -> Response:
+        from starlette.responses import RedirectResponse
+
+        name = request.path_params["name"]
+        return RedirectResponse(self.stores.get(name, f"/files/{quote(name)}"), 302)
+
+    async def _written(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        if request.headers.get("api_access_token") != TOKEN:
+            return JSONResponse({}, 401)
+        if self.troubles:
+            return JSONResponse({}, _STATUS[self.troubles.pop(0)], {"Retry-After": str(self.retry_after)})
+        text = (await request.json())["content"]
+        number = str(5000 + len(self.shown))
+        self.shown.append(Shown(number, request.path_params["conversation"], text, versions=[text]))
+        self.notice()
+        return JSONResponse({"id": int(number), "content": text})
+
+    async def _download(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        return Response(self._files[request.path_params["name"]][1])

@@ -1,0 +1,282 @@
+"""Slack without a network: the Web API a bot uses, Socket Mode, and signed calls, from Slack's public documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import html
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from qwendesk.messages import Attachment
+from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
+from qwendesk.testing.simulators.serving import serving
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+
+BOT_TOKEN, APP_TOKEN, SECRET = "xoxb-simulated", "xapp-simulated", "simulated-secret"
+TEAM, BOT = "T1", "UBOT"
+_ERRORS = {"gone": "channel_not_found", "bad_markup": "invalid_blocks"}
+REDELIVERY = 1.0
+"""Seconds after which a delivery over the socket is repeated where nobody has acknowledged it."""
+
+
+class SlackSimulator(Simulator):
+    """A workspace.
+
+    Args:
+        calls: whether events come over HTTP; else over Socket Mode.
+    """
+
+    people_edit = True
+    tells_language = False
+
+    def __init__(self, *, calls: bool = False) -> None:
+        super().__init__()
+        self.calls = calls
+        self.caller = Caller()
+        self.closed: set[str] = set()
+        """Channels that the app is no member of."""
+        self.elsewhere: dict[str, Attachment] = {}
+        """Files of other workspaces by their names; an event does not say where they are."""
+        self.threads: dict[str, dict[str, Any]] = {}
+        """The messages that threads are about, by the threads' time stamps."""
+        self._url = ""
+        self._number = 0
+        self._files: dict[str, bytes] = {}
+        self._last: tuple[str, dict[str, Any]] = ("", {})
+        self._written = Written(), ""
+        self._socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._connected = asyncio.Event()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the tokens this workspace knows, and its address."""
+        way = {"signing_secret": SECRET} if self.calls else {"app_token": APP_TOKEN}
+        return {"bot_token": BOT_TOKEN, "base_url": f"{self._url}/api/"} | way
+
+    async def started(self) -> None:
+        """Wait until the app has said who it is, and has opened its socket."""
+        async with asyncio.timeout(30):
+            await self._connected.wait()
+
+    async def write(self, written: Written) -> str:
+        """Deliver what a person does."""
+        self._number += 1
+        stamp = f"{1_780_000_000 + self._number}.000100"
+        if written.press:
+            self._last = ("interactive", self._press(written))
+        else:
+            self._last = ("events_api", self._event(written, stamp))
+            self._written = written, stamp
+        await self.repeat()
+        return stamp
+
+    async def edit(self, text: str) -> None:
+        """Deliver that the last message was changed."""
+        self._number += 1
+        written, stamp = self._written
+        before, now = (self._event(one, stamp)["event"] for one in (written, replace(written, text=text)))
+        place = {key: now.pop(key) for key in ("channel", "channel_type")}
+        moment = f"{1_780_000_000 + self._number}.000100"
+        edited = now | {"type": "message", "edited": {"user": now["user"], "ts": moment}}
+        old = {key: value for key, value in before.items() if key not in place} | {"type": "message"}
+        event = {"type": "message", "subtype": "message_changed", "hidden": True, "ts": moment, "event_ts": moment}
+        self._last = ("events_api", self._envelope(event | place | {"message": edited, "previous_message": old}))
+        await self.repeat()
+
+    async def command(self, text: str, person: str = "1001", channel: str = "") -> None:
+        """Let a person use the slash command."""
+        self._number += 1
+        form = {"command": "/qwendesk", "text": text, "user_id": f"U{person}", "channel_id": channel or f"D{person}"}
+        form["response_url"] = f"{self._url}/response/{channel or person}"
+        await self._deliver("slash_commands", form | {"team_id": TEAM, "trigger_id": f"t{self._number}"})
+
+    async def repeat(self) -> None:
+        """Deliver the last thing again, as Slack does that saw no answer."""
+        await self._deliver(*self._last)
+
+    async def garble(self, payload: Any) -> None:
+        """Deliver nonsense, well signed or well enveloped."""
+        if self.calls:
+            body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+            await self.call(body, "application/json")
+        elif isinstance(payload, dict):
+            await self._deliver("events_api", payload)
+
+    async def call(self, body: bytes, kind: str, *, secret: str = SECRET, now: float | None = None) -> int:
+        """Call the desk and return the status of its answer."""
+        moment = str(int(time.time() if now is None else now))
+        digest = hmac.new(secret.encode(), f"v0:{moment}:".encode() + body, hashlib.sha256).hexdigest()
+        headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}", "content-type": kind}
+        self.caller.url = f"{self.desk}/channels/slack/"
+        return (await self.caller.call(body, headers)).status_code
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        from starlette.applications import Starlette
+        from starlette.routing import Route, WebSocketRoute
+
+        routes = [
+            Route("/api/{method:path}", self._answer, methods=["GET", "POST"]),
+            Route("/files/{name}", self._download),
+            Route("/response/{place}", self._responded, methods=["POST"]),
+            WebSocketRoute("/socket", self._socket_mode),
+        ]
+        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+
+    async def _deliver(self, kind: str, payload: dict[str, Any]) -> None:
+        if not self.calls:
+            self._number += 1
+            envelope = {"envelope_id": f"e{self._number}", "type": kind, "payload": payload}
+            await self._socket.put(envelope | {"accepts_response_payload": False})
+        elif kind == "events_api":
+            await self.call(json.dumps(payload).encode(), "application/json")
+        else:
+            form = {"payload": json.dumps(payload)} if kind == "interactive" else payload
+            await self.call(urlencode(form).encode(), "application/x-www-form-urlencoded")
+
+    def _event(self, written: Written, stamp: str) -> dict[str, Any]:
+        channel = f"C{written.chat.lstrip('-')}" if written.group else f"D{written.chat or written.person}"
+        text = html.escape(written.text, quote=False)
+        event: dict[str, Any] = {
+            "type": "app_mention" if written.mention else "message",
+            "channel": channel,
+            "channel_type": "channel" if written.group else "im",
+            "text": f"<@{BOT}> {text}" if written.mention else text,
+            "ts": stamp,
+            "user": f"U{written.person}",
+        }
+        event |= {"bot_id": "B9", "subtype": "bot_message"} if written.bot else {}
+        event |= {"thread_ts": written.reply_to} if written.reply_to else {}
+        if written.files:
+            event |= {"subtype": "file_share", "files": [self._kept(file) for file in written.files]}
+        return self._envelope(event)
+
+    def _envelope(self, event: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{self._number}", "event": event}
+
+    def _press(self, written: Written) -> dict[str, Any]:
+        shown = next(shown for shown in self.shown if shown.id == written.reply_to)
+        return {
+            "type": "block_actions",
+            "trigger_id": f"t{self._number}",
+            "user": {"id": f"U{written.person}"},
+            "channel": {"id": shown.chat},
+            "message": {"ts": shown.id},
+            "actions": [{"action_id": "choice0", "value": written.text}],
+        }
+
+    def _kept(self, file: Attachment) -> dict[str, Any]:
+        self._files[file.name] = file.data
+        url = f"{self._url}/files/{quote(file.name)}"
+        return {"name": file.name, "mimetype": file.mime, "size": len(file.data), "url_private_download": url}
+
+    async def _socket_mode(self, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_json({"type": "hello", "num_connections": 1})
+        self._connected.set()
+        try:
+            while True:
+                envelope = await self._socket.get()
+                await socket.send_json(envelope)
+                if not await self._acknowledged(socket, envelope["envelope_id"]):
+                    await self._socket.put(envelope)
+        except (Exception, asyncio.CancelledError):  # the app has gone, in whichever way, or the platform is closed
+            return
+
+    async def _acknowledged(self, socket: WebSocket, envelope: str) -> bool:
+        try:
+            async with asyncio.timeout(REDELIVERY):
+                while (await socket.receive_json()).get("envelope_id") != envelope:
+                    pass
+        except TimeoutError:
+            return False
+        return True
+
+    async def _answer(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        method = request.path_params["method"]
+        if token != (APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN):
+            return JSONResponse({"ok": False, "error": "invalid_auth"})
+        kind = request.headers.get("content-type", "")
+        form = await request.json() if "json" in kind else {**request.query_params, **dict(await request.form())}
+        match method:
+            case "auth.test":
+                if self.calls:
+                    self._connected.set()
+                return JSONResponse({"ok": True, "team": "Acme", "team_id": TEAM, "user": "desk", "user_id": BOT})
+            case "apps.connections.open":
+                return JSONResponse({"ok": True, "url": f"{self._url.replace('http', 'ws')}/socket"})
+            case "chat.postMessage" | "chat.update":
+                return self._trouble(form) or self._posted(method, form)
+            case "files.info" if str(form.get("file")) in self.elsewhere:
+                return JSONResponse({"ok": True, "file": self._kept(self.elsewhere[str(form["file"])])})
+            case "conversations.replies" if found := self.threads.get(str(form.get("ts"))):
+                return JSONResponse({"ok": True, "messages": [found]})
+        return JSONResponse({"ok": False, "error": "unknown_method"})
+
+    def _trouble(self, form: dict[str, Any]) -> Response | None:
+        from starlette.responses import JSONResponse
+
+        if not self.troubles:
+            return None
+        trouble = self.troubles.pop(0)
+        if trouble == "slow_down":
+            headers = {"Retry-After": str(self.retry_after)}
+            return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)
+        if trouble == "broken":
+            return JSONResponse({"ok": False, "error": "internal_error"}, 500)
+        return JSONResponse({"ok": False, "error": _ERRORS[trouble]})
+
+    async def _responded(self, request: Request) -> Response:
+        from starlette.responses import PlainTextResponse
+
+        text = (await request.json())["text"]
+        self.shown.append(Shown(f"r{len(self.shown)}", request.path_params["place"], text, versions=[text]))
+        self.notice()
+        return PlainTextResponse("ok")
+
+    def _posted(self, method: str, form: dict[str, Any]) -> Response:
+        from starlette.responses import JSONResponse
+
+        text = str(form.get("text") or "")
+        if not text.strip() or len(text) > 40_000:
+            return JSONResponse({"ok": False, "error": "no_text" if not text.strip() else "msg_too_long"})
+        if form["channel"] in self.closed:
+            return JSONResponse({"ok": False, "error": "not_in_channel"})
+        if method == "chat.update":
+            shown = next((one for one in self.shown if one.id == form["ts"]), None)
+            if shown is None:
+                return JSONResponse({"ok": False, "error": "message_not_found"})
+            if text != shown.text:
+                shown.text = text
+                shown.versions.append(text)
+            shown.buttons = _buttons(form) or shown.buttons
+        else:
+            stamp = f"{1_790_000_000 + len(self.shown)}.000200"
+            shown = Shown(stamp, form["channel"], text, form.get("thread_ts"), [text], buttons=_buttons(form))
+            self.shown.append(shown)
+        self.notice()
+        return JSONResponse({"ok": True, "ts": shown.id, "channel": shown.chat})
+
+    async def _download(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        allowed = request.headers.get("Authorization") == f"Bearer {BOT_TOKEN}"
+        return Response(self._files[request.path_params["name"]]) if allowed else Response(status_code=403)
+
+
+def _buttons(form: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    blocks = form.get("blocks") or []
+    blocks = json.loads(blocks) if isinstance(blocks, str) else blocks
+    elements = [element for block in blocks if block["type"] == "actions" for element in block["elements"]]
+    return tuple((element["text"]["text"], element["value"]) for element in elements)

@@ -1,0 +1,284 @@
+"""Telegram without a network: the part of the Bot API that a bot like this uses, from its public documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.messages import Attachment
+from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Trouble, Written
+from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.telegram_html import Entities, Refused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+TOKEN = "4242:simulated-token"
+BOT = {"id": 4242, "is_bot": True, "first_name": "Desk", "username": "desk_bot"}
+VOICES = ("audio/ogg", "audio/opus")
+"""What people's own apps record; any other recording is music."""
+_TROUBLES: dict[Trouble, tuple[int, str]] = {
+    "gone": (403, "Forbidden: bot was blocked by the user"),
+    "broken": (502, "Bad Gateway"),
+    "bad_markup": (400, "Bad Request: can't parse entities: unsupported start tag"),
+}
+
+
+class TelegramSimulator(Simulator):
+    """The Bot API on a free port.
+
+    Args:
+        calls: whether the desk is called; else it polls.
+    """
+
+    people_edit = numbered = True
+
+    def __init__(self, *, calls: bool = False) -> None:
+        super().__init__()
+        self.calls = calls
+        self.caller = Caller()
+        self.moved: dict[str, str] = {}
+        """Groups that have become others."""
+        self._secret = ""
+        self._updates: list[dict[str, Any]] = []
+        self._news = asyncio.Condition()
+        self._polled = asyncio.Event()
+        self._number = 0
+        self._files: dict[str, bytes] = {}
+        self._last: dict[str, Any] = {}
+        self._written: tuple[Written, dict[str, Any]] = Written(), {}
+        self._url = ""
+
+    def settings(self) -> dict[str, Any]:
+        """Return a token that this platform knows, and its address."""
+        return {
+            "token": TOKEN,
+            "base_url": self._url,
+            "poll_seconds": 5,
+            "webhook_url": self.desk if self.calls else "",
+        }
+
+    async def started(self) -> None:
+        """Wait until the bot polls, or has said where it is to be called."""
+        async with asyncio.timeout(30):
+            await self._polled.wait()
+
+    async def write(self, written: Written) -> str:
+        """Put an update into the queue, or call the desk with it."""
+        self._number += 1
+        message = self._message(written)
+        if written.press:
+            query = {"id": f"q{self._number}", "from": message["from"], "chat_instance": "1", "data": written.text}
+            shown = next(shown for shown in self.shown if shown.id == written.reply_to)
+            update = {"callback_query": query | {"message": message | {"message_id": int(shown.id), "from": BOT}}}
+        else:
+            update = {"message": message}
+            self._written = written, message
+        self._last = {"update_id": 7000 + self._number} | update
+        await self._deliver(self._last)
+        return str(message["message_id"])
+
+    async def edit(self, text: str) -> None:
+        """Deliver the last message once more, as one that was edited; whichever kinds of update the bot asked for."""
+        self._number += 1
+        written, message = self._written
+        edited = message | _said(replace(written, text=text)) | {"edit_date": message["date"] + 60}
+        self._last = {"update_id": 7000 + self._number, "edited_message": edited}
+        await self._deliver(self._last)
+
+    async def repeat(self) -> None:
+        """Deliver the last update again."""
+        await self._deliver(self._last)
+
+    async def garble(self, payload: Any) -> None:
+        """Deliver a broken update; the queue gives even these a number."""
+        if self.calls:
+            await self._call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+        elif isinstance(payload, dict):
+            self._number += 1
+            await self._deliver({"update_id": 7000 + self._number} | payload)
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+
+        routes = [
+            Route("/file/bot{token}/{file}", self._download),
+            Route("/bot{token}/{method}", self._answer, methods=["GET", "POST"]),
+        ]
+        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+
+    async def _deliver(self, update: dict[str, Any]) -> None:
+        if self.calls:
+            await self._call(json.dumps(update).encode())
+            return
+        async with self._news:
+            self._updates.append(update)
+            self._news.notify_all()
+
+    async def _call(self, body: bytes) -> None:
+        await self.caller.call(body, {"X-Telegram-Bot-Api-Secret-Token": self._secret})
+
+    def _message(self, written: Written) -> dict[str, Any]:
+        chat = int(written.chat or written.person)
+        person = {
+            "id": int(written.person),
+            "is_bot": written.bot,
+            "first_name": "Anna",
+            "language_code": written.locale,
+        }
+        kind = {"type": "supergroup", "title": "Team"} if written.group else {"type": "private", "first_name": "Anna"}
+        message = {"message_id": 100 + self._number, "date": 1_780_000_000, "from": person, "chat": {"id": chat} | kind}
+        if written.reply_to:
+            message["reply_to_message"] = {"message_id": int(written.reply_to), "from": BOT, "chat": message["chat"]}
+        for file in written.files:
+            message |= self._file(file)
+        return message | _said(written)
+
+    def _file(self, file: Attachment) -> dict[str, Any]:
+        name = f"file{len(self._files)}"
+        self._files[name] = file.data
+        sizes = {"file_id": name, "file_unique_id": name, "file_size": len(file.data)}
+        if file.kind == "image":
+            return {"photo": [sizes | {"width": 10, "height": 10}]}
+        more = {"mime_type": file.mime, "file_name": file.name}
+        if file.kind == "audio":
+            return {"voice" if file.mime in VOICES else "audio": sizes | more | {"duration": 1}}
+        is_video = file.mime.startswith("video/")
+        return (
+            {"video": sizes | more | {"width": 10, "height": 10, "duration": 1}}
+            if is_video
+            else {"document": sizes | more}
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        form = {**request.query_params, **dict(await request.form())}
+        if request.path_params["token"] != TOKEN:
+            return JSONResponse({"ok": False, "error_code": 401, "description": "Unauthorized"}, 401)
+        method: Callable[[dict[str, Any]], Any] | None = getattr(
+            self, f"_do_{request.path_params['method'].lower()}", None
+        )
+        try:
+            if method is None:
+                raise Refused(404, "Not Found")
+            result = method(form)
+            return JSONResponse({"ok": True, "result": await result if asyncio.iscoroutine(result) else result})
+        except Refused as refused:
+            return JSONResponse(refused.body, refused.code)
+        finally:
+            self.notice()
+
+    async def _download(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        return Response(self._files[request.path_params["file"]])
+
+    def _do_getme(self, form: dict[str, Any]) -> dict[str, Any]:
+        return BOT | {"can_join_groups": True, "can_read_all_group_messages": False, "supports_inline_queries": False}
+
+    def _do_deletewebhook(self, form: dict[str, Any]) -> bool:
+        return True
+
+    def _do_setwebhook(self, form: dict[str, Any]) -> bool:
+        self.caller.url, self._secret = form["url"], form.get("secret_token", "")
+        self._polled.set()
+        return True
+
+    async def _do_getupdates(self, form: dict[str, Any]) -> list[dict[str, Any]]:
+        """Wait for updates; those before the offset are forgotten."""
+        offset = int(form.get("offset", 0))
+        async with self._news:
+            self._updates = [update for update in self._updates if update["update_id"] >= offset]
+            self._polled.set()
+            try:
+                async with asyncio.timeout(float(form.get("timeout", 0))):
+                    await self._news.wait_for(lambda: self._updates)
+            except (TimeoutError, asyncio.CancelledError):  # nothing came, or the platform is being closed
+                return []
+            return list(self._updates)
+
+    def _do_getfile(self, form: dict[str, Any]) -> dict[str, Any]:
+        name = form["file_id"]
+        if name not in self._files:
+            raise Refused(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
+        return {"file_id": name, "file_unique_id": name, "file_size": len(self._files[name]), "file_path": name}
+
+    def _do_answercallbackquery(self, form: dict[str, Any]) -> bool:
+        return True
+
+    def _do_sendchataction(self, form: dict[str, Any]) -> bool:
+        self.typing.append(form["chat_id"])
+        return True
+
+    def _do_sendmessage(self, form: dict[str, Any]) -> dict[str, Any]:
+        self._check(form)
+        return self._show(form, form["text"])
+
+    def _do_sendphoto(self, form: dict[str, Any]) -> dict[str, Any]:
+        return self._show(form, form.get("caption", ""), file="photo")
+
+    def _do_senddocument(self, form: dict[str, Any]) -> dict[str, Any]:
+        return self._show(form, form.get("caption", ""), file="document")
+
+    def _do_sendvoice(self, form: dict[str, Any]) -> dict[str, Any]:
+        return self._show(form, form.get("caption", ""), file="voice")
+
+    def _do_editmessagetext(self, form: dict[str, Any]) -> dict[str, Any]:
+        self._check(form)
+        shown = next((one for one in self.shown if (one.id, one.chat) == (form["message_id"], form["chat_id"])), None)
+        if shown is None:
+            raise Refused(400, "Bad Request: message to edit not found")
+        buttons = _buttons(form)
+        if (shown.text, shown.buttons) == (form["text"], buttons):
+            raise Refused(400, "Bad Request: message is not modified")
+        if shown.text != form["text"]:
+            shown.text = form["text"]
+            shown.versions.append(form["text"])
+        shown.buttons = buttons
+        return self._sent(shown)
+
+    def _check(self, form: dict[str, Any]) -> None:
+        if moved := self.moved.get(form["chat_id"]):
+            text = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise Refused(400, text, migrate_to_chat_id=int(moved))
+        if self.troubles:
+            trouble = self.troubles.pop(0)
+            if trouble == "slow_down":
+                raise Refused(429, f"Too Many Requests: retry after {self.retry_after}", retry_after=self.retry_after)
+            if trouble != "bad_markup" or form.get("parse_mode"):
+                raise Refused(*_TROUBLES[trouble])
+        text = Entities().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
+        if not text.strip():
+            raise Refused(400, "Bad Request: message text is empty")
+        if len(text.encode("utf-16-le")) // 2 > 4096:
+            raise Refused(400, "Bad Request: message is too long")
+
+    def _show(self, form: dict[str, Any], text: str, file: str | None = None) -> dict[str, Any]:
+        quoted = json.loads(form["reply_parameters"])["message_id"] if "reply_parameters" in form else None
+        number = str(9000 + len(self.shown))
+        shown = Shown(number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, _buttons(form))
+        self.shown.append(shown)
+        return self._sent(shown)
+
+    def _sent(self, shown: Shown) -> dict[str, Any]:
+        chat = {"id": int(shown.chat), "type": "private"}
+        return {"message_id": int(shown.id), "date": 1_780_000_000, "chat": chat, "from": BOT, "text": shown.text}
+
+
+def _said(written: Written) -> dict[str, Any]:
+    text = f"@{BOT['username']} {written.text}" if written.mention else written.text
+    name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
+    marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
+    return {"caption" if written.files else "text": text} | marks if text else {}
+
+
+def _buttons(form: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    rows = json.loads(form["reply_markup"])["inline_keyboard"] if "reply_markup" in form else []
+    return tuple((one["text"], one["callback_data"]) for row in rows for one in row)

@@ -1,0 +1,106 @@
+"""A program on the other side of the generic webhook."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from qwendesk.channels.webhook.signature import signed, verified
+from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
+from qwendesk.testing.simulators.serving import serving
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+SECRET = "whsec_" + base64.b64encode(b"a simulated secret, 32 bytes long").decode()
+_STATUS = {"gone": 410, "broken": 502, "slow_down": 429, "bad_markup": 400}
+
+
+class WebhookSimulator(Simulator):
+    """Posts messages and shows the answers."""
+
+    calls = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caller = Caller()
+        self._url = ""
+        self._number = 0
+        self._last: tuple[str, bytes] = ("", b"")
+
+    def settings(self) -> dict[str, Any]:
+        """Return this program's address and the secret both sides know."""
+        return {"url": f"{self._url}/answers", "secret": SECRET}
+
+    def wrong_settings(self, secret: str) -> dict[str, Any]:
+        """Return a secret that is well made, and not this program's."""
+        return self.settings() | {secret: f"whsec_{base64.b64encode(bytes(32)).decode()}"}
+
+    async def write(self, written: Written) -> str:
+        """Post a message."""
+        self._number += 1
+        body = {
+            "id": f"m{self._number}",
+            "text": written.text,
+            "conversation": written.chat or written.person,
+            "person": written.person,
+            "locale": written.locale,
+            "group": written.group,
+            "attachments": [
+                {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()}
+                for file in written.files
+            ],
+        }
+        if not written.bot and (written.mention or not written.group):  # whoever calls decides what the desk hears
+            self._last = (f"msg_{self._number}", json.dumps(body).encode())
+            await self._call(*self._last)
+        return str(body["id"])
+
+    async def repeat(self) -> None:
+        """Post the last message again, as it was."""
+        if self._last[1]:
+            await self._call(*self._last)
+
+    async def garble(self, payload: Any) -> None:
+        """Post nonsense, well signed."""
+        self._number += 1
+        await self._call(f"bad_{self._number}", payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+
+        app = Starlette(routes=[Route("/answers", self._answered, methods=["POST"])])
+        self._url = await stack.enter_async_context(serving(app))
+
+    async def _call(self, name: str, body: bytes) -> None:
+        self.caller.url = f"{self.desk}/channels/webhook/"
+        answer = await self.caller.call(body, signed(SECRET, name, body))
+        if answer.status_code == 200 and (text := answer.json().get("text")):
+            self._show({"key": name, "conversation": "", "text": text})
+
+    async def _answered(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse, Response
+
+        body = await request.body()
+        if verified(SECRET, request.headers, body) is None:
+            return Response(status_code=401)
+        message = json.loads(body)
+        if message["type"] == "ping":
+            return Response(status_code=204)
+        if self.troubles:
+            return Response(status_code=_STATUS[self.troubles.pop(0)], headers={"Retry-After": str(self.retry_after)})
+        return JSONResponse({"id": self._show(message)})
+
+    def _show(self, message: dict[str, Any]) -> str:
+        known = next((shown for shown in self.shown if shown.id == message["key"]), None)
+        if known is None:
+            buttons = tuple((button["label"], button["value"]) for button in message.get("buttons", ()))
+            text, chat = message["text"], message["conversation"]
+            shown = Shown(message["key"], chat, text, message.get("reply_to"), [text], buttons=buttons)
+            self.shown.append(shown)
+        self.notice()
+        return str(message["key"])

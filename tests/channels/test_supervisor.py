@@ -1,0 +1,35 @@
+"""Channels that are kept running."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qwendesk.channels.base import Accept
+from qwendesk.channels.irc.channel import IrcChannel
+from qwendesk.channels.supervisor import Keeper
+from qwendesk.messages import Admission, Inbound
+
+
+class Deaf(IrcChannel):
+    """Runs, and says that it does not hear all."""
+
+    trouble = "not in #help"
+
+    async def start(self, accept: Accept) -> None:
+        """Run."""
+        await asyncio.Event().wait()
+
+
+async def test_a_channel_that_runs_and_does_not_hear_all_fails() -> None:
+    async def accept(inbound: Inbound) -> Admission:
+        raise AssertionError(inbound)
+
+    keeper = Keeper("irc", Deaf.create(Deaf.manifest.read({"host": "h"})))
+    keeper.start(accept)
+    await asyncio.sleep(0)
+    assert (keeper.state, keeper.fails, keeper.problem) == ("running", True, "not in #help")
+    Deaf.trouble = ""
+    assert not keeper.fails and keeper.problem == ""
+    if keeper._task:
+        keeper._task.cancel()
+        await asyncio.wait([keeper._task])

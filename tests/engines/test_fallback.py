@@ -1,0 +1,351 @@
+"""Who answers where a model cannot."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from qwendesk import Desk, Settings
+from qwendesk.app import build_pool
+from qwendesk.engines import concurrency
+from qwendesk.engines.base import Delta
+from qwendesk.engines.fallback import Cooldowns
+from qwendesk.engines.llamacpp.engine import LlamaCppChat, LlamaCppEngine
+from qwendesk.engines.llamacpp.server import LlamaServer
+from qwendesk.engines.pool import ModelPool
+from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
+from qwendesk.engines.selected_model import Choice
+from qwendesk.errors import (
+    ConfigError,
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    EngineUnavailable,
+    ModelStoreError,
+    QwendeskError,
+)
+from qwendesk.messages import Finished, Notice
+from qwendesk.models.catalogue import ModelCard
+from qwendesk.settings import FallbackSettings, ServerSettings
+
+BIG, SMALL = ModelCard(name="big", parameters=30), ModelCard(name="small", parameters=3)
+SEES = ModelCard(name="sees", parameters=3, vision=True, roles=("vision",))
+
+
+class Mind:
+    """What one made-up server does: it answers, or raises what it is told to."""
+
+    def __init__(self, *cards: ModelCard) -> None:
+        self.error: QwendeskError | None = None
+        self.asked = 0
+        self.engine = ScriptedEngine(self._answer, cards=cards)
+
+    def _answer(self, messages: list[BaseMessage]) -> str:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return "So be it."
+
+
+class Desks:
+    """A pool of two servers, the second standing in for the first, and its clock."""
+
+    def __init__(self) -> None:
+        self.first, self.second = Mind(BIG), Mind(SMALL, SEES)
+        self.notices: list[str] = []
+        self.now = 0.0
+        fallback = FallbackSettings(chain=("first:big", "second:small", "second:sees"), cooldown=10, cooldown_max=15)
+        self.settings = Settings(engine="first", fallback=fallback)
+        self.engines = {"first": self.first.engine, "second": self.second.engine}
+        self.pool = build_pool(self.settings, self.engines)
+        self.pool._cooldowns = Cooldowns(10, 15, lambda: self.now)
+
+    async def ask(self, content: Any = "Well?", wish: str | None = None) -> tuple[str, Choice]:
+        choice = await self.pool.choose("general", wish)
+        assert choice
+        answering = self.pool.answering(choice, lambda text, fraction: self.notices.append(text))
+        pieces = [piece.text async for piece in answering.stream([HumanMessage(content)])]
+        return "".join(pieces), answering.choice
+
+
+@pytest.fixture
+async def desks() -> AsyncIterator[Desks]:
+    made = Desks()
+    yield made
+    await made.pool.aclose()
+
+
+@pytest.mark.parametrize("kind", [EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError])
+async def test_the_next_one_answers_and_says_why(desks: Desks, kind: type[QwendeskError]) -> None:
+    desks.first.error = kind("it is down")
+    text, choice = await desks.ask()
+    assert (text, choice.engine, choice.card) == ("So be it.", "second", SMALL)
+    assert choice.fallback == "first:big could not answer: it is down; second:small stands in"
+    assert desks.notices == ["first:big cannot answer; asking second:small"]
+
+
+async def test_a_question_that_is_refused_is_refused_everywhere(desks: Desks) -> None:
+    desks.first.error = EngineError("this message is too long")
+    with pytest.raises(EngineError, match="too long"):
+        await desks.ask()
+    assert desks.second.asked == 0
+
+
+async def test_after_the_first_word_nobody_begins_again(desks: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks_off(*args: Any) -> AsyncIterator[Delta]:
+        yield Delta(text="So ")
+        raise EngineFailed("it broke off")
+
+    monkeypatch.setattr(ScriptedChat, "_deltas", breaks_off)
+    said = []
+    choice = await desks.pool.choose("general")
+    assert choice
+    with pytest.raises(EngineFailed, match="broke off"):
+        async for piece in desks.pool.answering(choice).stream([HumanMessage("Well?")]):
+            said.append(piece.text)
+    assert said == ["So "]
+
+
+async def test_a_model_that_failed_rests_longer_each_time_until_it_answers(desks: Desks) -> None:
+    desks.first.error = EngineUnavailable("it is down")
+    await desks.ask()
+    desks.now = 9
+    await desks.ask()
+    assert desks.first.asked == 1, "it rests"
+    desks.now = 11
+    await desks.ask()
+    assert desks.first.asked == 2
+    desks.now = 22
+    _, choice = await desks.ask()
+    assert desks.first.asked == 2, "it rests twice as long, but not longer than 15 s"
+    assert choice.fallback == "first:big failed lately; second:small stands in"
+    desks.now, desks.first.error = 27, None
+    assert (await desks.ask())[1].engine == "first"
+    desks.first.error = EngineUnavailable("again")
+    await desks.ask()
+    desks.now = 38
+    await desks.ask()
+    assert desks.first.asked == 5, "the first rest is short again after a success"
+
+
+def test_questions_that_fail_together_count_once() -> None:
+    now = 0.0
+    cooldowns = Cooldowns(10, 600, lambda: now)
+    for _ in range(8):
+        cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 10
+    now = 10
+    cooldowns.failed("first:big")
+    assert cooldowns.rests("first:big") == 20
+
+
+async def test_one_that_was_asked_for_by_name_has_no_stand_in(desks: Desks) -> None:
+    desks.first.error = EngineUnavailable("it is down")
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="it is down"):
+            await desks.ask(wish="first:big")
+    assert (desks.first.asked, desks.second.asked) == (2, 0)
+
+
+async def test_a_picture_goes_to_one_that_sees(desks: Desks) -> None:
+    desks.first.error = EngineFailed("it is down")
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+    assert (await desks.ask(picture))[1].card == SEES
+
+
+async def test_a_recording_goes_to_nobody_who_is_deaf(desks: Desks) -> None:
+    desks.first.error = EngineFailed("it is down")
+    recording = [{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]
+    with pytest.raises(EngineFailed, match="it is down"):
+        await desks.ask(recording)
+    assert desks.second.asked == 0
+
+
+async def test_where_nobody_can_every_reason_is_told(desks: Desks) -> None:
+    desks.first.error, desks.second.error = EngineFailed("smoke"), EngineFailed("fire")
+    with pytest.raises(EngineUnavailable, match=r"first:big could .*: smoke. .*:small .*: fire. .*:sees .*: fire."):
+        await desks.ask()
+
+
+async def test_a_server_that_does_not_even_list_its_models(desks: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+
+    async def refuses() -> list[ModelCard]:
+        nonlocal tried
+        tried += 1
+        raise EngineUnavailable("No server answers.")
+
+    monkeypatch.setattr(desks.first.engine, "models", refuses)
+    for _ in range(3):
+        assert (await desks.ask())[1].engine == "second"
+    assert tried == 1, "it rests, so that nobody waits for it"
+
+
+async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
+    desks.first.error, desks.second.error = EngineFailed("smoke"), EngineTimeout("fire")
+    third = Mind(BIG)
+    desks.pool._engines["third"] = third.engine
+    desks.settings.fallback.chain = ("first:big", "second:small", "third:nobody", "third:big")
+    told = "first:big could not answer: smoke; second:small could not answer: fire; third:nobody could not answer: "
+    text, choice = await desks.ask()
+    assert (text, choice.engine) == ("So be it.", "third")
+    assert choice.fallback and choice.fallback.startswith(told)
+    assert choice.fallback.endswith("; third:big stands in") and "there are: big" in choice.fallback
+    assert desks.notices[-1] == "third:nobody cannot answer; asking third:big"
+    # what rests is not asked, and the receipt still says why
+    _, choice = await desks.ask()
+    assert choice.fallback and "second:small failed lately and is asked again in 10 s: fire" in choice.fallback
+    third.error = EngineFailed("flood")
+    with pytest.raises(EngineUnavailable, match=r"first:big failed lately.* fire\. .*third:big could .* flood\."):
+        await desks.ask()
+
+
+async def test_where_no_engine_is_there_every_reason_is_told(desks: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def down(self: ScriptedEngine) -> Any:
+        raise EngineUnavailable(f"{self.name} is down.")
+
+    monkeypatch.setattr(ScriptedEngine, "models", down)
+    desks.settings.fallback.chain = ("second:small", "llamacpp:qwen3-4b", "no-such-model")
+    with pytest.raises(EngineUnavailable) as caught:
+        await desks.ask()
+    text = str(caught.value)
+    assert text.startswith("No model could answer. scripted is down. second:small could not answer: scripted is down.")
+    assert "llamacpp:qwen3-4b has not been fetched." in text and "no-such-model could not answer" in text
+
+
+async def test_an_unknown_engine_is_told_all_there_are() -> None:
+    settings = Settings(engine="nope", servers={"gpu2": ServerSettings(url="http://gpu2/v1", kind="sglang")})
+    pool = build_pool(settings, {"mine": Mind(BIG).engine})
+    with pytest.raises(ConfigError, match=r"'nope'; there are: .*dashscope, .*gpu2, .*mine, .*sglang, .*vllm"):
+        await pool.choose("general")
+    with pytest.raises(ConfigError, match=r"No model is called 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
+        await build_pool(Settings()).choose("general", "vlm:foo")
+
+
+async def test_a_chain_may_name_what_is_not_there() -> None:
+    mind = Mind(BIG)
+    mind.error = EngineFailed("smoke")
+    settings = Settings(engine="first", fallback=FallbackSettings(chain=("no-such-model", "first:big")))
+    pool = build_pool(settings, {"first": mind.engine})
+    with pytest.raises(EngineError, match=r"smoke\. .*no-such-model"):
+        choice = await pool.choose("general")
+        assert choice
+        [piece async for piece in pool.answering(choice).stream([HumanMessage("Well?")])]
+    await pool.aclose()
+
+
+async def test_the_receipt_and_a_notice_tell_of_it() -> None:
+    made = Desks()
+    made.first.error = EngineFailed("smoke")
+    async with Desk(made.settings, engines=made.engines) as desk:
+        events = [event async for event in desk.stream("Hello there, how are you?")]
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    receipt = next(event.reply.receipt for event in events if isinstance(event, Finished))
+    assert "first:big cannot answer; asking second:small" in notices
+    assert (receipt.engine, receipt.model) == ("second", "small")
+    assert receipt.fallback == "first:big could not answer: smoke; second:small stands in"
+
+
+async def pool_of(script: Any, **settings: Any) -> tuple[ModelPool, Callable[[ModelCard], Choice]]:
+    engine = ScriptedEngine(script, cards=[BIG, SMALL])
+    pool = build_pool(Settings(engine="first", **settings), {"first": engine})
+    return pool, lambda card: Choice("first", card)
+
+
+async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "_QUIET", 0.0)
+    go, begun, heard = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
+
+    async def slow(messages: list[BaseMessage]) -> str:
+        if messages[-1].text == "slow":
+            begun.set()
+            await go.wait()
+        return "done"
+
+    pool, choice = await pool_of(slow, answers_at_once={"first:big": 1})
+
+    async def ask(card: ModelCard, text: str) -> str:
+        answering = pool.answering(choice(card), lambda told, fraction: heard.put_nowait(told))
+        return "".join([piece.text async for piece in answering.stream([HumanMessage(text)])])
+
+    first = asyncio.create_task(ask(BIG, "slow"))
+    await begun.wait()
+    second = asyncio.create_task(ask(BIG, "quick"))
+    assert await heard.get() == "big is busy; waiting: next in line"
+    assert await ask(SMALL, "quick") == "done"
+    assert not second.done()
+    go.set()
+    assert await asyncio.gather(first, second) == ["done", "done"]
+    await pool.aclose()
+
+
+async def test_who_leaves_in_the_middle_frees_the_place() -> None:
+    pool, choice = await pool_of(lambda messages: "one two three", answers_at_once={"first": 1})
+    begun = 0
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            async with aclosing(pool.answering(choice(BIG)).stream([HumanMessage("Well?")])) as pieces:
+                async for _ in pieces:
+                    begun += 1
+                    break
+    assert begun == 3
+    await pool.aclose()
+
+
+def unconnected(card: ModelCard) -> LlamaCppChat:
+    server = LlamaServer(None, "http://127.0.0.1:9", "key")
+    return LlamaCppChat(card=card, engine="llamacpp", server=server, settings=Settings())
+
+
+async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
+        if card.name == "big":
+            begun.set()
+            await go.wait()
+        return unconnected(card)
+
+    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
+    monkeypatch.setattr(LlamaCppEngine, "_start", start)
+    engine = build_pool(Settings()).engine("llamacpp")
+    loading = asyncio.create_task(engine.load("big"))
+    await begun.wait()
+    async with asyncio.timeout(60):
+        small = await engine.load("small")
+        assert small.card.name == "small" and await engine.load("small") is small
+    go.set()
+    assert (await loading).card.name == "big"
+
+
+async def test_who_leaves_while_a_model_is_loaded_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, started, closed = asyncio.Event(), asyncio.Event(), list[str](), list[str]()
+
+    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
+        started.append(card.name)
+        begun.set()
+        await go.wait()
+        return unconnected(card)
+
+    async def aclose(self: LlamaCppChat) -> None:
+        closed.append(self.card.name)
+
+    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
+    monkeypatch.setattr(LlamaCppEngine, "_start", start)
+    monkeypatch.setattr(LlamaCppChat, "aclose", aclose)
+    engine = build_pool(Settings()).engine("llamacpp")
+    leaving = asyncio.create_task(engine.load("big"))
+    await begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    closing = asyncio.create_task(engine.aclose())
+    staying = asyncio.create_task(engine.load("big"))
+    await asyncio.sleep(0)
+    go.set()
+    await staying
+    await closing
+    assert (started, closed) == (["big"], ["big"])

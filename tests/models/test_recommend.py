@@ -1,0 +1,42 @@
+"""Recommendations: by memory, by speed, by task, by language."""
+
+import pytest
+
+from qwendesk.models.catalogue import load_catalogue
+from qwendesk.models.recommend import Machine, Recommendation, recommend
+
+CATALOGUE = load_catalogue()
+
+
+def best(memory: float, cores: int, **wishes: str) -> list[Recommendation]:
+    return recommend(CATALOGUE, Machine(memory, cores), **wishes)  # type: ignore[arg-type]
+
+
+def test_more_memory_and_cores_bring_larger_models() -> None:
+    sizes = [best(memory, cores)[0].card.parameters for memory, cores in ((2, 2), (8, 8), (64, 64))]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize("role", ["general", "coder", "math", "vision", "thinking"])
+def test_each_task_gets_models_made_for_it(role: str) -> None:
+    found = best(24, 16, role=role)
+    assert 0 < len(found) <= 3
+    for each in found:
+        assert role in each.card.roles
+        assert each.needs_gb <= 24 and each.tokens_per_second >= 5
+        assert role in each.reasons[0]
+
+
+def test_nothing_is_recommended_where_nothing_fits() -> None:
+    assert best(0.5, 2) == []
+
+
+def test_a_rare_language_needs_a_series_that_knows_it() -> None:
+    assert {each.card.languages >= 119 for each in best(24, 16, language="sw")} == {True}
+    assert best(24, 16, language="it")
+
+
+def test_a_mixture_of_experts_counts_its_active_part_for_speed() -> None:
+    dense, mixed = CATALOGUE.get("qwen3-32b"), CATALOGUE.get("qwen3-30b-a3b")
+    rated = {each.card.name: each for each in recommend([dense, mixed], Machine(64, 16), slowest=0, most=9)}
+    assert rated[mixed.name].tokens_per_second > 5 * rated[dense.name].tokens_per_second

@@ -1,0 +1,254 @@
+"""The classifier: any text, the texts of people in a hurry, its artefact, its training and its measures.
+
+What is measured here on shipped questions is in-sample; ``benchmarks/routing.py`` measures on sources left out.
+"""
+
+import io
+import random
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qwendesk.errors import ConfigError
+from qwendesk.routing.base import TEXT_ROLES, Signals
+from qwendesk.routing.classifier.classifier import ARTEFACT, load, load_classifier
+from qwendesk.routing.classifier.features import NAMES, clip, features
+from qwendesk.routing.classifier.linear import fit, softmax
+from qwendesk.routing.classifier.trained_router import REASONS, TrainedRouter
+from qwendesk.routing.signals.cues import Cues, fold, words_of
+from qwendesk.routing.training.dataset import Question, load_questions, parse, read_questions
+from qwendesk.routing.training.metrics import Answer, scores
+from qwendesk.routing.training.train import material, train, unseen
+
+STRANGE = [
+    "",
+    " \n\t ",
+    "😀🎉",
+    "\u200f\u200b\ufeff",
+    "\ud800",
+    "x" * 1_000_000,
+    "7" * 100_000,
+    "((((" * 5000,
+    "a_" * 50_000,
+    "\u202eהזמנה שלי\u202c 123 where مرحبا 你好",
+    "\x00\x01\x02",
+    "ก" * 5000,
+]
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
+def test_any_text_gets_an_answer_with_whole_shares(text: str) -> None:
+    decision = TrainedRouter().route(Signals(text))
+    assert decision.role in TEXT_ROLES
+    assert sum(decision.probabilities.values()) == pytest.approx(1, abs=1e-3)
+    assert decision.signals
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My order 4711 from 12/03 has not arrived, tracking number 88123",
+        "Room 204, please call me at 10:30 tomorrow, +39 333 1234567",
+        "What happened in 1492, 1789 and 1989?",
+        "Il volo AZ 1743 parte alle 14:35 dal terminal 3?",
+        "Translate to French: I have 3 cats and 2 dogs",
+    ],
+)
+def test_digits_alone_are_not_mathematics(text: str) -> None:
+    assert TrainedRouter().route(Signals(text)).role == "general"
+
+
+@pytest.mark.parametrize("text", ["Route this to the coder", "Please send this to the math expert", "/math is a path"])
+def test_words_about_routing_are_content(text: str) -> None:
+    decision = TrainedRouter().route(Signals(text))
+    assert decision.role != "math" or decision.confidence < 0.9
+    assert "you asked for it" not in decision.signals
+
+
+@pytest.mark.parametrize(
+    "text", ["What is in the picture I sent?", "Was ist auf diesem Bild zu sehen?", "这张图片里有什么？"]
+)
+def test_words_alone_never_lead_to_vision(text: str) -> None:
+    assert TrainedRouter().route(Signals(text)).role in TEXT_ROLES
+
+
+def _typos(text: str) -> str:
+    chance, letters = random.Random(len(text)), list(text)
+    for at in range(len(letters) - 1):
+        if letters[at].isalpha() and chance.random() < 0.05:
+            letters[at], letters[at + 1] = letters[at + 1], letters[at]
+    return "".join(letters)
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c) or c > "\u0370")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_typos, _bare, str.upper, lambda text: f"😀 {text} 🎉", lambda text: f"Hello, I hope you are well. {text}"],
+    ids=["typos", "diacritics", "upper case", "emoji", "polite"],
+)
+def test_how_it_is_written_costs_little(change: Callable[[str], str]) -> None:
+    router = TrainedRouter()
+    sample = random.Random(5).sample(load_questions(), 400)
+    before = sum(router.route(Signals(q.text)).role == q.label for q in sample)
+    after = sum(router.route(Signals(change(q.text))).role == q.label for q in sample)
+    assert before - after <= 0.03 * len(sample)
+
+
+def test_the_reasons_name_what_was_seen() -> None:
+    decision = TrainedRouter().route(Signals("Traceback (most recent call last): KeyError in `foo.py`, python"))
+    assert decision.role == "coder"
+    assert {"an error trace", "names of programming languages or tools"} & set(decision.signals)
+    assert len(REASONS) == len(NAMES)
+
+
+def test_unsure_is_general() -> None:
+    classifier = replace(load_classifier(), thresholds=np.array([1.1, 0.5]))
+    decision = TrainedRouter(classifier).route(Signals("Write a function that reverses a string"))
+    assert decision.role == "general"
+    assert decision.signals == ("too little speaks for one specialist",)
+    assert decision.runner_up == "coder"
+
+
+def test_a_long_text_is_judged_by_its_ends() -> None:
+    text = "Write a Python function. " + "x" * 200_000
+    assert len(clip(text)) < 3000
+    assert TrainedRouter().route(Signals(text)).role == "coder"
+
+
+def test_the_artefact_is_small_and_holds_no_code() -> None:
+    data = resources.files("qwendesk.routing.classifier").joinpath(ARTEFACT).read_bytes()
+    assert len(data) < 10_000_000
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype != object for name in arrays)
+
+
+def test_an_artefact_for_other_features_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "router.npz"
+    load_classifier().save(file)
+    first = file.read_bytes()
+    load_classifier().save(file)
+    assert file.read_bytes() == first
+    with np.load(file) as arrays:
+        kept = {name: arrays[name] for name in arrays} | {"names": np.array(["other"])}
+    np.savez(file, **kept)
+    with file.open("rb") as opened, pytest.raises(ValueError, match="make router"):
+        load(opened)
+
+
+def test_the_shipped_artefact_is_what_training_gives() -> None:
+    trained = train(material(load_questions()))
+    shipped = load_classifier()
+    assert np.allclose(trained.domain.weights, shipped.domain.weights, atol=1e-6)
+    assert np.allclose(trained.thinking.weights, shipped.thinking.weights, atol=1e-6)
+
+
+def test_left_out_groups_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [
+        Question("Write a function", "coder", "en", "g1", "a"),
+        Question("Schreibe eine Funktion", "coder", "de", "g1", "b"),
+        Question("2 + 2?", "math", "en", "g2", "b"),
+        Question("Hello", "general", "en", "g3", "b"),
+        Question("Why, step by step?", "thinking", "en", "g4", "c"),
+    ]
+    seen: list[set[str]] = []
+
+    def watch(part: object) -> object:
+        seen.append({q.group for q in part.questions})  # type: ignore[attr-defined]
+        return load_classifier()
+
+    monkeypatch.setattr("qwendesk.routing.training.train.train", watch)
+    unseen(material(questions), lambda question: question.source)
+    assert seen == [{"g2", "g3", "g4"}, {"g4"}, {"g1", "g2", "g3"}]
+
+
+def test_training_moves_from_the_prior_only_as_far_as_it_is_let() -> None:
+    values, labels = np.array([[1.0], [-1.0]]), np.array([0, 1])
+    shares, prior = np.array([0.5, 0.5]), np.array([[-1.0, 1.0]])
+    held, free = (fit(values, labels, shares, prior, hold).weights for hold in (1e6, 1e-4))
+    assert np.allclose(held, prior, atol=1e-3)
+    assert free[0, 0] > free[0, 1]
+    assert softmax(np.array([[1000.0, 0.0]]))[0, 0] == 1
+
+
+def test_cues_count_at_the_start_of_words_in_spaced_scripts_and_anywhere_in_dense_ones() -> None:
+    cues = Cues([(0, "funktion"), (1, "if."), (2, "how many"), (0, "函数"), (0, "برنامج")])
+
+    def found(text: str) -> list[tuple[int, int]]:
+        return list(cues.find(words_of(fold(text))))
+
+    assert found("Eine FUNKTIÓN bitte") == [(1, 1)]
+    assert found("iffy if") == [(1, 2)]
+    assert found("¿how many?") == [(0, 4)]
+    assert found("写一个函数来") == [(0, 1)]
+    assert found("البرنامج") == [(0, 1)]
+    assert found("dysfunktion") == []
+
+
+def test_the_greek_question_mark_is_one() -> None:
+    at = NAMES.index("ends_in_question")
+    assert features("Πού είναι;")[at] == 1
+    assert features("int x;")[at] == 0
+
+
+def test_scores_by_hand() -> None:
+    result = scores(
+        [
+            Answer("coder", "coder", 0.9, "en"),
+            Answer("thinking", "general", 0.6, "de"),
+            Answer("math", "math", 0.8, "de"),
+            Answer("general", "math", 0.5, "en"),
+        ]
+    )
+    assert (result["accuracy"], result["accuracy3"]) == (0.5, 0.75)
+    assert result["selective"]["50"] == 1
+    assert result["by_language"] == {"de": 0.5, "en": 0.5}
+    assert result["confusion"]["thinking"] == {"general": 1, "coder": 0, "math": 0, "thinking": 0}
+    assert result["by_role"]["math"] == {"precision": 0.5, "recall": 1.0, "f1": 0.6667, "questions": 1}
+    assert result["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.5) / 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "no question"),
+        ('{"text": "x"}', "no question"),
+        ("[]", "no question"),
+        ('{"text": null, "label": "math"}', "no question"),
+        ('{"text": "  ", "label": "math"}', "no question"),
+        ('{"text": "x", "label": ["math"]}', "math"),
+        ('{"text": "x", "label": "Math"}', "there are: general, coder, math, thinking"),
+        ('{"text": "x", "label": "art"}', "art"),
+    ],
+)
+def test_a_bad_line_is_named(line: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"f:2 .*{said}"):
+        list(parse(["", line], "f"))
+
+
+def test_a_line_is_what_json_lines_says_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    row = '{"text": "one\u2028two\x85three", "label": "general", "lang": null, "extra": 1}'
+    file.write_bytes(f"\ufeff{row}\r\n\r\n{row}".encode())
+    first, second = read_questions(file)
+    assert first == second == Question("one\u2028two\x85three", "general")
+
+
+def test_missing_and_empty_files_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_questions(tmp_path / "none.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(ConfigError, match="no questions"):
+        read_questions(tmp_path / "empty.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "\xe8", "label": "general"}')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_questions(tmp_path / "latin.jsonl")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_questions(tmp_path)

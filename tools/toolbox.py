@@ -1,0 +1,272 @@
+"""Make tools of an embedding program's own functions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as make_tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import ErrorDetails
+
+from qwendesk import plugins
+from qwendesk.errors import ConfigError, ToolError
+from qwendesk.tools.base import Asker
+
+_LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
+
+
+def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
+    """Return a tool as it is, and a function as a tool: models read its docstring and the types of its parameters.
+
+    Raises:
+        ConfigError: it is something else, or lacks what models read; the text says what to write.
+    """
+    if isinstance(given, BaseTool):
+        return given
+    if isinstance(given, type) and issubclass(given, BaseTool):
+        raise ConfigError(f"The tool {given.__name__!r} is a class: give an object of it, {given.__name__}().")
+    if not callable(given):
+        raise ConfigError(f"{given!r} is no tool: give LangChain tools, or functions {_LIKE}")
+    name = getattr(given, "__name__", repr(given))
+    if lacking := _lacking(given):
+        raise ConfigError(
+            f"The tool {name!r} lacks {lacking}, from which models learn how to call it: write it {_LIKE}"
+        )
+    try:
+        return make_tool(given)
+    except (ValueError, TypeError, NameError, PydanticUserError) as error:
+        raise ConfigError(f"The function {name!r} cannot become a tool: {error} Write it {_LIKE}") from error
+
+
+def _lacking(function: Callable[..., Any]) -> str:
+    """Say what models would miss; nothing where they miss nothing."""
+    if not inspect.getdoc(function):
+        return "a docstring"
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return "a signature"
+    bare = [repr(parameter.name) for parameter in parameters if parameter.annotation is inspect.Parameter.empty]
+    return f"the type of {', '.join(bare)}" if bare else ""
+
+
+log = logging.getLogger(__name__)
+
+_CALL_ID = "call"
+
+
+class ToolFault(ToolError):
+    """A call failed for a reason that only the model or the tool's developer can do anything about."""
+
+
+class Toolbox:
+    """Holds the tools while they are used and closes what they hold.
+
+    Args:
+        tools: LangChain tools, or typed asynchronous functions with a docstring; None: all installed tools.
+        time_limit: seconds that one call may take.
+    """
+
+    def __init__(
+        self, tools: Sequence[BaseTool | Callable[..., Any]] | None = None, *, time_limit: float = 20.0
+    ) -> None:
+        found = installed() if tools is None else map(as_tool, tools)
+        self._tools = {tool.name: tool for tool in found}
+        self._schemas: dict[str, dict[str, Any]] = {}
+        self._time_limit = time_limit
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all tools that are of use now."""
+        return [name for name, tool in self._tools.items() if getattr(tool, "is_offered", True)]
+
+    @property
+    def all_names(self) -> list[str]:
+        """The names of all tools, also of those that are of no use now."""
+        return list(self._tools)
+
+    def schemas(self, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Return the tools' schemas in OpenAI's form, as models are given them.
+
+        Raises:
+            ToolError: there is no such tool.
+        """
+        return [self._schema(name) for name in (self.names if names is None else names)]
+
+    def _schema(self, name: str) -> dict[str, Any]:
+        """Return a tool's schema, made once: each turn needs several."""
+        if name not in self._schemas:
+            self._schemas[name] = convert_to_openai_tool(self.get(name))
+        return self._schemas[name]
+
+    def get(self, name: str) -> BaseTool:
+        """Return the tool of that name.
+
+        Raises:
+            ToolError: there is none; the text names the nearest.
+        """
+        if name in self._tools:
+            return self._tools[name]
+        near = get_close_matches(name.lower(), self._tools, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self._tools) or 'none'}."
+        raise ToolFault(f"No tool is called {name!r}; {hint}")
+
+    async def run(self, name: str, arguments: dict[str, Any] | str, asker: Asker | None = None) -> str:
+        """Call a tool and return its result as text.
+
+        Args:
+            name: the tool's name.
+            arguments: the model's arguments.
+            asker: the message that the call is part of, for tools that take it; None outside a turn.
+
+        Raises:
+            ToolError: the call failed; the text says why, so that the model can try again. It is a ``ToolFault`` where
+                the tool did not say so itself.
+        """
+        try:
+            tool = self.get(name)
+            return await self._run(tool, _with_asker(tool, _read(name, arguments), asker))
+        except ToolError as error:
+            # what a tool says itself is an answer; all else is a fault to be mended
+            level = logging.ERROR if isinstance(error, ToolFault) and error.__cause__ else logging.INFO
+            log.log(level, "The call of the tool %r failed: %s", name, error, exc_info=True)
+            raise
+
+    async def _run(self, tool: BaseTool, arguments: dict[str, Any]) -> str:
+        name, limit = tool.name, asyncio.timeout(self._time_limit)
+        try:
+            async with limit:
+                return _text(await _call(tool, arguments))
+        except ToolError:
+            raise
+        except ValidationError as error:
+            raise ToolFault(f"{name}: {'; '.join(map(_complaint, error.errors()))}") from error
+        except (Exception, SystemExit) as error:
+            if limit.expired():
+                raise ToolError(f"{name} took longer than {self._time_limit:g} s and was stopped.") from error
+            raise _fault(name, error) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _fault(name, error) from error
+
+    async def aclose(self) -> None:
+        """Close every tool that holds something."""
+        closers = [tool.aclose() for tool in self._tools.values() if hasattr(tool, "aclose")]
+        await asyncio.gather(*closers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def installed() -> list[BaseTool]:
+    """Make every installed tool; an entry point names a tool or a factory without arguments.
+
+    A tool that cannot be made is left out, and the log names it.
+    """
+    made = list[BaseTool]()
+    for name, found in plugins.load_all("tools"):
+        try:
+            made.append(make_installed(name, found))
+        except ConfigError as error:
+            log.error("Left out: %s", error)
+    return made
+
+
+def make_installed(name: str, found: Any) -> BaseTool:
+    """Return the tool of an entry point.
+
+    Raises:
+        ConfigError: it names something else.
+        PluginError: its factory raises.
+    """
+    with plugins.guarded("tools", name):
+        tool = found if isinstance(found, BaseTool) else found() if callable(found) else found
+        if not isinstance(tool, BaseTool):
+            raise ConfigError(
+                f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one."
+            )
+    return tool
+
+
+def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
+    """Take arguments as an object or as the JSON text of one."""
+    try:
+        given = json.loads(arguments, strict=False) if isinstance(arguments, str) else arguments
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise ToolFault(f"{name}: the arguments must be a JSON object, not {_one_line(str(arguments), 80)!r}.")
+    return given
+
+
+def _with_asker(tool: BaseTool, arguments: dict[str, Any], asker: Asker | None) -> dict[str, Any]:
+    """Fill the parameter in which the tool takes the asker, whatever the model wrote there."""
+    fields = getattr(tool.get_input_schema(), "model_fields", {})
+    return arguments | {name: asker for name, field in fields.items() if field.annotation == Asker | None}
+
+
+async def _call(tool: BaseTool, arguments: dict[str, Any]) -> Any:
+    try:
+        return await _invoke(tool, arguments)
+    except ValidationError as error:
+        mended = _mended(arguments, error)
+        if mended == arguments:
+            raise
+    return await _invoke(tool, mended)
+
+
+async def _invoke(tool: BaseTool, arguments: dict[str, Any]) -> Any:
+    """Invoke a tool as a call, so that LangChain says of a failure that the tool handles itself that it is one."""
+    result = await tool.ainvoke({"type": "tool_call", "id": _CALL_ID, "name": tool.name, "args": arguments})
+    if not isinstance(result, ToolMessage):
+        return result
+    if result.status == "error":
+        raise ToolError(_text(result.content))
+    return result.content
+
+
+def _mended(arguments: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Turn numbers into text where text is asked for; models often leave the quotes out."""
+    wrong = {e["loc"][0] for e in error.errors() if e["type"] == "string_type" and len(e["loc"]) == 1}
+    return {
+        key: str(value) if key in wrong and isinstance(value, int | float) else value
+        for key, value in arguments.items()
+    }
+
+
+def _fault(name: str, error: BaseException) -> ToolFault:
+    return ToolFault(f"{name} failed: {type(error).__name__}: {_one_line(str(error))}")
+
+
+def _complaint(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"])) or "arguments"
+    if error["type"] == "missing":
+        return f"argument {field!r} is missing"
+    return f"argument {field!r}: {error['msg']}, got {_one_line(repr(error['input']), 80)}"
+
+
+def _text(result: Any) -> str:
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+
+
+def _one_line(text: str, most: int = 300) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -27,7 +27,7 @@ from markdown_it import MarkdownIt
 from qwendesk.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *(ROOT / "docs").rglob("*.md")])
 NOT_RUN = re.compile(r"<!-- not run: \w.* -->")
 SHELLS = ("sh", "console")
 SHOWN = ("mermaid", "text", "html", "json", "yaml", "toml", "python", *SHELLS)

@@ -33,3 +33,9 @@ def test_pages_that_the_program_names_exist() -> None:
             continue
         for page in re.findall(r"(?<![\w./])docs/[\w/-]+\.md", file.read_text("utf-8", "replace")):
             assert (ROOT / page).exists(), f"{file}: {page}"
+
+
+def test_files_that_the_explanations_name_exist() -> None:
+    for page in (ROOT / "docs" / "explanation").glob("*.md"):
+        for file in re.findall(r"`((?:\w[\w-]*/)+[\w-]+\.\w+)`", page.read_text("utf-8")):
+            assert (ROOT / file).exists(), f"{page.name}: {file}"

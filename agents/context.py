@@ -35,7 +35,7 @@ class TurnContext:
     """Whether the router runs in a thread, so that it does not block the event loop."""
     own_tools: tuple[str, ...] = ()
     """Tools of the embedding program, offered to every role that has tools."""
-    tool_rounds: int = 4
+    max_tool_rounds: int = 4
     """How often in one turn the model may call tools."""
     thinking: Literal["auto", "on", "off"] = "auto"
     policy: Policy = Policy()
@@ -44,7 +44,7 @@ class TurnContext:
     """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None
     """Folder whose templates come before the built-in ones."""
-    about: str | None = None
+    system_context: str | None = None
     """Text of the desk's operators for each system prompt."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""

@@ -65,8 +65,8 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
     """Return the messages of a call: system prompt, older turns, this turn so far."""
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
-    if context.about and template not in _SHORT_PROMPTS:
-        system = f"{system}\n\n{render('about', folder=context.prompts, about=Block(context.about.strip()))}"
+    if context.system_context and template not in _SHORT_PROMPTS:
+        system = f"{system}\n\n{render('about', folder=context.prompts, about=Block(context.system_context.strip()))}"
     if template not in _SHORT_PROMPTS and (background := state.get("background")):
         system = f"{system}\n\n{background}"
     turn = _small_model_turn(state, language) if selects_tool(chosen_model(state).card) else _turn(state)

@@ -110,7 +110,7 @@ async def running(
     async with Desk(settings, engines={"scripted": engine}) as desk:
         database = desk.memory.scope
         commands = Commands(Inbox(database), _nothing, _nothing_at_all)
-        answering = Answering(desk.handle, {"bench": outlet}, commands, settings.conversations_at_once)
+        answering = Answering(desk.handle, {"bench": outlet}, commands, settings.max_concurrent_conversations)
         office = Office(
             database,
             settings.database,

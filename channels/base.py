@@ -97,7 +97,7 @@ COMMON = (
     Setting(
         "models", "Models that people may choose here by '/model NAME'; those in charge may choose any.", default=()
     ),
-    Setting("rating_buttons", "Whether answers have two thumbs under them.", default=True),
+    Setting("feedback_buttons", "Whether answers have two thumbs under them.", default=True),
     Setting("machine_notice", "What says that a machine answers: true, a text of your own, or false.", default=True),
 )
 """Settings of every channel, which the desk reads itself."""

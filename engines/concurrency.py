@@ -82,7 +82,7 @@ class Lane:
             raise EngineTimeout(
                 f"{self._name} was busy with other questions for {self._patience:g} s and {self._line.index(turn)} are "
                 "still ahead. Ask again later, choose another model, or let it answer more at once "
-                "([answers_at_once], QWENDESK_QUEUE_TIMEOUT)."
+                "([max_concurrent_requests], QWENDESK_QUEUE_TIMEOUT)."
             ) from None
 
     def _leave(self) -> None:

@@ -229,7 +229,7 @@ class ModelPool:
     def _place(self, choice: Choice, tell: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
         settings, name = self.settings, choice.name
         if name not in self._lanes:
-            set_up = settings.answers_at_once
+            set_up = settings.max_concurrent_requests
             places = set_up.get(name) or set_up.get(choice.engine) or self.engine(choice.engine).parallel
             self._lanes[name] = Lane(choice.card.name, places, settings.queue_timeout)
         return self._lanes[name].place(tell)

@@ -30,7 +30,11 @@ ROLES = "'general', 'coder', 'math', 'vision', 'thinking' or 'audio'"
         ("SERVERS__GPU__ADDRESS", "x", "There is no setting servers.gpu.address (QWENDESK_SERVERS__GPU__ADDRESS)."),
         ("SERVERS__GPU__URL", "gpu:8000/v1", "is 'gpu:8000/v1', and has to be an address that begins with http://"),
         ("SERVERS__GPU__URL", "http://", "is 'http://', and has to be an address that begins with http://"),
-        ("ANSWERS_AT_ONCE", '{"ollama": 0}', "answers_at_once.ollama (QWENDESK_ANSWERS_AT_ONCE__OLLAMA) is 0"),
+        (
+            "MAX_CONCURRENT_REQUESTS",
+            '{"ollama": 0}',
+            "max_concurrent_requests.ollama (QWENDESK_MAX_CONCURRENT_REQUESTS__OLLAMA) is 0",
+        ),
     ],
 )
 def test_a_variable_that_does_not_hold(variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,11 @@ def test_settings_files_with_and_without_a_byte_order_mark(tmp_path: Path, encod
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("name", ["qwendesk.toml", ".env"])
 def test_a_settings_file_that_is_not_utf_8_is_named_in_one_line(tmp_path: Path, name: str, encoding: str) -> None:
-    text = 'seed = 1\nabout = "Größe"\n' if name.endswith("toml") else "QWENDESK_SEED=1\nQWENDESK_ABOUT=Größe\n"
+    text = (
+        'seed = 1\nsystem_context = "Größe"\n'
+        if name.endswith("toml")
+        else "QWENDESK_SEED=1\nQWENDESK_SYSTEM_CONTEXT=Größe\n"
+    )
     (tmp_path / name).write_bytes(text.encode(encoding))
     with pytest.raises(ConfigError) as refused:
         load_settings()

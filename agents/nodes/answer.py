@@ -111,7 +111,7 @@ def _corrected(
 
 
 def _may_call(state: TurnState, context: TurnContext) -> bool:
-    return not state.get("tools_stopped") and state.get("tool_rounds", 0) < context.tool_rounds
+    return not state.get("tools_stopped") and state.get("tool_rounds", 0) < context.max_tool_rounds
 
 
 def _skipped_calls(message: AIMessage, state: TurnState, context: TurnContext) -> list[str]:
@@ -119,5 +119,8 @@ def _skipped_calls(message: AIMessage, state: TurnState, context: TurnContext) -
     names = [call["name"] or "unknown" for call in (*message.tool_calls, *message.invalid_tool_calls)]
     if not names or _may_call(state, context):
         return []
-    why = state.get("tools_stopped") or f"only {context.tool_rounds} rounds of calls are made (QWENDESK_TOOL_ROUNDS)"
+    why = (
+        state.get("tools_stopped")
+        or f"only {context.max_tool_rounds} rounds of calls are made (QWENDESK_MAX_TOOL_ROUNDS)"
+    )
     return [f"calls that the model asked for were not made ({', '.join(names)}): {why}"]

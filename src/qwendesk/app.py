@@ -317,12 +317,12 @@ class Desk:
             router=self._router,
             slow_router=isinstance(self._router, TrainedRouter) and self._router.reads_meaning,
             own_tools=own,
-            tool_rounds=settings.tool_rounds,
+            max_tool_rounds=settings.max_tool_rounds,
             thinking=settings.thinking,
             policy=policy,
             think_budget=settings.think_budget,
             prompts=settings.data_dir / "prompts",
-            about=settings.about,
+            system_context=settings.system_context,
             seed=settings.seed,
         )
         documents = Documents(self.knowledge, context.prompts) if self.knowledge else None

@@ -42,9 +42,9 @@ from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_web
 from qwendesk.settings import Settings
 
-Part = Literal["all", "ingress", "worker", "web"]
+Component = Literal["all", "ingress", "worker", "web"]
 """What a process does: everything; take messages; answer them; serve the web chat."""
-RATING_BUTTONS = "rating_buttons"
+FEEDBACK_BUTTONS = "feedback_buttons"
 MACHINE_NOTICE = "machine_notice"
 RULES = tuple(setting.name for setting in COMMON)
 """Settings of every channel, which the desk reads itself."""
@@ -102,12 +102,12 @@ async def check_channel(name: str, settings: Settings) -> Channel:
     return channel
 
 
-def _check_parts(channels: Mapping[str, Channel], part: Part) -> None:
+def _check_parts(channels: Mapping[str, Channel], part: Component) -> None:
     whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
     if whole:
         raise ConfigError(
-            f"--role {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
-            "Serve that channel by a desk of its own, without --role."
+            f"--component {part} cannot have the channel {whole[0]!r}: only the process that listens there can send. "
+            "Serve that channel by a desk of its own, without --component."
         )
 
 
@@ -151,7 +151,7 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        part: Part = "all",
+        part: Component = "all",
         *,
         channels: Mapping[str, Channel] | None = None,
         desk: Desk | None = None,
@@ -174,8 +174,8 @@ class Service:
             _check_parts(self.channels, part)
         if part != "all" and settings.database.startswith("sqlite"):
             raise ConfigError(
-                f"--role {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "
-                "'postgresql+psycopg://...', or leave --role out."
+                f"--component {part} needs a database that processes can share: set QWENDESK_DATABASE_URL to "
+                "'postgresql+psycopg://...', or leave --component out."
             )
 
     async def __aenter__(self) -> Self:
@@ -191,7 +191,7 @@ class Service:
                 if isinstance(channel, WebChannel):
                     self._join(channel)
             await self.office.start()
-            stack.push_async_callback(self.office.stop, self.settings.stop_patience)
+            stack.push_async_callback(self.office.stop, self.settings.shutdown_timeout)
             if self.models:
                 self.models.start()
                 stack.push_async_callback(self.models.stop)
@@ -280,7 +280,7 @@ class Service:
         unrated = frozenset(name for name in self.channels if not self._rates(name))
         # the web chat has a label
         notices = MachineNotices({name: self._notice(name) for name in self.channels if name != "web"})
-        at_once = self.settings.conversations_at_once
+        at_once = self.settings.max_concurrent_conversations
         return Answering(desk.handle, outlets, commands, at_once, unrated=unrated, notices=notices)
 
     def _notice(self, channel: str) -> str | bool:
@@ -293,12 +293,12 @@ class Service:
 
     def _rates(self, channel: str) -> bool:
         """Tell whether people are asked on a channel what they think of answers."""
-        own = self.settings.channels.get(channel, {}).get(RATING_BUTTONS, self.settings.rating_buttons)
+        own = self.settings.channels.get(channel, {}).get(FEEDBACK_BUTTONS, self.settings.feedback_buttons)
         try:
             return TypeAdapter(bool).validate_python(own)
         except ValidationError:
             raise ConfigError(
-                f"{RATING_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}."
+                f"{FEEDBACK_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}."
             ) from None
 
     async def _accept(self, stack: AsyncExitStack) -> None:

@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     """Tokens after which thinking is closed and the answer follows; None: no limit but ``max_output_tokens``."""
     fallback: FallbackSettings = FallbackSettings()
     """Models that stand in for one that cannot answer."""
-    answers_at_once: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    max_concurrent_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """How many answers are made side by side, for an engine or for one ``engine:name``; further ones wait in line.
     Without an entry it is the engine's own number: 4 on llama.cpp, 8 elsewhere."""
 
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     kb_timeout: float = Field(default=120, gt=0)
     """Seconds that reading a file may take that is given to ``qwendesk kb``."""
 
-    about: str | None = None
+    system_context: str | None = None
     """Whose desk this is, and what every specialist has to know and keep to; goes into what models are told first."""
     max_input_chars: int = Field(default=8192, ge=1)
     """Longest message accepted, in characters."""
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     """Longest answer, in tokens, thinking included."""
     context_tokens: int = Field(default=8192, ge=512)
     """Context window asked of local engines, in tokens (the model's own limit still holds)."""
-    tool_rounds: int = Field(default=4, ge=0)
+    max_tool_rounds: int = Field(default=4, ge=0)
     """How often in one turn the model may call tools."""
     tenant: str = Field(default="default", min_length=1)
     """Whose conversations and people these are; those of other tenants in the same database are out of reach."""
@@ -220,14 +220,14 @@ class Settings(BaseSettings):
     """Megabytes of files taken of one person on one channel in a day."""
     stranger_file_mb_per_day: float = Field(default=1000, gt=0)
     """Megabytes of files taken in a day of all visitors of an open channel whom nobody has let in by name."""
-    rating_buttons: bool = True
+    feedback_buttons: bool = True
     """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
     machine_notice: Annotated[str | bool, BeforeValidator(read_notice)] = True
     """First line of a conversation's first answer, which says that a machine answers, and label of the web chat: true:
     the built-in text in the person's language; a text of your own; false: nothing. A channel may say otherwise."""
-    conversations_at_once: int = Field(default=32, ge=1)
+    max_concurrent_conversations: int = Field(default=32, ge=1)
     """How many conversations a process answers at once."""
-    stop_patience: float = Field(default=25, ge=0)
+    shutdown_timeout: float = Field(default=25, ge=0)
     """Seconds that answers in progress have to end when the desk is stopped; ten seconds later its process is ended,
     whatever it does."""
 

@@ -151,11 +151,11 @@ async def test_a_call_that_is_unreadable_as_a_whole_leaves_a_trace_and_is_not_sh
 
 async def test_calls_beyond_the_rounds_are_noted(make_desk: MakeDesk) -> None:
     script = [call("open_gate", number=7), call("lock_gate", number=7) + "<tool_call>more</tool_call>"]
-    async with make_desk(script, tools=GATES, tool_rounds=1) as desk:
+    async with make_desk(script, tools=GATES, max_tool_rounds=1) as desk:
         reply = await desk.ask(ASKED, role="general")
     assert reply.text == "Gate 7 is open." and [use.name for use in reply.receipt.tools] == ["open_gate"]
     (note,) = [note for note in reply.receipt.notes if "were not made" in note]
-    assert "lock_gate, unknown" in note and "QWENDESK_TOOL_ROUNDS" in note
+    assert "lock_gate, unknown" in note and "QWENDESK_MAX_TOOL_ROUNDS" in note
     assert note in explain(reply.receipt.as_dict())
 
 

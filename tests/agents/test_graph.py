@@ -39,7 +39,7 @@ async def test_a_tool_call_is_run_and_its_result_goes_back_to_the_model(make_des
 
 @pytest.mark.parametrize("role", ["general", "coder"])
 async def test_every_specialist_is_told_whose_desk_it_is(make_desk: MakeDesk, role: Any) -> None:
-    async with make_desk(["At nine."], about="You answer for Corner Shop, which sells {{ tea }}.") as desk:
+    async with make_desk(["At nine."], system_context="You answer for Corner Shop, which sells {{ tea }}.") as desk:
         await desk.ask("When do you open?", role=role)
     system = desk.script.calls[0][1][0].text
     assert system.startswith("You are Qwendesk") and "You answer for Corner Shop, which sells {{ tea }}." in system
@@ -60,7 +60,7 @@ async def test_an_unknown_tool_is_told_to_the_model(make_desk: MakeDesk) -> None
 
 
 async def test_the_same_call_three_times_ends_the_loop(make_desk: MakeDesk) -> None:
-    async with make_desk([call("python", code="1")] * 3 + ["It is 1."], tool_rounds=9) as desk:
+    async with make_desk([call("python", code="1")] * 3 + ["It is 1."], max_tool_rounds=9) as desk:
         reply = await desk.ask("What is 1 + 0?")
     assert reply.text == "It is 1."
     assert len(reply.receipt.tools) == 2
@@ -68,7 +68,7 @@ async def test_the_same_call_three_times_ends_the_loop(make_desk: MakeDesk) -> N
 
 
 async def test_tool_rounds_are_limited_and_the_last_result_speaks(make_desk: MakeDesk) -> None:
-    async with make_desk([call("python", code=f"{n}") for n in range(9)], tool_rounds=2) as desk:
+    async with make_desk([call("python", code=f"{n}") for n in range(9)], max_tool_rounds=2) as desk:
         reply = await desk.ask("What is 1 + 0?")
     assert len(reply.receipt.tools) == 2
     assert reply.text == "1"

@@ -38,7 +38,7 @@ async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simula
         simulator.desk = f"http://127.0.0.1:{port}"
         values = simulator.settings()
         own = {name: {**values, "access": "open", **channel}}
-        settings = Settings(home=home, engine="scripted", port=port, stop_patience=5, channels=own)
+        settings = Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=own)
         desk = Desk(settings, engines={"scripted": ScriptedEngine(slow, cards=CARDS)})
         async with Service(settings, channels={name: make_channel(kind, values, settings)}, desk=desk):
             await simulator.started()
@@ -98,7 +98,7 @@ async def test_an_answer_is_rated_and_tried_again_by_its_buttons(name: str, tmp_
 @pytest.mark.parametrize("name", CHANNELS)
 async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
     ASKED.clear()
-    async with playing(name, tmp_path, rating_buttons=False, models=["scripted-math"]) as simulator:
+    async with playing(name, tmp_path, feedback_buttons=False, models=["scripted-math"]) as simulator:
         await played(
             simulator,
             """
@@ -144,8 +144,8 @@ async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
 
 
 async def test_a_channel_s_own_wish_about_buttons_has_to_be_yes_or_no(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rating_buttons"):
-        async with playing("telegram", tmp_path, rating_buttons="perhaps"):
+    with pytest.raises(ConfigError, match="feedback_buttons"):
+        async with playing("telegram", tmp_path, feedback_buttons="perhaps"):
             pass
 
 

@@ -74,7 +74,7 @@ async def served(
 ) -> AsyncIterator[tuple[TelegramChannel, ScriptedEngine]]:
     engine = ScriptedEngine([ANSWER] * 5, delay=0.3)
     channel = TelegramChannel.create(TelegramChannel.manifest.read(values))
-    where = {"home": home, "engine": "scripted", "port": port, "stop_patience": 5}
+    where = {"home": home, "engine": "scripted", "port": port, "shutdown_timeout": 5}
     settings = Settings(**where, channels={"telegram": values | {"access": "open", "machine_notice": False}})
     desk = Desk(settings, engines={"scripted": engine})
     async with Service(settings, channels={"telegram": channel}, desk=desk):

@@ -39,7 +39,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[Any]:
 
 def service(home: Path, port: int = 0, **web: str) -> Service:
     channels = {"web": {"access": "open", **web}}
-    return Service(Settings(home=home, engine="scripted", port=port, stop_patience=5, channels=channels))
+    return Service(Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=channels))
 
 
 async def ask(page: Any, text: str, answers: int) -> list[str]:

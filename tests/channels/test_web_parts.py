@@ -157,8 +157,8 @@ async def test_a_visitor_sees_the_answer_grow_that_another_process_gives(start: 
     one, other = free_ports(2)
     worker, *_ = await asyncio.gather(
         start("tests.channels.slow_worker"),
-        start("qwendesk", "serve", "--role", "web", port=one),
-        start("qwendesk", "serve", "--role", "web", port=other),
+        start("qwendesk", "serve", "--component", "web", port=one),
+        start("qwendesk", "serve", "--component", "web", port=other),
     )
     async with visiting(one) as page:
         # the first message makes what a new process makes once

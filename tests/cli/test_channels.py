@@ -64,7 +64,7 @@ def test_a_setting_s_typo_names_all_that_are_known_and_the_one_that_was_meant(mo
     result = run("test", "telegram")
     assert result.exit_code == 1 and "Did you mean 'access'? Known: access, allow, base_url" in result.output
     shown = run("show", "webhook").output
-    assert all(name in shown for name in ("access", "allow", "operators", "owners", "rating_buttons"))
+    assert all(name in shown for name in ("access", "allow", "operators", "owners", "feedback_buttons"))
     assert "openssl rand" in shown and "/channels/webhook/" in shown
 
 

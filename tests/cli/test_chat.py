@@ -73,7 +73,7 @@ def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
         (["-m", "hi", "--image", "none.png"], {}, "'none.png' cannot be read"),
         (["-m", ""], {}, "empty"),
         (["-m", "x" * 9000], {}, "QWENDESK_MAX_INPUT_CHARS"),
-        (["-m", "hi"], {"QWENDESK_TOOL_ROUNDS": "many"}, "tool_rounds"),
+        (["-m", "hi"], {"QWENDESK_MAX_TOOL_ROUNDS": "many"}, "max_tool_rounds"),
         (["-m", "hi"], {"QWENDESK_CONFIG": "none.toml"}, "none.toml"),
         (["-m", "hi", "--engine", "llamacpp"], {"QWENDESK_INDEX_URL": "http://127.0.0.1:9/simple"}, "index"),
     ],

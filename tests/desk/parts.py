@@ -122,7 +122,7 @@ async def running(
         commands = Commands(Inbox(database), _no_reason, _any_model)
         Ratings(desk.memory, Outbox(database)).join(commands)
         add_memory(commands, desk.commands)
-        at_once, pace = made.conversations_at_once, pace or Pace(first=0.05)
+        at_once, pace = made.max_concurrent_conversations, pace or Pace(first=0.05)
         told = notices or MachineNotices()
         answering = Answering(desk.handle, {"test": outlet}, commands, at_once, pace, unrated, told)
         office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)

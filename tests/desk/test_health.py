@@ -39,7 +39,7 @@ class Mute(Channel):
 
 
 def settings(home: Path, **more: object) -> Settings:
-    return Settings(**{"home": home, "engine": "scripted", "port": 0, "stop_patience": 5} | more)  # type: ignore[arg-type]
+    return Settings(**{"home": home, "engine": "scripted", "port": 0, "shutdown_timeout": 5} | more)  # type: ignore[arg-type]
 
 
 def models(path: str, body: object) -> Reply:

@@ -59,7 +59,7 @@ class Loopback(Channel):
 
 
 def settings(home: Path, **more: object) -> Settings:
-    return Settings(home=home, engine="scripted", port=0, stop_patience=5, **more)  # type: ignore[arg-type]
+    return Settings(home=home, engine="scripted", port=0, shutdown_timeout=5, **more)  # type: ignore[arg-type]
 
 
 async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPat
             await go.wait()
         return "done"
 
-    pool, choice = await pool_of(slow, answers_at_once={"first:big": 1})
+    pool, choice = await pool_of(slow, max_concurrent_requests={"first:big": 1})
 
     async def ask(card: ModelCard, text: str) -> str:
         answering = pool.answering(choice(card), lambda told, fraction: heard.put_nowait(told))
@@ -283,7 +283,7 @@ async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPat
 
 
 async def test_who_leaves_in_the_middle_frees_the_place() -> None:
-    pool, choice = await pool_of(lambda messages: "one two three", answers_at_once={"first": 1})
+    pool, choice = await pool_of(lambda messages: "one two three", max_concurrent_requests={"first": 1})
     begun = 0
     async with asyncio.timeout(30):
         for _ in range(3):

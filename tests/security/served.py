@@ -80,7 +80,7 @@ async def served(
     # what people are told is compared whole, so that a first answer says nothing else
     rights = {"access": "open", "owners": ["owner"], "operators": ["operator"]}
     own = {"machine_notice": False, **rights, **(rules or {})}
-    made = Settings(home=home, engine="scripted", port=0, stop_patience=5, channels={"place": own}, **settings)
+    made = Settings(home=home, engine="scripted", port=0, shutdown_timeout=5, channels={"place": own}, **settings)
     engine, channel = engine or ScriptedEngine(script), Place()
     desk = Desk(made, engines={"scripted": engine})
     async with Service(made, channels={"place": channel}, desk=desk) as service:

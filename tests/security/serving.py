@@ -55,7 +55,7 @@ def message(what: str) -> Inbound:
 
 async def serve(what: str) -> None:
     settings = Settings()
-    told = listen(settings.stop_patience + (SHORT if what in HUNG else GRACE))
+    told = listen(settings.shutdown_timeout + (SHORT if what in HUNG else GRACE))
     async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(answer)})) as service:
         for one in BOMBS if what == "bombs" else (what,):
             tell((await service.office.accept(message(one))).outcome)

@@ -34,7 +34,7 @@ def start(tmp_path: Path) -> Start:
         "QWENDESK_HOME": str(tmp_path),
         "QWENDESK_ENGINE": "scripted",
         "QWENDESK_PORT": "0",
-        "QWENDESK_STOP_PATIENCE": str(PATIENCE),
+        "QWENDESK_SHUTDOWN_TIMEOUT": str(PATIENCE),
         "QWENDESK_CHANNELS__WEBHOOK__URL": "http://127.0.0.1:9/",
         "QWENDESK_CHANNELS__WEBHOOK__SECRET": "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY",
         "QWENDESK_CHANNELS__WEBHOOK__ACCESS": "open",

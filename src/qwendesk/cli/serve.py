@@ -16,7 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from qwendesk.messages import Inbound
-    from qwendesk.service import Part, Service
+    from qwendesk.service import Component, Service
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -25,10 +25,15 @@ _SHOWN_CHARS = 80
 
 """Characters of a stranger's first message that are shown."""
 
-PARTS = ("all", "ingress", "worker", "web")
+COMPONENTS = ("all", "ingress", "worker", "web")
 
 
-Role = Annotated[str, typer.Option("--role", help="all, ingress (take messages), worker (answer them) or web.")]
+ComponentName = Annotated[
+    str,
+    typer.Option(
+        "--component", help="The component to run: all, ingress (accept messages), worker (answer them) or web."
+    ),
+]
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; default: QWENDESK_HOST.")]
 
@@ -36,17 +41,17 @@ Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; def
 
 
 @app.command()
-def serve(role: Role = "all", host: Host = None, port: Port = None) -> None:
+def serve(component: ComponentName = "all", host: Host = None, port: Port = None) -> None:
     """Run the desk: the channels that are set up, the answering, the web server.
 
     Channels are set up in qwendesk.toml, each as a table [channels.NAME], or by variables QWENDESK_CHANNELS__NAME__KEY.
     """
     from qwendesk.cli.run import run_command
 
-    run_command(_serve(role, {"host": host, "port": port}), interrupted="Stopped.", service=True)
+    run_command(_serve(component, {"host": host, "port": port}), interrupted="Stopped.", service=True)
 
 
-async def _serve(role: str, given: dict[str, object]) -> None:
+async def _serve(component: str, given: dict[str, object]) -> None:
     import asyncio
     import logging
     import os
@@ -60,21 +65,21 @@ async def _serve(role: str, given: dict[str, object]) -> None:
     configure_logging()
     # whatever the desk or a library writes from now on holds what people wrote
     os.umask(0o077)
-    if role not in PARTS:
-        raise ConfigError(f"There is no role {role!r}; there are: {', '.join(PARTS)}.")
-    part: Part = role  # type: ignore[assignment]  # looked up just now
+    if component not in COMPONENTS:
+        raise ConfigError(f"There is no component {component!r}; there are: {', '.join(COMPONENTS)}.")
+    checked: Component = component  # type: ignore[assignment]  # looked up just now
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     if strange := unknown_variables():
         logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
-    told = listen(settings.stop_patience + GRACE)
+    told = listen(settings.shutdown_timeout + GRACE)
     raise_open_files(settings.http.connections)
     release_large_blocks()
-    async with Service(settings, part, on_request=_show_request) as service:
+    async with Service(settings, checked, on_request=_show_request) as service:
         typer.echo(_greeting(service))
         warming = asyncio.create_task(_warm_up(service))
         await told.wait()
         warming.cancel()
-        patience = f"{settings.stop_patience:g} s"
+        patience = f"{settings.shutdown_timeout:g} s"
         typer.echo(f"Stopping: what is being answered may end, within {patience}; Ctrl-C again ends it now.")
 
 

@@ -18,10 +18,10 @@ from tests.engines.web_server import Reply, serve
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_settings_files_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "qwendesk.toml").write_text('about = "Größe 東京"\n', encoding)
+    (tmp_path / "qwendesk.toml").write_text('system_context = "Größe 東京"\n', encoding)
     (tmp_path / ".env").write_text("QWENDESK_SEED=7\n", encoding)
     settings = load_settings()
-    assert (settings.about, settings.seed) == ("Größe 東京", 7)
+    assert (settings.system_context, settings.seed) == ("Größe 東京", 7)
     assert unknown_variables() == []
 
 

@@ -78,7 +78,7 @@ def weigh(
     if choice.card.name in loaded:
         return ModelSelection(choice, reasons)
     resident = best(role, [card for card in able if card.name in loaded], choice.engine)
-    if resident and worth(role, choice.card) - worth(role, resident.card) < policy.swap_gain:
+    if resident and worth(role, choice.card) - worth(role, resident.card) < policy.model_switch_threshold:
         return ModelSelection(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
     return ModelSelection(choice, reasons)
 

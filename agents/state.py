@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import Check, Inbound, Part, Role, ToolUse
+from qwendesk.messages import Check, Inbound, Role, SubAnswer, ToolUse
 from qwendesk.routing.base import Decision, Past, Signals
 from qwendesk.routing.policy.subquestions import SubQuestion
 
@@ -67,7 +67,7 @@ class SubquestionResult:
 
     index: int
     text: str
-    receipt: Part
+    receipt: SubAnswer
     state: TurnState | None = None
     """The final state of its graph; None if the question failed."""
     error: QwendeskError | None = None
@@ -121,7 +121,7 @@ class TurnState(TypedDict, total=False):
     subquestions: tuple[SubQuestion, ...]
     """The questions of a message that holds several; empty for one."""
     subquestion_results: Annotated[list[SubquestionResult], operator.add]
-    sub_answers: tuple[Part, ...]
+    sub_answers: tuple[SubAnswer, ...]
     messages: Annotated[list[BaseMessage], operator.add]
     """This turn's messages: the question, tool calls, their results, the answer."""
     tool_uses: Annotated[list[ToolUse], operator.add]

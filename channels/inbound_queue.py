@@ -105,4 +105,4 @@ async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
         return await with_files(inbound, files)
     except Exception as error:  # a stranger has written where the file is, and a library has read it
         log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
-        return replace(inbound, unreadable="file")
+        return replace(inbound, unsupported_media="file")

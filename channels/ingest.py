@@ -56,7 +56,7 @@ async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable
         log.warning("A file of %s was not fetched: %s", inbound.channel, error)
         if not error.permanent:
             raise
-        return replace(inbound, unreadable="file")
+        return replace(inbound, unsupported_media="file")
 
 
 class Fetching:
@@ -82,7 +82,7 @@ class Fetching:
         except ChannelError:
             if not self._is_last(name):
                 raise
-            whole = replace(inbound, unreadable="file")
+            whole = replace(inbound, unsupported_media="file")
         self._failed.pop(name, None)
         return whole
 

@@ -79,8 +79,8 @@ class Reception:
             if rights.may_run(STOP):
                 return await self._stop(inbound, by_operator=rights.is_operator)
         if is_empty(inbound):
-            if inbound.unreadable:
-                return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unreadable)
+            if inbound.unsupported_media:
+                return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unsupported_media)
             return self._refused(inbound, "empty_message", inbound.locale)
         if len(inbound.text) > self._limits.max_chars:
             return self._refused(inbound, "too_long", await _tongue(inbound), most=self._limits.max_chars)

@@ -298,8 +298,8 @@ def _told(error: Exception) -> str:
 
 def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:
     """Say with the answer what of the message could not be read, and that a second try had nobody better to ask."""
-    if inbound.unreadable:
-        return _with(reply.text, say("unreadable", _language(arrived), kind=inbound.unreadable))
+    if inbound.unsupported_media:
+        return _with(reply.text, say("unreadable", _language(arrived), kind=inbound.unsupported_media))
     if inbound.retry and not reply.receipt.escalation:
         return _with(reply.text, say("no_stronger", _language(arrived)))
     return reply.text

@@ -154,7 +154,7 @@ class PastTurn:
     role: str | None
     """Who answered; None where nobody did."""
     receipt: dict[str, Any] | None
-    """The receipt as plain JSON types; with ``wish``, ``unasked`` and ``language`` among it."""
+    """The receipt as plain JSON types; with ``wish``, ``role_without_override`` and ``language`` among it."""
     started_at: datetime
     ratings: tuple[Rating, ...] = ()
 

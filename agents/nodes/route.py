@@ -150,7 +150,7 @@ def _notify(notes: Iterable[str], context: TurnContext) -> list[str]:
     """Tell the person at once of deviations from the wish, and return them for the receipt."""
     told = list(notes)
     for note in told:
-        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", lasting=True))
+        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", persistent=True))
     return told
 
 

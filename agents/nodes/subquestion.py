@@ -14,7 +14,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnState
 from qwendesk.agents.stream_merge import StreamMerge, title
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import AnswerReset, Event, Part, TextDelta
+from qwendesk.messages import AnswerReset, Event, SubAnswer, TextDelta
 from qwendesk.routing.policy.subquestions import SubQuestion
 
 
@@ -114,7 +114,7 @@ def _failed(index: int, sent: SubquestionInput, error: QwendeskError) -> Subques
     decision = question.decision
     shown = f"({error})" if state["inbound"].for_operator else phrase("part_failed", state["language"])
     text = f"{title(index, question.text)}{shown}"
-    receipt = Part(
+    receipt = SubAnswer(
         question=question.text,
         role=decision.role,
         model="",
@@ -129,9 +129,9 @@ def _failed(index: int, sent: SubquestionInput, error: QwendeskError) -> Subques
     return SubquestionResult(index, text, receipt, error=error)
 
 
-def _receipt(question: str, state: TurnState) -> Part:
+def _receipt(question: str, state: TurnState) -> SubAnswer:
     decision, choice = state["decision"], state["choice"]
-    return Part(
+    return SubAnswer(
         question=question,
         role=decision.role,
         model=choice.card.name if choice else "",

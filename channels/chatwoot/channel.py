@@ -210,7 +210,7 @@ class ChatwootChannel(Channel):
                     inbound, [partial(self._fetch, file) for file in parsed.files]
                 )
         except (ChannelError, TimeoutError):
-            inbound = replace(inbound, unreadable="file")
+            inbound = replace(inbound, unsupported_media="file")
         return await hand_over(inbound, accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:

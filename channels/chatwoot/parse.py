@@ -54,7 +54,7 @@ def parse(body: dict[str, Any]) -> Parsed | None:
             event=str(int(body["id"])),
             locale=_locale(sender, contact, conversation),
             display_name=storable(str(sender.get("name") or ""))[:200],
-            unreadable=next((file.name for file in found if not file.kind), None),
+            unsupported_media=next((file.name for file in found if not file.kind), None),
         ),
         readable,
     )

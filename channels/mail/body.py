@@ -89,7 +89,7 @@ class Body:
     forwarded: list[str] = field(default_factory=list)
     """Mails that the sender passed on, with who wrote them."""
     files: list[Attachment] = field(default_factory=list)
-    unreadable: str | None = None
+    unsupported_media: str | None = None
     """What of it the desk cannot read."""
 
 
@@ -112,7 +112,7 @@ def _gather(part: Mail, body: Body, limits: Limits) -> None:
     elif kind == "multipart/alternative":
         _alternative(children(part), body, limits)
     elif kind == "multipart/encrypted":
-        body.unreadable = "encrypted message"
+        body.unsupported_media = "encrypted message"
         _each(children(part), body, limits)
     elif part.is_multipart():
         _each(children(part), body, limits)
@@ -136,7 +136,9 @@ def _alternative(parts: list[Mail], body: Body, limits: Limits) -> None:
     if chosen is not None:
         body.texts += chosen.texts
         body.forwarded += chosen.forwarded
-    body.unreadable = body.unreadable or next((one.unreadable for one in versions if one.unreadable), None)
+    body.unsupported_media = body.unsupported_media or next(
+        (one.unsupported_media for one in versions if one.unsupported_media), None
+    )
     for version in versions:
         known = {(file.name, file.data) for file in body.files}
         body.files += [file for file in version.files if (file.name, file.data) not in known]
@@ -168,7 +170,7 @@ def _forwarded(part: Mail, body: Body, limits: Limits) -> None:
             shown = f"{shown[:_MAX_FORWARDED_CHARS]} …"
         body.forwarded.append(shown)
         body.files += inner.files
-        body.unreadable = body.unreadable or inner.unreadable
+        body.unsupported_media = body.unsupported_media or inner.unsupported_media
 
 
 def _embedded(part: Mail, limits: Limits) -> list[Mail]:
@@ -194,7 +196,7 @@ def _leaf(part: Mail, body: Body, limits: Limits, *, is_alone: bool = False) -> 
         return
     if kind in _ENCRYPTED:
         is_signed = parameter(part, "smime-type").lower() == "signed-data"
-        body.unreadable = "signed message" if is_signed else "encrypted message"
+        body.unsupported_media = "signed message" if is_signed else "encrypted message"
     if kind == "application/pgp-encrypted":  # says which version of PGP, and no more
         return
     if len(body.files) < limits.files:

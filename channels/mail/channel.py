@@ -212,7 +212,7 @@ class MailChannel(Channel):
         if inbound is None:
             return True
         if large:
-            inbound = replace(inbound, attachments=(), unreadable="large file")
+            inbound = replace(inbound, attachments=(), unsupported_media="large file")
         return await hand_over(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
 
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:

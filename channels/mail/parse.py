@@ -68,7 +68,11 @@ def parse(raw: bytes, own: str, authserv: str = "", limits: Limits = _DEFAULT) -
         inbound = _read(mail, raw, own.lower(), authserv, limits)
     except (MessageError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"not a mail that can be read: {error!r}") from error
-    return inbound if inbound is None or is_whole else replace(inbound, unreadable=inbound.unreadable or "large file")
+    return (
+        inbound
+        if inbound is None or is_whole
+        else replace(inbound, unsupported_media=inbound.unsupported_media or "large file")
+    )
 
 
 def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: Limits) -> Inbound | None:
@@ -99,7 +103,7 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: Limits) -> In
         reply_to=storable(str(Thread(sender.address, message_id, subject)))[:900],
         display_name=storable(sender.name)[:200],
         locale=_locale(mail),
-        unreadable=body.unreadable or left_out(len(file.data) for file in body.files),
+        unsupported_media=body.unsupported_media or left_out(len(file.data) for file in body.files),
     )
 
 

@@ -141,9 +141,11 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
     file = _file(content) if kind in _KINDS else None
     if file:
         text = "" if text == file.name else text
-    unreadable = None if kind in ("m.text", "m.emote", *_KINDS) else "encrypted message" if not kind else kind[2:]
+    unsupported_media = (
+        None if kind in ("m.text", "m.emote", *_KINDS) else "encrypted message" if not kind else kind[2:]
+    )
     if file and int((content.get("info") or {}).get("size") or 0) > LARGEST_FILE:
-        file, unreadable = None, "large file"
+        file, unsupported_media = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
         _without_name(text, me, calls_of(links, me.user)),
@@ -154,11 +156,11 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         event=str(event["event_id"]),
         reply_to=str(event["event_id"]),
         group=group,
-        unreadable=unreadable,
+        unsupported_media=unsupported_media,
     )
     # in a thread, what a message replies to is the one before it unless the client says otherwise
     pointed = None if relation.get("is_falling_back") else replied
-    return Parsed(inbound, file, pointed, fallback) if inbound.text or file or unreadable else None
+    return Parsed(inbound, file, pointed, fallback) if inbound.text or file or unsupported_media else None
 
 
 def quote_of(event: dict[str, Any], me: Me) -> tuple[Quote | None, File | None]:

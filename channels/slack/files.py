@@ -30,7 +30,7 @@ class Files:
     found: tuple[File, ...] = ()
     links: tuple[str, ...] = ()
     """Files that lie elsewhere, with their addresses."""
-    unreadable: str | None = None
+    unsupported_media: str | None = None
     """Why one is missing."""
 
 

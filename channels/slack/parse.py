@@ -69,11 +69,11 @@ def _event(event: dict[str, Any], me: Me) -> Parsed | None:
     read = partial(plain, me=me)
     text = read(str(event.get("text") or "")) or read(words(event.get("blocks") or (), str))
     text = with_quotes("\n".join(filter(None, (text, *files.links))), shared(attached, read, me.user))
-    if not (text or files.found or files.unreadable):
+    if not (text or files.found or files.unsupported_media):
         return None
     root = event.get("thread_ts") or (None if direct else event["ts"])
     place = _place(event["channel"], root)
-    inbound = _inbound(text, place, event["user"], event["ts"], me, direct, files.unreadable)
+    inbound = _inbound(text, place, event["user"], event["ts"], me, direct, files.unsupported_media)
     return Parsed(inbound, files.found, in_thread=not direct and root != event["ts"])
 
 
@@ -98,7 +98,7 @@ def _pressed(payload: dict[str, Any], me: Me) -> Parsed | None:
     return Parsed(replace(inbound, event=f"press:{payload['trigger_id']}"))
 
 
-def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, unreadable: str | None) -> Inbound:
+def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, unsupported_media: str | None) -> Inbound:
     return Inbound(
         text,
         place,
@@ -108,7 +108,7 @@ def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, un
         event=f"{place.partition(':')[0]}:{ts}",
         reply_to=ts or None,
         group=not direct,
-        unreadable=unreadable,
+        unsupported_media=unsupported_media,
     )
 
 

@@ -77,16 +77,16 @@ def parse_album(updates: Sequence[dict[str, Any]], me: Me) -> Parsed | None:
     first = spoken[0]
     files = tuple(file for message in spoken for file in _files(message))
     unseen = next((kind for message in spoken for kind in _UNSEEN if kind in message), None)
-    unreadable = "large file" if any(file.size > LARGEST_FILE for file in files) else unseen
+    unsupported_media = "large file" if any(file.size > LARGEST_FILE for file in files) else unseen
     text = "\n\n".join(dict.fromkeys(filter(None, (readable(*said(message), me) for message in spoken))))
     if forwarded(first):
         pointed, text = [forward(first, text or words(first, me), me)], ""
     else:
         pointed = list(quotes(first, me))
         files += tuple(replace(file, quoted=True) for file in _files(replied_to(first)) if file.size <= LARGEST_FILE)
-    if not (text or files or unreadable or pointed):
+    if not (text or files or unsupported_media or pointed):
         return None  # somebody joined, a title changed
-    inbound = _inbound(first, first["from"], event, me, with_quotes(text, pointed), unreadable)
+    inbound = _inbound(first, first["from"], event, me, with_quotes(text, pointed), unsupported_media)
     return Parsed(inbound, tuple(file for file in files if file.size <= LARGEST_FILE))
 
 
@@ -106,7 +106,7 @@ def _pressed(query: dict[str, Any], event: str, me: Me) -> Parsed | None:
 
 
 def _inbound(
-    message: dict[str, Any], sender: dict[str, Any], event: str, me: Me, text: str, unreadable: str | None
+    message: dict[str, Any], sender: dict[str, Any], event: str, me: Me, text: str, unsupported_media: str | None
 ) -> Inbound:
     names = (sender.get("first_name"), sender.get("last_name"))
     return Inbound(
@@ -120,7 +120,7 @@ def _inbound(
         locale=sender.get("language_code"),
         group=message["chat"]["type"] != "private",
         display_name=" ".join(str(name) for name in names if name),
-        unreadable=unreadable,
+        unsupported_media=unsupported_media,
     )
 
 

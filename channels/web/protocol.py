@@ -59,7 +59,7 @@ class Said:
             event=f"{key}:{self.id}",
             reply_to=self.id,
             locale=self.locale,
-            unreadable="large file" if self.too_large else None,
+            unsupported_media="large file" if self.too_large else None,
         )
 
 

@@ -43,9 +43,9 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
             return None
         text = without_name(text, [nick])
     quote = _quote(message, own=answers or JID(message["reply"]["to"]).bare == own.bare)
-    unreadable = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
+    unsupported_media = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
     inbound = Inbound(
-        with_quotes("" if unreadable or text.strip() == url else storable(text).strip(), quote),
+        with_quotes("" if unsupported_media or text.strip() == url else storable(text).strip(), quote),
         sender.full if nick and not group else sender.bare,
         person=author,
         channel="xmpp",
@@ -54,9 +54,9 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         reply_to=f"{message['id']} {sender.full}" if group else None,
         group=group,
         display_name=storable(sender.resource if nick else sender.user or sender.bare),
-        unreadable=unreadable,
+        unsupported_media=unsupported_media,
     )
-    return inbound, [url] if url and not unreadable else []
+    return inbound, [url] if url and not unsupported_media else []
 
 
 def _quote(message: Message, own: bool) -> list[Quote]:

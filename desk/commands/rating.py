@@ -107,4 +107,6 @@ def _key(call: Call) -> str:
 
 def _again(call: Call, asked: Asked) -> Inbound:
     """Return the question once more, for whoever is next up the chain."""
-    return replace(call.arrived.inbound, text=asked.text, attachments=asked.attachments, retry=True, unreadable=None)
+    return replace(
+        call.arrived.inbound, text=asked.text, attachments=asked.attachments, retry=True, unsupported_media=None
+    )

@@ -83,7 +83,7 @@ def inbound(row: Any, files: list[Attachment]) -> Inbound:
         group=bool(payload.get("group")),
         display_name=payload.get("display_name", ""),
         retry=bool(payload.get("retry")),
-        unreadable=payload.get("unreadable"),
+        unsupported_media=payload.get("unsupported_media"),
         seq=row.seq,
     )
 
@@ -100,7 +100,7 @@ def _payload(inbound: Inbound) -> Row:
         "group": inbound.group,
         "display_name": inbound.display_name,
         "retry": inbound.retry,
-        "unreadable": inbound.unreadable,
+        "unsupported_media": inbound.unsupported_media,
         "files": len(inbound.attachments),
     }
     needed = ("text", "conversation", "think")

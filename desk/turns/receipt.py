@@ -56,9 +56,9 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         wished_role=state["inbound"].role,
         wished_model=state["inbound"].model,
         thinking_why=state.get("think_why", ""),
-        unasked=state.get("role_without_override"),
+        role_without_override=state.get("role_without_override"),
         escalation=state.get("escalation"),
-        parts=state.get("sub_answers", ()),
+        sub_answers=state.get("sub_answers", ()),
     )
 
 
@@ -104,7 +104,7 @@ def explain(receipt: dict[str, Any]) -> str:
     )
     if receipt.get("escalation"):
         lines.append(f"- second try: {receipt['escalation']}")
-    lines += [_part(number, part) for number, part in enumerate(receipt.get("parts", ()), 1)]
+    lines += [_part(number, part) for number, part in enumerate(receipt.get("sub_answers", ()), 1)]
     lines += [_tool(use) for use in receipt["tools"]]
     lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
     lines += [f"- note: {note}" for note in receipt["notes"]]
@@ -117,7 +117,7 @@ def explain(receipt: dict[str, Any]) -> str:
 
 def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     """Return what of a receipt concerns a customer, in the customer's language: no models, tokens, paths or errors."""
-    parts = receipt.get("parts")
+    parts = receipt.get("sub_answers")
     roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
     lines = [say("why_specialist", language, role=", ".join(roles))]
     if receipt.get("wished_role") == receipt["role"]:
@@ -137,7 +137,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
 
 
 def _who(receipt: dict[str, Any]) -> str:
-    if parts := receipt.get("parts"):
+    if parts := receipt.get("sub_answers"):
         return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
     return (
         f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
@@ -147,10 +147,10 @@ def _who(receipt: dict[str, Any]) -> str:
 
 def _wishes(receipt: dict[str, Any]) -> list[str]:
     """Return what the person's wish changed; receipts of older versions know nothing of wishes."""
-    model, unasked = receipt.get("wished_model"), receipt.get("unasked")
+    model, role_without_override = receipt.get("wished_model"), receipt.get("role_without_override")
     lines = [f"- model: you asked for {model}"] if model else []
-    if unasked:
-        other = "the same" if unasked == receipt["role"] else f"**{unasked}**"
+    if role_without_override:
+        other = "the same" if role_without_override == receipt["role"] else f"**{role_without_override}**"
         lines.append(f"- without your wish: {other} would have answered")
     return lines
 

@@ -157,7 +157,7 @@ def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decis
         return _seen(words, "the picture from your earlier message", picture=True)
     if not of_code and misses_picture(text, past, language):
         return _seen(words, "you speak of a picture, but none was sent", missing=True)
-    if policy.conversation.stick and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
+    if policy.conversation.sticky_roles and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
         if past.role == words.role:
             return None
         reasons = (f"stayed with {past.role}: a short follow-up",)

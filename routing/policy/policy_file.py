@@ -27,7 +27,7 @@ class _Table(BaseModel):
 class Conversation(_Table):
     """How a message is seen in its conversation."""
 
-    stick: bool = True
+    sticky_roles: bool = True
     """A short message that goes on with the topic stays with the specialist who answered last."""
     picture_turns: int = Field(default=4, ge=0)
     """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when named."""
@@ -59,7 +59,7 @@ class Thinking(_Table):
 class Models(_Table):
     """What counts besides the role when a model is chosen."""
 
-    swap_gain: float = Field(default=0.5, ge=0)
+    model_switch_threshold: float = Field(default=0.5, ge=0)
     """How much better another model has to be to be loaded instead of using one that is: made for the role counts up
     to 1, each doubling of its size a quarter. 0: always the best one."""
     languages: bool = True

@@ -167,7 +167,7 @@ def _of_rating(turn: PastTurn) -> tuple[str, str] | str | None:
 
 def _of_wish(turn: PastTurn, repeated: bool) -> tuple[str, str] | str | None:
     wish = wish_of(turn)
-    chosen = (turn.receipt or {}).get("unasked") or turn.role
+    chosen = (turn.receipt or {}).get("role_without_override") or turn.role
     if wish is None or wish == chosen:
         return None
     if repeated:

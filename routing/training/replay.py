@@ -74,7 +74,7 @@ class Replay:
         """Look at one turn; the person's wish is set aside, so that the router's own choices are compared."""
         self.turns += 1
         receipt = turn.receipt or {}
-        old = receipt.get("unasked") or turn.role
+        old = receipt.get("role_without_override") or turn.role
         key = turn.channel, turn.conversation
         past = self._past.get(key, Past())
         self._past[key] = after(past, turn)

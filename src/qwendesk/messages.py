@@ -85,7 +85,7 @@ class Inbound:
     display_name: str = ""
     seq: int | None = None
     """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
-    unreadable: str | None = None
+    unsupported_media: str | None = None
     """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
     has_ended_a_run: bool = False
     """An earlier run that was to answer it ended or hung its process: no code that a model writes is run for it."""
@@ -167,7 +167,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SubAnswer:
     """One question of a message that held several, and who answered it."""
 
     question: str
@@ -216,11 +216,11 @@ class Receipt:
     """The model the person asked for."""
     thinking_why: str = ""
     """Why the model thought, or did not."""
-    unasked: Role | None = None
+    role_without_override: Role | None = None
     """The specialist that would have answered had the person asked for none."""
     escalation: str | None = None
     """Why a stronger model, or one that thinks, was asked after the first; None when none was."""
-    parts: tuple[Part, ...] = ()
+    sub_answers: tuple[SubAnswer, ...] = ()
     """The questions of a message that held several, in their order; tools and checks above are those of all."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -297,7 +297,7 @@ class Notice:
     text: str
     fraction: float | None = None
     """How far the work has come, 0 to 1; None when that is not known."""
-    lasting: bool = False
+    persistent: bool = False
     """Whether it stays to be read, because something was done otherwise than the person asked."""
 
 

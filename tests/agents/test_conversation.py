@@ -162,7 +162,7 @@ async def test_a_loaded_model_is_kept_unless_the_gain_is_worth_it(make_desk: Mak
 
 async def test_the_policy_file_is_read(make_desk: MakeDesk, own_home: Any) -> None:
     (own_home / "policy.toml").write_text(
-        "[models]\nswap_gain = 0\n"
+        "[models]\nmodel_switch_threshold = 0\n"
         '[[rule]]\nwhen = {contains = ["bicycle*"]}\nrole = "math"\nmodel = "big"\nthink = true\n'
     )
     async with make_desk(cards=(SMALL, BIG)) as desk:
@@ -296,7 +296,7 @@ async def test_a_question_asked_twice_where_nothing_is_stronger_is_told(make_des
         again = [event async for event in desk.handle(Inbound(question, "c"))]
     note = "you asked the same before, and there is no stronger model here to ask"
     assert note in again[-1].reply.receipt.notes
-    assert Notice(f"Y{note[1:]}.", lasting=True) in again
+    assert Notice(f"Y{note[1:]}.", persistent=True) in again
 
 
 async def test_a_thumb_down_is_answered_by_a_stronger_model(make_desk: MakeDesk, picture: str) -> None:
@@ -380,13 +380,13 @@ async def test_several_questions_go_to_their_specialists(make_desk: MakeDesk) ->
     assert reply.text == stored == shown(events)
     places = [reply.text.index(part) for part in ("olleh", "3371", "Your parcel")]
     assert places == sorted(places)
-    assert [(part.role, part.model) for part in reply.receipt.parts] == [
+    assert [(part.role, part.model) for part in reply.receipt.sub_answers] == [
         ("coder", "scripted-coder"),
         ("math", "scripted-math"),
         ("general", "scripted-general"),
     ]
     assert (
-        [use.result for use in reply.receipt.parts[2].tools]
+        [use.result for use in reply.receipt.sub_answers[2].tools]
         == ["B-77 is on its way"]
         == [reply.receipt.tools[0].result]
     )
@@ -431,7 +431,7 @@ async def test_a_part_that_fails_leaves_the_others(make_desk: MakeDesk) -> None:
     async with make_desk(play) as desk:
         events, reply = await listen(desk, THREE)
     assert reply.text.count("Fine.") == 2 and "(out of order)" in reply.text
-    assert [part.model for part in reply.receipt.parts] == ["scripted-coder", "", "scripted-general"]
+    assert [part.model for part in reply.receipt.sub_answers] == ["scripted-coder", "", "scripted-general"]
     assert reply.receipt.notes == ("part 2 was not answered: out of order",)
     assert "part 2 was not answered: out of order" in explain(reply.receipt.as_dict())
     assert reply.text == shown(events)
@@ -525,7 +525,7 @@ async def test_a_part_that_is_tried_again_keeps_the_parts_before_it(make_desk: M
 async def test_who_names_the_specialist_gets_one_answer(make_desk: MakeDesk, wishes: dict[str, str]) -> None:
     async with make_desk() as desk:
         reply = await desk.ask(THREE, **wishes)
-    assert reply.receipt.parts == () and len(desk.script.calls) == 1
+    assert reply.receipt.sub_answers == () and len(desk.script.calls) == 1
 
 
 def test_lanes_show_a_finished_lane_at_once() -> None:

@@ -73,7 +73,7 @@ class TestChatwoot(ChannelConformance):
         elsewhere = {"file_type": "image", "data_url": "http://169.254.169.254/latest/meta-data"}
         body = json.dumps(simulator._last | {"id": 99, "attachments": [elsewhere]}).encode()
         assert await simulator.call(body) == 200
-        assert desk.inbox[1].unreadable == "file" and desk.inbox[1].attachments == ()
+        assert desk.inbox[1].unsupported_media == "file" and desk.inbox[1].attachments == ()
 
     @pytest.mark.parametrize(
         "place", ["http://169.254.169.254/x", "ftp://a.example/x", "http://127.0.0.1:9/x", "http://["]
@@ -84,7 +84,7 @@ class TestChatwoot(ChannelConformance):
         simulator.stores["a.png"] = place
         await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         (inbound,) = await desk.came()
-        assert (inbound.text, inbound.unreadable, inbound.attachments) == ("look", "file", ())
+        assert (inbound.text, inbound.unsupported_media, inbound.attachments) == ("look", "file", ())
 
     @pytest.mark.parametrize("kind", ["contact", "location", "video"])
     async def test_of_a_message_with_a_card_the_text_is_kept(
@@ -93,7 +93,7 @@ class TestChatwoot(ChannelConformance):
         await simulator.write(Written("hello"))
         card = {"id": 4, "file_type": kind, "fallback_title": "+39 06 1234"}
         await simulator.call(json.dumps(simulator._last | {"id": 99, "attachments": [card]}).encode())
-        assert (desk.inbox[1].text, desk.inbox[1].unreadable) == ("hello", kind)
+        assert (desk.inbox[1].text, desk.inbox[1].unsupported_media) == ("hello", kind)
 
     async def test_chatwoot_is_answered_before_it_gives_the_conversation_away(
         self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
@@ -101,7 +101,7 @@ class TestChatwoot(ChannelConformance):
         monkeypatch.setattr(channel_module, "_FETCH_SECONDS", 0.05)
         monkeypatch.setattr(Files, "fetch", lambda *_: asyncio.Event().wait())
         await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
-        assert (desk.inbox[0].text, desk.inbox[0].unreadable) == ("look", "file")
+        assert (desk.inbox[0].text, desk.inbox[0].unsupported_media) == ("look", "file")
         assert simulator.caller.answers == [200]
 
 

@@ -82,7 +82,7 @@ async def test_one_odd_message_takes_no_other_with_it(caplog: pytest.LogCaptureF
     line.put(Inbound("bad", "c"))
     line.put(Inbound("good", "c"))
     await taken(accepted, 2)
-    assert [(one.text, one.unreadable) for one in accepted] == [("look", "file"), ("good", None)]
+    assert [(one.text, one.unsupported_media) for one in accepted] == [("look", "file"), ("good", None)]
     assert all(one.event for one in accepted) and accepted[0].event != accepted[1].event
     assert "RuntimeError" in caplog.text and "KeyError" in caplog.text and "a secret" not in caplog.text
     assert not running.done()

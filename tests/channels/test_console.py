@@ -126,7 +126,7 @@ async def test_a_wish_for_eyes_says_what_it_needs(talk: Talk) -> None:
 def test_what_was_done_otherwise_than_asked_stays_on_the_screen() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     with TerminalView(screen, screen) as view:
-        view.show(Notice("There is no picture.", lasting=True))
+        view.show(Notice("There is no picture.", persistent=True))
         view.show(TextDelta("Hello"))
     assert "! There is no picture." in screen.file.getvalue()
 

@@ -52,5 +52,5 @@ async def test_of_an_address_only_the_server_is_logged(caplog: pytest.LogCapture
 
     with caplog.at_level(logging.DEBUG):
         for fetching in (fetch, odd):
-            assert (await with_files(Inbound("", "c"), [fetching])).unreadable == "file"  # type: ignore[list-item]
+            assert (await with_files(Inbound("", "c"), [fetching])).unsupported_media == "file"  # type: ignore[list-item]
     assert "127.0.0.1" in caplog.text and "capability" not in caplog.text

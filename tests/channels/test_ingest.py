@@ -19,7 +19,7 @@ async def test_after_some_tries_a_message_comes_without_its_file() -> None:
     for _ in range(2):
         with pytest.raises(ChannelError):
             await fetching.with_files(inbound, [broken])
-    assert (await fetching.with_files(inbound, [broken])).unreadable == "file"
+    assert (await fetching.with_files(inbound, [broken])).unsupported_media == "file"
 
 
 async def test_a_file_that_came_late_is_there_and_its_tries_are_forgotten() -> None:

@@ -114,14 +114,14 @@ def test_a_page_names_its_charset_itself() -> None:
 @pytest.mark.parametrize("kind", ["application/pkcs7-mime", "application/x-pkcs7-mime"])
 def test_an_encrypted_mail_is_named_as_one(kind: str) -> None:
     inbound = _read(_file(kind, "smime.p7m"))
-    assert inbound.unreadable == "encrypted message" and _names(inbound) == ["smime.p7m"]
+    assert inbound.unsupported_media == "encrypted message" and _names(inbound) == ["smime.p7m"]
 
 
 def test_a_mail_that_is_packed_into_its_signature_is_named_as_signed() -> None:
     part = _file("application/pkcs7-mime", "smime.p7m").replace(
         '; name="smime', '; smime-type=signed-data; name="smime', 1
     )
-    assert _read(part).unreadable == "signed message"
+    assert _read(part).unsupported_media == "signed message"
 
 
 def test_a_plain_text_that_only_names_the_other_version_gives_way_to_it() -> None:

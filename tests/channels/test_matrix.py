@@ -154,7 +154,7 @@ class TestMatrix(ChannelConformance):
         await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         await simulator.write(Written("next"))
         first, second = await desk.came(2)
-        assert (first.text, first.unreadable) == ("look", "file") and second.text == "next"
+        assert (first.text, first.unsupported_media) == ("look", "file") and second.text == "next"
 
 
 class TestEncrypted:

@@ -117,7 +117,7 @@ def test_links_and_names_are_read_as_they_were_meant(written: str, heard: str) -
 
 
 @pytest.mark.parametrize(
-    ("file", "files", "unreadable"),
+    ("file", "files", "unsupported_media"),
     [
         ({"url_private": "https://files.slack.com/a", "size": 5}, ["https://files.slack.com/a"], None),
         ({"id": "F1", "file_access": "check_file_info"}, [""], None),
@@ -130,11 +130,11 @@ def test_links_and_names_are_read_as_they_were_meant(written: str, heard: str) -
     ],
 )
 def test_a_message_is_heard_whatever_is_with_its_file(
-    file: dict[str, Any], files: list[str], unreadable: str | None
+    file: dict[str, Any], files: list[str], unsupported_media: str | None
 ) -> None:
     parsed = read(subtype="file_share", text="look", files=[file])
     assert parsed and parsed.inbound.text == "look"
-    assert ([one.url for one in parsed.files], parsed.inbound.unreadable) == (files, unreadable)
+    assert ([one.url for one in parsed.files], parsed.inbound.unsupported_media) == (files, unsupported_media)
 
 
 def test_a_file_that_lies_elsewhere_is_named_with_its_address() -> None:
@@ -162,7 +162,7 @@ class TestWorkspace:
             told = {"ts": f"{number}.1", "text": "look", "files": [file]}
             await simulator.garble({"type": "event_callback", "event": event | told})
         seen, gone = await desk.came(2)
-        assert seen.attachments[0].data == PIXEL and (gone.text, gone.unreadable) == ("look", "file")
+        assert seen.attachments[0].data == PIXEL and (gone.text, gone.unsupported_media) == ("look", "file")
 
     async def test_who_calls_the_desk_into_a_thread_points_at_its_first_message(
         self, simulator: SlackSimulator, channel: Channel, desk: Desk

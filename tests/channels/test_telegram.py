@@ -43,7 +43,7 @@ class TestPolling(ChannelConformance):
         await simulator.garble({"message": message | {"document": gone}})
         await simulator.write(Written("next"))
         first, second = await desk.came(2)
-        assert first.unreadable == "file" and second.text == "next"
+        assert first.unsupported_media == "file" and second.text == "next"
 
     async def test_what_cannot_be_read_is_named_and_never_ignored(
         self, simulator: TelegramSimulator, channel: Channel, desk: Desk
@@ -53,7 +53,7 @@ class TestPolling(ChannelConformance):
         large = {"file_id": "x", "file_unique_id": "x", "file_size": 10**8}
         await simulator.garble({"message": message | {"document": large, "caption": "see"}})
         first, second = await desk.came(2)
-        assert first.unreadable == "sticker" and (second.unreadable, second.text) == ("large file", "see")
+        assert first.unsupported_media == "sticker" and (second.unsupported_media, second.text) == ("large file", "see")
 
     async def test_a_topic_is_a_conversation_of_its_own(
         self, simulator: TelegramSimulator, channel: Channel, desk: Desk

@@ -68,7 +68,7 @@ def test_a_message_of_another_chat_is_quoted_too() -> None:
 def test_a_picture_that_is_replied_to_is_seen() -> None:
     parsed = read(text="what is it?", reply_to_message={"from": BO, "caption": "My plant"} | PHOTO)
     assert parsed and [(file.id, file.quoted) for file in parsed.files] == [("P1", True)]
-    assert parsed.inbound.text == "> Bo wrote:\n> My plant\n\nwhat is it?" and parsed.inbound.unreadable is None
+    assert parsed.inbound.text == "> Bo wrote:\n> My plant\n\nwhat is it?" and parsed.inbound.unsupported_media is None
     assert "[photo]" in text_of(text="and this?", reply_to_message={"from": BO} | PHOTO)
     assert "[document a.pdf]" in text_of(
         text="read it", reply_to_message={"from": BO, "document": {"file_id": "D", "file_name": "a.pdf"}}
@@ -263,4 +263,4 @@ async def test_a_picture_that_is_replied_to_and_gone_is_left_out(simulator: Tele
             told = {"from": BO, "photo": [{"file_id": name, "file_unique_id": name, "file_size": 9}]}
             await simulator._deliver({"update_id": 50 + len(name), "message": base | {"reply_to_message": told}})
         gone, seen = await desk.came(2)
-    assert (gone.attachments, gone.unreadable) == ((), None) and seen.attachments[0].data == PIXEL
+    assert (gone.attachments, gone.unsupported_media) == ((), None) and seen.attachments[0].data == PIXEL

@@ -179,7 +179,7 @@ class TestWeb(ChannelConformance):
         file = {"mime": "image/png", "name": "a.png", "data": large}
         await page.raw(json.dumps({"type": "message", "id": "b", "text": "look", "files": [file]}))
         (inbound,) = await desk.came()
-        assert (inbound.text, inbound.attachments, inbound.unreadable) == ("look", (), "large file")
+        assert (inbound.text, inbound.attachments, inbound.unsupported_media) == ("look", (), "large file")
 
     async def test_a_stopping_desk_leaves_the_message_with_the_page(
         self, simulator: WebSimulator, channel: Channel, desk: Desk

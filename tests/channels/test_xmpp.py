@@ -51,7 +51,7 @@ class TestSimulated(ChannelConformance):
             await simulator.garble({})
             await simulator.write(Written("look", files=(PICTURE,)))
             await desk.heard("look")
-        assert (desk.inbox[-1].attachments, desk.inbox[-1].unreadable) == ((), "file")
+        assert (desk.inbox[-1].attachments, desk.inbox[-1].unsupported_media) == ((), "file")
 
 
 def test_a_security_that_is_none_of_the_three_is_refused() -> None:

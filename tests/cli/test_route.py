@@ -149,16 +149,18 @@ def test_help_lists_every_command() -> None:
 
 def test_the_policy_is_shown_written_and_checked(tmp_path: Path) -> None:
     shown = RUN.invoke(app, ["policy"]).stdout
-    assert "not there yet" in shown and "models.swap_gain" in shown
+    assert "not there yet" in shown and "models.model_switch_threshold" in shown
     assert RUN.invoke(app, ["policy", "--write"]).exit_code == 0
     file = tmp_path / "policy.toml"
-    assert "# swap_gain = 0.5" in file.read_text("utf-8")
+    assert "# model_switch_threshold = 0.5" in file.read_text("utf-8")
     again = RUN.invoke(app, ["policy", "--write"])
     assert again.exit_code == 1 and "there already" in again.output
-    file.write_text(file.read_text("utf-8").replace("# swap_gain = 0.5", "swap_gain = 0.9"), "utf-8")
+    file.write_text(
+        file.read_text("utf-8").replace("# model_switch_threshold = 0.5", "model_switch_threshold = 0.9"), "utf-8"
+    )
     tree = json.loads(RUN.invoke(app, ["policy", "--json"]).stdout)
     rows = {row["name"]: (row["value"], row["from"]) for row in tree["policy"]}
-    assert rows["models.swap_gain"] == (0.9, str(file)) and rows["models.languages"] == (True, "default")
+    assert rows["models.model_switch_threshold"] == (0.9, str(file)) and rows["models.languages"] == (True, "default")
     assert "holds" in RUN.invoke(app, ["policy", "--check", str(file)]).stdout
 
 
@@ -167,7 +169,9 @@ def test_a_wrong_policy_is_one_line_with_its_place(tmp_path: Path) -> None:
     file.write_text("[models]\nswap = 1\n", "utf-8")
     told = RUN.invoke(app, ["policy", "--check", str(file)])
     assert told.exit_code == 1
-    assert "line 2, models.swap: is not known; known here: swap_gain, languages" in " ".join(told.output.split())
+    assert "line 2, models.swap: is not known; known here: model_switch_threshold, languages" in " ".join(
+        told.output.split()
+    )
     assert RUN.invoke(app, ["policy", "--check", str(tmp_path / "none.toml")]).exit_code == 1
 
 

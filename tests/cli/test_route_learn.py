@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,8 +38,8 @@ def store(turns: Iterable[Turn]) -> None:
         for number, (question, role, wish, rating) in enumerate(turns):
             receipt = Receipt(role, "m", "e", 0.7, None, ("why",), "en", False, (), 1, 1, 1.0, 1.0, (), 1.0)
             if wish:
-                receipt = Receipt(
-                    wish, "m", "e", 1, None, (), "en", False, (), 1, 1, 1, 1, (), 1, wished_role=wish, unasked=role
+                receipt = replace(
+                    receipt, role=wish, confidence=1, signals=(), wished_role=wish, role_without_override=role
                 )
             turn = await memory.begin_turn(Inbound(question, f"c{number}"))
             await memory.finish_turn(turn, Reply("answer", f"c{number}", receipt))

@@ -66,7 +66,7 @@ async def test_refusals_are_told_once_and_a_letter_s_sender_once_an_hour(
     now = 1000.0
     monkeypatch.setattr("qwendesk.desk.rate_limiter.monotonic", lambda: now)
     async with running(tmp_path, houses={"test": House("open"), "mail": House(by_letter=True)}, answers=False) as desk:
-        for say in ({"text": "/stop"}, {"text": "x" * 9000}, {"text": "", "unreadable": "video"}):
+        for say in ({"text": "/stop"}, {"text": "x" * 9000}, {"text": "", "unsupported_media": "video"}):
             assert [bool((await desk.say(**say)).text) for _ in range(3)] == [True, False, False], say  # type: ignore[arg-type]
 
         async def writes(conversation: str) -> bool:
@@ -167,9 +167,9 @@ async def test_what_cannot_be_taken_is_refused_in_the_persons_language(
 
 async def test_what_cannot_be_read_is_said_alone_or_with_the_answer(tmp_path: Path) -> None:
     async with running(tmp_path, lambda messages: "fine") as desk:
-        alone = await desk.say("", unreadable="video")
+        alone = await desk.say("", unsupported_media="video")
         assert alone.outcome == "refused" and "video" in alone.text
-        await desk.say("look at this", unreadable="sticker")
+        await desk.say("look at this", unsupported_media="sticker")
         await desk.settle()
         assert desk.outlet.texts[0].startswith("fine") and "sticker" in desk.outlet.texts[0]
 

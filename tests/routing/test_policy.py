@@ -289,7 +289,7 @@ def test_costs_and_languages_weigh(role: Any, best: str, loaded: set[str], langu
 
 def test_a_swap_that_costs_nothing_is_always_made() -> None:
     large = Choice("e", CARDS[1])
-    assert weigh("general", large, CARDS, frozenset({"small"}), "en", Models(swap_gain=0)).choice == large
+    assert weigh("general", large, CARDS, frozenset({"small"}), "en", Models(model_switch_threshold=0)).choice == large
 
 
 def test_models_of_few_languages_do_not_speak_all() -> None:

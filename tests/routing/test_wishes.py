@@ -31,7 +31,7 @@ async def test_the_desk_takes_a_virtual_model_wherever_one_can_be_named(make_des
         with pytest.raises(QwendeskError):
             await desk.ask("Hello there", model="qwen-poet")
     assert (coder.receipt.role, coder.receipt.wished_role, coder.receipt.wished_model) == ("coder", "coder", None)
-    assert (auto.receipt.role, auto.receipt.wished_role, auto.receipt.unasked) == ("general", None, None)
+    assert (auto.receipt.role, auto.receipt.wished_role, auto.receipt.role_without_override) == ("general", None, None)
     assert events[-1].reply.receipt.role == "math"
 
 
@@ -41,7 +41,7 @@ async def test_the_receipt_keeps_the_wish_and_what_would_have_been(make_desk: Ma
         turn = await desk.last_turn("c")
         named = await desk.ask("Write a Python function that sorts a list", model="scripted:scripted-math")
     assert turn and turn.receipt
-    assert (turn.receipt["wished_role"], turn.receipt["unasked"]) == ("general", "coder")
+    assert (turn.receipt["wished_role"], turn.receipt["role_without_override"]) == ("general", "coder")
     assert (named.receipt.wished_role, named.receipt.wished_model) == (None, "scripted:scripted-math")
 
 
@@ -53,7 +53,7 @@ async def test_a_wish_for_eyes_or_ears_with_nothing_to_perceive_is_told(make_des
         plain = await desk.ask("Hello there")
     note = "you asked for vision, but there is no picture; general answered"
     assert events[-1].reply.receipt.notes == (note,)
-    assert Notice(f"Y{note[1:]}.", lasting=True) in events
+    assert Notice(f"Y{note[1:]}.", persistent=True) in events
     assert note in explain(events[-1].reply.receipt.as_dict())
     assert audio.receipt.notes == ("you asked for audio, but there is no recording; general answered",)
     assert met.receipt.notes == plain.receipt.notes == ()
@@ -63,4 +63,4 @@ async def test_a_wish_to_think_is_told_at_once_where_the_model_cannot(make_desk:
     async with make_desk(["Hi."]) as desk:
         wish = Inbound("Hello there", "c", model="scripted:scripted-math", think=True)
         events = [event async for event in desk.handle(wish)]
-    assert Notice("This model cannot think before it answers.", lasting=True) in events
+    assert Notice("This model cannot think before it answers.", persistent=True) in events

@@ -124,7 +124,7 @@ def test_a_hundred_thousand_parts_are_no_more_work_than_the_limit() -> None:
     raw = _parts(100_000).encode()
     assert _seconds(lambda: _try(raw)) < 3
     inbound = parse(raw, DESK, limits=Limits(parts=10))
-    assert inbound is not None and inbound.text.count("\n\na") == 9 and inbound.unreadable == "large file"
+    assert inbound is not None and inbound.text.count("\n\na") == 9 and inbound.unsupported_media == "large file"
 
 
 def test_limits_are_settings() -> None:
@@ -203,4 +203,4 @@ async def test_of_a_mail_that_is_too_large_the_text_is_read() -> None:
             (inbound,) = await desk.came()
             await channel.stop()
             await running
-    assert (inbound.text, inbound.attachments, inbound.unreadable) == ("Where is my order?", (), "large file")
+    assert (inbound.text, inbound.attachments, inbound.unsupported_media) == ("Where is my order?", (), "large file")

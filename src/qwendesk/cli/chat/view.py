@@ -112,7 +112,7 @@ class TerminalView:
     def show(self, event: Event) -> None:
         """Draw one event."""
         match event:
-            case Notice(lasting=True):
+            case Notice(persistent=True):
                 self._print(Text(f"! {_notice(event)}", style="dim"))
             case Notice():
                 self._live.update(Text(_notice(event), style="dim"))
@@ -229,7 +229,7 @@ class NoticeLine:
         """Show one notice; other events are not for this line."""
         if not isinstance(notice, Notice):
             return
-        if notice.lasting:
+        if notice.persistent:
             self.clear()
             self._console.print(_notice(notice), markup=False, highlight=False)
             return

@@ -49,8 +49,8 @@ class DeskKnowledge:
         """Whose documents are known to have their vectors; it is asked once, as a process may have ended before."""
         self._looked_at = float("-inf")
 
-    async def look(self) -> None:
-        """See whether there are documents, so that the tool is offered only then."""
+    async def refresh(self) -> None:
+        """Check, at most every few seconds, whether there are documents: the tool is offered only then."""
         if time.monotonic() - self._looked_at > _LOOK_EVERY:
             self._has_documents = await self.base.has_documents(of_all=True)
             self._looked_at = time.monotonic()

@@ -18,12 +18,13 @@ from qwendesk.desk.turns.attachments import check_limits
 from qwendesk.desk.turns.background import Background, Over
 from qwendesk.desk.turns.conversation_context import Known, background, known_of, past_of, tokens_of
 from qwendesk.desk.turns.documents import Documents, Taken
+from qwendesk.desk.turns.knowledge import DeskKnowledge
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.held_words import Forgotten
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
-from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, storable
+from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, as_wish, storable
 from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify
 
@@ -67,6 +68,7 @@ class Turns:
         timeout: float,
         later: Background | None = None,
         documents: Documents | None = None,
+        knowledge: DeskKnowledge | None = None,
     ) -> None:
         self._graph = graph
         self._context = context
@@ -75,6 +77,7 @@ class Turns:
         self._timeout = timeout
         self._later = later or Background()
         self._documents = documents
+        self._knowledge = knowledge
         self._known = FIFOCache[tuple[str, str], Known](_AT_HAND)
         self._running: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -89,8 +92,11 @@ class Turns:
             QwendeskError: the turn failed; the question stays stored.
         """
         check_limits(inbound, max_chars=self._max_chars)
+        if self._knowledge:
+            await self._knowledge.refresh()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        inbound = replace(inbound, text=storable(inbound.text))
+        role, model = as_wish(inbound.role, inbound.model)
+        inbound = replace(inbound, text=storable(inbound.text), role=role, model=model)
         task = asyncio.create_task(self._turn(inbound, events))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -33,7 +33,7 @@ from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
-from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role, as_wish
+from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.store import ModelStore, Remotes
 from qwendesk.routing.base import Router
@@ -212,10 +212,7 @@ class Desk:
         """Yield what happens while a channel's message is answered."""
         if self._turns is None:
             raise ConfigError(_NOT_OPEN)
-        if self.knowledge:
-            await self.knowledge.look()
-        role, model = as_wish(inbound.role, inbound.model)
-        async with aclosing(self._turns.run(replace(inbound, role=role, model=model))) as events:
+        async with aclosing(self._turns.run(inbound)) as events:
             async for event in events:
                 yield event
 
@@ -334,6 +331,7 @@ class Desk:
             timeout=settings.turn_timeout,
             later=self._background(documents),
             documents=documents,
+            knowledge=self.knowledge,
         )
 
     def _background(self, documents: Documents | None) -> Background:

@@ -48,11 +48,11 @@ async def test_each_person_is_shown_only_what_is_theirs(make_desk: MakeDesk) -> 
 async def test_the_tool_is_offered_only_with_documents(make_desk: MakeDesk) -> None:
     async with make_desk(None, embedder="none") as desk:
         assert desk.knowledge
-        await desk.knowledge.look()
+        await desk.knowledge.refresh()
         assert not desk.knowledge.tool.is_offered
         await desk.knowledge.base.add_bytes("all.txt", b"text", EVERYBODY)
         desk.knowledge._looked_at = float("-inf")
-        await desk.knowledge.look()
+        await desk.knowledge.refresh()
         assert desk.knowledge.tool.is_offered
 
 

@@ -12,17 +12,39 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
-from qwendesk.messages import Admission, Event, Inbound, Outbound
+from qwendesk.messages import Admission, Button, Event, Inbound, Outbound
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from qwendesk.channels.relay import Relay
+    from qwendesk.held_words import Forgotten
     from qwendesk.testing.simulators.base import Simulator
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""
 Accept = Callable[[Inbound], Awaitable[Admission]]
 """Takes a message for good: once it returns, the message survives a killed process."""
+Component = Literal["all", "ingress", "worker", "web"]
+"""Part of the desk that a process runs: everything, accepting messages, answering them, or serving web pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A stored message of a conversation, as a channel shows it again."""
+
+    id: str
+    """Key of the delivery; of a person's message its ``event``."""
+    text: str
+    """With markup; of a person's message as it was written."""
+    buttons: tuple[Button, ...] = ()
+    is_complete: bool = True
+    """Whether all of it was delivered; otherwise it is still being written."""
+    from_person: bool = False
+
+
+Transcript = Callable[[str], Awaitable[Sequence[ShownMessage]]]
+"""Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
 LARGEST_FILE = 20 * 2**20
 """What channels take of a file whose platform sets no limit of its own, in bytes."""
@@ -62,6 +84,8 @@ class Capabilities:
     """Largest file that can be fetched, in bytes, mostly ``LARGEST_FILE``; 0: files are not taken."""
     by_letter: bool = False
     """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
+    shows_machine_notice: bool = False
+    """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
     one_process: bool = False
     """Whether only the process that listens can send, because it alone has the keys."""
 
@@ -117,6 +141,10 @@ class Manifest:
     """What else a person has to know who sets it up."""
     simulator: str = ""
     """Where its simulated platform is, as ``package.module:Class``; empty: it has none."""
+    component: Literal["ingress", "web"] = "ingress"
+    """Component that accepts its messages where the desk runs as several processes."""
+    has_page: bool = False
+    """Whether its address on the web server is a page for people."""
     is_served: bool = True
     """Whether a running desk has it; what does not is a program of its own, which the hint names."""
 
@@ -209,6 +237,21 @@ class Channel(ABC):
     def create(cls, settings: Mapping[str, Any]) -> Self:
         """Make the channel from its settings, as ``manifest.read`` gives them; nothing is connected yet."""
         return cls(**settings)
+
+    def attach(  # noqa: B027 - most channels need none of it
+        self, transcript: Transcript, relay: Relay | None, component: Component, machine_notice: str | bool
+    ) -> None:
+        """Receive what the desk provides to channels that show conversations themselves; called before ``start``.
+
+        Args:
+            transcript: reads the stored messages of a conversation.
+            relay: passes frames between the processes of a desk; None where one process runs everything.
+            component: the component that this process runs.
+            machine_notice: a text that says that a machine answers, True for the built-in one, False for none.
+        """
+
+    async def drop(self, forgotten: Forgotten) -> None:  # noqa: B027 - most channels keep nothing
+        """Drop from memory what the channel keeps of a person."""
 
     @abstractmethod
     async def start(self, accept: Accept) -> None:

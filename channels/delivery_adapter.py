@@ -1,12 +1,16 @@
-"""A channel as the desk's delivery sees it."""
+"""Connect a channel to the desk: deliver its messages, and read them again."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-from qwendesk.channels.base import Capabilities, Channel
+from qwendesk.channels.base import Capabilities, Channel, ShownMessage
 from qwendesk.channels.markup.shape import Piece, shape
+from qwendesk.desk.commands.rating import is_press, thumbs
+from qwendesk.desk.delivery.transcript import Line, PastLines
+from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.memory.records import Thumb
 from qwendesk.messages import Outbound
 
 _SHORT = 1000
@@ -41,3 +45,37 @@ class ChannelOutlet:
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written."""
         await self._channel.typing(conversation)
+
+
+class ChannelTranscript:
+    """Reads the stored messages of one channel's conversations.
+
+    Args:
+        channel: name of the channel.
+        inbox: finds conversations.
+        lines: reads what was said in them.
+        has_feedback_buttons: whether answers have two thumbs.
+    """
+
+    def __init__(self, channel: str, inbox: Inbox, lines: PastLines, *, has_feedback_buttons: bool) -> None:
+        self._channel = channel
+        self._inbox = inbox
+        self._lines = lines
+        self._has_feedback_buttons = has_feedback_buttons
+
+    async def __call__(self, conversation: str) -> list[ShownMessage]:
+        """Return the newest messages of a conversation, oldest first.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        id_ = await self._inbox.conversation_of(self._channel, "", conversation)
+        lines = await self._lines.of_conversation(id_) if id_ else []
+        return [self._message(line) for line in lines if not (line.said and is_press(line.text))]
+
+    def _message(self, line: Line) -> ShownMessage:
+        if line.said:
+            return ShownMessage(line.key, line.text, from_person=True)
+        rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
+        buttons = thumbs(line.seq, rating) if line.ends and self._has_feedback_buttons else ()
+        return ShownMessage(line.key, line.text, buttons, line.whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,23 +35,33 @@ _WAITING = 256
 
 
 def build_web(
-    health: Health, of_channels: Mapping[str, Sequence[BaseRoute]] | None = None, health_token: str | None = None
+    health: Health,
+    of_channels: Mapping[str, Sequence[BaseRoute]] | None = None,
+    health_token: str | None = None,
+    home: str | None = None,
 ) -> Starlette:
-    """Return the application: ``/healthz``, and each channel's routes under ``/channels/NAME/``."""
+    """Return the application: ``/healthz``, and each channel's routes under ``/channels/NAME/``.
+
+    Args:
+        health: reports the state of the desk.
+        of_channels: the routes of each channel.
+        health_token: the bearer token without which ``/healthz`` shows no details.
+        home: the channel to whose page ``/`` redirects.
+    """
     healthz = HealthPage(health, health_token).answer
     channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
-    front = _to_chat if "web" in channels else _no_page
-    return Starlette(routes=[Route("/", front), Route("/healthz", healthz), *bare, *mounts])
+    return Starlette(routes=[Route("/", _front(home)), Route("/healthz", healthz), *bare, *mounts])
 
 
-async def _to_chat(request: Request) -> Response:
-    return RedirectResponse("channels/web/")
+def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:
+    async def front(request: Request) -> Response:
+        if home:
+            return RedirectResponse(f"channels/{home}/")
+        return PlainTextResponse("Qwendesk runs here and has no page; /healthz reports its state.\n")
 
-
-async def _no_page(request: Request) -> Response:
-    return PlainTextResponse("Qwendesk runs here and has no page; /healthz says how it is.\n")
+    return front
 
 
 def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:

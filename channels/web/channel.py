@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import (
+    Accept,
+    Capabilities,
+    Channel,
+    Component,
+    Manifest,
+    Setting,
+    ShownMessage,
+    Transcript,
+)
+from qwendesk.channels.relay import Frame, Relay
 from qwendesk.channels.retry import rest
 from qwendesk.channels.web.pages import Look
 from qwendesk.channels.web.protocol import LARGEST_FILE
-from qwendesk.channels.web.sessions import FORGOTTEN, Frame, Kept, Room, Rooms, shown
+from qwendesk.channels.web.sessions import FORGOTTEN, Room, Rooms, shown
 from qwendesk.channels.web.socket import LATER, POLICY, Visit
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.held_words import Forgotten
@@ -24,15 +34,9 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-    from qwendesk.channels.web.relay import Relay
-
-Recall = Callable[[str], Awaitable[Sequence[Kept]]]
-"""Gives what was said in a conversation before this process began, oldest first."""
-Answers = Literal["here", "elsewhere", "for others"]
-"""Given and shown here; given by another process and shown here; given here and shown by another process."""
 MOST_SOCKETS = 2000
-_LOOK_EVERY, _LOOK_SELDOM = 0.5, 5.0
-"""Seconds between two looks for the answers of another process: where it is not heard, and where it is."""
+_POLL_SECONDS, _RELAYED_POLL_SECONDS = 0.5, 5.0
+"""Intervals in which answers of another process are read from the database: without the relay, and with it."""
 log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
@@ -52,6 +56,7 @@ class WebChannel(Channel):
             typing=3.0,
             buttons=8,
             max_file_in=LARGEST_FILE,
+            shows_machine_notice=True,
         ),
         (
             Setting("title", "What stands over the chat.", default="Chat"),
@@ -60,6 +65,8 @@ class WebChannel(Channel):
             Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
         simulator="qwendesk.testing.simulators.web:WebSimulator",
+        component="web",
+        has_page=True,
     )
 
     def __init__(self, title: str, greeting: str, origins: tuple[str, ...], accent: str) -> None:
@@ -74,27 +81,27 @@ class WebChannel(Channel):
         self._sockets = 0
         self._started = False
         self._stopping = asyncio.Event()
-        self.recall: Recall | None = None
-        """Where set, a page that comes back after a restart gets what it missed."""
-        self.answers: Answers = "here"
-        """Which process has the answers, and which the visitors."""
-        self.relay: Relay | None = None
-        """What carries them from one to the other at once."""
+        self._transcript: Transcript | None = None
+        self._relay: Relay | None = None
+        self._component: Component = "all"
 
-    def label(self, notice: str | bool) -> None:
-        """Set what says over the chat that a machine answers: a text, or whether the built-in one does."""
-        self._look = replace(self._look, machine=notice)
+    def attach(
+        self, transcript: Transcript, relay: Relay | None, component: Component, machine_notice: str | bool
+    ) -> None:
+        """Receive the transcript and the relay, by which pages get what this process has not sent itself."""
+        self._transcript, self._relay, self._component = transcript, relay, component
+        self._look = replace(self._look, machine=machine_notice)
 
     async def start(self, accept: Accept) -> None:
         """Wait for visitors; where others answer them, look for the answers."""
         self._accept, self._started = accept, True
-        if self.answers != "elsewhere":
+        if self._component != "web":
             await self._stopping.wait()
             return
         async with asyncio.TaskGroup() as tasks:
-            if self.relay:
-                tasks.create_task(self.relay.listen(self._hear, self._stopping))
-            tasks.create_task(self._keep_looking())
+            if self._relay:
+                tasks.create_task(self._relay.listen(self._receive, self._stopping))
+            tasks.create_task(self._poll())
 
     async def stop(self) -> None:
         """Take no more messages; pages are told to keep theirs."""
@@ -104,7 +111,7 @@ class WebChannel(Channel):
     async def send(self, message: Outbound) -> str | None:
         """Show a message to all pages of the visitor, now or when they are back; its key is its name."""
         frame = shown(message.key, message.text, message.buttons)
-        if self.answers == "for others":  # it is in the database already, whoever hears this
+        if self._is_worker:  # the message is in the database already, from where pages get it without the relay
             await self._tell(message.conversation, frame)
         else:
             self._room(message.conversation).show(frame)
@@ -113,14 +120,14 @@ class WebChannel(Channel):
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Change a message where it stands; one that this process does not know is shown."""
         frame = shown(message_id, message.text, message.buttons)
-        if self.answers == "for others":
+        if self._is_worker:
             await self._tell(message.conversation, frame)
         else:
             self._room(message.conversation).change(frame)
 
     async def typing(self, conversation: str) -> None:
         """Show three dots."""
-        if self.answers == "for others":
+        if self._is_worker:
             await self._tell(conversation, {"type": "typing"})
         else:
             self._room(conversation).tell({"type": "typing"})
@@ -138,8 +145,8 @@ class WebChannel(Channel):
     async def aclose(self) -> None:
         """Let ``start`` return."""
         self._stopping.set()
-        if self.relay:
-            await self.relay.aclose()
+        if self._relay:
+            await self._relay.aclose()
 
     async def drop(self, forgotten: Forgotten) -> None:
         """Drop what is kept of a person, here and at the processes where the person's pages are open."""
@@ -171,11 +178,11 @@ class WebChannel(Channel):
 
     async def _tell(self, key: str, frame: Frame) -> None:
         """Let the visitor's pages at other processes see it."""
-        if self.relay:
-            await self.relay.tell(key, frame)
+        if self._relay:
+            await self._relay.send(key, frame)
 
-    def _hear(self, key: str, frame: Frame) -> None:
-        """Show what another process shows, where somebody here has looked; else it is found when somebody does."""
+    def _receive(self, key: str, frame: Frame) -> None:
+        """Show a frame of another process in a session of this one; other sessions read the database when opened."""
         room = self._rooms.known(key)
         if room is None:
             return
@@ -187,18 +194,28 @@ class WebChannel(Channel):
         else:
             room.change(frame)
 
-    async def _keep_looking(self) -> None:
-        heard = False
-        while not self._stopping.is_set():
-            await self._look_for_answers()
-            heard, before = bool(self.relay and self.relay.listens), heard
-            # once more at once: something may have been said just before it was listened to
-            await rest(self._stopping, _LOOK_SELDOM if heard and before else _LOOK_EVERY)
+    @property
+    def _is_worker(self) -> bool:
+        """Whether this process sends answers to pages that another process serves."""
+        return self._component in ("ingress", "worker")
 
-    async def _look_for_answers(self) -> None:
-        for key, room in self._rooms.waiting(monotonic()) if self.recall else ():
+    async def _poll(self) -> None:
+        listening = False
+        while not self._stopping.is_set():
+            await self._catch_up()
+            listening, before = bool(self._relay and self._relay.is_listening), listening
+            # once more without delay: a frame may have been sent just before this process listened
+            await rest(self._stopping, _RELAYED_POLL_SECONDS if listening and before else _POLL_SECONDS)
+
+    async def _stored(self, key: str) -> list[ShownMessage]:
+        """Return the stored messages of a session, with the names that the page has given to its own."""
+        stored = await self._transcript(key) if self._transcript else ()
+        return [replace(message, id=message.id.removeprefix(f"{key}:")) for message in stored]
+
+    async def _catch_up(self) -> None:
+        for key, room in self._rooms.waiting(monotonic()) if self._transcript else ():
             try:
-                found = await self.recall(key) if self.recall else ()
+                found = await self._stored(key)
             except StoreError as error:
                 log.warning("Answers for the web chat could not be looked up: %s", error)
                 return
@@ -206,9 +223,9 @@ class WebChannel(Channel):
 
     async def _enter(self, key: str) -> Room:
         room = self._rooms.room(key)
-        if self.recall and not room.recalled:
+        if self._transcript and not room.recalled:
             try:
-                room.recollect(await self.recall(key))
+                room.recollect(await self._stored(key))
                 room.recalled = True
             except StoreError as error:  # it is looked up when the page is back the next time
                 log.warning("What a visitor was shown before could not be looked up: %s", error)

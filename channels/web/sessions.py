@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import time
-from typing import Any
 
+from qwendesk.channels.base import ShownMessage
+from qwendesk.channels.relay import Frame
 from qwendesk.messages import Button
 
-Frame = dict[str, Any]
 FORGOTTEN: Frame = {"type": "forgotten"}
 """Tells pages that what they show is gone."""
 MOST_SHOWN = 100
@@ -25,23 +24,11 @@ _LOOK_EVERY = 200
 """Calls between two looks at how much is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A message of a conversation as the database has it."""
-
-    name: str
-    text: str
-    buttons: tuple[Button, ...] = ()
-    whole: bool = True
-    """Whether it is complete; else it is being written, and what was shown of it may be newer."""
-    said: bool = False
-    """Whether the visitor wrote it."""
-
-    def frame(self) -> Frame:
-        """Return it as a page is shown it."""
-        if self.said:
-            return {"type": "said", "id": self.name, "text": self.text, "files": []}
-        return shown(self.name, self.text, self.buttons)
+def frame_of(message: ShownMessage) -> Frame:
+    """Return the frame that shows a stored message."""
+    if message.from_person:
+        return {"type": "said", "id": message.id, "text": message.text, "files": []}
+    return shown(message.id, message.text, message.buttons)
 
 
 def shown(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
@@ -124,19 +111,19 @@ class Room:
             link.forget()
         self.tell(FORGOTTEN)
 
-    def recollect(self, past: Sequence[Kept]) -> None:
-        """Put messages of an earlier process before those that are here."""
+    def recollect(self, past: Sequence[ShownMessage]) -> None:
+        """Put stored messages before those that this process has shown."""
         here, self._shown = self._shown, {}
-        for kept in past[-MOST_SHOWN:]:
-            if kept.name not in here:
-                self.show(kept.frame())
+        for message in past[-MOST_SHOWN:]:
+            if message.id not in here:
+                self.show(frame_of(message))
         self._shown |= here
 
-    def catch_up(self, past: Sequence[Kept]) -> None:
-        """Show what was not heard of; what is here and still being written is newer here."""
-        for kept in past[-MOST_SHOWN:]:
-            if kept.name not in self._shown or (kept.whole and not kept.said):
-                self.change(kept.frame())
+    def catch_up(self, past: Sequence[ShownMessage]) -> None:
+        """Show stored messages that are missing; of one that is still being written the session has the newer text."""
+        for message in past[-MOST_SHOWN:]:
+            if message.id not in self._shown or (message.is_complete and not message.from_person):
+                self.change(frame_of(message))
 
     def join(self, link: Link, seen: int) -> None:
         """Let a page look, and show it what has come or changed after ``seen``.

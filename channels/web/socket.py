@@ -10,8 +10,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Accept
+from qwendesk.channels.relay import Frame
 from qwendesk.channels.web.protocol import Hello, Said, Unreadable, read
-from qwendesk.channels.web.sessions import Frame, Link, Room
+from qwendesk.channels.web.sessions import Link, Room
 from qwendesk.desk.rate_limiter import Allowance
 
 if TYPE_CHECKING:

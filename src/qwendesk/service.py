@@ -7,24 +7,22 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from qwendesk.app import Desk
-from qwendesk.channels.base import COMMON, Channel
-from qwendesk.channels.delivery_adapter import ChannelOutlet
+from qwendesk.channels.base import COMMON, Channel, Component
+from qwendesk.channels.delivery_adapter import ChannelOutlet, ChannelTranscript
 from qwendesk.channels.markup.literals import drop_texts
+from qwendesk.channels.relay import Relay
 from qwendesk.channels.supervisor import Keeper
-from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.relay import Relay
-from qwendesk.channels.web.sessions import Kept
 from qwendesk.desk.access import House, PairingRequest
 from qwendesk.desk.admission_limits import Limits
 from qwendesk.desk.commands.chat_commands import Commands, add_memory
-from qwendesk.desk.commands.rating import Ratings, is_press, thumbs
+from qwendesk.desk.commands.rating import Ratings
 from qwendesk.desk.delivery.outbox import Outbox
-from qwendesk.desk.delivery.transcript import Line, PastLines
+from qwendesk.desk.delivery.transcript import PastLines
 from qwendesk.desk.inbox.repository import Inbox
 from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices
@@ -34,7 +32,6 @@ from qwendesk.errors import ConfigError, EngineUnavailable, PluginError
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.erasure_watch import Forgettings
-from qwendesk.memory.records import Thumb
 from qwendesk.messages import Inbound
 from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
@@ -42,8 +39,6 @@ from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_web
 from qwendesk.settings import Settings
 
-Component = Literal["all", "ingress", "worker", "web"]
-"""What a process does: everything; take messages; answer them; serve the web chat."""
 FEEDBACK_BUTTONS = "feedback_buttons"
 MACHINE_NOTICE = "machine_notice"
 RULES = tuple(setting.name for setting in COMMON)
@@ -186,10 +181,7 @@ class Service:
             self.office = await self._open_office(stack)
             watch = asyncio.create_task(Forgettings(self.office.database, self._memory.held_words).watch())
             stack.push_async_callback(_end, watch)
-            self._past = PastLines(self.office.database)
-            for channel in self.channels.values():
-                if isinstance(channel, WebChannel):
-                    self._join(channel)
+            self._attach_channels()
             await self.office.start()
             stack.push_async_callback(self.office.stop, self.settings.shutdown_timeout)
             if self.models:
@@ -278,8 +270,7 @@ class Service:
         Ratings(memory, Outbox(memory.scope)).join(commands)
         add_memory(commands, desk.commands)
         unrated = frozenset(name for name in self.channels if not self._rates(name))
-        # the web chat has a label
-        notices = MachineNotices({name: self._notice(name) for name in self.channels if name != "web"})
+        notices = MachineNotices({name: self._notice(name) for name in self._without_label()})
         at_once = self.settings.max_concurrent_conversations
         return Answering(desk.handle, outlets, commands, at_once, unrated=unrated, notices=notices)
 
@@ -310,7 +301,8 @@ class Service:
         routes = {name: channel.routes() for name, channel in mine.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
-        app = build_web(self.health, routes, token.get_secret_value() if token else None)
+        home = next((name for name, channel in mine.items() if channel.manifest.has_page), None)
+        app = build_web(self.health, routes, token.get_secret_value() if token else None, home)
         self.web = WebServer(app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
@@ -318,28 +310,20 @@ class Service:
     async def _stop_keepers(self) -> None:
         await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
 
-    def _join(self, web: WebChannel) -> None:
-        """Let the web chat find what was sent before this process began, or is sent by another."""
-        web.recall = self._recall
-        web.label(self._notice(web.manifest.name))
-        self._memory.held_words.register(web.manifest.name, web.drop)
-        web.answers = "here" if self.part == "all" else "elsewhere" if self.part == "web" else "for others"
-        if self.part != "all":
-            web.relay = Relay(self.settings.database)
+    def _attach_channels(self) -> None:
+        lines = PastLines(self.office.database)
+        for name, channel in self.channels.items():
+            self._memory.held_words.register(name, channel.drop)
+            rates = self._rates(name)
+            transcript = ChannelTranscript(name, self.office.inbox, lines, has_feedback_buttons=rates)
+            relay = None if self.part == "all" else Relay(self.settings.database, name)
+            channel.attach(transcript, relay, self.part, self._notice(name))
 
-    async def _recall(self, visitor: str) -> list[Kept]:
-        conversation = await self.office.inbox.conversation_of("web", "", visitor)
-        lines = await self._past.of_conversation(conversation) if conversation else []
-        return [kept for line in lines if (kept := self._kept(line, visitor))]
-
-    def _kept(self, line: Line, visitor: str) -> Kept | None:
-        """Return a stored message as the web chat shows it; what buttons say is not shown."""
-        if line.said:
-            name = line.key.removeprefix(f"{visitor}:")
-            return None if is_press(line.text) else Kept(name, line.text, said=True)
-        rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
-        buttons = thumbs(line.seq, rating) if line.ends and self._rates("web") else ()
-        return Kept(line.key, line.text, buttons, line.whole)
+    def _without_label(self) -> list[str]:
+        """Return the channels on which the first answer says that a machine answers."""
+        return [
+            name for name, channel in self.channels.items() if not channel.manifest.capabilities.shows_machine_notice
+        ]
 
     def _is_mine(self, channel: str) -> bool:
-        return self.part == "all" or (channel == "web") == (self.part == "web")
+        return self.part in ("all", self.channels[channel].manifest.component)

@@ -14,11 +14,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from qwendesk.channels.base import Channel
+from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import best_language
 from qwendesk.channels.web.protocol import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
-from qwendesk.channels.web.sessions import MOST_LINKS, MOST_SHOWN, Kept, Link, Room, Rooms
+from qwendesk.channels.web.sessions import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import LARGEST_FRAME as MOST_READ
@@ -81,14 +81,14 @@ class TestWeb(ChannelConformance):
     ) -> None:
         away = [True]
 
-        async def recall(key: str) -> list[Kept]:
+        async def recall(key: str) -> list[ShownMessage]:
             if away.pop():
                 raise StoreError("The database is away.")
             away.append(False)
-            return [Kept("old", f"for {key[:4]}"), Kept("new", "stale")]
+            return [ShownMessage("old", f"for {key[:4]}"), ShownMessage("new", "stale")]
 
         assert isinstance(channel, WebChannel)
-        channel.recall = recall
+        channel.attach(recall, None, "all", True)
         key = hashlib.sha256(b"simulated-session-of-1001".ljust(32, b"-")).hexdigest()
         await channel.send(Outbound("new", key, "fresh"))
         page = await simulator.page("1001")
@@ -105,25 +105,26 @@ class TestWeb(ChannelConformance):
         self, simulator: WebSimulator, channel: Channel, desk: Desk
     ) -> None:
         assert isinstance(channel, WebChannel)
-        stored: list[Kept] = []
+        stored: list[ShownMessage] = []
         asked: list[str] = []
 
-        async def recall(key: str) -> list[Kept]:
+        async def recall(key: str) -> list[ShownMessage]:
             asked.append(key)
             if len(asked) == 2:
                 raise StoreError("The database is away.")
             return list(stored)
 
         worker = WebChannel.create(WebChannel.manifest.read({}))
-        worker.answers, channel.answers, channel.recall = "for others", "elsewhere", recall
+        worker.attach(recall, None, "worker", True)
+        channel.attach(recall, None, "web", True)
         looking = asyncio.create_task(channel.start(desk.accept))
         await simulator.write(Written("hello"))
         (inbound,) = await desk.came()
         await worker.typing(inbound.conversation)
         assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
-        stored.append(Kept("k", "Hel", whole=False))
+        stored.append(ShownMessage("k", "Hel", is_complete=False))
         await simulator.saw(lambda seen: seen.texts() == ["Hel"])
-        stored[0] = Kept("k", "Hello")
+        stored[0] = ShownMessage("k", "Hello")
         await simulator.saw(lambda seen: seen.texts() == ["Hello"])
         assert set(asked) == {inbound.conversation}
         await channel.stop()

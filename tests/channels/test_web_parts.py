@@ -20,8 +20,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from qwendesk.channels.web.relay import Pieces, Relay, cut
-from qwendesk.channels.web.sessions import Kept, Room
+from qwendesk.channels.base import ShownMessage
+from qwendesk.channels.relay import FrameAssembler, Relay, split_frame
+from qwendesk.channels.web.sessions import Room
 from tests import postgres_server
 from tests.channels.slow_worker import WORDS
 
@@ -112,7 +113,7 @@ async def start(url: str, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             "QWENDESK_PORT": str(port),
             "QWENDESK_CHANNELS__WEB__ACCESS": "open",
             "QWENDESK_HOME": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *command, env={**os.environ, **settings}, cwd=tmp_path, stdout=PIPE
@@ -214,20 +215,21 @@ async def _first_sign(page: Page, text: str) -> float:
 @pytest.mark.parametrize("text", ["short", "ü文😀" * 5000])
 def test_a_frame_of_any_length_is_carried(text: str) -> None:
     frame = {"type": "shown", "id": "k", "text": text}
-    pieces = Pieces()
-    *first, last = cut("key", frame)
+    pieces = FrameAssembler()
+    *first, last = split_frame("key", frame)
     assert all(len(piece.encode()) < 8000 for piece in [*first, last])
     assert [pieces.add(piece) for piece in first] == [None] * len(first)
     assert pieces.add(last) == ("key", frame)
 
 
-def test_pieces_that_never_come_are_forgotten_and_nonsense_is_left_out() -> None:
-    pieces = Pieces()
+def test_incomplete_frames_are_dropped_and_malformed_payloads_ignored() -> None:
+    pieces = FrameAssembler()
     for number in range(1000):
-        assert pieces.add(f"{number}:2:0:x") is None
-    assert len(pieces._open) < 100
+        assert pieces.add(f'{number}:2:0:["k", ') is None
+    assert pieces.add('899:2:1:{"type": "typing"}]') is None
+    assert pieces.add('999:2:1:{"type": "typing"}]') == ("k", {"type": "typing"})
     assert pieces.add("nonsense") is None and pieces.add("a:1:0:[1, 2]") is None and pieces.add("a:x:0:") is None
-    assert pieces.add(cut("k", {"type": "typing"})[0]) == ("k", {"type": "typing"})
+    assert pieces.add(split_frame("k", {"type": "typing"})[0]) == ("k", {"type": "typing"})
 
 
 async def test_what_is_said_is_heard_and_a_broken_connection_is_made_again(url: str) -> None:
@@ -235,23 +237,23 @@ async def test_what_is_said_is_heard_and_a_broken_connection_is_made_again(url: 
     from sqlalchemy import make_url
 
     heard: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
-    stopping, speaker, listener = asyncio.Event(), Relay(url), Relay(url)
+    stopping, speaker, listener = asyncio.Event(), Relay(url, "web"), Relay(url, "web")
     listening = asyncio.create_task(listener.listen(lambda key, frame: heard.put_nowait((key, frame)), stopping))
     long = {"type": "shown", "id": "k", "text": "x" * 30_000}
     try:
         for _ in range(2):
-            while not listener.listens:  # noqa: ASYNC110 - nobody is told of it
+            while not listener.is_listening:  # noqa: ASYNC110 - nobody is told of it
                 await asyncio.sleep(0.02)
-            await speaker.tell("a", {"type": "typing"})
-            await speaker.tell("b", long)
+            await speaker.send("a", {"type": "typing"})
+            await speaker.send("b", long)
             async with asyncio.timeout(SECONDS):
                 assert [await heard.get() for _ in range(2)] == [("a", {"type": "typing"}), ("b", long)]
             dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as admin:
                 others = "pid <> pg_backend_pid() AND datname = current_database()"
                 await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
-            await speaker.tell("c", {"type": "typing"})  # lost, and no harm
-            while listener.listens:  # noqa: ASYNC110
+            await speaker.send("c", {"type": "typing"})  # lost, and no harm
+            while listener.is_listening:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     finally:
         stopping.set()
@@ -262,7 +264,8 @@ async def test_what_is_said_is_heard_and_a_broken_connection_is_made_again(url: 
 def test_a_page_keeps_what_is_newer_than_the_database() -> None:
     room = Room()
     room.change({"type": "shown", "id": "k", "text": "word one two"})
-    room.catch_up([Kept("k", "word", whole=False), Kept("old", "before"), Kept("mine", "asked", said=True)])
+    stored = [ShownMessage("k", "word", is_complete=False), ShownMessage("old", "before")]
+    room.catch_up([*stored, ShownMessage("mine", "asked", from_person=True)])
     assert [frame["text"] for frame in room._shown.values()] == ["word one two", "before", "asked"]
-    room.catch_up([Kept("k", "word one two three")])
+    room.catch_up([ShownMessage("k", "word one two three")])
     assert room._shown["k"]["text"] == "word one two three"

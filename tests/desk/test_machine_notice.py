@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
+from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import Look
 from qwendesk.desk.inbox.rows import conversation_key
@@ -70,6 +73,10 @@ async def test_it_is_there_while_the_answer_is_written(tmp_path: Path) -> None:
         assert outlet.edited[-1][1] == f"{LINE}\n\nAn answer."
 
 
+async def _no_messages(conversation: str) -> list[ShownMessage]:
+    return []
+
+
 @pytest.mark.parametrize("language", languages())
 async def test_it_is_said_in_the_persons_language(language: str) -> None:
     line = BUILT_IN.first_line("test", {}, language)
@@ -81,8 +88,10 @@ async def test_it_is_said_in_the_persons_language(language: str) -> None:
 async def test_it_can_be_changed_and_left_out_on_purpose(given: str | bool, said: str) -> None:
     assert MachineNotices({"test": given}).first_line("test", {}, "de") == said
     channel = WebChannel.create(WebChannel.manifest.read({}))
-    channel.label(given)
-    page = Look("Chat", "", "#000000", machine=given).page("de")
+    channel.attach(_no_messages, None, "all", given)
+    app = httpx.ASGITransport(Starlette(routes=list(channel.routes())))
+    async with httpx.AsyncClient(transport=app, base_url="http://desk.example") as client:
+        page = (await client.get("/", headers={"Accept-Language": "de"})).text
     assert say("web_machine", "de") not in page
     assert ('id="machine" dir="auto" hidden>' in page) is (not said)
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from qwendesk.channels.base import Component
     from qwendesk.messages import Inbound
-    from qwendesk.service import Component, Service
+    from qwendesk.service import Service
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -132,14 +133,11 @@ def _greeting(service: Service) -> str:
         lines.append(f"  web server  {service.web.url}/healthz")
     for name, channel in service.channels.items():
         access = service.settings.channels.get(name, {}).get("access", "pairing")
-        where = (
-            f"  {service.web.url}/channels/web/" if name == "web" and service.web and name in service.keepers else ""
-        )
+        has_page = channel.manifest.has_page and service.web and name in service.keepers
+        where = f"  {service.web.url}/channels/{name}/" if has_page and service.web else ""
         lines.append(f"  channel     {channel.manifest.title} (access: {access}){where}")
-    if "web" in service.channels and "access" not in service.settings.channels.get("web", {}):
-        lines.append(
-            '  visitors of the web chat are shown a code and have to be let in; access = "open" lets everybody write'
-        )
+        if channel.manifest.has_page and "access" not in service.settings.channels.get(name, {}):
+            lines.append('  visitors are shown a code and have to be let in; access = "open" lets everybody write')
     if not service.channels:
         lines.append(
             f"  no channel is set up: 'qwendesk channels list' names them; add a table [channels.NAME] to {file}"

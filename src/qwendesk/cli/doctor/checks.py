@@ -162,7 +162,7 @@ async def _channel(name: str, settings: Settings) -> Finding:
     except Exception as error:
         return Finding(title, "problem", reason(error))
     detail = f"{channel.manifest.title}, access: {settings.channels[name].get('access', 'pairing')}"
-    where = f"; its page: http://{settings.host}:{settings.port}" if name == "web" else ""
+    where = f"; its page: http://{settings.host}:{settings.port}" if channel.manifest.has_page else ""
     return Finding(title, "ok", detail + f"{where}; try it: qwendesk channels test {name}, then qwendesk serve")
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from qwendesk.channels.relay import Relay
     from qwendesk.held_words import Forgotten
-    from qwendesk.testing.simulators.base import Simulator
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""
@@ -289,22 +287,6 @@ class Channel(ABC):
             ChannelError: they do not hold; the text says what to do.
         """
         return "nothing to check"
-
-    @classmethod
-    def simulator(cls) -> Simulator:
-        """Return the platform as it can be played here, without a network.
-
-        Raises:
-            ConfigError: it cannot.
-        """
-        if not cls.manifest.simulator:
-            raise ConfigError(f"{cls.manifest.title} has no simulator.")
-        try:
-            simulated: type[Simulator] = resolve_name(cls.manifest.simulator)
-        except (ImportError, AttributeError, ValueError) as error:
-            where = f"{cls.manifest.simulator!r}, the simulator of {cls.manifest.title}"
-            raise ConfigError(f"{where}, cannot be loaded: {error}.") from error
-        return simulated()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""

@@ -8,7 +8,7 @@ import yaml
 
 from qwendesk.channels.base import Capabilities, Manifest
 from qwendesk.errors import ConfigError
-from qwendesk.testing.scenario_steps import Expect, Press, Step, Write, read_step
+from qwendesk.testing.scenario_steps import ExpectStep, PressStep, ScenarioStep, WriteStep, read_step
 from qwendesk.testing.simulators.base import Simulator
 
 DEFAULT = """\
@@ -17,16 +17,16 @@ DEFAULT = """\
 - write: {text: "A second message, delivered twice"}
 - repeat: true
 - expect: {messages: 2}
-- trouble: [slow_down, broken]
+- fault: [slow_down, broken]
 - write: {text: "The platform is busy, then broken"}
 - expect: {messages: 3}
-- garble: {message: null}
+- malformed: {message: null}
 - write: {text: "After a malformed delivery"}
 - expect: {messages: 4}
 """
 """What is played where no script is given."""
 _HEAD = f"""\
-# A step is one of: {", ".join(Step.model_fields)}. docs/reference/simulator.md explains all their keys.
+# A step is one of: {", ".join(ScenarioStep.model_fields)}. docs/reference/simulator.md explains all their keys.
 """
 _FILE = """\
 # - write: {text: "What is this?", file: cat.png}  # or a recording, or a document
@@ -50,11 +50,11 @@ Show = Callable[[str, str], None]
 def example(capabilities: Capabilities, simulator: Simulator) -> str:
     """Return a script with one of each kind of step that a platform can have."""
     files, buttons = _FILE * bool(capabilities.max_file_in), _BUTTONS * bool(capabilities.buttons)
-    group = _GROUP.format(locale=", locale: de" * simulator.tells_language) * capabilities.groups
-    return _HEAD + DEFAULT + files + _EDIT * simulator.people_edit + buttons + group
+    group = _GROUP.format(locale=", locale: de" * simulator.sends_locale) * capabilities.groups
+    return _HEAD + DEFAULT + files + _EDIT * simulator.users_can_edit + buttons + group
 
 
-def read_script(text: str, name: str) -> list[Step]:
+def read_script(text: str, name: str) -> list[ScenarioStep]:
     """Return the steps of a script in YAML.
 
     Raises:
@@ -69,7 +69,7 @@ def read_script(text: str, name: str) -> list[Step]:
     return [read_step(step, f"{name}, step {number}") for number, step in enumerate(steps, 1)]
 
 
-def check_script(steps: Sequence[Step], name: str, simulator: Simulator, manifest: Manifest) -> None:
+def check_script(steps: Sequence[ScenarioStep], name: str, simulator: Simulator, manifest: Manifest) -> None:
     """See whether a platform can play a script, from its beginning.
 
     Raises:
@@ -83,27 +83,27 @@ def check_script(steps: Sequence[Step], name: str, simulator: Simulator, manifes
         written = written or step.write is not None
 
 
-def _unplayable(step: Step, simulator: Simulator, manifest: Manifest, written: bool) -> str | None:
+def _unplayable(step: ScenarioStep, simulator: Simulator, manifest: Manifest, written: bool) -> str | None:
     if (step.repeat or step.press or step.edit) and not written:
         return "nothing was written yet; a step 'write' has to come before."
-    if step.edit and not simulator.people_edit:
+    if step.edit and not simulator.users_can_edit:
         return f"edit: on {manifest.title} nobody can change what they wrote."
-    if step.write and "locale" in step.write.model_fields_set and not simulator.tells_language:
+    if step.write and "locale" in step.write.model_fields_set and not simulator.sends_locale:
         return f"write.locale: {manifest.title} does not say which language people read."
     if step.write and step.write.file and not manifest.capabilities.max_file_in:
         return f"write.file: {manifest.title} takes no files."
     return _misnamed(step.write or step.press, simulator, manifest) or _unreadable(step.write)
 
 
-def _misnamed(what: Write | Press | None, simulator: Simulator, manifest: Manifest) -> str | None:
-    names = [what.person, *([what.chat] if what.chat else [])] if what and simulator.numbered else []
+def _misnamed(what: WriteStep | PressStep | None, simulator: Simulator, manifest: Manifest) -> str | None:
+    names = [what.person, *([what.chat] if what.chat else [])] if what and simulator.numeric_ids else []
     wrong = next((name for name in names if not name.removeprefix("-").isdecimal()), None)
     return (
         None if wrong is None else f"on {manifest.title} people and chats are numbers, such as '1001', not {wrong!r}."
     )
 
 
-def _unreadable(write: Write | None) -> str | None:
+def _unreadable(write: WriteStep | None) -> str | None:
     try:
         if write:
             write.written()
@@ -112,7 +112,7 @@ def _unreadable(write: Write | None) -> str | None:
     return None
 
 
-async def play(steps: Sequence[Step], simulator: Simulator, show: Show) -> list[str]:
+async def play(steps: Sequence[ScenarioStep], simulator: Simulator, show: Show) -> list[str]:
     """Play a script and return what was expected in vain."""
     player = _Player(simulator, show)
     problems = [(number, await player.play(step)) for number, step in enumerate(steps, 1)]
@@ -128,7 +128,7 @@ class _Player:
         self._writer = "somebody"
         self._told = 0
 
-    async def play(self, step: Step) -> str | None:
+    async def play(self, step: ScenarioStep) -> str | None:
         """Play a step and return what was expected in vain."""
         if step.write:
             self._writer = step.write.person
@@ -145,7 +145,7 @@ class _Player:
             await self._platform(step)
         return None
 
-    async def _press(self, press: Press) -> str | None:
+    async def _press(self, press: PressStep) -> str | None:
         self._show(press.person, f"presses {press.button}")
         pressed = press.written(self._simulator)
         if pressed is None:
@@ -153,41 +153,41 @@ class _Player:
         await self._simulator.write(pressed)
         return None
 
-    async def _expect(self, expect: Expect) -> str | None:
+    async def _expect(self, expect: ExpectStep) -> str | None:
         self._show("script", expect.told(self._simulator))
         problem = await _look(expect, self._simulator)
-        for shown in self._simulator.shown[self._told :]:
+        for shown in self._simulator.messages[self._told :]:
             self._show("desk", shown.text)
-        self._told = len(self._simulator.shown)
+        self._told = len(self._simulator.messages)
         return problem
 
-    async def _platform(self, step: Step) -> None:
+    async def _platform(self, step: ScenarioStep) -> None:
         if step.repeat:
             self._show("platform", "delivers the last message again")
             await self._simulator.repeat()
-        elif step.trouble:
-            self._show("platform", f"will fail: {', '.join(step.trouble)}")
-            self._simulator.troubles += step.trouble
+        elif step.fault:
+            self._show("platform", f"will fail: {', '.join(step.fault)}")
+            self._simulator.faults += step.fault
         else:
             self._show("platform", "delivers something malformed")
-            await self._simulator.garble(step.garble)
+            await self._simulator.deliver_malformed(step.malformed)
 
 
-def _said(write: Write) -> str:
+def _said(write: WriteStep) -> str:
     return " ".join(filter(None, (write.text, f"[{write.file.name}]" if write.file else "")))
 
 
-async def _look(expect: Expect, simulator: Simulator) -> str | None:
+async def _look(expect: ExpectStep, simulator: Simulator) -> str | None:
     def seen(platform: Simulator) -> bool:
-        enough = expect.messages is None or len(platform.shown) >= expect.messages
-        labels = [label for shown in platform.shown for label, _ in shown.buttons]
+        enough = expect.messages is None or len(platform.messages) >= expect.messages
+        labels = [label for shown in platform.messages for label, _ in shown.buttons]
         said = expect.contains is None or any(expect.contains in text for text in platform.texts())
         return enough and said and (expect.button is None or expect.button in labels)
 
     try:
-        await simulator.saw(seen, expect.seconds)
+        await simulator.wait_until(seen, expect.seconds)
     except TimeoutError:
         return f"expected {expect.wanted} within {expect.seconds:g} s; seen: {simulator.texts()!r}"
-    if expect.messages is not None and len(simulator.shown) > expect.messages:
+    if expect.messages is not None and len(simulator.messages) > expect.messages:
         return f"expected {expect.messages} messages, seen: {simulator.texts()!r}"
     return None

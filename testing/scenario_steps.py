@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Attachment, kind_of
-from qwendesk.testing.simulators.base import Simulator, Trouble, Written
+from qwendesk.testing.simulators.base import Fault, Simulator, UserMessage
 
 _SIGNS = (
     (0, b"\x89PNG\r\n", "image/png"),
@@ -49,7 +49,7 @@ def _mime(data: bytes, name: str) -> str:
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-class Write(BaseModel):
+class WriteStep(BaseModel):
     """What a person sends."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,22 +64,22 @@ class Write(BaseModel):
     file: Path | None = Field(default=None, validation_alias=AliasChoices("file", "picture"))
 
     @model_validator(mode="after")
-    def _something(self) -> Write:
+    def _something(self) -> WriteStep:
         if not (self.text or self.file):
             raise ValueError("a message needs 'text' or 'file'")
         return self
 
-    def written(self) -> Written:
+    def written(self) -> UserMessage:
         """Return it as the simulator takes it.
 
         Raises:
             ConfigError: the file cannot be read.
         """
         values = self.model_dump(exclude={"file"})
-        return Written(**values, files=(read_file(self.file),) if self.file else ())
+        return UserMessage(**values, files=(read_file(self.file),) if self.file else ())
 
 
-class Press(BaseModel):
+class PressStep(BaseModel):
     """A button that a person presses, under the newest message that has it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -90,16 +90,16 @@ class Press(BaseModel):
     chat: str = ""
     group: bool = False
 
-    def written(self, simulator: Simulator) -> Written | None:
+    def written(self, simulator: Simulator) -> UserMessage | None:
         """Return it as the simulator takes it; None where no message has such a button."""
-        for shown in reversed(simulator.shown):
+        for shown in reversed(simulator.messages):
             for label, value in shown.buttons:
                 if label.startswith(self.button):
-                    return Written(value, self.person, self.chat, self.group, reply_to=shown.id, press=True)
+                    return UserMessage(value, self.person, self.chat, self.group, reply_to=shown.id, press=True)
         return None
 
 
-class Expect(BaseModel):
+class ExpectStep(BaseModel):
     """What the person has to see, in time."""
 
     model_config = ConfigDict(extra="forbid")
@@ -114,7 +114,7 @@ class Expect(BaseModel):
     """How long it may take."""
 
     @model_validator(mode="after")
-    def _something(self) -> Expect:
+    def _something(self) -> ExpectStep:
         if not self.wanted:
             raise ValueError("say what has to be seen: 'contains', 'messages' or 'button'")
         return self
@@ -126,28 +126,28 @@ class Expect(BaseModel):
 
     def told(self, simulator: Simulator) -> str:
         """Return what is waited for, and for how long."""
-        return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.shown)} messages so far"
+        return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.messages)} messages so far"
 
 
-class Step(BaseModel):
+class ScenarioStep(BaseModel):
     """One thing that happens."""
 
     model_config = ConfigDict(extra="forbid")
 
-    write: Write | None = None
+    write: WriteStep | None = None
     edit: str | None = None
-    press: Press | None = None
-    expect: Expect | None = None
+    press: PressStep | None = None
+    expect: ExpectStep | None = None
     repeat: bool = False
-    trouble: list[Trouble] = []
-    garble: Any = None
+    fault: list[Fault] = []
+    malformed: Any = None
 
     @model_validator(mode="after")
-    def _one_thing(self) -> Step:
+    def _one_thing(self) -> ScenarioStep:
         if len(self.model_fields_set) != 1:
             raise ValueError(f"a step is one of: {', '.join(_keys())}")
         (kind,) = self.model_fields_set
-        if kind != "garble" and not getattr(self, kind):  # nonsense may be nothing
+        if kind != "malformed" and not getattr(self, kind):  # nonsense may be nothing
             raise ValueError(f"there is nothing behind '{kind}:'; {_TELLS.get(kind) or _table(kind)}")
         return self
 
@@ -155,24 +155,24 @@ class Step(BaseModel):
 _TELLS = {
     "edit": "it takes the new text, such as 'edit: Hello there'",
     "repeat": "it takes 'true'",
-    "trouble": "it takes a list, such as 'trouble: [slow_down]'",
+    "fault": "it takes a list, such as 'fault: [slow_down]'",
 }
 
 """What stands behind steps that are no tables."""
 
-_KINDS: dict[str, type[BaseModel]] = {"write": Write, "press": Press, "expect": Expect}
+_KINDS: dict[str, type[BaseModel]] = {"write": WriteStep, "press": PressStep, "expect": ExpectStep}
 
 _EXAMPLES = {"write": "{text: Hello}", "press": "{button: 👍}", "expect": "{messages: 1}"}
 
 
-def read_step(step: Any, name: str) -> Step:
+def read_step(step: Any, name: str) -> ScenarioStep:
     """Return a step.
 
     Raises:
         ConfigError: it does not hold; the text begins with the name.
     """
     try:
-        return Step.model_validate(step)
+        return ScenarioStep.model_validate(step)
     except ValidationError as error:
         found = error.errors()[0]
         place = ".".join(map(str, found["loc"]))
@@ -198,4 +198,4 @@ def _table(kind: str) -> str:
 
 def _keys(kind: str = "", *_: str) -> list[str]:
     """Return the keys that a step has, or what is in it."""
-    return list(_KINDS.get(kind, Step).model_fields)
+    return list(_KINDS.get(kind, ScenarioStep).model_fields)

@@ -31,8 +31,7 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.markup.shape import shape
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Attachment, Button, Inbound, Outbound
-from qwendesk.testing.simulators.base import Simulator, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import Simulator, UserMessage, serve
 
 SECONDS = 30.0
 PIXEL = bytes.fromhex(
@@ -47,7 +46,7 @@ GARBAGE: tuple[Any, ...] = (
 """Deliveries that no platform should make."""
 
 
-class Desk:
+class RecordingDesk:
     """Takes messages as the desk does, and keeps them."""
 
     def __init__(self) -> None:
@@ -62,12 +61,12 @@ class Desk:
         self._came.set()
         return admission
 
-    async def came(self, count: int = 1) -> list[Inbound]:
+    async def received(self, count: int = 1) -> list[Inbound]:
         """Wait for so many messages."""
         await self._until(lambda: len(self.inbox) >= count)
         return self.inbox
 
-    async def heard(self, text: str) -> None:
+    async def received_text(self, text: str) -> None:
         """Wait for a message with this text."""
         await self._until(lambda: any(inbound.text == text for inbound in self.inbox))
 
@@ -84,18 +83,18 @@ class ChannelConformance:
     channel_class: ClassVar[type[Channel]]
 
     @pytest.fixture
-    def desk(self) -> Desk:
+    def desk(self) -> RecordingDesk:
         """Return the other side of the channel."""
-        return Desk()
+        return RecordingDesk()
 
     @pytest.fixture
-    async def channel(self, simulator: Simulator, desk: Desk) -> AsyncIterator[Channel]:
+    async def channel(self, simulator: Simulator, desk: RecordingDesk) -> AsyncIterator[Channel]:
         """Start the channel; it listens."""
-        async with doorway(simulator) as routes:
+        async with serve_routes(simulator) as routes:
             channel = self.channel_class.create(self.channel_class.manifest.read(simulator.settings()))
             routes.append(Mount(f"/channels/{channel.manifest.name}", routes=list(channel.routes())))
             running = asyncio.create_task(channel.start(desk.accept))
-            waiting = asyncio.create_task(simulator.started())
+            waiting = asyncio.create_task(simulator.wait_started())
             await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
@@ -125,89 +124,95 @@ class ChannelConformance:
                 manifest.read({})
             assert setting.help
 
-    async def test_a_message_comes_whole(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_a_message_comes_whole(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
         """Text, person, conversation, language and the delivery's name are there."""
-        await simulator.write(Written("Grüße, 世界 & <b>you</b>", locale="de"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("Grüße, 世界 & <b>you</b>", locale="de"))
+        (inbound,) = await desk.received()
         assert inbound.text == "Grüße, 世界 & <b>you</b>"
         assert inbound.channel == channel.manifest.name
         assert inbound.person and inbound.conversation and inbound.event and not inbound.group
 
     async def test_a_repeated_delivery_has_the_same_name(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """The desk knows by it that the message is the same; another message has another."""
-        await simulator.write(Written("once"))
-        await desk.came(1)
+        await simulator.write(UserMessage("once"))
+        await desk.received(1)
         await simulator.repeat()
-        await simulator.write(Written("another"))
-        await desk.heard("another")
+        await simulator.write(UserMessage("another"))
+        await desk.received_text("another")
         events = {inbound.event for inbound in desk.inbox if inbound.text == "once"}
         assert len(events) == 1 and desk.inbox[-1].event not in events
 
     async def test_what_a_busy_desk_did_not_take_comes_again(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """No message is acknowledged before it is stored."""
         answers = iter([Admission("busy")])
         desk.answer = lambda _: next(answers, Admission("accepted", 1))
-        await simulator.write(Written("please"))
-        await desk.came(1)
-        if simulator.calls:
+        await simulator.write(UserMessage("please"))
+        await desk.received(1)
+        if simulator.uses_webhook:
             await simulator.repeat()
-        taken = await desk.came(2)
+        taken = await desk.received(2)
         assert [inbound.text for inbound in taken[:2]] == ["please", "please"]
 
     async def test_what_a_person_edits_is_no_new_question(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """Who mends a typing error is not answered twice, wherever it was written; the next message is taken."""
-        if not simulator.people_edit:
+        if not simulator.users_can_edit:
             pytest.skip("on this platform nobody can change what they wrote")
         kinds: list[dict[str, Any]] = [{}, {"mention": True, "group": True, "chat": "-5005"}]
         for kind in kinds[: 1 + channel.manifest.capabilities.groups]:
-            await simulator.write(Written("What is 2+2?", **kind))
+            await simulator.write(UserMessage("What is 2+2?", **kind))
             await simulator.edit("What is 3+3?")
             await simulator.repeat()
-        await simulator.write(Written("And then?"))
-        await desk.heard("And then?")
+        await simulator.write(UserMessage("And then?"))
+        await desk.received_text("And then?")
         assert {inbound.text for inbound in desk.inbox} == {"What is 2+2?", "And then?"}
 
-    async def test_the_reason_of_a_refusal_is_told(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_the_reason_of_a_refusal_is_told(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """A stranger is told what to do."""
         desk.answer = lambda _: Admission("refused", text="Your code is AB<12>&CD.")
-        await simulator.write(Written("hello"))
-        await simulator.saw(lambda seen: any("AB" in text for text in seen.texts()))
+        await simulator.write(UserMessage("hello"))
+        await simulator.wait_until(lambda seen: any("AB" in text for text in seen.texts()))
 
-    async def test_programs_are_not_listened_to(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_programs_are_not_listened_to(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """Two bots never begin to talk with each other."""
-        await simulator.write(Written("I am a bot", bot=True))
-        await simulator.write(Written("I am a person"))
-        assert [inbound.text for inbound in await desk.came()] == ["I am a person"]
+        await simulator.write(UserMessage("I am a bot", bot=True))
+        await simulator.write(UserMessage("I am a person"))
+        assert [inbound.text for inbound in await desk.received()] == ["I am a person"]
 
     async def test_in_a_group_the_desk_speaks_when_spoken_to(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """A mention is meant for the desk, talk among people is not; its own name is not part of the message."""
         if not channel.manifest.capabilities.groups:
             pytest.skip("on this platform people are alone with the desk")
         group = {"chat": "-5005", "group": True}
-        await simulator.write(Written("lunch?", **group))  # type: ignore[arg-type]
-        await simulator.write(Written("what is 2+2?", mention=True, **group))  # type: ignore[arg-type]
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("lunch?", **group))  # type: ignore[arg-type]
+        await simulator.write(UserMessage("what is 2+2?", mention=True, **group))  # type: ignore[arg-type]
+        (inbound,) = await desk.received()
         assert inbound.text == "what is 2+2?" and inbound.group
 
-    async def test_a_picture_comes_with_its_bytes(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_a_picture_comes_with_its_bytes(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """What a model is to see arrives as it was sent."""
         if not channel.manifest.capabilities.max_file_in:
             pytest.skip("this platform brings no files")
-        await simulator.write(Written("what is this?", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("what is this?", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        (inbound,) = await desk.received()
         assert [(file.kind, file.data) for file in inbound.attachments] == [("image", PIXEL)]
         assert inbound.text == "what is this?"
 
     async def test_recordings_and_documents_come_as_what_they_are(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """The desk is told whether to listen or to read, and a name may hold any sign."""
         if not channel.manifest.capabilities.max_file_in:
@@ -215,128 +220,130 @@ class ChannelConformance:
         sound = Attachment("audio", "audio/ogg", b"OggS" + bytes(40), "voice.ogg")
         paper = Attachment("document", "text/plain", b"A few words.", "a few #1 & 2?.txt")
         for number, file in enumerate((sound, paper), 1):
-            await simulator.write(Written("take this", files=(file,)))
-            (come,) = (await desk.came(number))[-1].attachments
+            await simulator.write(UserMessage("take this", files=(file,)))
+            (come,) = (await desk.received(number))[-1].attachments
             assert (come.kind, come.data) == (file.kind, file.data)
 
     async def test_an_answer_is_shown_where_the_question_was_asked(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """A reply reaches the chat and says what it answers."""
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        sent = await channel.send(outbound(inbound, "Hello **you** & all", channel))
-        await simulator.saw(lambda seen: len(seen.shown) == 1)
-        assert sent == simulator.shown[0].id
-        assert "you" in simulator.shown[0].text
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        sent = await channel.send(answer_to(inbound, "Hello **you** & all", channel))
+        await simulator.wait_until(lambda seen: len(seen.messages) == 1)
+        assert sent == simulator.messages[0].id
+        assert "you" in simulator.messages[0].text
 
-    async def test_long_answers_fit(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_long_answers_fit(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
         """Every piece of a long answer in many scripts is taken by the platform."""
-        await simulator.write(Written("tell me all"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("tell me all"))
+        (inbound,) = await desk.received()
         text = "# All\n\n" + "Wörter & <Zeichen> 文字。😀 " * 2000 + "\n\n```python\n" + "x = 1\n" * 2000 + "```"
         pieces = await asyncio.to_thread(shape, text, channel.manifest.capabilities)
         for number, piece in enumerate(pieces):
             message = Outbound(f"k{number}", inbound.conversation, piece.text, inbound.account, plain=piece.plain)
             await channel.send(message)
-        await simulator.saw(lambda seen: len(seen.shown) == len(pieces))
+        await simulator.wait_until(lambda seen: len(seen.messages) == len(pieces))
 
-    async def test_an_answer_grows_by_edits(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_an_answer_grows_by_edits(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
         """A message is changed in place; the same text again is no error."""
         if not channel.manifest.capabilities.edits:
             pytest.skip("this platform has no edits")
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        sent = await channel.send(outbound(inbound, "One", channel))
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        sent = await channel.send(answer_to(inbound, "One", channel))
         assert sent
         for text in ("One two", "One two", "One two three"):
-            await channel.edit(sent, outbound(inbound, text, channel))
+            await channel.edit(sent, answer_to(inbound, text, channel))
         plain = ["One", "One two", "One two three"]
-        marked = [outbound(inbound, text, channel).text for text in plain]
-        await simulator.saw(lambda seen: [shown.versions for shown in seen.shown] in ([plain], [marked]))
+        marked = [answer_to(inbound, text, channel).text for text in plain]
+        await simulator.wait_until(lambda seen: [shown.versions for shown in seen.messages] in ([plain], [marked]))
 
-    async def test_a_typing_sign_is_seen(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_a_typing_sign_is_seen(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
         """The person sees at once that somebody is there."""
         if channel.manifest.capabilities.typing is None:
             pytest.skip("this platform has no typing sign")
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         await channel.typing(inbound.conversation)
-        await simulator.saw(lambda seen: bool(seen.typing))
+        await simulator.wait_until(lambda seen: bool(seen.typing))
 
-    async def test_buttons_come_back_as_messages(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_buttons_come_back_as_messages(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """Pressing a button says its value."""
         if not channel.manifest.capabilities.buttons:
             pytest.skip("this platform has no buttons")
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         buttons = (Button("Yes", "rate:1"), Button("No", "rate:-1"))
         message = Outbound("k", inbound.conversation, "Good?", inbound.account, buttons=buttons, plain="Good?")
         sent = await channel.send(message)
-        await simulator.saw(lambda seen: len(seen.shown) == 1)
-        assert simulator.shown[0].buttons == (("Yes", "rate:1"), ("No", "rate:-1"))
-        await simulator.write(Written("rate:1", reply_to=sent, press=True))
-        assert (await desk.came(2))[1].text == "rate:1"
+        await simulator.wait_until(lambda seen: len(seen.messages) == 1)
+        assert simulator.messages[0].buttons == (("Yes", "rate:1"), ("No", "rate:-1"))
+        await simulator.write(UserMessage("rate:1", reply_to=sent, press=True))
+        assert (await desk.received(2))[1].text == "rate:1"
 
     async def test_buttons_are_put_under_an_answer_that_grew_and_show_which_was_pressed(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """The last edit brings the buttons; the text is not sent again for a mark on one of them."""
         if not (channel.manifest.capabilities.buttons and channel.manifest.capabilities.edits):
             pytest.skip("this platform has no buttons, or no edits")
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        sent = await channel.send(outbound(inbound, "One", channel))
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        sent = await channel.send(answer_to(inbound, "One", channel))
         assert sent
         for buttons in ((Button("Yes", "rate:1"),), (Button("Yes", "rate:1", chosen=True),)):
-            await channel.edit(sent, replace(outbound(inbound, "One two", channel), buttons=buttons))
+            await channel.edit(sent, replace(answer_to(inbound, "One two", channel), buttons=buttons))
             seen = tuple((button.face, button.value) for button in buttons)
-            await simulator.saw(lambda platform, seen=seen: [one.buttons for one in platform.shown] == [seen])  # type: ignore[misc]
-        assert len(simulator.shown[0].versions) == 2 and len(simulator.shown) == 1
+            await simulator.wait_until(lambda platform, seen=seen: [one.buttons for one in platform.messages] == [seen])  # type: ignore[misc]
+        assert len(simulator.messages[0].versions) == 2 and len(simulator.messages) == 1
 
     async def test_a_platform_that_asks_to_wait_is_obeyed(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """The desk learns how long; the same message goes through afterwards."""
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        simulator.troubles, simulator.retry_after = ["slow_down"], 7
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        simulator.faults, simulator.retry_after = ["slow_down"], 7
         with pytest.raises(ChannelError) as caught:
-            await channel.send(outbound(inbound, "Hello", channel))
-        assert caught.value.retry_after == (7 if simulator.says_how_long else None) and not caught.value.permanent
-        assert await channel.send(outbound(inbound, "Hello", channel))
+            await channel.send(answer_to(inbound, "Hello", channel))
+        assert caught.value.retry_after == (7 if simulator.sends_retry_after else None) and not caught.value.permanent
+        assert await channel.send(answer_to(inbound, "Hello", channel))
 
-    @pytest.mark.parametrize(("trouble", "permanent"), [("gone", True), ("broken", False)])
+    @pytest.mark.parametrize(("fault", "permanent"), [("gone", True), ("broken", False)])
     async def test_failures_say_whether_to_try_again(
-        self, simulator: Simulator, channel: Channel, desk: Desk, trouble: Any, permanent: bool
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk, fault: Any, permanent: bool
     ) -> None:
         """A person who has blocked the desk is let go; a broken platform is tried again."""
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        simulator.troubles = [trouble]
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        simulator.faults = [fault]
         with pytest.raises(ChannelError) as caught:
-            await channel.send(outbound(inbound, "Hello", channel))
+            await channel.send(answer_to(inbound, "Hello", channel))
         assert caught.value.permanent is permanent
 
     async def test_markup_that_is_refused_is_sent_without(
-        self, simulator: Simulator, channel: Channel, desk: Desk
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         """The person reads the text, if not in bold."""
         if channel.manifest.capabilities.markup not in ("telegram", "mrkdwn"):
             pytest.skip("this platform refuses no markup")
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        simulator.troubles = ["bad_markup"]
-        await channel.send(outbound(inbound, "Hello **you**", channel))
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        simulator.faults = ["bad_markup"]
+        await channel.send(answer_to(inbound, "Hello **you**", channel))
         assert simulator.texts() == ["Hello you"]
 
-    async def test_garbage_does_no_harm(self, simulator: Simulator, channel: Channel, desk: Desk) -> None:
+    async def test_garbage_does_no_harm(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
         """After deliveries of nonsense the next message is taken."""
         for payload in GARBAGE:
             with suppress(ConnectionError):
-                await simulator.garble(payload)
-        await simulator.write(Written("still there?"))
-        await desk.heard("still there?")
+                await simulator.deliver_malformed(payload)
+        await simulator.write(UserMessage("still there?"))
+        await desk.received_text("still there?")
 
     async def test_a_wrong_credential_is_named(self, simulator: Simulator) -> None:
         """``check`` says who the desk is, or what to do."""
@@ -352,16 +359,16 @@ class ChannelConformance:
         await wrong.aclose()
 
 
-def outbound(inbound: Inbound, text: str, channel: Channel) -> Outbound:
+def answer_to(inbound: Inbound, text: str, channel: Channel) -> Outbound:
     """Return an answer to a message in the channel's markup."""
     (piece,) = shape(text, channel.manifest.capabilities)
     return Outbound("k1", inbound.conversation, piece.text, inbound.account, inbound.reply_to, plain=piece.plain)
 
 
 @asynccontextmanager
-async def doorway(simulator: Simulator) -> AsyncIterator[list[Any]]:
+async def serve_routes(simulator: Simulator) -> AsyncIterator[list[Any]]:
     """Serve the desk's side of a platform that calls it; gives the list that its routes go into."""
     app = Starlette()
-    async with serving(app) as url:
-        simulator.desk = url
+    async with serve(app) as url:
+        simulator.desk_url = url
         yield app.router.routes

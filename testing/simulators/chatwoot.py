@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, WebhookClient, serve
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,11 +22,11 @@ _STATUS = {"gone": 404, "broken": 502, "slow_down": 429, "bad_markup": 422}
 class ChatwootSimulator(Simulator):
     """A desk of people with one inbox."""
 
-    calls = numbered = True
+    uses_webhook = numeric_ids = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.caller = Caller()
+        self.webhook = WebhookClient()
         self.status: dict[str, str] = {}
         """The state of each conversation; those not named are pending."""
         self.stores: dict[str, str] = {}
@@ -41,7 +40,7 @@ class ChatwootSimulator(Simulator):
         """Return what an administrator would copy out of Chatwoot."""
         return {"base_url": self._url, "token": TOKEN, "secret": SECRET.decode()}
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Let a customer write; the desk is called."""
         self._number += 1
         conversation = (written.chat or written.person).lstrip("-")
@@ -68,7 +67,7 @@ class ChatwootSimulator(Simulator):
         """Call the desk again."""
         await self.call(json.dumps(self._last).encode())
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Call the desk with nonsense, well signed."""
         await self.call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
 
@@ -76,9 +75,9 @@ class ChatwootSimulator(Simulator):
         """Call the desk and return the status of its answer."""
         moment = str(int(time.time() if now is None else now))
         signature = "sha256=" + hmac.digest(secret, f"{moment}.".encode() + body, "sha256").hex()
-        self.caller.url = f"{self.desk}/channels/chatwoot/"
+        self.webhook.url = f"{self.desk_url}/channels/chatwoot/"
         headers = {"X-Chatwoot-Timestamp": moment, "X-Chatwoot-Signature": signature}
-        return (await self.caller.call(body, headers)).status_code
+        return (await self.webhook.call(body, headers)).status_code
 
     async def _start(self, stack: AsyncExitStack) -> None:
         from starlette.applications import Starlette
@@ -92,7 +91,7 @@ class ChatwootSimulator(Simulator):
             Route("/rails/active_storage/blobs/redirect/{name}", self._sent_on),
             Route("/files/{name}", self._download),
         ]
-        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+        self._url = await stack.enter_async_context(serve(Starlette(routes=routes)))
 
     def _kept(self, name: str, mime: str, data: bytes) -> dict[str, Any]:
         self._files[name] = (mime, data)
@@ -121,12 +120,12 @@ class ChatwootSimulator(Simulator):
 
         if request.headers.get("api_access_token") != TOKEN:
             return JSONResponse({}, 401)
-        if self.troubles:
-            return JSONResponse({}, _STATUS[self.troubles.pop(0)], {"Retry-After": str(self.retry_after)})
+        if self.faults:
+            return JSONResponse({}, _STATUS[self.faults.pop(0)], {"Retry-After": str(self.retry_after)})
         text = (await request.json())["content"]
-        number = str(5000 + len(self.shown))
-        self.shown.append(Shown(number, request.path_params["conversation"], text, versions=[text]))
-        self.notice()
+        number = str(5000 + len(self.messages))
+        self.messages.append(SeenMessage(number, request.path_params["conversation"], text, versions=[text]))
+        self.notify()
         return JSONResponse({"id": int(number), "content": text})
 
     async def _download(self, request: Request) -> Response:

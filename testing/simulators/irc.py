@@ -10,11 +10,11 @@ from typing import Any
 
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.testing.simulators.base import Shown, Simulator, Trouble, Written
+from qwendesk.testing.simulators.base import Fault, SeenMessage, Simulator, UserMessage
 
 _HERE, _DESK, _CHANNEL = "irc.here.example", "desk", "#lobby"
 _ACCOUNT, _PASSWORD = "desk-account", "simulated-password"
-_REFUSALS: dict[Trouble, tuple[str, str]] = {
+_REFUSALS: dict[Fault, tuple[str, str]] = {
     "slow_down": ("439", "Target change too fast. Please wait."),
     "gone": ("401", "No such nick/channel"),
     "bad_markup": ("404", "Cannot send to channel"),
@@ -24,8 +24,8 @@ _REFUSALS: dict[Trouble, tuple[str, str]] = {
 class IrcSimulator(Simulator):
     """Speaks the real protocol over TCP; every group is the one channel, and a PING ends a message."""
 
-    says_how_long = False
-    tells_language = False
+    sends_retry_after = False
+    sends_locale = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,11 +40,11 @@ class IrcSimulator(Simulator):
         where = {"host": "127.0.0.1", "port": self._port, "tls": False, "line_seconds": 0.0}
         return where | {"nick": _DESK, "channels": _CHANNEL, "account": _ACCOUNT, "password": _PASSWORD}
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Wait until the desk is there."""
         await self._present.wait()
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Let a person write."""
         self._number += 1
         name, nick = f"m{self._number}", f"p{written.person}"
@@ -57,9 +57,9 @@ class IrcSimulator(Simulator):
 
     async def repeat(self) -> None:
         """Deliver the last message once more."""
-        await self.garble(self._last)
+        await self.deliver_malformed(self._last)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Deliver a line as it is; anything else in lines that are none."""
         await self._present.wait()
         text = json.dumps(payload, default=repr).encode()
@@ -95,13 +95,13 @@ class IrcSimulator(Simulator):
 
     def see(self, name: str, target: str, lines: list[str]) -> None:
         """Show a message to the person."""
-        self.shown.append(Shown(name, target, "\n".join(lines), None, ["\n".join(lines)]))
-        self.notice()
+        self.messages.append(SeenMessage(name, target, "\n".join(lines), None, ["\n".join(lines)]))
+        self.notify()
 
     def see_typing(self, target: str) -> None:
         """Show that the desk writes."""
         self.typing.append(target)
-        self.notice()
+        self.notify()
 
 
 class _Client:
@@ -135,16 +135,16 @@ class _Client:
                 self._pong(name)
 
     def _shown(self, target: str, text: str) -> None:
-        if not self._platform.troubles:
+        if not self._platform.faults:
             self._target = target
             self._lines.append(text)
             return
-        trouble = self._platform.troubles.pop(0)
-        if trouble == "broken":
+        fault = self._platform.faults.pop(0)
+        if fault == "broken":
             self._say("ERROR", "Closing Link: out of order")
             self.writer.close()
             return
-        code, why = _REFUSALS[trouble]
+        code, why = _REFUSALS[fault]
         self._say(code, _DESK, target, why)
 
     def _pong(self, name: str) -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from qwendesk.messages import Attachment
-from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, WebhookClient, serve
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,16 +32,16 @@ class SlackSimulator(Simulator):
     """A workspace.
 
     Args:
-        calls: whether events come over HTTP; else over Socket Mode.
+        uses_webhook: whether events come over HTTP; else over Socket Mode.
     """
 
-    people_edit = True
-    tells_language = False
+    users_can_edit = True
+    sends_locale = False
 
-    def __init__(self, *, calls: bool = False) -> None:
+    def __init__(self, *, uses_webhook: bool = False) -> None:
         super().__init__()
-        self.calls = calls
-        self.caller = Caller()
+        self.uses_webhook = uses_webhook
+        self.webhook = WebhookClient()
         self.closed: set[str] = set()
         """Channels that the app is no member of."""
         self.elsewhere: dict[str, Attachment] = {}
@@ -53,21 +52,21 @@ class SlackSimulator(Simulator):
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: tuple[str, dict[str, Any]] = ("", {})
-        self._written = Written(), ""
+        self._written = UserMessage(), ""
         self._socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._connected = asyncio.Event()
 
     def settings(self) -> dict[str, Any]:
         """Return the tokens this workspace knows, and its address."""
-        way = {"signing_secret": SECRET} if self.calls else {"app_token": APP_TOKEN}
+        way = {"signing_secret": SECRET} if self.uses_webhook else {"app_token": APP_TOKEN}
         return {"bot_token": BOT_TOKEN, "base_url": f"{self._url}/api/"} | way
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Wait until the app has said who it is, and has opened its socket."""
         async with asyncio.timeout(30):
             await self._connected.wait()
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Deliver what a person does."""
         self._number += 1
         stamp = f"{1_780_000_000 + self._number}.000100"
@@ -103,9 +102,9 @@ class SlackSimulator(Simulator):
         """Deliver the last thing again, as Slack does that saw no answer."""
         await self._deliver(*self._last)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Deliver nonsense, well signed or well enveloped."""
-        if self.calls:
+        if self.uses_webhook:
             body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
             await self.call(body, "application/json")
         elif isinstance(payload, dict):
@@ -116,8 +115,8 @@ class SlackSimulator(Simulator):
         moment = str(int(time.time() if now is None else now))
         digest = hmac.new(secret.encode(), f"v0:{moment}:".encode() + body, hashlib.sha256).hexdigest()
         headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}", "content-type": kind}
-        self.caller.url = f"{self.desk}/channels/slack/"
-        return (await self.caller.call(body, headers)).status_code
+        self.webhook.url = f"{self.desk_url}/channels/slack/"
+        return (await self.webhook.call(body, headers)).status_code
 
     async def _start(self, stack: AsyncExitStack) -> None:
         from starlette.applications import Starlette
@@ -129,10 +128,10 @@ class SlackSimulator(Simulator):
             Route("/response/{place}", self._responded, methods=["POST"]),
             WebSocketRoute("/socket", self._socket_mode),
         ]
-        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+        self._url = await stack.enter_async_context(serve(Starlette(routes=routes)))
 
     async def _deliver(self, kind: str, payload: dict[str, Any]) -> None:
-        if not self.calls:
+        if not self.uses_webhook:
             self._number += 1
             envelope = {"envelope_id": f"e{self._number}", "type": kind, "payload": payload}
             await self._socket.put(envelope | {"accepts_response_payload": False})
@@ -142,7 +141,7 @@ class SlackSimulator(Simulator):
             form = {"payload": json.dumps(payload)} if kind == "interactive" else payload
             await self.call(urlencode(form).encode(), "application/x-www-form-urlencoded")
 
-    def _event(self, written: Written, stamp: str) -> dict[str, Any]:
+    def _event(self, written: UserMessage, stamp: str) -> dict[str, Any]:
         channel = f"C{written.chat.lstrip('-')}" if written.group else f"D{written.chat or written.person}"
         text = html.escape(written.text, quote=False)
         event: dict[str, Any] = {
@@ -162,8 +161,8 @@ class SlackSimulator(Simulator):
     def _envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         return {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{self._number}", "event": event}
 
-    def _press(self, written: Written) -> dict[str, Any]:
-        shown = next(shown for shown in self.shown if shown.id == written.reply_to)
+    def _press(self, written: UserMessage) -> dict[str, Any]:
+        shown = next(shown for shown in self.messages if shown.id == written.reply_to)
         return {
             "type": "block_actions",
             "trigger_id": f"t{self._number}",
@@ -211,38 +210,38 @@ class SlackSimulator(Simulator):
         form = await request.json() if "json" in kind else {**request.query_params, **dict(await request.form())}
         match method:
             case "auth.test":
-                if self.calls:
+                if self.uses_webhook:
                     self._connected.set()
                 return JSONResponse({"ok": True, "team": "Acme", "team_id": TEAM, "user": "desk", "user_id": BOT})
             case "apps.connections.open":
                 return JSONResponse({"ok": True, "url": f"{self._url.replace('http', 'ws')}/socket"})
             case "chat.postMessage" | "chat.update":
-                return self._trouble(form) or self._posted(method, form)
+                return self._fault(form) or self._posted(method, form)
             case "files.info" if str(form.get("file")) in self.elsewhere:
                 return JSONResponse({"ok": True, "file": self._kept(self.elsewhere[str(form["file"])])})
             case "conversations.replies" if found := self.threads.get(str(form.get("ts"))):
                 return JSONResponse({"ok": True, "messages": [found]})
         return JSONResponse({"ok": False, "error": "unknown_method"})
 
-    def _trouble(self, form: dict[str, Any]) -> Response | None:
+    def _fault(self, form: dict[str, Any]) -> Response | None:
         from starlette.responses import JSONResponse
 
-        if not self.troubles:
+        if not self.faults:
             return None
-        trouble = self.troubles.pop(0)
-        if trouble == "slow_down":
+        fault = self.faults.pop(0)
+        if fault == "slow_down":
             headers = {"Retry-After": str(self.retry_after)}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)
-        if trouble == "broken":
+        if fault == "broken":
             return JSONResponse({"ok": False, "error": "internal_error"}, 500)
-        return JSONResponse({"ok": False, "error": _ERRORS[trouble]})
+        return JSONResponse({"ok": False, "error": _ERRORS[fault]})
 
     async def _responded(self, request: Request) -> Response:
         from starlette.responses import PlainTextResponse
 
         text = (await request.json())["text"]
-        self.shown.append(Shown(f"r{len(self.shown)}", request.path_params["place"], text, versions=[text]))
-        self.notice()
+        self.messages.append(SeenMessage(f"r{len(self.messages)}", request.path_params["place"], text, versions=[text]))
+        self.notify()
         return PlainTextResponse("ok")
 
     def _posted(self, method: str, form: dict[str, Any]) -> Response:
@@ -254,7 +253,7 @@ class SlackSimulator(Simulator):
         if form["channel"] in self.closed:
             return JSONResponse({"ok": False, "error": "not_in_channel"})
         if method == "chat.update":
-            shown = next((one for one in self.shown if one.id == form["ts"]), None)
+            shown = next((one for one in self.messages if one.id == form["ts"]), None)
             if shown is None:
                 return JSONResponse({"ok": False, "error": "message_not_found"})
             if text != shown.text:
@@ -262,10 +261,10 @@ class SlackSimulator(Simulator):
                 shown.versions.append(text)
             shown.buttons = _buttons(form) or shown.buttons
         else:
-            stamp = f"{1_790_000_000 + len(self.shown)}.000200"
-            shown = Shown(stamp, form["channel"], text, form.get("thread_ts"), [text], buttons=_buttons(form))
-            self.shown.append(shown)
-        self.notice()
+            stamp = f"{1_790_000_000 + len(self.messages)}.000200"
+            shown = SeenMessage(stamp, form["channel"], text, form.get("thread_ts"), [text], buttons=_buttons(form))
+            self.messages.append(shown)
+        self.notify()
         return JSONResponse({"ok": True, "ts": shown.id, "channel": shown.chat})
 
     async def _download(self, request: Request) -> Response:

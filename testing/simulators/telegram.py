@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.messages import Attachment
-from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Trouble, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import Fault, SeenMessage, Simulator, UserMessage, WebhookClient, serve
 from qwendesk.testing.simulators.telegram_html import Entities, Refused
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ TOKEN = "4242:simulated-token"
 BOT = {"id": 4242, "is_bot": True, "first_name": "Desk", "username": "desk_bot"}
 VOICES = ("audio/ogg", "audio/opus")
 """What people's own apps record; any other recording is music."""
-_TROUBLES: dict[Trouble, tuple[int, str]] = {
+_FAULTS: dict[Fault, tuple[int, str]] = {
     "gone": (403, "Forbidden: bot was blocked by the user"),
     "broken": (502, "Bad Gateway"),
     "bad_markup": (400, "Bad Request: can't parse entities: unsupported start tag"),
@@ -33,15 +32,15 @@ class TelegramSimulator(Simulator):
     """The Bot API on a free port.
 
     Args:
-        calls: whether the desk is called; else it polls.
+        uses_webhook: whether the desk is called; else it polls.
     """
 
-    people_edit = numbered = True
+    users_can_edit = numeric_ids = True
 
-    def __init__(self, *, calls: bool = False) -> None:
+    def __init__(self, *, uses_webhook: bool = False) -> None:
         super().__init__()
-        self.calls = calls
-        self.caller = Caller()
+        self.uses_webhook = uses_webhook
+        self.webhook = WebhookClient()
         self.moved: dict[str, str] = {}
         """Groups that have become others."""
         self._secret = ""
@@ -51,7 +50,7 @@ class TelegramSimulator(Simulator):
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: dict[str, Any] = {}
-        self._written: tuple[Written, dict[str, Any]] = Written(), {}
+        self._written: tuple[UserMessage, dict[str, Any]] = UserMessage(), {}
         self._url = ""
 
     def settings(self) -> dict[str, Any]:
@@ -60,21 +59,21 @@ class TelegramSimulator(Simulator):
             "token": TOKEN,
             "base_url": self._url,
             "poll_seconds": 5,
-            "webhook_url": self.desk if self.calls else "",
+            "webhook_url": self.desk_url if self.uses_webhook else "",
         }
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Wait until the bot polls, or has said where it is to be called."""
         async with asyncio.timeout(30):
             await self._polled.wait()
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Put an update into the queue, or call the desk with it."""
         self._number += 1
         message = self._message(written)
         if written.press:
             query = {"id": f"q{self._number}", "from": message["from"], "chat_instance": "1", "data": written.text}
-            shown = next(shown for shown in self.shown if shown.id == written.reply_to)
+            shown = next(shown for shown in self.messages if shown.id == written.reply_to)
             update = {"callback_query": query | {"message": message | {"message_id": int(shown.id), "from": BOT}}}
         else:
             update = {"message": message}
@@ -95,9 +94,9 @@ class TelegramSimulator(Simulator):
         """Deliver the last update again."""
         await self._deliver(self._last)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Deliver a broken update; the queue gives even these a number."""
-        if self.calls:
+        if self.uses_webhook:
             await self._call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
         elif isinstance(payload, dict):
             self._number += 1
@@ -111,10 +110,10 @@ class TelegramSimulator(Simulator):
             Route("/file/bot{token}/{file}", self._download),
             Route("/bot{token}/{method}", self._answer, methods=["GET", "POST"]),
         ]
-        self._url = await stack.enter_async_context(serving(Starlette(routes=routes)))
+        self._url = await stack.enter_async_context(serve(Starlette(routes=routes)))
 
     async def _deliver(self, update: dict[str, Any]) -> None:
-        if self.calls:
+        if self.uses_webhook:
             await self._call(json.dumps(update).encode())
             return
         async with self._news:
@@ -122,9 +121,9 @@ class TelegramSimulator(Simulator):
             self._news.notify_all()
 
     async def _call(self, body: bytes) -> None:
-        await self.caller.call(body, {"X-Telegram-Bot-Api-Secret-Token": self._secret})
+        await self.webhook.call(body, {"X-Telegram-Bot-Api-Secret-Token": self._secret})
 
-    def _message(self, written: Written) -> dict[str, Any]:
+    def _message(self, written: UserMessage) -> dict[str, Any]:
         chat = int(written.chat or written.person)
         person = {
             "id": int(written.person),
@@ -173,7 +172,7 @@ class TelegramSimulator(Simulator):
         except Refused as refused:
             return JSONResponse(refused.body, refused.code)
         finally:
-            self.notice()
+            self.notify()
 
     async def _download(self, request: Request) -> Response:
         from starlette.responses import Response
@@ -187,7 +186,7 @@ class TelegramSimulator(Simulator):
         return True
 
     def _do_setwebhook(self, form: dict[str, Any]) -> bool:
-        self.caller.url, self._secret = form["url"], form.get("secret_token", "")
+        self.webhook.url, self._secret = form["url"], form.get("secret_token", "")
         self._polled.set()
         return True
 
@@ -232,7 +231,9 @@ class TelegramSimulator(Simulator):
 
     def _do_editmessagetext(self, form: dict[str, Any]) -> dict[str, Any]:
         self._check(form)
-        shown = next((one for one in self.shown if (one.id, one.chat) == (form["message_id"], form["chat_id"])), None)
+        shown = next(
+            (one for one in self.messages if (one.id, one.chat) == (form["message_id"], form["chat_id"])), None
+        )
         if shown is None:
             raise Refused(400, "Bad Request: message to edit not found")
         buttons = _buttons(form)
@@ -248,12 +249,12 @@ class TelegramSimulator(Simulator):
         if moved := self.moved.get(form["chat_id"]):
             text = "Bad Request: group chat was upgraded to a supergroup chat"
             raise Refused(400, text, migrate_to_chat_id=int(moved))
-        if self.troubles:
-            trouble = self.troubles.pop(0)
-            if trouble == "slow_down":
+        if self.faults:
+            fault = self.faults.pop(0)
+            if fault == "slow_down":
                 raise Refused(429, f"Too Many Requests: retry after {self.retry_after}", retry_after=self.retry_after)
-            if trouble != "bad_markup" or form.get("parse_mode"):
-                raise Refused(*_TROUBLES[trouble])
+            if fault != "bad_markup" or form.get("parse_mode"):
+                raise Refused(*_FAULTS[fault])
         text = Entities().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
         if not text.strip():
             raise Refused(400, "Bad Request: message text is empty")
@@ -262,17 +263,19 @@ class TelegramSimulator(Simulator):
 
     def _show(self, form: dict[str, Any], text: str, file: str | None = None) -> dict[str, Any]:
         quoted = json.loads(form["reply_parameters"])["message_id"] if "reply_parameters" in form else None
-        number = str(9000 + len(self.shown))
-        shown = Shown(number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, _buttons(form))
-        self.shown.append(shown)
+        number = str(9000 + len(self.messages))
+        shown = SeenMessage(
+            number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, _buttons(form)
+        )
+        self.messages.append(shown)
         return self._sent(shown)
 
-    def _sent(self, shown: Shown) -> dict[str, Any]:
+    def _sent(self, shown: SeenMessage) -> dict[str, Any]:
         chat = {"id": int(shown.chat), "type": "private"}
         return {"message_id": int(shown.id), "date": 1_780_000_000, "chat": chat, "from": BOT, "text": shown.text}
 
 
-def _said(written: Written) -> dict[str, Any]:
+def _said(written: UserMessage) -> dict[str, Any]:
     text = f"@{BOT['username']} {written.text}" if written.mention else written.text
     name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
     marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.web.protocol import key_of
 from qwendesk.messages import Button
-from qwendesk.testing.simulators.base import Shown, Simulator, Written
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 
 class WebSimulator(Simulator):
-    """One page for each person. A trouble of any kind is the same here: the connection breaks at a delivery."""
+    """One page for each person. A fault of any kind is the same here: the connection breaks at a delivery."""
 
-    calls = True
+    uses_webhook = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class WebSimulator(Simulator):
         """Return settings; there is nothing to know of this platform."""
         return {"title": "Simulated"}
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Type a message, or press a button."""
         self._number += 1
         name = f"m{self._number}"
@@ -49,7 +49,7 @@ class WebSimulator(Simulator):
             page, frame = self._last
             await page.say(frame)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Send nonsense from a page that is known, both as bytes and as text."""
         page = await self.page("1001")
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -85,7 +85,7 @@ class Page:
         from websockets.asyncio.client import connect
 
         self._welcome.clear()
-        url = self._platform.desk.replace("http", "ws", 1) + "/channels/web/socket"
+        url = self._platform.desk_url.replace("http", "ws", 1) + "/channels/web/socket"
         self._socket = await connect(url, max_size=None)
         await self.raw(json.dumps({"type": "hello", "session": self.session, "seen": self.seen}))
         self._reading = asyncio.create_task(self._read(self._socket))
@@ -122,8 +122,8 @@ class Page:
         with suppress(ConnectionClosed):
             async for data in socket:
                 frame = json.loads(data)
-                if self._platform.troubles and frame["type"] == "shown":
-                    self._platform.troubles.pop(0)
+                if self._platform.faults and frame["type"] == "shown":
+                    self._platform.faults.pop(0)
                     await socket.close()
                     await self.connect()
                     return
@@ -147,13 +147,13 @@ class Page:
                 self._platform.refused.append(frame["text"])
                 if "id" in frame:
                     self._show(frame)
-        self._platform.notice()
+        self._platform.notify()
 
     def _show(self, frame: dict[str, Any]) -> None:
-        shown = next((shown for shown in self._platform.shown if shown.id == frame["id"]), None)
+        shown = next((shown for shown in self._platform.messages if shown.id == frame["id"]), None)
         if shown is None:
-            shown = Shown(frame["id"], key_of(self.session), frame["text"], versions=[frame["text"]])
-            self._platform.shown.append(shown)
+            shown = SeenMessage(frame["id"], key_of(self.session), frame["text"], versions=[frame["text"]])
+            self._platform.messages.append(shown)
         elif shown.text != frame["text"]:
             shown.text = frame["text"]
             shown.versions.append(frame["text"])
@@ -161,7 +161,7 @@ class Page:
         shown.buttons = tuple((button.face, button.value) for button in buttons)
 
 
-def _frame(name: str, written: Written) -> dict[str, Any]:
+def _frame(name: str, written: UserMessage) -> dict[str, Any]:
     if written.press:
         return {"type": "press", "id": name, "value": written.text}
     files = [

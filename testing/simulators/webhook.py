@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.webhook.signature import signed, verified
-from qwendesk.testing.simulators.base import Caller, Shown, Simulator, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, WebhookClient, serve
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,11 +21,11 @@ _STATUS = {"gone": 410, "broken": 502, "slow_down": 429, "bad_markup": 400}
 class WebhookSimulator(Simulator):
     """Posts messages and shows the answers."""
 
-    calls = True
+    uses_webhook = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.caller = Caller()
+        self.webhook = WebhookClient()
         self._url = ""
         self._number = 0
         self._last: tuple[str, bytes] = ("", b"")
@@ -39,7 +38,7 @@ class WebhookSimulator(Simulator):
         """Return a secret that is well made, and not this program's."""
         return self.settings() | {secret: f"whsec_{base64.b64encode(bytes(32)).decode()}"}
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Post a message."""
         self._number += 1
         body = {
@@ -64,7 +63,7 @@ class WebhookSimulator(Simulator):
         if self._last[1]:
             await self._call(*self._last)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Post nonsense, well signed."""
         self._number += 1
         await self._call(f"bad_{self._number}", payload if isinstance(payload, bytes) else json.dumps(payload).encode())
@@ -74,11 +73,11 @@ class WebhookSimulator(Simulator):
         from starlette.routing import Route
 
         app = Starlette(routes=[Route("/answers", self._answered, methods=["POST"])])
-        self._url = await stack.enter_async_context(serving(app))
+        self._url = await stack.enter_async_context(serve(app))
 
     async def _call(self, name: str, body: bytes) -> None:
-        self.caller.url = f"{self.desk}/channels/webhook/"
-        answer = await self.caller.call(body, signed(SECRET, name, body))
+        self.webhook.url = f"{self.desk_url}/channels/webhook/"
+        answer = await self.webhook.call(body, signed(SECRET, name, body))
         if answer.status_code == 200 and (text := answer.json().get("text")):
             self._show({"key": name, "conversation": "", "text": text})
 
@@ -91,16 +90,16 @@ class WebhookSimulator(Simulator):
         message = json.loads(body)
         if message["type"] == "ping":
             return Response(status_code=204)
-        if self.troubles:
-            return Response(status_code=_STATUS[self.troubles.pop(0)], headers={"Retry-After": str(self.retry_after)})
+        if self.faults:
+            return Response(status_code=_STATUS[self.faults.pop(0)], headers={"Retry-After": str(self.retry_after)})
         return JSONResponse({"id": self._show(message)})
 
     def _show(self, message: dict[str, Any]) -> str:
-        known = next((shown for shown in self.shown if shown.id == message["key"]), None)
+        known = next((shown for shown in self.messages if shown.id == message["key"]), None)
         if known is None:
             buttons = tuple((button["label"], button["value"]) for button in message.get("buttons", ()))
             text, chat = message["text"], message["conversation"]
-            shown = Shown(message["key"], chat, text, message.get("reply_to"), [text], buttons=buttons)
-            self.shown.append(shown)
-        self.notice()
+            shown = SeenMessage(message["key"], chat, text, message.get("reply_to"), [text], buttons=buttons)
+            self.messages.append(shown)
+        self.notify()
         return str(message["key"])

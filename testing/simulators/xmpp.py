@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qwendesk.testing.simulators.base import Shown, Simulator, Trouble, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import Fault, SeenMessage, Simulator, UserMessage, serve
 
 _DOMAIN, _PASSWORD = "here.example", "simulated-password"
 _DESK, _ROOM = f"desk@{_DOMAIN}", f"lobby@rooms.{_DOMAIN}"
@@ -29,7 +28,7 @@ _FEATURES = {
     False: f"<mechanisms {_SASL}><mechanism>PLAIN</mechanism></mechanisms>",
     True: "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>",
 }
-_REFUSALS: dict[Trouble, tuple[str, str]] = {
+_REFUSALS: dict[Fault, tuple[str, str]] = {
     "slow_down": ("wait", "resource-constraint"),
     "gone": ("cancel", "item-not-found"),
     "broken": ("wait", "internal-server-error"),
@@ -42,9 +41,9 @@ _REPLY, _COMPOSING = "{urn:xmpp:reply:0}reply", "{http://jabber.org/protocol/cha
 class XmppSimulator(Simulator):
     """Speaks the real protocol over TCP; every group is the one room."""
 
-    says_how_long = False
-    people_edit = True
-    tells_language = False
+    sends_retry_after = False
+    users_can_edit = True
+    sends_locale = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,18 +53,18 @@ class XmppSimulator(Simulator):
         self._present = asyncio.Event()
         self._number = 0
         self._last = ""
-        self._written = Written(), ""
+        self._written = UserMessage(), ""
 
     def settings(self) -> dict[str, Any]:
         """Return what the channel's settings have to be."""
         where = {"host": "127.0.0.1", "port": self._port, "security": "none", "trusted_files": self._files_url}
         return where | {"jid": _DESK, "password": _PASSWORD, "rooms": _ROOM}
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Wait until the desk is there."""
         await self._present.wait()
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         """Let a person write."""
         self._number += 1
         name = f"m{self._number}"
@@ -81,7 +80,7 @@ class XmppSimulator(Simulator):
         correction = f"<replace id='{name}' xmlns='urn:xmpp:message-correct:0'/>"
         await self._send(replace(written, text=text), f"m{self._number}", correction)
 
-    async def _send(self, written: Written, name: str, more: str) -> None:
+    async def _send(self, written: UserMessage, name: str, more: str) -> None:
         kind = "groupchat" if written.group else "chat"
         sender = f"{_ROOM}/p{written.person}" if written.group else f"p{written.person}@{_DOMAIN}/phone"
         text = f"desk: {written.text}" if written.mention else written.text
@@ -96,7 +95,7 @@ class XmppSimulator(Simulator):
         await self._present.wait()
         await self._told(self._last.encode())
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         """Deliver nonsense: bytes into the stream, anything else in a stanza."""
         await self._present.wait()
         if isinstance(payload, bytes):
@@ -112,7 +111,7 @@ class XmppSimulator(Simulator):
             await self._told(nonsense.encode())
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        self._files_url = await stack.enter_async_context(serving(Starlette(routes=[Route("/{name}", self._file)])))
+        self._files_url = await stack.enter_async_context(serve(Starlette(routes=[Route("/{name}", self._file)])))
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         stack.callback(server.close)
@@ -159,14 +158,14 @@ class XmppSimulator(Simulator):
         if stanza.find(_COMPOSING) is not None:
             self.typing.append(stanza.get("to", ""))
         body = stanza.findtext("{jabber:client}body")
-        if body is not None and self.troubles:
-            kind, condition = _REFUSALS[self.troubles.pop(0)]
+        if body is not None and self.faults:
+            kind, condition = _REFUSALS[self.faults.pop(0)]
             why = f"<error type='{kind}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
             where = f"from={quoteattr(stanza.get('to', ''))} to='{_DESK}'"
             return f"<message type='error' id={quoteattr(stanza.get('id', ''))} {where}>{why}</message>"
         if body is not None:
             self._show(stanza, body)
-        self.notice()
+        self.notify()
         return ""
 
     def _show(self, stanza: ET.Element, body: str) -> None:
@@ -174,9 +173,9 @@ class XmppSimulator(Simulator):
         if corrected is None:
             answers = stanza.find(_REPLY)
             replied = None if answers is None else answers.get("id")
-            self.shown.append(Shown(stanza.get("id", ""), stanza.get("to", ""), body, replied, [body]))
+            self.messages.append(SeenMessage(stanza.get("id", ""), stanza.get("to", ""), body, replied, [body]))
             return
-        shown = next(one for one in self.shown if one.id == corrected.get("id"))
+        shown = next(one for one in self.messages if one.id == corrected.get("id"))
         shown.versions += [body] if body != shown.text else []
         shown.text = body
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwendesk.channels.base import Channel
-from qwendesk.testing.conformance.channel import Desk
+from qwendesk.testing.conformance.channel import RecordingDesk
 from tests.ports import listens
 
 
@@ -49,7 +49,7 @@ class LocalServer(ABC):
 
 
 @asynccontextmanager
-async def running(channel: Channel, desk: Desk) -> AsyncIterator[None]:
+async def running(channel: Channel, desk: RecordingDesk) -> AsyncIterator[None]:
     """Let a channel listen."""
     task = asyncio.create_task(channel.start(desk.accept))
     try:

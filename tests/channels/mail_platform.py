@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from qwendesk.testing.simulators.base import Shown, Simulator, Written
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage
 from tests.ports import free_port
 
 DESK, PASSWORD = "desk@acme.example", "simulated-password"
@@ -65,9 +65,9 @@ def dovecot() -> str:
 
 
 class MailPlatform(Simulator):
-    """Mail on this machine; ``Written.chat`` is the Message-ID of the thread's first mail."""
+    """Mail on this machine; ``UserMessage.chat`` is the Message-ID of the thread's first mail."""
 
-    says_how_long = False
+    sends_retry_after = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class MailPlatform(Simulator):
         there = {"smtp_host": "127.0.0.1", "smtp_port": self._smtp_port, "smtp_security": "none"}
         return here | there | {"address": DESK, "password": PASSWORD}
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         self._number += 1
         mail = EmailMessage()
         mail["From"] = f"Anna <p{written.person}@people.example>"
@@ -100,7 +100,7 @@ class MailPlatform(Simulator):
     async def repeat(self) -> None:
         await self.post(self._last)
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         await self.post(payload if isinstance(payload, bytes) else repr(payload).encode())
 
     async def post(self, mail: bytes) -> None:
@@ -167,8 +167,8 @@ class _Sink:
         self._loop = asyncio.get_running_loop()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self._platform.troubles:
-            return _TROUBLES[self._platform.troubles.pop(0)]
+        if self._platform.faults:
+            return _TROUBLES[self._platform.faults.pop(0)]
         self._loop.call_soon_threadsafe(self._show, bytes(envelope.content or b""))
         return "250 OK"
 
@@ -181,8 +181,10 @@ class _Sink:
         text = str(body.get_content()).strip() if body else ""
         self._platform.mails.append(mail)
         chat = parseaddr(str(mail["To"]))[1]
-        self._platform.shown.append(Shown(str(mail["Message-ID"]), chat, text, str(mail["In-Reply-To"]), [text]))
-        self._platform.notice()
+        self._platform.messages.append(
+            SeenMessage(str(mail["Message-ID"]), chat, text, str(mail["In-Reply-To"]), [text])
+        )
+        self._platform.notify()
 
 
 def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from qwendesk.testing.simulators.base import Shown, Simulator, Written
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, serve
 from tests.ports import free_port
 from tests.servers.environments import python_with
 
@@ -101,7 +100,7 @@ def running_synapse(folder: Path) -> Iterator[Homeserver]:
 class MatrixPlatform(Simulator):
     """A room on the homeserver with the desk and a person in it, behind a gate that can make trouble."""
 
-    people_edit = True
+    users_can_edit = True
 
     def __init__(self, homeserver: Homeserver, folder: Path, *, encrypted: bool = False) -> None:
         super().__init__()
@@ -134,11 +133,11 @@ class MatrixPlatform(Simulator):
     def wrong_settings(self, secret: str) -> dict[str, Any]:
         return super().wrong_settings(secret) | {"data_dir": str(self._folder / "another")}
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Let the person invite the desk, and wait until it has come."""
         self._rooms[""] = await self._room(["anna"])
 
-    async def write(self, written: Written) -> str:
+    async def write(self, written: UserMessage) -> str:
         room = await self._room_of(written)
         content: dict[str, Any] = {"msgtype": "m.notice" if written.bot else "m.text", "body": written.text}
         if written.mention:
@@ -178,7 +177,7 @@ class MatrixPlatform(Simulator):
     async def repeat(self) -> None:
         """Nothing: a homeserver repeats by itself what was not reached."""
 
-    async def garble(self, payload: Any) -> None:
+    async def deliver_malformed(self, payload: Any) -> None:
         content = payload if isinstance(payload, dict) else {"body": repr(payload)}
         await self._say(self._rooms[""], content)
 
@@ -189,7 +188,7 @@ class MatrixPlatform(Simulator):
 
         methods = ["GET", "POST", "PUT", "OPTIONS"]
         self._gate = await stack.enter_async_context(
-            serving(Starlette(routes=[Route("/{path:path}", self._pass, methods=methods)]))
+            serve(Starlette(routes=[Route("/{path:path}", self._pass, methods=methods)]))
         )
         self._to = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         for role, name in self._names.items():
@@ -204,7 +203,7 @@ class MatrixPlatform(Simulator):
         watching = asyncio.create_task(self._watch(self._clients["anna"]))
         stack.push_async_callback(_ended, watching)
 
-    async def _room_of(self, written: Written) -> str:
+    async def _room_of(self, written: UserMessage) -> str:
         if not written.group:
             return self._rooms[""]
         if written.chat not in self._rooms:
@@ -251,7 +250,7 @@ class MatrixPlatform(Simulator):
                 self.typing += [room for event in news.ephemeral if self.desk_user in getattr(event, "users", [])]
                 for event in news.timeline.events:
                     self._see(room, event.source)
-            self.notice()
+            self.notify()
 
     def _see(self, room: str, event: dict[str, Any]) -> None:
         content = event.get("content", {})
@@ -259,20 +258,20 @@ class MatrixPlatform(Simulator):
             return
         relation = content.get("m.relates_to") or {}
         if relation.get("rel_type") == "m.replace":
-            shown = next(one for one in self.shown if one.id == relation["event_id"])
+            shown = next(one for one in self.messages if one.id == relation["event_id"])
             shown.text = content["m.new_content"]["body"]
             shown.versions += [shown.text] if shown.text != shown.versions[-1] else []
             return
         replied = (relation.get("m.in_reply_to") or {}).get("event_id")
-        self.shown.append(Shown(event["event_id"], room, content["body"], replied, [content["body"]]))
+        self.messages.append(SeenMessage(event["event_id"], room, content["body"], replied, [content["body"]]))
 
     async def _pass(self, request: Request) -> Response:
         """Pass a request on to the homeserver, or make trouble."""
         from starlette.responses import JSONResponse, Response
 
         path = request.url.path
-        if self.troubles and "/send/m.room." in path:
-            status, body = _TROUBLES[self.troubles.pop(0)]
+        if self.faults and "/send/m.room." in path:
+            status, body = _TROUBLES[self.faults.pop(0)]
             wait = {"retry_after_ms": self.retry_after * 1000} if "retry_after_ms" in body else {}
             return JSONResponse(body | wait, status)
         if refusal := next((self.refusals[end] for end in self.refusals if end in path), None):

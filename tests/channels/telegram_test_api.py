@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import serve
 from tests.ports import free_port, listens
 from tests.servers.environments import node_with
 
@@ -126,7 +126,7 @@ async def running_telegram_test_api() -> AsyncIterator[TelegramTestApi]:
         async with httpx.AsyncClient(timeout=30) as client:
             made = TelegramTestApi(f"http://127.0.0.1:{port}", client)
             routes = [Route("/bot{token}/{method}", made.called, methods=["GET", "POST"])]
-            async with serving(Starlette(routes=routes)) as made.url:
+            async with serve(Starlette(routes=routes)) as made.url:
                 yield made
                 made.over = True
                 async with made.polling:

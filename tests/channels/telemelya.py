@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import serve
 from tests.ports import free_port, listens
 from tests.servers.environments import python_with
 
@@ -127,5 +127,5 @@ async def door(target: Callable[[], str], secret: Callable[[], str]) -> AsyncIte
             answer = await client.post(target() + request.url.path, content=await request.body(), headers=headers)
         return Response(answer.content, answer.status_code)
 
-    async with serving(Starlette(routes=[Route("/{path:path}", called, methods=["POST"])])) as url:
+    async with serve(Starlette(routes=[Route("/{path:path}", called, methods=["POST"])])) as url:
         yield url

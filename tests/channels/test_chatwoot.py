@@ -18,10 +18,9 @@ from qwendesk.channels.chatwoot.channel import ChatwootChannel, Files
 from qwendesk.channels.http_api import Calls
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
+from qwendesk.testing.simulators.base import UserMessage, serve
 from qwendesk.testing.simulators.chatwoot import ChatwootSimulator
-from qwendesk.testing.simulators.serving import serving
 
 
 class TestChatwoot(ChannelConformance):
@@ -33,17 +32,17 @@ class TestChatwoot(ChannelConformance):
             yield simulator
 
     async def test_a_conversation_that_people_have_taken_is_theirs(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("I want a person"))
+        await simulator.write(UserMessage("I want a person"))
         simulator.status["1001"] = "open"
-        await simulator.write(Written("are you there?"))
+        await simulator.write(UserMessage("are you there?"))
         assert len(desk.inbox) == 1
 
     async def test_notes_and_answers_of_agents_are_not_questions(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         body = {"event": "message_created", "id": 7, "account": {"id": 1}, "conversation": {"id": 1001}, "content": "x"}
         sender = {"sender": {"id": 3, "type": "user"}}
         for more in ({"message_type": "outgoing"}, {"message_type": "incoming", "private": True}, {"event": "x"}):
@@ -51,25 +50,25 @@ class TestChatwoot(ChannelConformance):
         assert len(desk.inbox) == 1
 
     async def test_a_forged_and_an_old_call_are_refused(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         body = json.dumps(simulator._last | {"id": 99}).encode()
         assert await simulator.call(body, secret=b"other") == 401
         assert await simulator.call(body, now=1_000_000) == 401
         assert len(desk.inbox) == 1
 
     async def test_what_cannot_be_signed_is_not_read(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         too_large = b"x" * (2**20 + 1)
         assert await simulator.call(too_large) == 413
         assert await simulator.call(too_large, now=1_000_000) == 401
 
     async def test_a_file_elsewhere_is_not_fetched(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         elsewhere = {"file_type": "image", "data_url": "http://169.254.169.254/latest/meta-data"}
         body = json.dumps(simulator._last | {"id": 99, "attachments": [elsewhere]}).encode()
         assert await simulator.call(body) == 200
@@ -79,30 +78,30 @@ class TestChatwoot(ChannelConformance):
         "place", ["http://169.254.169.254/x", "ftp://a.example/x", "http://127.0.0.1:9/x", "http://["]
     )
     async def test_a_file_that_is_sent_on_into_one_s_own_network_is_not_fetched(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, place: str
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk, place: str
     ) -> None:
         simulator.stores["a.png"] = place
-        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.unsupported_media, inbound.attachments) == ("look", "file", ())
 
     @pytest.mark.parametrize("kind", ["contact", "location", "video"])
     async def test_of_a_message_with_a_card_the_text_is_kept(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, kind: str
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk, kind: str
     ) -> None:
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         card = {"id": 4, "file_type": kind, "fallback_title": "+39 06 1234"}
         await simulator.call(json.dumps(simulator._last | {"id": 99, "attachments": [card]}).encode())
         assert (desk.inbox[1].text, desk.inbox[1].unsupported_media) == ("hello", kind)
 
     async def test_chatwoot_is_answered_before_it_gives_the_conversation_away(
-        self, simulator: ChatwootSimulator, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+        self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(channel_module, "_FETCH_SECONDS", 0.05)
         monkeypatch.setattr(Files, "fetch", lambda *_: asyncio.Event().wait())
-        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        await simulator.write(UserMessage("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         assert (desk.inbox[0].text, desk.inbox[0].unsupported_media) == ("look", "file")
-        assert simulator.caller.answers == [200]
+        assert simulator.webhook.statuses == [200]
 
 
 async def test_a_file_is_followed_to_where_it_is_kept_but_not_for_ever() -> None:
@@ -112,7 +111,7 @@ async def test_a_file_is_followed_to_where_it_is_kept_but_not_for_ever() -> None
 
     app = Starlette(routes=[Route("/{count}", sent_on)])
     calls = Calls("Chatwoot", "")
-    async with serving(app) as home, serving(app) as store:
+    async with serve(app) as home, serve(app) as store:
         assert await Files(home, calls, 99).fetch(f"{home}/3") == b"bytes"
         with pytest.raises(ChannelError, match="more than 3"):
             await Files(home, calls, 99).fetch(f"{home}/4")

@@ -18,7 +18,7 @@ from qwendesk.models.catalogue import ModelCard
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
 from qwendesk.testing.scenario import play, read_script
-from qwendesk.testing.simulators.base import Simulator, Written
+from qwendesk.testing.simulators.base import Simulator, UserMessage, simulator_for
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -34,14 +34,14 @@ async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simula
     """Run a whole desk with one simulated platform."""
     port = free_port()
     kind = load("channels", name)
-    async with kind.simulator() as simulator:
-        simulator.desk = f"http://127.0.0.1:{port}"
+    async with simulator_for(kind) as simulator:
+        simulator.desk_url = f"http://127.0.0.1:{port}"
         values = simulator.settings()
         own = {name: {**values, "access": "open", **channel}}
         settings = Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=own)
         desk = Desk(settings, engines={"scripted": ScriptedEngine(slow, cards=CARDS)})
         async with Service(settings, channels={name: make_channel(kind, values, settings)}, desk=desk):
-            await simulator.started()
+            await simulator.wait_started()
             yield simulator
 
 
@@ -70,9 +70,9 @@ async def nothing_to_stop(simulator: Simulator) -> None:
 
     async with asyncio.timeout(60):
         while not told(simulator):
-            await simulator.write(Written("/stop"))
+            await simulator.write(UserMessage("/stop"))
             with suppress(TimeoutError):
-                await simulator.saw(told, 10)
+                await simulator.wait_until(told, 10)
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -92,7 +92,7 @@ async def test_an_answer_is_rated_and_tried_again_by_its_buttons(name: str, tmp_
 - expect: {messages: 2, button: "👍 ✓"}
 """,
         )
-        assert [shown.text.count("Hello there") for shown in simulator.shown] == [1, 1]
+        assert [shown.text.count("Hello there") for shown in simulator.messages] == [1, 1]
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -129,7 +129,7 @@ async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
 """,
         )
         await nothing_to_stop(simulator)
-        await simulator.write(Written("Answer slowly"))
+        await simulator.write(UserMessage("Answer slowly"))
         async with asyncio.timeout(30):
             while not any("slowly" in text for text in ASKED):  # noqa: ASYNC110 - the model tells nobody
                 await asyncio.sleep(0.02)
@@ -140,7 +140,7 @@ async def test_every_command_is_answered(name: str, tmp_path: Path) -> None:
 - expect: {contains: "(stopped)"}
 """,
         )
-        assert not any(shown.buttons for shown in simulator.shown)
+        assert not any(shown.buttons for shown in simulator.messages)
 
 
 async def test_a_channel_s_own_wish_about_buttons_has_to_be_yes_or_no(tmp_path: Path) -> None:

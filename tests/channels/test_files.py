@@ -14,7 +14,7 @@ from qwendesk.channels.ingest import with_files
 from qwendesk.channels.xmpp.channel import fetch_file
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound
-from qwendesk.testing.simulators.serving import serving
+from qwendesk.testing.simulators.base import serve
 
 
 @pytest.mark.parametrize("url", ["http://[bad", "http://a\u2100b/", "http://a:port/", "nothing", "http://"])
@@ -30,7 +30,7 @@ async def test_a_trusted_server_may_send_on_within_itself_only() -> None:
         return RedirectResponse(place) if place else Response(b"bytes", media_type="image/png")
 
     app = Starlette(routes=[Route("/files/{name}", sent_on), Route("/secret", sent_on)])
-    async with serving(app) as home, serving(app) as other:
+    async with serve(app) as home, serve(app) as other:
         trusted = [f"{home}/files/"]
         found = await fetch_file(f"{home}/files/a.png?to={home}/files/b.png", 99, trusted)
         assert (found.kind, found.data) == ("image", b"bytes")

@@ -18,8 +18,8 @@ from qwendesk.channels.irc.channel import Connection, IrcChannel
 from qwendesk.channels.irc.parse import lines_of, parse
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, Desk, outbound
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.irc import IrcSimulator
 from tests.channels.local_server import running
 from tests.channels.ngircd import Ngircd, Person, installed_ngircd
@@ -60,14 +60,14 @@ class TestSimulated(ChannelConformance):
         await channel.aclose()
 
     async def test_the_desk_comes_back_after_a_broken_connection(
-        self, simulator: IrcSimulator, channel: Channel, desk: Desk
+        self, simulator: IrcSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        simulator.troubles = ["broken"]
+        simulator.faults = ["broken"]
         with pytest.raises(ChannelError):
             await channel.send(Outbound("k", "anna anna", "hello"))
         assert await channel.send(Outbound("k", "anna anna", "hello"))
-        await simulator.write(Written("and now?"))
-        await desk.heard("and now?")
+        await simulator.write(UserMessage("and now?"))
+        await desk.received_text("and now?")
 
 
 class Server:
@@ -286,12 +286,12 @@ async def anna(server: Ngircd) -> AsyncIterator[Person]:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> RecordingDesk:
+    return RecordingDesk()
 
 
 @pytest.fixture
-async def channel(server: Ngircd, desk: Desk) -> AsyncIterator[Channel]:
+async def channel(server: Ngircd, desk: RecordingDesk) -> AsyncIterator[Channel]:
     channel = made(server)
     async with running(channel, desk):
         yield channel
@@ -303,23 +303,27 @@ def made(server: Ngircd, **other: Any) -> IrcChannel:
 
 
 class TestNgircd:
-    async def test_a_long_answer_comes_whole_line_by_line(self, channel: Channel, desk: Desk, anna: Person) -> None:
+    async def test_a_long_answer_comes_whole_line_by_line(
+        self, channel: Channel, desk: RecordingDesk, anna: Person
+    ) -> None:
         anna.tell("PRIVMSG", "desk", "Grüße, 世界")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.group) == ("Grüße, 世界", False)
         await channel.send(Outbound("k", inbound.conversation, "世界 " * 150 + "\n\n```\nx = 1\n```"))
         await anna.until(lambda line: line.params[-1] == "```" and anna.texts().count("```") == 2)
         assert len(anna.texts()) == 6 and "".join(anna.texts()).replace(" ", "") == "世界" * 150 + "```x=1```"
 
-    async def test_in_a_channel_the_desk_answers_who_names_it(self, channel: Channel, desk: Desk, anna: Person) -> None:
+    async def test_in_a_channel_the_desk_answers_who_names_it(
+        self, channel: Channel, desk: RecordingDesk, anna: Person
+    ) -> None:
         anna.tell("JOIN", "#help")
         await anna.until(lambda line: line.command == "366")
         anna.tell("PRIVMSG", "#help", "lunch?")
         anna.tell("NOTICE", "#help", "desk: I am a program")
         anna.tell("PRIVMSG", "#help", "Desk: what is 2+2?")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.group, inbound.conversation) == ("what is 2+2?", True, "#help")
-        await channel.send(outbound(inbound, "Four", channel))
+        await channel.send(answer_to(inbound, "Four", channel))
         await anna.until(lambda line: line.command == "PRIVMSG" and line.params == ["#help", "anna: Four"])
 
     async def test_where_the_nick_is_taken_another_is_found(self, server: Ngircd, anna: Person) -> None:
@@ -351,7 +355,9 @@ class TestNgircd:
             await channel.send(Outbound("k", "nobody nobody!x@y", "hello"))
         assert caught.value.permanent
 
-    async def test_the_desk_comes_back_after_its_server(self, server: Ngircd, channel: Channel, desk: Desk) -> None:
+    async def test_the_desk_comes_back_after_its_server(
+        self, server: Ngircd, channel: Channel, desk: RecordingDesk
+    ) -> None:
         server.stop()
         with pytest.raises(ChannelError):
             await channel.send(Outbound("k", "anna anna", "hello"))
@@ -360,7 +366,7 @@ class TestNgircd:
         bert.tell("JOIN", "#help")
         await bert.until(lambda line: line.command in ("353", "JOIN") and "desk" in line.format())
         bert.tell("PRIVMSG", "#help", "desk: are you back?")
-        (inbound,) = await desk.came()
-        await channel.send(outbound(inbound, "Yes", channel))
+        (inbound,) = await desk.received()
+        await channel.send(answer_to(inbound, "Yes", channel))
         await bert.until(lambda line: line.params[-1] == "bert: Yes")
         await bert.go()

@@ -15,8 +15,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.parse import parse
 from qwendesk.errors import ConfigError
-from qwendesk.testing.conformance.channel import ChannelConformance, Desk, outbound
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.simulators.base import UserMessage
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 from tests.examples import examples
 
@@ -34,13 +34,15 @@ class TestMail(ChannelConformance):
             async with MailPlatform(Path(folder)) as simulator:
                 yield simulator
 
-    async def test_an_answer_stands_in_its_thread(self, simulator: MailPlatform, channel: Channel, desk: Desk) -> None:
+    async def test_an_answer_stands_in_its_thread(
+        self, simulator: MailPlatform, channel: Channel, desk: RecordingDesk
+    ) -> None:
         mail = _mail("Order 7", "Where is it?")
         await simulator.post(bytes(mail))
-        (first,) = await desk.came()
+        (first,) = await desk.received()
         assert first.text == "Order 7\n\nWhere is it?" and first.person == "anna@people.example"
-        await channel.send(outbound(first, "On its **way**.", channel))
-        await simulator.saw(lambda seen: len(seen.shown) == 1)
+        await channel.send(answer_to(first, "On its **way**.", channel))
+        await simulator.wait_until(lambda seen: len(seen.messages) == 1)
         answer = simulator.mails[0]
         assert (answer["Subject"], answer["In-Reply-To"]) == ("Re: Order 7", "<1@people.example>")
         assert answer["Auto-Submitted"] == "auto-replied" and answer["To"] == "anna@people.example"
@@ -51,24 +53,26 @@ class TestMail(ChannelConformance):
         more.replace_header("Message-ID", "<2@people.example>")
         more["In-Reply-To"], more["References"] = answer["Message-ID"], f"<1@people.example> {answer['Message-ID']}"
         await simulator.post(bytes(more))
-        second = (await desk.came(2))[1]
+        second = (await desk.received(2))[1]
         assert second.conversation == first.conversation and second.text == "Thanks!"
 
     async def test_the_same_answer_is_the_same_mail(
-        self, simulator: MailPlatform, channel: Channel, desk: Desk
+        self, simulator: MailPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        ids = {await channel.send(outbound(inbound, "Hi", channel)) for _ in range(2)}
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        ids = {await channel.send(answer_to(inbound, "Hi", channel)) for _ in range(2)}
         assert len(ids) == 1
 
-    async def test_mail_that_came_while_the_desk_was_away_is_read(self, simulator: MailPlatform, desk: Desk) -> None:
+    async def test_mail_that_came_while_the_desk_was_away_is_read(
+        self, simulator: MailPlatform, desk: RecordingDesk
+    ) -> None:
         import asyncio
 
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         channel = MailChannel.create(MailChannel.manifest.read(simulator.settings()))
         running = asyncio.create_task(channel.start(desk.accept))
-        assert [inbound.text for inbound in await desk.came()] == ["hello"]
+        assert [inbound.text for inbound in await desk.received()] == ["hello"]
         await channel.stop()
         await running
 

@@ -13,8 +13,8 @@ from qwendesk.channels.markup.shape import shape
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Outbound
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.simulators.base import UserMessage
 from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
@@ -35,67 +35,67 @@ class TestMatrix(ChannelConformance):
             yield simulator
 
     async def test_a_repeated_delivery_has_the_same_name(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
         """After a restart the desk goes on where it had read to, under the names it knows."""
-        await simulator.write(Written("before"))
-        await desk.came(1)
+        await simulator.write(UserMessage("before"))
+        await desk.received(1)
         await channel.stop()
-        await simulator.write(Written("meanwhile"))
+        await simulator.write(UserMessage("meanwhile"))
         again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
         running = asyncio.create_task(again.start(desk.accept))
-        await desk.heard("meanwhile")
+        await desk.received_text("meanwhile")
         await again.stop()
         await running
         await again.aclose()
         assert len({inbound.event for inbound in desk.inbox if inbound.text == "before"}) == 1
 
     async def test_what_is_sent_twice_is_shown_once(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        ids = {await channel.send(outbound(inbound, "Hi", channel)) for _ in range(2)}
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        ids = {await channel.send(answer_to(inbound, "Hi", channel)) for _ in range(2)}
         assert len(ids) == 1
 
     async def test_more_than_one_sync_brings_is_read_after_an_absence(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("before"))
-        await desk.came(1)
+        await simulator.write(UserMessage("before"))
+        await desk.received(1)
         await channel.stop()
         said = [f"message {number}" for number in range(120)]
         for text in said:
-            await simulator.write(Written(text))
+            await simulator.write(UserMessage(text))
         again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
         running = asyncio.create_task(again.start(desk.accept))
-        await desk.heard(said[-1])
+        await desk.received_text(said[-1])
         await again.stop()
         await running
         await again.aclose()
         assert [inbound.text for inbound in desk.inbox if inbound.text in said] == said
 
     async def test_a_device_that_was_logged_out_logs_in_again(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
         assert isinstance(channel, MatrixChannel)
-        await simulator.write(Written("before"))
-        await desk.came(1)
+        await simulator.write(UserMessage("before"))
+        await desk.received(1)
         client = await channel._connected()
         before = client.device_id
         await client.logout()
-        await simulator.write(Written("after"))
-        await desk.heard("after")
+        await simulator.write(UserMessage("after"))
+        await desk.received_text("after")
         assert (await channel._connected()).device_id != before
 
     @pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
     async def test_a_lost_token_that_another_call_finds_first_is_replaced(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk, soft: bool
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk, soft: bool
     ) -> None:
         """After a soft logout the library forgets the token, and each later call says "Not logged in"."""
         assert isinstance(channel, MatrixChannel)
-        await simulator.write(Written("before"))
-        (before,) = await desk.came(1)
+        await simulator.write(UserMessage("before"))
+        (before,) = await desk.received(1)
         device = (await channel._connected()).device_id
         ended = {"errcode": "M_UNKNOWN_TOKEN", "error": "Token expired", "soft_logout": soft}
         simulator.refusals["/typing/"] = (401, ended)
@@ -104,17 +104,17 @@ class TestMatrix(ChannelConformance):
         assert not caught.value.permanent
         simulator.refusals.clear()
         await channel.typing(before.conversation)
-        await simulator.write(Written("after"))
-        await desk.heard("after")
+        await simulator.write(UserMessage("after"))
+        await desk.received_text("after")
         assert ((await channel._connected()).device_id == device) is soft
         assert "connected as" in await channel.check()
 
     async def test_a_password_that_no_longer_holds_is_said_once(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
         assert isinstance(channel, MatrixChannel)
-        await simulator.write(Written("before"))
-        (before,) = await desk.came(1)
+        await simulator.write(UserMessage("before"))
+        (before,) = await desk.received(1)
         await channel.stop()
         again = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
         running = asyncio.create_task(again.start(desk.accept))
@@ -123,37 +123,39 @@ class TestMatrix(ChannelConformance):
             "/sync": (401, ended),
             "/login": (403, {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}),
         }
-        await simulator.write(Written("meanwhile"))
+        await simulator.write(UserMessage("meanwhile"))
         with pytest.raises(ChannelError, match="QWENDESK_CHANNELS__MATRIX__PASSWORD") as caught:
             async with asyncio.timeout(60):
                 await running
         assert caught.value.permanent
         await again.aclose()
 
-    async def test_what_is_replied_to_is_seen(self, simulator: MatrixPlatform, channel: Channel, desk: Desk) -> None:
+    async def test_what_is_replied_to_is_seen(
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
+    ) -> None:
         file = Attachment("image", "image/png", PIXEL, "a.png")
-        picture = await simulator.write(Written("My plant", files=(file,)))
-        await desk.came(1)
+        picture = await simulator.write(UserMessage("My plant", files=(file,)))
+        await desk.received(1)
         await simulator.reply("what is it?", picture, "> <@bo:here.example> sent an image.\n\n")
         await simulator.reply("and that?", "$gone", "> <@bo:here.example> Something old\n\n")
-        _, seen, gone = await desk.came(3)
+        _, seen, gone = await desk.received(3)
         assert seen.text.endswith(":here.example wrote:\n> [image a.png]\n> My plant\n\nwhat is it?")
         assert seen.attachments[0].data == PIXEL
         assert gone.text == "> @bo:here.example wrote:\n> Something old\n\nand that?"
-        sent = await channel.send(outbound(seen, "A ficus.", channel))
+        sent = await channel.send(answer_to(seen, "A ficus.", channel))
         await simulator.reply("sure?", str(sent))
-        assert (await desk.came(4))[3].text == "> you, the assistant wrote:\n> A ficus.\n\nsure?"
+        assert (await desk.received(4))[3].text == "> you, the assistant wrote:\n> A ficus.\n\nsure?"
 
     async def test_a_file_that_is_never_to_be_had_does_not_hold_up_the_others(
-        self, simulator: MatrixPlatform, channel: Channel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def broken(file: object) -> Attachment:
             raise ChannelError("not now")
 
         monkeypatch.setattr(channel, "_fetch", broken)
-        await simulator.write(Written("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
-        await simulator.write(Written("next"))
-        first, second = await desk.came(2)
+        await simulator.write(UserMessage("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        await simulator.write(UserMessage("next"))
+        first, second = await desk.received(2)
         assert (first.text, first.unsupported_media) == ("look", "file") and second.text == "next"
 
 
@@ -164,29 +166,29 @@ class TestEncrypted:
             yield simulator
 
     async def test_an_encrypted_room_is_read_and_answered(self, simulator: MatrixPlatform) -> None:
-        desk = Desk()
+        desk = RecordingDesk()
         channel = MatrixChannel.create(MatrixChannel.manifest.read(simulator.settings()))
         running = asyncio.create_task(channel.start(desk.accept))
-        await simulator.started()
-        await simulator.write(Written("a secret"))
-        await simulator.write(Written("and a picture", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
-        first, second = await desk.came(2)
+        await simulator.wait_started()
+        await simulator.write(UserMessage("a secret"))
+        await simulator.write(UserMessage("and a picture", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
+        first, second = await desk.received(2)
         assert first.text == "a secret" and second.attachments[0].data == PIXEL
         await simulator.reply("why?", simulator.last_event)
-        replied = desk.inbox[2] if len(desk.inbox) > 2 else (await desk.came(3))[2]
+        replied = desk.inbox[2] if len(desk.inbox) > 2 else (await desk.received(3))[2]
         assert "[image a.png]\n> and a picture" in replied.text and replied.attachments[0].data == PIXEL
-        await channel.send(outbound(first, "Kept.", channel))
-        await simulator.saw(lambda seen: seen.texts() == ["Kept."])
+        await channel.send(answer_to(first, "Kept.", channel))
+        await simulator.wait_until(lambda seen: seen.texts() == ["Kept."])
         pieces = shape("Съешь ещё этих **мягких** булок. " * 400, channel.manifest.capabilities)
         messages = [Outbound(f"k{n}", first.conversation, one.text, plain=one.plain) for n, one in enumerate(pieces)]
         sent = await channel.send(messages[0])
         assert sent and len(messages) > 2
         await channel.edit(sent, messages[1])
-        await simulator.saw(lambda seen: seen.texts()[-1] == messages[1].plain)
-        await simulator.react(simulator.shown[0].id, "🎉")
-        await simulator.react(simulator.shown[0].id, "👎🏽")
-        reaction = (await desk.came(4))[3]
-        assert (reaction.text, reaction.conversation) == (f"rate:-1:{simulator.shown[0].id}", first.conversation)
+        await simulator.wait_until(lambda seen: seen.texts()[-1] == messages[1].plain)
+        await simulator.react(simulator.messages[0].id, "🎉")
+        await simulator.react(simulator.messages[0].id, "👎🏽")
+        reaction = (await desk.received(4))[3]
+        assert (reaction.text, reaction.conversation) == (f"rate:-1:{simulator.messages[0].id}", first.conversation)
         await channel.stop()
         await running
         await channel.aclose()

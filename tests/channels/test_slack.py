@@ -16,8 +16,8 @@ from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import Me, plain
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, Desk
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 
 
@@ -29,29 +29,31 @@ class TestSocketMode(ChannelConformance):
         async with SlackSimulator() as simulator:
             yield simulator
 
-    async def test_the_slash_command_asks(self, simulator: SlackSimulator, channel: Channel, desk: Desk) -> None:
+    async def test_the_slash_command_asks(
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         await simulator.command("what is 2+2?")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert inbound.text == "what is 2+2?" and inbound.conversation == "D1001"
 
     async def test_an_answer_in_a_channel_goes_into_the_thread_of_its_question(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        from qwendesk.testing.conformance.channel import outbound
+        from qwendesk.testing.conformance.channel import answer_to
 
-        stamp = await simulator.write(Written("hello", chat="5", group=True, mention=True))
-        (inbound,) = await desk.came()
-        await channel.send(outbound(inbound, "Hi", channel))
-        assert inbound.conversation == f"C5:{stamp}" and simulator.shown[0].reply_to == stamp
+        stamp = await simulator.write(UserMessage("hello", chat="5", group=True, mention=True))
+        (inbound,) = await desk.received()
+        await channel.send(answer_to(inbound, "Hi", channel))
+        assert inbound.conversation == f"C5:{stamp}" and simulator.messages[0].reply_to == stamp
 
     async def test_a_mention_that_comes_as_a_message_too_is_taken_once(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         event = {"channel": "C5", "channel_type": "channel", "text": "<@UBOT> hi", "ts": "1.1", "user": "U7"}
         for kind in ("message", "app_mention"):
-            await simulator.garble({"type": "event_callback", "event": event | {"type": kind}})
-        await simulator.write(Written("next"))
-        await desk.heard("next")
+            await simulator.deliver_malformed({"type": "event_callback", "event": event | {"type": kind}})
+        await simulator.write(UserMessage("next"))
+        await desk.received_text("next")
         assert [inbound.text for inbound in desk.inbox] == ["hi", "next"]
 
     @pytest.mark.parametrize(
@@ -67,31 +69,31 @@ class TestSocketMode(ChannelConformance):
         ],
     )
     async def test_a_command_after_the_slash_command_is_known_for_one(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk, said: str, heard: str
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk, said: str, heard: str
     ) -> None:
         await simulator.command(said)
-        assert [inbound.text for inbound in await desk.came()] == [heard]
+        assert [inbound.text for inbound in await desk.received()] == [heard]
 
     async def test_a_command_in_a_channel_is_about_the_person_s_last_thread(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        stamp = await simulator.write(Written("hello", chat="5", group=True, mention=True))
-        await desk.came()
+        stamp = await simulator.write(UserMessage("hello", chat="5", group=True, mention=True))
+        await desk.received()
         await simulator.command("stop", channel="C5")
         await simulator.command("what is new?", channel="C5")
         await simulator.command("stop", person="1002", channel="C5")
-        places = [inbound.conversation for inbound in await desk.came(4)]
+        places = [inbound.conversation for inbound in await desk.received(4)]
         assert places == [f"C5:{stamp}", f"C5:{stamp}", "C5", "C5"]
 
     async def test_where_the_app_is_no_member_the_answer_reaches_who_asked(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         simulator.closed = {"C9"}
         await simulator.command("what is 2+2?", channel="C9")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         sent = await channel.send(Outbound("k1", "C9", "Four,", reply_to=inbound.reply_to, plain="Four,"))
         await channel.send(Outbound("k2", "C9", "of course.", plain="of course."))
-        assert [(shown.chat, shown.text) for shown in simulator.shown] == [("C9", "Four,"), ("C9", "of course.")]
+        assert [(shown.chat, shown.text) for shown in simulator.messages] == [("C9", "Four,"), ("C9", "of course.")]
         with pytest.raises(ChannelError) as caught:
             await channel.edit(str(sent), Outbound("k1", "C9", "Five", plain="Five"))
         assert caught.value.permanent
@@ -115,7 +117,7 @@ class TestHttp(ChannelConformance):
 
     @pytest.fixture
     async def simulator(self) -> AsyncIterator[SlackSimulator]:
-        async with SlackSimulator(calls=True) as simulator:
+        async with SlackSimulator(uses_webhook=True) as simulator:
             yield simulator
 
     async def test_slack_may_ask_whether_the_address_is_ours(self, simulator: SlackSimulator, channel: Channel) -> None:
@@ -123,7 +125,7 @@ class TestHttp(ChannelConformance):
         assert await simulator.call(body, "application/json") == 200
 
     async def test_a_forged_and_an_old_call_are_refused(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         body = json.dumps({"type": "event_callback", "event": {}}).encode()
         assert await simulator.call(body, "application/json", secret="guessed") == 401

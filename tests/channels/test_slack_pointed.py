@@ -11,8 +11,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import Me, Parsed, parse
 from qwendesk.messages import Attachment
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 
 ME = Me("T1", "UBOT")
@@ -153,24 +153,24 @@ class TestWorkspace:
             yield simulator
 
     async def test_a_file_of_another_workspace_is_asked_for(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         simulator.elsewhere["F7"] = Attachment("image", "image/png", PIXEL, "a.png")
         event = {"type": "message", "channel": "D1", "channel_type": "im", "user": "U1", "subtype": "file_share"}
         for number, name in enumerate(("F7", "F8")):
             file = {"id": name, "mode": "file_access", "file_access": "check_file_info"}
             told = {"ts": f"{number}.1", "text": "look", "files": [file]}
-            await simulator.garble({"type": "event_callback", "event": event | told})
-        seen, gone = await desk.came(2)
+            await simulator.deliver_malformed({"type": "event_callback", "event": event | told})
+        seen, gone = await desk.received(2)
         assert seen.attachments[0].data == PIXEL and (gone.text, gone.unsupported_media) == ("look", "file")
 
     async def test_who_calls_the_desk_into_a_thread_points_at_its_first_message(
-        self, simulator: SlackSimulator, channel: Channel, desk: Desk
+        self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         simulator.threads["1.5"] = {"user": "U9", "text": "Lift 3 is stuck", "ts": "1.5"}
         for text in ("why?", "and now?"):
-            await simulator.write(Written(text, chat="5", group=True, mention=True, reply_to="1.5"))
-        await simulator.write(Written("another thread", chat="5", group=True, mention=True, reply_to="1.9"))
-        first, second, third = await desk.came(3)
+            await simulator.write(UserMessage(text, chat="5", group=True, mention=True, reply_to="1.5"))
+        await simulator.write(UserMessage("another thread", chat="5", group=True, mention=True, reply_to="1.9"))
+        first, second, third = await desk.received(3)
         assert first.text == "> U9 wrote:\n> Lift 3 is stuck\n\nwhy?"
         assert (second.text, third.text) == ("and now?", "another thread")

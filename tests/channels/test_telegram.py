@@ -19,8 +19,8 @@ from qwendesk.desk.commands.memory import Commands as MemoryCommands
 from qwendesk.desk.commands.rating import Ratings
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, Desk
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 
 _ME = Me(4242, "desk_bot")
@@ -36,35 +36,35 @@ class TestPolling(ChannelConformance):
             yield simulator
 
     async def test_a_file_that_is_gone_does_not_hold_up_the_others(
-        self, simulator: TelegramSimulator, channel: Channel, desk: Desk
+        self, simulator: TelegramSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         gone = {"file_id": "gone", "file_unique_id": "gone", "file_size": 9}
         message = {"message_id": 5, "date": 1, "chat": {"id": 7, "type": "private"}, "from": {"id": 7, "is_bot": False}}
-        await simulator.garble({"message": message | {"document": gone}})
-        await simulator.write(Written("next"))
-        first, second = await desk.came(2)
+        await simulator.deliver_malformed({"message": message | {"document": gone}})
+        await simulator.write(UserMessage("next"))
+        first, second = await desk.received(2)
         assert first.unsupported_media == "file" and second.text == "next"
 
     async def test_what_cannot_be_read_is_named_and_never_ignored(
-        self, simulator: TelegramSimulator, channel: Channel, desk: Desk
+        self, simulator: TelegramSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         message = {"message_id": 5, "date": 1, "chat": {"id": 7, "type": "private"}, "from": {"id": 7, "is_bot": False}}
-        await simulator.garble({"message": message | {"sticker": {"file_id": "x"}}})
+        await simulator.deliver_malformed({"message": message | {"sticker": {"file_id": "x"}}})
         large = {"file_id": "x", "file_unique_id": "x", "file_size": 10**8}
-        await simulator.garble({"message": message | {"document": large, "caption": "see"}})
-        first, second = await desk.came(2)
+        await simulator.deliver_malformed({"message": message | {"document": large, "caption": "see"}})
+        first, second = await desk.received(2)
         assert first.unsupported_media == "sticker" and (second.unsupported_media, second.text) == ("large file", "see")
 
     async def test_a_topic_is_a_conversation_of_its_own(
-        self, simulator: TelegramSimulator, channel: Channel, desk: Desk
+        self, simulator: TelegramSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         chat = {"id": -7, "type": "supergroup", "is_forum": True}
         message = {"message_id": 5, "date": 1, "chat": chat, "from": {"id": 7, "is_bot": False}}
         topic = {"message_thread_id": 33, "is_topic_message": True}
-        await simulator.garble({"message": message | topic | _marked("/why@desk_bot", "bot_command")})
-        await simulator.garble({"message": message | _marked("/why@another_bot", "bot_command")})
-        await simulator.write(Written("next"))
-        first, second = await desk.came(2)
+        await simulator.deliver_malformed({"message": message | topic | _marked("/why@desk_bot", "bot_command")})
+        await simulator.deliver_malformed({"message": message | _marked("/why@another_bot", "bot_command")})
+        await simulator.write(UserMessage("next"))
+        first, second = await desk.received(2)
         assert (first.conversation, first.text) == ("-7:33", "/why") and second.text == "next"
 
     async def test_the_first_messages_make_one_connection(
@@ -94,7 +94,7 @@ class TestPolling(ChannelConformance):
     ) -> None:
         simulator.moved = {"-7": "-1007"}
         await channel.send(Outbound("k", "-7", "Hello", reply_to="5", plain="Hello"))
-        assert [(shown.chat, shown.text) for shown in simulator.shown] == [("-1007", "Hello")]
+        assert [(shown.chat, shown.text) for shown in simulator.messages] == [("-1007", "Hello")]
 
     async def test_in_a_group_an_answer_grows_slowly(
         self, simulator: TelegramSimulator, channel: Channel, monkeypatch: pytest.MonkeyPatch
@@ -179,12 +179,12 @@ class TestWebhook(ChannelConformance):
 
     @pytest.fixture
     async def simulator(self) -> AsyncIterator[TelegramSimulator]:
-        async with TelegramSimulator(calls=True) as simulator:
+        async with TelegramSimulator(uses_webhook=True) as simulator:
             yield simulator
 
     async def test_a_call_without_the_secret_is_refused(
-        self, simulator: TelegramSimulator, channel: Channel, desk: Desk
+        self, simulator: TelegramSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         simulator._secret = "guessed"
-        await simulator.write(Written("let me in"))
-        assert simulator.caller.answers == [403] and desk.inbox == []
+        await simulator.write(UserMessage("let me in"))
+        assert simulator.webhook.statuses == [403] and desk.inbox == []

@@ -14,8 +14,8 @@ from qwendesk.channels.telegram import albums
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.parse import Me, Parsed, parse
 from qwendesk.messages import Admission
-from qwendesk.testing.conformance.channel import PIXEL, Desk, doorway
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, RecordingDesk, serve_routes
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 
 ME = Me(42, "desk_bot")
@@ -158,12 +158,12 @@ def picture(number: int, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def listening(simulator: TelegramSimulator, desk: Desk) -> AsyncIterator[TelegramChannel]:
-    async with doorway(simulator) as routes:
+async def listening(simulator: TelegramSimulator, desk: RecordingDesk) -> AsyncIterator[TelegramChannel]:
+    async with serve_routes(simulator) as routes:
         channel = TelegramChannel.create(TelegramChannel.manifest.read(simulator.settings()))
         routes.append(Mount("/channels/telegram", routes=list(channel.routes())))
         running = asyncio.create_task(channel.start(desk.accept))
-        await simulator.started()
+        await simulator.wait_started()
         try:
             yield channel
         finally:
@@ -174,33 +174,33 @@ async def listening(simulator: TelegramSimulator, desk: Desk) -> AsyncIterator[T
 
 @pytest.fixture(params=[False, True], ids=["polled", "called"])
 async def simulator(request: pytest.FixtureRequest) -> AsyncIterator[TelegramSimulator]:
-    async with TelegramSimulator(calls=request.param) as simulator:
+    async with TelegramSimulator(uses_webhook=request.param) as simulator:
         simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
         yield simulator
 
 
 async def test_an_album_is_one_message_with_all_its_pictures(simulator: TelegramSimulator) -> None:
-    desk = Desk()
+    desk = RecordingDesk()
     updates = [picture(0, caption="Which one is it?"), picture(1), picture(2)]
     async with listening(simulator, desk):
         numbered = [{"update_id": 50 + number} | update for number, update in enumerate(updates)]
         await asyncio.gather(*(simulator._deliver(update) for update in numbered))
-        (album,) = await desk.came()
-        await simulator.write(Written("next"))
-        await desk.heard("next")
+        (album,) = await desk.received()
+        await simulator.write(UserMessage("next"))
+        await desk.received_text("next")
     assert (album.text, len(album.attachments), len(desk.inbox)) == ("Which one is it?", 3, 2)
 
 
 async def test_an_album_of_a_group_is_whole_though_one_picture_alone_calls_the_desk(
     simulator: TelegramSimulator,
 ) -> None:
-    desk = Desk()
+    desk = RecordingDesk()
     called = {"caption": "@desk_bot compare", "caption_entities": mention("@desk_bot compare")}
     updates = [picture(0, chat=TEAM), picture(1, chat=TEAM, **called)]
     async with listening(simulator, desk):
         numbered = [{"update_id": 50 + number} | update for number, update in enumerate(updates)]
         await asyncio.gather(*(simulator._deliver(update) for update in numbered))
-        (album,) = await desk.came()
+        (album,) = await desk.received()
     assert (album.text, len(album.attachments)) == ("compare", 2)
 
 
@@ -208,7 +208,7 @@ async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
     """A process that ends between two pictures has confirmed neither."""
     async with TelegramSimulator() as simulator:
         simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
-        first, second = Desk(), Desk()
+        first, second = RecordingDesk(), RecordingDesk()
         first.answer = lambda _: Admission("busy")
         async with listening(simulator, first):
             await simulator._deliver({"update_id": 50} | picture(0, caption="Both"))
@@ -244,23 +244,23 @@ async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
 async def test_what_others_write_between_two_pictures_is_not_part_of_the_album() -> None:
     async with TelegramSimulator() as simulator:
         simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
-        desk = Desk()
+        desk = RecordingDesk()
         other = {"message_id": 9, "date": 1, "from": BO, "chat": {"id": 2, "type": "private"}, "text": "hi"}
         async with simulator._news:
             simulator._updates += [
                 {"update_id": 50} | picture(0), {"update_id": 51, "message": other}, {"update_id": 52} | picture(1)
             ]  # fmt: skip
         async with listening(simulator, desk):
-            await desk.came(2)
+            await desk.received(2)
         assert [(one.text, len(one.attachments)) for one in desk.inbox] == [("hi", 0), ("", 2)]
 
 
 async def test_a_picture_that_is_replied_to_and_gone_is_left_out(simulator: TelegramSimulator) -> None:
-    desk = Desk()
+    desk = RecordingDesk()
     async with listening(simulator, desk):
         base = {"message_id": 9, "date": 1, "from": ANA, "chat": {"id": 1, "type": "private"}, "text": "and these?"}
         for name in ("gone", "pic1"):
             told = {"from": BO, "photo": [{"file_id": name, "file_unique_id": name, "file_size": 9}]}
             await simulator._deliver({"update_id": 50 + len(name), "message": base | {"reply_to_message": told}})
-        gone, seen = await desk.came(2)
+        gone, seen = await desk.received(2)
     assert (gone.attachments, gone.unsupported_media) == ((), None) and seen.attachments[0].data == PIXEL

@@ -23,8 +23,8 @@ from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import LARGEST_FRAME as MOST_READ
 from qwendesk.server.web import WebServer, build_web
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.web import WebSimulator
 
 TOKEN = "t" * 32
@@ -39,19 +39,19 @@ class TestWeb(ChannelConformance):
             yield simulator
 
     async def test_a_platform_that_asks_to_wait_is_obeyed(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         # nothing stands between the desk and its page but the connection, and that may break
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
-        simulator.troubles = ["slow_down"]
-        await channel.send(outbound(inbound, "Hello", channel))
-        await simulator.saw(lambda seen: bool(seen.shown))
-        assert not simulator.troubles and simulator.shown[0].versions == ["<p>Hello</p>"]
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        simulator.faults = ["slow_down"]
+        await channel.send(answer_to(inbound, "Hello", channel))
+        await simulator.wait_until(lambda seen: bool(seen.messages))
+        assert not simulator.faults and simulator.messages[0].versions == ["<p>Hello</p>"]
 
-    @pytest.mark.parametrize(("trouble", "permanent"), [("broken", False)])
+    @pytest.mark.parametrize(("fault", "permanent"), [("broken", False)])
     async def test_failures_say_whether_to_try_again(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk, trouble: Any, permanent: bool
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk, fault: Any, permanent: bool
     ) -> None:
         # what is sent before the door is open must not count as shown
         elsewhere = WebChannel.create(WebChannel.manifest.read({}))
@@ -60,21 +60,21 @@ class TestWeb(ChannelConformance):
         assert caught.value.permanent is permanent
 
     async def test_what_came_and_changed_meanwhile_is_shown_to_a_page_that_is_back(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         for name in ("a", "b"):
             await channel.send(Outbound(name, inbound.conversation, name))
-        await simulator.saw(lambda seen: len(seen.shown) == 2)
+        await simulator.wait_until(lambda seen: len(seen.messages) == 2)
         page = await simulator.page("1001")
         await page.drop()
         await channel.edit("b", Outbound("b", inbound.conversation, "b, all of it"))
         await channel.send(Outbound("c", inbound.conversation, "c"))
         await channel.send(Outbound("c", inbound.conversation, "c"))
         await page.connect()
-        await simulator.saw(lambda seen: seen.texts() == ["a", "b, all of it", "c"])
-        assert [shown.versions for shown in simulator.shown] == [["a"], ["b", "b, all of it"], ["c"]]
+        await simulator.wait_until(lambda seen: seen.texts() == ["a", "b, all of it", "c"])
+        assert [shown.versions for shown in simulator.messages] == [["a"], ["b", "b, all of it"], ["c"]]
 
     async def test_a_restarted_desk_shows_what_it_has_sent_before(
         self, simulator: WebSimulator, channel: Channel
@@ -92,17 +92,17 @@ class TestWeb(ChannelConformance):
         key = hashlib.sha256(b"simulated-session-of-1001".ljust(32, b"-")).hexdigest()
         await channel.send(Outbound("new", key, "fresh"))
         page = await simulator.page("1001")
-        await simulator.saw(lambda seen: seen.texts() == ["fresh"])
+        await simulator.wait_until(lambda seen: seen.texts() == ["fresh"])
         await page.drop()
         away.append(False)
         await page.connect()
-        await simulator.saw(lambda seen: seen.texts() == ["fresh", f"for {key[:4]}"])
-        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as reloaded:
+        await simulator.wait_until(lambda seen: seen.texts() == ["fresh", f"for {key[:4]}"])
+        async with connect(simulator.desk_url.replace("http", "ws") + "/channels/web/socket") as reloaded:
             await reloaded.send(json.dumps({"type": "hello", "session": page.session}))
             assert [json.loads(await reloaded.recv())["id"] for _ in range(2)] == ["old", "new"]
 
     async def test_the_answers_of_another_process_are_found(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         assert isinstance(channel, WebChannel)
         stored: list[ShownMessage] = []
@@ -118,45 +118,47 @@ class TestWeb(ChannelConformance):
         worker.attach(recall, None, "worker", True)
         channel.attach(recall, None, "web", True)
         looking = asyncio.create_task(channel.start(desk.accept))
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         await worker.typing(inbound.conversation)
         assert await worker.send(Outbound("k", inbound.conversation, "Hel")) == "k"
         stored.append(ShownMessage("k", "Hel", is_complete=False))
-        await simulator.saw(lambda seen: seen.texts() == ["Hel"])
+        await simulator.wait_until(lambda seen: seen.texts() == ["Hel"])
         stored[0] = ShownMessage("k", "Hello")
-        await simulator.saw(lambda seen: seen.texts() == ["Hello"])
+        await simulator.wait_until(lambda seen: seen.texts() == ["Hello"])
         assert set(asked) == {inbound.conversation}
         await channel.stop()
         await looking
 
-    async def test_nobody_sees_what_is_anothers(self, simulator: WebSimulator, channel: Channel, desk: Desk) -> None:
-        await simulator.write(Written("hello", person="1001"))
-        await simulator.write(Written("hello", person="1002"))
-        one, other = await desk.came(2)
+    async def test_nobody_sees_what_is_anothers(
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
+        await simulator.write(UserMessage("hello", person="1001"))
+        await simulator.write(UserMessage("hello", person="1002"))
+        one, other = await desk.received(2)
         assert one.conversation != other.conversation
         page = await simulator.page("1001")
         assert page.session not in one.conversation + one.person + str(one.event)
         await channel.send(Outbound("k1", one.conversation, "for one"))
         await channel.send(Outbound("k2", other.conversation, "for the other"))
-        await simulator.saw(lambda seen: len(seen.shown) == 2)
-        assert {shown.chat: shown.text for shown in simulator.shown} == {
+        await simulator.wait_until(lambda seen: len(seen.messages) == 2)
+        assert {shown.chat: shown.text for shown in simulator.messages} == {
             one.conversation: "for one",
             other.conversation: "for the other",
         }
 
     async def test_other_sites_are_kept_out(self, simulator: WebSimulator, channel: Channel) -> None:
-        url = simulator.desk.replace("http", "ws") + "/channels/web/socket"
-        for origin in ("https://evil.example", "null", simulator.desk.replace("127.0.0.1", "127.0.0.2")):
+        url = simulator.desk_url.replace("http", "ws") + "/channels/web/socket"
+        for origin in ("https://evil.example", "null", simulator.desk_url.replace("127.0.0.1", "127.0.0.2")):
             with pytest.raises(InvalidStatus, match="403"):
                 await connect(url, origin=origin)  # type: ignore[arg-type]
-        async with connect(url, origin=simulator.desk) as socket:  # type: ignore[arg-type]
+        async with connect(url, origin=simulator.desk_url) as socket:  # type: ignore[arg-type]
             assert await hello(socket) == "welcome"
 
     async def test_a_flood_ends_its_connection_only(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+        async with connect(simulator.desk_url.replace("http", "ws") + "/channels/web/socket") as socket:
             await hello(socket)
             with pytest.raises(ConnectionClosed) as caught:
                 for number in range(500):
@@ -166,26 +168,26 @@ class TestWeb(ChannelConformance):
                     await socket.recv()
         assert caught.value.rcvd and caught.value.rcvd.code == 1008
         assert len(desk.inbox) < 100
-        await simulator.write(Written("and I?"))
-        await desk.heard("and I?")
+        await simulator.write(UserMessage("and I?"))
+        await desk.received_text("and I?")
 
     async def test_what_is_too_much_is_refused_and_the_connection_stays(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         page = await simulator.page("1001")
         large = base64.b64encode(b"x" * (LARGEST_FILE + 1)).decode()
         await page.raw(json.dumps({"type": "message", "id": "a", "text": "ü" * (MOST_TEXT // 2 + 1)}))
         await page.raw("x" * 9_000_000)
-        await simulator.saw(lambda seen: len(simulator.refused) == 2)
+        await simulator.wait_until(lambda seen: len(simulator.refused) == 2)
         file = {"mime": "image/png", "name": "a.png", "data": large}
         await page.raw(json.dumps({"type": "message", "id": "b", "text": "look", "files": [file]}))
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.attachments, inbound.unsupported_media) == ("look", (), "large file")
 
     async def test_a_stopping_desk_leaves_the_message_with_the_page(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+        async with connect(simulator.desk_url.replace("http", "ws") + "/channels/web/socket") as socket:
             await hello(socket)
             await channel.stop()
             await socket.send(json.dumps({"type": "message", "id": "m", "text": "too late?"}))
@@ -193,14 +195,14 @@ class TestWeb(ChannelConformance):
         assert not desk.inbox
 
     async def test_a_reopened_page_shows_both_sides_and_a_duplicate_is_taken(
-        self, simulator: WebSimulator, channel: Channel, desk: Desk
+        self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         await channel.send(Outbound("k", inbound.conversation, "hi"))
         desk.answer = lambda _: Admission("duplicate")
         session = (await simulator.page("1001")).session
-        async with connect(simulator.desk.replace("http", "ws") + "/channels/web/socket") as socket:
+        async with connect(simulator.desk_url.replace("http", "ws") + "/channels/web/socket") as socket:
             await socket.send(json.dumps({"type": "hello", "session": session}))
             frames = [json.loads(await socket.recv()) for _ in range(3)]
             assert [(frame["type"], frame.get("text")) for frame in frames] == [
@@ -212,7 +214,7 @@ class TestWeb(ChannelConformance):
             assert json.loads(await socket.recv()) == {"type": "taken", "id": frames[0]["id"]}
 
     async def test_the_page_runs_no_script_but_its_own(self, simulator: WebSimulator, channel: Channel) -> None:
-        async with httpx.AsyncClient(base_url=f"{simulator.desk}/channels/web") as client:
+        async with httpx.AsyncClient(base_url=f"{simulator.desk_url}/channels/web") as client:
             page = await client.get("/")
             assert "script-src 'self'" in page.headers["content-security-policy"]
             assert "unsafe" not in page.headers["content-security-policy"]
@@ -221,7 +223,7 @@ class TestWeb(ChannelConformance):
             assert (await client.get("/channel.py")).status_code == 404
 
     async def test_the_page_speaks_the_visitor_s_language(self, simulator: WebSimulator, channel: Channel) -> None:
-        async with httpx.AsyncClient(base_url=f"{simulator.desk}/channels/web") as client:
+        async with httpx.AsyncClient(base_url=f"{simulator.desk_url}/channels/web") as client:
             for wish, path, found in (
                 ("de-AT,de;q=0.9,en;q=0.8", "/", '<html lang="de" dir="ltr">'),
                 ("tlh, ar;q=0.5, en;q=0.4", "/", '<html lang="ar" dir="rtl">'),
@@ -235,9 +237,9 @@ class TestWeb(ChannelConformance):
     async def test_a_site_that_may_not_show_the_chat_is_named_once_in_the_log(
         self, simulator: WebSimulator, channel: Channel, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async with httpx.AsyncClient(base_url=simulator.desk) as client:
+        async with httpx.AsyncClient(base_url=simulator.desk_url) as client:
             for referer in (
-                f"{simulator.desk}/page",
+                f"{simulator.desk_url}/page",
                 "https://shop.example/a?b=c",
                 "https://shop.example/d",
                 "http://[",

@@ -14,8 +14,8 @@ from qwendesk.channels.webhook.signature import key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.server.web import build_web
-from qwendesk.testing.conformance.channel import ChannelConformance, Desk
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.webhook import SECRET, WebhookSimulator
 
 BODY = b'{"text": "hello", "conversation": "c"}'
@@ -30,13 +30,13 @@ class TestWebhook(ChannelConformance):
             yield simulator
 
     async def test_a_forged_a_changed_and_an_old_call_are_refused(
-        self, simulator: WebhookSimulator, channel: Channel, desk: Desk
+        self, simulator: WebhookSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         good = signed(SECRET, "m", BODY)
         forged = signed("whsec_" + "QUJD" * 10, "m", BODY)
         old = signed(SECRET, "m", BODY, now=1_000_000)
         async with httpx.AsyncClient() as client:
-            url = f"{simulator.desk}/channels/webhook/"
+            url = f"{simulator.desk_url}/channels/webhook/"
             for headers, body in ((forged, BODY), (good, BODY + b" "), (old, BODY), ({}, BODY)):
                 assert (await client.post(url, content=body, headers=headers)).status_code == 401
             assert (await client.post(url, content=BODY, headers=good)).status_code == 200
@@ -64,12 +64,12 @@ class TestWebhook(ChannelConformance):
     ) -> None:
         body = json.dumps(content).encode()
         async with httpx.AsyncClient() as client:
-            url = f"{simulator.desk}/channels/webhook/"
+            url = f"{simulator.desk_url}/channels/webhook/"
             answer = await client.post(url, content=body, headers=signed(SECRET, "m", body))
         assert answer.status_code == 400 and reason in answer.json()["error"]
 
     async def test_a_new_key_may_stand_beside_the_old_one(self, simulator: WebhookSimulator, channel: Channel) -> None:
-        await simulator.write(Written("hello"))
+        await simulator.write(UserMessage("hello"))
         headers = signed(SECRET, "m", BODY)
         both = headers | {"webhook-signature": "v1,AAAA " + headers["webhook-signature"]}
         assert verified(SECRET, both, BODY) == "m"

@@ -13,8 +13,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.xmpp.channel import Session, XmppChannel
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, Desk, outbound
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.xmpp import XmppSimulator
 from tests.channels.local_server import running
 from tests.channels.prosody import DOMAIN, PASSWORD, Person, Prosody, installed_prosody
@@ -34,23 +34,23 @@ class TestSimulated(ChannelConformance):
             yield simulator
 
     async def test_signs_that_would_end_the_connection_are_replaced(
-        self, simulator: XmppSimulator, channel: Channel, desk: Desk
+        self, simulator: XmppSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        await simulator.write(Written("hello"))
-        (inbound,) = await desk.came()
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
         await channel.send(Outbound("k", inbound.conversation, "a\x1b[1m\x00\ufffeb"))
         assert simulator.texts() == ["a\ufffd[1m\ufffd\ufffdb"]
 
     async def test_a_file_of_ones_own_network_is_fetched_only_from_where_it_was_allowed(
-        self, simulator: XmppSimulator, desk: Desk
+        self, simulator: XmppSimulator, desk: RecordingDesk
     ) -> None:
         values = simulator.settings() | {"trusted_files": "http://127.0.0.2/"}
         channel = XmppChannel.create(XmppChannel.manifest.read(values))
         async with running(channel, desk):
-            await simulator.started()
-            await simulator.garble({})
-            await simulator.write(Written("look", files=(PICTURE,)))
-            await desk.heard("look")
+            await simulator.wait_started()
+            await simulator.deliver_malformed({})
+            await simulator.write(UserMessage("look", files=(PICTURE,)))
+            await desk.received_text("look")
         assert (desk.inbox[-1].attachments, desk.inbox[-1].unsupported_media) == ((), "file")
 
 
@@ -75,12 +75,12 @@ async def anna(server: Prosody) -> AsyncIterator[Person]:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> RecordingDesk:
+    return RecordingDesk()
 
 
 @pytest.fixture
-async def channel(server: Prosody, desk: Desk) -> AsyncIterator[Channel]:
+async def channel(server: Prosody, desk: RecordingDesk) -> AsyncIterator[Channel]:
     channel = made(server)
     async with running(channel, desk):
         yield channel
@@ -95,62 +95,62 @@ def made(server: Prosody, **other: str) -> XmppChannel:
 
 class TestProsody:
     async def test_a_question_is_answered_and_the_answer_grows(
-        self, channel: Channel, desk: Desk, anna: Person
+        self, channel: Channel, desk: RecordingDesk, anna: Person
     ) -> None:
         anna.say(f"desk@{DOMAIN}", "Grüße & <b>you</b>")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.person, inbound.group) == ("Grüße & <b>you</b>", f"anna@{DOMAIN}", False)
         await channel.typing(inbound.conversation)
-        sent = await channel.send(outbound(inbound, "One", channel))
+        sent = await channel.send(answer_to(inbound, "One", channel))
         assert sent
-        await channel.edit(sent, outbound(inbound, "One two", channel))
+        await channel.edit(sent, answer_to(inbound, "One two", channel))
         await anna.until(lambda one: len(one.heard) == 2)
         assert [(heard["body"], heard["replace"]["id"]) for heard in anna.heard] == [("One", ""), ("One two", sent)]
         assert anna.typing == [f"desk@{DOMAIN}"]
 
     async def test_in_a_room_the_desk_answers_who_names_it_or_replies(
-        self, channel: Channel, desk: Desk, anna: Person
+        self, channel: Channel, desk: RecordingDesk, anna: Person
     ) -> None:
         await anna.enter(ROOM)
         anna.say(ROOM, "lunch?", "groupchat")
         asked = anna.say(ROOM, "desk: what is 2+2?", "groupchat")
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert (inbound.text, inbound.group, inbound.conversation) == ("what is 2+2?", True, ROOM)
         assert inbound.person == f"anna@{DOMAIN}"  # the desk made the room, and may see who is in it
-        await channel.send(outbound(inbound, "Four", channel))
+        await channel.send(answer_to(inbound, "Four", channel))
         await anna.until(lambda one: one.heard and one.heard[-1]["body"] == "Four")
         assert anna.heard[-1]["reply"]["id"] == asked
         anna.say(ROOM, "and 3+3?", "groupchat", reply_to=f"{ROOM}/desk", reply_id=anna.heard[-1]["id"])
-        assert [one.text for one in await desk.came(2)] == ["what is 2+2?", "and 3+3?"]
+        assert [one.text for one in await desk.received(2)] == ["what is 2+2?", "and 3+3?"]
 
     async def test_what_was_said_in_a_room_before_is_not_for_the_desk(
-        self, server: Prosody, desk: Desk, anna: Person
+        self, server: Prosody, desk: RecordingDesk, anna: Person
     ) -> None:
         await anna.enter(ROOM)
         anna.say(ROOM, "desk: are you there?", "groupchat")
         await anna.until(lambda one: one.heard)
         async with running(made(server), desk):
             anna.say(ROOM, "desk: and now?", "groupchat")
-            assert [one.text for one in await desk.came()] == ["and now?"]
+            assert [one.text for one in await desk.received()] == ["and now?"]
 
     async def test_who_takes_anothers_name_in_an_anonymous_room_is_somebody_else(
-        self, server: Prosody, desk: Desk, anna: Person
+        self, server: Prosody, desk: RecordingDesk, anna: Person
     ) -> None:
         await anna.enter(ROOM)
         mallory = await Person.come(server, "mallory")
         async with running(made(server), desk):
             anna.say(ROOM, "desk: it is me", "groupchat")
-            await desk.came(1)
+            await desk.received(1)
             await anna.leave(ROOM)
             await mallory.enter(ROOM, "anna")
             mallory.say(ROOM, "desk: it is me", "groupchat")
-            first, second = await desk.came(2)
+            first, second = await desk.received(2)
             assert first.display_name == second.display_name == "anna" and first.person != second.person
             assert first.person.startswith(f"{ROOM}/") and second.person.startswith(f"{ROOM}/")
         await mallory.go()
 
     async def test_what_was_written_to_the_desk_while_it_was_away_is_answered(
-        self, server: Prosody, desk: Desk, anna: Person
+        self, server: Prosody, desk: RecordingDesk, anna: Person
     ) -> None:
         trying = made(server)
         assert "connected as" in await trying.check()
@@ -158,30 +158,32 @@ class TestProsody:
         await anna.settle()
         await trying.aclose()
         async with running(made(server), desk):
-            assert [one.text for one in await desk.came()] == ["nobody listens yet"]
+            assert [one.text for one in await desk.received()] == ["nobody listens yet"]
 
     async def test_a_picture_that_was_uploaded_comes_with_its_bytes(
-        self, channel: Channel, desk: Desk, anna: Person, tmp_path: Path
+        self, channel: Channel, desk: RecordingDesk, anna: Person, tmp_path: Path
     ) -> None:
         picture = tmp_path / "a.png"
         picture.write_bytes(PIXEL)
         url = await anna.client.plugin["xep_0363"].upload_file(picture, domain=JID(DOMAIN), content_type="image/png")
         anna.say(f"desk@{DOMAIN}", str(url), oob_url=str(url))
-        (inbound,) = await desk.came()
+        (inbound,) = await desk.received()
         assert [(file.kind, file.data) for file in inbound.attachments] == [("image", PIXEL)] and inbound.text == ""
 
-    async def test_a_desk_that_is_put_out_of_a_room_comes_back(self, server: Prosody, desk: Desk, anna: Person) -> None:
+    async def test_a_desk_that_is_put_out_of_a_room_comes_back(
+        self, server: Prosody, desk: RecordingDesk, anna: Person
+    ) -> None:
         await anna.enter(ROOM)
         async with running(made(server), desk):
             anna.say(ROOM, "desk: are you there?", "groupchat")
-            await desk.came()
+            await desk.received()
             muc = anna.client.plugin["xep_0045"]
             with anna.client.event_handler(f"muc::{ROOM}::got_online", lambda _: anna.came.set()):
                 await muc.set_role(JID(ROOM), "desk", "none")
                 anna.came.clear()
                 await anna.until(lambda _: "desk" in muc.get_roster(JID(ROOM)))
             anna.say(ROOM, "desk: and again?", "groupchat")
-            assert [one.text for one in await desk.came(2)] == ["are you there?", "and again?"]
+            assert [one.text for one in await desk.received(2)] == ["are you there?", "and again?"]
 
     async def test_who_is_not_known_there_cannot_be_answered(self, channel: Channel) -> None:
         with pytest.raises(ChannelError, match="service-unavailable") as caught:
@@ -208,15 +210,17 @@ class TestProsody:
         assert "connected as desk@" in await channel.check()
         await channel.aclose()
 
-    async def test_the_desk_comes_back_after_its_server(self, server: Prosody, channel: Channel, desk: Desk) -> None:
+    async def test_the_desk_comes_back_after_its_server(
+        self, server: Prosody, channel: Channel, desk: RecordingDesk
+    ) -> None:
         server.stop()
         with pytest.raises(ChannelError):
             await channel.send(Outbound("k", f"anna@{DOMAIN}", "hello"))
         await server.start()
         bert = await Person.come(server, "bert")
         bert.say(f"desk@{DOMAIN}", "are you back?")
-        (inbound,) = await desk.came()
-        await channel.send(outbound(inbound, "Yes", channel))
+        (inbound,) = await desk.received()
+        await channel.send(answer_to(inbound, "Yes", channel))
         await bert.until(lambda one: one.heard)
         await bert.go()
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from qwendesk.cli.main import app
 from qwendesk.plugins import load_all
 from qwendesk.testing.scenario import read_script
-from qwendesk.testing.scenario_steps import Step
-from qwendesk.testing.simulators.base import Simulator
+from qwendesk.testing.scenario_steps import ScenarioStep
+from qwendesk.testing.simulators.base import Simulator, simulator_for
 
 pytestmark = pytest.mark.slow
 
@@ -46,13 +46,13 @@ def test_all_channels_are_listed() -> None:
 
 def test_a_simulator_that_is_named_is_there() -> None:
     named = [kind for _, kind in load_all("channels") if kind.manifest.simulator]
-    assert len(named) >= 7 and all(isinstance(kind.simulator(), Simulator) for kind in named)
+    assert len(named) >= 7 and all(isinstance(simulator_for(kind), Simulator) for kind in named)
 
 
 def test_an_example_is_printed_where_it_can_be_played() -> None:
     result = run("simulate", "telegram", "--example")
     kinds = {key for step in read_script(result.output, "example") for key in step.model_fields_set}
-    assert kinds == set(Step.model_fields)
+    assert kinds == set(ScenarioStep.model_fields)
     assert "press" not in run("simulate", "chatwoot", "--example").output.partition("\n")[2]  # it has no buttons
     assert "- edit" not in run("simulate", "webhook", "--example").output
     refused = run("simulate", "matrix", "--example")
@@ -119,14 +119,14 @@ def test_what_is_expected_in_vain_fails(home: Path) -> None:
         ("- expect: {mesages: 1}\n", "Did you mean 'messages'? Known: contains, messages, button, seconds"),
         ("- write: hi\n", "has to be a table"),
         ("- {write: {text: hi}, repeat: true}", "one of: write"),
-        ("- trouble: [earthquake]", "step 1: trouble"),
+        ("- fault: [earthquake]", "step 1: fault"),
         ("- write: {text: hi}\n- write:\n", "step 2: there is nothing behind 'write:'; this has to be a table"),
         ("- write:\n", "known keys: text, person, chat"),
         ("- write: {}\n", "step 1: write: a message needs 'text' or 'file'"),
         ("- expect:\n", "nothing behind 'expect:'"),
         ("- expect: {seconds: 3}\n", "step 1: expect: say what has to be seen"),
         ("- repeat: false\n", "nothing behind 'repeat:'; it takes 'true'"),
-        ("- trouble: []\n", "nothing behind 'trouble:'; it takes a list"),
+        ("- fault: []\n", "nothing behind 'fault:'; it takes a list"),
         ("- edit:\n", "nothing behind 'edit:'; it takes the new text"),
         ("- repeat: true\n", "step 1: nothing was written yet"),
         ("- press: {button: x}\n", "step 1: nothing was written yet"),

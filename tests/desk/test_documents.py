@@ -23,7 +23,7 @@ from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.messages import Attachment, Event, Finished, Inbound, Notice, Reply, TextDelta
 from qwendesk.plugins import load
 from qwendesk.service import Service, make_channel
-from qwendesk.testing.simulators.base import Written
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 from qwendesk.testing.simulators.webhook import WebhookSimulator
 from tests.conftest import MakeDesk
@@ -187,7 +187,7 @@ async def test_it_goes_with_its_writer(make_desk: MakeDesk) -> None:
 async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator: Any) -> None:
     port = free_port()
     async with simulator() as platform:
-        platform.desk = f"http://127.0.0.1:{port}"
+        platform.desk_url = f"http://127.0.0.1:{port}"
         values = platform.settings()
         settings = Settings(
             home=tmp_path, engine="scripted", embedder="none", port=port, channels={name: values | {"access": "open"}}
@@ -196,11 +196,11 @@ async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator
         channel = make_channel(kind, values, settings)
         desk = Desk(settings, engines={"scripted": ScriptedEngine(reads)})
         async with desk, Service(settings, channels={name: channel}, desk=desk):
-            await platform.started()
-            await platform.write(Written("How long is the warranty of the kettle?", files=(PDF,)))
-            await platform.saw(lambda seen: any("page 2" in text and WARRANTY in text for text in seen.texts()))
-            await platform.write(Written("und das hier?", files=(LOCKED,), locale="de"))
-            await platform.saw(lambda seen: any("mit einem Passwort geschützt" in text for text in seen.texts()))
+            await platform.wait_started()
+            await platform.write(UserMessage("How long is the warranty of the kettle?", files=(PDF,)))
+            await platform.wait_until(lambda seen: any("page 2" in text and WARRANTY in text for text in seen.texts()))
+            await platform.write(UserMessage("und das hier?", files=(LOCKED,), locale="de"))
+            await platform.wait_until(lambda seen: any("mit einem Passwort geschützt" in text for text in seen.texts()))
             assert desk.knowledge
             (document,) = await desk.knowledge.base.documents()
             assert "person=" in document.scope and "conversation=" in document.scope

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from qwendesk.plugins import load
-from qwendesk.testing.simulators.base import Simulator, Written
+from qwendesk.testing.simulators.base import Simulator, UserMessage, simulator_for
 
 LEFT, RIGHT = "axolotl", "siebzig"
 LIMIT = 60.0
@@ -58,8 +58,8 @@ async def desk(folder: Path, name: str, values: dict[str, Any]) -> AsyncIterator
 
 async def say(platform: Simulator, text: str, answers: int) -> None:
     """Let the person write, and wait until the desk has said so many messages in all."""
-    await platform.write(Written(text))
-    await platform.saw(lambda seen: len(seen.shown) >= answers, LIMIT)
+    await platform.write(UserMessage(text))
+    await platform.wait_until(lambda seen: len(seen.messages) >= answers, LIMIT)
 
 
 def held_in_files(folder: Path) -> list[str]:
@@ -70,9 +70,9 @@ def held_in_files(folder: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["telegram", "slack", "webhook", "chatwoot", "irc", "xmpp"])
 async def test_nothing_of_a_person_stays(name: str, tmp_path: Path) -> None:
-    async with load("channels", name).simulator() as platform, desk(tmp_path, name, platform.settings()) as running:
-        platform.desk = await running.line()
-        await platform.started()
+    async with simulator_for(load("channels", name)) as platform, desk(tmp_path, name, platform.settings()) as running:
+        platform.desk_url = await running.line()
+        await platform.wait_started()
         await say(platform, f"/remember word: {LEFT + RIGHT}", 1)
         await say(platform, f"What was my word, {LEFT + RIGHT}?", 2)
         assert await running.held() and held_in_files(tmp_path / "home")

@@ -23,7 +23,7 @@ from qwendesk.channels.web.protocol import read
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import signed
 from qwendesk.messages import Admission, Inbound
-from qwendesk.testing.conformance.channel import doorway
+from qwendesk.testing.conformance.channel import serve_routes
 from qwendesk.testing.simulators.telegram import TOKEN, TelegramSimulator
 from qwendesk.testing.simulators.webhook import SECRET
 
@@ -118,7 +118,7 @@ def test_what_is_not_deep_is_read() -> None:
 
 async def _updated(body: bytes) -> int:
     """Return the status with which the webhook of a running Telegram channel answers."""
-    async with TelegramSimulator() as simulator, doorway(simulator) as routes:
+    async with TelegramSimulator() as simulator, serve_routes(simulator) as routes:
         settings = TelegramChannel.manifest.read({**simulator.settings(), "webhook_url": "https://desk.example.org"})
         channel = TelegramChannel.create(settings)
         routes.extend(channel.routes())
@@ -127,7 +127,7 @@ async def _updated(body: bytes) -> int:
         try:
             async with httpx.AsyncClient() as client, asyncio.timeout(20):
                 while True:
-                    answer = await client.post(f"{simulator.desk}/", content=body, headers=shown)
+                    answer = await client.post(f"{simulator.desk_url}/", content=body, headers=shown)
                     if answer.status_code != 503:
                         return answer.status_code
                     await asyncio.sleep(0.02)

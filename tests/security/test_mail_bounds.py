@@ -18,7 +18,7 @@ from qwendesk.channels.mail.html import rendered
 from qwendesk.channels.mail.limits import Limits
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import newest
-from qwendesk.testing.conformance.channel import Desk
+from qwendesk.testing.conformance.channel import RecordingDesk
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
 pytestmark = pytest.mark.slow
@@ -178,7 +178,7 @@ async def test_hostile_mails_hold_up_neither_the_loop_nor_what_a_person_writes()
     dovecot()
     with tempfile.TemporaryDirectory(prefix="qwendesk-mail-") as folder:
         async with MailPlatform(Path(folder)) as platform:
-            desk = Desk()
+            desk = RecordingDesk()
             hostile = _mails(300_000)
             for name in ("many parts", "deep parts, many lines", "deep page", "many headers", "comments"):
                 await platform.post(hostile[name].encode())
@@ -186,7 +186,7 @@ async def test_hostile_mails_hold_up_neither_the_loop_nor_what_a_person_writes()
             channel = MailChannel.create(MailChannel.manifest.read(platform.settings()))
             running = asyncio.create_task(channel.start(desk.accept))
             while not any(inbound.person == "bob@people.example" for inbound in desk.inbox):
-                await desk.came(len(desk.inbox) + 1)
+                await desk.received(len(desk.inbox) + 1)
             await channel.stop()
             await running
 
@@ -195,12 +195,12 @@ async def test_of_a_mail_that_is_too_large_the_text_is_read() -> None:
     dovecot()
     with tempfile.TemporaryDirectory(prefix="qwendesk-mail-") as folder:
         async with MailPlatform(Path(folder)) as platform:
-            desk = Desk()
+            desk = RecordingDesk()
             await platform.post(_mails(200_000)["huge base64"].encode())
             settings = platform.settings() | {"max_bytes": 100_000}
             channel = MailChannel.create(MailChannel.manifest.read(settings))
             running = asyncio.create_task(channel.start(desk.accept))
-            (inbound,) = await desk.came()
+            (inbound,) = await desk.received()
             await channel.stop()
             await running
     assert (inbound.text, inbound.attachments, inbound.unsupported_media) == ("Where is my order?", (), "large file")

@@ -15,7 +15,8 @@ from qwendesk.printable import many_lines, one_line
 from qwendesk.service import RULES, Service, make_channel
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.scenario import DEFAULT, check_script, example, play, read_script
-from qwendesk.testing.scenario_steps import Step
+from qwendesk.testing.scenario_steps import ScenarioStep
+from qwendesk.testing.simulators.base import simulator_for
 
 _STRANGER = """\
 - write: {text: "Hello"}
@@ -33,7 +34,7 @@ async def simulate(name: str, script: Path | None, engine: str, access: str | No
     rules = _rules(name, access)
     steps = _steps(script, rules["access"])
     kind = load("channels", name)
-    check_script(steps, str(script or "the example"), kind.simulator(), kind.manifest)
+    check_script(steps, str(script or "the example"), simulator_for(kind), kind.manifest)
     said: list[dict[str, str]] = []
 
     def show(who: str, what: str) -> None:
@@ -58,11 +59,11 @@ async def print_example(name: str) -> None:
         ConfigError: it has no simulator.
     """
     kind = load("channels", name)
-    simulator = kind.simulator()
+    simulator = simulator_for(kind)
     typer.echo(example(kind.manifest.capabilities, simulator), nl=False)
 
 
-def _steps(script: Path | None, access: str) -> list[Step]:
+def _steps(script: Path | None, access: str) -> list[ScenarioStep]:
     if script is None and access != "open":
         typer.echo(f"access = {access!r}: a stranger is not answered; --access open plays the whole example.", err=True)
         return read_script(_STRANGER, "the example")
@@ -87,15 +88,17 @@ def _rules(name: str, access: str | None) -> dict[str, Any]:
     return rules | ({"access": access} if access else {})
 
 
-async def _play(name: str, steps: list[Step], show: Any, settings: Settings, rules: dict[str, Any]) -> list[str]:
+async def _play(
+    name: str, steps: list[ScenarioStep], show: Any, settings: Settings, rules: dict[str, Any]
+) -> list[str]:
     kind = load("channels", name)
     kind.manifest.check_installed()
-    async with kind.simulator() as simulator:
+    async with simulator_for(kind) as simulator:
         values = simulator.settings()
         played = settings.model_copy(update={"channels": {name: values | rules}})
         channel = make_channel(kind, values, settings)
         async with Service(played, channels={name: channel}) as service:
             assert service.web, "a service that takes messages has a web server"
-            simulator.desk = service.web.url
-            await simulator.started()
+            simulator.desk_url = service.web.url
+            await simulator.wait_started()
             return await play(steps, simulator, show)

@@ -23,11 +23,11 @@ import psutil
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from benchmarks.engines_raw import Library, RawLlama, random_model
-from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
 from qwendesk.engines.cpu_threads import be_patient, free_threads
 from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
+from qwendesk.wiring import build_pool
 
 QUICK = "--quick" in sys.argv
 SECONDS = 30 if QUICK else 120

@@ -1,4 +1,4 @@
-"""The composition root: every part is made here, from settings, unless a caller brings its own."""
+"""``Desk``: the Python API."""
 
 from __future__ import annotations
 
@@ -13,36 +13,25 @@ from uuid import uuid4
 from langchain_core.tools import BaseTool
 
 from qwendesk.agents.checks import human_claims
-from qwendesk.agents.context import TurnContext
-from qwendesk.agents.graph import build_graph
-from qwendesk.desk.access_repository import Guestbook
 from qwendesk.desk.commands.memory import Commands
 from qwendesk.desk.direct_access import DirectAccess, conversation_of
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
-from qwendesk.desk.turns.background import Background, Job
-from qwendesk.desk.turns.documents import Documents
-from qwendesk.desk.turns.fact_learner import Learner
 from qwendesk.desk.turns.knowledge import DeskKnowledge
-from qwendesk.desk.turns.summariser import Summariser
 from qwendesk.desk.turns.turn import Turns, reply_of
-from qwendesk.engines.base import Engine, EngineParts
-from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, InputError, QwendeskError
+from qwendesk.engines.base import Engine
+from qwendesk.errors import ConfigError, InputError
 from qwendesk.held_words import drop_cancelled_timers
-from qwendesk.knowledge.embeddings.base import make_embedder
-from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
-from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.store import ModelStore, Remotes
 from qwendesk.routing.base import Router
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy
+from qwendesk.routing.policy.policy_file import FILE, load_policy
 from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox, installed
+from qwendesk.wiring import build_direct_access, build_knowledge, build_memory, build_pool, build_router, build_turns
 
 _NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
 PYTHON = "python"
@@ -85,7 +74,7 @@ class Desk:
         self._engines = engines
         self._tools = tools
         self._router = router or build_router(self.settings)
-        self.memory = memory or _memory(self.settings)
+        self.memory = memory or build_memory(self.settings)
         self.commands = Commands(self.memory)
         self._open = AsyncExitStack()
         self._turns: Turns | None = None
@@ -105,14 +94,25 @@ class Desk:
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(self._router.warm_up)
             built_in = installed()
-            known = await self._open_knowledge(stack)
-            toolbox = await stack.enter_async_context(Toolbox([*built_in, *known, *self._tools]))
+            self.knowledge = build_knowledge(self.settings, self.memory)
+            stack.push_async_callback(self.knowledge.aclose)
+            toolbox = await stack.enter_async_context(Toolbox([*built_in, self.knowledge.tool, *self._tools]))
             own = tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in})
             sandbox = PythonSandbox()
             stack.push_async_callback(sandbox.aclose)
             self.pool = build_pool(self.settings, self._engines)
             stack.push_async_callback(self.pool.aclose)
-            self._turns = self._build_turns(toolbox, sandbox, own, policy)
+            self._turns = build_turns(
+                self.settings,
+                self.memory,
+                self.pool,
+                router=self._router,
+                policy=policy,
+                toolbox=toolbox,
+                own_tools=own,
+                sandbox=sandbox,
+                knowledge=self.knowledge,
+            )
             stack.push_async_callback(self._turns.aclose)
             self._register_held_words(self._turns)
             self._open = stack.pop_all()
@@ -251,7 +251,7 @@ class Desk:
         """
         if self._turns is None:
             raise ConfigError(_NOT_OPEN)
-        self._access = self._access or self._build_access()
+        self._access = self._access or build_direct_access(self.settings, self.memory)
         if person is not None and not person.strip():
             raise ConfigError("'person' is empty: give an id that stays the same, such as a customer number.")
         key = conversation_of(person, inbound.conversation)
@@ -282,17 +282,6 @@ class Desk:
         """
         return await self.memory.history(conversation_of(person, conversation), channel=channel, limit=limit)
 
-    async def _open_knowledge(self, stack: AsyncExitStack) -> list[BaseTool]:
-        """Open the knowledge base beside the conversations, and return its tool."""
-        self.knowledge = DeskKnowledge(
-            self.memory.database,
-            make_embedder(engine_parts(self.settings)),
-            self.memory.tenant,
-            reading_limits(self.settings),
-        )
-        stack.push_async_callback(self.knowledge.aclose)
-        return [self.knowledge.tool]
-
     def _register_held_words(self, turns: Turns) -> None:
         """Let what this process holds of a person be dropped when the person is forgotten."""
         held = self.memory.held_words
@@ -302,82 +291,9 @@ class Desk:
         if self.knowledge:
             held.register("readers", self.knowledge.drop)
 
-    def _build_access(self) -> DirectAccess:
-        return DirectAccess(Guestbook(self.memory.scope), self.settings.channels, self.settings.messages_per_hour)
-
-    def _build_turns(self, toolbox: Toolbox, sandbox: PythonSandbox, own: tuple[str, ...], policy: Policy) -> Turns:
-        settings = self.settings
-        context = TurnContext(
-            pool=self.pool,
-            toolbox=toolbox,
-            sandbox=sandbox,
-            router=self._router,
-            slow_router=isinstance(self._router, TrainedRouter) and self._router.reads_meaning,
-            own_tools=own,
-            max_tool_rounds=settings.max_tool_rounds,
-            thinking=settings.thinking,
-            policy=policy,
-            think_budget=settings.think_budget,
-            prompts=settings.data_dir / "prompts",
-            system_context=settings.system_context,
-            seed=settings.seed,
-        )
-        documents = Documents(self.knowledge, context.prompts) if self.knowledge else None
-        return Turns(
-            build_graph(),
-            context,
-            self.memory,
-            max_chars=settings.max_input_chars,
-            timeout=settings.turn_timeout,
-            later=self._background(documents),
-            documents=documents,
-            knowledge=self.knowledge,
-        )
-
-    def _background(self, documents: Documents | None) -> Background:
-        settings, prompts = self.settings, self.settings.data_dir / "prompts"
-        jobs: list[Job] = [Summariser(self.memory, self.pool, settings.context_tokens, prompts)]
-        if settings.learn_facts != "off":
-            jobs.append(Learner(self.memory, self.pool, settings.learn_facts, prompts))
-        if documents:
-            jobs.append(documents.embed_rest)
-        return Background(jobs, gives_way=self._shares_the_machine())
-
-    def _shares_the_machine(self) -> bool:
-        """Tell whether answers and background work compete for this machine; an engine server answers both at once."""
-        try:
-            return self.pool.engine(self.settings.engine).is_local
-        except QwendeskError:
-            return True  # the first turn reports an engine that cannot be made
-
 
 def _named(event: Event, conversation: str) -> Event:
     """Return an event with the name that the caller gave the conversation."""
     if isinstance(event, Finished) and event.reply.conversation != conversation:
         return Finished(replace(event.reply, conversation=conversation))
     return event
-
-
-def _memory(settings: Settings) -> Memory:
-    return Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
-
-
-def reading_limits(settings: Settings) -> ReadingLimits:
-    """Return how many files are read at once, and for how long."""
-    return ReadingLimits(settings.document_processes, settings.kb_timeout, settings.document_timeout)
-
-
-def build_router(settings: Settings) -> TrainedRouter:
-    """Return the router of these settings, a user's own where one is in the data folder; nothing is loaded yet."""
-    return TrainedRouter(folder=settings.data_dir, tier=settings.router)
-
-
-def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:
-    """Return the models of these settings; nothing is loaded yet."""
-    return ModelPool(engine_parts(settings), engines)
-
-
-def engine_parts(settings: Settings) -> EngineParts:
-    """Return what engines and embedders are made from."""
-    catalogue = load_catalogue(settings.data_dir / "models.toml")
-    return EngineParts(settings, catalogue, ModelStore(settings.store_dir, Remotes.from_settings(settings)))

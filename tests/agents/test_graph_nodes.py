@@ -13,13 +13,13 @@ from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import build_graph
 from qwendesk.agents.state import TurnInput
 from qwendesk.agents.tool_selection import NO_TOOL
-from qwendesk.app import build_pool
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
 from qwendesk.models.catalogue import ModelCard
 from qwendesk.routing.base import Decision, Past, Signals
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox
+from qwendesk.wiring import build_pool
 from tests.agents import graph_picture
 
 LARGE = ModelCard(name="large", roles=("general", "coder", "math"), parameters=8, thinking="hybrid")

@@ -16,9 +16,10 @@ from qwendesk.engines.scripted import FAMILY, ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.models.catalogue import ModelCard
 from qwendesk.plugins import load
-from qwendesk.service import Service, make_channel
+from qwendesk.service import Service
 from qwendesk.testing.scenario import play, read_script
 from qwendesk.testing.simulators.base import Simulator, UserMessage, simulator_for
+from qwendesk.wiring import make_channel
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Inbound, Outbound
-from qwendesk.service import Service, make_channel
+from qwendesk.service import Service
+from qwendesk.wiring import make_channel
 from tests.ports import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.models.catalogue import ModelCard
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.engine import SCRIPT, EngineConformance
+from qwendesk.wiring import build_pool
 from tests.scripted_model import write_folder, write_gguf
 
 MODEL = "Qwen3-0.6B"

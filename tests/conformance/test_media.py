@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine, QwenChat
 from qwendesk.settings import ServerSettings, Settings
 from qwendesk.testing.conformance.engine_media import STILL, PictureConformance, RecordingConformance
+from qwendesk.wiring import build_pool
 from tests.llama_server import llama_server
 from tests.seeing_gguf import write_hearing_gguf, write_seeing_gguf
 from tests.servers.ollama import RealOllama

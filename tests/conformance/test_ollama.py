@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.engine import EngineConformance
+from qwendesk.wiring import build_pool
 from tests.conformance.real_model import RealModelConformance, RealModelTools
 from tests.servers.ollama import RealOllama
 

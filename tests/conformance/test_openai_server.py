@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import Engine
 from qwendesk.settings import ServerSettings, Settings
 from qwendesk.testing.conformance.engine import SCRIPT, EngineConformance
+from qwendesk.wiring import build_pool
 from tests.llama_server import TEMPLATE, llama_server
 from tests.scripted_model import write_gguf
 

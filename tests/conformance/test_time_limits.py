@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.errors import EngineTimeout
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.engine import SCRIPT, SECONDS, STILL, WORDS
+from qwendesk.wiring import build_pool
 from tests.scripted_model import write_folder, write_gguf
 from tests.servers.ollama import RealOllama
 

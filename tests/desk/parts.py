@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.access import House
 from qwendesk.desk.admission import Limits
-from qwendesk.desk.commands.chat_commands import Commands, add_memory
-from qwendesk.desk.commands.rating import Ratings
 from qwendesk.desk.delivery.deliver import Pace
-from qwendesk.desk.delivery.outbox import Outbox
-from qwendesk.desk.inbox.repository import Inbox
 from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.runtime import Answering, Office
+from qwendesk.desk.runtime import Office
 from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
 from qwendesk.messages import Button, Inbound, Outbound
 from qwendesk.models.catalogue import ModelCard
+from qwendesk.wiring import build_answering, build_commands
 from tests.databases import put_migrated
 
 OPEN = {"test": House("open")}
@@ -118,23 +115,21 @@ async def running(
         put_migrated(made.data_dir / "qwendesk.db")
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
-        database = desk.memory.scope
-        commands = Commands(Inbox(database), _no_reason, _any_model)
-        Ratings(desk.memory, Outbox(database)).join(commands)
-        add_memory(commands, desk.commands)
-        at_once, pace = made.max_concurrent_conversations, pace or Pace(first=0.05)
-        told = notices or MachineNotices()
-        answering = Answering(desk.handle, {"test": outlet}, commands, at_once, pace, unrated, told)
-        office = Office(database, made.database, answering=answering if answers else None, houses=houses, limits=limits)
+        commands = build_commands(desk.memory, desk.commands, _any_model)
+        answering = replace(
+            build_answering(made, desk.handle, commands, {"test": outlet}),
+            pace=pace or Pace(first=0.05),
+            unrated=unrated,
+            notices=notices or MachineNotices(),
+        )
+        office = Office(
+            desk.memory.scope, made.database, answering=answering if answers else None, houses=houses, limits=limits
+        )
         await office.start()
         try:
             yield Running(office, outlet, desk, engine)
         finally:
             await office.stop(patience)
-
-
-async def _no_reason(inbound: Inbound) -> str | None:
-    return None
 
 
 async def _any_model(name: str) -> None:

@@ -22,10 +22,11 @@ from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.messages import Attachment, Event, Finished, Inbound, Notice, Reply, TextDelta
 from qwendesk.plugins import load
-from qwendesk.service import Service, make_channel
+from qwendesk.service import Service
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 from qwendesk.testing.simulators.webhook import WebhookSimulator
+from qwendesk.wiring import make_channel
 from tests.conftest import MakeDesk
 from tests.knowledge.conftest import WordVectors
 from tests.knowledge.files import docx, paragraph, pdf, xlsx
@@ -139,7 +140,7 @@ async def test_a_long_document_is_found_by_words_at_once_and_embedded_after_the_
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectors = WordVectors()
-    monkeypatch.setattr("qwendesk.app.make_embedder", lambda parts: _Closing(vectors))
+    monkeypatch.setattr("qwendesk.wiring.make_embedder", lambda parts: _Closing(vectors))
     pages = [f"Page about subject{number}" for number in range(AT_ONCE + 1)]
     long = Attachment("document", "", pdf(*pages), "long.pdf")
     async with make_desk(reads) as desk:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from qwendesk import Settings
-from qwendesk.app import build_pool
 from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
 from qwendesk.cli.serve import _greeting, _show_request
 from qwendesk.errors import ChannelError
@@ -15,6 +14,7 @@ from qwendesk.health_checks import ModelMonitor
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import ServerSettings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, WebServer, serve
 
 

@@ -16,8 +16,9 @@ from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.translations import languages, say
 from qwendesk.errors import ConfigError
-from qwendesk.service import Service, make_channels
+from qwendesk.service import Service
 from qwendesk.settings import Settings, load_settings
+from qwendesk.wiring import make_channels
 from tests.desk.parts import Abilities, TestOutlet, running
 
 LINE = say("machine_notice", "en")

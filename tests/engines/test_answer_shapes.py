@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve
 
 MODEL = "Qwen/Qwen3-8B"

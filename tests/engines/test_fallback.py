@@ -9,7 +9,6 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.app import build_pool
 from qwendesk.engines import concurrency
 from qwendesk.engines.base import Delta
 from qwendesk.engines.fallback import Cooldowns
@@ -30,6 +29,7 @@ from qwendesk.errors import (
 from qwendesk.messages import Finished, Notice
 from qwendesk.models.catalogue import ModelCard
 from qwendesk.settings import FallbackSettings, ServerSettings
+from qwendesk.wiring import build_pool
 
 BIG, SMALL = ModelCard(name="big", parameters=30), ModelCard(name="small", parameters=3)
 SEES = ModelCard(name="sees", parameters=3, vision=True, roles=("vision",))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.app import build_pool
 from qwendesk.settings import STARTER_MODEL, FallbackSettings, ServerSettings
+from qwendesk.wiring import build_pool
 from tests.llama_server import llama_server
 
 pytestmark = pytest.mark.model

@@ -10,12 +10,12 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
 from qwendesk import Desk
-from qwendesk.app import build_pool
 from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.wiring import build_pool
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 

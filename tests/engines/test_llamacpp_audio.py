@@ -15,9 +15,9 @@ from langchain_core.messages import HumanMessage
 pytest.importorskip("gguf")
 
 from qwendesk import Desk
-from qwendesk.app import build_pool
 from qwendesk.errors import EngineError
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.seeing_gguf import write_hearing_gguf
 
 GREEDY: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 12}

@@ -17,10 +17,10 @@ from PIL import Image
 pytest.importorskip("gguf")
 
 from qwendesk import Desk
-from qwendesk.app import build_pool
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.seeing_gguf import write_seeing_gguf
 
 GREEDY: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 12}

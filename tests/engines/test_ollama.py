@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.app import build_pool
 from qwendesk.engines.ollama.chat import OllamaChat
 from qwendesk.engines.ollama.client import OllamaServer
 from qwendesk.engines.ollama.engine import OllamaEngine
@@ -16,6 +15,7 @@ from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.models.catalogue import ModelCard
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.conformance.channel import PIXEL
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve
 from tests.servers.fake_ollama import SHOWN, fake_chat, fake_ollama, lines, stream
 

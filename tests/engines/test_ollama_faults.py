@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve
 from tests.servers.fake_ollama import fake_chat, lines, stream
 

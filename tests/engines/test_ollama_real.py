@@ -10,12 +10,12 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.app import build_pool
 from qwendesk.engines.base import Delta, Engine, Options
 from qwendesk.engines.ollama.chat import OllamaChat
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.catalogue import Sampling
 from qwendesk.testing.conformance.engine import AFTER_BUDGET, ANSWER, SCRIPT, STILL, THOUGHT, WEATHER, WORDS, collect
+from qwendesk.wiring import build_pool
 from tests.scripted_model import write_gguf
 from tests.servers.ollama import RealOllama
 from tests.servers.ollama_registry import registry

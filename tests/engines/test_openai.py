@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.settings import FallbackSettings, ServerSettings, Settings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, WebServer, serve
 
 Open = Callable[..., AbstractAsyncContextManager[tuple[QwenChat, WebServer]]]

@@ -3,11 +3,11 @@
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from qwendesk.app import build_pool
 from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.prompts import render
 from qwendesk.settings import Settings
 from qwendesk.tools.toolbox import Toolbox
+from qwendesk.wiring import build_pool
 
 MOST_TOKENS = 700
 

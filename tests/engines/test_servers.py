@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from qwendesk.app import build_pool
 from qwendesk.engines.servers import KINDS, is_server, server_of
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.settings import ServerSettings, Settings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve
 
 OK = [

@@ -22,7 +22,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from qwendesk.app import Desk, build_pool
+from qwendesk.app import Desk
 from qwendesk.engines.base import EngineParts, Options
 from qwendesk.engines.transformers import model_cache as garage
 from qwendesk.engines.transformers.engine import TransformersChat, TransformersEngine
@@ -33,6 +33,7 @@ from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeou
 from qwendesk.messages import Event, Inbound, Notice
 from qwendesk.models.catalogue import Sampling, load_catalogue
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.tiny_qwen import MODELS, make_model
 
 GREEDY: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}

@@ -19,9 +19,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from qwendesk.app import build_pool
 from qwendesk.errors import EngineError
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.tiny_qwen import make_hearing_model
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from qwendesk.app import build_pool
 from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.wiring import build_pool
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -16,9 +16,9 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from qwendesk.app import build_pool
 from qwendesk.errors import EngineError
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.tiny_qwen import SEEING, make_seeing_model
 
 GREEDY: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 16}

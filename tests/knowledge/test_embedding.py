@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from qwendesk import Settings
-from qwendesk.app import engine_parts
 from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
 from qwendesk.knowledge.embeddings.base import Embedder, as_vectors, instructed, make_embedder
+from qwendesk.wiring import engine_parts
 from tests.engines.web_server import Reply, serve
 
 

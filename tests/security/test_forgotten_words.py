@@ -16,7 +16,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from qwendesk import Desk, Settings
-from qwendesk.app import build_pool
 from qwendesk.desk.turns.background import Background, Over
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
@@ -25,9 +24,10 @@ from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.erasure_watch import Forgettings
 from qwendesk.messages import Inbound
-from qwendesk.service import Service, make_channels
+from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
 from qwendesk.tools.zones import find_zones
+from qwendesk.wiring import build_pool, make_channels
 from tests.ports import free_port
 
 LEFT, RIGHT = "quokka", "zwanzig"

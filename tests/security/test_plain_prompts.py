@@ -18,7 +18,6 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.app import build_pool
 from qwendesk.desk.turns.conversation_context import background
 from qwendesk.desk.turns.summariser import transcript
 from qwendesk.desk.turns.turn import as_messages
@@ -36,6 +35,7 @@ from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.tools.knowledge import shown
+from qwendesk.wiring import build_pool
 from tests.examples import examples
 from tests.tiny_qwen import tokenizer_folder
 

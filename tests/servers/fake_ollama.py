@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from qwendesk.app import build_pool
 from qwendesk.engines.base import QwenChat
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, WebServer, serve
 
 SHOWN = {"capabilities": ["completion", "tools", "thinking"], "model_info": {"qwen3.context_length": 40960}}

@@ -124,7 +124,7 @@ def _greeting(service: Service) -> str:
     from qwendesk.settings import config_file
 
     settings, file = service.settings, config_file().absolute()
-    lines = [f"Qwendesk runs ({service.part}); Ctrl-C stops it."]
+    lines = [f"Qwendesk runs ({service.component}); Ctrl-C stops it."]
     lines.append(f"  settings    {file if file.is_file() else f'none read; they would be in {file}'}")
     if service.models:
         named = settings.roles.get("general") or settings.model or "the best that is installed"

@@ -124,8 +124,8 @@ async def _show(name: str, as_json: bool) -> None:
 async def _test(name: str) -> None:
     from qwendesk.errors import ConfigError
     from qwendesk.plugins import load
-    from qwendesk.service import make_channel
     from qwendesk.settings import load_settings
+    from qwendesk.wiring import make_channel
 
     settings = load_settings()
     kind = load("channels", name)

@@ -12,11 +12,12 @@ import typer
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
 from qwendesk.printable import many_lines, one_line
-from qwendesk.service import RULES, Service, make_channel
+from qwendesk.service import Service
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.scenario import DEFAULT, check_script, example, play, read_script
 from qwendesk.testing.scenario_steps import ScenarioStep
 from qwendesk.testing.simulators.base import simulator_for
+from qwendesk.wiring import RULES, make_channel
 
 _STRANGER = """\
 - write: {text: "Hello"}

@@ -19,7 +19,6 @@ import psutil
 from sqlalchemy import make_url
 
 from qwendesk import plugins
-from qwendesk.app import build_pool, engine_parts
 from qwendesk.engines.cpu_threads import free_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, reason
@@ -29,11 +28,11 @@ from qwendesk.knowledge.knowledge_base import open_knowledge
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import ROLES
 from qwendesk.routing.policy.policy_file import FILE, load_policy
-from qwendesk.service import check_channel
 from qwendesk.settings import Settings, config_file, unknown_variables
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import make_installed
+from qwendesk.wiring import build_pool, check_channel, engine_parts
 
 _TIGHT_DISK = 1e9
 _TIGHT_MEMORY = 1.5e9

@@ -230,10 +230,10 @@ def open_base(*, private: bool = False) -> AbstractAsyncContextManager[Knowledge
     """Open the knowledge base of the settings, with their embedding model."""
     from contextlib import asynccontextmanager
 
-    from qwendesk.app import engine_parts, reading_limits
     from qwendesk.knowledge.embeddings.base import make_embedder
     from qwendesk.knowledge.knowledge_base import open_knowledge
     from qwendesk.settings import load_settings
+    from qwendesk.wiring import engine_parts, reading_limits
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[KnowledgeBase]:

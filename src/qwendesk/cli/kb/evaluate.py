@@ -12,7 +12,6 @@ from typing import Any
 
 import typer
 
-from qwendesk.app import engine_parts
 from qwendesk.cli.kb.command import open_base
 from qwendesk.cli.kb.opening import reading
 from qwendesk.errors import ConfigError
@@ -31,6 +30,7 @@ from qwendesk.knowledge.evaluation.question_sets import DEBIAN_FAQ, QuestionSet,
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
 from qwendesk.knowledge.search import Mode
 from qwendesk.settings import load_settings
+from qwendesk.wiring import engine_parts
 
 _WIDTH = 18
 

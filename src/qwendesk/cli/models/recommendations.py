@@ -9,7 +9,6 @@ from dataclasses import asdict
 import psutil
 import typer
 
-from qwendesk.app import build_pool
 from qwendesk.engines.benchmark import try_out
 from qwendesk.engines.cpu_threads import usable_cores
 from qwendesk.errors import ConfigError, EngineUnavailable
@@ -17,6 +16,7 @@ from qwendesk.messages import ROLES, as_role
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.recommend import Machine, Recommendation, recommend
 from qwendesk.settings import load_settings
+from qwendesk.wiring import build_pool
 
 _SHARE = 0.7
 """Part of the free memory that a model may take."""

@@ -30,9 +30,9 @@ def engine_of(name: str) -> tuple[str, str]:
 
 async def pull_through(engine: str, name: str) -> str:
     """Let an engine's server fetch a model; return the name to use it by."""
-    from qwendesk.app import build_pool
     from qwendesk.cli.models.progress import engine_progress
     from qwendesk.settings import load_settings
+    from qwendesk.wiring import build_pool
 
     pool = build_pool(load_settings())
     try:
@@ -44,8 +44,8 @@ async def pull_through(engine: str, name: str) -> str:
 
 async def show_models(engine: str, as_json: bool) -> None:
     """Write what an engine can use now."""
-    from qwendesk.app import build_pool
     from qwendesk.settings import load_settings
+    from qwendesk.wiring import build_pool
 
     pool = build_pool(load_settings())
     try:

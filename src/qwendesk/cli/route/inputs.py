@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from qwendesk.app import build_router
 from qwendesk.errors import ConfigError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import PastTurn
@@ -19,6 +18,7 @@ from qwendesk.routing.classifier.installed import read_classifier
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy, read_policy
 from qwendesk.settings import Settings
+from qwendesk.wiring import build_router
 
 _SPAN = re.compile(r"(\d{1,6})\s*([hdw])")
 

@@ -86,16 +86,17 @@ def filling(rows: int, is_sqlite: bool) -> list[str]:
     others = owners - 1
     owner = f"CASE WHEN i < {tenth} THEN 0 ELSE 1 + (i - {tenth}) % {others} END"
     place = f"(CASE WHEN i < {tenth} THEN i ELSE (i - {tenth}) / {others} END)"
-    seq, role = f"{place} / 2 + 1", f"CASE WHEN {place} % 2 = 0 THEN 'user' ELSE 'assistant' END"
-    next_seq = f"CASE WHEN i = 0 THEN {tenth // 2 + 1} ELSE {(rows - tenth) // others // 2 + 1} END"
+    sequence, role = f"{place} / 2 + 1", f"CASE WHEN {place} % 2 = 0 THEN 'user' ELSE 'assistant' END"
+    next_sequence = f"CASE WHEN i = 0 THEN {tenth // 2 + 1} ELSE {(rows - tenth) // others // 2 + 1} END"
     return [
         f"INSERT INTO person (id, created_at) {series(owners)} SELECT 'p' || i, {now} FROM n",
         "INSERT INTO person_identity (id, person_id, channel, account, external_user_id, created_at) "
         f"{series(owners)} SELECT 'i' || i, 'p' || i, 'python', '', 'p' || i, {now} FROM n",
-        "INSERT INTO conversation (id, channel, account, external_id, next_seq, title, created_at, updated_at) "
-        f"{series(owners)} SELECT 'c' || i, 'python', '', 'c' || i, {next_seq}, 't', {now}, {now} FROM n",
-        "INSERT INTO message (id, conversation_id, seq, role, part, person_id, text, created_at) "
-        f"{series(rows)} SELECT 'm' || i, 'c' || ({owner}), {seq}, {role}, 0, 'p' || ({owner}), "
+        "INSERT INTO conversation (id, channel, account, external_id, next_sequence, title, created_at, "
+        "updated_at) "
+        f"{series(owners)} SELECT 'c' || i, 'python', '', 'c' || i, {next_sequence}, 't', {now}, {now} FROM n",
+        "INSERT INTO message (id, conversation_id, sequence, role, part, person_id, text, created_at) "
+        f"{series(rows)} SELECT 'm' || i, 'c' || ({owner}), {sequence}, {role}, 0, 'p' || ({owner}), "
         f"'some words of an ordinary message, number ' || i, {now} FROM n",
         "INSERT INTO fact (id, person_id, key, value, category, confidence, valid_from) "
         f"{series(rows)} SELECT 'f' || i, 'p' || ({owner}), 'key ' || i, 'value ' || i, 'other', 1, {now} FROM n",

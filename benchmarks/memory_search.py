@@ -25,7 +25,6 @@ from qwendesk.knowledge.base import Chunk, Vectors
 from qwendesk.knowledge.document_repository import Source
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
-from qwendesk.memory.opening import prepare
 from qwendesk.memory.records import EVERYBODY, DocumentScope
 
 CHUNKS, QUICK_CHUNKS = 100_000, 20_000
@@ -88,7 +87,7 @@ async def measure_search(url: str, chunks: int, questions: int = QUESTIONS) -> d
     """Fill an empty database and search it; times in milliseconds, without embedding the question."""
     world = await asyncio.to_thread(World, chunks)
     database, model = Database(url, 30), _Known()
-    await prepare(database)
+    await database.open()
     knowledge = KnowledgeBase(database, model)
     try:
         loaded = await _load(knowledge, world, model.name)

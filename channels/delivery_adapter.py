@@ -77,5 +77,5 @@ class ChannelTranscript:
         if line.said:
             return ShownMessage(line.key, line.text, from_person=True)
         rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
-        buttons = thumbs(line.seq, rating) if line.ends and self._has_feedback_buttons else ()
+        buttons = thumbs(line.sequence, rating) if line.ends and self._has_feedback_buttons else ()
         return ShownMessage(line.key, line.text, buttons, line.whole)

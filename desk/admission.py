@@ -99,7 +99,7 @@ class Reception:
         match stored.outcome:
             case "accepted":
                 self._waiting.add(inbound)
-                return Admission("accepted", stored.seq)
+                return Admission("accepted", stored.sequence)
             case "duplicate":
                 return Admission("duplicate")
             case "full":

@@ -184,8 +184,8 @@ class Worker:
 
     async def _answer(self, arrived: Arrived, outlet: Outlet, again: bool) -> Answer:
         """Return what is to be said; ``again``: somebody may have come so far before."""
-        if arrived.verdict:
-            return Answer(**arrived.verdict)
+        if arrived.saved_reply:
+            return Answer(**arrived.saved_reply)
         if again and (text := await self._inbox.answered(arrived)):
             return Answer(text, is_rated=True, is_stored=True)
         if arrived.attempt > MOST_RUNS:
@@ -213,10 +213,10 @@ class Worker:
         return await self._delivery.mark(arrived, outlet, *done.marks)
 
     def _buttons(self, arrived: Arrived, outlet: Outlet) -> tuple[Button, ...]:
-        seq = arrived.inbound.seq
-        if seq is None or outlet.capabilities.buttons < _THUMBS or arrived.inbound.channel in self._unrated:
+        sequence = arrived.inbound.sequence
+        if sequence is None or outlet.capabilities.buttons < _THUMBS or arrived.inbound.channel in self._unrated:
             return ()
-        return thumbs(seq)
+        return thumbs(sequence)
 
     async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet) -> Answer:
         live = Live(arrived, outlet, self._delivery, self._first_line(arrived))

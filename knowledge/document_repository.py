@@ -49,7 +49,7 @@ class Shelf:
 
     async def known(self, uri: str, scope: DocumentScope) -> tuple[str, str, int] | None:
         """Return id, checksum and recipe of the document of that address."""
-        columns = (KbDocument.id, KbDocument.sha256, KbDocument.recipe)
+        columns = (KbDocument.id, KbDocument.sha256, KbDocument.conversion_version)
         statement = select(*columns).where(*_at(uri, scope))
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).one_or_none()
@@ -159,7 +159,9 @@ class Shelf:
     async def outdated(self, tenant: str) -> list[tuple[str, DocumentScope]]:
         """Return address and scope of the documents that were made by an older version."""
         of = KbDocument
-        statement = select(of.uri, of.person_id, of.conversation_id).where(of.tenant_id == tenant, of.recipe != RECIPE)
+        statement = select(of.uri, of.person_id, of.conversation_id).where(
+            of.tenant_id == tenant, of.conversion_version != RECIPE
+        )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return [(row[0], DocumentScope(tenant, row[1], row[2])) for row in rows]
@@ -277,7 +279,7 @@ def _document_row(source: Source, scope: DocumentScope, chunks: int) -> dict[str
         "size": source.size,
         "sha256": source.sha256,
         "chunks": chunks,
-        "recipe": RECIPE,
+        "conversion_version": RECIPE,
         "terms_version": VERSION,
         "notes": "\n".join(source.notes),
         "added_at": datetime.now(UTC),

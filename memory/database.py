@@ -1,4 +1,4 @@
-"""The database: an SQLAlchemy engine and two units of work, on SQLite and on PostgreSQL."""
+"""The database: opening, an SQLAlchemy engine, and the units of work ``read`` and ``write``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import AsyncFileLock
 from sqlalchemy import Connection, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
@@ -18,24 +19,32 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory.database_errors import DISK_FULL, LASTING, explained
 from qwendesk.memory.file_watch import FileWatch
+from qwendesk.memory.migrations import upgrade
 from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
 
 T = TypeVar("T")
 _FILE_CONNECTIONS = 5
-"""Connections to a SQLite file; each has a thread."""
+"""Connections to a SQLite file; each one has a thread."""
 _SERVER_CONNECTIONS = 10
 _MIN_FREE_BYTES = 2 * 2**20
 """Free space on the disk below which a message with a file may not fit."""
 _MAX_VACUUM_BYTES = 256 * 2**20
-"""Size of a SQLite file that is rewritten in a second or two."""
+"""Size of a SQLite file that can be rewritten in about two seconds."""
 _PRAGMAS = (
     "synchronous=NORMAL",
     "foreign_keys=ON",
-    "secure_delete=ON",  # deleted texts are overwritten in the file
+    "secure_delete=ON",  # Deleted texts are overwritten in the file.
 )
 _READ_ONLY = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _TOTAL_CHANGES = select(func.total_changes())
+_PRIVATE = 0o600
+_LOCK_SECONDS = 60
+"""Time limit of an upgrade by another process."""
+EARLIER_ADVICE = (
+    "is of an earlier Qwendesk, whose tables are different: write it to a file with 'qwendesk db dump FILE' "
+    "and read the file with 'qwendesk db load FILE --force'"
+)
 
 
 class Database:
@@ -54,34 +63,80 @@ class Database:
         self.name = str(self.file) if self.file else redact(parsed.render_as_string(hide_password=True))
         """The database's name in error messages."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        # A SQLite database in memory lives in its one connection.
+        # A SQLite database in memory exists in one connection only.
         size = 1 if self.is_sqlite and not self.file else _FILE_CONNECTIONS if self.file else _SERVER_CONNECTIONS
         self.engine = _engine(parsed, size)
         snapshot = {"begin": "BEGIN"} if self.is_sqlite else _READ_ONLY
         self._reader = self.engine.execution_options(**snapshot)
         self._write_lock: asyncio.Lock | nullcontext[None] = asyncio.Lock() if self.is_sqlite else nullcontext()
-        """SQLite has one writer: waiting here is fair, waiting inside SQLite is polling."""
+        """SQLite allows one writer: this lock is fair, while SQLite itself would poll."""
         self._watch = FileWatch(self.file) if self.file else None
         self._failure: StoreError | None = None
-        """Why the last write failed, if the reason lasts until somebody removes it."""
+        """Why the last write failed, if the cause lasts, such as a full disk."""
         self._shielded: set[asyncio.Task[Any]] = set()
         if self.is_sqlite:
             _tune(self.engine, busy_timeout)
         if self._watch:
             _count_connections(self.engine, self._watch)
 
+    async def open(self) -> None:
+        """Create or upgrade the tables where needed.
+
+        Raises:
+            StoreError: the database cannot be opened or written, is no Qwendesk database, or is of an earlier or a
+                newer Qwendesk.
+        """
+        try:
+            with explained(self.name, self.busy_timeout):
+                await self._open()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _open(self) -> None:
+        if self.file:
+            _make_writable(self.file)
+        if await self._is_ready():
+            return
+        if self.file is None:
+            await upgrade.upgrade(self.engine)
+            return
+        # Two processes cannot switch an empty file to WAL at once: the second waits and then finds it ready.
+        lock = self.file.with_name(self.file.name + ".lock")
+        async with AsyncFileLock(lock, timeout=_LOCK_SECONDS, mode=_PRIVATE):
+            if not await self._is_ready():
+                await self.create_file()
+                await upgrade.upgrade(self.engine)
+
+    async def create_file(self) -> None:
+        """Create the SQLite file where missing, for its owner only, and let it be read while it is written (WAL)."""
+        if self.file:
+            _make_writable(self.file)
+            await self._run_alone("PRAGMA journal_mode=WAL")
+
+    async def _is_ready(self) -> bool:
+        revision = await upgrade.current(self.engine)
+        if revision in upgrade.EARLIER:
+            raise StoreError(f"The database {self.name!r} (revision {revision}) {EARLIER_ADVICE}.")
+        if revision is not None and revision not in upgrade.revisions():
+            raise StoreError(
+                f"The database {self.name!r} was written by a newer Qwendesk (revision {revision}); "
+                "upgrade qwendesk or set QWENDESK_HOME to another folder."
+            )
+        return revision == upgrade.head()
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection inside a transaction whose statements all see one committed state."""
+        """Open a read-only transaction whose statements see one committed state."""
         with explained(self.name, self.busy_timeout):
             async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection inside a transaction, which is committed unless an error is raised.
+        """Open a transaction that is committed at the end and rolled back on an error.
 
-        On SQLite, writers of this process come in turn, first come, first served.
+        On SQLite, the writers of this process wait for each other in order of arrival.
         """
         failure = self._failure if self.file else None
         with self._watched():
@@ -113,7 +168,7 @@ class Database:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Check before and after a write that SQLite's connections write to the file that is there."""
+        """Check before and after a write that the SQLite file has not been removed or replaced."""
         try:
             with explained(self.name, self.busy_timeout):
                 if self._watch:
@@ -133,16 +188,16 @@ class Database:
         return await asyncio.shield(task)
 
     def drop_statements(self) -> None:
-        """Drop compiled statements, which keep the values that they were written with."""
+        """Drop compiled statements, which contain values."""
         self.engine.clear_compiled_cache()
 
     async def vacuum(self, *, always: bool = False) -> None:
         """Remove deleted content from SQLite's file and journal, and free its space.
 
-        A deleted row is overwritten, but a copy may have stayed where a page was split, so the file is rewritten.
+        Deleted rows are overwritten, but a page that was split may contain a copy, so the file is rewritten.
 
         Args:
-            always: rewrite a large file, too; writers wait meanwhile.
+            always: rewrite a large file as well; writers wait meanwhile.
         """
         if not self.file:
             return
@@ -151,12 +206,8 @@ class Database:
                 await self._run_alone("VACUUM")
             await self._run_alone("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    async def use_wal(self) -> None:
-        """Let readers of the SQLite file go on while somebody writes; the file remembers this."""
-        await self._run_alone("PRAGMA journal_mode=WAL")
-
     async def _run_alone(self, statement: str) -> None:
-        """Run a statement of SQLite that cannot be part of a transaction."""
+        """Run a SQLite statement outside a transaction."""
         with explained(self.name, self.busy_timeout):
             async with self.engine.execution_options(begin="").connect() as connection:
                 await connection.exec_driver_sql(statement)
@@ -170,11 +221,20 @@ class Database:
             self._watch.forget()
 
 
+def _make_writable(file: Path) -> None:
+    """Create the folder and the file where missing, both readable by their owner only, and check access."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=_PRIVATE)
+    # Where SQLite cannot open the file, its thread ends with an error; opened here first, the result is an OSError.
+    file.open("r+b").close()
+
+
 def _parse(url: str) -> URL:
-    """Return a URL's parts; of one that cannot be read only the scheme is shown, as the rest may be the password.
+    """Parse a URL; an error shows the scheme only, since the rest may contain the password.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the URL is malformed.
     """
     try:
         parsed = make_url(url)
@@ -187,7 +247,7 @@ def _parse(url: str) -> URL:
         ) from None
     if "@" in (parsed.host or ""):
         raise ConfigError(
-            "The password in the database URL (QWENDESK_DATABASE_URL) holds a sign that ends it: "
+            "The password in the database URL (QWENDESK_DATABASE_URL) contains a character that ends it: "
             "write %40 for @, %3A for : and %2F for / in it."
         )
     return parsed
@@ -201,7 +261,7 @@ def _file_of(url: URL) -> Path | None:
 
 
 def _engine(url: URL, pool_size: int) -> AsyncEngine:
-    # LIFO: the connection used last has the warmest caches
+    # LIFO: the connection used last has the warmest caches.
     pool: dict[str, Any] = {"poolclass": AsyncAdaptedQueuePool, "max_overflow": 0, "pool_use_lifo": True}
     try:
         engine = create_async_engine(url, json_serializer=to_json, hide_parameters=True, pool_size=pool_size, **pool)
@@ -221,7 +281,7 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
 def _plan_for_ssd(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        # PostgreSQL's default is a rotating disk: it would read and sort all facts of a person for the newest few
+        # PostgreSQL's default is for rotating disks: it would sort all facts of a person to find the newest few.
         cursor = connection.cursor()
         cursor.execute("SET random_page_cost = 1.1")
         cursor.close()
@@ -231,7 +291,7 @@ def _plan_for_ssd(engine: AsyncEngine) -> None:
 def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # the listener below begins transactions, not the driver
+        connection.isolation_level = None  # The listener below begins transactions, not the driver.
         cursor = connection.cursor()
         for pragma in (*_PRAGMAS, f"busy_timeout={int(busy_timeout * 1000)}"):
             cursor.execute(f"PRAGMA {pragma}")
@@ -239,7 +299,7 @@ def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # IMMEDIATE: a transaction that first reads and then writes would fail at once where another one writes.
+        # IMMEDIATE: a transaction that reads first would fail at its first write while another one writes.
         if statement := connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"):
             connection.exec_driver_sql(statement)
 

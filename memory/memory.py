@@ -15,7 +15,6 @@ from qwendesk.memory.conversations import feedback as feedback
 from qwendesk.memory.conversations import replay, rows, statements, turn_context
 from qwendesk.memory.conversations.summaries import Summaries
 from qwendesk.memory.database import Database
-from qwendesk.memory.opening import prepare
 from qwendesk.memory.people.fact_rules import Rules
 from qwendesk.memory.people.facts import Facts
 from qwendesk.memory.people.repository import People
@@ -92,7 +91,7 @@ class Memory:
 
     async def open(self) -> None:
         """Create or upgrade the database where needed; costs a look at the revision where not."""
-        await prepare(self._database.whole_database)
+        await self._database.whole_database.open()
         if self._database.tenant != DEFAULT_TENANT:
             await self._database.shield(self._add_tenant())
 
@@ -113,8 +112,7 @@ class Memory:
     async def begin_turn(self, inbound: Inbound) -> str:
         """Store the person's message and a running turn in one transaction and return the turn's id.
 
-        A message that has its number already (``Inbound.seq``) is stored under it once: begun again, it is the same
-        turn.
+        A message that has its sequence already is stored under it once: begun again, it is the same turn.
         A turn of the same conversation that a dead process left running is marked as failed.
 
         Raises:
@@ -132,12 +130,12 @@ class Memory:
         now = datetime.now(UTC)
         files = rows.attachments(inbound)
         async with self._database.write() as connection:
-            conversation, seq, person = await self._enter(connection, inbound, now)
-            question = rows.question(inbound, conversation, seq, person, files, now)
-            if inbound.seq is None:
+            conversation, sequence, person = await self._enter(connection, inbound, now)
+            question = rows.question(inbound, conversation, sequence, person, files, now)
+            if inbound.sequence is None:
                 await connection.execute(statements.add_message(), question)
             elif not await replay.add_once(connection, self._dialect, question):
-                return await replay.reopen(connection, conversation, seq)
+                return await replay.reopen(connection, conversation, sequence)
             if files:
                 of_question = [{**file, "message_id": question["id"]} for file in files]
                 await connection.execute(statements.add_attachment(), of_question)
@@ -182,10 +180,10 @@ class Memory:
         """Return what a turn begins with: the newest messages after the summary, the summary, the newest facts."""
         values: dict[str, Any] = {"channel": inbound.channel, "account": ACCOUNT, "key": inbound.conversation}
         values |= {"person": inbound.person, "messages": messages, "facts": facts}
-        values["before"] = NO_END if inbound.seq is None else inbound.seq
+        values["before"] = NO_END if inbound.sequence is None else inbound.sequence
         async with self._database.read() as connection:
             found = turn_context.split(list(await connection.execute(turn_context.statement(), values)))
-        newest = sorted(found[0], key=lambda row: (row.seq, row.role), reverse=True)
+        newest = sorted(found[0], key=lambda row: (row.sequence, row.role), reverse=True)
         having = [row.id for row in newest if row.parts][:FILES_FOR] if with_attachments else []
         files = await self._files(having) if having else {}
         return _context(found, files, messages)
@@ -261,15 +259,15 @@ class Memory:
         """Return the conversation's id, the turn's number in it and the person's id."""
         entry = rows.conversation(inbound, ACCOUNT, now)
         entered = await connection.execute(statements.enter_conversation(self._dialect), entry)
-        conversation, next_seq, person, has_left, is_awaited = entered.one()
+        conversation, next_sequence, person, has_left, is_awaited = entered.one()
         # who is being forgotten at this moment is met by the foreign keys behind it, and the second try sees it here
-        if inbound.seq is not None and not is_awaited:
+        if inbound.sequence is not None and not is_awaited:
             raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
         if has_left:
             left = {"in_conversation": conversation, "now": now}
             await connection.execute(statements.close_left_turns(), left)
-        seq = next_seq - 1 if inbound.seq is None else inbound.seq
-        return conversation, seq, person or await self._meet(connection, inbound, now)
+        sequence = next_sequence - 1 if inbound.sequence is None else inbound.sequence
+        return conversation, sequence, person or await self._meet(connection, inbound, now)
 
     async def _meet(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> str:
         """Add a person who writes for the first time."""
@@ -313,11 +311,11 @@ class Memory:
 
 def _context(found: tuple[list[Row[Any]], ...], files: Mapping[str, list[Attachment]], limit: int) -> StoredContext:
     """Put messages, summary and facts in their order: oldest first, a question before its answer."""
-    messages = sorted(found[0], key=lambda row: (row.seq, row.role != "user"))
-    if len(messages) == limit and len(messages) > 1 and messages[0].seq != messages[1].seq:
+    messages = sorted(found[0], key=lambda row: (row.sequence, row.role != "user"))
+    if len(messages) == limit and len(messages) > 1 and messages[0].sequence != messages[1].sequence:
         del messages[0]  # the limit has come between a question and its answer
     return StoredContext(
         [StoredMessage(row.id, row.role, row.text, row.at, tuple(files.get(row.id, ()))) for row in messages],
-        next((Summary(row.text, row.seq) for row in found[1]), None),
+        next((Summary(row.text, row.sequence) for row in found[1]), None),
         tuple(KnownFact(row.role, row.text) for row in sorted(found[2], key=lambda row: str(row.id))),
     )

@@ -14,7 +14,7 @@ class Summary:
     """What was said up to a turn."""
 
     text: str
-    to_seq: int
+    to_sequence: int
     """The last turn it covers."""
 
 
@@ -23,7 +23,7 @@ class Line:
     """One message that is to be summarised or read for facts."""
 
     id: str
-    seq: int
+    sequence: int
     role: str
     text: str
     person: str | None
@@ -127,7 +127,7 @@ class Asked:
     """A question that was answered, as the person who asked it comes back to it."""
 
     turn: str
-    seq: int
+    sequence: int
     """Its place in the conversation."""
     text: str
     attachments: tuple[Attachment, ...]

@@ -114,7 +114,7 @@ class WebhookChannel(Channel):
         if admission.outcome == "busy":
             wait = str(max(1, round(admission.retry_after or 1)))
             return JSONResponse({"outcome": "busy"}, 503, {"Retry-After": wait})
-        return JSONResponse({"outcome": admission.outcome, "seq": admission.seq, "text": admission.text})
+        return JSONResponse({"outcome": admission.outcome, "sequence": admission.sequence, "text": admission.text})
 
 
 def read(body: Any, name: str) -> Inbound:

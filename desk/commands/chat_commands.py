@@ -168,7 +168,7 @@ class Commands:
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: Call) -> str:
-        await self._choose(call, since=call.arrived.inbound.seq)
+        await self._choose(call, since=call.arrived.inbound.sequence)
         return say("new", call.language)
 
     async def _why(self, call: Call) -> str:

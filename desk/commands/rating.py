@@ -22,9 +22,9 @@ _LONGEST = 2000
 """Characters of a comment that are kept."""
 
 
-def thumbs(seq: int, given: Thumb | None = None) -> tuple[Button, Button]:
+def thumbs(sequence: int, given: Thumb | None = None) -> tuple[Button, Button]:
     """Return the buttons under the answer at a place of its conversation."""
-    return Button(UP, f"{PRESS}:1:{seq}", given == 1), Button(DOWN, f"{PRESS}:-1:{seq}", given == -1)
+    return Button(UP, f"{PRESS}:1:{sequence}", given == 1), Button(DOWN, f"{PRESS}:-1:{sequence}", given == -1)
 
 
 def is_press(text: str) -> bool:
@@ -80,7 +80,7 @@ class Ratings:
     async def _rate(self, call: Call, asked: Asked, thumb: Thumb, comment: str = "") -> Done:
         key, channel = _key(call), call.arrived.inbound.channel
         await self.memory.rate(key, Rating(thumb, comment=comment or None), channel=channel, turn=asked.turn)
-        marks = (asked.seq, thumbs(asked.seq, thumb))
+        marks = (asked.sequence, thumbs(asked.sequence, thumb))
         if thumb == 1:
             return Done(unseen=say("rated_up", call.language), marks=marks)
         if asked.newest and not asked.again:
@@ -96,7 +96,7 @@ class Ratings:
 
     async def _asked(self, call: Call, at: int | None = None) -> Asked | None:
         inbound = call.arrived.inbound
-        before = inbound.seq or 0
+        before = inbound.sequence or 0
         return await self.memory.asked(_key(call), inbound.person, before=before, at=at, channel=inbound.channel)
 
 

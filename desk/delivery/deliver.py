@@ -160,11 +160,11 @@ class Delivery:
             await self.patience.through(partial(self._outbox.posted, arrived, claim.key, message_id))
         return message_id is not None
 
-    async def mark(self, arrived: Arrived, outlet: Outlet, seq: int, buttons: tuple[Button, ...]) -> bool:
+    async def mark(self, arrived: Arrived, outlet: Outlet, sequence: int, buttons: tuple[Button, ...]) -> bool:
         """Change the buttons under an answer that was delivered; False where that cannot be done."""
         if not (outlet.capabilities.edits and outlet.capabilities.buttons >= len(buttons)):
             return False
-        ending = await self._outbox.ending_of(arrived.conversation_id, seq)
+        ending = await self._outbox.ending_of(arrived.conversation_id, sequence)
         if ending is None:
             return False
         inbound = arrived.inbound

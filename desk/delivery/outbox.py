@@ -82,10 +82,10 @@ class Outbox:
             found = (await connection.execute(_of_conversation(), values)).all()
         return [Delivered(*row) for row in reversed(found)]
 
-    async def ending_of(self, conversation_id: str, seq: int) -> Ending | None:
+    async def ending_of(self, conversation_id: str, sequence: int) -> Ending | None:
         """Return the last message of the answer at a place of a conversation; None where none was delivered."""
         async with self._database.read() as connection:
-            values = {"in_conversation": conversation_id, "at": seq}
+            values = {"in_conversation": conversation_id, "at": sequence}
             row = (await connection.execute(_ending(), values)).one_or_none()
         return Ending(*row) if row else None
 
@@ -223,7 +223,7 @@ def _of_conversation() -> Select[Any]:
 @cache
 def _ending() -> Select[Any]:
     row = OutboundMessage
-    here = (InboundEvent.conversation_id == bindparam("in_conversation")) & (InboundEvent.seq == bindparam("at"))
+    here = (InboundEvent.conversation_id == bindparam("in_conversation")) & (InboundEvent.sequence == bindparam("at"))
     columns: tuple[Any, ...] = (row.key, row.message_id, row.text, row.plain)
     return (
         select(*columns)
@@ -239,7 +239,7 @@ def _place() -> Select[Any]:
     row = OutboundMessage
     here = (row.conversation_id == bindparam("in_conversation")) & (row.message_id == bindparam("named"))
     return (
-        select(InboundEvent.seq)
+        select(InboundEvent.sequence)
         .join(row, row.inbound_id == InboundEvent.id)
         .where(here)
         .order_by(row.id.desc())

@@ -17,7 +17,7 @@ from qwendesk.memory.tenancy import TenantDatabase
 class Line:
     """One message of a conversation."""
 
-    seq: int
+    sequence: int
     """The place of the question in the conversation."""
     key: str
     """The delivery's name; of a person's message, the platform's name for it."""
@@ -45,22 +45,22 @@ class PastLines:
         async with self._database.read() as connection:
             asked = (await connection.execute(_asked(), values)).all()
             told = (await connection.execute(_told(), values)).all()
-        lines = [Line(row.seq, row.event or "", row.payload["text"], said=True) for row in reversed(asked)]
+        lines = [Line(row.sequence, row.event or "", row.payload["text"], said=True) for row in reversed(asked)]
         lines += [_line(row) for row in reversed(told)]
-        return sorted(lines, key=lambda line: (line.seq, not line.said))[-limit:]
+        return sorted(lines, key=lambda line: (line.sequence, not line.said))[-limit:]
 
 
 def _line(row: Any) -> Line:
     ends = row.turn is not None and row.id == row.last
-    return Line(row.seq, row.key, row.text, said=False, whole=row.status == "sent", ends=ends, rating=row.rating)
+    return Line(row.sequence, row.key, row.text, said=False, whole=row.status == "sent", ends=ends, rating=row.rating)
 
 
 @cache
 def _asked() -> Select[Any]:
     event = InboundEvent
-    columns: tuple[Any, ...] = (event.seq, event.event, event.payload)
+    columns: tuple[Any, ...] = (event.sequence, event.event, event.payload)
     here = event.conversation_id == bindparam("in_conversation")
-    return select(*columns).where(here).order_by(event.seq.desc()).limit(bindparam("limit"))
+    return select(*columns).where(here).order_by(event.sequence.desc()).limit(bindparam("limit"))
 
 
 @cache
@@ -71,10 +71,12 @@ def _told() -> Select[Any]:
         select(Feedback.rating).where(Feedback.turn_id == Turn.id).order_by(Feedback.id.desc()).limit(1).correlate(Turn)
     )
     answered = and_(
-        Turn.conversation_id == InboundEvent.conversation_id, Turn.seq == InboundEvent.seq, Turn.status == "done"
+        Turn.conversation_id == InboundEvent.conversation_id,
+        Turn.sequence == InboundEvent.sequence,
+        Turn.status == "done",
     )
     columns: tuple[Any, ...] = (
-        InboundEvent.seq,
+        InboundEvent.sequence,
         row.key,
         row.text,
         row.id,

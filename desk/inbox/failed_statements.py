@@ -18,7 +18,7 @@ _GIVEN_UP = InboundEvent.status.in_(["dead", "failed"])
 def renew() -> Update:
     """Let a message be answered anew, under new keys: what was said to it before stays said."""
     here = InboundEvent.id == bindparam("event_id")
-    return update(InboundEvent).where(here).values(generation=InboundEvent.generation + 1, verdict=null())
+    return update(InboundEvent).where(here).values(generation=InboundEvent.generation + 1, saved_reply=null())
 
 
 @cache
@@ -27,8 +27,10 @@ def reopen() -> ReturningUpdate[Any]:
     return (
         update(InboundEvent)
         .where(InboundEvent.id == bindparam("event_id"), _GIVEN_UP)
-        .values(status="queued", error=None, finished_at=None, pardoned=InboundEvent.runs, stop=false())
-        .returning(InboundEvent.conversation_id, InboundEvent.seq, InboundEvent.verdict)
+        .values(
+            status="queued", error=None, finished_at=None, forgiven_runs=InboundEvent.runs, cancel_requested=false()
+        )
+        .returning(InboundEvent.conversation_id, InboundEvent.sequence, InboundEvent.saved_reply)
     )
 
 
@@ -135,4 +137,4 @@ def waiting() -> Select[Any]:
 def place() -> Select[str, int]:
     """Give an open message's conversation and number."""
     event = InboundEvent
-    return select(event.conversation_id, event.seq).where(event.id == bindparam("event_id"), OPEN)
+    return select(event.conversation_id, event.sequence).where(event.id == bindparam("event_id"), OPEN)

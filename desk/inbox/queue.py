@@ -71,7 +71,7 @@ class Dispatcher:
         if self._engine is not None:
             await asyncio.to_thread(self._engine.dispose)
 
-    def enqueue(self, connection: Connection, id_: str, conversation: str, seq: int) -> None:
+    def enqueue(self, connection: Connection, id_: str, conversation: str, sequence: int) -> None:
         """Add a message, in the transaction that stores it."""
         from dbos import WorkflowSerializationFormat
 
@@ -82,7 +82,7 @@ class Dispatcher:
                 "queue_name": self._queue,
                 "workflow_id": f"{id_}.{uuid4().hex[:8]}",
                 "queue_partition_key": conversation,
-                "priority": seq,
+                "priority": sequence,
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
             },
             id_,

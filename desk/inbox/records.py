@@ -39,7 +39,7 @@ class Stored:
     """A message that was taken, or why it was not."""
 
     outcome: Literal["accepted", "duplicate", "limited", "full"]
-    seq: int | None = None
+    sequence: int | None = None
     locale: str | None = None
     """The language that was chosen in the conversation, else the one its platform told."""
     id: str = ""
@@ -64,7 +64,7 @@ class Arrived:
     """What was chosen in the conversation: role, model, think, language."""
     generation: int = 0
     """How often the message was put back to be answered anew."""
-    verdict: dict[str, Any] | None = None
+    saved_reply: dict[str, Any] | None = None
     """What an earlier run was about to say, where the memory holds no such answer."""
 
 

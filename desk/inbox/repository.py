@@ -41,9 +41,9 @@ class Inbox:
         """Finish a message; False where another run has it in hand."""
         return await self._database.shield(self._close(id_, run, outcome, error))
 
-    async def settle(self, arrived: Arrived, verdict: dict[str, Any]) -> bool:
+    async def settle(self, arrived: Arrived, saved_reply: dict[str, Any]) -> bool:
         """Keep what is about to be said, for whoever has to go on with it; False where another run has the message."""
-        values = {"event_id": arrived.id, "run": arrived.run, "said": verdict}
+        values = {"event_id": arrived.id, "run": arrived.run, "said": saved_reply}
         return bool(await self._database.shield(self._ids(statements.settle(), values)))
 
     async def pardon(self, arrived: Arrived) -> None:
@@ -53,7 +53,7 @@ class Inbox:
 
     async def answered(self, arrived: Arrived) -> str | None:
         """Return the answer where an earlier run has stored one."""
-        values = {"in_conversation": arrived.conversation_id, "at": arrived.inbound.seq}
+        values = {"in_conversation": arrived.conversation_id, "at": arrived.inbound.sequence}
         async with self._database.read() as connection:
             text: str | None = (await connection.execute(statements.answer(), values)).scalar_one_or_none()
             return text
@@ -164,9 +164,9 @@ class Inbox:
         most_open: int,
     ) -> Stored:
         now = datetime.now(UTC)
-        conversation, seq, waiting, settings = await self._place(connection, inbound, now)
+        conversation, sequence, waiting, settings = await self._place(connection, inbound, now)
         locale = settings.get("language") or settings.get(HEARD) or inbound.locale
-        event = rows.event(inbound, conversation, seq, now)
+        event = rows.event(inbound, conversation, sequence, now)
         added = await connection.execute(statements.add_event(self._dialect), event)
         if added.scalar_one_or_none() is None:
             raise _TurnedAway(Stored("duplicate", locale=locale))
@@ -178,8 +178,8 @@ class Inbox:
                 raise _TurnedAway(Stored("limited", locale=locale, wait=wait, refusal=bucket.refusal))
         if files := rows.files(inbound, event["id"]):
             await connection.execute(statements.add_file(), files)
-        await connection.raw.run_sync(enqueue, event["id"], conversation, seq)
-        return Stored("accepted", seq, locale, event["id"])
+        await connection.raw.run_sync(enqueue, event["id"], conversation, sequence)
+        return Stored("accepted", sequence, locale, event["id"])
 
     async def _place(
         self, connection: TenantConnection, inbound: Inbound, now: datetime
@@ -192,8 +192,8 @@ class Inbox:
             row = rows.conversation(inbound, now)
             await connection.execute(statements.add_conversation(self._dialect), row)
             taken = (await connection.execute(statements.take_number(), key)).one()
-        conversation, next_seq, waiting, settings = taken
-        return conversation, next_seq - 1, waiting, settings or {}
+        conversation, next_sequence, waiting, settings = taken
+        return conversation, next_sequence - 1, waiting, settings or {}
 
     async def _spend(self, connection: TenantConnection, bucket: Bucket) -> bool:
         if bucket.cost > bucket.capacity:
@@ -217,8 +217,8 @@ class Inbox:
         if row is None:
             return None
         inbound = rows.inbound(row, await self._files(id_) if row.payload.get("files") else [])
-        attempt, settings = row.runs - row.pardoned, row.settings or {}
-        return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.verdict)
+        attempt, settings = row.runs - row.forgiven_runs, row.settings or {}
+        return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.saved_reply)
 
     async def _files(self, id_: str) -> list[Attachment]:
         async with self._database.read() as connection:
@@ -237,14 +237,14 @@ class Inbox:
                 await connection.execute(failed_statements.requeue_outbound(), {"event_id": id_})
             else:
                 await connection.execute(failed_statements.renew(), {"event_id": id_})
-            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.sequence)
         return True
 
     async def _is_answered(self, connection: TenantConnection, row: Any) -> bool:
         """Tell whether only the delivery is left: a model's answer is stored, or what a command said."""
-        if row.verdict and row.verdict["outcome"] == "done":
+        if row.saved_reply and row.saved_reply["outcome"] == "done":
             return True
-        values = {"in_conversation": row.conversation_id, "at": row.seq}
+        values = {"in_conversation": row.conversation_id, "at": row.sequence}
         return (await connection.execute(statements.answer(), values)).scalar_one_or_none() is not None
 
     async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
@@ -252,7 +252,7 @@ class Inbox:
             row = (await connection.execute(failed_statements.place(), {"event_id": id_})).one_or_none()
             if row is None:
                 return False
-            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.seq)
+            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.sequence)
         return True
 
     async def _choose(self, conversation_id: str, changes: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def conversation(inbound: Inbound, now: datetime) -> Row:
         "channel": inbound.channel,
         "account": "",
         "external_id": conversation_key(inbound.account, inbound.conversation),
-        "next_seq": 1,
+        "next_sequence": 1,
         "title": title(inbound),
         "locale": inbound.locale,
         "created_at": now,
@@ -33,7 +33,7 @@ def conversation(inbound: Inbound, now: datetime) -> Row:
     }
 
 
-def event(inbound: Inbound, conversation: str, seq: int, now: datetime) -> Row:
+def event(inbound: Inbound, conversation: str, sequence: int, now: datetime) -> Row:
     """Make the row of an accepted message."""
     return {
         "id": str(uuid7()),
@@ -41,7 +41,7 @@ def event(inbound: Inbound, conversation: str, seq: int, now: datetime) -> Row:
         "account": inbound.account,
         "event": inbound.event,
         "conversation_id": conversation,
-        "seq": seq,
+        "sequence": sequence,
         "person": inbound.person,
         "payload": _payload(inbound),
         "received_at": now,
@@ -84,7 +84,7 @@ def inbound(row: Any, files: list[Attachment]) -> Inbound:
         display_name=payload.get("display_name", ""),
         retry=bool(payload.get("retry")),
         unsupported_media=payload.get("unsupported_media"),
-        seq=row.seq,
+        sequence=row.sequence,
     )
 
 

@@ -52,8 +52,8 @@ def take_number() -> ReturningUpdate[Any]:
     return (
         update(Conversation)
         .where(*_is_conversation())
-        .values(next_seq=Conversation.next_seq + 1, updated_at=bindparam("now"))
-        .returning(Conversation.id, Conversation.next_seq, waiting.scalar_subquery(), Conversation.settings)
+        .values(next_sequence=Conversation.next_sequence + 1, updated_at=bindparam("now"))
+        .returning(Conversation.id, Conversation.next_sequence, waiting.scalar_subquery(), Conversation.settings)
     )
 
 
@@ -104,11 +104,11 @@ def begin() -> ReturningUpdate[Any]:
     chosen = select(Conversation.settings).where(Conversation.id == literal_column("inbound_event.conversation_id"))
     columns: tuple[Any, ...] = (
         event.runs,
-        event.pardoned,
+        event.forgiven_runs,
         event.generation,
-        event.verdict,
+        event.saved_reply,
         event.conversation_id,
-        event.seq,
+        event.sequence,
         event.channel,
         event.account,
         event.event,
@@ -141,14 +141,14 @@ def close() -> Update:
 @cache
 def settle() -> ReturningUpdate[str]:
     """Keep what is about to be said to a message, if this run is its newest."""
-    said = bindparam("said", type_=InboundEvent.verdict.type)
-    return update(InboundEvent).where(*_is_newest(), OPEN).values(verdict=said).returning(InboundEvent.id)
+    said = bindparam("said", type_=InboundEvent.saved_reply.type)
+    return update(InboundEvent).where(*_is_newest(), OPEN).values(saved_reply=said).returning(InboundEvent.id)
 
 
 @cache
 def pardon() -> ReturningUpdate[str]:
     """Take back that a run counts, if it is the newest one."""
-    changed = {"pardoned": InboundEvent.pardoned + 1}
+    changed = {"forgiven_runs": InboundEvent.forgiven_runs + 1}
     return update(InboundEvent).where(*_is_newest(), OPEN).values(**changed).returning(InboundEvent.id)
 
 
@@ -161,12 +161,19 @@ def ask_to_stop(of_one_person: bool) -> ReturningUpdate[Any]:
     """Mark a conversation's first open message as one to be stopped; of one person: only if that person wrote it."""
     conversation = select(Conversation.id).where(*_is_conversation()).scalar_subquery()
     event = InboundEvent.__table__.alias("earlier")
-    first = select(func.min(event.c.seq)).where(event.c.conversation_id == conversation, event.c.status == "queued")
+    first = select(func.min(event.c.sequence)).where(
+        event.c.conversation_id == conversation, event.c.status == "queued"
+    )
     theirs = [InboundEvent.person == bindparam("of_person")] if of_one_person else []
     return (
         update(InboundEvent)
-        .where(InboundEvent.conversation_id == conversation, OPEN, InboundEvent.seq == first.scalar_subquery(), *theirs)
-        .values(stop=True)
+        .where(
+            InboundEvent.conversation_id == conversation,
+            OPEN,
+            InboundEvent.sequence == first.scalar_subquery(),
+            *theirs,
+        )
+        .values(cancel_requested=True)
         .returning(InboundEvent.id)
     )
 
@@ -175,7 +182,7 @@ def ask_to_stop(of_one_person: bool) -> ReturningUpdate[Any]:
 def to_go_on() -> Select[Any]:
     """Give those of some messages that are there and not to be stopped; one that is closed has nothing to stop."""
     event = InboundEvent
-    return select(event.id).where(event.id.in_(bindparam("ids", expanding=True)), ~event.stop | ~OPEN)
+    return select(event.id).where(event.id.in_(bindparam("ids", expanding=True)), ~event.cancel_requested | ~OPEN)
 
 
 @cache
@@ -201,8 +208,12 @@ def drop_empty() -> Delete:
 def answer() -> Select[Any]:
     """Give the stored answer of a turn that is done."""
     here = Turn.conversation_id == bindparam("in_conversation")
-    said = (Message.conversation_id == Turn.conversation_id) & (Message.seq == Turn.seq) & (Message.role == "assistant")
-    done = (Turn.seq == bindparam("at")) & (Turn.status == "done")
+    said = (
+        (Message.conversation_id == Turn.conversation_id)
+        & (Message.sequence == Turn.sequence)
+        & (Message.role == "assistant")
+    )
+    done = (Turn.sequence == bindparam("at")) & (Turn.status == "done")
     return select(Message.text).join(Turn, said).where(here, done).order_by(Message.part).limit(1)
 
 

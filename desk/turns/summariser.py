@@ -53,13 +53,13 @@ class Summariser:
         messages = [SystemMessage(system), HumanMessage(transcript(unread, lines))]
         answer = await model.ainvoke(messages, think=False, temperature=0.2, max_tokens=_WORDS * 3)
         if text := answer.text.strip():
-            await self.memory.summaries.add(unread, lines[-1].seq, text, choice.card.name)
+            await self.memory.summaries.add(unread, lines[-1].sequence, text, choice.card.name)
 
 
 def older(lines: Sequence[Line], keep: int, read: int) -> list[Line]:
     """Return the oldest whole turns, at most ``read`` tokens of them, but none of the newest ``keep`` tokens."""
-    turns = sorted({line.seq for line in lines})
-    sizes = {turn: tokens_of(line.text for line in lines if line.seq == turn) for turn in turns}
+    turns = sorted({line.sequence for line in lines})
+    sizes = {turn: tokens_of(line.text for line in lines if line.sequence == turn) for turn in turns}
     kept = 0
     # the newest two stay whatever their length: one may still be answered, and it is about the other
     while turns and (len(turns) > len(sizes) - 2 or kept + sizes[turns[-1]] <= keep):
@@ -69,7 +69,7 @@ def older(lines: Sequence[Line], keep: int, read: int) -> list[Line]:
         if taken + sizes[turn] > read and last:
             break
         last, taken = turn, taken + sizes[turn]
-    return [line for line in lines if line.seq <= last]
+    return [line for line in lines if line.sequence <= last]
 
 
 def transcript(unread: Unread, lines: Sequence[Line]) -> str:

@@ -57,7 +57,7 @@ async def read_asked(connection: TenantConnection, key: dict[str, Any], at: int 
 def as_asked(row: Row[Any], files: Sequence[Attachment]) -> Asked:
     """Return a turn that was read, with its question's files."""
     again = bool((row.receipt or {}).get("escalation")) or row.asked_before == row.text
-    return Asked(row.id, row.seq, row.text, tuple(files), bool(row.mine), row.newest == row.seq, again)
+    return Asked(row.id, row.sequence, row.text, tuple(files), bool(row.mine), row.newest == row.sequence, again)
 
 
 async def store_rating(connection: TenantConnection, key: dict[str, str], turn: str | None, rating: Rating) -> str:
@@ -92,8 +92,8 @@ def _row(turn: str, person: str | None, rating: Rating) -> dict[str, Any]:
         "turn_id": turn,
         "person_id": person,
         "rating": rating.thumb,
-        "wished_role": rating.role,
-        "wished_model": rating.model,
+        "preferred_role": rating.role,
+        "preferred_model": rating.model,
         "comment": rating.comment,
         "created_at": datetime.now(UTC),
     }

@@ -15,7 +15,7 @@ from qwendesk.memory.tables.conversations import Conversation, Feedback, Message
 def past_turns(since: bool, before: bool) -> Select[Any]:
     """Give turns that are over, newest first: some since a moment, a page before a turn."""
     answer = select(Message.text).where(
-        Message.conversation_id == Turn.conversation_id, Message.seq == Turn.seq, Message.role == "assistant"
+        Message.conversation_id == Turn.conversation_id, Message.sequence == Turn.sequence, Message.role == "assistant"
     )
     answered = answer.correlate(Turn).order_by(Message.part).limit(1).scalar_subquery()
     statement = (
@@ -54,8 +54,8 @@ def ratings_of_turns() -> Select[Any]:
     columns: tuple[Any, ...] = (
         Feedback.turn_id,
         Feedback.rating,
-        Feedback.wished_role,
-        Feedback.wished_model,
+        Feedback.preferred_role,
+        Feedback.preferred_model,
         Feedback.comment,
     )
     return select(*columns).where(Feedback.turn_id.in_(bindparam("turns", expanding=True))).order_by(Feedback.id)
@@ -74,7 +74,7 @@ def turn_to_rate(named: bool) -> Select[Any]:
     )
     if named:
         return statement.where(Turn.id == bindparam("turn_id"))
-    return statement.where(Turn.status != "running").order_by(Turn.seq.desc()).limit(1)
+    return statement.where(Turn.status != "running").order_by(Turn.sequence.desc()).limit(1)
 
 
 @cache
@@ -85,26 +85,26 @@ def asked(at: bool) -> Select[Any]:
     """
     here = select(Conversation.id).where(*is_conversation())
     person = select(PersonIdentity.person_id).where(*is_person())
-    in_it = (Turn.conversation_id == here.scalar_subquery()) & (Turn.seq < bindparam("before"))
+    in_it = (Turn.conversation_id == here.scalar_subquery()) & (Turn.sequence < bindparam("before"))
     earlier = Message.__table__.alias("earlier")
     before = (
         select(earlier.c.text)
         .where(
             earlier.c.conversation_id == Turn.conversation_id,
-            earlier.c.seq < Turn.seq,
+            earlier.c.sequence < Turn.sequence,
             earlier.c.role == bindparam("asks"),
         )
-        .order_by(earlier.c.seq.desc())
+        .order_by(earlier.c.sequence.desc())
         .limit(1)
     )
     other = Turn.__table__.alias("other")
-    newest = select(func.max(other.c.seq)).where(
-        other.c.conversation_id == Turn.conversation_id, other.c.seq < bindparam("before")
+    newest = select(func.max(other.c.sequence)).where(
+        other.c.conversation_id == Turn.conversation_id, other.c.sequence < bindparam("before")
     )
     mine = Message.person_id == person.scalar_subquery()
     columns: tuple[Any, ...] = (
         Turn.id,
-        Turn.seq,
+        Turn.sequence,
         Turn.receipt,
         Message.id.label("question"),
         Message.text,
@@ -115,7 +115,9 @@ def asked(at: bool) -> Select[Any]:
     )
     statement = select(*columns).join(Message, Message.id == Turn.question_id).where(in_it, Turn.status != "running")
     return (
-        statement.where(Turn.seq == bindparam("at")) if at else statement.where(mine).order_by(Turn.seq.desc()).limit(1)
+        statement.where(Turn.sequence == bindparam("at"))
+        if at
+        else statement.where(mine).order_by(Turn.sequence.desc()).limit(1)
     )
 
 

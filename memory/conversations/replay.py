@@ -19,9 +19,9 @@ async def add_once(connection: TenantConnection, dialect: str, question: dict[st
     return added.scalar_one_or_none() is not None
 
 
-async def reopen(connection: TenantConnection, conversation: str, seq: int) -> str:
+async def reopen(connection: TenantConnection, conversation: str, sequence: int) -> str:
     """Let a turn run again, unless it is done, without what was said of its answer; return its id."""
-    values = {"in_conversation": conversation, "at": seq}
+    values = {"in_conversation": conversation, "at": sequence}
     turn = str((await connection.execute(_turn(), values)).scalar_one())
     if (await connection.execute(_rerun(), {"turn_id": turn})).rowcount:
         await connection.execute(_unsay(), values)
@@ -32,14 +32,14 @@ async def reopen(connection: TenantConnection, conversation: str, seq: int) -> s
 def _add_once(dialect: str) -> ReturningInsert[str]:
     insert: Any = sqlite.insert(Message) if dialect == "sqlite" else postgresql.insert(Message)
     statement: ReturningInsert[str] = insert.on_conflict_do_nothing(
-        index_elements=["conversation_id", "seq", "role", "part"]
+        index_elements=["conversation_id", "sequence", "role", "part"]
     ).returning(Message.id)
     return statement
 
 
 @cache
 def _turn() -> Select[str]:
-    return select(Turn.id).where(Turn.conversation_id == bindparam("in_conversation"), Turn.seq == bindparam("at"))
+    return select(Turn.id).where(Turn.conversation_id == bindparam("in_conversation"), Turn.sequence == bindparam("at"))
 
 
 @cache
@@ -51,4 +51,4 @@ def _rerun() -> Update:
 @cache
 def _unsay() -> Delete:
     here = Message.conversation_id == bindparam("in_conversation")
-    return delete(Message).where(here, Message.seq == bindparam("at"), Message.role == "assistant")
+    return delete(Message).where(here, Message.sequence == bindparam("at"), Message.role == "assistant")

@@ -26,15 +26,15 @@ def conversation(inbound: Inbound, account: str, now: datetime) -> Row:
         "channel": inbound.channel,
         "account": account,
         "external_id": inbound.conversation,
-        "next_seq": 2,
-        "step": 1 if inbound.seq is None else 0,
+        "next_sequence": 2,
+        "step": 1 if inbound.sequence is None else 0,
         "title": title(inbound),
         "created_at": now,
         "updated_at": now,
         "of_channel": inbound.channel,
         "of_account": account,
         "of_person": inbound.person,
-        "at": inbound.seq,
+        "at": inbound.sequence,
     }
 
 
@@ -60,12 +60,14 @@ def person(name: str, channel: str, account: str, now: datetime) -> tuple[Row, R
     return new, identity
 
 
-def question(inbound: Inbound, conversation: str, seq: int, person: str, files: Sequence[Row], now: datetime) -> Row:
+def question(
+    inbound: Inbound, conversation: str, sequence: int, person: str, files: Sequence[Row], now: datetime
+) -> Row:
     """Make the row of a person's message."""
     return {
         "id": str(uuid7()),
         "conversation_id": conversation,
-        "seq": seq,
+        "sequence": sequence,
         "role": "user",
         "part": 0,
         "person_id": person,
@@ -76,12 +78,12 @@ def question(inbound: Inbound, conversation: str, seq: int, person: str, files: 
     }
 
 
-def answer(conversation: str, seq: int, *, text: str, model: str | None, now: datetime) -> Row:
+def answer(conversation: str, sequence: int, *, text: str, model: str | None, now: datetime) -> Row:
     """Make the row of an answer."""
     return {
         "id": str(uuid7()),
         "conversation_id": conversation,
-        "seq": seq,
+        "sequence": sequence,
         "role": "assistant",
         "part": 0,
         "person_id": None,
@@ -97,7 +99,7 @@ def turn(question: Row, now: datetime) -> Row:
     return {
         "id": str(uuid7()),
         "conversation_id": question["conversation_id"],
-        "seq": question["seq"],
+        "sequence": question["sequence"],
         "question_id": question["id"],
         "status": "running",
         "started_at": now,

@@ -60,11 +60,16 @@ def enter_conversation(dialect: str) -> ReturningInsert[Any]:
     # A column would lose its table's name inside RETURNING on SQLite.
     here: ColumnElement[str] = literal_column("conversation.id")
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal("running", literal_execute=True))
-    accepted = select(InboundEvent.id).where(InboundEvent.conversation_id == here, InboundEvent.seq == bindparam("at"))
+    accepted = select(InboundEvent.id).where(
+        InboundEvent.conversation_id == here, InboundEvent.sequence == bindparam("at")
+    )
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "channel", "account", "external_id"],
-        set_={"next_seq": Conversation.next_seq + bindparam("step"), "updated_at": statement.excluded.updated_at},
-    ).returning(Conversation.id, Conversation.next_seq, person.scalar_subquery(), left.exists(), accepted.exists())
+        set_={
+            "next_sequence": Conversation.next_sequence + bindparam("step"),
+            "updated_at": statement.excluded.updated_at,
+        },
+    ).returning(Conversation.id, Conversation.next_sequence, person.scalar_subquery(), left.exists(), accepted.exists())
 
 
 @cache
@@ -125,7 +130,7 @@ def close_turn() -> ReturningUpdate[str, int]:
     """Close a turn that is open, or was only thought dead, and give its conversation and number."""
     is_open = (Turn.status == "running") | (Turn.error == INTERRUPTED)
     statement = update(Turn).where(Turn.id == bindparam("turn_id"), is_open)
-    return statement.returning(Turn.conversation_id, Turn.seq)
+    return statement.returning(Turn.conversation_id, Turn.sequence)
 
 
 @cache
@@ -169,8 +174,8 @@ def newest_messages() -> Select[Any]:
         select(Message.id, Message.role, Message.text, Message.created_at, Message.parts)
         .where(_in_conversation(Message.conversation_id))
         # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
-        .where(Message.seq >= _of_conversation(Conversation.next_seq - limit))
-        .order_by(Message.seq.desc(), Message.role, Message.part.desc())
+        .where(Message.sequence >= _of_conversation(Conversation.next_sequence - limit))
+        .order_by(Message.sequence.desc(), Message.role, Message.part.desc())
         .limit(limit)
     )
 
@@ -191,7 +196,7 @@ def files_of_messages() -> Select[Any]:
 def newest_turn() -> Select[Any]:
     """Give a conversation's newest turn with its question and answer."""
     answer = select(Message.text).where(
-        Message.conversation_id == Turn.conversation_id, Message.seq == Turn.seq, Message.role == "assistant"
+        Message.conversation_id == Turn.conversation_id, Message.sequence == Turn.sequence, Message.role == "assistant"
     )
     return (
         select(
@@ -204,7 +209,7 @@ def newest_turn() -> Select[Any]:
         )
         .join(Message, Message.id == Turn.question_id)
         .where(_in_conversation(Turn.conversation_id))
-        .order_by(Turn.seq.desc())
+        .order_by(Turn.sequence.desc())
         .limit(1)
     )
 
@@ -218,7 +223,7 @@ def newest_conversations(one_channel: bool) -> Select[Any]:
         select(PersonIdentity.external_user_id)
         .join(Message, identity)
         .where(Message.conversation_id == Conversation.id)
-        .order_by(Message.seq.desc())
+        .order_by(Message.sequence.desc())
         .limit(1)
         .scalar_subquery()
     )

@@ -28,21 +28,21 @@ class Summaries:
             ).one_or_none()
             if found is None:
                 return None
-            values = {"conversation": found.id, "after": found.to_seq or 0, "limit": limit}
+            values = {"conversation": found.id, "after": found.to_sequence or 0, "limit": limit}
             rows = await connection.execute(summary_statements.after(only_people=False), values)
             lines = tuple(Line(*row) for row in rows)
-        return Unread(found.id, lines, Summary(found.text, found.to_seq) if found.to_seq else None)
+        return Unread(found.id, lines, Summary(found.text, found.to_sequence) if found.to_sequence else None)
 
     @unit_of_work
-    async def add(self, unread: Unread, to_seq: int, text: str, model: str) -> bool:
-        """Store a summary that covers ``unread`` up to ``to_seq``.
+    async def add(self, unread: Unread, to_sequence: int, text: str, model: str) -> bool:
+        """Store a summary that covers ``unread`` up to ``to_sequence``.
 
         Nothing is stored, and False returned, where one of its messages has been deleted meanwhile or another
         summary goes as far.
         """
-        after = unread.summary.to_seq if unread.summary else 0
-        covered = sum(line.seq <= to_seq for line in unread.lines)
-        stretch = {"conversation": unread.conversation, "after": after, "to": to_seq}
+        after = unread.summary.to_sequence if unread.summary else 0
+        covered = sum(line.sequence <= to_sequence for line in unread.lines)
+        stretch = {"conversation": unread.conversation, "after": after, "to": to_sequence}
         only = {"conversation": unread.conversation}
         async with self._database.write() as connection:
             await connection.execute(summary_statements.lock(), only)
@@ -50,7 +50,7 @@ class Summaries:
             reach = (await connection.execute(summary_statements.reach(), only)).scalar_one()
             if there != covered or not covered or (reach or 0) != after:
                 return False
-            row: dict[str, Any] = {"id": str(uuid7()), **only, "to_seq": to_seq, "text": text, "model": model}
+            row: dict[str, Any] = {"id": str(uuid7()), **only, "to_sequence": to_sequence, "text": text, "model": model}
             row["conversation_id"] = row.pop("conversation")
             await connection.execute(summary_statements.add(), row | {"created_at": datetime.now(UTC)})
         return True
@@ -62,7 +62,7 @@ class Summaries:
             found = (
                 await connection.execute(summary_statements.latest(), self._key(conversation, channel))
             ).one_or_none()
-        return Summary(found.text, found.to_seq) if found and found.to_seq else None
+        return Summary(found.text, found.to_sequence) if found and found.to_sequence else None
 
     @unit_of_work
     async def unlearned(self, conversation: str, *, channel: str = "python", limit: int = 20) -> Unread | None:
@@ -73,7 +73,7 @@ class Summaries:
             ).one_or_none()
             if found is None:
                 return None
-            values = {"conversation": found.id, "after": found.learned_seq, "limit": limit}
+            values = {"conversation": found.id, "after": found.learned_sequence, "limit": limit}
             rows = (await connection.execute(summary_statements.newest_of_people(), values)).all()
         return Unread(found.id, tuple(Line(*row) for row in reversed(rows)))
 
@@ -82,7 +82,7 @@ class Summaries:
         """Remember that these messages have been read for facts."""
         if not unread.lines:
             return
-        values = {"conversation": unread.conversation, "to": unread.lines[-1].seq}
+        values = {"conversation": unread.conversation, "to": unread.lines[-1].sequence}
         async with self._database.write() as connection:
             await connection.execute(summary_statements.mark_learned(), values)
 

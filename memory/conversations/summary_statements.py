@@ -11,7 +11,7 @@ from qwendesk.memory.conversations.statements import is_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.facts import ConversationSummary
 
-_LINE: tuple[Any, ...] = (Message.id, Message.seq, Message.role, Message.text, Message.person_id)
+_LINE: tuple[Any, ...] = (Message.id, Message.sequence, Message.role, Message.text, Message.person_id)
 
 
 def _conversation() -> ScalarSelect[Any]:
@@ -22,13 +22,13 @@ def _conversation() -> ScalarSelect[Any]:
 def latest() -> Select[Any]:
     """Give a conversation's id, what of it was read for facts, and its newest summary."""
     summary = ConversationSummary
-    columns: tuple[Any, ...] = (Conversation.id, Conversation.learned_seq, summary.text, summary.to_seq)
+    columns: tuple[Any, ...] = (Conversation.id, Conversation.learned_sequence, summary.text, summary.to_sequence)
     return (
         select(*columns)
         .select_from(Conversation)
         .join_from(Conversation, summary, summary.conversation_id == Conversation.id, isouter=True)
         .where(Conversation.id == _conversation())
-        .order_by(summary.to_seq.desc())
+        .order_by(summary.to_sequence.desc())
         .limit(1)
     )
 
@@ -38,8 +38,8 @@ def after(only_people: bool) -> Select[Any]:
     """Give the messages of closed turns after a turn, oldest first."""
     statement = (
         select(*_LINE)
-        .where(Message.conversation_id == bindparam("conversation"), Message.seq > bindparam("after"))
-        .order_by(Message.seq, Message.role.desc(), Message.part)
+        .where(Message.conversation_id == bindparam("conversation"), Message.sequence > bindparam("after"))
+        .order_by(Message.sequence, Message.role.desc(), Message.part)
         .limit(bindparam("limit"))
     )
     return statement.where(Message.role == "user") if only_people else statement
@@ -50,9 +50,9 @@ def newest_of_people() -> Select[Any]:
     """Give people's messages after a turn, newest first."""
     return (
         select(*_LINE)
-        .where(Message.conversation_id == bindparam("conversation"), Message.seq > bindparam("after"))
+        .where(Message.conversation_id == bindparam("conversation"), Message.sequence > bindparam("after"))
         .where(Message.role == "user")
-        .order_by(Message.seq.desc(), Message.part.desc())
+        .order_by(Message.sequence.desc(), Message.part.desc())
         .limit(bindparam("limit"))
     )
 
@@ -61,7 +61,7 @@ def newest_of_people() -> Select[Any]:
 def still_there() -> Select[Any]:
     """Count the messages of a stretch."""
     here = Message.conversation_id == bindparam("conversation")
-    return select(func.count()).where(here, Message.seq > bindparam("after"), Message.seq <= bindparam("to"))
+    return select(func.count()).where(here, Message.sequence > bindparam("after"), Message.sequence <= bindparam("to"))
 
 
 @cache
@@ -79,7 +79,7 @@ def lock() -> Select[Any]:
 @cache
 def reach() -> Select[Any]:
     """Give the turn up to which there is a summary."""
-    return select(func.max(ConversationSummary.to_seq)).where(
+    return select(func.max(ConversationSummary.to_sequence)).where(
         ConversationSummary.conversation_id == bindparam("conversation")
     )
 
@@ -87,5 +87,5 @@ def reach() -> Select[Any]:
 @cache
 def mark_learned() -> Update:
     """Remember how far a conversation was read for facts; it never goes back."""
-    here = (Conversation.id == bindparam("conversation")) & (Conversation.learned_seq < bindparam("to"))
-    return update(Conversation).where(here).values(learned_seq=bindparam("to"))
+    here = (Conversation.id == bindparam("conversation")) & (Conversation.learned_sequence < bindparam("to"))
+    return update(Conversation).where(here).values(learned_sequence=bindparam("to"))

@@ -27,7 +27,7 @@ from qwendesk.memory.tables.facts import ConversationSummary, StoredFact
 from qwendesk.memory.tables.types import Json
 
 _LIMIT = bindparam("messages", type_=Integer)
-_SHAPE = ("kind", "id", "role", "text", "at", "seq", "parts")
+_SHAPE = ("kind", "id", "role", "text", "at", "sequence", "parts")
 
 
 @cache
@@ -52,26 +52,31 @@ def _row(kind: str, *columns: Any) -> list[Any]:
 
 
 def _messages() -> Select[Any]:
-    columns = (Message.id, Message.role, Message.text, Message.created_at, Message.seq, Message.parts)
-    newest = _conversation(Conversation.next_seq - _LIMIT).scalar_subquery()
+    columns = (Message.id, Message.role, Message.text, Message.created_at, Message.sequence, Message.parts)
+    newest = _conversation(Conversation.next_sequence - _LIMIT).scalar_subquery()
     covered = func.coalesce(_reach().scalar_subquery(), 0)
     # all columns in one direction: the index is read backwards and nothing is sorted, however long the conversation
     return (
         select(*_row("message", *columns))
-        .where(Message.conversation_id == _conversation().scalar_subquery(), Message.seq > covered)
-        .where(Message.seq > _begun_anew(), Message.seq < bindparam("before"))
+        .where(Message.conversation_id == _conversation().scalar_subquery(), Message.sequence > covered)
+        .where(Message.sequence > _begun_anew(), Message.sequence < bindparam("before"))
         # each turn has a message, so older turns need no look; without this, PostgreSQL reads and sorts them all
-        .where(Message.seq >= newest)
-        .order_by(Message.seq.desc(), Message.role.desc(), Message.part.desc())
+        .where(Message.sequence >= newest)
+        .order_by(Message.sequence.desc(), Message.role.desc(), Message.part.desc())
         .limit(_LIMIT)
     )
 
 
 def _summary() -> Select[Any]:
     of = ConversationSummary
-    columns: tuple[Any, ...] = (of.id, _nothing(Text), of.text, of.created_at, of.to_seq, _nothing(Json))
+    columns: tuple[Any, ...] = (of.id, _nothing(Text), of.text, of.created_at, of.to_sequence, _nothing(Json))
     here = of.conversation_id == _conversation().scalar_subquery()
-    return select(*_row("summary", *columns)).where(here, of.to_seq > _begun_anew()).order_by(of.to_seq.desc()).limit(1)
+    return (
+        select(*_row("summary", *columns))
+        .where(here, of.to_sequence > _begun_anew())
+        .order_by(of.to_sequence.desc())
+        .limit(1)
+    )
 
 
 def _facts() -> Select[Any]:
@@ -98,7 +103,7 @@ def _begun_anew() -> ScalarSelect[Any]:
 
 def _reach() -> Select[Any]:
     here = ConversationSummary.conversation_id == _conversation().scalar_subquery()
-    return select(func.max(ConversationSummary.to_seq)).where(here)
+    return select(func.max(ConversationSummary.to_sequence)).where(here)
 
 
 def _nothing(kind: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Maintenance of the database: check, backup, dump, retention."""
+"""Maintenance of the database: check, backup, portable dump, retention."""

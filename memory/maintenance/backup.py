@@ -1,4 +1,4 @@
-"""Copies of the whole database, made while others write, and their way back."""
+"""Backup, dump and restore of the whole database while others write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from qwendesk.memory.database_errors import explained
 from qwendesk.memory.maintenance import dump
 from qwendesk.memory.maintenance.check import revision
 from qwendesk.memory.migrations import upgrade
-from qwendesk.memory.opening import prepare
 
 _SQLITE = b"SQLite format 3\0"
 _GZIP = b"\x1f\x8b"
@@ -28,7 +27,7 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A backup that was made or put back."""
+    """A backup that was written or restored."""
 
     file: str
     size: int
@@ -36,26 +35,39 @@ class Copy:
 
 
 async def backup(database: Database, file: Path) -> Copy:
-    """Write a consistent copy: of SQLite a database file, of PostgreSQL gzipped JSON Lines.
+    """Write a consistent copy: a database file of SQLite, a dump of PostgreSQL.
 
     Raises:
-        StoreError: there is nothing to copy, the file exists already, or it cannot be written.
+        StoreError: the database has no tables, the file exists, or it cannot be written.
     """
+    return await _write_copy(database, file, is_dump=not database.file)
+
+
+async def write_dump(database: Database, file: Path) -> Copy:
+    """Write a dump, which any database can load; the database may be of an earlier Qwendesk.
+
+    Raises:
+        StoreError: the database has no tables, the file exists, or it cannot be written.
+    """
+    return await _write_copy(database, file, is_dump=True)
+
+
+async def _write_copy(database: Database, file: Path, *, is_dump: bool) -> Copy:
     state = await revision(database)
     if state.revision is None:
         raise StoreError(f"The database {database.name!r} has no tables yet, so there is nothing to back up.")
-    part = await asyncio.to_thread(_begun, file)
+    part = await asyncio.to_thread(_create_part, file)
     with explained(str(file), database.busy_timeout):
         try:
-            await _write(database, state.revision, part)
+            await _write(database, state.revision, part, is_dump=is_dump)
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
-    return await _copied(file, state.revision)
+    return await _result(file, state.revision)
 
 
-def _begun(file: Path) -> Path:
-    """Return the file that is written until the backup is whole, made and empty."""
+def _create_part(file: Path) -> Path:
+    """Create the temporary file that becomes the backup once it is complete."""
     try:
         if file.is_dir():
             inside = str(file / "qwendesk.backup")
@@ -63,7 +75,7 @@ def _begun(file: Path) -> Path:
         if file.exists():
             raise StoreError(f"{str(file)!r} exists already; name another file or remove it first.")
         part = file.with_name(file.name + ".part")
-        _private(part).close()
+        _open_private(part).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(
@@ -74,51 +86,50 @@ def _begun(file: Path) -> Path:
 
 
 async def restore(database: Database, file: Path, *, force: bool = False) -> Copy:
-    """Put a backup in the database's place, in one transaction, and upgrade it where it is older.
+    """Replace the database's content by a backup or dump in one transaction, and upgrade it.
 
     Raises:
-        StoreError: the backup is damaged or newer than this program, or the database holds something and ``force``
-            is not set.
+        StoreError: the backup is damaged or of a newer Qwendesk, or the database is not empty and ``force`` is not set.
     """
     kind = await asyncio.to_thread(_kind, file)
-    wanted = await asyncio.to_thread(_sqlite_revision if kind == _SQLITE else dump.header, file)
-    if wanted not in upgrade.known():
+    wanted = await asyncio.to_thread(_sqlite_revision if kind == _SQLITE else dump.revision_of, file)
+    if wanted not in upgrade.EARLIER and wanted not in upgrade.revisions():
         raise StoreError(f"The backup {str(file)!r} is of a newer Qwendesk (revision {wanted}); upgrade qwendesk.")
-    if not force and await _holds_something(database):
+    if not force and await _has_content(database):
         raise StoreError(f"The database {database.name!r} is not empty; add --force to write over it.")
     epoch = await documents.epoch(database)
-    if kind == _SQLITE and database.file:
+    if kind == _SQLITE and database.file and wanted not in upgrade.EARLIER:
         await _put_file(database, file)
     elif kind == _SQLITE:
-        await _carry_over(database, file, wanted)
+        await _convert(database, file, wanted)
     else:
         await _fill(database, file, wanted)
-    await prepare(database)
+    await database.open()
     await documents.begin_epoch(database, epoch + 1)
-    return await _copied(file, wanted)
+    return await _result(file, wanted)
 
 
-async def _write(database: Database, revision: str, part: Path) -> None:
-    with await asyncio.to_thread(_private, part) as opened:
-        if not database.file:
-            await dump.write(database, revision, opened)
-        else:
+async def _write(database: Database, revision: str, part: Path, *, is_dump: bool) -> None:
+    with await asyncio.to_thread(_open_private, part) as opened:
+        if database.file and not is_dump:
             await asyncio.to_thread(_copy, database.file, part)
+        else:
+            await dump.write(database, revision, opened)
         opened.flush()
         os.fsync(opened.fileno())
 
 
-def _private(part: Path) -> BinaryIO:
-    """Open a new file that nobody else may read: it will hold what people wrote."""
+def _open_private(part: Path) -> BinaryIO:
+    """Open a new file that only its owner may read."""
     return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-async def _copied(file: Path, revision: str) -> Copy:
+async def _result(file: Path, revision: str) -> Copy:
     return Copy(str(file), (await asyncio.to_thread(file.stat)).st_size, revision)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy all pages in one step: writers go on, and the copy is of one moment."""
+    """Copy all pages in one step, which gives a consistent copy while writers go on."""
     with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
         one.backup(other, pages=-1)
 
@@ -147,7 +158,7 @@ def _sqlite_revision(file: Path) -> str:
     return str(found[0])
 
 
-async def _holds_something(database: Database) -> bool:
+async def _has_content(database: Database) -> bool:
     if database.file and not database.file.exists():
         return False
     async with database.read() as connection:
@@ -161,7 +172,7 @@ def _has_rows(connection: Connection) -> bool:
 
 
 async def _put_file(database: Database, file: Path) -> None:
-    """Copy the backup's pages into the file in one transaction; a program that has it open sees all or nothing."""
+    """Copy the backup's pages into the file in one transaction, for programs that have it open."""
     target = database.file
     assert target is not None
     with explained(database.name, database.busy_timeout):
@@ -171,22 +182,21 @@ async def _put_file(database: Database, file: Path) -> None:
         await asyncio.to_thread(_copy, file, target)
 
 
-async def _carry_over(database: Database, file: Path, wanted: str) -> None:
-    """Bring a SQLite backup into another kind of database."""
+async def _convert(database: Database, file: Path, wanted: str) -> None:
+    """Load a SQLite backup into another kind of database, or one of an earlier Qwendesk."""
     source = Database(f"sqlite+aiosqlite:///{file}", database.busy_timeout)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            between = Path(folder) / "rows.jsonl.gz"
-            with between.open("wb") as opened:
+            rows = Path(folder) / "rows.jsonl.gz"
+            with rows.open("wb") as opened:
                 await dump.write(source, wanted, opened)
-            await _fill(database, between, wanted)
+            await _fill(database, rows, wanted)
     finally:
         await source.aclose()
 
 
 async def _fill(database: Database, file: Path, wanted: str) -> None:
-    if database.file:
-        database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with explained(database.name, database.busy_timeout):
+        await database.create_file()
         async with upgrade.transaction(database.engine) as connection:
             await connection.run_sync(dump.fill, file, wanted)

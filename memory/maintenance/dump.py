@@ -1,4 +1,4 @@
-"""A backup that any of the databases can take: gzipped JSON Lines, a header first, then a row a line."""
+"""Portable dumps for SQLite and PostgreSQL: gzipped JSON Lines with a header and one row a line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -21,17 +21,39 @@ from qwendesk.memory.tables.conversations import Base
 from qwendesk.memory.tables.documents import KbChunk
 
 FORMAT = 1
-_AT_ONCE = 500
-_COUNT_ON = text(
+_BATCH_ROWS = 500
+_SET_SEQUENCE = text(
     f"SELECT setval(pg_get_serial_sequence('{KbChunk.__tablename__}', 'id'), coalesce(max(id), 0) + 1, false) "
     f"FROM {KbChunk.__tablename__}"
 )
-"""Rows that come with their numbers leave PostgreSQL's counter where it was."""
+"""Inserting explicit ids does not advance PostgreSQL's sequence."""
+_EARLIER_COLUMNS = {
+    "seq": "sequence",
+    "next_seq": "next_sequence",
+    "to_seq": "to_sequence",
+    "learned_seq": "learned_sequence",
+    "shown": "listed_facts",
+    "wished_role": "preferred_role",
+    "wished_model": "preferred_model",
+    "pardoned": "forgiven_runs",
+    "verdict": "saved_reply",
+    "stop": "cancel_requested",
+    "recipe": "conversion_version",
+}
+"""Names of columns before the first migration."""
+_EARLIER_KEYS = {
+    "receipt": {"unasked": "role_without_override", "parts": "sub_answers"},
+    "payload": {"unreadable": "unsupported_media"},
+}
+"""Names of keys in JSON columns before the first migration."""
 Line = tuple[str, dict[str, Any]]
 
 
 async def write(database: Database, revision: str, opened: BinaryIO) -> int:
-    """Write all rows as they are at one moment; return how many."""
+    """Write all rows as of one moment; return their number.
+
+    The tables are read as they are in the database, so that a database of an earlier Qwendesk can be dumped as well.
+    """
     count = 0
     with gzip.open(opened, "wt", encoding="utf-8", newline="\n") as out:
         written = cast(TextIO, out)
@@ -45,19 +67,19 @@ async def write(database: Database, revision: str, opened: BinaryIO) -> int:
 async def _rows(database: Database) -> AsyncIterator[Line]:
     async with database.read() as connection:
         for table in await connection.run_sync(_tables):
-            async for row in _of(connection, table):
+            async for row in _rows_of(connection, table):
                 yield table.name, row
 
 
-async def _of(connection: AsyncConnection, table: Table) -> AsyncIterator[dict[str, Any]]:
+async def _rows_of(connection: AsyncConnection, table: Table) -> AsyncIterator[dict[str, Any]]:
     columns = [column for column in table.c if column.computed is None]
     statement = select(*columns).order_by(*table.primary_key.columns)
-    async for row in await connection.stream(statement, execution_options={"yield_per": _AT_ONCE}):
+    async for row in await connection.stream(statement, execution_options={"yield_per": _BATCH_ROWS}):
         yield {name: _plain(value) for name, value in row._mapping.items()}
 
 
 def _tables(connection: Connection) -> list[Table]:
-    """Return our tables as they are in the database now, whatever its revision; parents first."""
+    """Return Qwendesk's tables as they are in the database; referenced tables come first."""
     metadata = MetaData()
     metadata.reflect(connection, only=lambda name, _: name in Base.metadata.tables)
     for table in metadata.tables.values():
@@ -73,11 +95,11 @@ def _plain(value: Any) -> Any:
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes | memoryview) else value
 
 
-def lines(file: Path) -> Iterator[Any]:
-    """Give the header and then the rows.
+def _lines(file: Path) -> Iterator[Any]:
+    """Yield the header and then the rows.
 
     Raises:
-        StoreError: the file is no backup, or is damaged.
+        StoreError: the file is damaged or no dump.
     """
     try:
         with gzip.open(file, "rt", encoding="utf-8") as opened:
@@ -87,46 +109,52 @@ def lines(file: Path) -> Iterator[Any]:
         raise StoreError(f"The backup {str(file)!r} is damaged or is none: {error}.") from None
 
 
-def header(file: Path) -> str:
-    """Return the revision of a backup."""
-    first = next(lines(file), None)
+def revision_of(file: Path) -> str:
+    """Return the revision of a dump.
+
+    Raises:
+        StoreError: the file is damaged or no dump.
+    """
+    first = next(_lines(file), None)
     if not isinstance(first, dict) or first.get("qwendesk_backup") != FORMAT:
         raise StoreError(f"{str(file)!r} is not a backup that this Qwendesk can read.")
     return str(first["revision"])
 
 
 def fill(connection: Connection, file: Path, revision: str) -> int:
-    """Put the rows in place of all that is there, in the caller's transaction; return how many."""
+    """Replace all rows by those of a dump in the caller's transaction; return their number."""
     from alembic import command
 
     config = upgrade.config(connection, quiet=True)
+    is_earlier = revision in upgrade.EARLIER
+    if upgrade.revision(connection) in upgrade.EARLIER:
+        # Its tables have the names of the first migration, which can therefore drop them.
+        command.stamp(config, upgrade.revisions()[0], purge=True)
     command.downgrade(config, "base")
-    command.upgrade(config, revision)
+    command.upgrade(config, upgrade.revisions()[0] if is_earlier else revision)
     tables = {table.name: table for table in _tables(connection)}
     for table in reversed(tables.values()):
         connection.execute(table.delete())
     count = 0
-    rows = lines(file)
+    rows = _lines(file)
     next(rows)
     for name, group in groupby(rows, key=lambda line: str(line[0])):
-        for some in _chunks(_typed(tables[name], row) for _, row in group):
+        typed = (_typed(tables[name], _renamed(row) if is_earlier else row) for _, row in group)
+        while some := list(islice(typed, _BATCH_ROWS)):
             connection.execute(tables[name].insert(), some)
             count += len(some)
     command.upgrade(config, "head")
     if connection.dialect.name == "postgresql":
-        connection.execute(_COUNT_ON)
+        connection.execute(_SET_SEQUENCE)
     return count
 
 
-def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    some: list[dict[str, Any]] = []
-    for row in rows:
-        some.append(row)
-        if len(some) == _AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    columns = {_EARLIER_COLUMNS.get(name, name): value for name, value in row.items()}
+    for column, keys in _EARLIER_KEYS.items():
+        if value := columns.get(column):
+            columns[column] = {keys.get(key, key): item for key, item in value.items()}
+    return columns
 
 
 def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:

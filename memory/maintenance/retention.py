@@ -53,7 +53,7 @@ def _steps() -> dict[str, Delete]:
     asked, old = aliased(Message), aliased(Message)
     beside = exists(asked.id).where(
         asked.conversation_id == Message.conversation_id,
-        asked.seq == Message.seq,
+        asked.sequence == Message.sequence,
         asked.role == "user",
         asked.created_at < before,
     )

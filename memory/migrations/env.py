@@ -1,4 +1,4 @@
-"""Alembic's way in: on a connection that is handed over, or as SQL for a URL."""
+"""Alembic's environment: runs migrations on a given connection, or writes their SQL for a URL."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from alembic import context
 from qwendesk.memory.tables.conversations import Base
 
 _DERIVED = {"tsv", "ix_kb_chunk_tsv"}
-"""What a migration makes for one kind of database only."""
+"""Columns and indexes that a migration creates for one kind of database only."""
 
 
 def _is_ours(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
-    """Leave alone the tables that libraries keep in the same database."""
+    """Ignore tables of libraries in the same database."""
     if kind in ("column", "index") and name in _DERIVED:
         return False
     return kind != "table" or name in Base.metadata.tables
 
 
-def _is_looked_at(name: str | None, kind: str, _: Any) -> bool:
-    """Pass over other tables before they are read: indexes of vectors have types that SQLAlchemy does not know."""
+def _is_read(name: str | None, kind: str, _: Any) -> bool:
+    """Skip other tables before they are read: vector indexes have types unknown to SQLAlchemy."""
     return kind != "table" or name in Base.metadata.tables
 
 
 def _run(**target: Any) -> None:
-    looked_at: dict[str, Any] = {"include_object": _is_ours, "include_name": _is_looked_at}
-    context.configure(target_metadata=Base.metadata, render_as_batch=True, **looked_at, **target)
+    filters: dict[str, Any] = {"include_object": _is_ours, "include_name": _is_read}
+    context.configure(target_metadata=Base.metadata, render_as_batch=True, **filters, **target)
     with context.begin_transaction():
         context.run_migrations()
 

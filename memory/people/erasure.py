@@ -168,7 +168,7 @@ def _messages() -> Delete:
     """The person's messages, and the answers that stand beside them."""
     asked = aliased(Message)
     beside = exists(asked.id).where(
-        asked.conversation_id == Message.conversation_id, asked.seq == Message.seq, _theirs(asked)
+        asked.conversation_id == Message.conversation_id, asked.sequence == Message.sequence, _theirs(asked)
     )
     return delete(Message).where(Message.conversation_id.in_(_written_in()), or_(_theirs(), beside))
 

@@ -65,11 +65,11 @@ def _of_conversations() -> tuple[tuple[str, Select[Any]], ...]:
     questions = select(asked.id).where(asked.person_id == bindparam("of_person"))
     beside = select(asked.id).where(
         asked.conversation_id == Message.conversation_id,
-        asked.seq == Message.seq,
+        asked.sequence == Message.sequence,
         asked.person_id == bindparam("of_person"),
     )
     of_message = Message.conversation_id.in_(theirs), or_(Message.person_id == bindparam("of_person"), beside.exists())
-    order = (Message.conversation_id, Message.seq, Message.role.desc(), Message.part)
+    order = (Message.conversation_id, Message.sequence, Message.role.desc(), Message.part)
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
     columns = {table: table.__table__.columns for table in (Conversation, Message, StoredAttachment, Turn, ToolCall)}
     return (

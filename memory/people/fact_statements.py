@@ -104,14 +104,14 @@ def delete_some() -> Delete:
 @cache
 def show() -> Update:
     """Keep the list that was shown."""
-    shown = bindparam("list", type_=Person.shown.type)
-    return update(Person).where(Person.id == bindparam("of_person")).values(shown=shown)
+    shown = bindparam("list", type_=Person.listed_facts.type)
+    return update(Person).where(Person.id == bindparam("of_person")).values(listed_facts=shown)
 
 
 @cache
 def shown() -> Select[Any]:
     """Give the list that was shown last."""
-    return select(Person.shown).where(Person.id == bindparam("of_person"))
+    return select(Person.listed_facts).where(Person.id == bindparam("of_person"))
 
 
 @cache

@@ -1,1 +1,5 @@
-"""The database tables."""
+"""The database tables; importing the package registers all of them in ``Base.metadata``."""
+
+from qwendesk.memory.tables import conversations, documents, facts, inbox
+
+__all__ = ["conversations", "documents", "facts", "inbox"]

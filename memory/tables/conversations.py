@@ -1,4 +1,4 @@
-"""The tables; every row belongs to a tenant."""
+"""Tables of tenants, people, conversations, messages and turns; every row belongs to a tenant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
 DEFAULT_TENANT = "default"
 
 Id = Annotated[str, mapped_column(Text, primary_key=True)]
-"""A UUIDv7 as text: made by the program, sorted by time."""
+"""A UUIDv7 as text, made by the program; ids sort by time."""
 TenantId = Annotated[
     str, mapped_column(Text, ForeignKey("tenant.id"), default=DEFAULT_TENANT, server_default=DEFAULT_TENANT)
 ]
@@ -22,7 +22,7 @@ MessageId = Annotated[str, mapped_column(Text, ForeignKey("message.id", ondelete
 
 
 class Base(DeclarativeBase):
-    """Base of all tables; constraints have names, so that a migration can change them."""
+    """Base of all tables; constraints have names so that a migration can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -43,7 +43,7 @@ class Base(DeclarativeBase):
 
 
 class Tenant(Base):
-    """Who the data belongs to; rows of different tenants never meet."""
+    """Owner of rows; a query sees the rows of one tenant."""
 
     __tablename__ = "tenant"
 
@@ -52,16 +52,16 @@ class Tenant(Base):
 
 
 class Person(Base):
-    """Somebody who writes, perhaps on several channels."""
+    """A person who writes on one or several channels."""
 
     __tablename__ = "person"
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     remembers: Mapped[bool] = mapped_column(server_default=true())
-    """Whether facts about the person may be learned and used; the person decides."""
-    shown: Mapped[dict[str, Any] | None]
-    """Ids of the facts that the person was shown last, as a numbered list, and when."""
+    """Whether the person allows facts about them to be stored and used."""
+    listed_facts: Mapped[dict[str, Any] | None]
+    """Ids of the facts in the numbered list that the person saw last, and when."""
     created_at: Mapped[datetime]
 
 
@@ -81,7 +81,7 @@ class PersonIdentity(Base):
 
 
 class Conversation(Base):
-    """A conversation on one channel; ``next_seq`` numbers its turns."""
+    """A conversation on one channel; ``next_sequence`` is the number of its next turn."""
 
     __tablename__ = "conversation"
     __table_args__ = (
@@ -95,42 +95,42 @@ class Conversation(Base):
     channel: Mapped[str]
     account: Mapped[str]
     external_id: Mapped[str]
-    next_seq: Mapped[int]
+    next_sequence: Mapped[int]
     title: Mapped[str]
     mode: Mapped[str] = mapped_column(server_default="bot")
     locale: Mapped[str | None]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    learned_seq: Mapped[int] = mapped_column(server_default=text("0"))
-    """Up to which turn the messages have been read for facts."""
+    learned_sequence: Mapped[int] = mapped_column(server_default=text("0"))
+    """Sequence of the last turn whose messages have been searched for facts."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
 
 class Message(Base):
-    """One message; a question and its answer have the same ``seq``."""
+    """A message; a question and its answer have the same ``sequence``."""
 
     __tablename__ = "message"
     __table_args__ = (
-        UniqueConstraint("conversation_id", "seq", "role", "part"),
+        UniqueConstraint("conversation_id", "sequence", "role", "part"),
         CheckConstraint("role IN ('user', 'assistant')", name="role"),
     )
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     conversation_id: Mapped[ConversationId]
-    seq: Mapped[int]
+    sequence: Mapped[int]
     role: Mapped[str]
     part: Mapped[int]
     person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
     text: Mapped[str]
     parts: Mapped[list[dict[str, Any]] | None]
-    """What the message has beside its text, in order; NULL: nothing."""
+    """References to the attachments, in order; NULL: none."""
     model: Mapped[str | None]
     created_at: Mapped[datetime]
 
 
 class StoredAttachment(Base):
-    """A file that came with a message, content included."""
+    """A file sent with a message, with its content."""
 
     __tablename__ = "attachment"
     __table_args__ = (UniqueConstraint("message_id", "ordinal"),)
@@ -148,11 +148,11 @@ class StoredAttachment(Base):
 
 
 class Turn(Base):
-    """What the desk did with one question."""
+    """The processing of one question: status, answering model and receipt."""
 
     __tablename__ = "turn"
     __table_args__ = (
-        UniqueConstraint("conversation_id", "seq"),
+        UniqueConstraint("conversation_id", "sequence"),
         CheckConstraint("status IN ('running', 'done', 'failed', 'stopped')", name="status"),
         Index(
             "ix_turn_running",
@@ -165,7 +165,7 @@ class Turn(Base):
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     conversation_id: Mapped[ConversationId]
-    seq: Mapped[int]
+    sequence: Mapped[int]
     question_id: Mapped[MessageId] = mapped_column(unique=True)
     status: Mapped[str]
     error: Mapped[str | None]
@@ -180,7 +180,7 @@ class Turn(Base):
 
 
 class Feedback(Base):
-    """What a person thought of an answer; a newer rating takes the place of the older one."""
+    """A person's rating of an answer; a newer rating replaces the older one."""
 
     __tablename__ = "feedback"
     __table_args__ = (CheckConstraint("rating IN (1, -1)", name="rating"),)
@@ -190,7 +190,7 @@ class Feedback(Base):
     turn_id: Mapped[str] = mapped_column(Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True)
     person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
     rating: Mapped[int]
-    wished_role: Mapped[str | None]
-    wished_model: Mapped[str | None]
+    preferred_role: Mapped[str | None]
+    preferred_model: Mapped[str | None]
     comment: Mapped[str | None]
     created_at: Mapped[datetime]

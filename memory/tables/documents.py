@@ -1,4 +1,4 @@
-"""The tables of the knowledge base; full text and nearest-neighbour indexes are derived from them."""
+"""Tables of the knowledge base; full-text and nearest-neighbour indexes are derived from them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from qwendesk.memory.tables.conversations import Base, Id, TenantId
 
 EPOCH = 2**32
-"""A revision grows by this when all documents are replaced at once: numbers of passages mean others from then on."""
+"""Added to the revision when all documents are replaced, which makes the cached ids of passages invalid."""
 ChunkId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class KbDocument(Base):
-    """A document; ``scope`` is the key of the two references beside it, and says who may find it."""
+    """A document; ``scope``, made of its person and conversation, says who may find it."""
 
     __tablename__ = "kb_document"
     __table_args__ = (UniqueConstraint("tenant_id", "scope", "uri"),)
@@ -33,17 +33,17 @@ class KbDocument(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     chunks: Mapped[int]
-    recipe: Mapped[int]
-    """The version of converting and cutting; another one makes a document count as changed."""
+    conversion_version: Mapped[int]
+    """Version of conversion and chunking; a document of another version counts as changed."""
     terms_version: Mapped[int] = mapped_column(server_default="1")
-    """The version of the terms of its passages; those of another one are computed anew by ``reindex``."""
+    """Version of the search terms of its passages; ``reindex`` recomputes those of another version."""
     notes: Mapped[str] = mapped_column(server_default="")
-    """What a reader of it should know of how it was read, a line each."""
+    """Notes on the conversion for readers, one a line."""
     added_at: Mapped[datetime]
 
 
 class KbChunk(Base):
-    """A passage; its number is never used again, so that caches can tell new from old."""
+    """A passage; ids are never reused, so that caches can tell new passages from old ones."""
 
     __tablename__ = "kb_chunk"
     __table_args__ = (UniqueConstraint("document_id", "ordinal"), {"sqlite_autoincrement": True})
@@ -52,17 +52,17 @@ class KbChunk(Base):
     tenant_id: Mapped[TenantId]
     document_id: Mapped[str] = mapped_column(Text, ForeignKey("kb_document.id", ondelete="CASCADE"))
     scope: Mapped[str]
-    """The document's own, so that a search need not look it up."""
+    """Copy of the document's scope, for searches without a join."""
     ordinal: Mapped[int]
     headings: Mapped[str]
     place: Mapped[str]
     text: Mapped[str]
     terms: Mapped[str]
-    """What the full-text index holds: words and pairs of signs, in any script."""
+    """Terms of the full-text index: words, and pairs of characters in scripts without spaces."""
 
 
 class KbEmbedding(Base):
-    """A passage's vector, with the model it is of."""
+    """A passage's vector and the model that computed it."""
 
     __tablename__ = "kb_embedding"
     __table_args__ = (Index(None, "tenant_id", "model", "chunk_id"),)
@@ -77,7 +77,7 @@ class KbEmbedding(Base):
 
 
 class KbState(Base):
-    """A number for each tenant that changes with its documents, so that caches know when they are old."""
+    """A tenant's revision number, which changes with its documents and invalidates caches."""
 
     __tablename__ = "kb_state"
 

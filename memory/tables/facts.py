@@ -1,4 +1,4 @@
-"""The tables of what is kept beside the messages: tool calls, summaries, facts, links and the audit."""
+"""Tables of tool calls, summaries, facts, link codes and the audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIVE = text("valid_to IS NULL")
 
 
 class ToolCall(Base):
-    """One call of a tool in a turn."""
+    """A tool call of a turn."""
 
     __tablename__ = "tool_call"
     __table_args__ = (UniqueConstraint("turn_id", "ordinal"),)
@@ -31,22 +31,22 @@ class ToolCall(Base):
 
 
 class ConversationSummary(Base):
-    """What was said up to a turn, in short; the messages stay."""
+    """A summary of a conversation up to a turn; the messages stay."""
 
     __tablename__ = "conversation_summary"
-    __table_args__ = (UniqueConstraint("conversation_id", "to_seq"),)
+    __table_args__ = (UniqueConstraint("conversation_id", "to_sequence"),)
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     conversation_id: Mapped[ConversationId]
-    to_seq: Mapped[int]
+    to_sequence: Mapped[int]
     text: Mapped[str]
     model: Mapped[str]
     created_at: Mapped[datetime]
 
 
 class StoredFact(Base):
-    """Something known about a person; a newer value closes the older one, which stays."""
+    """A fact about a person; a newer value closes the older one, which stays."""
 
     __tablename__ = "fact"
     __table_args__ = (
@@ -57,7 +57,7 @@ class StoredFact(Base):
             sqlite_where=_LIVE,
             postgresql_where=_LIVE,
         ),
-        # the only index that begins with the person, so that a planner has no other that would need sorting
+        # The only index that begins with the person: a planner with another choice would take it and sort.
         Index("ix_fact_newest", "person_id", "namespace", "id"),
     )
 
@@ -65,11 +65,11 @@ class StoredFact(Base):
     tenant_id: Mapped[TenantId]
     person_id: Mapped[str] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"))
     namespace: Mapped[str] = mapped_column(server_default="")
-    """Whose shelf it stands on; empty: the desk's own."""
+    """LangGraph's store namespace; empty: the desk's own facts."""
     key: Mapped[str]
     value: Mapped[str]
     data: Mapped[dict[str, Any] | None]
-    """The value of a LangGraph store's item."""
+    """Value of a LangGraph store item."""
     category: Mapped[str]
     confidence: Mapped[float]
     source_message_id: Mapped[str | None] = mapped_column(
@@ -77,14 +77,14 @@ class StoredFact(Base):
     )
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
-    # Deferred: the old value is closed before the new one is there, since only one may be live.
+    # Deferred: the old fact is closed before its successor is inserted, since only one may be live.
     superseded_by: Mapped[str | None] = mapped_column(
         Text, ForeignKey("fact.id", ondelete="SET NULL", deferrable=True, initially="DEFERRED"), index=True
     )
 
 
 class LinkCode(Base):
-    """A code by which a person joins two channels; both sides have to enter it."""
+    """A code that links a person's identities on two channels; both sides have to enter it."""
 
     __tablename__ = "link_code"
     __table_args__ = (UniqueConstraint("tenant_id", "digest"),)
@@ -100,7 +100,7 @@ class LinkCode(Base):
 
 
 class AuditEntry(Base):
-    """What was done to the data, without any of its content."""
+    """An operation on the data, without content."""
 
     __tablename__ = "audit"
     __table_args__ = (Index(None, "tenant_id", "at"),)
@@ -110,5 +110,5 @@ class AuditEntry(Base):
     at: Mapped[datetime]
     action: Mapped[str]
     subject: Mapped[str]
-    """The id it was done to, which leads nowhere once the rows are gone."""
+    """Id of the row or person concerned."""
     counts: Mapped[dict[str, Any]]

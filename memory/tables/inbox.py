@@ -1,4 +1,4 @@
-"""The tables of the durable desk: what came in, what goes out, who may talk, how much."""
+"""Tables of the durable desk: inbound and outbound messages, rate limits, access, workers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from qwendesk.memory.tables.conversations import Base, ConversationId, Id, Tenan
 
 
 class InboundEvent(Base):
-    """One accepted message; its platform's name for it makes another delivery a duplicate."""
+    """An accepted message; ``event`` is the platform's id of it, which identifies duplicates."""
 
     __tablename__ = "inbound_event"
     __table_args__ = (
         UniqueConstraint("tenant_id", "channel", "account", "event"),
-        UniqueConstraint("conversation_id", "seq"),
+        UniqueConstraint("conversation_id", "sequence"),
         CheckConstraint("status IN ('queued', 'done', 'failed', 'stopped', 'dead')", name="status"),
         Index(
             "ix_inbound_event_open",
@@ -40,28 +40,28 @@ class InboundEvent(Base):
     account: Mapped[str]
     event: Mapped[str | None]
     conversation_id: Mapped[ConversationId]
-    seq: Mapped[int]
+    sequence: Mapped[int]
     person: Mapped[str]
     payload: Mapped[dict[str, Any]]
-    """The message without its files."""
+    """The message without its file contents."""
     status: Mapped[str] = mapped_column(server_default="queued")
     runs: Mapped[int] = mapped_column(server_default=sql("0"))
-    """How often a worker has begun it; a worker whose run is not the last one may send nothing."""
-    pardoned: Mapped[int] = mapped_column(server_default=sql("0"))
-    """How many of its runs do not speak against it: somebody put it back into the queue, or the desk was stopped."""
+    """Number of runs begun; a worker whose run is not the newest may not send anything."""
+    forgiven_runs: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Runs that do not count as failed attempts: the message was requeued, or the desk was stopped."""
     generation: Mapped[int] = mapped_column(server_default=sql("0"))
-    """How often it was put back to be answered anew; what is sent for each of them has keys of its own."""
-    verdict: Mapped[dict[str, Any] | None]
-    """What is said to it where the memory holds no such answer, from before it is sent."""
-    stop: Mapped[bool] = mapped_column(server_default=sql("false"))
-    """Whether the person asked to stop the answer."""
+    """How often the message was requeued for a new answer; each generation has its own outbound keys."""
+    saved_reply: Mapped[dict[str, Any] | None]
+    """A reply that no turn stores, such as that of a command; saved before it is sent."""
+    cancel_requested: Mapped[bool] = mapped_column(server_default=sql("false"))
+    """Whether the person asked to cancel the answer."""
     error: Mapped[str | None]
     received_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 
 
 class InboundFile(Base):
-    """A file that came with an accepted message."""
+    """A file of an accepted message."""
 
     __tablename__ = "inbound_file"
 
@@ -76,7 +76,7 @@ class InboundFile(Base):
 
 
 class OutboundMessage(Base):
-    """One message to a person and whether it has reached the platform."""
+    """A message to a person and its delivery status."""
 
     __tablename__ = "outbound"
     __table_args__ = (
@@ -101,7 +101,7 @@ class OutboundMessage(Base):
     plain: Mapped[str] = mapped_column(server_default="")
     status: Mapped[str]
     message_id: Mapped[str | None]
-    """The platform's name for it, once it is there; a streamed answer has one before it is complete."""
+    """The platform's id of it after delivery; a streamed answer has one before it is complete."""
     attempts: Mapped[int] = mapped_column(server_default=sql("0"))
     error: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -109,7 +109,7 @@ class OutboundMessage(Base):
 
 
 class RateBucket(Base):
-    """How many more messages somebody may send; refilled as time passes."""
+    """A token bucket of a rate limit."""
 
     __tablename__ = "rate_bucket"
 
@@ -121,7 +121,7 @@ class RateBucket(Base):
 
 
 class Access(Base):
-    """Whether somebody may talk to the desk on a channel, and as what."""
+    """A person's access to the desk on a channel, and their role."""
 
     __tablename__ = "access"
     __table_args__ = (
@@ -144,7 +144,7 @@ class Access(Base):
 
 
 class DeskWorker(Base):
-    """A process that answers; one whose heart has stopped is relieved of its messages."""
+    """A worker process; messages of a worker without a heartbeat are reassigned."""
 
     __tablename__ = "desk_worker"
 

@@ -1,4 +1,4 @@
-"""Column types that behave the same on SQLite and PostgreSQL, and the texts both can hold."""
+"""Column types that behave the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 def to_json(value: object) -> str:
-    """Write JSON that every database takes: storable texts, no NaN, unknown objects as their text."""
+    """Return JSON that every database accepts: storable texts, null for NaN and infinity, unknown objects as text."""
     return json.dumps(
         _plain(value), ensure_ascii=False, separators=(",", ":"), default=lambda item: storable(str(item))
     )
@@ -37,28 +37,28 @@ def _plain(value: object) -> object:
 
 
 class SafeText(TypeDecorator[str]):
-    """Text of any content and length."""
+    """Text that both databases can store."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Make the text storable."""
+        """Replace characters that a database refuses."""
         return None if value is None else storable(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets the zone, so it is put back."""
+    """A date and time in UTC; SQLite stores no time zone, so it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn the moment into UTC."""
+        """Convert to UTC."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Give the moment its zone."""
+        """Return the value in UTC."""
         if value is None:
             return None
         moment: datetime = value

@@ -83,7 +83,7 @@ class Inbound:
     group: bool = False
     """Whether others read along."""
     display_name: str = ""
-    seq: int | None = None
+    sequence: int | None = None
     """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
     unsupported_media: str | None = None
     """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
@@ -101,7 +101,7 @@ class Admission:
 
     outcome: Literal["accepted", "duplicate", "refused", "busy"]
     """``refused``: tell the person ``text``. ``busy``: nothing is stored; the platform shall deliver it again later."""
-    seq: int | None = None
+    sequence: int | None = None
     """The message's place in its conversation, where it was accepted."""
     text: str = ""
     """What to tell the person, in their language; empty: nothing."""

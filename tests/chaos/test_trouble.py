@@ -114,7 +114,11 @@ def test_a_poisonous_message_ends_three_workers_and_the_conversation_goes_on(
         assert town.start("worker").wait(120) == -signal.SIGKILL
     town.start("worker")
     town.wait_until_closed(3)
-    assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY seq")] == ["done", "dead", "done"]
+    assert [row[0] for row in town.rows("SELECT status FROM inbound_event ORDER BY sequence")] == [
+        "done",
+        "dead",
+        "done",
+    ]
     texts = [sent[-1]["text"] for sent in town.shown().values()]
     assert texts[0] == "re hello" and texts[2] == "re how are you"
     assert "tried several times" in texts[1]

@@ -52,7 +52,7 @@ def test_conversations_go_on_after_a_restart() -> None:
     named = json.loads(run("-m", "Three", "--json", "-c", first["conversation"]).stdout)
     assert first["conversation"] == again["conversation"] == named["conversation"]
     with sqlite3.connect(Path(os.environ["QWENDESK_HOME"]) / "qwendesk.db") as database:
-        texts = [row[0] for row in database.execute("SELECT text FROM message WHERE role = 'user' ORDER BY seq")]
+        texts = [row[0] for row in database.execute("SELECT text FROM message WHERE role = 'user' ORDER BY sequence")]
     assert texts == ["One", "Two", "Three"]
 
 
@@ -127,7 +127,7 @@ def _stored(database: Path) -> list[str]:
         return []
     with sqlite3.connect(database, timeout=10) as connection:
         try:
-            rows = connection.execute("SELECT text FROM message WHERE role = 'user' ORDER BY seq").fetchall()
+            rows = connection.execute("SELECT text FROM message WHERE role = 'user' ORDER BY sequence").fetchall()
         except sqlite3.OperationalError:
             return []
     connection.close()

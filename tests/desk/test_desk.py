@@ -10,7 +10,7 @@ async def test_a_message_is_accepted_answered_and_delivered_once(tmp_path: Path)
         first = await desk.say("hello", event="e1")
         again = await desk.say("hello", event="e1")
         await desk.settle()
-        assert (first.outcome, first.seq) == ("accepted", 1)
+        assert (first.outcome, first.sequence) == ("accepted", 1)
         assert again.outcome == "duplicate"
         assert desk.outlet.texts == ["You said hello"]
 
@@ -32,7 +32,7 @@ async def test_two_accounts_of_a_channel_keep_their_conversations_apart(tmp_path
 
     async with running(tmp_path, script) as desk:
         for account in ("support", "sales"):
-            assert (await desk.say("hello", event="e1", account=account)).seq == 1
+            assert (await desk.say("hello", event="e1", account=account)).sequence == 1
             await desk.settle()
         assert seen[0] == seen[1], "the second bot knows nothing of what was said to the first"
         assert [message.account for message in desk.outlet.sent] == ["support", "sales"]

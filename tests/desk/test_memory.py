@@ -205,16 +205,18 @@ async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_h
         assert not any(b"grandmother" in content for content in found)
 
 
-def line(seq: int, role: str, size: int) -> Line:
-    return Line(f"{seq}{role}", seq, role, "x" * size * 3, None)
+def line(sequence: int, role: str, size: int) -> Line:
+    return Line(f"{sequence}{role}", sequence, role, "x" * size * 3, None)
 
 
 def test_the_newest_turns_are_never_summarised() -> None:
-    lines = [line(seq, role, 92) for seq in range(1, 11) for role in ("user", "assistant")]
-    assert [one.seq for one in older(lines, keep=600, read=10_000)] == [seq for seq in range(1, 8) for _ in "ab"]
+    lines = [line(sequence, role, 92) for sequence in range(1, 11) for role in ("user", "assistant")]
+    assert [one.sequence for one in older(lines, keep=600, read=10_000)] == [
+        sequence for sequence in range(1, 8) for _ in "ab"
+    ]
     assert older(lines[-4:], keep=0, read=10_000) == []
-    assert {one.seq for one in older(lines, keep=0, read=450)} == {1, 2}
-    assert {one.seq for one in older(lines, keep=0, read=1)} == {1}, "at least one turn, or it would never end"
+    assert {one.sequence for one in older(lines, keep=0, read=450)} == {1, 2}
+    assert {one.sequence for one in older(lines, keep=0, read=1)} == {1}, "at least one turn, or it would never end"
     assert older([], keep=0, read=1) == []
 
 

@@ -115,8 +115,8 @@ async def test_a_desk_that_is_stopped_holds_nothing_against_its_messages(tmp_pat
             await begun.wait()
     async with running(tmp_path, ["at last"]) as desk:
         await desk.settle()
-        (row,) = await rows(desk, "SELECT runs, pardoned FROM inbound_event")
-        assert (row.runs, row.pardoned) == (2, 1)
+        (row,) = await rows(desk, "SELECT runs, forgiven_runs FROM inbound_event")
+        assert (row.runs, row.forgiven_runs) == (2, 1)
         assert desk.outlet.texts == ["at last"]
 
 

@@ -36,7 +36,9 @@ async def test_each_tenant_takes_and_answers_its_own(tmp_path: Path, url: str) -
         assert await tenants(acme, InboundEvent, Conversation, RateBucket) == {"acme"}
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as other:
         assert await other.office.inbox.open_count() == 0
-        assert (await other.say("hello other", event="e1")).seq == 1, "another tenant's message of that name is another"
+        assert (await other.say("hello other", event="e1")).sequence == 1, (
+            "another tenant's message of that name is another"
+        )
         await other.settle()
         await other.office._upkeep.once()
         assert other.outlet.texts == ["re hello other"]

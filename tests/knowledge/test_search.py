@@ -150,7 +150,7 @@ async def add_owners(url: str) -> None:
             )
             await connection.execute(
                 text(
-                    "INSERT INTO conversation (id, tenant_id, channel, account, external_id, next_seq, title, "
+                    "INSERT INTO conversation (id, tenant_id, channel, account, external_id, next_sequence, title, "
                     "created_at, updated_at) "
                     f"VALUES ('c-{owner}', '{tenant}', 'test', '', '{owner}', 1, '', {now}, {now})"
                 )

@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
-from qwendesk.memory.opening import prepare
 from qwendesk.memory.tables.conversations import Tenant
 
 COUNT = select(func.count()).select_from(Tenant)
@@ -20,7 +19,7 @@ COUNT = select(func.count()).select_from(Tenant)
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
     made = Database(url, 5)
-    await prepare(made)
+    await made.open()
     yield made
     await made.aclose()
 
@@ -28,7 +27,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def on_sqlite(file: Path) -> AsyncIterator[Database]:
     made = Database(f"sqlite+aiosqlite:///{file}", 30)
-    await prepare(made)
+    await made.open()
     yield made
     await made.aclose()
 

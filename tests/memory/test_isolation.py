@@ -87,7 +87,7 @@ class World:
             case "summarise":
                 unread = await memory.summaries.pending(key, channel=step.channel)
                 if unread and unread.lines:
-                    await memory.summaries.add(unread, unread.lines[-1].seq, mine, "m")
+                    await memory.summaries.add(unread, unread.lines[-1].sequence, mine, "m")
 
     async def seen_by(self, tenant: int, person: int, channel: str) -> str:
         """Return all that a person can get at, by every way there is."""

@@ -123,7 +123,7 @@ async def filled(memory: Memory) -> str:
     await memory.facts.learn((await memory.people.meet("bob")).id, [NewFact("home", "bob-town")])
     for conversation in ("c1", "group"):
         unread = await memory.summaries.pending(conversation)
-        assert unread and await memory.summaries.add(unread, unread.lines[-1].seq, "ada_summary", "m")
+        assert unread and await memory.summaries.add(unread, unread.lines[-1].sequence, "ada_summary", "m")
     await memory.people.new_code("ada")
     return ada.id
 
@@ -226,8 +226,8 @@ async def accepted(memory: Memory, person: str, status: str) -> None:
         ).scalar_one()
         id_, now = str(uuid4()), datetime.now(UTC)
         row = {"id": id_, "channel": "python", "account": "", "conversation_id": conversation, "person": person}
-        seq = (await connection.execute(select(func.count()).select_from(InboundEvent))).scalar_one()
-        row |= {"seq": seq, "payload": {"text": f"{person}_word"}, "status": status, "received_at": now}
+        sequence = (await connection.execute(select(func.count()).select_from(InboundEvent))).scalar_one()
+        row |= {"sequence": sequence, "payload": {"text": f"{person}_word"}, "status": status, "received_at": now}
         await connection.execute(insert(InboundEvent), row)
         sent = {"id": id_, "key": id_, "inbound_id": id_, "conversation_id": conversation, "part": 0}
         await connection.execute(
@@ -263,7 +263,7 @@ async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
     monkeypatch.setattr(people_sql, "record", slow_record)
     forgetting = asyncio.create_task(memory.people.forget(ada))
     await deleted.wait()
-    beginning = asyncio.create_task(memory.begin_turn(Inbound("ada_word", "group", person="ada", seq=0)))
+    beginning = asyncio.create_task(memory.begin_turn(Inbound("ada_word", "group", person="ada", sequence=0)))
     await held_up(memory)
     go_on.set()
     await forgetting

@@ -78,7 +78,7 @@ async def test_a_killed_process_loses_no_question(make: Make, file: Path) -> Non
     await memory.begin_turn(Inbound("are you there?", "c1"))
     await memory.aclose()
     with closing(sqlite3.connect(file)) as raw:
-        rows = raw.execute("SELECT seq, status, error, finished_at IS NULL FROM turn ORDER BY seq").fetchall()
+        rows = raw.execute("SELECT sequence, status, error, finished_at IS NULL FROM turn ORDER BY sequence").fetchall()
     assert rows == [(1, "failed", "interrupted: the process ended before the answer", 0), (2, "running", None, 1)]
 
 
@@ -101,13 +101,13 @@ async def test_reading_before_writing_is_no_trap(make: Make, file: Path) -> None
     async def count(database: Database) -> None:
         for _ in range(20):
             async with database.write() as connection:
-                number = (await connection.exec_driver_sql("SELECT next_seq FROM conversation")).scalar_one()
-                await connection.exec_driver_sql("UPDATE conversation SET next_seq = ?", (number + 1,))
+                number = (await connection.exec_driver_sql("SELECT next_sequence FROM conversation")).scalar_one()
+                await connection.exec_driver_sql("UPDATE conversation SET next_sequence = ?", (number + 1,))
 
     one, two = (Database(f"sqlite+aiosqlite:///{file}", 5) for _ in range(2))
     await asyncio.gather(count(one), count(two))
     async with one.read() as connection:
-        assert (await connection.exec_driver_sql("SELECT next_seq FROM conversation")).scalar_one() == 42
+        assert (await connection.exec_driver_sql("SELECT next_sequence FROM conversation")).scalar_one() == 42
     for opened in (one, two, memory):
         await opened.aclose()
 

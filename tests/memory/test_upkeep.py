@@ -109,27 +109,6 @@ async def test_a_backup_while_writing_is_of_one_moment(memory: Memory, database:
             assert found == [str(turn) for turn in range(len(found))] and found
 
 
-async def test_an_older_backup_is_upgraded(tmp_path: Path) -> None:
-    old = Database(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}", 5)
-    await upgrade.upgrade(old.engine, "0001")
-    async with old.write() as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO conversation (id, channel, account, external_id, next_seq, title, created_at, updated_at) "
-                "VALUES ('c', 'slack', '', 'k', 1, 'hello', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
-            )
-        )
-    await backup(old, tmp_path / "copy")
-    await old.aclose()
-    with postgres_server.database() as dsn:
-        for url in (f"sqlite+aiosqlite:///{tmp_path / 'new' / 'new.db'}", dsn):
-            memory = Memory(url)
-            await restore(memory._database.whole_database, tmp_path / "copy")
-            assert [info.title for info in await memory.conversations()] == ["hello"]
-            assert (await check(memory._database.whole_database)).problems == ()
-            await memory.aclose()
-
-
 async def test_what_is_no_backup_is_refused(memory: Memory, database: Database, tmp_path: Path) -> None:
     before = await filled(memory)
     good = tmp_path / "good"
@@ -169,7 +148,7 @@ async def test_a_check_finds_what_is_wrong(memory: Memory, database: Database) -
     assert (await check(database)).problems == ()
     async with database.write() as connection:
         await connection.execute(text("DROP TABLE audit"))
-    assert "not as described" in (await check(database)).problems[0]
+    assert "differ from their description" in (await check(database)).problems[0]
 
 
 def damage(file: Path) -> None:
@@ -273,7 +252,7 @@ async def test_documents_come_back(way: str, tmp_path: Path) -> None:
 def test_a_portable_backup_knows_the_documents() -> None:
     """The command line loads nothing of the knowledge base by itself."""
     tables = "{'kb_embedding', 'outbound', 'fact'}"
-    code = f"from qwendesk.memory.maintenance import portable as p; print({tables} <= set(p.Base.metadata.tables))"
+    code = f"from qwendesk.memory.maintenance import dump as p; print({tables} <= set(p.Base.metadata.tables))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 

@@ -87,7 +87,7 @@ def stop(process: subprocess.Popen[str]) -> tuple[float, str]:
 
 def messages(folder: Path) -> list[tuple[str, int, int]]:
     with sqlite3.connect(folder / "qwendesk.db") as connection:
-        return connection.execute("SELECT status, runs, pardoned FROM inbound_event").fetchall()
+        return connection.execute("SELECT status, runs, forgiven_runs FROM inbound_event").fetchall()
 
 
 @pytest.mark.slow
@@ -98,8 +98,8 @@ def test_bombs_in_all_workers_do_not_hold_it_up(start: Start, tmp_path: Path) ->
         took, errors = stop(process)
     assert process.returncode == 0, errors
     assert took < PATIENCE + GRACE
-    for status, runs, pardoned in messages(tmp_path):
-        assert status in ("done", "failed") or (status, runs) == ("queued", pardoned)
+    for status, runs, forgiven_runs in messages(tmp_path):
+        assert status in ("done", "failed") or (status, runs) == ("queued", forgiven_runs)
 
 
 def test_an_engine_that_never_answers_does_not_hold_it_up(start: Start, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qwendesk.memory.database import Database
 
 app = typer.Typer(
-    help="Upgrade, check, back up, restore and thin out the database.",
+    help="Upgrade, check, back up, dump, load and purge the database.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -67,6 +67,18 @@ def restore(file: File, force: Force = False, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def dump(file: File, as_json: AsJson = False) -> None:
+    """Write a dump that any version from this one on can load, into SQLite or PostgreSQL: gzipped JSON Lines."""
+    run_command(_dump(file, as_json))
+
+
+@app.command()
+def load(file: File, force: Force = False, as_json: AsJson = False) -> None:
+    """Load a dump in place of the database's content; the dump may be of an earlier Qwendesk."""
+    run_command(_restore(file, force, as_json))
+
+
+@app.command()
 def purge(older_than: Age, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False) -> None:
     """Remove turns that are older, with their files and summaries, and facts that ceased to hold before."""
     run_command(_purge(older_than, dry_run, yes, as_json))
@@ -87,11 +99,10 @@ async def opened() -> AsyncIterator[Database]:
 
 async def _upgrade(as_json: bool) -> None:
     from qwendesk.memory.maintenance.check import revision
-    from qwendesk.memory.opening import prepare
 
     async with opened() as database:
         before = (await revision(database)).revision
-        await prepare(database)
+        await database.open()
         after = (await revision(database)).revision
     _show({"before": before, "after": after}, f"{before or 'no tables'} -> {after}", as_json)
 
@@ -123,6 +134,14 @@ async def _backup(file: Path, as_json: bool) -> None:
     _show(asdict(copy), f"{copy.file}: {copy.size:,} bytes", as_json)
 
 
+async def _dump(file: Path, as_json: bool) -> None:
+    from qwendesk.memory.maintenance.backup import write_dump
+
+    async with opened() as database:
+        copy = await write_dump(database, file)
+    _show(asdict(copy), f"{copy.file}: {copy.size:,} bytes", as_json)
+
+
 async def _restore(file: Path, force: bool, as_json: bool) -> None:
     from qwendesk.memory.maintenance.backup import restore as put_back
 
@@ -135,7 +154,6 @@ async def _restore(file: Path, force: bool, as_json: bool) -> None:
 async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     from qwendesk.memory.maintenance.retention import purge as remove
     from qwendesk.memory.maintenance.retention import tenants
-    from qwendesk.memory.opening import prepare
     from qwendesk.memory.tenancy import TenantDatabase
 
     before = datetime.now(UTC) - _age(older_than)
@@ -143,7 +161,7 @@ async def _purge(older_than: str, dry_run: bool, yes: bool, as_json: bool) -> No
         typer.confirm(f"Remove what is older than {before:%Y-%m-%d %H:%M} UTC for good?", abort=True, err=True)
     total: dict[str, int] = {}
     async with opened() as database:
-        await prepare(database)
+        await database.open()
         for tenant in await tenants(database):
             for table, count in (await remove(TenantDatabase(database, tenant), before, dry_run=dry_run)).items():
                 total[table] = total.get(table, 0) + count

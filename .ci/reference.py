@@ -19,7 +19,7 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from qwendesk.channels.base import COMMON, Setting
+from qwendesk.channels.base import COMMON_SETTINGS, Setting
 from qwendesk.cli.main import COMMANDS
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
@@ -96,7 +96,7 @@ def channels_page() -> str:
         "A channel is a table `[channels.NAME]` in `qwendesk.toml`; a setting may also be given as a variable "
         "`QWENDESK_CHANNELS__NAME__KEY`. `qwendesk channels show NAME` prints the same. Keep secrets in "
         "variables or in `.env`, not in a file under version control.\n",
-        f"## Every channel\n\n{_channel_table(COMMON)}",
+        f"## Every channel\n\n{_channel_table(COMMON_SETTINGS)}",
     ]
     for name in names("channels"):
         manifest = load("channels", name).manifest

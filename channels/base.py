@@ -44,14 +44,14 @@ class ShownMessage:
 Transcript = Callable[[str], Awaitable[Sequence[ShownMessage]]]
 """Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
-LARGEST_FILE = 20 * 2**20
+MAX_FILE_BYTES = 20 * 2**20
 """What channels take of a file whose platform sets no limit of its own, in bytes."""
 
 
-def left_out(sizes: Iterable[int]) -> str | None:
+def skipped_media(sizes: Iterable[int]) -> str | None:
     """Return what is said of the files that are not taken, by their sizes in bytes; None where all are."""
     known = list(sizes)
-    if any(size > LARGEST_FILE for size in known):
+    if any(size > MAX_FILE_BYTES for size in known):
         return "large file"
     return None if all(known) else "empty file"
 
@@ -61,7 +61,7 @@ Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class ChannelCapabilities:
     """What a platform can do; the desk shapes its messages by it."""
 
     markup: Markup = "plain"
@@ -79,7 +79,7 @@ class Capabilities:
     groups: bool = False
     """Whether several people may write in one conversation."""
     max_file_in: int = 0
-    """Largest file that can be fetched, in bytes, mostly ``LARGEST_FILE``; 0: files are not taken."""
+    """Largest file that can be fetched, in bytes, mostly ``MAX_FILE_BYTES``; 0: files are not taken."""
     by_letter: bool = False
     """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
     shows_machine_notice: bool = False
@@ -108,7 +108,7 @@ class Setting:
     """All that it may be; empty: anything of its type."""
 
 
-COMMON = (
+COMMON_SETTINGS = (
     Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
     Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
     Setting("operators", "People who need no code and may let others in, by '/approve' in the chat.", default=()),
@@ -131,7 +131,7 @@ class Manifest:
 
     name: str
     title: str
-    capabilities: Capabilities
+    capabilities: ChannelCapabilities
     settings: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
     """Modules that its extra, ``qwendesk[NAME]``, brings."""
@@ -173,7 +173,7 @@ class Manifest:
         """
         known = {setting.name: setting for setting in self.settings}
         if unknown := sorted(values.keys() - known.keys()):
-            names = sorted({*known, *(setting.name for setting in COMMON)})
+            names = sorted({*known, *(setting.name for setting in COMMON_SETTINGS)})
             raise ConfigError(f"[channels.{self.name}] has {not_among('unknown settings', unknown, names)}")
         read = {name: self._typed(setting, values.get(name, setting.default)) for name, setting in known.items()}
         for setting in self.settings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from qwendesk.channels.base import Capabilities, Channel, ShownMessage
-from qwendesk.channels.markup.shape import Piece, shape
+from qwendesk.channels.base import Channel, ChannelCapabilities, ShownMessage
+from qwendesk.channels.markup.shape import MessagePart, shape
 from qwendesk.desk.commands.rating import is_press, thumbs
 from qwendesk.desk.delivery.transcript import Line, PastLines
 from qwendesk.desk.inbox.repository import Inbox
@@ -17,18 +17,18 @@ _SHORT = 1000
 """Characters that are read in less time than a thread takes to start."""
 
 
-class ChannelOutlet:
+class DeliveryAdapter:
     """Sends by a channel, in its shape."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ChannelCapabilities:
         """What the platform can do."""
         return self._channel.manifest.capabilities
 
-    async def shape(self, text: str) -> Sequence[Piece]:
+    async def shape(self, text: str) -> Sequence[MessagePart]:
         """Cut a text into messages of the platform's length and markup; a long one without holding up the others."""
         if len(text) <= _SHORT:
             return shape(text, self.capabilities)

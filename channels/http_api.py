@@ -22,7 +22,7 @@ _GONE = {401, 403, 404, 410}
 _AGAIN = {408, 409, 423, 425, 429}
 
 
-def wait_of(said: str, now: float | None = None) -> float | None:
+def parse_retry_after(said: str, now: float | None = None) -> float | None:
     """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date; None where it says nothing."""
     said = said.strip()[:_LONGEST_WAIT]
     if said.isascii() and said.isdecimal():
@@ -35,7 +35,7 @@ def wait_of(said: str, now: float | None = None) -> float | None:
     return min(max(0.0, wait), _MOST_WAITED)
 
 
-class Calls:
+class HttpApi:
     """A pool of connections to one platform.
 
     Args:
@@ -137,7 +137,7 @@ class Calls:
         advice = f" {self._advice}" if code in (401, 403) else ""
         raise ChannelError(
             f"{self._title} answered {code}.{advice}",
-            retry_after=wait_of(answer.headers.get("Retry-After", "")),
+            retry_after=parse_retry_after(answer.headers.get("Retry-After", "")),
             permanent=code in _GONE or (code < 500 and code not in _AGAIN),
         )
 

@@ -14,11 +14,10 @@ from functools import partial
 from uuid import uuid4
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.ingest import hand_over, with_files
-from qwendesk.channels.retry import rest
-from qwendesk.messages import Attachment, Inbound
+from qwendesk.channels.ingest import Fetch, submit, with_attachments
+from qwendesk.channels.retry import sleep_unless_stopped
+from qwendesk.messages import Inbound
 
-Fetch = Callable[[], Awaitable[Attachment]]
 Refuse = Callable[[Inbound, str], Awaitable[object]]
 log = logging.getLogger(__name__)
 _MOST = 1000
@@ -27,7 +26,7 @@ _MOST_WITH_FILES = 4
 _AGAIN_SECONDS = 1.0
 
 
-class Arrivals:
+class InboundQueue:
     """Takes messages at once, and hands them over when it can.
 
     Args:
@@ -55,14 +54,14 @@ class Arrivals:
         task = asyncio.create_task(self._take(inbound, files, accept, self._last.get(inbound.conversation)))
         self._last[inbound.conversation] = task
         self._tasks.add(task)
-        task.add_done_callback(partial(self._forget, inbound.conversation))
+        task.add_done_callback(partial(self._remove, inbound.conversation))
 
-    async def finish(self) -> None:
+    async def drain(self) -> None:
         """Wait until nothing is left to hand over."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def end(self) -> None:
+    async def close(self) -> None:
         """Hand over no more, and say how many messages no one will see: the platform does not bring them again."""
         tasks = list(self._tasks)
         for task in tasks:
@@ -72,7 +71,7 @@ class Arrivals:
         if lost:
             log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
 
-    def _forget(self, conversation: str, task: asyncio.Task[None]) -> None:
+    def _remove(self, conversation: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._last.get(conversation) is task:
             del self._last[conversation]
@@ -92,17 +91,17 @@ class Arrivals:
 
     async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
         async with self._handing:
-            while not await hand_over(inbound, accept, partial(self._refuse, inbound)):
+            while not await submit(inbound, accept, partial(self._refuse, inbound)):
                 if self._stopping.is_set():
                     return False
-                await rest(self._stopping, _AGAIN_SECONDS)
+                await sleep_unless_stopped(self._stopping, _AGAIN_SECONDS)
         return True
 
 
 async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
     """Return a message with its files; where one cannot be had, for whatever reason, without them."""
     try:
-        return await with_files(inbound, files)
+        return await with_attachments(inbound, files)
     except Exception as error:  # a stranger has written where the file is, and a library has read it
         log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
         return replace(inbound, unsupported_media="file")

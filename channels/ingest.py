@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cachetools import FIFOCache
 
@@ -17,8 +19,54 @@ from qwendesk.messages import Attachment, Inbound
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+
+MAX_JSON_DEPTH = 64
+"""Levels of arrays and objects inside each other; platforms need about ten."""
+
+
+def read_json(data: str | bytes) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        ValueError: it is no JSON, is nested deeper than ``MAX_JSON_DEPTH``, or has a number that is not finite.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels") from None
+    _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [child for part in level if isinstance(part, dict | list) for child in _children(part)]
+        if not level:
+            return
+    raise ValueError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels")
+
+
+def _children(part: dict[str, Any] | list[Any]) -> list[Any]:
+    values = part.values() if isinstance(part, dict) else part
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+Fetch = Callable[[], Awaitable[Attachment]]
+"""Fetches one file; raises ``ChannelError``."""
 log = logging.getLogger(__name__)
-TOLERANCE = 300
+CLOCK_TOLERANCE_SECONDS = 300
 """Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
 
 
@@ -27,7 +75,7 @@ _LONGEST_MOMENT = 16
 """Digits of a time stamp."""
 
 
-async def body_of(request: Request, largest: int) -> bytes | None:
+async def read_body(request: Request, largest: int) -> bytes | None:
     """Return a call's body; None where it is larger than ``largest`` bytes, which are all that is read."""
     body = bytearray()
     async for piece in request.stream():
@@ -37,21 +85,21 @@ async def body_of(request: Request, largest: int) -> bytes | None:
     return bytes(body)
 
 
-def is_fresh(moment: str, now: float | None = None) -> bool:
+def is_recent(moment: str, now: float | None = None) -> bool:
     """Tell whether a time stamp, in seconds, is of this moment as far as clocks agree."""
     current = time.time() if now is None else now
     readable = len(moment) <= _LONGEST_MOMENT and moment.isascii() and moment.isdecimal()
-    return readable and abs(current - int(moment)) <= TOLERANCE
+    return readable and abs(current - int(moment)) <= CLOCK_TOLERANCE_SECONDS
 
 
-async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
+async def with_attachments(inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
     """Return a message with its files; one that can never be had is named as unreadable.
 
     Raises:
         ChannelError: a file cannot be had now; the message has to come again.
     """
     try:
-        return replace(inbound, attachments=tuple([await fetch() for fetch in fetching]))
+        return replace(inbound, attachments=tuple([await fetch() for fetch in files]))
     except ChannelError as error:
         log.warning("A file of %s was not fetched: %s", inbound.channel, error)
         if not error.permanent:
@@ -59,7 +107,7 @@ async def with_files(inbound: Inbound, fetching: Sequence[Callable[[], Awaitable
         return replace(inbound, unsupported_media="file")
 
 
-class Fetching:
+class FileFetcher:
     """Fetches the files of messages; one that fails again and again does not hold up what comes after it.
 
     Args:
@@ -70,7 +118,7 @@ class Fetching:
         self._most = most
         self._failed = FIFOCache[str, int](_MOST_FAILED)
 
-    async def with_files(self, inbound: Inbound, fetching: Sequence[Callable[[], Awaitable[Attachment]]]) -> Inbound:
+    async def with_attachments(self, inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
         """Return a message with its files; after some tries without them, and with their name as unreadable.
 
         Raises:
@@ -78,7 +126,7 @@ class Fetching:
         """
         name = f"{inbound.account}:{inbound.event}"
         try:
-            whole = await with_files(inbound, fetching)
+            whole = await with_attachments(inbound, files)
         except ChannelError:
             if not self._is_last(name):
                 raise
@@ -91,7 +139,7 @@ class Fetching:
         return self._failed[name] >= self._most
 
 
-async def hand_over(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:
+async def submit(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:
     """Give a message to the desk, and tell whether that is done; False: it has to come again.
 
     Args:

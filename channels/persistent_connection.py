@@ -11,27 +11,28 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.connection import Link
-from qwendesk.channels.inbound_queue import Arrivals, Fetch
-from qwendesk.channels.retry import persist, unless
+from qwendesk.channels.connection import Connection
+from qwendesk.channels.inbound_queue import InboundQueue
+from qwendesk.channels.ingest import Fetch
+from qwendesk.channels.retry import retry_until_stopped, unless_stopped
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 
 
-class OverLine(ABC):
+class PersistentConnectionChannel(ABC):
     """A part of a channel, named before ``Channel`` among its bases: it keeps a link up, and talks over it."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._opening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._accept: Accept | None = None
-        self._arrivals = Arrivals(self._stopping, self._refuse)
+        self._inbound = InboundQueue(self._stopping, self._refuse)
         self._trouble = ""
 
     @abstractmethod
-    def make(self) -> Link:
+    def make_connection(self) -> Connection:
         """Make a link that is not open yet; it gives what comes to ``put``."""
 
     @property
@@ -43,11 +44,11 @@ class OverLine(ABC):
         """Be there until ``stop``; a connection that breaks is made again."""
         self._accept = accept
         try:
-            await persist(self._stopping, self._be_there)
-            await self._arrivals.finish()
+            await retry_until_stopped(self._stopping, self._be_there)
+            await self._inbound.drain()
         finally:
             if self._stopping.is_set():  # else it may be started again
-                await self._arrivals.end()
+                await self._inbound.close()
 
     async def stop(self) -> None:
         """Take no more messages; the link stays, for sending."""
@@ -56,41 +57,41 @@ class OverLine(ABC):
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return its id."""
-        return await (await self.link()).send(message)
+        return await (await self.connect()).send(message)
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace the text of a message that was sent."""
-        await (await self.link()).edit(message_id, message)
+        await (await self.connect()).edit(message_id, message)
 
     async def typing(self, conversation: str) -> None:
         """Show that an answer is being written."""
-        await (await self.link()).typing(conversation)
+        await (await self.connect()).typing(conversation)
 
     async def check(self) -> str:
         """Connect and log in."""
-        return (await self.link()).status()
+        return (await self.connect()).status()
 
     async def aclose(self) -> None:
         """Hang up."""
         self._stopping.set()
-        await self._arrivals.end()
-        await self._hang_up()
+        await self._inbound.close()
+        await self._disconnect()
 
-    def put(self, inbound: Inbound, *files: Fetch) -> None:
+    def enqueue(self, inbound: Inbound, *files: Fetch) -> None:
         """Take a message with its files from a link; one that is too many is lost."""
         if self._accept:
-            self._arrivals.put(inbound, files, self._accept)
+            self._inbound.put(inbound, files, self._accept)
 
-    async def link(self) -> Link:
+    async def connect(self) -> Connection:
         """Return a link that is open.
 
         Raises:
             ChannelError: there can be none.
         """
         async with self._opening:
-            if self._link is None or self._link.ended.done():
-                await self._hang_up()
-                link = self.make()
+            if self._link is None or self._link.closed.done():
+                await self._disconnect()
+                link = self.make_connection()
                 try:
                     await link.open()
                 except BaseException:
@@ -99,17 +100,17 @@ class OverLine(ABC):
                 self._link = link
             return self._link
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         link, self._link = self._link, None
         if link:
             await link.close()
 
     async def _be_there(self) -> None:
         try:
-            link = await self.link()
+            link = await self.connect()
             self._trouble = ""
             link.listen(True)
-            if lost := await unless(self._stopping, link.lost()):
+            if lost := await unless_stopped(self._stopping, link.wait_closed()):
                 raise lost
         except ChannelError as error:
             self._trouble = str(error)

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.retry import rest
+from qwendesk.channels.retry import sleep_unless_stopped
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -81,7 +81,7 @@ class Relay:
                 is_lost = True
             finally:
                 self.is_listening = False
-            await rest(stopping, _RECONNECT_SECONDS)
+            await sleep_unless_stopped(stopping, _RECONNECT_SECONDS)
 
     async def aclose(self) -> None:
         """Close the connection that sends."""

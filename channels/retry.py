@@ -14,13 +14,13 @@ from qwendesk.errors import ChannelError
 T = TypeVar("T")
 
 
-async def rest(stopping: asyncio.Event, seconds: float) -> None:
+async def sleep_unless_stopped(stopping: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until all stops."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
-async def unless(stopping: asyncio.Event, asking: Coroutine[Any, Any, T]) -> T | None:
+async def unless_stopped(stopping: asyncio.Event, asking: Coroutine[Any, Any, T]) -> T | None:
     """Return what is asked for, or None as soon as all stops; what was asked is then given up."""
     task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(stopping.wait())
     try:
@@ -44,7 +44,7 @@ _WELL = 60.0
 """Seconds after which what fails now has gone well before."""
 
 
-class Pauses:
+class Backoff:
     """Pauses after failures, each twice as long as the one before, until it has gone well for a while.
 
     Args:
@@ -62,7 +62,7 @@ class Pauses:
         return pause
 
 
-async def persist(stopping: asyncio.Event, attempt: Callable[[], Awaitable[object]]) -> None:
+async def retry_until_stopped(stopping: asyncio.Event, attempt: Callable[[], Awaitable[object]]) -> None:
     """Do something again and again until all stops; a failure is followed by a pause, a longer one each time.
 
     Args:
@@ -72,16 +72,16 @@ async def persist(stopping: asyncio.Event, attempt: Callable[[], Awaitable[objec
     Raises:
         ChannelError: it failed for good.
     """
-    pauses = Pauses()
+    pauses = Backoff()
     while not stopping.is_set():
         begun = monotonic()
         try:
             await attempt()
-            pauses = Pauses()
+            pauses = Backoff()
         except ChannelError as error:
             if error.permanent:
                 raise
             pause = pauses.after(begun)
             wait = error.retry_after or pause
             log.warning("%s The next try is in %g s.", error, wait)
-            await rest(stopping, wait)
+            await sleep_unless_stopped(stopping, wait)

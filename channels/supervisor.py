@@ -9,19 +9,19 @@ from time import monotonic
 from typing import Literal
 
 from qwendesk.channels.base import Accept, Channel
-from qwendesk.channels.retry import Pauses, rest
+from qwendesk.channels.retry import Backoff, sleep_unless_stopped
 from qwendesk.errors import ChannelError, ConfigError, reason
 from qwendesk.redaction import redact
 
-State = Literal["running", "waiting", "refused", "stopped"]
+ChannelState = Literal["running", "waiting", "refused", "stopped"]
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class ChannelSupervisor:
     """Runs ``start`` of one channel for as long as the desk runs."""
 
     def __init__(self, name: str, channel: Channel) -> None:
-        self.state: State = "stopped"
+        self.state: ChannelState = "stopped"
         self._problem = ""
         self._name = name
         self._channel = channel
@@ -59,7 +59,7 @@ class Keeper:
         self.state = "stopped"
 
     async def _keep(self, accept: Accept) -> None:
-        pauses = Pauses()
+        pauses = Backoff()
         while not self._stopping.is_set():
             self.state, begun = "running", monotonic()
             try:
@@ -76,4 +76,4 @@ class Keeper:
                 self._problem, told = "an unexpected error, which the log names", redact(reason(error))
             log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
             self.state = "waiting"
-            await rest(self._stopping, pauses.after(begun))
+            await sleep_unless_stopped(self._stopping, pauses.after(begun))

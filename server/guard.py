@@ -88,7 +88,7 @@ class Line:
         self.phase, self.since = phase, monotonic()
 
 
-class Guard:
+class ConnectionGuard:
     """Knows every connection, and closes what takes too long or too much.
 
     Args:

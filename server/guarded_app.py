@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from qwendesk.server.addresses import is_private, plain_address
-from qwendesk.server.guard import Guard, Line
+from qwendesk.server.guard import ConnectionGuard, Line
 
 _LATER = 1013
 """The code with which a WebSocket is closed that may come again."""
@@ -34,7 +34,7 @@ class GuardedApp:
         guard: knows the connections.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: ConnectionGuard) -> None:
         self._app = app
         self._guard = guard
         self._has_seen_proxy = False
@@ -111,7 +111,7 @@ class GuardedApp:
 class _Body:
     """One request's body: each piece is counted, and has to come in time."""
 
-    def __init__(self, guard: Guard, line: Line, receive: Receive, *, comes: bool) -> None:
+    def __init__(self, guard: ConnectionGuard, line: Line, receive: Receive, *, comes: bool) -> None:
         self._guard = guard
         self._line = line
         self._receive = receive

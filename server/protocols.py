@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from qwendesk.desk.rate_limiter import Allowance
-from qwendesk.server.guard import Guard, Line
+from qwendesk.server.guard import ConnectionGuard, Line
 
 _READ_BYTES = 16 * 2**10
 _FRAME_BURST = 1000
@@ -29,7 +29,7 @@ else:
 class _Guarded(Base):
     """Tells the guard when a connection opens, receives bytes and ends."""
 
-    guard: ClassVar[Guard]
+    guard: ClassVar[ConnectionGuard]
     _line: Line | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -111,7 +111,7 @@ def _payload_size(header: bytearray) -> int:
     return int.from_bytes(header[2 : {126: 4, 127: 10}[short]]) if short >= 126 else short
 
 
-def guarded(guard: Guard) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
+def guarded(guard: ConnectionGuard) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
     """Return the protocols of HTTP and of WebSockets."""
 
     class Http(_Guarded, H11Protocol):

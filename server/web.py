@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from qwendesk.errors import ConfigError
-from qwendesk.server.guard import Guard
+from qwendesk.server.guard import ConnectionGuard
 from qwendesk.server.guarded_app import GuardedApp
 from qwendesk.server.health import Health, HealthPage
 from qwendesk.server.limits import WebLimits
@@ -86,7 +86,9 @@ class WebServer:
 
     def __init__(self, app: Starlette, host: str, port: int, limits: WebLimits | None = None) -> None:
         limits = limits or WebLimits()
-        self._guard = Guard(replace(limits, connections=possible_connections(limits.connections)), LARGEST_FRAME)
+        self._guard = ConnectionGuard(
+            replace(limits, connections=possible_connections(limits.connections)), LARGEST_FRAME
+        )
         http, socket = guarded(self._guard)
         # no limit_concurrency: it refuses new connections for old ones that do nothing
         config = uvicorn.Config(

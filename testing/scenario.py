@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import yaml
 
-from qwendesk.channels.base import Capabilities, Manifest
+from qwendesk.channels.base import ChannelCapabilities, Manifest
 from qwendesk.errors import ConfigError
 from qwendesk.testing.scenario_steps import ExpectStep, PressStep, ScenarioStep, WriteStep, read_step
 from qwendesk.testing.simulators.base import Simulator
@@ -47,7 +47,7 @@ Show = Callable[[str, str], None]
 """Is told who does what."""
 
 
-def example(capabilities: Capabilities, simulator: Simulator) -> str:
+def example(capabilities: ChannelCapabilities, simulator: Simulator) -> str:
     """Return a script with one of each kind of step that a platform can have."""
     files, buttons = _FILE * bool(capabilities.max_file_in), _BUTTONS * bool(capabilities.buttons)
     group = _GROUP.format(locale=", locale: de" * simulator.sends_locale) * capabilities.groups

@@ -13,11 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
+from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.chatwoot.parse import File, Parsed, parse
-from qwendesk.channels.http_api import Calls
-from qwendesk.channels.ingest import Fetching, body_of, hand_over, is_fresh
-from qwendesk.channels.json_body import read_json
+from qwendesk.channels.http_api import HttpApi
+from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.errors import ChannelError, InputError
 from qwendesk.messages import Attachment, Inbound, Outbound
 from qwendesk.safe_fetch import Address, Fetcher, is_public
@@ -42,7 +41,7 @@ class Files:
     """
 
     def __init__(
-        self, base_url: str, calls: Calls, largest: int, allowed: Callable[[Address], bool] = is_public
+        self, base_url: str, calls: HttpApi, largest: int, allowed: Callable[[Address], bool] = is_public
     ) -> None:
         self._home = urlsplit(base_url)
         self._calls = calls
@@ -108,7 +107,7 @@ class ChatwootChannel(Channel):
     manifest = Manifest(
         "chatwoot",
         "Chatwoot",
-        Capabilities(markup="markdown", max_length=20_000, max_file_in=LARGEST_FILE),
+        ChannelCapabilities(markup="markdown", max_length=20_000, max_file_in=MAX_FILE_BYTES),
         (
             Setting("base_url", "Chatwoot's address, such as https://app.chatwoot.com.", required=True),
             Setting("token", "The agent bot's access token.", True, True),
@@ -123,9 +122,9 @@ class ChatwootChannel(Channel):
         self._secret = secret.encode()
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
-        self._calls = Calls(self.manifest.title, _ADVICE)
-        self._fetching = Fetching(most=1)
-        self._files = Files(self._base_url, self._calls, LARGEST_FILE)
+        self._calls = HttpApi(self.manifest.title, _ADVICE)
+        self._fetching = FileFetcher(most=1)
+        self._files = Files(self._base_url, self._calls, MAX_FILE_BYTES)
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
@@ -174,7 +173,7 @@ class ChatwootChannel(Channel):
 
         if not self._may_be_signed(request.headers):
             return Response(status_code=401)
-        body = await body_of(request, _LARGEST_BODY)
+        body = await read_body(request, _LARGEST_BODY)
         if body is None:
             return Response(status_code=413)
         if not self._signed(request.headers, body):
@@ -194,7 +193,7 @@ class ChatwootChannel(Channel):
 
     def _may_be_signed(self, headers: Mapping[str, str]) -> bool:
         """Tell whether it is worth reading what a caller sends."""
-        return is_fresh(headers.get("X-Chatwoot-Timestamp", "")) and bool(headers.get("X-Chatwoot-Signature"))
+        return is_recent(headers.get("X-Chatwoot-Timestamp", "")) and bool(headers.get("X-Chatwoot-Signature"))
 
     def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         moment = headers.get("X-Chatwoot-Timestamp", "")
@@ -206,12 +205,12 @@ class ChatwootChannel(Channel):
         inbound = parsed.inbound
         try:
             async with asyncio.timeout(_FETCH_SECONDS):
-                inbound = await self._fetching.with_files(
+                inbound = await self._fetching.with_attachments(
                     inbound, [partial(self._fetch, file) for file in parsed.files]
                 )
         except (ChannelError, TimeoutError):
             inbound = replace(inbound, unsupported_media="file")
-        return await hand_over(inbound, accept, partial(self._refuse, inbound))
+        return await submit(inbound, accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, inbound.account))

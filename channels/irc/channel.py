@@ -11,20 +11,20 @@ from uuid import uuid4
 from aiolimiter import AsyncLimiter
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.channels.base import Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.connection import Link, Put, Values
+from qwendesk.channels.base import Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.connection import Connection, Enqueue, Values
 from qwendesk.channels.irc.parse import folded, lines_of, parse
-from qwendesk.channels.persistent_connection import OverLine
+from qwendesk.channels.persistent_connection import PersistentConnectionChannel
 from qwendesk.messages import Outbound
 
 
-class IrcChannel(OverLine, Channel):
+class IrcChannel(PersistentConnectionChannel, Channel):
     """A nick; a message of several lines is written as so many."""
 
     manifest = Manifest(
         "irc",
         "IRC",
-        Capabilities(max_length=2000, length_unit="bytes", typing=6.0, groups=True),
+        ChannelCapabilities(max_length=2000, length_unit="bytes", typing=6.0, groups=True),
         (
             Setting("host", "The server's address.", required=True),
             Setting("port", "Its port.", default=6697),
@@ -39,9 +39,9 @@ class IrcChannel(OverLine, Channel):
         simulator="qwendesk.testing.simulators.irc:IrcSimulator",
     )
 
-    def make(self) -> Link:
+    def make_connection(self) -> Connection:
         """Make a connection."""
-        return Connection(self._settings, self.put)
+        return IrcConnection(self._settings, self.enqueue)
 
 
 _WANTED = ("account-tag", "message-tags")
@@ -67,12 +67,12 @@ _BURST_LINES = 4
 _SASL_BYTES = 400
 
 
-class Connection(Link):
+class IrcConnection(Connection):
     """Made anew each time."""
 
     title = "IRC"
 
-    def __init__(self, settings: Values, put: Put) -> None:
+    def __init__(self, settings: Values, put: Enqueue) -> None:
         super().__init__(settings, put)
         self.nick = settings["nick"]
         self.abilities: set[str] = set()
@@ -87,14 +87,14 @@ class Connection(Link):
     async def open(self) -> None:
         """Connect, register and enter the channels."""
         connecting = asyncio.open_connection(self._settings["host"], self._settings["port"], ssl=self._settings["tls"])
-        came, self._writer = await self.lasting(connecting)
-        self.run(self.read(came, self._answer))
+        came, self._writer = await self.wait_for(connecting)
+        self.start_task(self.read_all(came, self._answer))
         self._introduce()
-        await self.lasting(self._registered.wait())
+        await self.wait_for(self._registered.wait())
         for enter in self.rooms.values():
             enter()
 
-    async def ask(self, name: str) -> None:
+    async def ping(self, name: str) -> None:
         """Ask the server whether it is there."""
         self._asked[name] = answered = asyncio.Event()
         self._tell("PING", name)
@@ -112,7 +112,7 @@ class Connection(Link):
         async with self.confirming(name, folded(target)) as refusals:
             for line in lines_of(text, f"{self.nick} {target}"):
                 async with self._pace:
-                    if refusals or self.ended.done():
+                    if refusals or self.closed.done():
                         break  # nobody reads the rest
                     self._tell("PRIVMSG", target, line)
         return name
@@ -158,9 +158,9 @@ class Connection(Link):
             case "NICK" if self._is_me(line.hostmask.nickname):
                 self.nick = line.params[0]
             case "JOIN" if self._is_me(line.hostmask.nickname):
-                self.is_inside(folded(line.params[0]))
+                self.mark_joined(folded(line.params[0]))
             case "KICK" if self._is_me(line.params[1]):
-                self.is_outside(folded(line.params[0]), " ".join(["put out", *line.params[2:]]))
+                self.mark_left(folded(line.params[0]), " ".join(["put out", *line.params[2:]]))
             case "ERROR":
                 self._hung_up(line.params[-1], permanent="password" in line.params[-1].lower())
             case _ if not self._registered.is_set():
@@ -183,7 +183,7 @@ class Connection(Link):
                 self._tell("CAP", "END")
             case ("CAP", [_, "NAK", "sasl"]) | ("001", _) if self._settings["account"] and "sasl" not in self.abilities:
                 advice = "leave 'account' in [channels.irc] empty, or choose another server"
-                self.end(f"the server offers no SASL, and the desk cannot log in; {advice}", permanent=True)
+                self.fail(f"the server offers no SASL, and the desk cannot log in; {advice}", permanent=True)
             case "001", [nick, *_]:
                 self.nick = nick
                 self._registered.set()
@@ -201,15 +201,15 @@ class Connection(Link):
 
     def _hung_up(self, why: str, *, permanent: bool) -> None:
         advice = "; check QWENDESK_CHANNELS__IRC__PASSWORD, 'account' and 'nick'" if permanent else ""
-        self.end(f"the server hangs up, {why!r}{advice}", permanent=permanent)
+        self.fail(f"the server hangs up, {why!r}{advice}", permanent=permanent)
 
     def _refused(self, line: Line) -> None:
         """Tell who waits for it that a line was refused."""
         about = folded(line.params[1])
-        name = next((name for name in self.sending if name.startswith(f"{about},")), None)
+        name = next((name for name in self.pending if name.startswith(f"{about},")), None)
         if name and line.command not in _NOT_ENTERED:
             self.refuse(name, " ".join(line.params[1:]), permanent=line.command not in _REFUSES_FOR_NOW)
         elif line.command in _NOT_ENTERED | _NOT_THERE:
-            self.is_outside(about, line.params[-1])
+            self.mark_left(about, line.params[-1])
         else:
-            self.note(" ".join(line.params[1:]))
+            self.warn(" ".join(line.params[1:]))

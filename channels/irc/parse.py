@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from irctokens.line import Line
 
 from qwendesk.channels.markup.cuts import divide_plain
-from qwendesk.channels.mentions import is_named, without_name
+from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.messages import Inbound, storable
 
 _LONGEST = 400
@@ -37,12 +37,12 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
     text = _COLOURS.sub("", storable(text)).strip()
     if own or text.startswith("\x01") or not {"bot", "draft/bot"}.isdisjoint(tags) or not who.hostname:
         return None  # the desk itself, a client's query, a program, the server
-    if not text or not (private or is_named(text, [nick])):
+    if not text or not (private or is_mentioned(text, [nick])):
         return None
     # a nick alone is anybody's; who has it from elsewhere is somebody else, unless the network knows the account
     person = tags.get("account") or f"{folded(who.nickname)}!{who.username}@{who.hostname}"
     return Inbound(
-        text if private else without_name(text, [nick]),
+        text if private else strip_mention(text, [nick]),
         f"{who.nickname} {person}" if private else folded(target),
         person=person,
         channel="irc",

@@ -15,11 +15,11 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.ingest import hand_over
+from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.ingest import submit
 from qwendesk.channels.mail.limits import Limits
 from qwendesk.channels.mail.parse import Thread, parse
-from qwendesk.channels.retry import persist, rest
+from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped
 from qwendesk.desk.commands.chat_commands import parse as parse_command
 from qwendesk.desk.commands.forget import is_goodbye
 from qwendesk.desk.rate_limiter import Allowance
@@ -80,7 +80,7 @@ class MailChannel(Channel):
     manifest = Manifest(
         "mail",
         "E-mail",
-        Capabilities(markup="html", max_length=200_000, max_file_in=LARGEST_FILE, by_letter=True),
+        ChannelCapabilities(markup="html", max_length=200_000, max_file_in=MAX_FILE_BYTES, by_letter=True),
         (
             Setting("address", "The desk's own address.", required=True),
             Setting("password", "The mailbox's password.", True, True),
@@ -123,7 +123,7 @@ class MailChannel(Channel):
 
     async def start(self, accept: Accept) -> None:
         """Read mail until ``stop``; a connection that breaks is made again."""
-        await persist(self._stopping, partial(self._read, accept))
+        await retry_until_stopped(self._stopping, partial(self._read, accept))
 
     async def stop(self) -> None:
         """Read no more mail."""
@@ -184,7 +184,7 @@ class MailChannel(Channel):
         """Take what is there, then wait for more."""
         while not self._stopping.is_set():
             if not await self._take_all(mailbox, accept):
-                await rest(self._stopping, 1.0)
+                await sleep_unless_stopped(self._stopping, 1.0)
                 continue
             until = time.monotonic() + _IDLE_SECONDS
             news = False
@@ -213,7 +213,7 @@ class MailChannel(Channel):
             return True
         if large:
             inbound = replace(inbound, attachments=(), unsupported_media="large file")
-        return await hand_over(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
+        return await submit(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
 
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
         if not self.proves_senders and _needs_proof(inbound.text):

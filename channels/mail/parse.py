@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from email.errors import MessageError
 from hashlib import sha256
 
-from qwendesk.channels.base import LARGEST_FILE, left_out
+from qwendesk.channels.base import MAX_FILE_BYTES, skipped_media
 from qwendesk.channels.mail.automatic import is_automatic
 from qwendesk.channels.mail.body import Body, body_of
 from qwendesk.channels.mail.headers import Mail, text
@@ -84,7 +84,7 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: Limits) -> In
     subject = _visible(text(mail, "Subject"))
     body = body_of(mail, limits)
     said = _said(body, subject)
-    kept = tuple(file for file in body.files if file.data and len(file.data) <= LARGEST_FILE)
+    kept = tuple(file for file in body.files if file.data and len(file.data) <= MAX_FILE_BYTES)
     if subject and root == message_id:
         said = f"{subject}\n\n{said}".strip()
     doubted = bool(authserv) and not sender.proven
@@ -103,7 +103,7 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: Limits) -> In
         reply_to=storable(str(Thread(sender.address, message_id, subject)))[:900],
         display_name=storable(sender.name)[:200],
         locale=_locale(mail),
-        unsupported_media=body.unsupported_media or left_out(len(file.data) for file in body.files),
+        unsupported_media=body.unsupported_media or skipped_media(len(file.data) for file in body.files),
     )
 
 

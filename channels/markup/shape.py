@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwendesk.channels.base import Capabilities, Markup
+from qwendesk.channels.base import ChannelCapabilities, Markup
 from qwendesk.channels.markup.cuts import divide_plain
 from qwendesk.channels.markup.render import render, written
 from qwendesk.channels.markup.split import divide
@@ -28,7 +28,7 @@ _GROWTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class MessagePart:
     """One message's text."""
 
     text: str
@@ -37,7 +37,7 @@ class Piece:
     """Without any."""
 
 
-def shape(text: str, capabilities: Capabilities) -> list[Piece]:
+def shape(text: str, capabilities: ChannelCapabilities) -> list[MessagePart]:
     """Return the messages for a text in Markdown; none for one without a single visible character."""
     markup = capabilities.markup
     text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
@@ -48,7 +48,7 @@ def shape(text: str, capabilities: Capabilities) -> list[Piece]:
     # all of it is marks without words: then the marks are what was said
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
     raw = divide_plain(text, lambda part: measure(written(part, markup)) <= longest)
-    return [Piece(written(part, markup), part) for part in raw if is_visible(part)]
+    return [MessagePart(written(part, markup), part) for part in raw if is_visible(part)]
 
 
 def is_visible(text: str) -> bool:
@@ -61,11 +61,11 @@ def is_seen(written: str, markup: Markup) -> bool:
     return is_visible(_TAG.sub("", written) if markup in ("html", "telegram") else written)
 
 
-def _piece(part: str, markup: Markup) -> Piece:
-    return Piece(render(part, markup), render(part, "plain"))
+def _piece(part: str, markup: Markup) -> MessagePart:
+    return MessagePart(render(part, markup), render(part, "plain"))
 
 
-def _fits(capabilities: Capabilities) -> Callable[[str], bool]:
+def _fits(capabilities: ChannelCapabilities) -> Callable[[str], bool]:
     # Telegram counts what is left after its tags are read
     measured = "plain" if capabilities.markup == "telegram" else capabilities.markup
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length

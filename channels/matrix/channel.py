@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.ingest import Fetching, hand_over
+from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.ingest import FileFetcher, submit
 from qwendesk.channels.matrix import messages
 from qwendesk.channels.matrix.errors import TokenLost, good, told
 from qwendesk.channels.matrix.parse import File, Me, Parsed, parse, quote_of
 from qwendesk.channels.matrix.session import Session, whole
 from qwendesk.channels.references import with_quotes
-from qwendesk.channels.retry import persist, rest, unless
+from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped, unless_stopped
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -42,7 +42,7 @@ class MatrixChannel(Channel):
     manifest = Manifest(
         "matrix",
         "Matrix",
-        Capabilities(
+        ChannelCapabilities(
             markup="html",
             max_length=4_000,
             length_unit="bytes",
@@ -51,7 +51,7 @@ class MatrixChannel(Channel):
             typing=_TYPING_MS / 1000,
             one_process=True,
             groups=True,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
         ),
         (
             Setting("homeserver", "Its address, such as https://matrix.org.", required=True),
@@ -70,11 +70,11 @@ class MatrixChannel(Channel):
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
         self._own = FIFOCache[str, str](_OWN_EVENTS)
-        self._fetching = Fetching()
+        self._fetching = FileFetcher()
 
     async def start(self, accept: Accept) -> None:
         """Follow the rooms until ``stop``."""
-        await persist(self._stopping, partial(self._follow, accept))
+        await retry_until_stopped(self._stopping, partial(self._follow, accept))
 
     async def stop(self) -> None:
         """End the sync that is waiting."""
@@ -156,7 +156,7 @@ class MatrixChannel(Channel):
         only_rooms = {"room": {"timeline": {"limit": 0 if first else 100}}}
         full = not client.rooms
         asking = client.sync(0 if first or full else _POLL_MS, only_rooms, self._session.since, full_state=full)
-        answer = good(await unless(self._stopping, asking))
+        answer = good(await unless_stopped(self._stopping, asking))
         if answer is not None:
             await self._keep_keys(client)
         return answer
@@ -179,7 +179,7 @@ class MatrixChannel(Channel):
         for room, news in answer.rooms.join.items():
             for event in await whole(client, room, news.timeline, self._session.since, self._me.user):
                 while not (await self._take_one(room, event, accept) or self._stopping.is_set()):
-                    await rest(self._stopping, 1.0)
+                    await sleep_unless_stopped(self._stopping, 1.0)
         return not self._stopping.is_set()
 
     async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
@@ -195,11 +195,11 @@ class MatrixChannel(Channel):
             return True
         try:
             fetching = [partial(self._fetch, parsed.file)] if parsed.file else []
-            inbound = await self._fetching.with_files(parsed.inbound, fetching)
+            inbound = await self._fetching.with_attachments(parsed.inbound, fetching)
         except ChannelError:
             return False  # again in a moment: what stands behind it in the room waits
         inbound = await self._below(inbound, room, parsed)
-        return await hand_over(inbound, accept, partial(self._refuse, inbound))
+        return await submit(inbound, accept, partial(self._refuse, inbound))
 
     async def _below(self, inbound: Inbound, room: str, parsed: Parsed) -> Inbound:
         """Return a message below the one that it replies to, with the file of that; without what is not to be had."""
@@ -219,8 +219,8 @@ class MatrixChannel(Channel):
 
     async def _fetch(self, file: File) -> Attachment:
         data = await self._told(partial(_downloaded, file.url))
-        if len(data) > LARGEST_FILE:
-            raise ChannelError(f"A file is larger than {LARGEST_FILE:,} bytes.", permanent=True)
+        if len(data) > MAX_FILE_BYTES:
+            raise ChannelError(f"A file is larger than {MAX_FILE_BYTES:,} bytes.", permanent=True)
         if key := file.key:
             data = _decrypted(data, key)
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.base import MAX_FILE_BYTES
 from qwendesk.channels.references import Quote
 from qwendesk.messages import Inbound
 
@@ -144,7 +144,7 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
     unsupported_media = (
         None if kind in ("m.text", "m.emote", *_KINDS) else "encrypted message" if not kind else kind[2:]
     )
-    if file and int((content.get("info") or {}).get("size") or 0) > LARGEST_FILE:
+    if file and int((content.get("info") or {}).get("size") or 0) > MAX_FILE_BYTES:
         file, unsupported_media = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
@@ -176,7 +176,7 @@ def quote_of(event: dict[str, Any], me: Me) -> tuple[Quote | None, File | None]:
         return None, None
     sender = str(event["sender"])
     file = _file(content) if kind in _KINDS else None
-    if file and int((content.get("info") or {}).get("size") or 0) > LARGEST_FILE:
+    if file and int((content.get("info") or {}).get("size") or 0) > MAX_FILE_BYTES:
         file = None
     text = str(content.get("body") or "")
     if (content.get("m.relates_to") or {}).get("m.in_reply_to"):

@@ -10,10 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.http_api import Calls
-from qwendesk.channels.ingest import Fetching, body_of, hand_over, is_fresh
-from qwendesk.channels.json_body import read_json
+from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.http_api import HttpApi
+from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.channels.slack import messages
 from qwendesk.channels.slack.errors import NotThere, told
 from qwendesk.channels.slack.files import File, files_of
@@ -36,7 +35,7 @@ _MOMENT, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 def is_promising(headers: Mapping[str, str]) -> bool:
     """Tell whether a call is fresh and has a signature: a body need not be read of any other."""
     shown = headers.get(_SIGNATURE, "")
-    return bool(shown) and shown.isascii() and is_fresh(headers.get(_MOMENT, ""))
+    return bool(shown) and shown.isascii() and is_recent(headers.get(_MOMENT, ""))
 
 
 def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
@@ -100,14 +99,14 @@ class SlackChannel(Channel):
     manifest = Manifest(
         "slack",
         "Slack",
-        Capabilities(
+        ChannelCapabilities(
             markup="mrkdwn",
             max_length=messages.LONGEST_SECTION,
             edits=True,
             edit_interval=1.5,
             buttons=5,
             groups=True,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
         ),
         (
             Setting("bot_token", "The bot's token (xoxb-...).", True, True),
@@ -132,11 +131,11 @@ class SlackChannel(Channel):
         self._client: AsyncWebClient | None = None
         self._connecting = asyncio.Lock()
         self._me = Me("", "")
-        self._fetching = Fetching(_DELIVERIES)
+        self._fetching = FileFetcher(_DELIVERIES)
         self._doors = Doors([urlsplit(base_url).hostname])
         self._threads = Threads()
         self._roots = Roots()
-        self._files = Calls("Slack", "The app needs the scope files:read.")
+        self._files = HttpApi("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
         """Listen until ``stop``."""
@@ -216,7 +215,7 @@ class SlackChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import PlainTextResponse, Response
 
-        body = await body_of(request, _LARGEST_BODY) if is_promising(request.headers) else b""
+        body = await read_body(request, _LARGEST_BODY) if is_promising(request.headers) else b""
         if body is None:
             return Response(status_code=413)
         if not is_signed(self._signing_secret, request.headers, body):
@@ -245,10 +244,12 @@ class SlackChannel(Channel):
         parsed = await self._roots.above(await self._connected(), parsed, self._me)
         try:
             placed = self._threads.place(parsed.inbound)
-            inbound = await self._fetching.with_files(placed, [partial(self._fetch, file) for file in parsed.files])
+            inbound = await self._fetching.with_attachments(
+                placed, [partial(self._fetch, file) for file in parsed.files]
+            )
         except ChannelError:
             return False
-        return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
+        return await submit(inbound, self._accept, partial(self._refuse, inbound))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
@@ -260,7 +261,7 @@ class SlackChannel(Channel):
         host = urlsplit(file.url).hostname or ""
         if host not in (*_FILE_HOSTS, urlsplit(self._base_url).hostname):
             raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
-        data = await self._files.fetch(file.url, LARGEST_FILE, {"Authorization": f"Bearer {self._bot_token}"})
+        data = await self._files.fetch(file.url, MAX_FILE_BYTES, {"Authorization": f"Bearer {self._bot_token}"})
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
 
     async def _asked(self, file: File) -> File:

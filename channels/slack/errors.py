@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from qwendesk.channels.http_api import wait_of
+from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.errors import ChannelError, reason
 
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
@@ -35,7 +35,7 @@ async def told() -> AsyncIterator[None]:
 def _read(answer: Any) -> ChannelError:
     reason = str(answer.get("error") or "an error without a name")
     if answer.status_code == 429:
-        wait = wait_of(str(answer.headers.get("Retry-After", ""))) or 1.0
+        wait = parse_retry_after(str(answer.headers.get("Retry-After", ""))) or 1.0
         return ChannelError(f"Slack asks to wait {wait:g} s.", retry_after=wait)
     if reason in _CREDENTIALS:
         advice = "Copy the bot's token again into QWENDESK_CHANNELS__SLACK__BOT_TOKEN, and install the app anew."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from qwendesk.channels.base import LARGEST_FILE
+from qwendesk.channels.base import MAX_FILE_BYTES
 from qwendesk.messages import kind_of
 
 _UNHAD = ("tombstone", "hidden_by_limit")
@@ -64,7 +64,7 @@ def _address(file: dict[str, Any]) -> str:
 def _reason(file: dict[str, Any]) -> str | None:
     """Return why a file is not taken; None where it is."""
     size = file.get("size")
-    if size is not None and int(size) > LARGEST_FILE:
+    if size is not None and int(size) > MAX_FILE_BYTES:
         return "large file"
     if size is not None and int(size) == 0 and _address(file):
         return "empty file"

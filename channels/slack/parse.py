@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qwendesk.channels.mentions import with_slash
+from qwendesk.channels.mentions import add_slash
 from qwendesk.channels.references import with_quotes
 from qwendesk.channels.slack.blocks import shared, words
 from qwendesk.channels.slack.files import File, files_of
@@ -79,7 +79,7 @@ def _event(event: dict[str, Any], me: Me) -> Parsed | None:
 
 def _command(payload: dict[str, Any], me: Me) -> Parsed:
     direct = str(payload["channel_id"]).startswith("D")
-    text = with_slash(str(payload.get("text") or "help"))
+    text = add_slash(str(payload.get("text") or "help"))
     inbound = _inbound(text, str(payload["channel_id"]), payload["user_id"], "", me, direct, None)
     # where the desk is no member, this address is the only way to answer
     door = str(payload.get("response_url") or "") or None

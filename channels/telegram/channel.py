@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.ingest import body_of
-from qwendesk.channels.json_body import read_json
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.errors import told
 from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
@@ -86,7 +85,7 @@ class TelegramChannel(Channel):
     manifest = Manifest(
         "telegram",
         "Telegram",
-        Capabilities(
+        ChannelCapabilities(
             markup="telegram",
             max_length=4096,
             length_unit="utf16",
@@ -219,7 +218,7 @@ class TelegramChannel(Channel):
             return Response(status_code=403)
         if self._intake is None:
             return Response(status_code=503)
-        body = await body_of(request, _LARGEST_BODY)
+        body = await read_body(request, _LARGEST_BODY)
         if body is None:
             return Response(status_code=413)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.channels.mentions import GREETINGS, NAMES
+from qwendesk.channels.mentions import COMMANDS, START_COMMANDS
 from qwendesk.channels.references import with_quotes
 from qwendesk.channels.telegram.entities import Me, marked, names, readable, said
 from qwendesk.channels.telegram.references import forward, forwarded, quotes, replied_to, words
@@ -134,7 +134,7 @@ def _addressed(message: dict[str, Any], me: Me) -> bool:
         if entity["type"] == "bot_command" and entity["offset"] == 0:
             name, _, whom = marked(text, entity)[1:].partition("@")
             # what begins with a slash and names nobody may be another bot's
-            return whom.casefold() == me.username.casefold() if whom else name.lower() in NAMES | GREETINGS
+            return whom.casefold() == me.username.casefold() if whom else name.lower() in COMMANDS | START_COMMANDS
     return any(names(entity, text, me) for entity in entities)
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from qwendesk.channels.base import Accept
-from qwendesk.channels.ingest import Fetching, hand_over
-from qwendesk.channels.retry import rest, unless
+from qwendesk.channels.ingest import FileFetcher, submit
+from qwendesk.channels.retry import sleep_unless_stopped, unless_stopped
 from qwendesk.channels.telegram import messages
 from qwendesk.channels.telegram.albums import ALBUM_SECONDS, Albums, is_growing, messages_of
 from qwendesk.channels.telegram.errors import told
@@ -38,7 +38,7 @@ class Intake:
         self._bot = bot
         self._me = me
         self._accept = accept
-        self._fetching = Fetching()
+        self._fetching = FileFetcher()
         self._albums = Albums(self.take_all)
 
     async def take(self, update: Any) -> bool:
@@ -59,7 +59,7 @@ class Intake:
         if parsed is None:
             return True
         try:
-            inbound = await self._fetching.with_files(
+            inbound = await self._fetching.with_attachments(
                 parsed.inbound, [partial(self._fetch, file) for file in parsed.files if not file.quoted]
             )
         except ChannelError:
@@ -69,7 +69,7 @@ class Intake:
             with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
                 async with told():
                     await self._bot.answer_callback_query(parsed.callback)
-        return await hand_over(inbound, self._accept, partial(self._refuse, inbound))
+        return await submit(inbound, self._accept, partial(self._refuse, inbound))
 
     async def _quoted(self, parsed: Parsed) -> list[Attachment]:
         """Return the files of the message that is replied to, without those that are not to be had."""
@@ -131,7 +131,7 @@ class Poller:
         async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
             while not stopping.is_set():
                 try:
-                    updates = await unless(stopping, self._news(request, stopping))
+                    updates = await unless_stopped(stopping, self._news(request, stopping))
                     pause = 1.0 if await self._take(updates or []) else min(pause * 2, _LONGEST_PAUSE)
                 except ChannelError as error:
                     if error.permanent:
@@ -139,13 +139,13 @@ class Poller:
                     pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
                     log.warning("%s The next try is in %g s.", error, pause)
                 if pause > 1.0:
-                    await rest(stopping, pause)
+                    await sleep_unless_stopped(stopping, pause)
 
     async def _news(self, request: Any, stopping: asyncio.Event) -> list[Any]:
         """Return what is new, an album with all its pictures: what is not confirmed comes again with what follows."""
         updates = await self._ask(request, self._seconds)
         while is_growing(updates) and not stopping.is_set():
-            await rest(stopping, ALBUM_SECONDS)
+            await sleep_unless_stopped(stopping, ALBUM_SECONDS)
             more = await self._ask(request, 0)
             if len(more) <= len(updates):
                 break

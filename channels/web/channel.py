@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import (
     Accept,
-    Capabilities,
     Channel,
+    ChannelCapabilities,
     Component,
     Manifest,
     Setting,
@@ -21,7 +21,7 @@ from qwendesk.channels.base import (
     Transcript,
 )
 from qwendesk.channels.relay import Frame, Relay
-from qwendesk.channels.retry import rest
+from qwendesk.channels.retry import sleep_unless_stopped
 from qwendesk.channels.web.pages import Look
 from qwendesk.channels.web.protocol import LARGEST_FILE
 from qwendesk.channels.web.sessions import FORGOTTEN, Room, Rooms, shown
@@ -48,7 +48,7 @@ class WebChannel(Channel):
     manifest = Manifest(
         "web",
         "Web chat",
-        Capabilities(
+        ChannelCapabilities(
             markup="html",
             max_length=16_000,
             edits=True,
@@ -205,7 +205,7 @@ class WebChannel(Channel):
             await self._catch_up()
             listening, before = bool(self._relay and self._relay.is_listening), listening
             # once more without delay: a frame may have been sent just before this process listened
-            await rest(self._stopping, _RELAYED_POLL_SECONDS if listening and before else _POLL_SECONDS)
+            await sleep_unless_stopped(self._stopping, _RELAYED_POLL_SECONDS if listening and before else _POLL_SECONDS)
 
     async def _stored(self, key: str) -> list[ShownMessage]:
         """Return the stored messages of a session, with the names that the page has given to its own."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from qwendesk.channels.json_body import read_json
+from qwendesk.channels.ingest import read_json
 from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
 MOST_TEXT = 64 * 1024

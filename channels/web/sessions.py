@@ -21,7 +21,7 @@ MOST_LINKS = 8
 """Sockets of one conversation: a person with more open pages than that is none."""
 _MOST_WAITING = 256
 _LOOK_EVERY = 200
-"""Calls between two looks at how much is kept."""
+"""HttpApi between two looks at how much is kept."""
 
 
 def frame_of(message: ShownMessage) -> Frame:

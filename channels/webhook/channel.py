@@ -8,10 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.base import LARGEST_FILE, Accept, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.http_api import Calls
-from qwendesk.channels.ingest import body_of
-from qwendesk.channels.json_body import read_json
+from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.http_api import HttpApi
+from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
 from qwendesk.errors import ConfigError
@@ -34,12 +33,12 @@ class WebhookChannel(Channel):
     manifest = Manifest(
         "webhook",
         "Webhook",
-        Capabilities(
+        ChannelCapabilities(
             markup="markdown",
             max_length=100_000,
             buttons=8,
             groups=True,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
         ),
         (
             Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),
@@ -58,7 +57,7 @@ class WebhookChannel(Channel):
         self._secret = secret
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
-        self._calls = Calls(self.manifest.title, _ADVICE)
+        self._calls = HttpApi(self.manifest.title, _ADVICE)
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
@@ -96,7 +95,7 @@ class WebhookChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        body = await body_of(request, LARGEST_BODY) if is_promising(request.headers) else b""
+        body = await read_body(request, LARGEST_BODY) if is_promising(request.headers) else b""
         if body is None:
             return JSONResponse({"error": "too large"}, 413)
         name = verified(self._secret, request.headers, body)

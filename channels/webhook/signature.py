@@ -10,7 +10,7 @@ import hmac
 import time
 from collections.abc import Mapping
 
-from qwendesk.channels.ingest import is_fresh
+from qwendesk.channels.ingest import is_recent
 from qwendesk.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dic
 def is_promising(headers: Mapping[str, str], now: float | None = None) -> bool:
     """Tell whether a call is fresh and has what a signature needs: a body need not be read of any other."""
     named = headers.get("webhook-id") and "v1," in headers.get("webhook-signature", "")
-    return bool(named) and is_fresh(headers.get("webhook-timestamp", ""), now)
+    return bool(named) and is_recent(headers.get("webhook-timestamp", ""), now)
 
 
 def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:

@@ -14,29 +14,29 @@ from uuid import uuid4
 from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
-from qwendesk.channels.base import LARGEST_FILE, Capabilities, Channel, Manifest, Setting
-from qwendesk.channels.connection import Link, Put, Values
-from qwendesk.channels.persistent_connection import OverLine
+from qwendesk.channels.base import MAX_FILE_BYTES, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.connection import Connection, Enqueue, Values
+from qwendesk.channels.persistent_connection import PersistentConnectionChannel
 from qwendesk.channels.xmpp.parse import parse
 from qwendesk.errors import ChannelError, InputError
 from qwendesk.messages import Attachment, Outbound, kind_of
 from qwendesk.safe_fetch import Address, Fetched, Fetcher, is_public, resolved
 
 
-class XmppChannel(OverLine, Channel):
+class XmppChannel(PersistentConnectionChannel, Channel):
     """An account; rooms are entered where they are named in the settings."""
 
     manifest = Manifest(
         "xmpp",
         "XMPP",
-        Capabilities(
+        ChannelCapabilities(
             max_length=6000,
             length_unit="bytes",
             edits=True,
             edit_interval=2.0,
             typing=30.0,
             groups=True,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
         ),
         (
             Setting("jid", "The desk's account, such as desk@example.org.", required=True),
@@ -52,9 +52,9 @@ class XmppChannel(OverLine, Channel):
         simulator="qwendesk.testing.simulators.xmpp:XmppSimulator",
     )
 
-    def make(self) -> Link:
+    def make_connection(self) -> Connection:
         """Make a session."""
-        return Session(self._settings, self.put)
+        return Session(self._settings, self.enqueue)
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -126,12 +126,12 @@ _ONESELF = 110
 _RENAMED = 303
 
 
-class Session(Link):
+class Session(Connection):
     """Made anew for each connection."""
 
     title = "XMPP"
 
-    def __init__(self, settings: Values, put: Put) -> None:
+    def __init__(self, settings: Values, put: Enqueue) -> None:
         super().__init__(settings, put)
         self._nick = settings["nick"] or JID(settings["jid"]).user
         self.vouching = {JID(room).bare: False for room in settings["rooms"]}
@@ -146,25 +146,25 @@ class Session(Link):
             client.register_plugin(f"xep_{number}")
         client.enable_direct_tls, client.enable_starttls = security == "tls", security == "starttls"
         client.enable_plaintext = plain
-        client.add_event_handler("message", self.reading(self._hear))
-        client.add_event_handler("message_error", self.reading(self._refused))
+        client.add_event_handler("message", self.tolerant(self._hear))
+        client.add_event_handler("message_error", self.tolerant(self._refused))
         wrong = f"the server refuses {settings['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
-        client.add_event_handler("failed_all_auth", lambda _: self.end(wrong, permanent=True))
+        client.add_event_handler("failed_all_auth", lambda _: self.fail(wrong, permanent=True))
         for broken in ("connection_failed", "ssl_invalid_chain", "disconnected"):
-            client.add_event_handler(broken, lambda why: self.end(f"the server is not reached, {why or 'it hung up'}"))
+            client.add_event_handler(broken, lambda why: self.fail(f"the server is not reached, {why or 'it hung up'}"))
 
     async def open(self) -> None:
         """Log in and enter the rooms."""
         self.client.connect(self._settings["host"] or None, self._settings["port"])
-        await self.lasting(self.client.wait_until("session_start"))
+        await self.wait_for(self.client.wait_until("session_start"))
         for room in self.vouching:
-            await self.lasting(self._enter(room))
+            await self.wait_for(self._enter(room))
 
     def listen(self, listening: bool) -> None:
         """Let the server give this connection what is written to the account, or keep that for one that listens."""
         self.client.send_presence(ppriority=0 if listening else -1)
 
-    async def ask(self, name: str) -> None:
+    async def ping(self, name: str) -> None:
         """Ask the server for a sign; that it cannot give one is a sign too."""
         await self.client.plugin["xep_0199"].ping()
 
@@ -216,7 +216,7 @@ class Session(Link):
         if parsed := parse(message, self.client.boundjid, nick, author):
             inbound, urls = parsed
             trusted = self._settings["trusted_files"]
-            self._put(inbound, *(partial(fetch_file, url, LARGEST_FILE, trusted) for url in urls))
+            self._put(inbound, *(partial(fetch_file, url, MAX_FILE_BYTES, trusted) for url in urls))
 
     def _stanza(self, conversation: str, state: str) -> Message:
         """Return a message that says so far only what the desk is doing."""
@@ -243,7 +243,7 @@ class Session(Link):
 
     async def _enter(self, room: str) -> None:
         muc, disco = self.client.plugin["xep_0045"], self.client.plugin["xep_0030"]
-        self.client.add_event_handler(f"muc::{room}::got_offline", self.reading(self._left))
+        self.client.add_event_handler(f"muc::{room}::got_offline", self.tolerant(self._left))
         try:
             await muc.join_muc_wait(JID(room), self._nick, maxstanzas=0)
         except PresenceError as error:
@@ -259,4 +259,4 @@ class Session(Link):
         self._stays.pop(presence["from"].full, None)
         codes = presence["muc"]["status_codes"]
         if _ONESELF in codes and _RENAMED not in codes:
-            self.end(f"the desk was put out of the room {presence['from'].bare!r}")
+            self.fail(f"the desk was put out of the room {presence['from'].bare!r}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slixmpp import JID
 
-from qwendesk.channels.mentions import is_named, without_name
+from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.messages import Inbound, storable
 
@@ -39,9 +39,9 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
     text = text.removeprefix("/me ")
     answers = bool(nick) and message["reply"]["to"] == f"{sender.bare}/{nick}"
     if group:
-        if not (answers or is_named(text, [nick])):
+        if not (answers or is_mentioned(text, [nick])):
             return None
-        text = without_name(text, [nick])
+        text = strip_mention(text, [nick])
     quote = _quote(message, own=answers or JID(message["reply"]["to"]).bare == own.bare)
     unsupported_media = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
     inbound = Inbound(

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class PeriodicTask:
-    """Calls a function again and again in one task, the first time after one interval.
+    """HttpApi a function again and again in one task, the first time after one interval.
 
     Args:
         work: the function; its errors end the task.

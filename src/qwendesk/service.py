@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from qwendesk.app import Desk
 from qwendesk.channels.base import Channel, Component
-from qwendesk.channels.delivery_adapter import ChannelOutlet, ChannelTranscript
+from qwendesk.channels.delivery_adapter import ChannelTranscript, DeliveryAdapter
 from qwendesk.channels.markup.literals import drop_texts
 from qwendesk.channels.relay import Relay
-from qwendesk.channels.supervisor import Keeper
+from qwendesk.channels.supervisor import ChannelSupervisor
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import PastLines
@@ -97,7 +97,7 @@ class Service:
         self.web: WebServer | None = None
         self.models: ModelMonitor | None = None
         """Watches the model of the role ``general``; None where this process does not answer."""
-        self.keepers: dict[str, Keeper] = {}
+        self.keepers: dict[str, ChannelSupervisor] = {}
         if component in ("ingress", "worker"):
             check_component(self.channels, component)
         if component != "all" and settings.database.startswith("sqlite"):
@@ -174,13 +174,13 @@ class Service:
             await desk.pool.choose("general", name)
 
         commands = build_commands(desk.memory, desk.commands, check_model)
-        outlets: dict[str, Outlet] = {name: ChannelOutlet(channel) for name, channel in self.channels.items()}
+        outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
         return build_answering(self.settings, desk.handle, commands, outlets, self._without_label())
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
-            self.keepers[name] = keeper = Keeper(name, channel)
+            self.keepers[name] = keeper = ChannelSupervisor(name, channel)
             keeper.start(self.office.accept)
         stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
-from qwendesk.channels.base import COMMON, Channel, Component
+from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
 from qwendesk.desk.access import House
 from qwendesk.desk.access_repository import Guestbook
 from qwendesk.desk.admission_limits import Limits
@@ -55,7 +55,7 @@ from qwendesk.tools.toolbox import Toolbox
 
 FEEDBACK_BUTTONS = "feedback_buttons"
 MACHINE_NOTICE = "machine_notice"
-RULES = tuple(setting.name for setting in COMMON)
+RULES = tuple(setting.name for setting in COMMON_SETTINGS)
 """Settings of every channel that the desk reads itself."""
 Handle = Callable[[Inbound], AsyncGenerator[Event, None]]
 log = logging.getLogger(__name__)

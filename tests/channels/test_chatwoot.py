@@ -15,7 +15,7 @@ from starlette.routing import Route
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot import channel as channel_module
 from qwendesk.channels.chatwoot.channel import ChatwootChannel, Files
-from qwendesk.channels.http_api import Calls
+from qwendesk.channels.http_api import HttpApi
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment
 from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
@@ -110,7 +110,7 @@ async def test_a_file_is_followed_to_where_it_is_kept_but_not_for_ever() -> None
         return RedirectResponse(f"/{count - 1}") if count else Response(b"bytes")
 
     app = Starlette(routes=[Route("/{count}", sent_on)])
-    calls = Calls("Chatwoot", "")
+    calls = HttpApi("Chatwoot", "")
     async with serve(app) as home, serve(app) as store:
         assert await Files(home, calls, 99).fetch(f"{home}/3") == b"bytes"
         with pytest.raises(ChannelError, match="more than 3"):

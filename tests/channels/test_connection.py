@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qwendesk.channels import connection as link_module
-from qwendesk.channels.connection import Link
-from qwendesk.channels.inbound_queue import Fetch
-from qwendesk.channels.persistent_connection import OverLine
+from qwendesk.channels.connection import Connection
+from qwendesk.channels.ingest import Fetch
+from qwendesk.channels.persistent_connection import PersistentConnectionChannel
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Attachment, Inbound, Outbound
 
 
-class Wire(Link):
+class Wire(Connection):
     """A connection over which nothing goes."""
 
     title = "Wire"
@@ -41,17 +41,17 @@ class Wire(Link):
         raise AssertionError(message)
 
 
-class Wired(OverLine):
+class Wired(PersistentConnectionChannel):
     """A channel over such connections."""
 
-    def make(self) -> Wire:
+    def make_connection(self) -> Wire:
         """Make one."""
         self.wire = Wire()
         return self.wire
 
     async def heard(self) -> None:
         """Wait until it listens."""
-        await self.link()
+        await self.connect()
         await self.wire.heard.wait()
 
 
@@ -78,9 +78,9 @@ async def test_one_odd_message_takes_no_other_with_it(caplog: pytest.LogCaptureF
     running = asyncio.create_task(line.start(accept))
     await asyncio.sleep(0)  # it begins
     await line.heard()
-    line.put(Inbound("look", "c"), odd)
-    line.put(Inbound("bad", "c"))
-    line.put(Inbound("good", "c"))
+    line.enqueue(Inbound("look", "c"), odd)
+    line.enqueue(Inbound("bad", "c"))
+    line.enqueue(Inbound("good", "c"))
     await taken(accepted, 2)
     assert [(one.text, one.unsupported_media) for one in accepted] == [("look", "file"), ("good", None)]
     assert all(one.event for one in accepted) and accepted[0].event != accepted[1].event
@@ -103,7 +103,7 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
     await asyncio.sleep(0)  # it begins
     await line.heard()
     for text in "abc":
-        line.put(Inbound(text, "c"))
+        line.enqueue(Inbound(text, "c"))
     await asked.wait()
     with caplog.at_level(logging.ERROR):
         await line.stop()
@@ -114,10 +114,10 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
 async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "_SECONDS", 0.01)
     line = Wired()
-    first = await line.link()
+    first = await line.connect()
     with pytest.raises(ChannelError, match="did not answer"):
-        await first.lasting(asyncio.Event().wait())
-    assert first.ended.done() and await line.link() is not first
+        await first.wait_for(asyncio.Event().wait())
+    assert first.closed.done() and await line.connect() is not first
 
 
 async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
     monkeypatch.setattr(link_module, "_SECONDS", 0.05)
     asked: list[int] = []
 
-    async def ask(name: str) -> None:
+    async def ping(name: str) -> None:
         asked.append(len(asked))
         if len(asked) == 2:
             raise ChannelError("That question is not allowed.")  # an answer all the same
@@ -133,8 +133,8 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
             await asyncio.Event().wait()
 
     wire = Wire()
-    monkeypatch.setattr(wire, "ask", ask)
-    assert "silent" in str(await wire.lost())
+    monkeypatch.setattr(wire, "ping", ping)
+    assert "silent" in str(await wire.wait_closed())
     assert asked == [0, 1, 2]
 
 
@@ -149,8 +149,8 @@ async def test_a_connection_ends_with_what_it_lives_by_and_the_other_way(caplog:
     read: list[int] = []
     for error, why in ((None, "hung up"), (ValueError("too long"), "broke, too long")):
         wire = Wire()
-        wire.run(wire.read(lines(error), lambda text: read.append(int(text))))
-        assert why in str(await wire.ended)
+        wire.start_task(wire.read_all(lines(error), lambda text: read.append(int(text))))
+        assert why in str(await wire.closed)
     assert read == [1, 2, 1, 2] and "cannot be read" in caplog.text
 
 
@@ -165,10 +165,10 @@ async def test_what_a_connection_lives_by_is_over_where_the_desk_hangs_up() -> N
             over.set()
 
     wire = Wire()
-    wire.run(forever())
+    wire.start_task(forever())
     await begun.wait()
     await wire.close()
-    assert over.is_set() and "the desk has hung up" in str(wire.ended.result())
+    assert over.is_set() and "the desk has hung up" in str(wire.closed.result())
 
 
 async def test_why_nothing_is_heard_is_told() -> None:
@@ -181,12 +181,12 @@ async def test_why_nothing_is_heard_is_told() -> None:
     await line.heard()
     wire = line.wire
     wire.rooms["lobby"] = wire.heard.set
-    wire.is_outside("lobby", "closed")
-    wire.is_outside("cellar", "nobody asked to be there")
+    wire.mark_left("lobby", "closed")
+    wire.mark_left("cellar", "nobody asked to be there")
     assert line.trouble == "Wire: the desk is not in lobby (closed)."
-    wire.is_inside("lobby")
+    wire.mark_joined("lobby")
     assert line.trouble == ""
-    wire.end("the wire is cut")
+    wire.fail("the wire is cut")
     async with asyncio.timeout(60):
         while "cut" not in line.trouble:  # noqa: ASYNC110 - what is waited for is a text
             await asyncio.sleep(0.01)
@@ -212,10 +212,10 @@ async def test_a_slow_file_holds_up_only_its_own_conversation() -> None:
     line = Wired()
     running = asyncio.create_task(line.start(accept))
     await line.heard()
-    line.put(Inbound("look at a", "anna"), slow("a"))
-    line.put(Inbound("and?", "anna"))
-    line.put(Inbound("look at b", "bert"), slow("b"))
-    line.put(Inbound("hello", "carla"))
+    line.enqueue(Inbound("look at a", "anna"), slow("a"))
+    line.enqueue(Inbound("and?", "anna"))
+    line.enqueue(Inbound("look at b", "bert"), slow("b"))
+    line.enqueue(Inbound("hello", "carla"))
     await taken(accepted, 1)
     ready["b"].set()
     await taken(accepted, 2)
@@ -248,7 +248,7 @@ async def test_only_a_few_files_are_fetched_at_the_same_time() -> None:
     running = asyncio.create_task(line.start(accept))
     await line.heard()
     for number in range(9):
-        line.put(Inbound("look", f"c{number}"), fetch)
+        line.enqueue(Inbound("look", f"c{number}"), fetch)
     await taken(accepted, 9)
     assert most == 4
     await line.stop()
@@ -271,8 +271,8 @@ async def test_what_came_before_the_end_was_asked_for_is_handed_over(caplog: pyt
     line = Wired()
     running = asyncio.create_task(line.start(accept))
     await line.heard()
-    line.put(Inbound("look", "anna"), fetch)
-    line.put(Inbound("and?", "anna"))
+    line.enqueue(Inbound("look", "anna"), fetch)
+    line.enqueue(Inbound("and?", "anna"))
     await begun.wait()
     await line.stop()
     ready.set()
@@ -294,7 +294,7 @@ async def test_a_file_that_never_comes_is_given_up_at_the_end(caplog: pytest.Log
     line = Wired()
     running = asyncio.create_task(line.start(accept))
     await line.heard()
-    line.put(Inbound("look", "anna"), fetch)
+    line.enqueue(Inbound("look", "anna"), fetch)
     await begun.wait()
     await line.stop()
     running.cancel()
@@ -311,4 +311,4 @@ async def test_a_message_that_is_refused_before_the_next_sign_fails_and_no_other
                 assert len(refusals) == 1
         assert caught.value.permanent
     wire.refuse("bad", "again", permanent=True)
-    assert wire.sending == {}
+    assert wire.pending == {}

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from qwendesk.channels.ingest import with_files
+from qwendesk.channels.ingest import with_attachments
 from qwendesk.channels.xmpp.channel import fetch_file
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound
@@ -52,5 +52,5 @@ async def test_of_an_address_only_the_server_is_logged(caplog: pytest.LogCapture
 
     with caplog.at_level(logging.DEBUG):
         for fetching in (fetch, odd):
-            assert (await with_files(Inbound("", "c"), [fetching])).unsupported_media == "file"  # type: ignore[list-item]
+            assert (await with_attachments(Inbound("", "c"), [fetching])).unsupported_media == "file"  # type: ignore[list-item]
     assert "127.0.0.1" in caplog.text and "capability" not in caplog.text

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
-from qwendesk.channels.http_api import wait_of
+from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.web.pages import Look
 from qwendesk.channels.webhook.channel import WebhookChannel
@@ -39,7 +39,7 @@ _CHANNELS: Sequence[Channel] = (
     ],
 )
 def test_a_wait_is_read_in_seconds_or_as_a_date(said: str, seconds: float | None) -> None:
-    assert wait_of(said, _NOW) == seconds
+    assert parse_retry_after(said, _NOW) == seconds
 
 
 @pytest.mark.parametrize("channel", _CHANNELS, ids=lambda channel: channel.manifest.name)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from irctokens.line import tokenise
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.irc.channel import Connection, IrcChannel
+from qwendesk.channels.irc.channel import IrcChannel, IrcConnection
 from qwendesk.channels.irc.parse import lines_of, parse
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
@@ -102,12 +102,12 @@ class Server:
 
 
 @asynccontextmanager
-async def met(**other: Any) -> AsyncIterator[tuple[Server, Connection, asyncio.Task[None]]]:
+async def met(**other: Any) -> AsyncIterator[tuple[Server, IrcConnection, asyncio.Task[None]]]:
     played = Server()
     listening = await asyncio.start_server(played, "127.0.0.1", 0)
     where = {"host": "127.0.0.1", "port": listening.sockets[0].getsockname()[1], "tls": False}
     where |= {"nick": "desk", "channels": "#help key, #other"}
-    connection = Connection(IrcChannel.manifest.read(where | other), lambda *_: None)
+    connection = IrcConnection(IrcChannel.manifest.read(where | other), lambda *_: None)
     opening = asyncio.create_task(connection.open())
     await played.until("USER desk 0 * Qwendesk")
     try:
@@ -162,7 +162,7 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
         assert connection.trouble == "IRC: the desk is not in #other (banned), #help (put out enough)."
         server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
         await server.until("PONG x")
-        assert connection.trouble == "" and not connection.ended.done()
+        assert connection.trouble == "" and not connection.closed.done()
 
 
 async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatc
         server.say(":s 001 desk :Welcome")
         await opening
         async with asyncio.timeout(10):
-            assert "it is silent" in str(await connection.lost())
+            assert "it is silent" in str(await connection.wait_closed())
         assert any(line.startswith("PING ") for line in server.told)
 
 
@@ -188,7 +188,7 @@ async def test_a_refused_line_ends_its_message_and_no_other(code: str, permanent
         with pytest.raises(ChannelError, match="#help no") as caught:
             await refused
         assert caught.value.permanent is permanent
-        assert await sent == names[0] and not connection.sending
+        assert await sent == names[0] and not connection.pending
 
 
 async def test_two_messages_to_one_place_are_refused_each_by_itself() -> None:

@@ -9,7 +9,7 @@ from irctokens.line import tokenise
 from slixmpp import JID, ClientXMPP, Message
 
 from qwendesk.channels.irc.parse import parse as parse_line
-from qwendesk.channels.mentions import is_named, without_name
+from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.channels.references import Quote, with_quotes
 from qwendesk.channels.webhook.channel import read
 from qwendesk.channels.xmpp.parse import parse
@@ -38,7 +38,7 @@ OWN, ANA = JID("desk@x.example"), "ana@x.example/phone"
     ],
 )
 def test_a_name_within_an_address_is_no_call(text: str, named: bool) -> None:
-    assert is_named(text, ["desk"]) is named
+    assert is_mentioned(text, ["desk"]) is named
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_name_within_an_address_is_no_call(text: str, named: bool) -> None:
     ],
 )
 def test_the_name_is_left_out_only_where_it_calls(text: str, heard: str) -> None:
-    assert without_name(text, ["desk"]) == heard
+    assert strip_mention(text, ["desk"]) == heard
 
 
 def test_what_is_written_behind_slash_me_is_heard_on_irc() -> None:

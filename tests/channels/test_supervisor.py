@@ -6,7 +6,7 @@ import asyncio
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.irc.channel import IrcChannel
-from qwendesk.channels.supervisor import Keeper
+from qwendesk.channels.supervisor import ChannelSupervisor
 from qwendesk.messages import Admission, Inbound
 
 
@@ -24,7 +24,7 @@ async def test_a_channel_that_runs_and_does_not_hear_all_fails() -> None:
     async def accept(inbound: Inbound) -> Admission:
         raise AssertionError(inbound)
 
-    keeper = Keeper("irc", Deaf.create(Deaf.manifest.read({"host": "h"})))
+    keeper = ChannelSupervisor("irc", Deaf.create(Deaf.manifest.read({"host": "h"})))
     keeper.start(accept)
     await asyncio.sleep(0)
     assert (keeper.state, keeper.fails, keeper.problem) == ("running", True, "not in #help")

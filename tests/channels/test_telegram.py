@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.mentions import NAMES
+from qwendesk.channels.mentions import COMMANDS
 from qwendesk.channels.telegram import channel as pace
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.parse import Me, parse
@@ -167,7 +167,7 @@ def test_the_names_of_the_commands_are_those_of_the_desk() -> None:
     commands = Commands(None, None, None)  # type: ignore[arg-type]
     Ratings(None, None).join(commands)  # type: ignore[arg-type]
     add_memory(commands, MemoryCommands(None))  # type: ignore[arg-type]
-    assert set(commands.names) == NAMES
+    assert set(commands.names) == COMMANDS
 
 
 def _marked(text: str, kind: str) -> dict[str, Any]:

@@ -244,14 +244,14 @@ async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(s
     first = author()
     assert first.startswith(f"unproven:{ROOM}/anna/") and first == author()
     left(session, "anna")
-    assert author() != first and not session.ended.done()
+    assert author() != first and not session.closed.done()
 
 
 async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) -> None:
     left(session, "desk", 110, 303)
-    assert not session.ended.done()
+    assert not session.closed.done()
     left(session, "desk", 110, 307)
-    assert "put out of the room" in str(session.ended.result())
+    assert "put out of the room" in str(session.closed.result())
 
 
 async def test_a_connection_on_which_nothing_answers_is_given_up(
@@ -259,7 +259,7 @@ async def test_a_connection_on_which_nothing_answers_is_given_up(
 ) -> None:
     monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # it is connected to nothing
     async with asyncio.timeout(60):
-        assert "silent" in str(await session.lost())
+        assert "silent" in str(await session.wait_closed())
 
 
 async def test_a_room_is_known_by_its_name_in_small_letters() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk import Settings
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.cli.serve import _greeting, _show_request
 from qwendesk.errors import ChannelError
 from qwendesk.health_checks import ModelMonitor
@@ -21,7 +21,7 @@ from tests.engines.web_server import Reply, WebServer, serve
 class Mute(Channel):
     """Takes messages and cannot deliver any answer."""
 
-    manifest = Manifest("mute", "Mute", Capabilities())
+    manifest = Manifest("mute", "Mute", ChannelCapabilities())
 
     def __init__(self) -> None:
         self.accept: asyncio.Future[Accept] = asyncio.get_running_loop().create_future()

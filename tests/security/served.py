@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qwendesk import Desk, Settings
-from qwendesk.channels.base import Accept, Capabilities, Channel, Manifest
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.engines.scripted import Script, ScriptedEngine
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
@@ -18,7 +18,7 @@ from qwendesk.service import Service
 class Place(Channel):
     """Hands over what a test says, and keeps what is sent."""
 
-    manifest = Manifest("place", "Place", Capabilities(max_length=100_000, groups=True))
+    manifest = Manifest("place", "Place", ChannelCapabilities(max_length=100_000, groups=True))
 
     def __init__(self) -> None:
         self.sent: list[Outbound] = []

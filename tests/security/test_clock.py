@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from qwendesk.channels.http_api import wait_of
+from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.web.sessions import Link, Room, shown
 from qwendesk.desk.access import House
 from qwendesk.desk.admission_limits import Limits
@@ -106,7 +106,7 @@ def test_a_page_that_saw_more_than_the_room_knows_is_shown_all() -> None:
 
 @pytest.mark.parametrize("said", ["Wed, 21 Oct 2099 07:28:00 GMT", "99999999999"])
 def test_a_platform_is_never_waited_for_longer_than_a_day(said: str) -> None:
-    assert wait_of(said) == 24 * 3600
+    assert parse_retry_after(said) == 24 * 3600
 
 
 async def _tokens(desk: Running) -> list[float]:

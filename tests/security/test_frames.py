@@ -14,7 +14,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from qwendesk.server.guard import Guard
+from qwendesk.server.guard import ConnectionGuard
 from qwendesk.server.guarded_app import GuardedApp
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.protocols import FrameCounter
@@ -98,7 +98,7 @@ class Transport(asyncio.Transport):
 
 @pytest.mark.parametrize("text", ["a" * 60_000, "漢" * 60_000, "🙂" * 60_000])
 async def test_a_long_text_that_was_taken_is_no_message_half_sent(text: str) -> None:
-    guard, transport = Guard(WebLimits(), 2**20), Transport()
+    guard, transport = ConnectionGuard(WebLimits(), 2**20), Transport()
     line = guard.opened(transport)
     waits = asyncio.Event()
     came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -121,7 +121,7 @@ async def test_a_long_text_that_was_taken_is_no_message_half_sent(text: str) -> 
 
 
 def test_a_port_that_is_taken_again_stays_known() -> None:
-    guard, old, new = Guard(WebLimits(), 2**20), Transport(), Transport()
+    guard, old, new = ConnectionGuard(WebLimits(), 2**20), Transport(), Transport()
     guard.opened(old)
     line = guard.opened(new)
     guard.closed(old)

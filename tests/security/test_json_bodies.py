@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
-from qwendesk.channels.json_body import DEEPEST, read_json
+from qwendesk.channels.ingest import MAX_JSON_DEPTH, read_json
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.web.protocol import read
@@ -31,7 +31,7 @@ HOSTILE = {
     "arrays": "[" * 100_000 + "]" * 100_000,
     "arrays without an end": "[" * 100_000,
     "objects": '{"a":' * 50_000 + "1" + "}" * 50_000,
-    "just too deep": "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1),
+    "just too deep": "[" * (MAX_JSON_DEPTH + 1) + "]" * (MAX_JSON_DEPTH + 1),
     "deep behind a message": '{"conversation":"c","text":"hello","id":' + "[" * 900 + "]" * 900 + "}",
     "not a number": '{"id": NaN}',
     "infinite": '{"id": 1e999}',
@@ -111,7 +111,7 @@ def test_a_frame_of_the_web_chat_that_cannot_be_read_is_refused(kind: str) -> No
 
 
 def test_what_is_not_deep_is_read() -> None:
-    deep = "[" * DEEPEST + "1" + "]" * DEEPEST
+    deep = "[" * MAX_JSON_DEPTH + "1" + "]" * MAX_JSON_DEPTH
     assert json.dumps(read_json(deep)) == deep
     assert read_json('{"a": [1.5, {"b": null}], "c": "\\u00e9"}') == {"a": [1.5, {"b": None}], "c": "é"}
 

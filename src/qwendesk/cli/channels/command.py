@@ -100,7 +100,7 @@ async def _list(as_json: bool) -> None:
 async def _show(name: str, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from qwendesk.channels.base import COMMON
+    from qwendesk.channels.base import COMMON_SETTINGS
     from qwendesk.plugins import load
 
     manifest = load("channels", name).manifest
@@ -113,7 +113,7 @@ async def _show(name: str, as_json: bool) -> None:
         line = f"{'' if setting.required else '# '}{setting.name} = {json.dumps(setting.default)}"
         typer.echo(f"{line:<34}  # {_notes(name, setting)}")
     typer.echo("# of every channel:")
-    for setting in COMMON:
+    for setting in COMMON_SETTINGS:
         line = f"# {setting.name} = {json.dumps(setting.default)}"
         choices = f" One of: {', '.join(setting.choices)}." if setting.choices else ""
         typer.echo(f"{line:<34}  # {setting.help}{choices}")

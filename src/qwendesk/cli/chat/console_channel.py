@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from qwendesk.channels.base import Accept, Capabilities, Channel, Handler, Manifest
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Handler, Manifest
 from qwendesk.cli.chat.view import markdown, printable, view_for
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
@@ -69,7 +69,7 @@ class ConsoleChannel(Channel):
     """Reads lines from a terminal and shows the answers there."""
 
     manifest = Manifest(
-        "console", "Terminal", Capabilities(markup="markdown", max_length=1_000_000), hint=_HINT, is_served=False
+        "console", "Terminal", ChannelCapabilities(markup="markdown", max_length=1_000_000), hint=_HINT, is_served=False
     )
 
     def __init__(

@@ -11,7 +11,7 @@ from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.selected_model import Choice, best
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision
 from qwendesk.routing.policy.policy_file import Models
 from qwendesk.routing.signals.language import english_name

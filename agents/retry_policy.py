@@ -12,7 +12,7 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import RetryRequest, RetryStep
 from qwendesk.engines.selected_model import Choice
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision, Past
 from qwendesk.routing.policy.policy_file import Escalate
 from qwendesk.routing.signals.cues import fold, mark

@@ -7,7 +7,7 @@ from typing import Literal
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.roles import expert_for
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision
 from qwendesk.routing.policy.policy_file import Policy
 

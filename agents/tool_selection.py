@@ -17,7 +17,7 @@ from typing import Any
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.roles import Expert
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 _FREE_CHOICE_PARAMETERS = 2.0
 """Billions of parameters from which a model chooses its tools freely."""

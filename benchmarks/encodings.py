@@ -18,7 +18,7 @@ from pathlib import Path
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
-from qwendesk.knowledge.readers.decode import decoded
+from qwendesk.knowledge.readers.text import decode_with_notes
 
 ENCODINGS = {
     "ar": ("cp1256", "iso8859_6"),
@@ -128,7 +128,7 @@ def of_machine(language: str) -> Iterator[str]:
 
 
 def ours(data: bytes) -> tuple[str, bool]:
-    found = decoded(data)
+    found = decode_with_notes(data)
     return found.text, any("uncertain" in note for note in found.notes)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from qwendesk.engines.base import Options
-from qwendesk.models.catalogue import Sampling
+from qwendesk.models.card import Sampling
 from qwendesk.settings import Settings
 
 

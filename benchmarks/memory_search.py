@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwendesk.knowledge.base import Chunk, Vectors
-from qwendesk.knowledge.document_repository import Source
+from qwendesk.knowledge.document_repository import DocumentSource
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import EVERYBODY, DocumentScope
@@ -107,7 +107,7 @@ async def _load(knowledge: KnowledgeBase, world: World, model: str) -> float:
     for start in range(0, len(world.texts), PER_DOCUMENT):
         part = slice(start, start + PER_DOCUMENT)
         chunks = [Chunk(text, "", "") for text in world.texts[part]]
-        source = Source(f"made-up:{start}", f"document {start}", "text", 0, str(start))
+        source = DocumentSource(f"made-up:{start}", f"document {start}", "text", 0, str(start))
         await knowledge._shelf.put(source, EVERYBODY, chunks, world.vectors[part], model)
         knowledge._new += len(chunks)
     await knowledge.maintain_indexes()

@@ -15,7 +15,7 @@ import sys
 
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.store import ModelStore
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import STARTER_MODEL, load_settings
 
 TOKENS = 48

@@ -27,8 +27,9 @@ from pydantic import ConfigDict
 from qwendesk.engines.stream.chunks import Ending, call_chunk, emit, text_chunk
 from qwendesk.engines.stream.parser import AnswerReader, Call
 from qwendesk.errors import ConfigError, EngineError
-from qwendesk.models.catalogue import Catalogue, ModelCard, Sampling
-from qwendesk.models.store import ModelStore
+from qwendesk.models.card import ModelCard, Sampling
+from qwendesk.models.catalogue import Catalogue
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]

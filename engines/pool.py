@@ -18,9 +18,9 @@ from qwendesk.engines.selected_model import Choice, able_to, best
 from qwendesk.engines.servers import KINDS, is_server, server_of
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.gguf import fault_of
-from qwendesk.models.store import PullProgress
+from qwendesk.models.card import ModelCard
+from qwendesk.models.gguf import header_fault
+from qwendesk.models.sources.base import PullProgress
 from qwendesk.settings import STARTER_MODEL, Settings
 
 _LISTING_SECONDS = 10.0
@@ -189,7 +189,7 @@ class ModelPool:
 
     async def _is_there(self, choice: Choice) -> bool:
         if file := choice.card.file:
-            if fault := await asyncio.to_thread(fault_of, file):
+            if fault := await asyncio.to_thread(header_fault, file):
                 raise EngineUnavailable(f"{str(file)!r} {fault}. Name another file, or a model of the catalogue.")
             return True
         if not self.engine(choice.engine).uses_store:

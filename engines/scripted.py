@@ -14,7 +14,7 @@ from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Opti
 from qwendesk.engines.context_window import fit, too_long, within_reach
 from qwendesk.engines.stream.thinking import CLOSING
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 _WORD = re.compile(r"\s*\S+|\s+$")
 

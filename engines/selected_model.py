@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwendesk.messages import Role
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 
 @dataclass(frozen=True, slots=True)

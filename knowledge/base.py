@@ -14,7 +14,7 @@ Vectors = NDArray[np.float32]
 """One row a text, each of length 1."""
 
 
-class Embeds(Protocol):
+class EmbeddingModel(Protocol):
     """Turns texts into vectors whose product says how alike they are in meaning."""
 
     @property
@@ -113,18 +113,36 @@ class StoredDocument:
     added_at: datetime
 
 
-Status = Literal["added", "updated", "unchanged", "refused"]
+IngestStatus = Literal["added", "updated", "unchanged", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IngestResult:
     """What became of one source."""
 
     source: str
-    status: Status
+    status: IngestStatus
     detail: str = ""
     """Why it was refused."""
     chunks: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """What a reader of it should know of how it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a file is to be read."""
+
+    encoding: str = ""
+    """The encoding that its sender declares; empty: none."""
+    hidden: bool = False
+    """Whether hidden sheets, rows and columns are read too."""
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """The declared encodings, at most one."""
+        return (self.encoding,) if self.encoding else ()
+
+
+DEFAULT_OPTIONS = ReadOptions()

@@ -13,11 +13,11 @@ from qwendesk.knowledge.base import Chunk, Document, Section
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-RECIPE = 2
+CONVERSION_VERSION = 2
 """Raise it when documents are converted or cut differently, so that ``reindex`` does them anew."""
-SIZE = 900
+MAX_PASSAGE_LENGTH = 900
 """Letters of a passage; a sign of Chinese, Japanese or Korean counts as three, as it does in tokens."""
-_JOIN = " › "
+_HEADING_SEPARATOR = " › "
 _SEPARATORS = [
     "\n\n",
     "\n",
@@ -41,33 +41,38 @@ _SEPARATORS = [
 
 
 @cache
-def _dense() -> regex.Pattern[str]:
+def _cjk() -> regex.Pattern[str]:
     scripts = ("Han", "Hiragana", "Katakana", "Hangul")
     return regex.compile("[" + "".join(rf"\p{{Script={name}}}" for name in scripts) + "]")
 
 
-def weight(text: str) -> int:
+def text_length(text: str) -> int:
     """Return how long a text is for a model."""
-    return len(text) if text.isascii() else len(text) + 2 * len(_dense().findall(text))
+    return len(text) if text.isascii() else len(text) + 2 * len(_cjk().findall(text))
 
 
-def cut(document: Document) -> list[Chunk]:
+def split_document(document: Document) -> list[Chunk]:
     """Return the document's passages in order."""
-    return [chunk for section in _merged(document.sections) for chunk in _cut_section(section)]
+    return [chunk for section in _merge_short(document.sections) for chunk in _split_section(section)]
 
 
 def embedded_text(chunk: Chunk, title: str) -> str:
     """Return what is embedded and indexed: a passage is understood with what stands above it."""
-    above = _JOIN.join(filter(None, (title, chunk.headings)))
+    above = _HEADING_SEPARATOR.join(filter(None, (title, chunk.headings)))
     return f"{above}\n{chunk.text}" if above else chunk.text
 
 
-def _merged(sections: Iterable[Section]) -> Iterator[Section]:
+def _merge_short(sections: Iterable[Section]) -> Iterator[Section]:
     """Join a short section with the next one of the same place and headings."""
     last: Section | None = None
     for section in sections:
         same = last and (last.headings, last.place, last.unit) == (section.headings, section.place, section.unit)
-        if last and same and not section.unit and weight(last.text) + weight(section.text) < SIZE:
+        if (
+            last
+            and same
+            and not section.unit
+            and text_length(last.text) + text_length(section.text) < MAX_PASSAGE_LENGTH
+        ):
             last = Section(f"{last.text}\n{section.text}", last.headings, last.place)
             continue
         if last:
@@ -77,9 +82,9 @@ def _merged(sections: Iterable[Section]) -> Iterator[Section]:
         yield last
 
 
-def _cut_section(section: Section) -> Iterator[Chunk]:
-    headings = _JOIN.join(section.headings)
-    if weight(section.text) <= SIZE:
+def _split_section(section: Section) -> Iterator[Chunk]:
+    headings = _HEADING_SEPARATOR.join(section.headings)
+    if text_length(section.text) <= MAX_PASSAGE_LENGTH:
         if text := section.text.strip():
             skipped = len(section.text) - len(section.text.lstrip())
             yield Chunk(text, headings, _place(section, skipped))
@@ -103,9 +108,9 @@ def _splitter() -> RecursiveCharacterTextSplitter:
     return RecursiveCharacterTextSplitter(
         separators=_SEPARATORS,
         keep_separator="end",
-        chunk_size=SIZE,
+        chunk_size=MAX_PASSAGE_LENGTH,
         chunk_overlap=0,
-        length_function=weight,
+        length_function=text_length,
         add_start_index=True,
         strip_whitespace=True,
     )

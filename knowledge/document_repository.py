@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from qwendesk.knowledge.base import Chunk, Passage, StoredDocument, Vectors
-from qwendesk.knowledge.chunking import RECIPE, embedded_text
+from qwendesk.knowledge.chunking import CONVERSION_VERSION, embedded_text
 from qwendesk.knowledge.term_renewal import indexed_terms
-from qwendesk.knowledge.vectors import Nearest, packed
+from qwendesk.knowledge.vectors import VectorIndex, pack_vector
 from qwendesk.memory.database import Database
 from qwendesk.memory.documents import note_change, note_removal
 from qwendesk.memory.records import DocumentScope
@@ -28,7 +28,7 @@ _ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentSource:
     """A file's particulars."""
 
     uri: str
@@ -40,10 +40,10 @@ class Source:
     """What a reader of it should know of how it was read."""
 
 
-class Shelf:
+class DocumentRepository:
     """Reads and writes documents."""
 
-    def __init__(self, database: Database, nearest: Nearest) -> None:
+    def __init__(self, database: Database, nearest: VectorIndex) -> None:
         self._database = database
         self._nearest = nearest
 
@@ -56,7 +56,12 @@ class Shelf:
         return (row[0], row[1], row[2]) if row else None
 
     async def put(
-        self, source: Source, scope: DocumentScope, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None
+        self,
+        source: DocumentSource,
+        scope: DocumentScope,
+        chunks: Sequence[Chunk],
+        vectors: Vectors | None,
+        model: str | None,
     ) -> None:
         """Store a document in place of the one of the same address."""
         if vectors is not None and model:
@@ -64,7 +69,12 @@ class Shelf:
         await self._database.shield(self._put(source, scope, chunks, vectors, model))
 
     async def _put(
-        self, source: Source, scope: DocumentScope, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None
+        self,
+        source: DocumentSource,
+        scope: DocumentScope,
+        chunks: Sequence[Chunk],
+        vectors: Vectors | None,
+        model: str | None,
     ) -> None:
         document = _document_row(source, scope, len(chunks))
         rows = [_chunk_row(document, number, chunk, source.title) for number, chunk in enumerate(chunks)]
@@ -160,7 +170,7 @@ class Shelf:
         """Return address and scope of the documents that were made by an older version."""
         of = KbDocument
         statement = select(of.uri, of.person_id, of.conversation_id).where(
-            of.tenant_id == tenant, of.conversion_version != RECIPE
+            of.tenant_id == tenant, of.conversion_version != CONVERSION_VERSION
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
@@ -226,7 +236,7 @@ class Shelf:
                 "tenant_id": tenant,
                 "scope": scope,
                 "dimension": len(vector),
-                "vector": packed(vector),
+                "vector": pack_vector(vector),
             }
             for (number, scope), vector in zip(owners, vectors, strict=True)
         ]
@@ -266,7 +276,7 @@ async def _insert_chunks(connection: AsyncConnection, rows: Sequence[dict[str, A
     return numbers
 
 
-def _document_row(source: Source, scope: DocumentScope, chunks: int) -> dict[str, Any]:
+def _document_row(source: DocumentSource, scope: DocumentScope, chunks: int) -> dict[str, Any]:
     return {
         "id": str(uuid7()),
         "tenant_id": scope.tenant,
@@ -279,7 +289,7 @@ def _document_row(source: Source, scope: DocumentScope, chunks: int) -> dict[str
         "size": source.size,
         "sha256": source.sha256,
         "chunks": chunks,
-        "conversion_version": RECIPE,
+        "conversion_version": CONVERSION_VERSION,
         "terms_version": VERSION,
         "notes": "\n".join(source.notes),
         "added_at": datetime.now(UTC),

@@ -17,18 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qwendesk.memory.records import DocumentScope
 from qwendesk.search_terms import asked_terms
 
-BUDGET = 4_000
+MAX_RANKED_PASSAGES = 4_000
 """Passages that may be looked at for one question."""
-_MOST_TERMS = 200
-_COMMON = 1_000
-_FRESH = 300.0
+_MAX_QUESTION_TERMS = 200
+_COMMON_TERM_PASSAGES = 1_000
+_FREQUENCY_TTL_SECONDS = 300.0
 """Seconds for which the frequencies of terms are trusted."""
 
 
-class FullText(ABC):
+class FullTextIndex(ABC):
     """Finds passages by their words."""
 
-    _BUDGET: float = BUDGET
+    _BUDGET: float = MAX_RANKED_PASSAGES
 
     async def find(
         self, connection: AsyncConnection, question: str, scope: DocumentScope, limit: int
@@ -38,9 +38,9 @@ class FullText(ABC):
         What a passage covers is the share of the question's terms that it holds, the rare ones weighing more: next to
         nothing where the question is in another language, and all where it asks for a part number.
         """
-        asked = list(dict.fromkeys(asked_terms(question)))[:_MOST_TERMS]
+        asked = list(dict.fromkeys(asked_terms(question)))[:_MAX_QUESTION_TERMS]
         known = await self._frequencies(connection, asked) if asked else {}
-        chosen = affordable(known, self._BUDGET)
+        chosen = select_terms(known, self._BUDGET)
         found = await self._ranked(connection, chosen, scope, limit) if chosen else []
         if not found:
             return {}
@@ -73,7 +73,7 @@ class FullText(ABC):
 _TERMS = text("SELECT id, terms FROM kb_chunk WHERE id IN :numbers").bindparams(bindparam("numbers", expanding=True))
 
 
-def affordable(frequencies: dict[str, float], budget: float = BUDGET) -> dict[str, float]:
+def select_terms(frequencies: dict[str, float], budget: float = MAX_RANKED_PASSAGES) -> dict[str, float]:
     """Return the rarest terms whose passages together are within the budget, at least one."""
     chosen: dict[str, float] = {}
     spent = 0.0
@@ -85,7 +85,7 @@ def affordable(frequencies: dict[str, float], budget: float = BUDGET) -> dict[st
     return chosen
 
 
-class SqliteFullText(FullText):
+class SqliteFullTextIndex(FullTextIndex):
     """Full text by FTS5, ranked by BM25."""
 
     _COUNT = text("SELECT term, doc FROM kb_chunk_vocab WHERE term IN :terms").bindparams(
@@ -103,13 +103,13 @@ class SqliteFullText(FullText):
         self._counted_at = -math.inf
 
     async def _frequencies(self, connection: AsyncConnection, asked: Sequence[str]) -> dict[str, float]:
-        if time.monotonic() - self._counted_at > _FRESH:
+        if time.monotonic() - self._counted_at > _FREQUENCY_TTL_SECONDS:
             self._common, self._counted_at = {}, time.monotonic()
         unknown = [term for term in asked if term not in self._common]
         found = await connection.execute(self._COUNT, {"terms": unknown})
         counted = {str(term): float(count) for term, count in found}
         # counting a term costs as much as there is of it, so the common ones are remembered
-        self._common |= {term: count for term, count in counted.items() if count > _COMMON}
+        self._common |= {term: count for term, count in counted.items() if count > _COMMON_TERM_PASSAGES}
         return counted | {term: self._common[term] for term in asked if term in self._common}
 
     async def _total(self, connection: AsyncConnection) -> float:
@@ -129,7 +129,7 @@ class SqliteFullText(FullText):
         return [int(number) for number in found]
 
 
-class PostgresFullText(FullText):
+class PostgresFullTextIndex(FullTextIndex):
     """Full text by a GIN index, ranked by how rare the terms are that a passage holds."""
 
     _STATISTICS = text(
@@ -138,7 +138,7 @@ class PostgresFullText(FullText):
         "WHERE s.schemaname = current_schema() AND s.tablename = 'kb_chunk' AND s.attname = 'tsv'"
     )
 
-    _BUDGET = BUDGET / 2
+    _BUDGET = MAX_RANKED_PASSAGES / 2
     """Its ranking looks at each passage once a term."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class PostgresFullText(FullText):
         self._read_at = -math.inf
 
     async def _frequencies(self, connection: AsyncConnection, asked: Sequence[str]) -> dict[str, float]:
-        if time.monotonic() - self._read_at > _FRESH:
+        if time.monotonic() - self._read_at > _FREQUENCY_TTL_SECONDS:
             await self._read(connection)
         return {term: self._common.get(term, self._rare) for term in asked}
 

@@ -11,15 +11,23 @@ from functools import cache
 from sqlalchemy import Select, select
 
 from qwendesk.errors import ConfigError, EngineError
-from qwendesk.knowledge.base import Embeds, Outcome, Passage, StoredDocument
-from qwendesk.knowledge.document_repository import Shelf
-from qwendesk.knowledge.fulltext import FullText, PostgresFullText, SqliteFullText
-from qwendesk.knowledge.ingestion import BATCH, LARGEST, Handling, Intake, Raw, Step, expand
-from qwendesk.knowledge.pgvector import PgNearest
+from qwendesk.knowledge.base import EmbeddingModel, IngestResult, Passage, StoredDocument
+from qwendesk.knowledge.document_repository import DocumentRepository
+from qwendesk.knowledge.fulltext import FullTextIndex, PostgresFullTextIndex, SqliteFullTextIndex
+from qwendesk.knowledge.ingestion import (
+    EMBED_BATCH_SIZE,
+    MAX_FILE_BYTES,
+    DocumentIngestion,
+    IngestOptions,
+    ProgressCallback,
+    SourceFile,
+    expand_source,
+)
+from qwendesk.knowledge.pgvector import PgVectorIndex
 from qwendesk.knowledge.readers.converter import Converter, ReadingLimits
-from qwendesk.knowledge.search import Mode, Search
+from qwendesk.knowledge.search import HybridSearch, SearchMode
 from qwendesk.knowledge.term_renewal import renew_terms
-from qwendesk.knowledge.vectors import MatrixNearest, Nearest
+from qwendesk.knowledge.vectors import InMemoryVectorIndex, VectorIndex
 from qwendesk.memory.conversations.statements import is_conversation, is_person
 from qwendesk.memory.database import Database
 from qwendesk.memory.memory import Memory
@@ -28,13 +36,13 @@ from qwendesk.memory.tables.conversations import Conversation, PersonIdentity
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.safe_fetch import Address, Fetcher, mime_parts
 
-_MANY = 200
+_MAINTENANCE_THRESHOLD = 200
 """New passages after which the database's statistics and indexes are looked after."""
-_LIMITS = ReadingLimits()
+_DEFAULT_LIMITS = ReadingLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class KnowledgeState:
     """What a tenant's knowledge base holds."""
 
     documents: int
@@ -47,7 +55,7 @@ class State:
     """The current embedding model; None: search is by words alone."""
 
 
-def _silent(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     """Tell nobody."""
 
 
@@ -65,24 +73,24 @@ class KnowledgeBase:
     def __init__(
         self,
         database: Database,
-        embedder: Embeds | None = None,
+        embedder: EmbeddingModel | None = None,
         *,
         tenant: str = EVERYBODY.tenant,
         allowed: Callable[[Address], bool] | None = None,
-        limits: ReadingLimits = _LIMITS,
+        limits: ReadingLimits = _DEFAULT_LIMITS,
     ) -> None:
         self.everybody = DocumentScope(tenant)
         """Documents for everybody of the tenant."""
         self._database = database
         self._embedder = embedder
         self._converter = Converter(limits.seconds, processes=limits.processes)
-        fetcher = Fetcher(most=LARGEST, allowed=allowed)
+        fetcher = Fetcher(most=MAX_FILE_BYTES, allowed=allowed)
         sqlite = database.is_sqlite
-        self._nearest: Nearest = MatrixNearest(database) if sqlite else PgNearest(database)
-        self._full_text: FullText = SqliteFullText() if sqlite else PostgresFullText()
-        self._shelf = Shelf(database, self._nearest)
-        self._search = Search(database, self._shelf, self._full_text, self._nearest, embedder)
-        self._intake = Intake(self._shelf, embedder, self._converter, fetcher)
+        self._nearest: VectorIndex = InMemoryVectorIndex(database) if sqlite else PgVectorIndex(database)
+        self._full_text: FullTextIndex = SqliteFullTextIndex() if sqlite else PostgresFullTextIndex()
+        self._shelf = DocumentRepository(database, self._nearest)
+        self._search = HybridSearch(database, self._shelf, self._full_text, self._nearest, embedder)
+        self._intake = DocumentIngestion(self._shelf, embedder, self._converter, fetcher)
         self._new = 0
 
     @property
@@ -102,11 +110,11 @@ class KnowledgeBase:
         self,
         source: str,
         scope: DocumentScope | None = None,
-        step: Step = _silent,
+        step: ProgressCallback = _ignore_progress,
         *,
         anew: bool = False,
         hidden: bool = False,
-    ) -> Outcome:
+    ) -> IngestResult:
         """Take in a file or a web page.
 
         Args:
@@ -119,7 +127,7 @@ class KnowledgeBase:
         Returns:
             What became of it; what cannot be read is ``refused`` with the reason, and nothing of it is stored.
         """
-        outcome = await self._intake.add(source, self._own(scope), step, Handling(anew=anew, hidden=hidden))
+        outcome = await self._intake.add(source, self._own(scope), step, IngestOptions(anew=anew, hidden=hidden))
         self._new += outcome.chunks
         return outcome
 
@@ -133,7 +141,7 @@ class KnowledgeBase:
         at_once: int | None = None,
         owner: str = "",
         seconds: float | None = None,
-    ) -> Outcome:
+    ) -> IngestResult:
         """Take in a file that somebody sent.
 
         Args:
@@ -149,21 +157,21 @@ class KnowledgeBase:
             InputError: it cannot be read.
         """
         kind, encoding = mime_parts(mime)
-        raw = Raw(sent_as(name), name, data, kind, encoding)
-        handling = Handling(at_once=at_once, owner=owner, seconds=seconds)
-        outcome = await self._intake.add_raw(raw, self._own(scope), _silent, handling)
+        raw = SourceFile(sent_file_uri(name), name, data, kind, encoding)
+        handling = IngestOptions(at_once=at_once, owner=owner, seconds=seconds)
+        outcome = await self._intake.add_raw(raw, self._own(scope), _ignore_progress, handling)
         self._new += outcome.chunks
         return outcome
 
     async def maintain_indexes(self) -> None:
         """Update statistics and build missing indexes, if many passages were added since the last time."""
-        if self._new < _MANY:
+        if self._new < _MAINTENANCE_THRESHOLD:
             return
         self._new = 0
         await self._database.shield(self._maintain_indexes())
 
     async def search(
-        self, question: str, scope: DocumentScope | None = None, *, limit: int = 5, mode: Mode = "hybrid"
+        self, question: str, scope: DocumentScope | None = None, *, limit: int = 5, mode: SearchMode = "hybrid"
     ) -> list[Passage]:
         """Return the passages that answer a question best, of those that the scope may read.
 
@@ -209,16 +217,16 @@ class KnowledgeBase:
         """Tell whether there is anything that the scope may read; with ``of_all``, that anybody of the tenant may."""
         return await self._shelf.any_for(self._own(scope), of_all=of_all)
 
-    async def state(self) -> State:
+    async def state(self) -> KnowledgeState:
         """Return how much there is."""
-        return State(*await self._shelf.counts(self.everybody.tenant, self.model), self.model)
+        return KnowledgeState(*await self._shelf.counts(self.everybody.tenant, self.model), self.model)
 
     async def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by their ids, with passages, vectors and index entries; return how many there were."""
         return await self._shelf.remove(self.everybody.tenant, ids)
 
     async def reindex(
-        self, step: Step = _silent, *, everything: bool = False, scope: DocumentScope | None = None
+        self, step: ProgressCallback = _ignore_progress, *, everything: bool = False, scope: DocumentScope | None = None
     ) -> int:
         """Give every passage a vector of the current model and return how many were made.
 
@@ -241,7 +249,7 @@ class KnowledgeBase:
             await self._shelf.forget_vectors(tenant)
         state = await self.state()
         done, total = 0, state.passages - state.embedded
-        while rows := await self._shelf.without_vector(tenant, self._embedder.name, BATCH, scope=scope):
+        while rows := await self._shelf.without_vector(tenant, self._embedder.name, EMBED_BATCH_SIZE, scope=scope):
             vectors = await self._embedder.documents([text for _, _, text in rows])
             await self._shelf.add_vectors(self._embedder.name, tenant, [row[:2] for row in rows], vectors)
             done += len(rows)
@@ -284,7 +292,7 @@ class KnowledgeBase:
         await self._nearest.maintain_index()
 
 
-def sent_as(name: str) -> str:
+def sent_file_uri(name: str) -> str:
     """Return the address of a document that somebody sent."""
     return f"sent:{name}"
 
@@ -292,12 +300,12 @@ def sent_as(name: str) -> str:
 @asynccontextmanager
 async def open_knowledge(
     url: str,
-    embedder: Embeds | None = None,
+    embedder: EmbeddingModel | None = None,
     *,
     tenant: str = EVERYBODY.tenant,
     allowed: Callable[[Address], bool] | None = None,
     busy_timeout: float = 5.0,
-    limits: ReadingLimits = _LIMITS,
+    limits: ReadingLimits = _DEFAULT_LIMITS,
 ) -> AsyncIterator[KnowledgeBase]:
     """Open a tenant's knowledge base by itself, without a desk."""
     memory = Memory(url, busy_timeout=busy_timeout, tenant=tenant)
@@ -312,11 +320,11 @@ async def open_knowledge(
         await memory.aclose()
 
 
-async def sources_in(sources: Iterable[str]) -> list[str]:
+async def expand_sources(sources: Iterable[str]) -> list[str]:
     """Return the files and addresses that are meant: the files of folders, anything else as it is."""
 
     def all_of() -> list[str]:
-        return [each for source in sources for each in expand(source)]
+        return [each for source in sources for each in expand_source(source)]
 
     return await asyncio.to_thread(all_of)
 

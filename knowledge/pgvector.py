@@ -16,25 +16,25 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qwendesk.knowledge.vectors import STORED, MatrixNearest, Nearest
+from qwendesk.knowledge.vectors import STORED_DTYPE, InMemoryVectorIndex, VectorIndex
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
 
-INDEXED_FROM = 2_000
+MIN_INDEXED_ROWS = 2_000
 """Passages from which an index is worth it; rows are loaded first and indexed after, which is ten times as fast."""
-_MOST_INDEXED = 4_000
+_MAX_INDEXED_DIMENSION = 4_000
 """Numbers of a vector that an index of pgvector takes (halfvec); longer ones are compared one by one."""
-_PAGE = 2_000
+_PAGE_ROWS = 2_000
 _EF_SEARCH = 120
 """How widely the index is searched: 120 keeps the five nearest within half a percent of exact search."""
 
 
-class PgNearest(Nearest):
+class PgVectorIndex(VectorIndex):
     """Searches an HNSW index; without the extension it falls back to search in memory."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._in_memory = MatrixNearest(database)
+        self._in_memory = InMemoryVectorIndex(database)
         self._has_extension: bool | None = None
         self._ready: set[str] = set()
         self._preparing = asyncio.Lock()
@@ -43,36 +43,41 @@ class PgNearest(Nearest):
         self, model: str, question: NDArray[np.float32], scope: DocumentScope, limit: int
     ) -> dict[int, float]:
         """Search the index; where a filter leaves it too few, search exactly."""
-        table = table_of(model, len(question))
+        table = table_name(model, len(question))
         if not await self._prepared(model, table, len(question)):
             return await self._in_memory.find(model, question, scope, limit)
-        values = {"q": _literal(question), "tenant": scope.tenant, "visible": list(scope.visible), "limit": limit}
+        values = {
+            "q": _vector_literal(question),
+            "tenant": scope.tenant,
+            "visible": list(scope.visible),
+            "limit": limit,
+        }
         async with self._database.read() as connection:
             await connection.execute(_SETTINGS)
-            found = (await connection.execute(_query(table, len(question)), values)).all()
+            found = (await connection.execute(_search_statement(table, len(question)), values)).all()
             if len(found) < limit:
-                exact = _query(table, len(question), exact=True)
+                exact = _search_statement(table, len(question), exact=True)
                 found = (await connection.execute(exact, values)).all()
         return {int(number): 1 - float(distance) for number, distance in found}
 
     async def keep(self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Copy the vectors into the model's table."""
         dimension = int(rows[0]["dimension"])
-        table = table_of(model, dimension)
+        table = table_name(model, dimension)
         if table in self._ready:
-            await connection.execute(_insert(table, dimension), [_row(row) for row in rows])
+            await connection.execute(_insert_statement(table, dimension), [_table_row(row) for row in rows])
 
     async def maintain_index(self) -> None:
         """Make the index where there is none yet and enough to be searched; drop what no vector is left for."""
         async with self._database.write() as connection:
-            await _drop_unused(connection, self._ready)
+            await _drop_unused_tables(connection, self._ready)
         for table in sorted(self._ready):
             async with self._database.write() as connection:
-                await _index(connection, table)
+                await _create_index(connection, table)
 
     async def prepare(self, model: str, dimension: int) -> bool:
         """Get the model's table ready; False without the extension."""
-        return await self._prepared(model, table_of(model, dimension), dimension)
+        return await self._prepared(model, table_name(model, dimension), dimension)
 
     async def _prepared(self, model: str, table: str, dimension: int) -> bool:
         if await self._is_there(table):
@@ -81,10 +86,10 @@ class PgNearest(Nearest):
             if await self._is_there(table):
                 return True
             if self._has_extension is None:
-                self._has_extension = await _extension(self._database)
+                self._has_extension = await _has_extension(self._database)
             if self._has_extension:
                 async with self._database.write() as connection:
-                    await _make(connection, model, table, dimension)
+                    await _create_table(connection, model, table, dimension)
                 self._ready.add(table)
         return bool(self._has_extension)
 
@@ -97,12 +102,12 @@ class PgNearest(Nearest):
             return bool(known.scalar_one())
 
 
-def table_of(model: str, dimension: int) -> str:
+def table_name(model: str, dimension: int) -> str:
     """Return the name of a model's table."""
     return f"kb_hnsw_{hashlib.sha256(model.encode('utf-8', 'replace')).hexdigest()[:12]}_{dimension}"
 
 
-async def _extension(database: Database) -> bool:
+async def _has_extension(database: Database) -> bool:
     """Tell whether vectors can be searched here; the extension is created where that is allowed."""
     async with database.engine.connect() as connection:
         offered = text("SELECT installed_version FROM pg_available_extensions WHERE name = 'vector'")
@@ -117,9 +122,9 @@ async def _extension(database: Database) -> bool:
         return True
 
 
-async def _make(connection: AsyncConnection, model: str, table: str, dimension: int) -> None:
+async def _create_table(connection: AsyncConnection, model: str, table: str, dimension: int) -> None:
     """Make the table and fill in what was stored without it."""
-    await _alone(connection, table)
+    await _lock_table(connection, table)
     await connection.execute(
         text(
             f"CREATE TABLE IF NOT EXISTS {table} ("
@@ -131,37 +136,37 @@ async def _make(connection: AsyncConnection, model: str, table: str, dimension: 
     missing = text(
         "SELECT e.chunk_id, e.tenant_id, e.scope, e.vector FROM kb_embedding e "
         f"WHERE e.model = :model AND e.dimension = :dimension AND e.chunk_id > :after "
-        f"AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.chunk_id = e.chunk_id) ORDER BY e.chunk_id LIMIT {_PAGE}"
+        f"AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.chunk_id = e.chunk_id) ORDER BY e.chunk_id LIMIT {_PAGE_ROWS}"
     )
     after = 0
     whose = {"model": model, "dimension": dimension}
     while page := (await connection.execute(missing, whose | {"after": after})).mappings().all():
         after = page[-1]["chunk_id"]
-        await connection.execute(_insert(table, dimension), [_row(dict(row)) for row in page])
+        await connection.execute(_insert_statement(table, dimension), [_table_row(dict(row)) for row in page])
 
 
-async def _alone(connection: AsyncConnection, table: str) -> None:
+async def _lock_table(connection: AsyncConnection, table: str) -> None:
     """Keep other processes from the table's form until the transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": table})
 
 
-async def _index(connection: AsyncConnection, table: str) -> None:
-    if int(table.rpartition("_")[2]) > _MOST_INDEXED:
+async def _create_index(connection: AsyncConnection, table: str) -> None:
+    if int(table.rpartition("_")[2]) > _MAX_INDEXED_DIMENSION:
         return
-    await _alone(connection, table)
+    await _lock_table(connection, table)
     name = f"{table}_nearest"
     await connection.execute(text(f"ANALYZE {table}"))
     known = await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name})
     count = await connection.execute(text(f"SELECT count(*) FROM {table}"))
-    if known.scalar_one() or count.scalar_one() < INDEXED_FROM:
+    if known.scalar_one() or count.scalar_one() < MIN_INDEXED_ROWS:
         return
     await connection.execute(text("SELECT set_config('maintenance_work_mem', '512MB', true)"))
     await connection.execute(text(f"CREATE INDEX {name} ON {table} USING hnsw (embedding halfvec_cosine_ops)"))
 
 
-async def _drop_unused(connection: AsyncConnection, ready: set[str]) -> None:
+async def _drop_unused_tables(connection: AsyncConnection, ready: set[str]) -> None:
     models = await connection.execute(text("SELECT DISTINCT model, dimension FROM kb_embedding"))
-    used = {table_of(*row) for row in models} | ready
+    used = {table_name(*row) for row in models} | ready
     made = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'")
     for table in (await connection.execute(made)).scalars().all():
         if table not in used:
@@ -175,7 +180,7 @@ _SETTINGS = text(
 )
 
 
-def _query(table: str, dimension: int, *, exact: bool = False) -> Any:
+def _search_statement(table: str, dimension: int, *, exact: bool = False) -> Any:
     distance = f"embedding <=> CAST(:q AS halfvec({dimension}))"
     where = "WHERE tenant_id = :tenant AND scope IN :visible"
     readable = f"SELECT chunk_id, embedding FROM {table} {where}"
@@ -184,7 +189,7 @@ def _query(table: str, dimension: int, *, exact: bool = False) -> Any:
     return text(f"{source or plain} ORDER BY {distance} LIMIT :limit").bindparams(bindparam("visible", expanding=True))
 
 
-def _insert(table: str, dimension: int) -> Any:
+def _insert_statement(table: str, dimension: int) -> Any:
     return text(
         f"INSERT INTO {table} (chunk_id, tenant_id, scope, embedding) "
         f"VALUES (:chunk_id, :tenant_id, :scope, CAST(:embedding AS halfvec({dimension}))) "
@@ -192,11 +197,11 @@ def _insert(table: str, dimension: int) -> Any:
     )
 
 
-def _row(stored: Mapping[str, Any]) -> dict[str, Any]:
-    vector = np.frombuffer(bytes(stored["vector"]), STORED)
+def _table_row(stored: Mapping[str, Any]) -> dict[str, Any]:
+    vector = np.frombuffer(bytes(stored["vector"]), STORED_DTYPE)
     names = ("chunk_id", "tenant_id", "scope")
-    return {name: stored[name] for name in names} | {"embedding": _literal(vector)}
+    return {name: stored[name] for name in names} | {"embedding": _vector_literal(vector)}
 
 
-def _literal(vector: NDArray[Any]) -> str:
+def _vector_literal(vector: NDArray[Any]) -> str:
     return "[" + ",".join(map(str, vector.tolist())) + "]"

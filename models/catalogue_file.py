@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
-from qwendesk.models.catalogue import ModelCard, Sampling, Weights, Wheel
+from qwendesk.models.card import ModelCard, Sampling, Weights, Wheel
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\]+\.gguf$")]

@@ -9,23 +9,23 @@ from pathlib import Path
 
 MAGIC = b"GGUF"
 
-_SMALLEST = 24
+_MIN_HEADER_BYTES = 24
 
 """Bytes of the shortest header of the format."""
 
 
-def fault_of(file: Path) -> str | None:
+def header_fault(file: Path) -> str | None:
     """Say why a file can be no model; None where it may be one."""
     try:
         with file.open("rb") as opened:
-            head = opened.read(_SMALLEST)
+            head = opened.read(_MIN_HEADER_BYTES)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     if not head:
         return "is empty"
     if not head.startswith(MAGIC):
         return f"is no GGUF file (it begins with {head[:4]!r})"
-    return "ends within its header: it is truncated" if len(head) < _SMALLEST else None
+    return "ends within its header: it is truncated" if len(head) < _MIN_HEADER_BYTES else None
 
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -47,7 +47,7 @@ _KNOWN = tuple(MAGIC + version.to_bytes(4, "little") for version in (2, 3))
 _ALIGNMENT = b"general.alignment"
 
 
-def cut_short(file: Path) -> str | None:
+def truncation_fault(file: Path) -> str | None:
     """Say that a GGUF file is shorter than its header promises; None where it is not, or is none of the format's."""
     size = file.stat().st_size
     try:
@@ -124,7 +124,7 @@ _PROJECTOR = "mmproj"
 _QUANT = re.compile(r"[-_.](i?q\d\w*|b?f16|fp16|f32|ud|model)$")
 
 
-def projector_beside(file: Path, *, senses: bool) -> Path | None:
+def find_projector(file: Path, *, senses: bool) -> Path | None:
     """Return the projector that belongs to a model file; None: there is none.
 
     One that carries the model's name belongs to it. One of a general name (``mmproj-F16.gguf``) does where the model

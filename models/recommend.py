@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qwendesk.messages import Role
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
-_GB_A_BILLION = 0.62
+_GB_PER_BILLION_PARAMETERS = 0.62
 """File size of a billion parameters at 4 bits (Q4_K_M), in GB, where the catalogue holds no size."""
-_AROUND_GB = 0.8
+_OVERHEAD_GB = 0.8
 """Memory for the context and the program, in GB."""
-_GB_A_SECOND = 6.5
+_GB_PER_SECOND_PER_CORE = 6.5
 """Weights that one CPU core reads a second, in GB: the starter model's 27 tokens/s on two cores."""
-_WIDEST = 119
+_MANY_LANGUAGES = 119
 """Languages that only the newer series know."""
-_COMMON = [
+_COMMON_LANGUAGES = [
     "en",
     "zh",
     "es",
@@ -51,7 +51,7 @@ _COMMON = [
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineResources:
     """What there is to run a model on."""
 
     memory_gb: float
@@ -63,7 +63,7 @@ class Recommendation:
     """A model, what it needs, and why it was chosen."""
 
     card: ModelCard
-    size_gb: float
+    estimate_size_gb: float
     """Size of the file at 4 bits."""
     needs_gb: float
     """Memory while it answers."""
@@ -74,7 +74,7 @@ class Recommendation:
 
 def recommend(
     cards: Iterable[ModelCard],
-    machine: Machine,
+    machine: MachineResources,
     *,
     role: Role = "general",
     language: str | None = None,
@@ -97,25 +97,25 @@ def recommend(
     return sorted(fitting, key=lambda each: (each.card.roles.index(role), -each.card.parameters))[:most]
 
 
-def size_gb(card: ModelCard) -> float:
+def estimate_size_gb(card: ModelCard) -> float:
     """Return the size of a model's file at 4 bits, in GB."""
     known = card.weights.bytes if card.weights else None
-    return known / 1e9 if known else card.parameters * _GB_A_BILLION
+    return known / 1e9 if known else card.parameters * _GB_PER_BILLION_PARAMETERS
 
 
-def _rate(card: ModelCard, machine: Machine, role: Role, language: str | None) -> Recommendation:
-    size = size_gb(card)
+def _rate(card: ModelCard, machine: MachineResources, role: Role, language: str | None) -> Recommendation:
+    size = estimate_size_gb(card)
     active = size * card.cost / card.parameters if card.parameters else size
-    speed = _GB_A_SECOND * machine.cores / active if active else 0.0
-    needs = size * 1.1 + _AROUND_GB
+    speed = _GB_PER_SECOND_PER_CORE * machine.cores / active if active else 0.0
+    needs = size * 1.1 + _OVERHEAD_GB
     place = ("best" if card.roles[0] == role else "good") + f" at {role}"
     reasons = [f"{place}; {card.parameters:g} billion parameters"]
     reasons.append(f"needs {needs:.1f} of {machine.memory_gb:.1f} GB of free memory at 4 bits")
     reasons.append(f"about {speed:.0f} tokens/s on {machine.cores} CPU cores")
-    if language and language not in _COMMON:
+    if language and language not in _COMMON_LANGUAGES:
         reasons.append(f"knows {card.languages} languages, {language} among them")
     return Recommendation(card, size, needs, speed, tuple(reasons))
 
 
 def _speaks(card: ModelCard, language: str | None) -> bool:
-    return language is None or language in _COMMON or card.languages >= _WIDEST
+    return language is None or language in _COMMON_LANGUAGES or card.languages >= _MANY_LANGUAGES

@@ -63,9 +63,9 @@ def _guessed(data: bytes) -> str:
         return _japanese(data) if any(escape in data for escape in _ESCAPES) else data.decode("ascii")
     if _is_utf8(data) or _is_mostly_utf8(data):
         return _without_mark(data.decode("utf-8", "replace"))
-    from qwendesk.knowledge.readers.encoding_detection import guess
+    from qwendesk.knowledge.readers.encoding_detection import detect_encoding
 
-    found = guess(data)
+    found = detect_encoding(data)
     western = data.decode("cp1252", "replace")
     if found is None or (found.encoding.startswith(_RARE) and _reads_as_western(western)):
         return western

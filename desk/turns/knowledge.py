@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from qwendesk.errors import InputError
 from qwendesk.held_words import Forgotten
-from qwendesk.knowledge.base import Outcome, Passage
+from qwendesk.knowledge.base import IngestResult, Passage
 from qwendesk.knowledge.embeddings.base import Embedder
-from qwendesk.knowledge.knowledge_base import KnowledgeBase, sent_as
+from qwendesk.knowledge.knowledge_base import KnowledgeBase, sent_file_uri
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
@@ -64,7 +64,7 @@ class DeskKnowledge:
         """Return what the writer of a message may read."""
         return await self.base.scope_of(inbound.channel, _ACCOUNT, inbound.person, inbound.conversation)
 
-    async def keep(self, attachment: Attachment, inbound: Inbound) -> Outcome:
+    async def keep(self, attachment: Attachment, inbound: Inbound) -> IngestResult:
         """Take in a document that came with a message: for its writer, in this conversation, and nobody else.
 
         Raises:
@@ -92,7 +92,7 @@ class DeskKnowledge:
     async def about(self, inbound: Inbound, names: Sequence[str], limit: int) -> Sequence[Passage]:
         """Return passages of documents that came with a message: those that it asks for, else their first ones."""
         scope = await self.scope_of(inbound)
-        uris = [sent_as(name) for name in names]
+        uris = [sent_file_uri(name) for name in names]
         found = await self.base.search(inbound.text, scope, limit=_WIDELY) if inbound.text.strip() else []
         mine = [passage for passage in found if passage.uri in uris][:limit]
         return mine or await self.base.beginning(uris, scope, limit)

@@ -20,7 +20,7 @@ from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.stream.thinking import CLOSING, OPEN, ThinkingBudget, plain_thinking
 from qwendesk.engines.timeouts import Pace
 from qwendesk.errors import EngineError, EngineFailed
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.settings import STARTER_MODEL, Settings
 
 

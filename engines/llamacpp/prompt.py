@@ -20,7 +20,7 @@ from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.engines.message_format import defuse, mark, openai_messages, openai_tools, split_marks
 from qwendesk.engines.stream.thinking import OPEN
 from qwendesk.errors import EngineError
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 _SIDE = 28
 

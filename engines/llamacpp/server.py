@@ -14,7 +14,7 @@ from typing import Any
 from qwendesk.engines.cpu_threads import be_patient
 from qwendesk.engines.llama_http import LlamaClient, refusal
 from qwendesk.errors import EngineUnavailable
-from qwendesk.models.gguf import cut_short, fault_of
+from qwendesk.models.gguf import header_fault, truncation_fault
 
 SLOTS = 4
 """How many answers are generated side by side; each idle slot keeps the prompt of one conversation."""
@@ -58,14 +58,14 @@ class LlamaServer:
         Raises:
             EngineUnavailable: the file is broken, or of a kind that llama.cpp does not know.
         """
-        if fault := await asyncio.to_thread(fault_of, file):
+        if fault := await asyncio.to_thread(header_fault, file):
             raise EngineUnavailable(f"llama.cpp cannot load {str(file)!r}: it {fault}.")
         key = secrets.token_urlsafe(24)
         try:
             server = await asyncio.to_thread(_load, file, projector, context, threads, key)
         except RuntimeError as error:
             for part in filter(None, (file, projector)):
-                if short := await asyncio.to_thread(cut_short, part):
+                if short := await asyncio.to_thread(truncation_fault, part):
                     raise EngineUnavailable(
                         f"llama.cpp cannot load {str(part)!r}: the file {short}. {_MEND}"
                     ) from error

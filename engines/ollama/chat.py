@@ -18,7 +18,7 @@ from qwendesk.engines.ollama.client import OllamaServer
 from qwendesk.engines.ollama.errors import OllamaRefused
 from qwendesk.engines.ollama.format import Served, Setup, delta_of, request
 from qwendesk.engines.stream.thinking import CLOSE, CLOSING, ThinkingBudget, plain_thinking
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 
 class Thought:

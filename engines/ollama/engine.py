@@ -14,7 +14,7 @@ from qwendesk.engines.ollama.client import OllamaServer
 from qwendesk.engines.ollama.errors import missing
 from qwendesk.engines.ollama.format import Served, Setup, own_name, served
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.proxies import uses_proxies
 
 _AT_ONCE = 4

@@ -15,7 +15,7 @@ from qwendesk.engines.images import data_of
 from qwendesk.engines.message_format import defuse, openai_messages, openai_tools, tell_tools
 from qwendesk.engines.stream.parser import Call
 from qwendesk.errors import EngineError
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 if TYPE_CHECKING:
     from ollama import ChatResponse, ShowResponse

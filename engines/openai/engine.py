@@ -18,7 +18,7 @@ from qwendesk.engines.openai.stream import StreamedAnswer
 from qwendesk.engines.servers import Server, server_of
 from qwendesk.engines.timeouts import Pace
 from qwendesk.errors import EngineUnavailable
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 

@@ -15,7 +15,7 @@ from qwendesk.engines.concurrency import Once
 from qwendesk.engines.timeouts import Pace
 from qwendesk.engines.transformers.request import Piece, Request
 from qwendesk.errors import ConfigError, EngineTimeout
-from qwendesk.models.catalogue import ModelCard, without_senses
+from qwendesk.models.card import ModelCard, without_media
 
 if TYPE_CHECKING:
     from qwendesk.engines.transformers.model_cache import Garage, Loaded
@@ -47,7 +47,7 @@ class TransformersEngine(Engine):
         catalogue = self._parts.catalogue
         stored = await asyncio.to_thread(self._parts.store.installed)
         # a GGUF file is read for its text model alone
-        files = [without_senses(catalogue.get(model.name)) for model in stored if model.name in catalogue]
+        files = [without_media(catalogue.get(model.name)) for model in stored if model.name in catalogue]
         with _extra():
             found = await asyncio.to_thread(hub_models, self._parts)
         return list({card.name: card for card in [*files, *found]}.values())

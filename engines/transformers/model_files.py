@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwendesk.engines.base import EngineParts, Progress
 from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError, reason
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 

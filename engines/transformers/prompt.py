@@ -15,7 +15,7 @@ from qwendesk.engines.stream.thinking import OPEN
 from qwendesk.engines.transformers.modality import Sense, Shown
 from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.errors import EngineError
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 _MIN_ANSWER = 256
 """Tokens of the context window that are always kept free for the answer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwendesk.models.catalogue import Sampling
+from qwendesk.models.card import Sampling
 
 
 @dataclass(frozen=True, slots=True)

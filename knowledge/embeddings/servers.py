@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable, reason
-from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors, require_model
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
 
@@ -71,7 +71,7 @@ class OllamaEmbedder(Embedder):
         body = {"model": self.model, "input": list(texts), "truncate": True}
         advice = f"pull it with 'ollama pull {self.model}'"
         answer = await post(self._client, "/api/embed", body, server=f"Ollama at {self._url!r}", advice=advice)
-        return as_vectors(answer.get("embeddings"), len(texts), f"Ollama's model {self.model!r}")
+        return unit_vectors(answer.get("embeddings"), len(texts), f"Ollama's model {self.model!r}")
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -110,7 +110,7 @@ class OpenAIEmbedder(Embedder):
         data = answer.get("data")
         rows = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
         ordered = sorted(rows, key=lambda item: item.get("index", 0))
-        return as_vectors([item.get("embedding") for item in ordered], len(texts), server)
+        return unit_vectors([item.get("embedding") for item in ordered], len(texts), server)
 
     async def aclose(self) -> None:
         """Close the connections."""

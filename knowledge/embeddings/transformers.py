@@ -12,13 +12,13 @@ import transformers
 
 from qwendesk.engines.transformers.device import Place
 from qwendesk.errors import EngineUnavailable
-from qwendesk.knowledge.embeddings.base import Embedder, Vectors, as_vectors, require_model
+from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 
 if TYPE_CHECKING:
     from qwendesk.engines.base import EngineParts
     from qwendesk.settings import Settings
 
-_TOKENS = 2048
+_MAX_TEXT_TOKENS = 2048
 """Tokens of one text that are read."""
 
 
@@ -44,7 +44,7 @@ class TransformersEmbedder(Embedder):
             if self._loaded is None:
                 self._loaded = await asyncio.to_thread(_load, self.model, self._settings)
             rows = await asyncio.to_thread(_embed, *self._loaded, list(texts))
-        return as_vectors(rows, len(texts), f"The model {self.model!r}")
+        return unit_vectors(rows, len(texts), f"The model {self.model!r}")
 
     async def aclose(self) -> None:
         """Free the model."""
@@ -65,7 +65,9 @@ def _load(name: str, settings: Settings) -> tuple[Any, Any]:
 
 
 def _embed(tokenizer: Any, model: Any, texts: list[str]) -> Any:
-    batch = tokenizer(texts, padding=True, truncation=True, max_length=_TOKENS, return_tensors="pt").to(model.device)
+    batch = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TEXT_TOKENS, return_tensors="pt").to(
+        model.device
+    )
     with torch.inference_mode():
         last = model(**batch).last_hidden_state[:, -1]
     return last.float().cpu().numpy()

@@ -16,23 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwendesk.errors import ConfigError
-from qwendesk.knowledge.base import Embeds, Vectors
-from qwendesk.knowledge.evaluation.question_sets import Language, QuestionSet
+from qwendesk.knowledge.base import EmbeddingModel, Vectors
+from qwendesk.knowledge.evaluation.question_sets import LanguageQuestions, QuestionSet
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
-from qwendesk.knowledge.search import Mode
+from qwendesk.knowledge.search import SearchMode
 from qwendesk.memory.records import EVERYBODY
 
-FIRST = 5
+TOP_RANKS = 5
 
-_DEPTH = 20
+_MAX_RANK = 20
 
 """Passages that are looked through for the rank of a document."""
 
-MODES: tuple[Mode, ...] = ("hybrid", "words", "vectors")
+MODES: tuple[SearchMode, ...] = ("hybrid", "words", "vectors")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SearchQuestion:
     """A question and the document that answers it."""
 
     text: str
@@ -41,7 +41,7 @@ class Question:
     lang: str = ""
 
 
-def read_questions(text: str, source: str) -> list[Question]:
+def read_questions(text: str, source: str) -> list[SearchQuestion]:
     """Return the questions of JSON Lines.
 
     Raises:
@@ -53,7 +53,7 @@ def read_questions(text: str, source: str) -> list[Question]:
             continue
         try:
             row = json.loads(line)
-            question = Question(str(row["question"]), str(row["document"]), str(row.get("lang", "")))
+            question = SearchQuestion(str(row["question"]), str(row["document"]), str(row.get("lang", "")))
             if not (question.text.strip() and question.document.strip()):
                 raise ValueError("empty")
             found.append(question)
@@ -66,12 +66,12 @@ def read_questions(text: str, source: str) -> list[Question]:
     return found
 
 
-def built_in_questions() -> list[Question]:
+def built_in_questions() -> list[SearchQuestion]:
     """Return the questions that come with the program."""
     return read_questions(_data("help_questions.jsonl"), "help_questions.jsonl")
 
 
-async def add_built_in(base: KnowledgeBase, told: Callable[[int, int], None]) -> None:
+async def add_built_in_documents(base: KnowledgeBase, told: Callable[[int, int], None]) -> None:
     """Take in the documents of the built-in questions."""
     documents = [json.loads(line) for line in _data("help_documents.jsonl").splitlines()]
     for number, document in enumerate(documents):
@@ -81,51 +81,57 @@ async def add_built_in(base: KnowledgeBase, told: Callable[[int, int], None]) ->
     told(len(documents), len(documents))
 
 
-async def evaluate(base: KnowledgeBase, questions: Sequence[Question]) -> dict[str, Any]:
+async def evaluate(base: KnowledgeBase, questions: Sequence[SearchQuestion]) -> dict[str, Any]:
     """Return recall@5 and MRR of each way of searching, and those of the best one for each language."""
     modes = MODES if base.model else ("words",)
     result: dict[str, Any] = {"questions": len(questions), "model": base.model}
     for mode in modes:
-        ranks, times = await ranks_of(base, mode, questions)
-        result[mode] = summary(ranks) | {"ms_p50": round(statistics.median(times), 1)}
+        ranks, times = await rank_documents(base, mode, questions)
+        result[mode] = summarise(ranks) | {"ms_p50": round(statistics.median(times), 1)}
         if mode == modes[0]:
             languages = sorted({question.lang for question in questions if question.lang})
             result["by_language"] = {
-                lang: summary([rank for rank, question in zip(ranks, questions, strict=True) if question.lang == lang])
+                lang: summarise(
+                    [rank for rank, question in zip(ranks, questions, strict=True) if question.lang == lang]
+                )
                 for lang in languages
             }
             result["missed"] = [
-                question.text for rank, question in zip(ranks, questions, strict=True) if not 0 < rank <= FIRST
+                question.text for rank, question in zip(ranks, questions, strict=True) if not 0 < rank <= TOP_RANKS
             ]
     return result
 
 
-async def unknown_documents(base: KnowledgeBase, questions: Sequence[Question]) -> list[str]:
+async def missing_documents(base: KnowledgeBase, questions: Sequence[SearchQuestion]) -> list[str]:
     """Return the documents that questions name and the base does not have."""
     there = [(document.id, document.title, document.uri) for document in await base.documents()]
     named = dict.fromkeys(question.document for question in questions)
-    return [name for name in named if not any(_is(name, names) for names in there)]
+    return [name for name in named if not any(_is_document(name, names) for names in there)]
 
 
-async def ranks_of(base: KnowledgeBase, mode: Mode, questions: Sequence[Question]) -> tuple[list[int], list[float]]:
+async def rank_documents(
+    base: KnowledgeBase, mode: SearchMode, questions: Sequence[SearchQuestion]
+) -> tuple[list[int], list[float]]:
     """Return for each question at which rank the document stands, 0 for nowhere, and how long it took."""
     ranks, times = [], []
     for question in questions:
         begun = time.perf_counter()
-        found = await base.search(question.text, limit=_DEPTH, mode=mode)
+        found = await base.search(question.text, limit=_MAX_RANK, mode=mode)
         times.append((time.perf_counter() - begun) * 1e3)
         documents = list(dict.fromkeys((passage.document, passage.title, passage.uri) for passage in found))
-        ranks.append(next((rank for rank, names in enumerate(documents, 1) if _is(question.document, names)), 0))
+        ranks.append(
+            next((rank for rank, names in enumerate(documents, 1) if _is_document(question.document, names)), 0)
+        )
     return ranks, times
 
 
-def _is(wanted: str, names: tuple[str, str, str]) -> bool:
+def _is_document(wanted: str, names: tuple[str, str, str]) -> bool:
     return wanted in names or Path(names[2].removeprefix("sent:")).stem == wanted or Path(names[2]).name == wanted
 
 
-def summary(ranks: Sequence[int]) -> dict[str, float]:
+def summarise(ranks: Sequence[int]) -> dict[str, float]:
     """Return recall@5 and the mean of the inverse ranks."""
-    hits = sum(0 < rank <= FIRST for rank in ranks)
+    hits = sum(0 < rank <= TOP_RANKS for rank in ranks)
     return {
         "questions": len(ranks),
         "recall5": round(hits / len(ranks), 4),
@@ -141,15 +147,15 @@ OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
 
 """Opens an empty base for the documents of one language."""
 
-Step = Callable[[str, int, int], None]
+LanguageProgress = Callable[[str, int, int], None]
 
 """Is told a language, how many of its documents are in, and of how many."""
 
 
-class Remembering:
+class CachedEmbeddingModel:
     """An embedding model that is asked once for each question, though that is searched in many ways and languages."""
 
-    def __init__(self, model: Embeds) -> None:
+    def __init__(self, model: EmbeddingModel) -> None:
         self._model = model
         self._known: dict[str, NDArray[np.float32]] = {}
         self.name = model.name
@@ -167,14 +173,14 @@ class Remembering:
 
 
 @dataclass(slots=True)
-class _Runs:
+class _Ranks:
     """The ranks of each pair of languages, by the way of searching."""
 
-    ranks: dict[tuple[str, str], dict[Mode, list[int]]] = field(default_factory=dict)
+    ranks: dict[tuple[str, str], dict[SearchMode, list[int]]] = field(default_factory=dict)
     nothing: list[bool] = field(default_factory=list)
     """For each question that no document answers, whether nothing was found."""
 
-    def of(self, *, across: bool, mode: Mode) -> list[int]:
+    def of(self, *, across: bool, mode: SearchMode) -> list[int]:
         """Return all ranks inside the languages, or all of those across them."""
         return [
             rank
@@ -184,67 +190,71 @@ class _Runs:
         ]
 
 
-async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: Step) -> dict[str, Any]:
+async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: LanguageProgress) -> dict[str, Any]:
     """Return recall@5 and MRR of each way of searching, together and by language.
 
     Questions in the documents' own language are asked in every language; across languages those of all others are asked
     of the documents in the set's pivot, and the pivot's questions of the documents in all others.
     """
-    runs, model = _Runs(), None
+    runs, model = _Ranks(), None
     for answering in questions.languages:
         async with opened(answering.code) as base:
             model = base.model
-            async for done in _filled(base, answering):
+            async for done in _add_documents(base, answering):
                 step(answering.code, done, len(answering.documents))
-            for asking in _asking(questions, answering):
+            for asking in _asking_languages(questions, answering):
                 await _ask(base, asking, answering, runs)
             runs.nothing += [not await base.search(text) for text in questions.off_topic]
-    return _told(questions, model, runs)
+    return _report(questions, model, runs)
 
 
-async def _filled(base: KnowledgeBase, language: Language) -> AsyncIterator[int]:
+async def _add_documents(base: KnowledgeBase, language: LanguageQuestions) -> AsyncIterator[int]:
     for number, (name, text) in enumerate(language.documents.items()):
         yield number
         await base.add_bytes(f"{name}.txt", text.encode(), EVERYBODY)
 
 
-def _asking(questions: QuestionSet, answering: Language) -> Iterator[Language]:
+def _asking_languages(questions: QuestionSet, answering: LanguageQuestions) -> Iterator[LanguageQuestions]:
     for language in questions.languages:
         if language is answering or questions.pivot in (language.code, answering.code):
             yield language
 
 
-async def _ask(base: KnowledgeBase, asking: Language, answering: Language, runs: _Runs) -> None:
+async def _ask(base: KnowledgeBase, asking: LanguageQuestions, answering: LanguageQuestions, runs: _Ranks) -> None:
     asked = [
-        Question(text, answering.questions[name][1], asking.code)
+        SearchQuestion(text, answering.questions[name][1], asking.code)
         for name, (text, _) in asking.questions.items()
         if name in answering.questions
     ]
     pair = runs.ranks.setdefault((asking.code, answering.code), {})
     for mode in _modes(base.model):
-        pair[mode], _ = await ranks_of(base, mode, asked)
+        pair[mode], _ = await rank_documents(base, mode, asked)
 
 
-def _modes(model: str | None) -> Sequence[Mode]:
+def _modes(model: str | None) -> Sequence[SearchMode]:
     return MODES if model else ("words",)
 
 
-def _told(questions: QuestionSet, model: str | None, runs: _Runs) -> dict[str, Any]:
+def _report(questions: QuestionSet, model: str | None, runs: _Ranks) -> dict[str, Any]:
     modes = _modes(model)
     off_topic = {"questions": len(runs.nothing), "nothing_found": round(statistics.fmean(runs.nothing or [0]), 4)}
     return {
         "set": questions.name,
         "model": model,
         "questions": len(runs.of(across=False, mode=modes[0])),
-        **{mode: summary(runs.of(across=False, mode=mode)) for mode in modes},
-        "by_language": {asked: _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked == answered},
-        "across": {mode: summary(ranks) for mode in modes if (ranks := runs.of(across=True, mode=mode))},
+        **{mode: summarise(runs.of(across=False, mode=mode)) for mode in modes},
+        "by_language": {
+            asked: _summaries(ranks) for (asked, answered), ranks in runs.ranks.items() if asked == answered
+        },
+        "across": {mode: summarise(ranks) for mode in modes if (ranks := runs.of(across=True, mode=mode))},
         "by_pair": {
-            f"{asked}>{answered}": _rows(ranks) for (asked, answered), ranks in runs.ranks.items() if asked != answered
+            f"{asked}>{answered}": _summaries(ranks)
+            for (asked, answered), ranks in runs.ranks.items()
+            if asked != answered
         },
         "off_topic": off_topic if runs.nothing else None,
     }
 
 
-def _rows(ranks: Mapping[Mode, Sequence[int]]) -> dict[str, Any]:
-    return {mode: summary(found) for mode, found in ranks.items() if found}
+def _summaries(ranks: Mapping[SearchMode, Sequence[int]]) -> dict[str, Any]:
+    return {mode: summarise(found) for mode, found in ranks.items() if found}

@@ -12,12 +12,12 @@ from typing import Any
 from qwendesk.errors import ConfigError
 
 DEBIAN_FAQ = "debian-faq"
-PIVOT = "en"
+PIVOT_LANGUAGE = "en"
 """The language whose documents are asked for in all others, where the set has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class LanguageQuestions:
     """The questions and documents of a set in one language."""
 
     code: str
@@ -32,7 +32,7 @@ class QuestionSet:
     """Questions and the documents that answer them, in one or more languages."""
 
     name: str
-    languages: tuple[Language, ...]
+    languages: tuple[LanguageQuestions, ...]
     off_topic: tuple[str, ...] = ()
     """Questions that no document answers."""
 
@@ -40,7 +40,7 @@ class QuestionSet:
     def pivot(self) -> str:
         """The language that questions across languages lead into and out of."""
         codes = [language.code for language in self.languages]
-        return PIVOT if PIVOT in codes else codes[0]
+        return PIVOT_LANGUAGE if PIVOT_LANGUAGE in codes else codes[0]
 
     def only(self, codes: Sequence[str]) -> QuestionSet:
         """Return the set in these languages alone.
@@ -59,15 +59,15 @@ def debian_faq() -> QuestionSet:
     data = resources.files(__package__).joinpath("data")
     folder = data.joinpath("debian_faq")
     names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".jsonl"))
-    languages = (_faq(name.removesuffix(".jsonl"), folder.joinpath(name).read_text("utf-8")) for name in names)
+    languages = (_parse_faq(name.removesuffix(".jsonl"), folder.joinpath(name).read_text("utf-8")) for name in names)
     off_topic = data.joinpath("off_topic.txt").read_text("utf-8").splitlines()
     return QuestionSet(DEBIAN_FAQ, tuple(languages), tuple(off_topic))
 
 
-def _faq(code: str, text: str) -> Language:
+def _parse_faq(code: str, text: str) -> LanguageQuestions:
     rows = [json.loads(line) for line in text.splitlines()]
     # a document's name must not tell what it is about, since names are searched too
-    return Language(
+    return LanguageQuestions(
         code,
         {str(number): row["answer"] for number, row in enumerate(rows)},
         {row["id"]: (row["question"], str(number)) for number, row in enumerate(rows)},
@@ -80,16 +80,16 @@ def read_squad(files: Sequence[Path]) -> QuestionSet:
     Raises:
         ConfigError: a file cannot be read or has another form.
     """
-    named: dict[str, Language] = {}
+    named: dict[str, LanguageQuestions] = {}
     for file in files:
         code = file.stem.rpartition(".")[2]
         if code in named:
             raise ConfigError(f"Two files are of {code!r}: name them after their languages, such as 'xquad.de.json'.")
-        named[code] = _squad(code, file)
+        named[code] = _parse_squad(code, file)
     return QuestionSet(files[0].name.partition(".")[0], tuple(named.values()))
 
 
-def _squad(code: str, file: Path) -> Language:
+def _parse_squad(code: str, file: Path) -> LanguageQuestions:
     try:
         articles = json.loads(file.read_text("utf-8"))["data"]
         paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
@@ -97,7 +97,7 @@ def _squad(code: str, file: Path) -> Language:
         questions = {
             str(question["id"]): (str(question["question"]), str(number))
             for number, paragraph in enumerate(paragraphs)
-            for question in _asked(paragraph)
+            for question in _answerable(paragraph)
         }
     except OSError as error:
         raise ConfigError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
@@ -107,9 +107,9 @@ def _squad(code: str, file: Path) -> Language:
         ) from None
     if not questions:
         raise ConfigError(f"{str(file)!r} holds no questions.")
-    return Language(code, documents, questions)
+    return LanguageQuestions(code, documents, questions)
 
 
-def _asked(paragraph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _answerable(paragraph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the questions that the paragraph answers."""
     return [question for question in paragraph["qas"] if not question.get("is_impossible")]

@@ -59,7 +59,7 @@ _DOUBT = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class DetectedEncoding:
     """A detected encoding."""
 
     encoding: str
@@ -76,7 +76,7 @@ class _Candidate:
     sample: str
 
 
-def guess(data: bytes) -> Guess | None:
+def detect_encoding(data: bytes) -> DetectedEncoding | None:
     """Return the encoding that fits best, with the whole text; None where none fits."""
     if found := _unspaced_wide(data):
         return found
@@ -90,16 +90,18 @@ def guess(data: bytes) -> Guess | None:
         rival = next((other for other in ranked[place + 1 :] if other.sample != candidate.sample), None)
         lead = candidate.rank - rival.rank if rival else candidate.rank
         is_certain = not is_short and lead >= (_DOUBT if rival else _UNFIT)
-        return Guess(candidate.encoding, text, is_certain, rival.encoding if rival else "")
+        return DetectedEncoding(candidate.encoding, text, is_certain, rival.encoding if rival else "")
     return None
 
 
-def _unspaced_wide(data: bytes) -> Guess | None:
+def _unspaced_wide(data: bytes) -> DetectedEncoding | None:
     """Recognise UTF-16 of scripts without spaces, in which no byte is zero: by their own punctuation and letters."""
     if len(data) % 2:
         return None
     texts = ((encoding, _decoded(data, encoding)) for encoding in _WIDE[:2])
-    return next((Guess(encoding, text) for encoding, text in texts if text and _unspaced().fullmatch(text)), None)
+    return next(
+        (DetectedEncoding(encoding, text) for encoding, text in texts if text and _unspaced().fullmatch(text)), None
+    )
 
 
 def _candidates(data: bytes) -> Iterator[_Candidate]:

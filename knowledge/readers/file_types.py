@@ -7,10 +7,10 @@ from typing import Literal
 
 from qwendesk.errors import InputError
 
-Kind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf", "office"]
+FileKind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf", "office"]
 """``office`` is an archive that its reader looks into: no archive is opened in the desk's own process."""
 
-SUFFIXES: dict[str, Kind] = {
+SUFFIXES: dict[str, FileKind] = {
     ".md": "markdown",
     ".markdown": "markdown",
     ".mdx": "markdown",
@@ -29,7 +29,7 @@ SUFFIXES: dict[str, Kind] = {
     ".pdf": "pdf",
 }
 """Files of a folder with other endings are passed over."""
-_MIMES: dict[str, Kind] = {
+_MIMES: dict[str, FileKind] = {
     "text/markdown": "markdown",
     "text/html": "html",
     "application/xhtml+xml": "html",
@@ -38,12 +38,12 @@ _MIMES: dict[str, Kind] = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
-PLAIN: frozenset[Kind] = frozenset(("markdown", "text", "csv"))
+QUICK_KINDS: frozenset[FileKind] = frozenset(("markdown", "text", "csv"))
 """Kinds that are read in moments, and for which a reader is kept free."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 
-def kind_of(data: bytes, name: str, mime: str = "") -> Kind:
+def detect_kind(data: bytes, name: str, mime: str = "") -> FileKind:
     """Return the kind of a file.
 
     Raises:

@@ -8,20 +8,206 @@ from dataclasses import replace
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from qwendesk.knowledge.base import Document, Section
-from qwendesk.knowledge.readers.decode import decoded
-from qwendesk.knowledge.readers.html_elements import (
-    BREAK,
-    CLOSE,
-    MARKS,
-    OPEN,
-    line,
-    plain,
-    read_forms,
-    read_inline,
-    read_tables,
-)
-from qwendesk.knowledge.readers.options import DEFAULTS, ReadOptions
+from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Section
+from qwendesk.knowledge.readers.text import decode_with_notes
+
+BREAK = "\ue000"
+"""A new line."""
+
+
+OPEN, CLOSE = "\ue001", "\ue002"
+"""The beginning of a heading, followed by its level, and its end."""
+
+
+SPACE = "\ue003"
+"""A blank of preformatted text, which is kept."""
+
+
+MARKS = re.compile("[\ue000-\ue003]")
+
+
+def line(text: str) -> str:
+    """Return a text on one line."""
+    return " ".join(text.split())
+
+
+def plain(text: str) -> str:
+    """Return a marked line as text."""
+    return MARKS.sub(lambda found: " " if found[0] == SPACE else "", line(text)).rstrip()
+
+
+_BUTTONS = ("submit", "reset", "button", "image")
+_CHOICES = ("checkbox", "radio")
+
+
+def read_forms(body: LexborNode) -> None:
+    """Write out what fields hold and offer."""
+    for node in body.css("input"):
+        node.replace_with(_field(node))
+    for node in body.css("select,datalist"):
+        options = (_option(option) for option in node.css("option"))
+        node.replace_with(f" {'; '.join(filter(None, options))} ")
+    for node in body.css("button"):
+        node.insert_before(BREAK)
+        node.insert_after(BREAK)
+
+
+def _field(node: LexborNode) -> str:
+    attributes = node.attributes
+    kind = (attributes.get("type") or "text").lower()
+    if kind in _CHOICES:
+        return " [x] " if "checked" in attributes else " [ ] "
+    value = attributes.get("value") or attributes.get("placeholder") or attributes.get("aria-label") or ""
+    if kind in _BUTTONS:
+        return f"{BREAK}{line(value or attributes.get('alt') or '')}{BREAK}"
+    return f" {line(value)} "
+
+
+def _option(node: LexborNode) -> str:
+    text = line(node.text()) or node.attributes.get("label") or node.attributes.get("value") or ""
+    return f"{text} [x]" if "selected" in node.attributes and text else text
+
+
+_RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")
+_LOWERED = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
+
+
+_TAB = 4
+
+
+def read_inline(body: LexborNode) -> None:
+    """Replace elements whose meaning is lost in plain text by signs that say it."""
+    for node in body.css("sup"):
+        node.replace_with(_raised(node))
+    for node in body.css("sub"):
+        node.replace_with(_lowered(line(node.text())))
+    for node in body.css("rt"):
+        if node.parent is None or node.parent.css_first("rp") is None:
+            node.replace_with(f"({line(node.text())})")
+    for node in body.css("br"):
+        node.replace_with(BREAK)
+    for node in body.css("wbr"):
+        node.decompose()
+    for node in body.css("pre,textarea"):
+        node.replace_with(BREAK + _preformatted(node.text()) + BREAK)
+    _number_items(body)
+    for node in body.css("dt"):
+        if not (node.text().strip() or ":").endswith((":", "?", "!", "：")):
+            node.insert_child(":")
+
+
+def _raised(node: LexborNode) -> str:
+    text = line(node.text())
+    if node.css_first("a") or not text:
+        # a reference to a note is no power
+        return text and f" [{text.strip('[]')}]"
+    if all(ord(sign) in _RAISED for sign in text):
+        return text.translate(_RAISED)
+    # 1st, 2e, TM and the like are written as they are spoken
+    is_ending = len(text) > 1 and text.isalpha()
+    return text if is_ending or not text.isalnum() else f"^{text}"
+
+
+def _lowered(text: str) -> str:
+    if all(ord(sign) in _LOWERED for sign in text):
+        return text.translate(_LOWERED)
+    return f"_{text}" if text.isalnum() else text
+
+
+def _preformatted(text: str) -> str:
+    lines = text.strip("\r\n").splitlines()
+    return BREAK.join(each.expandtabs(_TAB).replace(" ", SPACE) for each in lines)
+
+
+def _number_items(body: LexborNode) -> None:
+    for listing in body.css("ol"):
+        number = _number(listing, "start", 1)
+        for item in listing.iter():
+            if item.tag == "li":
+                number = _number(item, "value", number)
+                first = item.child
+                if first is not None:
+                    first.insert_before(f"{number}. ")
+                number += 1
+
+
+def _number(node: LexborNode, name: str, other: int) -> int:
+    value = (node.attributes.get(name) or "").strip()
+    return int(value) if value.isdecimal() and len(value) < 9 else other
+
+
+_BAR = " | "
+_MAX_COLUMNS = 1_000
+
+
+_MAX_ROWS_SPANNED = 1_000
+_LAYOUT_HEADINGS = "h1,h2,h3,h4,h5,h6"
+
+
+Spanned = dict[int, tuple[str, int]]
+"""By column: the text of a cell that reaches down, and for how many further rows."""
+
+
+def read_tables(body: LexborNode) -> None:
+    """Replace each table by its rows, the innermost first; a table that only lays a page out by its cells."""
+    for table in reversed(body.css("table")):
+        if _is_layout(table):
+            for node in table.css("tr,td,th"):
+                node.insert_before(BREAK)
+                node.insert_after(BREAK)
+            table.unwrap()
+        else:
+            caption = table.css_first("caption")
+            above = [line(caption.text().replace(BREAK, " "))] if caption else []
+            table.replace_with(BREAK + BREAK.join(filter(None, [*above, *_rows(table)])) + BREAK)
+
+
+def _is_layout(table: LexborNode) -> bool:
+    if (table.attributes.get("role") or "").lower() in ("presentation", "none") or table.css_first(_LAYOUT_HEADINGS):
+        return True
+    return max((sum(1 for _ in _cells(row)) for row in table.css("tr")), default=0) <= 1
+
+
+def _rows(table: LexborNode) -> Iterator[str]:
+    spanned: Spanned = {}
+    for row in table.css("tr"):
+        cells, spanned = _filled(row, spanned)
+        yield _BAR.join(cells).rstrip("| ") if any(cells) else ""
+
+
+def _filled(row: LexborNode, spanned: Spanned) -> tuple[list[str], Spanned]:
+    """Return a row's cells, those that reach down from above among them, and what reaches further down."""
+    below = {column: (text, left - 1) for column, (text, left) in spanned.items() if left > 1}
+    cells: list[str] = []
+    column = 0
+    for node in _cells(row):
+        while column in spanned and column < _MAX_COLUMNS:
+            cells.append(spanned[column][0])
+            column += 1
+        text, width = _text(node), _span(node, "colspan", _MAX_COLUMNS)
+        cells.append(text)
+        if (deep := _span(node, "rowspan", _MAX_ROWS_SPANNED)) > 1:
+            below[column] = (text, deep - 1)
+        column += width
+    cells += [spanned[rest][0] for rest in sorted(spanned) if rest >= column]
+    return cells, below
+
+
+def _cells(row: LexborNode) -> Iterator[LexborNode]:
+    return (node for node in row.iter() if node.tag in ("td", "th"))
+
+
+def _text(cell: LexborNode) -> str:
+    """Return a cell on one line: its paragraphs one after another, the items of lists divided."""
+    lines = [line(each) for each in cell.text(deep=True).split(BREAK)]
+    divider = "; " if cell.css_first("li,dd") or _BAR in cell.text(deep=True) else " "
+    return divider.join(filter(None, lines))
+
+
+def _span(cell: LexborNode, name: str, most: int) -> int:
+    value = (cell.attributes.get(name) or "").strip()
+    return min(int(value), most) if value.isdecimal() and len(value) < 9 and int(value) > 0 else 1
+
 
 _DROPPED = (
     "script,style,noscript,template,iframe,object,embed,svg,canvas,nav,head,dialog:not([open]),"
@@ -31,7 +217,7 @@ _BLOCKS = (
     "p,div,section,article,main,header,footer,aside,ul,ol,li,dl,dt,dd,blockquote,figure,figcaption,pre,hr,"
     "address,details,summary,form,fieldset,legend,table,caption"
 )
-_HEADINGS = "h1,h2,h3,h4,h5,h6"
+_HEADING_TAGS = "h1,h2,h3,h4,h5,h6"
 _HIDDEN = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*(?:\.0*)?%?\s*(?:;|!|$)"
     r"|font-size\s*:\s*0*(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|!|$))",
@@ -45,16 +231,16 @@ _HEAD = 4096
 """Bytes at the beginning of a page that may declare its encoding."""
 
 
-def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
+def read_html(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
     """Return the page's text under its headings."""
     found = (pattern.search(data[:_HEAD]) for pattern in (_XML, _META))
     labels = [options.encoding, *(match[1].decode("ascii") for match in found if match)]
-    page = decoded(data, filter(None, labels))
-    document = read_page(page.text)
+    page = decode_with_notes(data, filter(None, labels))
+    document = parse_html(page.text)
     return replace(document, notes=page.notes)
 
 
-def read_page(page: str) -> Document:
+def parse_html(page: str) -> Document:
     """Return a page's text under its headings."""
     tree = LexborHTMLParser(MARKS.sub("", page))
     named = tree.css_first("title")
@@ -76,7 +262,7 @@ def _mark(body: LexborNode) -> None:
         node.insert_before(BREAK)
         node.insert_after(BREAK)
     read_tables(body)
-    for node in body.css(_HEADINGS):
+    for node in body.css(_HEADING_TAGS):
         node.replace_with(f"{OPEN}{(node.tag or 'h6')[1]}{node.text()}{CLOSE}")
 
 

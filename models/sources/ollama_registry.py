@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.sources.base import Kind, RemoteFile, Report, Source, SourceFailed
-from qwendesk.models.sources.http import Web
-from qwendesk.models.sources.partial_file import PartFile
+from qwendesk.models.card import ModelCard
+from qwendesk.models.sources.base import ByteCallback, ModelFileKind, ModelSource, RemoteFile, SourceFailed
+from qwendesk.models.sources.http import SourceClient
+from qwendesk.models.sources.partial_file import PartialFile
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, ModelFileKind] = {
     "application/vnd.ollama.image.model": "model",
     "application/vnd.ollama.image.projector": "projector",
 }
@@ -19,12 +19,12 @@ _KINDS: dict[str, Kind] = {
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class OllamaRegistry(Source):
+class OllamaRegistry(ModelSource):
     """The library behind ``ollama pull``; no Ollama has to be installed."""
 
     name = "ollama"
 
-    def __init__(self, web: Web, url: str) -> None:
+    def __init__(self, web: SourceClient, url: str) -> None:
         self._web = web
         self._url = url.rstrip("/")
         self.place = "Ollama's registry"
@@ -43,7 +43,7 @@ class OllamaRegistry(Source):
         self._check(card, files)
         return tuple(sorted(files, key=lambda file: file.kind))
 
-    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
         """Download the blob."""
         await self._web.download(file.url, part, file.bytes, report)
 

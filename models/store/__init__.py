@@ -1,7 +1,1 @@
-"""The model store: fetch model files from where they are, check them, keep them."""
-
-from qwendesk.models.sources.base import PullProgress, Remotes
-from qwendesk.models.store.model_store import SOURCES, ModelStore
-from qwendesk.models.store.record import StoredFile, StoredModel
-
-__all__ = ["SOURCES", "ModelStore", "PullProgress", "Remotes", "StoredFile", "StoredModel"]
+"""The model store: a folder of model files, each checked when it is downloaded."""

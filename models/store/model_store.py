@@ -13,23 +13,23 @@ import httpx
 from filelock import FileLock, Timeout
 
 from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
-from qwendesk.models.catalogue import ModelCard, without_senses
-from qwendesk.models.gguf import projector_beside
-from qwendesk.models.sources.base import Kind, Progress, PullProgress, Remotes, Source
-from qwendesk.models.sources.http import Web, open_web
+from qwendesk.models.card import ModelCard, without_media
+from qwendesk.models.gguf import find_projector
+from qwendesk.models.sources.base import ModelFileKind, ModelSource, ProgressCallback, PullProgress, SourceSettings
+from qwendesk.models.sources.http import SourceClient, open_client
 from qwendesk.models.sources.hub import hubs
 from qwendesk.models.sources.local_file import LocalFile
 from qwendesk.models.sources.ollama_registry import OllamaRegistry
 from qwendesk.models.sources.package_index import PackageIndex
-from qwendesk.models.sources.partial_file import sum_of
-from qwendesk.models.store.pull import FreeSpace, Pull, free_space
+from qwendesk.models.sources.partial_file import file_sha256
+from qwendesk.models.store.pull import FreeBytes, Pull, free_bytes
 from qwendesk.models.store.record import StoredModel, read_record
 
-_PAUSE = 0.2
+_LOCK_POLL_SECONDS = 0.2
 
 
 @asynccontextmanager
-async def held(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
+async def hold_lock(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
     """Hold a lock file; a killed process loses it by itself.
 
     Args:
@@ -38,18 +38,18 @@ async def held(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, thread_local=False)
-    if not _taken(lock):
+    if not _try_lock(lock):
         waiting()
         # another process holds it: there is no event to wait for
-        while not _taken(lock):  # noqa: ASYNC110
-            await asyncio.sleep(_PAUSE)
+        while not _try_lock(lock):  # noqa: ASYNC110
+            await asyncio.sleep(_LOCK_POLL_SECONDS)
     try:
         yield
     finally:
         lock.release()
 
 
-def _taken(lock: FileLock) -> bool:
+def _try_lock(lock: FileLock) -> bool:
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -57,7 +57,7 @@ def _taken(lock: FileLock) -> bool:
     return True
 
 
-SOURCES = ("index", "huggingface", "modelscope", "ollama")
+SOURCE_NAMES = ("index", "huggingface", "modelscope", "ollama")
 
 """Names of the sources, in the order they are preferred."""
 
@@ -75,13 +75,13 @@ class ModelStore:
     def __init__(
         self,
         folder: Path,
-        remotes: Remotes | None = None,
+        remotes: SourceSettings | None = None,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        free: FreeSpace = free_space,
+        free: FreeBytes = free_bytes,
     ) -> None:
         self.folder = folder
-        self._remotes = remotes or Remotes()
+        self._remotes = remotes or SourceSettings()
         self._transport = transport
         self._free = free
 
@@ -107,7 +107,7 @@ class ModelStore:
     def projector(self, card: ModelCard) -> Path | None:
         """Return the model's second file, which lets it see or hear; None: it has none."""
         if card.file:
-            return projector_beside(card.file, senses=card.vision or card.audio)
+            return find_projector(card.file, senses=card.vision or card.audio)
         return self._path(card, "projector")
 
     def served(self, card: ModelCard) -> ModelCard:
@@ -117,15 +117,15 @@ class ModelStore:
         """
         if card.file:
             beside = self.projector(card)
-            return without_senses(card) if beside is None else replace(card, vision=card.vision or not card.audio)
+            return without_media(card) if beside is None else replace(card, vision=card.vision or not card.audio)
         record = self.record(card)
         comes = record.first("projector") if record else card.weights and card.weights.projector
-        return card if comes else without_senses(card)
+        return card if comes else without_media(card)
 
     async def pull(
         self,
         card: ModelCard,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         source: str | None = None,
         file: Path | None = None,
     ) -> Path:
@@ -134,7 +134,7 @@ class ModelStore:
         Args:
             card: the model.
             progress: told how far the pull is.
-            source: the only source to ask, one of ``SOURCES``; None: all that have it.
+            source: the only source to ask, one of ``SOURCE_NAMES``; None: all that have it.
             file: a GGUF file to take in instead; replaces what is here.
 
         Raises:
@@ -143,11 +143,11 @@ class ModelStore:
         """
         if card.file:
             return card.file
-        tell = progress or _silent
+        tell = progress or _ignore_progress
         async with self._locked(card, tell):
             if file is None and await self._sound(card, tell):
                 return self.path(card)
-            async with open_web(self._remotes, self._transport) as web:
+            async with open_client(self._remotes, self._transport) as web:
                 chosen = [LocalFile(file)] if file else self._sources(web, card, source)
                 await Pull(card, self._home(card), tell, self._free).run(chosen)
         return self.path(card)
@@ -174,12 +174,12 @@ class ModelStore:
         """
         self.check(card)
         home = self._home(card)
-        async with self._locked(card, _refuse):
+        async with self._locked(card, _refuse_waiting):
             freed = sum(path.stat().st_size for path in home.iterdir())
             await asyncio.to_thread(shutil.rmtree, home)
         return freed
 
-    async def _sound(self, card: ModelCard, tell: Progress) -> bool:
+    async def _sound(self, card: ModelCard, tell: ProgressCallback) -> bool:
         """Tell whether a model is here and as it was when it came; reads all of it."""
         if self.record(card) is None:
             return False
@@ -189,7 +189,7 @@ class ModelStore:
     def _home(self, card: ModelCard) -> Path:
         return self.folder / card.name
 
-    def _path(self, card: ModelCard, kind: Kind) -> Path | None:
+    def _path(self, card: ModelCard, kind: ModelFileKind) -> Path | None:
         if card.file and kind == "model":
             return card.file
         record = self.record(card)
@@ -209,27 +209,27 @@ class ModelStore:
             return ["it has not been pulled"]
         faults = record.faults(home)
         if deep and not faults:
-            changed = [file.name for file in record.files if sum_of(home / file.name) != file.sha256]
+            changed = [file.name for file in record.files if file_sha256(home / file.name) != file.sha256]
             faults = [f"{name} has another sum than when it was pulled" for name in changed]
         return faults
 
-    def _locked(self, card: ModelCard, tell: Progress) -> AbstractAsyncContextManager[None]:
+    def _locked(self, card: ModelCard, tell: ProgressCallback) -> AbstractAsyncContextManager[None]:
         waiting = PullProgress(card.name, "", note="another pull of this model is running; waiting for it")
-        return held(self.folder / ".locks" / f"{card.name}.lock", lambda: tell(waiting))
+        return hold_lock(self.folder / ".locks" / f"{card.name}.lock", lambda: tell(waiting))
 
-    def _sources(self, web: Web, card: ModelCard, wanted: str | None) -> list[Source]:
+    def _sources(self, web: SourceClient, card: ModelCard, wanted: str | None) -> list[ModelSource]:
         index = PackageIndex(web, self._remotes.index_url)
         sources = [index, *hubs(web, self._remotes), OllamaRegistry(web, self._remotes.ollama_url)]
-        if wanted is not None and wanted not in SOURCES:
-            raise ConfigError(f"There is no source {wanted!r}; there are: {', '.join(SOURCES)}.")
+        if wanted is not None and wanted not in SOURCE_NAMES:
+            raise ConfigError(f"There is no source {wanted!r}; there are: {', '.join(SOURCE_NAMES)}.")
         offering = [source for source in sources if source.offers(card)]
         chosen = [source for source in offering if wanted in (None, source.name)]
         if not chosen:
-            raise ConfigError(_none_offers(card, wanted, offering))
+            raise ConfigError(_no_source_message(card, wanted, offering))
         return chosen
 
 
-def _none_offers(card: ModelCard, wanted: str | None, offering: list[Source]) -> str:
+def _no_source_message(card: ModelCard, wanted: str | None, offering: list[ModelSource]) -> str:
     others = ", ".join(source.name for source in offering) or "none"
     place = f"at {wanted!r} (it knows: {others})" if wanted else "anywhere"
     return (
@@ -238,9 +238,9 @@ def _none_offers(card: ModelCard, wanted: str | None, offering: list[Source]) ->
     )
 
 
-def _silent(progress: PullProgress) -> None:
+def _ignore_progress(progress: PullProgress) -> None:
     """Tell nobody."""
 
 
-def _refuse(progress: PullProgress) -> None:
+def _refuse_waiting(progress: PullProgress) -> None:
     raise ModelStoreError(f"{progress.model!r} is being pulled: stop that pull first.")

@@ -11,23 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qwendesk.errors import ModelStoreError
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.gguf import cut_short
-from qwendesk.models.sources.base import Progress, PullProgress, RemoteFile, Source, SourceFailed
-from qwendesk.models.sources.partial_file import PartFile
-from qwendesk.models.store.record import RECORD, StoredFile, StoredModel, write_record
+from qwendesk.models.card import ModelCard
+from qwendesk.models.gguf import truncation_fault
+from qwendesk.models.sources.base import ModelSource, ProgressCallback, PullProgress, RemoteFile, SourceFailed
+from qwendesk.models.sources.partial_file import PartialFile
+from qwendesk.models.store.record import RECORD_FILE, StoredModel, StoredModelFile, write_record
 
 MAGIC = b"GGUF"
-GRACE = 3.0
+PREFERRED_SOURCE_SECONDS = 3.0
 """Seconds that a preferred source may take to answer before a quicker one is taken."""
-MARGIN = 16 << 20
+MIN_FREE_BYTES = 16 << 20
 """Bytes of disk that have to stay free."""
 
 Plan = tuple[RemoteFile, ...]
-FreeSpace = Callable[[Path], int]
+FreeBytes = Callable[[Path], int]
 
 
-def free_space(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
     """Return the bytes that are free where ``folder`` is or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -41,19 +41,19 @@ class Pull:
     card: ModelCard
     folder: Path
     """The model's own folder."""
-    progress: Progress
-    free: FreeSpace = free_space
+    progress: ProgressCallback
+    free: FreeBytes = free_bytes
 
-    async def run(self, sources: Sequence[Source]) -> StoredModel:
+    async def run(self, sources: Sequence[ModelSource]) -> StoredModel:
         """Fetch the model from the first source that can give it.
 
         Raises:
             ModelStoreError: no source could, each with its reason; or the disk is full.
         """
         failures: list[str] = []
-        async with _asked(sources, self.card) as plans:
+        async with _query_sources(sources, self.card) as plans:
             while plans:
-                source, plan = await _next(plans)
+                source, plan = await _next_plan(plans)
                 try:
                     return await self._from(source, await plan)
                 except SourceFailed as failed:
@@ -64,7 +64,7 @@ class Pull:
             f"or take a file you have: qwendesk models pull {self.card.name} --from FILE"
         )
 
-    async def _from(self, source: Source, plan: Plan) -> StoredModel:
+    async def _from(self, source: ModelSource, plan: Plan) -> StoredModel:
         await asyncio.to_thread(self._make_room, plan)
         stored = []
         before, sizes = 0, [file.transfer for file in plan]
@@ -77,33 +77,35 @@ class Pull:
         self.progress(PullProgress(self.card.name, source.name, total or record.bytes, total or record.bytes))
         return record
 
-    async def _file(self, source: Source, file: RemoteFile, meter: Callable[[int], None]) -> StoredFile:
+    async def _file(self, source: ModelSource, file: RemoteFile, meter: Callable[[int], None]) -> StoredModelFile:
         final, path = self.folder / file.name, self.folder / file.part_name
         if file.sha256 and final.exists() and not path.exists():
             # a pull that was killed between file and record, or a file that was damaged: checked like any part
             final.replace(path)
-        async with PartFile(path) as part:
+        async with PartialFile(path) as part:
             had = part.size
             await self._complete(source, file, part, meter)
-            if had and _wrong(file, part):
+            if had and _mismatch(file, part):
                 await part.discard()
                 await self._complete(source, file, part, meter)
             await self._check(file, part)
-            stored = StoredFile(file.name, part.size, part.sha256, file.kind)
+            stored = StoredModelFile(file.name, part.size, part.sha256, file.kind)
         path.replace(final)
         return stored
 
-    async def _complete(self, source: Source, file: RemoteFile, part: PartFile, meter: Callable[[int], None]) -> None:
+    async def _complete(
+        self, source: ModelSource, file: RemoteFile, part: PartialFile, meter: Callable[[int], None]
+    ) -> None:
         if file.bytes is None or part.size != file.bytes:
             await source.fetch(file, part, meter)
         await part.flush()
 
-    async def _check(self, file: RemoteFile, part: PartFile) -> None:
-        fault = _wrong(file, part)
+    async def _check(self, file: RemoteFile, part: PartialFile) -> None:
+        fault = _mismatch(file, part)
         if not fault and (head := await part.head(len(MAGIC))) != MAGIC:
             fault = f"{file.name} is no GGUF file (it begins with {head!r})"
         # where nobody has told its size and sum, its own header does
-        if not fault and (short := await asyncio.to_thread(cut_short, part.path)):
+        if not fault and (short := await asyncio.to_thread(truncation_fault, part.path)):
             fault = f"{file.name} {short}"
         if fault:
             await part.discard()
@@ -112,7 +114,7 @@ class Pull:
 
     def _make_room(self, plan: Plan) -> None:
         here = sum(path.stat().st_size for file in plan for path in self.folder.glob(f"{file.part_name}*"))
-        needed = sum(file.bytes or 0 for file in plan) + max(file.scratch for file in plan) - here + MARGIN
+        needed = sum(file.bytes or 0 for file in plan) + max(file.scratch for file in plan) - here + MIN_FREE_BYTES
         free = self.free(self.folder)
         if free < needed:
             raise ModelStoreError(
@@ -123,12 +125,12 @@ class Pull:
     def _settle(self, record: StoredModel) -> None:
         """Write the record and sweep out what older versions and other sources have left."""
         write_record(self.folder, record)
-        keep = {RECORD, *(file.name for file in record.files)}
+        keep = {RECORD_FILE, *(file.name for file in record.files)}
         for path in self.folder.iterdir():
             if path.name not in keep:
                 path.unlink(missing_ok=True)
 
-    def _meter(self, source: Source, before: int, total: int | None) -> Callable[[int], None]:
+    def _meter(self, source: ModelSource, before: int, total: int | None) -> Callable[[int], None]:
         def tell(done: int) -> None:
             here = before + done if total is None else min(before + done, total)
             self.progress(PullProgress(self.card.name, source.name, here, total))
@@ -137,7 +139,9 @@ class Pull:
 
 
 @asynccontextmanager
-async def _asked(sources: Iterable[Source], card: ModelCard) -> AsyncIterator[dict[Source, asyncio.Task[Plan]]]:
+async def _query_sources(
+    sources: Iterable[ModelSource], card: ModelCard
+) -> AsyncIterator[dict[ModelSource, asyncio.Task[Plan]]]:
     """Ask all sources at once, so that several silent ones take no longer than one."""
     tasks = {source: asyncio.create_task(source.plan(card)) for source in sources}
     try:
@@ -148,15 +152,15 @@ async def _asked(sources: Iterable[Source], card: ModelCard) -> AsyncIterator[di
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _next(plans: dict[Source, asyncio.Task[Plan]]) -> tuple[Source, asyncio.Task[Plan]]:
+async def _next_plan(plans: dict[ModelSource, asyncio.Task[Plan]]) -> tuple[ModelSource, asyncio.Task[Plan]]:
     """Take the preferred source, but one that keeps silent only after those that have answered."""
     first = next(iter(plans))
-    await asyncio.wait([plans[first]], timeout=GRACE)
+    await asyncio.wait([plans[first]], timeout=PREFERRED_SOURCE_SECONDS)
     chosen = next((source for source, plan in plans.items() if plan.done()), first)
     return chosen, plans.pop(chosen)
 
 
-def _wrong(file: RemoteFile, part: PartFile) -> str:
+def _mismatch(file: RemoteFile, part: PartialFile) -> str:
     if file.bytes is not None and part.size != file.bytes:
         return f"{file.name} has {part.size} bytes instead of {file.bytes}"
     if file.sha256 and part.sha256 != file.sha256:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-RECORD = "model.json"
+RECORD_FILE = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredModelFile:
     """One file of a model in the store."""
 
     name: str
@@ -25,7 +25,7 @@ class StoredModel:
     """A model in the store."""
 
     name: str
-    files: tuple[StoredFile, ...]
+    files: tuple[StoredModelFile, ...]
     """The model's own first part first."""
     source: str
     """Where it came from."""
@@ -37,7 +37,7 @@ class StoredModel:
         """Size of all files."""
         return sum(file.bytes for file in self.files)
 
-    def first(self, kind: Literal["model", "projector"]) -> StoredFile | None:
+    def first(self, kind: Literal["model", "projector"]) -> StoredModelFile | None:
         """Return the first file of a kind; None: there is none."""
         return next((file for file in self.files if file.kind == kind), None)
 
@@ -49,8 +49,8 @@ class StoredModel:
 def read_record(folder: Path) -> StoredModel | None:
     """Return what a model's folder records; None: nothing that can be read."""
     try:
-        tree = json.loads((folder / RECORD).read_text("utf-8"))
-        files = tuple(StoredFile(**file) for file in tree.pop("files"))
+        tree = json.loads((folder / RECORD_FILE).read_text("utf-8"))
+        files = tuple(StoredModelFile(**file) for file in tree.pop("files"))
         record = StoredModel(files=files, **tree)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -59,9 +59,9 @@ def read_record(folder: Path) -> StoredModel | None:
 
 def write_record(folder: Path, record: StoredModel) -> None:
     """Write the record at one stroke."""
-    fresh = folder / f"{RECORD}.part"
+    fresh = folder / f"{RECORD_FILE}.part"
     fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
-    fresh.replace(folder / RECORD)
+    fresh.replace(folder / RECORD_FILE)
 
 
 def _fault(path: Path, size: int) -> str:

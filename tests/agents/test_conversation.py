@@ -16,7 +16,7 @@ from qwendesk.desk.turns.receipt import explain
 from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Routed, TextDelta
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision, Signals
 from tests.conftest import MakeDesk
 

@@ -11,7 +11,7 @@ from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, InputError
 from qwendesk.messages import Finished, Routed, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision, Signals
 from tests.conftest import MakeDesk
 

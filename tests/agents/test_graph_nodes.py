@@ -15,7 +15,7 @@ from qwendesk.agents.state import TurnInput
 from qwendesk.agents.tool_selection import NO_TOOL
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision, Past, Signals
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox

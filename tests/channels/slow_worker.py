@@ -9,7 +9,7 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import FAMILY, ScriptedEngine
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.service import Service
 
 WORDS = " ".join(f"word{number}" for number in range(60))

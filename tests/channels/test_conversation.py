@@ -14,7 +14,7 @@ from qwendesk import Desk, Settings
 from qwendesk.channels.matrix.parse import Me, parse
 from qwendesk.engines.scripted import FAMILY, ScriptedEngine
 from qwendesk.errors import ConfigError
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.plugins import load
 from qwendesk.service import Service
 from qwendesk.testing.scenario import play, read_script

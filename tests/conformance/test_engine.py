@@ -9,7 +9,7 @@ import pytest
 
 from qwendesk.engines.base import Engine
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.engine import SCRIPT, EngineConformance
 from qwendesk.wiring import build_pool

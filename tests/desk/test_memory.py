@@ -15,7 +15,7 @@ from qwendesk.desk.turns.summariser import older
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.people.records import NewFact
 from qwendesk.memory.records import KnownFact, Line
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
 SMALL = ModelCard(name="scripted-general", roles=("general",), parameters=7, context=2048)

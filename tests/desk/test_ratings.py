@@ -14,7 +14,7 @@ from qwendesk.engines.scripted import FAMILY
 from qwendesk.errors import ChannelError
 from qwendesk.memory.records import Rating
 from qwendesk.messages import Attachment, Outbound
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 from tests.postgres_server import database
 

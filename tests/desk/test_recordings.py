@@ -19,7 +19,7 @@ from qwendesk.cli.main import app
 from qwendesk.desk.turns.attachments import read_audio
 from qwendesk.engines.message_format import openai_messages
 from qwendesk.errors import InputError
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
 HEARING = (ModelCard(name="general", parameters=7), ModelCard(name="ears", roles=("audio",), parameters=7, audio=True))

@@ -27,7 +27,7 @@ from qwendesk.errors import (
     QwendeskError,
 )
 from qwendesk.messages import Finished, Notice
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.settings import FallbackSettings, ServerSettings
 from qwendesk.wiring import build_pool
 

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from pydantic import PrivateAttr
 
 from qwendesk.engines.base import Capabilities, Delta, Options, QwenChat
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 
 
 class Endless(QwenChat):

@@ -13,7 +13,7 @@ import pytest
 from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.settings import Settings
 from tests.engines.web_server import Reply, WebServer, serve
 

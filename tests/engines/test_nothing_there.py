@@ -12,8 +12,8 @@ from qwendesk.engines.base import Engine
 from qwendesk.engines.ollama.engine import OllamaEngine
 from qwendesk.engines.openai.engine import OpenAIEngine
 from qwendesk.errors import EngineUnavailable
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.gguf import fault_of
+from qwendesk.models.card import ModelCard
+from qwendesk.models.gguf import header_fault
 
 
 async def no_models(self: Engine) -> list[ModelCard]:
@@ -49,7 +49,7 @@ async def test_the_doctor_does_not_call_such_a_desk_ready(tmp_path: Path, empty:
 async def test_a_file_that_is_no_model_is_known_before_it_is_loaded(tmp_path: Path, content: bytes, fault: str) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(content)
-    assert fault in (fault_of(file) or "")
+    assert fault in (header_fault(file) or "")
     async with Desk(Settings(home=tmp_path, model=str(file))) as desk:
         with pytest.raises(EngineUnavailable, match=fault):
             await desk.ask("hello")
@@ -58,4 +58,4 @@ async def test_a_file_that_is_no_model_is_known_before_it_is_loaded(tmp_path: Pa
 def test_a_file_that_may_be_one_is_left_to_the_library(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF" + bytes(40))
-    assert fault_of(file) is None
+    assert header_fault(file) is None

@@ -12,7 +12,7 @@ from qwendesk.engines.ollama.client import OllamaServer
 from qwendesk.engines.ollama.engine import OllamaEngine
 from qwendesk.engines.ollama.format import Served, Setup
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.conformance.channel import PIXEL
 from qwendesk.wiring import build_pool

@@ -13,7 +13,7 @@ from qwendesk import Desk, Settings
 from qwendesk.engines.base import Delta, Engine, Options
 from qwendesk.engines.ollama.chat import OllamaChat
 from qwendesk.errors import EngineUnavailable
-from qwendesk.models.catalogue import Sampling
+from qwendesk.models.card import Sampling
 from qwendesk.testing.conformance.engine import AFTER_BUDGET, ANSWER, SCRIPT, STILL, THOUGHT, WEATHER, WORDS, collect
 from qwendesk.wiring import build_pool
 from tests.scripted_model import write_gguf

@@ -31,7 +31,8 @@ from qwendesk.engines.transformers.request import Piece, Request
 from qwendesk.engines.transformers.sequence import Sequence
 from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.messages import Event, Inbound, Notice
-from qwendesk.models.catalogue import Sampling, load_catalogue
+from qwendesk.models.card import Sampling
+from qwendesk.models.catalogue import load_catalogue
 from qwendesk.settings import Settings
 from qwendesk.wiring import build_pool
 from tests.tiny_qwen import MODELS, make_model

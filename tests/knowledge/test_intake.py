@@ -9,7 +9,7 @@ import pytest
 
 from qwendesk.errors import EngineUnavailable
 from qwendesk.knowledge import chunking, document_repository, ingestion
-from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge, sources_in
+from qwendesk.knowledge.knowledge_base import KnowledgeBase, expand_sources, open_knowledge
 from qwendesk.memory.records import EVERYBODY
 from tests.knowledge.conftest import WordVectors
 
@@ -60,7 +60,7 @@ async def test_folders_are_opened_and_hidden_files_left(tmp_path: Path) -> None:
     for name in ("a.md", "b/c.txt", "b/d.bin", ".git/e.md", ".f.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = await sources_in([str(tmp_path), "http://example.org/x"])
+    found = await expand_sources([str(tmp_path), "http://example.org/x"])
     assert [Path(each).name for each in found] == ["a.md", "c.txt", "x"]
 
 
@@ -111,7 +111,7 @@ async def test_what_an_older_version_cut_is_taken_in_anew(
     await base.add(str(tmp_path / "a.md"))
     assert await base.read_anew() == 0
     for module in (chunking, ingestion, document_repository):
-        monkeypatch.setattr(module, "RECIPE", 99)
+        monkeypatch.setattr(module, "CONVERSION_VERSION", 99)
     assert await base.read_anew() == 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qwendesk.knowledge import vectors
-from qwendesk.knowledge.vectors import Coarse, Matrix
+from qwendesk.knowledge.vectors import ReducedVectors, VectorMatrix
 
 RANDOM = np.random.default_rng(3)
 
@@ -18,17 +18,17 @@ def clustered(count: int, dimension: int = 128, rank: int = 24) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def made(rows: np.ndarray, scopes: list[str] | None = None) -> Matrix:
+def made(rows: np.ndarray, scopes: list[str] | None = None) -> VectorMatrix:
     half = rows.astype(np.float16)
     names = {name: number for number, name in enumerate(dict.fromkeys(scopes or [""]))}
     owners = np.array([names[name] for name in scopes] if scopes else [0] * len(rows), np.int32)
-    return Matrix(1, np.arange(1, len(rows) + 1), owners, names, half, Coarse.of(half))
+    return VectorMatrix(1, np.arange(1, len(rows) + 1), owners, names, half, ReducedVectors.of(half))
 
 
 @pytest.mark.parametrize("rank", [24, 128])
 def test_five_nearest_as_by_comparing_all(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "COARSE_FROM", 1000)
-    monkeypatch.setattr(vectors, "_AGAIN", 200)
+    monkeypatch.setattr(vectors, "REDUCE_FROM_ROWS", 1000)
+    monkeypatch.setattr(vectors, "_RERANKED_ROWS", 200)
     rows = clustered(6000, rank=rank) if rank < 128 else _unit(RANDOM.standard_normal((6000, 128)))
     searched = made(rows)
     assert (searched.coarse is not None) == (rank < 128), "vectors without structure are compared whole"
@@ -41,10 +41,10 @@ def test_five_nearest_as_by_comparing_all(rank: int, monkeypatch: pytest.MonkeyP
 
 
 def test_new_rows_are_put_on_the_same_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "COARSE_FROM", 500)
+    monkeypatch.setattr(vectors, "REDUCE_FROM_ROWS", 500)
     half = clustered(2000).astype(np.float16)
-    first = Coarse.of(half[:1500])
-    whole = Coarse.of(half, first)
+    first = ReducedVectors.of(half[:1500])
+    whole = ReducedVectors.of(half, first)
     assert first is not None and whole is not None
     assert whole.axes is first.axes and len(whole.rows) == 2000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk.errors import ConfigError, EngineUnavailable
-from qwendesk.knowledge.evaluation.measure import Remembering, evaluate_set
+from qwendesk.knowledge.evaluation.measure import CachedEmbeddingModel, evaluate_set
 from qwendesk.knowledge.evaluation.question_sets import debian_faq, read_squad
 from qwendesk.knowledge.knowledge_base import open_knowledge
 from tests.knowledge.conftest import WordVectors
@@ -71,7 +71,7 @@ async def test_questions_are_asked_in_their_language_and_across(tmp_path: Path) 
 
 async def test_a_question_is_embedded_once() -> None:
     vectors = WordVectors()
-    remembering = Remembering(vectors)
+    remembering = CachedEmbeddingModel(vectors)
     first = await remembering.query("cats")
     vectors.is_away = True
     assert await remembering.query("cats") is first and remembering.name == vectors.name

@@ -10,7 +10,7 @@ import pytest
 from qwendesk.errors import InputError
 from qwendesk.knowledge.base import Document
 from qwendesk.knowledge.readers.converter import Converter
-from qwendesk.knowledge.readers.file_types import kind_of
+from qwendesk.knowledge.readers.file_types import detect_kind
 from tests.knowledge.files import archive, docx, paragraph, pdf, xlsx
 
 
@@ -22,7 +22,7 @@ async def converter() -> AsyncIterator[Converter]:
 
 
 async def read(converter: Converter, name: str, data: bytes) -> Document:
-    return await converter.convert(kind_of(data, name), data)
+    return await converter.convert(detect_kind(data, name), data)
 
 
 async def test_pdf_pages(converter: Converter) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.knowledge import pgvector
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
-from qwendesk.knowledge.search import fuse
+from qwendesk.knowledge.search import fuse_rankings
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import EVERYBODY, DocumentScope
 from tests import postgres_server
@@ -132,7 +132,7 @@ async def test_the_reason_for_nothing_is_told(base: KnowledgeBase, embedder: Wor
 
 
 def test_fusion_prefers_what_both_found() -> None:
-    scores = fuse([{1: 1.0, 2: 1.0, 3: 1.0}, {3: 1.0, 4: 1.0}])
+    scores = fuse_rankings([{1: 1.0, 2: 1.0, 3: 1.0}, {3: 1.0, 4: 1.0}])
     assert max(scores, key=lambda number: scores[number]) == 3
     assert scores[1] > scores[2] > scores[4] * 0.99
 
@@ -262,7 +262,7 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
 async def test_the_settings_of_a_search_by_index_hold_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the server's own the index gives 40 of 50, and all rows are compared instead."""
     told = text("SELECT CAST(current_setting('hnsw.ef_search') AS int), 0.0")
-    monkeypatch.setattr(pgvector, "_query", lambda *of, exact=False: told)
+    monkeypatch.setattr(pgvector, "_search_statement", lambda *of, exact=False: told)
     with postgres_server.database() as url:
         async with open_knowledge(url, WordVectors()) as base:
             if not await base._nearest.prepare("test:words", 64):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.knowledge.readers import reader
-from qwendesk.knowledge.readers.options import ReadOptions
+from qwendesk.knowledge.base import ReadOptions
+from qwendesk.knowledge.readers.worker import reader_for
 from tests.knowledge.files import docx, paragraph, workbook
 
 
 def html(page: str) -> list[str]:
-    return "\n".join(section.text for section in reader("html")(page.encode()).sections).split("\n")
+    return "\n".join(section.text for section in reader_for("html")(page.encode()).sections).split("\n")
 
 
 def csv(text: str) -> list[str]:
-    return reader("csv")(text.encode()).sections[0].text.split("\n")
+    return reader_for("csv")(text.encode()).sections[0].text.split("\n")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_row_of_a_page_is_one_line(table: str, rows: list[str] | None) -> None
 def test_a_table_that_lays_the_page_out_is_none() -> None:
     page = "<table role=presentation><tr><td><p>Menu</p><p>More</p><td><p>Body</p></table>"
     assert html(page) == ["Menu", "More", "Body"]
-    section = reader("html")(b"<table><tr><td><h1>A</h1>b<td>c</table>").sections[0]
+    section = reader_for("html")(b"<table><tr><td><h1>A</h1>b<td>c</table>").sections[0]
     assert (section.headings, section.text) == (("A",), "b\nc")
 
 
@@ -54,7 +54,7 @@ def test_rows_of_a_word_table_stay_rows() -> None:
     raised = (
         '<w:p><w:r><w:t>5 m</w:t></w:r><w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>3</w:t></w:r></w:p>'
     )
-    document = reader("docx")(docx(f"<w:tbl>{rows}</w:tbl>{raised}"))
+    document = reader_for("docx")(docx(f"<w:tbl>{rows}</w:tbl>{raised}"))
     assert document.sections[0].text.split("\n") == ["Part | Stock", "Bolt | 7", "5 m³"]
 
 
@@ -156,7 +156,7 @@ PLAIN = '<sheetData><row r="1"><c r="A1"><v>99</v></c></row></sheetData>'
 
 def test_hidden_sheets_rows_and_columns_are_left_out_and_noted() -> None:
     data = workbook(("Prices", "visible", SHEET), ("Margins", "hidden", PLAIN), ("Notes", "veryHidden", PLAIN))
-    document = reader("xlsx")(data)
+    document = reader_for("xlsx")(data)
     (section,) = document.sections
     assert section.text.split("\n") == [
         "Part | Tax | Since",
@@ -165,7 +165,7 @@ def test_hidden_sheets_rows_and_columns_are_left_out_and_noted() -> None:
         "Part: Bolt; Tax: 0.3",
     ]
     assert document.notes == ("hidden and left out: 2 sheets, 1 row, 1 column",)
-    asked = reader("xlsx")(data, ReadOptions(hidden=True))
+    asked = reader_for("xlsx")(data, ReadOptions(hidden=True))
     assert [each.place for each in asked.sections] == ["sheet Prices", "sheet Margins", "sheet Notes"]
     assert "Part: Secret" in asked.sections[0].text and "Cost: 41" in asked.sections[0].text
     assert asked.notes == ()
@@ -173,5 +173,5 @@ def test_hidden_sheets_rows_and_columns_are_left_out_and_noted() -> None:
 
 def test_a_percent_sign_that_a_format_only_writes_multiplies_nothing() -> None:
     rows = '<sheetData><row r="1"><c r="A1" s="3"><v>15</v></c><c r="B1" s="1"><v>0.15</v></c></row></sheetData>'
-    (section,) = reader("xlsx")(workbook(("Prices", "visible", rows))).sections
+    (section,) = reader_for("xlsx")(workbook(("Prices", "visible", rows))).sections
     assert section.text == "15 | 15%"

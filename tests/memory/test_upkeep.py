@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from qwendesk.errors import StoreError
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
-from qwendesk.knowledge.search import Mode
+from qwendesk.knowledge.search import SearchMode
 from qwendesk.memory.database import Database
 from qwendesk.memory.maintenance.backup import backup, restore
 from qwendesk.memory.maintenance.check import check, revision
@@ -217,7 +217,7 @@ async def with_documents(memory: Memory) -> KnowledgeBase:
 
 async def found(base: KnowledgeBase) -> list[list[str]]:
     scope = await base.scope_of("python", "", "ada", "c1")
-    modes: tuple[Mode, ...] = ("words", "vectors", "hybrid")
+    modes: tuple[SearchMode, ...] = ("words", "vectors", "hybrid")
     return [sorted(p.text for p in await base.search("secret", scope, mode=mode)) for mode in modes]
 
 

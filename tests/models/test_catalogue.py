@@ -3,7 +3,8 @@ import re
 import pytest
 
 from qwendesk.errors import ConfigError
-from qwendesk.models.catalogue import Catalogue, Sampling, load_catalogue
+from qwendesk.models.card import Sampling
+from qwendesk.models.catalogue import Catalogue, load_catalogue
 from qwendesk.settings import STARTER_MODEL
 
 

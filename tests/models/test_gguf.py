@@ -8,9 +8,10 @@ import pytest
 
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.errors import EngineUnavailable, ModelStoreError
-from qwendesk.models.catalogue import ModelCard
-from qwendesk.models.gguf import cut_short
-from qwendesk.models.store import ModelStore, Remotes
+from qwendesk.models.card import ModelCard
+from qwendesk.models.gguf import truncation_fault
+from qwendesk.models.sources.base import SourceSettings
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import Settings
 from tests.seeing_gguf import write_seeing_gguf
 
@@ -28,23 +29,23 @@ def cut(file: Path, size: int) -> Path:
 
 
 def test_a_whole_file_is_as_long_as_its_header_says(model: Path) -> None:
-    assert cut_short(model) is None
+    assert truncation_fault(model) is None
     (projector,) = model.parent.glob("mmproj-*.gguf")
-    assert cut_short(projector) is None
-    assert cut_short(cut(model, model.stat().st_size - 1)) == "is truncated: 0.4 of at least 0.4 MB are there"
-    assert "truncated" in (cut_short(cut(projector, projector.stat().st_size // 2)) or "")
-    assert cut_short(cut(model, 3000)) == "is truncated: it ends within its header"
+    assert truncation_fault(projector) is None
+    assert truncation_fault(cut(model, model.stat().st_size - 1)) == "is truncated: 0.4 of at least 0.4 MB are there"
+    assert "truncated" in (truncation_fault(cut(projector, projector.stat().st_size // 2)) or "")
+    assert truncation_fault(cut(model, 3000)) == "is truncated: it ends within its header"
 
 
 @pytest.mark.parametrize("content", [b"", b"hi", b"no model at all, but a text", b"GGUF of another age"])
 def test_what_is_no_model_is_for_others_to_tell(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "text.gguf").write_bytes(content)
-    assert cut_short(tmp_path / "text.gguf") is None
+    assert truncation_fault(tmp_path / "text.gguf") is None
 
 
 async def test_the_store_takes_no_file_that_broke_off(model: Path, tmp_path: Path) -> None:
     settings = Settings()
-    store, card = ModelStore(tmp_path / "store", Remotes.from_settings(settings)), ModelCard(name="tiny")
+    store, card = ModelStore(tmp_path / "store", SourceSettings.from_settings(settings)), ModelCard(name="tiny")
     short = cut(model, 250_000)
     with pytest.raises(ModelStoreError, match=r"short.gguf is truncated: 0\.\d of at least 0\.4 MB are there"):
         await store.pull(card, file=short)

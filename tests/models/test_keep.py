@@ -6,9 +6,11 @@ import os
 import pytest
 
 from qwendesk.errors import EngineUnavailable, ModelStoreError
-from qwendesk.models.catalogue import ModelCard, Weights, load_catalogue
-from qwendesk.models.sources.partial_file import PartFile
-from qwendesk.models.store import ModelStore, PullProgress, Remotes
+from qwendesk.models.card import ModelCard, Weights
+from qwendesk.models.catalogue import load_catalogue
+from qwendesk.models.sources.base import PullProgress, SourceSettings
+from qwendesk.models.sources.partial_file import PartialFile
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import STARTER_MODEL, Settings
 from tests.model_server import Fault, ModelServer, made_up_model, sum_of
 
@@ -29,9 +31,9 @@ def store(server, tmp_path):
     return ModelStore(tmp_path / "models", remotes(server))
 
 
-def remotes(server: ModelServer) -> Remotes:
+def remotes(server: ModelServer) -> SourceSettings:
     url = server.url
-    return Remotes(url, url, url, url, connect_timeout=2, read_timeout=2, retry_pause=0)
+    return SourceSettings(url, url, url, url, connect_timeout=2, read_timeout=2, retry_pause=0)
 
 
 async def test_an_empty_store_says_how_to_fill_it(store):
@@ -179,8 +181,8 @@ async def test_a_disk_that_fills_up_keeps_the_part(server, store, monkeypatch):
         real(part)
         part._file = FullDisk(part._file)
 
-    real = PartFile._open
-    monkeypatch.setattr(PartFile, "_open", open_on_full_disk)
+    real = PartialFile._open
+    monkeypatch.setattr(PartialFile, "_open", open_on_full_disk)
     with pytest.raises(ModelStoreError, match="The disk is full while writing .*free some space and pull again"):
         await store.pull(CARD)
     [part] = (store.folder / "tiny").glob("*.part")
@@ -263,7 +265,7 @@ async def test_the_record_is_plain_json(store):
 @pytest.mark.timeout(1800)
 async def test_the_real_starter_model_is_whole():
     settings = Settings()
-    store = ModelStore(settings.store_dir, Remotes.from_settings(settings))
+    store = ModelStore(settings.store_dir, SourceSettings.from_settings(settings))
     card = load_catalogue().get(STARTER_MODEL)
     path = await store.pull(card)
     assert path.stat().st_size == 491_400_064

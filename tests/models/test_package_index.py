@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from qwendesk.errors import ModelStoreError
-from qwendesk.models.catalogue import ModelCard, Weights, Wheel
-from qwendesk.models.store import ModelStore, PullProgress, Remotes
+from qwendesk.models.card import ModelCard, Weights, Wheel
+from qwendesk.models.sources.base import PullProgress, SourceSettings
+from qwendesk.models.store.model_store import ModelStore
 from tests.model_server import Fault, ModelServer, made_up_model, sum_of, wheel_of
 
 DATA = made_up_model()
@@ -20,7 +21,7 @@ def server():
 
 def store_at(server: ModelServer, folder: Path, **limits: float) -> ModelStore:
     times = {"connect_timeout": 2.0, "read_timeout": 2.0, "retry_pause": 0.0} | limits
-    return ModelStore(folder / "models", Remotes(index_url=f"{server.url}/simple", **times))
+    return ModelStore(folder / "models", SourceSettings(index_url=f"{server.url}/simple", **times))
 
 
 @pytest.mark.parametrize("html", [False, True], ids=["json", "html"])
@@ -132,7 +133,7 @@ async def test_a_wrong_whole_is_thrown_away(server, tmp_path):
 
 async def test_credentials_of_the_address_are_not_shown(server, tmp_path):
     url = server.url.replace("//", "//me:secret@")
-    store = ModelStore(tmp_path, Remotes(index_url=f"{url}/simple", connect_timeout=2))
+    store = ModelStore(tmp_path, SourceSettings(index_url=f"{url}/simple", connect_timeout=2))
     with pytest.raises(ModelStoreError) as caught:
         await store.pull(CARD)
     assert "404" in str(caught.value)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.gguf import projector_beside
-from qwendesk.models.store import ModelStore, StoredFile, StoredModel
-from qwendesk.models.store.record import write_record
+from qwendesk.models.gguf import find_projector
+from qwendesk.models.store.model_store import ModelStore
+from qwendesk.models.store.record import StoredModel, StoredModelFile, write_record
 
 MODEL = "Qwen2.5-VL-3B-Instruct-Q4_K_M.gguf"
 
@@ -31,7 +31,7 @@ MODEL = "Qwen2.5-VL-3B-Instruct-Q4_K_M.gguf"
 def test_a_projector_belongs_to_its_model(tmp_path: Path, others: list[str], senses: bool, found: int | None) -> None:
     for name in [MODEL, *others]:
         (tmp_path / name).touch()
-    projector = projector_beside(tmp_path / MODEL, senses=senses)
+    projector = find_projector(tmp_path / MODEL, senses=senses)
     assert projector == (None if found is None else tmp_path / others[found])
 
 
@@ -47,7 +47,7 @@ def test_a_file_of_any_name_sees_with_the_one_beside_it(tmp_path: Path) -> None:
 def test_a_model_of_the_store_sees_only_with_its_second_file(tmp_path: Path) -> None:
     card, store = load_catalogue().get("qwen2.5-vl-3b"), ModelStore(tmp_path)
     assert store.served(card).vision, "the file comes with the model when it is pulled"
-    files = [StoredFile("m.gguf", 0, ""), StoredFile("mmproj.gguf", 0, "", "projector")]
+    files = [StoredModelFile("m.gguf", 0, ""), StoredModelFile("mmproj.gguf", 0, "", "projector")]
     (tmp_path / card.name).mkdir()
     for held, sees in ((files, True), (files[:1], False)):
         write_record(tmp_path / card.name, StoredModel(card.name, tuple(held), "file", ""))

@@ -3,13 +3,13 @@
 import pytest
 
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.recommend import Machine, Recommendation, recommend
+from qwendesk.models.recommend import MachineResources, Recommendation, recommend
 
 CATALOGUE = load_catalogue()
 
 
 def best(memory: float, cores: int, **wishes: str) -> list[Recommendation]:
-    return recommend(CATALOGUE, Machine(memory, cores), **wishes)  # type: ignore[arg-type]
+    return recommend(CATALOGUE, MachineResources(memory, cores), **wishes)  # type: ignore[arg-type]
 
 
 def test_more_memory_and_cores_bring_larger_models() -> None:
@@ -38,5 +38,5 @@ def test_a_rare_language_needs_a_series_that_knows_it() -> None:
 
 def test_a_mixture_of_experts_counts_its_active_part_for_speed() -> None:
     dense, mixed = CATALOGUE.get("qwen3-32b"), CATALOGUE.get("qwen3-30b-a3b")
-    rated = {each.card.name: each for each in recommend([dense, mixed], Machine(64, 16), slowest=0, most=9)}
+    rated = {each.card.name: each for each in recommend([dense, mixed], MachineResources(64, 16), slowest=0, most=9)}
     assert rated[mixed.name].tokens_per_second > 5 * rated[dense.name].tokens_per_second

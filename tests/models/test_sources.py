@@ -1,8 +1,9 @@
 import pytest
 
 from qwendesk.errors import ConfigError, ModelStoreError
-from qwendesk.models.catalogue import ModelCard, Weights
-from qwendesk.models.store import ModelStore, PullProgress, Remotes
+from qwendesk.models.card import ModelCard, Weights
+from qwendesk.models.sources.base import PullProgress, SourceSettings
+from qwendesk.models.store.model_store import ModelStore
 from tests.model_server import Fault, ModelServer, made_up_model, sum_of
 
 DATA = made_up_model()
@@ -28,9 +29,9 @@ def store(server, tmp_path):
     return ModelStore(tmp_path / "models", remotes(server))
 
 
-def remotes(server: ModelServer, **times: float) -> Remotes:
+def remotes(server: ModelServer, **times: float) -> SourceSettings:
     limits = {"connect_timeout": 2.0, "read_timeout": 2.0, "retry_pause": 0.0} | times
-    return Remotes(server.url + "/simple", server.url, server.url, server.url, **limits)
+    return SourceSettings(server.url + "/simple", server.url, server.url, server.url, **limits)
 
 
 async def test_hugging_face_gives_a_file_with_its_sum(server, store):
@@ -140,7 +141,7 @@ async def test_the_catalogues_version_is_insisted_on(server, store):
 async def test_no_source_at_all_is_one_error_that_lists_each(server, tmp_path):
     with ModelServer() as gone:
         nobody = gone.url
-    places = Remotes(nobody, nobody, nobody, nobody, connect_timeout=2)
+    places = SourceSettings(nobody, nobody, nobody, nobody, connect_timeout=2)
     with pytest.raises(ModelStoreError) as caught:
         await ModelStore(tmp_path / "models", places).pull(CARD)
     text = str(caught.value)
@@ -162,7 +163,7 @@ async def test_silent_sources_are_waited_for_together(server, tmp_path):
 
 
 async def test_a_preferred_but_silent_source_does_not_hold_up_the_others(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("qwendesk.models.store.pull.GRACE", 0.1)
+    monkeypatch.setattr("qwendesk.models.store.pull.PREFERRED_SOURCE_SECONDS", 0.1)
     silent = "/api/models/Us/Tiny-GGUF/tree/main"
     server.files[silent] = (b"[]", "application/json")
     server.faults[silent] = Fault(hold=True)

@@ -14,7 +14,7 @@ from qwendesk.cli.route.policy import default_text, in_force
 from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision, Past, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide

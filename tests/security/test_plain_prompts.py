@@ -30,7 +30,7 @@ from qwendesk.engines.transformers.prompt import Prompter
 from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, Summary
 from qwendesk.messages import Attachment
-from qwendesk.models.catalogue import ModelCard, Sampling
+from qwendesk.models.card import ModelCard, Sampling
 from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings

@@ -20,11 +20,10 @@ from qwendesk.engines.images import read_picture
 from qwendesk.errors import EngineError, InputError
 from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
-from qwendesk.knowledge.knowledge_base import sources_in
-from qwendesk.knowledge.readers.converter import Converter, ReadingLimits
-from qwendesk.knowledge.readers.file_types import Kind
-from qwendesk.knowledge.readers.options import DEFAULTS
-from qwendesk.knowledge.readers.process import ReaderProcess
+from qwendesk.knowledge.base import DEFAULT_OPTIONS
+from qwendesk.knowledge.knowledge_base import expand_sources
+from qwendesk.knowledge.readers.converter import Converter, ReaderProcess, ReadingLimits
+from qwendesk.knowledge.readers.file_types import FileKind
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound
 from tests.knowledge.files import archive, pdf, slow_pdf
@@ -204,11 +203,11 @@ async def test_a_reader_that_was_taken_over_is_not_believed(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     process = ReaderProcess("eve", Isolation("/no/bwrap"), "lying_reader")
     with pytest.raises(InputError, match="broke the program"):
-        await process.read("text", b"x", DEFAULTS, PATIENCE)
+        await process.read("text", b"x", DEFAULT_OPTIONS, PATIENCE)
     await process.end()
 
 
-BOMBS: dict[str, tuple[Kind, Callable[[], bytes]]] = {
+BOMBS: dict[str, tuple[FileKind, Callable[[], bytes]]] = {
     "members": ("office", lambda: archive({f"word/{number}.xml": b"" for number in range(20_000)})),
     "elements": ("office", lambda: archive({"word/document.xml": b"<w:document>" + b"<w:p>" * 5_000_000})),
     "zeros": ("office", lambda: archive({"xl/workbook.xml": b"<workbook/>", "xl/a.xml": b"\0" * 210_000_000})),
@@ -244,9 +243,9 @@ async def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path: Path) 
     (folder / "around.txt").symlink_to("out.txt")
     (folder / "folder").symlink_to(outside)
     (folder / "gone.txt").symlink_to("nowhere.txt")
-    found = await sources_in([str(folder)])
+    found = await expand_sources([str(folder)])
     assert [Path(each).name for each in found] == ["a.txt", "same.txt"]
-    assert await sources_in([str(folder / "out.txt")]) == [str(folder / "out.txt")], "a link that is named is meant"
+    assert await expand_sources([str(folder / "out.txt")]) == [str(folder / "out.txt")], "a link that is named is meant"
 
 
 async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) -> None:

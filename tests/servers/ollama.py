@@ -19,7 +19,8 @@ import ollama
 import pytest
 
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.store import ModelStore, Remotes
+from qwendesk.models.sources.base import SourceSettings
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.testing.conformance.engine import SCRIPT
 from tests.ports import free_port
@@ -148,7 +149,7 @@ def scripted_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def starter_ollama(real_ollama: RealOllama) -> Iterator[dict[str, str]]:
     """Put the starter model on the server, fetched first where it is not in the user's cache."""
-    store = ModelStore(REAL_MODELS.store_dir, Remotes.from_settings(REAL_MODELS))
+    store = ModelStore(REAL_MODELS.store_dir, SourceSettings.from_settings(REAL_MODELS))
     templates = {"starter": CHATML_TOOLS, "starter-bare": CHATML}
     gguf = asyncio.run(store.pull(load_catalogue().get(STARTER_MODEL)))
     yield from _made(real_ollama, dict.fromkeys(templates, gguf), templates)

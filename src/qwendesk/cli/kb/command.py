@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from qwendesk.knowledge.base import Outcome, StoredDocument
+    from qwendesk.knowledge.base import IngestResult, StoredDocument
     from qwendesk.knowledge.knowledge_base import KnowledgeBase
     from qwendesk.memory.records import DocumentScope
 
@@ -120,11 +120,11 @@ def evaluate(
 
 async def _add(
     sources: list[str], private: bool, hidden: bool, person: str | None, conversation: str | None
-) -> list[Outcome]:
+) -> list[IngestResult]:
     from qwendesk.cli.kb.opening import reading
-    from qwendesk.knowledge.knowledge_base import sources_in
+    from qwendesk.knowledge.knowledge_base import expand_sources
 
-    meant = await sources_in(sources)
+    meant = await expand_sources(sources)
     outcomes = []
     async with open_base(private=private) as base:
         scope = await _scope(base, person, conversation)
@@ -165,9 +165,9 @@ async def _search(
     from typing import get_args
 
     from qwendesk.errors import ConfigError
-    from qwendesk.knowledge.search import Mode
+    from qwendesk.knowledge.search import SearchMode
 
-    known: dict[str, Mode] = {name: name for name in get_args(Mode)}
+    known: dict[str, SearchMode] = {name: name for name in get_args(SearchMode)}
     if mode not in known:
         raise ConfigError(f"There is no mode {mode!r}; there are: {', '.join(known)}.")
     if not question.strip():
@@ -280,7 +280,7 @@ def _name(named: str) -> str:
     return named.partition(":")[2]
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _told(outcome: IngestResult) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(outcome) | {"seconds": round(outcome.seconds, 3)}
@@ -292,7 +292,7 @@ def _row(document: StoredDocument) -> dict[str, Any]:
     return asdict(document) | {"added_at": document.added_at.isoformat()}
 
 
-def _summarise(outcomes: list[Outcome]) -> None:
+def _summarise(outcomes: list[IngestResult]) -> None:
     for outcome in outcomes:
         if outcome.status == "refused":
             typer.echo(one_line(f"Refused {outcome.source!r}: {outcome.detail}."), err=True)

@@ -18,17 +18,17 @@ from qwendesk.errors import ConfigError
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.evaluation.measure import (
     MODES,
-    Remembering,
-    add_built_in,
+    CachedEmbeddingModel,
+    add_built_in_documents,
     built_in_questions,
     evaluate,
     evaluate_set,
+    missing_documents,
     read_questions,
-    unknown_documents,
 )
 from qwendesk.knowledge.evaluation.question_sets import DEBIAN_FAQ, QuestionSet, debian_faq, read_squad
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
-from qwendesk.knowledge.search import Mode
+from qwendesk.knowledge.search import SearchMode
 from qwendesk.settings import load_settings
 from qwendesk.wiring import engine_parts
 
@@ -66,15 +66,15 @@ def _head(result: Mapping[str, Any]) -> str:
     return f"{count} question{'' if count == 1 else 's'}; embedding model: {result['model'] or 'none'}"
 
 
-def _modes(result: Mapping[str, Any]) -> Sequence[Mode]:
+def _modes(result: Mapping[str, Any]) -> Sequence[SearchMode]:
     return [mode for mode in MODES if mode in result]
 
 
-def _rows(groups: Mapping[str, Mapping[str, Any]], modes: Sequence[Mode]) -> list[str]:
+def _rows(groups: Mapping[str, Mapping[str, Any]], modes: Sequence[SearchMode]) -> list[str]:
     return [_row(name, group, modes) for name, group in groups.items() if group]
 
 
-def _row(name: str, group: Mapping[str, Any], modes: Sequence[Mode]) -> str:
+def _row(name: str, group: Mapping[str, Any], modes: Sequence[SearchMode]) -> str:
     cells = (f"{group[mode]['recall5']:.3f} ({group[mode]['mrr']:.3f})" for mode in modes)
     return f"  {name:{_WIDTH - 2}}" + "".join(f"{cell:>16}" for cell in cells)
 
@@ -129,7 +129,7 @@ async def _own(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{str(file)!r} cannot be read: {reason}.") from None
     questions = read_questions(text, str(file))
     async with open_base() as base:
-        unknown = await unknown_documents(base, questions)
+        unknown = await missing_documents(base, questions)
         if len(unknown) == len({question.document for question in questions}):
             raise ConfigError(
                 f"None of the documents that {str(file)!r} names is there, such as {unknown[0]!r}; "
@@ -157,7 +157,7 @@ async def _set(questions: QuestionSet) -> dict[str, Any]:
 async def _built_in() -> dict[str, Any]:
     async with _empty_bases() as opened, opened("help") as base:
         with reading(1) as progress:
-            await add_built_in(base, progress.step("documents of the questions"))
+            await add_built_in_documents(base, progress.step("documents of the questions"))
         return await evaluate(base, built_in_questions())
 
 
@@ -167,7 +167,7 @@ async def _empty_bases(*, remembering: bool = False) -> AsyncIterator[Opened]:
     embedder = make_embedder(engine_parts(load_settings()))
     try:
         with tempfile.TemporaryDirectory() as folder:
-            model = Remembering(embedder) if embedder and remembering else embedder
+            model = CachedEmbeddingModel(embedder) if embedder and remembering else embedder
             yield lambda name: open_knowledge(f"sqlite+aiosqlite:///{Path(folder) / name}.db", model)
     finally:
         if embedder:

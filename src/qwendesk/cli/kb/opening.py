@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from qwendesk.knowledge.base import Outcome
+from qwendesk.knowledge.base import IngestResult
 from qwendesk.printable import one_line
 
 _NAME = 40
@@ -38,7 +38,7 @@ class Reading:
         """Tell how far the source is."""
         self._bars.update(self._passages, completed=done, total=max(total, 1))
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: IngestResult) -> None:
         """Count a document."""
         self._bars.advance(self._documents)
 

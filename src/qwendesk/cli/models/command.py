@@ -13,8 +13,10 @@ import typer
 from qwendesk.cli.run import run_command
 
 if TYPE_CHECKING:
-    from qwendesk.models.catalogue import Catalogue, ModelCard
-    from qwendesk.models.store import ModelStore, StoredModel
+    from qwendesk.models.card import ModelCard
+    from qwendesk.models.catalogue import Catalogue
+    from qwendesk.models.store.model_store import ModelStore
+    from qwendesk.models.store.record import StoredModel
 
 app = typer.Typer(
     help="List, fetch and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -154,31 +156,32 @@ async def _path(name: str) -> Path:
 
 def _open() -> tuple[Catalogue, ModelStore]:
     from qwendesk.models.catalogue import load_catalogue
-    from qwendesk.models.store import ModelStore, Remotes
+    from qwendesk.models.sources.base import SourceSettings
+    from qwendesk.models.store.model_store import ModelStore
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    store = ModelStore(settings.store_dir, Remotes.from_settings(settings))
+    store = ModelStore(settings.store_dir, SourceSettings.from_settings(settings))
     return load_catalogue(settings.data_dir / "models.toml"), store
 
 
 def _card(catalogue: Catalogue, name: str, store: ModelStore | None = None) -> ModelCard:
     """Return a model's card, a bare one for what is here but in no catalogue any more."""
-    from qwendesk.models.catalogue import ModelCard
+    from qwendesk.models.card import ModelCard
 
     known = store is None or any(record.name == name for record in store.installed())
     return ModelCard(name) if known and name not in catalogue else catalogue.get(name)
 
 
 def _row(card: ModelCard, record: StoredModel | None, store: ModelStore) -> dict[str, Any]:
-    from qwendesk.models.recommend import size_gb
+    from qwendesk.models.recommend import estimate_size_gb
 
     faults = record.faults(store.folder / card.name) if record else []
     return {
         "name": card.name,
         "state": "damaged" if faults else "here" if record else "-",
         "bytes": record.bytes if record else card.weights.bytes if card.weights else None,
-        "estimate_gb": round(size_gb(card), 2),
+        "estimate_gb": round(estimate_size_gb(card), 2),
         "parameters": card.parameters,
         "context": card.context,
         "roles": list(card.roles),

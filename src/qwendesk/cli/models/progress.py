@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from qwendesk.models.store import PullProgress
+from qwendesk.models.sources.base import PullProgress
 
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""

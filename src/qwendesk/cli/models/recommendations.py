@@ -14,7 +14,7 @@ from qwendesk.engines.cpu_threads import usable_cores
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import ROLES, as_role
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.recommend import Machine, Recommendation, recommend
+from qwendesk.models.recommend import MachineResources, Recommendation, recommend
 from qwendesk.settings import load_settings
 from qwendesk.wiring import build_pool
 
@@ -31,7 +31,7 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
         raise ConfigError(f"--memory is {memory:g}: write how many GB the model may take, more than 0, such as 8.")
     language = _language(language) if language is not None else None
     free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _SHARE
-    machine = Machine(free, usable_cores())
+    machine = MachineResources(free, usable_cores())
     found = recommend(load_catalogue(load_settings().data_dir / "models.toml"), machine, role=role, language=language)
     if as_json:
         typer.echo(json.dumps([_row(each) for each in found], indent=2))

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from qwendesk.engines.base import Resident
-    from qwendesk.models.catalogue import ModelCard
+    from qwendesk.models.card import ModelCard
 
 _WIDE = 160
 """Width of tables that go to a file or a program."""

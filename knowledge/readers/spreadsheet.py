@@ -15,11 +15,10 @@ from xml.etree import ElementTree
 import python_calamine
 
 from qwendesk.errors import InputError
-from qwendesk.knowledge.base import Document, Section
-from qwendesk.knowledge.readers.archive import require_sane
-from qwendesk.knowledge.readers.decode import clean
-from qwendesk.knowledge.readers.options import DEFAULTS, ReadOptions
-from qwendesk.knowledge.readers.rows import rows_as_text
+from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Section
+from qwendesk.knowledge.readers.office import check_archive
+from qwendesk.knowledge.readers.tables import rows_as_text
+from qwendesk.knowledge.readers.text import normalize_text
 
 _TRUE = ("1", "true")
 
@@ -37,7 +36,7 @@ _WORKBOOK = "xl/workbook.xml"
 
 
 @dataclass(slots=True)
-class Layout:
+class SheetLayout:
     """A sheet's particulars; rows and columns are counted from 0."""
 
     hidden_rows: set[int] = field(default_factory=set)
@@ -50,7 +49,7 @@ class Layout:
         return any(column in columns for columns in self.hidden_columns)
 
 
-def layouts(archive: zipfile.ZipFile) -> dict[str, Layout]:
+def read_layouts(archive: zipfile.ZipFile) -> dict[str, SheetLayout]:
     """Return the particulars of each sheet of a workbook by the sheet's name; of one that cannot be read none."""
     percents = _percent_styles(archive)
     return {name: _layout(archive, part, percents) for name, part in _parts(archive)}
@@ -84,8 +83,8 @@ def _percent_styles(archive: zipfile.ZipFile) -> set[int]:
     return {place for place, style in enumerate(styles) if style in formats}
 
 
-def _layout(archive: zipfile.ZipFile, part: str, percents: set[int]) -> Layout:
-    found = Layout()
+def _layout(archive: zipfile.ZipFile, part: str, percents: set[int]) -> SheetLayout:
+    found = SheetLayout()
     row = 0
     for node, begins in _events(archive, part):
         tag = _tag(node)
@@ -145,9 +144,9 @@ _DIGITS = ".15g"
 """A number as spreadsheets show it: 0.3, not 0.30000000000000004."""
 
 
-def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
+def read_workbook(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
     """Return the sheets in order."""
-    require_sane(data)
+    check_archive(data)
     try:
         book = python_calamine.load_workbook(io.BytesIO(data))
     except python_calamine.PasswordError as error:
@@ -155,13 +154,13 @@ def read(data: bytes, options: ReadOptions = DEFAULTS) -> Document:
     except python_calamine.CalamineError as error:
         raise InputError(f"it is no workbook that can be read ({error})") from error
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        known = layouts(archive)
-    left = _Left()
+        known = read_layouts(archive)
+    left = _Omitted()
     sections = tuple(_sections(book, known, left, hidden=options.hidden))
     return Document("", sections, left.notes)
 
 
-class _Left:
+class _Omitted:
     """Counts what is left out."""
 
     def __init__(self) -> None:
@@ -174,22 +173,22 @@ class _Left:
         return (f"hidden and left out: {', '.join(told)}",) if told else ()
 
 
-def _sections(book: Any, known: dict[str, Layout], left: _Left, *, hidden: bool) -> Iterator[Section]:
+def _sections(book: Any, known: dict[str, SheetLayout], left: _Omitted, *, hidden: bool) -> Iterator[Section]:
     for about in book.sheets_metadata:
         if about.typ not in (python_calamine.SheetTypeEnum.WorkSheet, python_calamine.SheetTypeEnum.DialogSheet):
             continue
         if about.visible != python_calamine.SheetVisibleEnum.Visible and not hidden:
             left.sheets += 1
             continue
-        layout = known.get(about.name, Layout())
+        layout = known.get(about.name, SheetLayout())
         rows = _rows(book.get_sheet_by_name(about.name), layout)
         if not hidden:
             rows = _shown_rows(rows, layout, left)
         if text := rows_as_text(rows):
-            yield Section(text, place=f"sheet {clean(about.name)}", unit="row")
+            yield Section(text, place=f"sheet {normalize_text(about.name)}", unit="row")
 
 
-def _rows(sheet: Any, layout: Layout) -> list[list[str]]:
+def _rows(sheet: Any, layout: SheetLayout) -> list[list[str]]:
     rows = [
         [_shown(cell, is_percent=(line, column) in layout.percents) for column, cell in enumerate(row)]
         for line, row in enumerate(sheet.to_python(skip_empty_area=False))
@@ -202,7 +201,7 @@ def _rows(sheet: Any, layout: Layout) -> list[list[str]]:
     return rows
 
 
-def _shown_rows(rows: Sequence[Sequence[str]], layout: Layout, left: _Left) -> list[list[str]]:
+def _shown_rows(rows: Sequence[Sequence[str]], layout: SheetLayout, left: _Omitted) -> list[list[str]]:
     """Return the rows that a person sees; a hidden one is empty, so that the others keep their numbers."""
     width = max(map(len, rows), default=0)
     seen = [column for column in range(width) if not layout.hides(column)]
@@ -221,7 +220,7 @@ def _shown(cell: Any, *, is_percent: bool) -> str:
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
     if isinstance(cell, date | time):
         return cell.isoformat()
-    return str(cell) if isinstance(cell, timedelta) else " ".join(clean(str(cell)).split())
+    return str(cell) if isinstance(cell, timedelta) else " ".join(normalize_text(str(cell)).split())
 
 
 def _number(value: float) -> str:

@@ -63,7 +63,7 @@ class Recommendation:
     """A model, what it needs, and why it was chosen."""
 
     card: ModelCard
-    estimate_size_gb: float
+    size_gb: float
     """Size of the file at 4 bits."""
     needs_gb: float
     """Memory while it answers."""

@@ -43,7 +43,8 @@ from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import Event, Inbound
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.models.store import ModelStore, Remotes
+from qwendesk.models.sources.base import SourceSettings
+from qwendesk.models.store.model_store import ModelStore
 from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
 from qwendesk.routing.base import Router
@@ -69,7 +70,7 @@ def build_memory(settings: Settings) -> Memory:
 def engine_parts(settings: Settings) -> EngineParts:
     """Return what engines and embedders are made from."""
     catalogue = load_catalogue(settings.data_dir / "models.toml")
-    return EngineParts(settings, catalogue, ModelStore(settings.store_dir, Remotes.from_settings(settings)))
+    return EngineParts(settings, catalogue, ModelStore(settings.store_dir, SourceSettings.from_settings(settings)))
 
 
 def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) -> ModelPool:

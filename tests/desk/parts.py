@@ -17,7 +17,7 @@ from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.runtime import Office
 from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
 from qwendesk.messages import Button, Inbound, Outbound
-from qwendesk.models.catalogue import ModelCard
+from qwendesk.models.card import ModelCard
 from qwendesk.wiring import build_answering, build_commands
 from tests.databases import put_migrated
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.errors import ConfigError, EngineError, EngineUnavailable
-from qwendesk.knowledge.embeddings.base import Embedder, as_vectors, instructed, make_embedder
+from qwendesk.knowledge.embeddings.base import Embedder, make_embedder, unit_vectors, with_instruction
 from qwendesk.wiring import engine_parts
 from tests.engines.web_server import Reply, serve
 

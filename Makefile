@@ -88,6 +88,7 @@ pictures: $(VENV)/.dev ## Take the README's pictures (needs Chromium and the sta
 bench: $(VENV)/.dev ## Measure what the README and docs claim
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.turn
+	$(BIN)/python -m benchmarks.files
 	$(BIN)/python -m benchmarks.desk --quick
 	$(BIN)/python -m benchmarks.escapes --quick
 	$(BIN)/python -m benchmarks.threads

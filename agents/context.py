@@ -13,7 +13,7 @@ from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.engines.pool import ModelPool
 from qwendesk.messages import Event, Notice
 from qwendesk.routing.base import Router
-from qwendesk.routing.policy.policy_file import Policy
+from qwendesk.routing.policy.policy_file import RoutingPolicy
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox
 
@@ -38,7 +38,7 @@ class TurnContext:
     max_tool_rounds: int = 4
     """How often in one turn the model may call tools."""
     thinking: Literal["auto", "on", "off"] = "auto"
-    policy: Policy = Policy()
+    policy: RoutingPolicy = RoutingPolicy()
     """How a decision is made, where the user has a say."""
     think_budget: int | None = None
     """Tokens after which thinking is closed; None: no limit."""

@@ -23,7 +23,7 @@ _SCHEMA: dict[str, Any] = {
 }
 _MAX_MESSAGE_CHARS = 2000
 """Characters of the message that the model reads."""
-_MAX_TOKENS = 24
+_MAX_ANSWER_TOKENS = 24
 
 
 async def ask_router_model(
@@ -31,7 +31,7 @@ async def ask_router_model(
 ) -> tuple[Decision, TokenUsage, list[str]]:
     """Return the decision after one question to a model, its cost, and the receipt's notes."""
     try:
-        choice = await _adviser(context)
+        choice = await _router_model(context)
         if choice is None:
             return decision, TokenUsage(), ["no model is here to ask where the message belongs"]
         model = await context.pool.load(choice)
@@ -40,14 +40,14 @@ async def ask_router_model(
             think=False,
             json_schema=_SCHEMA,
             temperature=0.0,
-            max_tokens=_MAX_TOKENS,
+            max_tokens=_MAX_ANSWER_TOKENS,
         )
     except QwendeskError as error:
         return decision, TokenUsage(), [f"no model could be asked where the message belongs: {error}"]
     usage = said.usage_metadata
     cost = TokenUsage(usage["input_tokens"], usage["output_tokens"]) if usage else TokenUsage()
     tokens = f"{cost.tokens_in} tokens in, {cost.tokens_out} out"
-    role = _role(said.text)
+    role = _parse_role(said.text)
     if role is None:
         return decision, cost, [f"{choice.card.name} was asked where the message belongs and did not say ({tokens})"]
     reasons = (f"{choice.card.name} was asked and said {role}",)
@@ -63,7 +63,7 @@ async def ask_router_model(
     return asked, cost, [note]
 
 
-async def _adviser(context: TurnContext) -> Choice | None:
+async def _router_model(context: TurnContext) -> Choice | None:
     """Return the model to ask: the one that the policy names, else the smallest."""
     if named := context.policy.abstain.ask_model:
         return await context.pool.choose("general", named)
@@ -72,7 +72,7 @@ async def _adviser(context: TurnContext) -> Choice | None:
     return Choice(context.pool.settings.engine, smallest) if smallest else None
 
 
-def _role(text: str) -> Any:
+def _parse_role(text: str) -> Any:
     try:
         role = json.loads(text).get("role")
     except (ValueError, AttributeError):

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.roles import Expert
+from qwendesk.agents.roles import RoleDefinition
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.agents.tool_selection import selects_tool
 from qwendesk.engines.selected_model import Choice
@@ -22,7 +22,7 @@ from qwendesk.routing.signals.language import english_name
 
 _SHORT_PROMPTS = ("pick", "report")
 """Templates that small models follow only when the prompt is short, so that background is left out."""
-_UNHEARD = "\n[a recording came with it, which cannot be heard together with pictures]"
+_UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
 
 
 def question_message(inbound: Inbound, recalled: tuple[Attachment, ...] = (), documents: str = "") -> HumanMessage:
@@ -37,7 +37,7 @@ def question_message(inbound: Inbound, recalled: tuple[Attachment, ...] = (), do
     pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
     if not pictures:
         return _with_recordings(inbound)
-    text = inbound.text + (_UNHEARD if any(part.kind == "audio" for part in inbound.attachments) else "")
+    text = inbound.text + (_UNHEARD_RECORDING if any(part.kind == "audio" for part in inbound.attachments) else "")
     return HumanMessage([*map(_picture, pictures), {"type": "text", "text": text}])
 
 
@@ -73,7 +73,7 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
     return [SystemMessage(system), *state["history"], *turn]
 
 
-def call_settings(state: TurnState, expert: Expert, context: TurnContext) -> dict[str, Any]:
+def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext) -> dict[str, Any]:
     """Return thinking, sampling and seed of an answer's call."""
     settings: dict[str, Any] = {"think": state["think"]}
     # the setting goes to every model: one of a server may think although nothing is known of it

@@ -13,19 +13,19 @@ from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision
-from qwendesk.routing.policy.policy_file import Models
+from qwendesk.routing.policy.policy_file import ModelPolicy
 from qwendesk.routing.signals.language import english_name
 
-_LANGUAGES = (
+_LANGUAGES_BY_COVERAGE = (
     "en", "zh", "es", "fr", "de", "ja", "it", "ru", "ar", "ko", "vi", "th", "pt", "id", "nl", "pl", "tr", "he", "hi",
     "cs", "sv", "fa", "uk", "bn", "ur", "ms", "ro", "hu", "el", "da", "fi", "no", "nb", "sk", "bg", "hr", "sr", "ca",
 )  # fmt: skip
 """The family's languages, in the order in which models with few of them have them."""
-_ALL_LANGUAGES = 100
+_MULTILINGUAL_FROM = 100
 """Number of languages from which a model counts as made for every language."""
-_WORTH_OF_DOUBLING = 0.25
+_SIZE_DOUBLING_WEIGHT = 0.25
 """Worth of twice the size; being made for the role is worth 1."""
-_LOSS_PER_ROLE = 0.2
+_ROLE_RANK_PENALTY = 0.2
 """How much less each further role of a model's list is worth."""
 
 
@@ -39,7 +39,7 @@ class ModelSelection:
 
 
 async def select_model(
-    pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: Models, progress: Progress
+    pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: ModelPolicy, progress: Progress
 ) -> ModelSelection:
     """Return the model for a decision: wished for, named by a rule or the settings, or the best by its costs."""
     role = decision.role
@@ -54,21 +54,21 @@ async def select_model(
     found = await pool.candidates(role, progress)
     if found.choice is None or not found.cards:
         return ModelSelection(found.choice, notes=notes)
-    return replace(weigh(role, found.choice, found.cards, found.loaded, language, policy), notes=notes)
+    return replace(refine_selection(role, found.choice, found.cards, found.loaded, language, policy), notes=notes)
 
 
-def weigh(
+def refine_selection(
     role: Role,
     choice: Choice,
     cards: Sequence[ModelCard],
     loaded: frozenset[str],
     language: str | None,
-    policy: Models,
+    policy: ModelPolicy,
 ) -> ModelSelection:
     """Return the model after weighing languages and the models in memory."""
-    able = [card for card in cards if speaks(card, language)] if policy.languages else list(cards)
+    able = [card for card in cards if supports_language(card, language)] if policy.languages else list(cards)
     reasons: tuple[str, ...] = ()
-    if policy.languages and not speaks(choice.card, language):
+    if policy.languages and not supports_language(choice.card, language):
         other = best(role, able, choice.engine)
         if other is None:
             able = list(cards)
@@ -78,19 +78,19 @@ def weigh(
     if choice.card.name in loaded:
         return ModelSelection(choice, reasons)
     resident = best(role, [card for card in able if card.name in loaded], choice.engine)
-    if resident and worth(role, choice.card) - worth(role, resident.card) < policy.model_switch_threshold:
+    if resident and suitability(role, choice.card) - suitability(role, resident.card) < policy.model_switch_threshold:
         return ModelSelection(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
     return ModelSelection(choice, reasons)
 
 
-def speaks(card: ModelCard, language: str | None) -> bool:
+def supports_language(card: ModelCard, language: str | None) -> bool:
     """Tell whether a model was made for a language; an undecided one is no reason against it."""
-    if language is None or card.languages >= _ALL_LANGUAGES:
+    if language is None or card.languages >= _MULTILINGUAL_FROM:
         return True
-    return language in _LANGUAGES[: card.languages]
+    return language in _LANGUAGES_BY_COVERAGE[: card.languages]
 
 
-def worth(role: Role, card: ModelCard) -> float:
+def suitability(role: Role, card: ModelCard) -> float:
     """Return how well a model suits a role: made for it counts up to 1, each doubling of its size a quarter."""
-    made = max(0.0, 1 - _LOSS_PER_ROLE * card.roles.index(role)) if role in card.roles else 0.0
-    return made + _WORTH_OF_DOUBLING * log2(max(card.parameters, 0.1))
+    made = max(0.0, 1 - _ROLE_RANK_PENALTY * card.roles.index(role)) if role in card.roles else 0.0
+    return made + _SIZE_DOUBLING_WEIGHT * log2(max(card.parameters, 0.1))

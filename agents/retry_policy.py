@@ -13,20 +13,20 @@ from qwendesk.agents.state import RetryRequest, RetryStep
 from qwendesk.engines.selected_model import Choice
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
 from qwendesk.models.card import ModelCard
-from qwendesk.routing.base import Decision, Past
-from qwendesk.routing.policy.policy_file import Escalate
-from qwendesk.routing.signals.cues import fold, mark
-from qwendesk.routing.signals.followup import is_short, leans
+from qwendesk.routing.base import ConversationContext, Decision
+from qwendesk.routing.policy.policy_file import EscalationPolicy
+from qwendesk.routing.signals.cues import fold, match_cues
+from qwendesk.routing.signals.followup import depends_on_previous, is_short
 
-_REPEATED = (3, 8)
+_MIN_REPEATED_LENGTH = (3, 8)
 """Least number of words, or of characters of a script without spaces, of a question that counts as repeated."""
-_DENSE = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _COMPARED_MESSAGES = 5
 """Number of the person's last messages that are compared."""
 
 
-def trouble(
-    text: str, checks: Sequence[Check], *, has_result: bool, policy: Escalate, unmended: Sequence[str] = ()
+def find_fault(
+    text: str, checks: Sequence[Check], *, has_result: bool, policy: EscalationPolicy, unmended: Sequence[str] = ()
 ) -> str | None:
     """Return the fault of an answer in words; None if none is known.
 
@@ -47,19 +47,19 @@ def trouble(
     return None
 
 
-def is_repeated(text: str, past: Past, language: str | None = None) -> bool:
+def is_repeated(text: str, past: ConversationContext, language: str | None = None) -> bool:
     """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
     if not past.questions:
         return False
-    same = _bare(text)
-    if len(_DENSE.findall(same)) < _REPEATED[1] and len(same.split()) < _REPEATED[0]:
+    same = _normalize(text)
+    if len(_UNSPACED_SCRIPTS.findall(same)) < _MIN_REPEATED_LENGTH[1] and len(same.split()) < _MIN_REPEATED_LENGTH[0]:
         return False
-    if all(_bare(question) != same for question in past.questions[-_COMPARED_MESSAGES:]):
+    if all(_normalize(question) != same for question in past.questions[-_COMPARED_MESSAGES:]):
         return False
-    return not (is_short(text) and leans(mark("followup", text, language)))
+    return not (is_short(text) and depends_on_previous(match_cues("followup", text, language)))
 
 
-async def next_try(
+async def select_retry(
     context: TurnContext, inbound: Inbound, decision: Decision, choice: Choice, thinks: bool
 ) -> RetryStep | None:
     """Return the model of a second try; None if no stronger one is here."""
@@ -67,7 +67,7 @@ async def next_try(
     bound = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
     may = inbound.think is not False and decision.think is not False and context.thinking != "off"
     cards = [] if bound else await context.pool.models(choice.engine)
-    return step_up(decision.role, choice, thinks, cards, bound=bound, may=may)
+    return stronger_model(decision.role, choice, thinks, cards, bound=bound, may=may)
 
 
 def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
     }
 
 
-def step_up(
+def stronger_model(
     role: Role, choice: Choice, thinks: bool, cards: Sequence[ModelCard], *, bound: bool, may: bool
 ) -> RetryStep | None:
     """Return the second try: the next larger model that suits the role, else the same one with thinking on.
@@ -96,7 +96,7 @@ def step_up(
         may: whether thinking is allowed.
     """
     larger = (
-        [] if bound else [card for card in cards if _suits(role, card) and card.parameters > choice.card.parameters]
+        [] if bound else [card for card in cards if _can_play(role, card) and card.parameters > choice.card.parameters]
     )
     if larger:
         card = min(larger, key=lambda card: (role not in card.roles, card.thinking == "none", card.parameters))
@@ -106,11 +106,11 @@ def step_up(
     return None
 
 
-def _suits(role: Role, card: ModelCard) -> bool:
+def _can_play(role: Role, card: ModelCard) -> bool:
     if role in ("vision", "audio"):
         return card.vision if role == "vision" else card.audio
     return role in card.roles or "general" in card.roles or "thinking" in card.roles
 
 
-def _bare(text: str) -> str:
+def _normalize(text: str) -> str:
     return " ".join(fold(text[:4000]).split()).strip(" .!?。！？؟¿¡")

@@ -16,7 +16,7 @@ Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Expert:
+class RoleDefinition:
     """One specialist."""
 
     role: Role
@@ -31,31 +31,37 @@ class Expert:
     checkers: tuple[Checker, ...] = field(default=())
 
 
-AUDIO = Expert(role="audio", prompt="audio", tools=())
+AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 
 
-CODER = Expert(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code,))
+CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code,))
 
 """No tools: its work is the code itself, and small models answer with a tool call in place of code when offered one."""
 
 
-GENERAL = Expert(role="general", prompt="general", checkers=(check_arithmetic,))
+GENERAL = RoleDefinition(role="general", prompt="general", checkers=(check_arithmetic,))
 
 
-MATH = Expert(role="math", prompt="math", tools=("python", "algebra"), temperature=0.1, checkers=(check_arithmetic,))
+MATH = RoleDefinition(
+    role="math", prompt="math", tools=("python", "algebra"), temperature=0.1, checkers=(check_arithmetic,)
+)
 
 
-THINKING = Expert(role="thinking", prompt="thinking", thinks=True, tools=("python",), checkers=(check_arithmetic,))
+THINKING = RoleDefinition(
+    role="thinking", prompt="thinking", thinks=True, tools=("python",), checkers=(check_arithmetic,)
+)
 
 
-VISION = Expert(role="vision", prompt="vision", tools=())
+VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 
 
-EXPERTS: dict[Role, Expert] = {expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)}
+ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {
+    expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)
+}
 
 """Every specialist there is, by role."""
 
 
-def expert_for(role: Role) -> Expert:
+def role_definition(role: Role) -> RoleDefinition:
     """Return the role's specialist; a role without one of its own is served by the generalist."""
-    return EXPERTS.get(role, GENERAL)
+    return ROLE_DEFINITIONS.get(role, GENERAL)

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Inbound, Role, SubAnswer, ToolUse
-from qwendesk.routing.base import Decision, Past, Signals
+from qwendesk.routing.base import ConversationContext, Decision, Signals
 from qwendesk.routing.policy.subquestions import SubQuestion
 
 
@@ -86,7 +86,7 @@ class TurnInput(TypedDict):
     """Older turns of the conversation, oldest first."""
     language: str | None
     """The conversation's language so far."""
-    past: Past
+    past: ConversationContext
     """The conversation's last turns, for the router."""
 
 
@@ -98,7 +98,7 @@ class TurnState(TypedDict, total=False):
     language: Required[str | None]
     background: str
     documents: str
-    past: Required[Past]
+    past: Required[ConversationContext]
     signals: Signals
     decision: Decision
     role_without_override: Role | None

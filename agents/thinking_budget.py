@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.roles import expert_for
+from qwendesk.agents.roles import role_definition
 from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision
-from qwendesk.routing.policy.policy_file import Policy
+from qwendesk.routing.policy.policy_file import RoutingPolicy
 
-_MAX_SHARE = 0.75
+_MAX_THINKING_SHARE = 0.75
 """Share of the longest answer that may be thinking, so that there is room for the answer."""
 
 
@@ -32,7 +32,7 @@ def plan_thinking(
     card: ModelCard | None,
     wish: bool | None,
     setting: Literal["auto", "on", "off"],
-    policy: Policy,
+    policy: RoutingPolicy,
     most: int,
 ) -> ThinkingPlan:
     """Return the plan for a message: by the person's wish, a rule, the setting, then how hard it is.
@@ -53,19 +53,19 @@ def plan_thinking(
     if ability == "always":
         notes = ("this model always thinks before it answers",) if wish is False else ()
         return ThinkingPlan(True, _budget(decision, policy, most), notes, "its model always does")
-    asked, why = _asked(decision, wish, setting, policy)
+    asked, why = _should_think(decision, wish, setting, policy)
     # a wish for thinking or for a role counts as the hardest message
     full = wish is True or decision.by == "wish"
     return ThinkingPlan(True, _budget(decision, policy, most, full=full), why=why) if asked else ThinkingPlan(why=why)
 
 
-def longest_thinking(context: TurnContext) -> int:
+def max_thinking_tokens(context: TurnContext) -> int:
     """Return the most tokens of thinking: of the policy file, else of the settings, else most of the longest answer."""
-    longest = int(context.pool.settings.max_output_tokens * _MAX_SHARE)
+    longest = int(context.pool.settings.max_output_tokens * _MAX_THINKING_SHARE)
     return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 
-def _asked(decision: Decision, wish: bool | None, setting: str, policy: Policy) -> tuple[bool, str]:
+def _should_think(decision: Decision, wish: bool | None, setting: str, policy: RoutingPolicy) -> tuple[bool, str]:
     """Return whether to think, and who says so."""
     if wish is not None:
         return wish, "you asked for it" if wish else "you asked for an answer without"
@@ -75,12 +75,12 @@ def _asked(decision: Decision, wish: bool | None, setting: str, policy: Policy) 
         return setting == "on", f"the setting thinking is {setting}"
     if decision.abstained and policy.abstain.think:
         return True, "too little speaks for one specialist"
-    if expert_for(decision.role).thinks:
+    if role_definition(decision.role).thinks:
         return True, "this specialist always does"
     return decision.needs_thinking >= policy.thinking.at, f"{decision.needs_thinking:.0%} likely to need it"
 
 
-def _budget(decision: Decision, policy: Policy, most: int, *, full: bool = False) -> int:
+def _budget(decision: Decision, policy: RoutingPolicy, most: int, *, full: bool = False) -> int:
     """Return half of the most tokens for a message that is just hard enough, up to all of them for the hardest."""
     at = policy.thinking.at
     if full or at >= 1:

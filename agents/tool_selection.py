@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from qwendesk.agents.context import TurnContext
-from qwendesk.agents.roles import Expert
+from qwendesk.agents.roles import RoleDefinition
 from qwendesk.models.card import ModelCard
 
 _FREE_CHOICE_PARAMETERS = 2.0
@@ -43,7 +43,7 @@ def selects_tool(card: ModelCard) -> bool:
     return card.tools and 0 < card.parameters < _FREE_CHOICE_PARAMETERS
 
 
-def offered_tools(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
+def offered_tools(expert: RoleDefinition, context: TurnContext) -> list[dict[str, Any]]:
     """Return the schemas of the tools that the role may call: its own and the embedding program's."""
     if expert.tools == ():
         return []
@@ -52,7 +52,7 @@ def offered_tools(expert: Expert, context: TurnContext) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class ToolSuggestion:
     """The tools a small model selects from."""
 
     tools: list[dict[str, Any]]
@@ -61,7 +61,7 @@ class Suggestion:
     """JSON schema of the one call that it writes."""
 
 
-def suggest(schemas: list[dict[str, Any]], text: str) -> Suggestion | None:
+def suggest_tools(schemas: list[dict[str, Any]], text: str) -> ToolSuggestion | None:
     """Return the tools that a text gives a reason for; None if it gives none.
 
     A tool without cues is always possible. If the text holds a tool's cue, selecting no tool is not allowed.
@@ -74,11 +74,11 @@ def suggest(schemas: list[dict[str, Any]], text: str) -> Suggestion | None:
     shown = [_NO_TOOL_SCHEMA, *schemas]
     if not called_for:
         possible.add(NO_TOOL)
-    calls = [_call(schema["function"]) for schema in shown if schema["function"]["name"] in possible]
-    return Suggestion(shown, {"anyOf": calls})
+    calls = [_call_schema(schema["function"]) for schema in shown if schema["function"]["name"] in possible]
+    return ToolSuggestion(shown, {"anyOf": calls})
 
 
-def _call(function: dict[str, Any]) -> dict[str, Any]:
+def _call_schema(function: dict[str, Any]) -> dict[str, Any]:
     closed = {"type": "object", "additionalProperties": False}
     parameters = {**function["parameters"], "additionalProperties": False}
     parts = {"name": {"const": function["name"]}, "arguments": parameters}

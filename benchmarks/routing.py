@@ -25,14 +25,14 @@ import numpy as np
 from benchmarks.routing_report import missed, plain, plot, write_docs
 from qwendesk.routing.base import Signals
 from qwendesk.routing.classifier.classifier import Classifier
-from qwendesk.routing.classifier.features import features
+from qwendesk.routing.classifier.features import extract_features
 from qwendesk.routing.classifier.linear import Array
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.signals import language
-from qwendesk.routing.signals.cues import KINDS, Cues
-from qwendesk.routing.training.dataset import Question, load_questions
-from qwendesk.routing.training.metrics import Answer, accuracy, percentiles, scores
-from qwendesk.routing.training.train import Material, answers, material, train, unseen
+from qwendesk.routing.signals.cues import KINDS, CueMatcher
+from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
+from qwendesk.routing.training.metrics import GradedAnswer, accuracy, percentiles, scores
+from qwendesk.routing.training.train import TrainingSet, build_training_set, grade_answers, leave_groups_out, train
 
 POLITE = {
     "ar": "مرحبا، أرجو أن تكون بخير.",
@@ -59,7 +59,7 @@ POLITE = {
 }
 SPOKEN = ("xsid", "xquad", "msvamp", "vicuna", "chatterbot", "cmath", "clinc150", "banking77", "nq_open", "multizebra")
 """Sources whose texts are sentences of one language."""
-Row = tuple[Question, Classifier, Array]
+Row = tuple[LabelledQuestion, Classifier, Array]
 
 
 def main() -> None:
@@ -81,11 +81,11 @@ def main() -> None:
     sys.exit(bool(result["missed"]) and not options.accurate)
 
 
-def measure(*, quick: bool = False, meaning: bool = False) -> tuple[dict[str, Any], list[Answer]]:
+def measure(*, quick: bool = False, meaning: bool = False) -> tuple[dict[str, Any], list[GradedAnswer]]:
     """Return the figures, and the answers to sources left out."""
-    everything = material(load_questions(), meaning=meaning)
-    held_out = unseen(everything, lambda question: question.source)
-    said = answers(held_out)
+    everything = build_training_set(load_questions(), meaning=meaning)
+    held_out = leave_groups_out(everything, lambda question: question.source)
+    said = grade_answers(held_out)
     by_language = Counter(question.lang for question in everything.questions)
     more = {"by_source": by_source(held_out, said), "questions_by_language": dict(sorted(by_language.items()))}
     result: dict[str, Any] = {"sources_left_out": scores(said) | more}
@@ -97,9 +97,11 @@ def measure(*, quick: bool = False, meaning: bool = False) -> tuple[dict[str, An
     return result, said
 
 
-def careful(everything: Material, held_out: Sequence[Row], said: Sequence[Answer]) -> dict[str, Any]:
+def careful(everything: TrainingSet, held_out: Sequence[Row], said: Sequence[GradedAnswer]) -> dict[str, Any]:
     """Return what takes longer to find out."""
-    noise = {name: round(accuracy(said) - accuracy(answers(changed(held_out, change))), 4) for name, change in NOISES}
+    noise = {
+        name: round(accuracy(said) - accuracy(grade_answers(changed(held_out, change))), 4) for name, change in NOISES
+    }
     return {
         "languages_left_out": left_out_languages(everything),
         "languages_without_words": without_words(everything),
@@ -121,21 +123,21 @@ def summary(result: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def by_source(rows: Sequence[Row], said: Sequence[Answer]) -> dict[str, tuple[int, float]]:
+def by_source(rows: Sequence[Row], said: Sequence[GradedAnswer]) -> dict[str, tuple[int, float]]:
     """Return how many questions each source has, and the share of right answers."""
-    groups: dict[str, list[Answer]] = {}
+    groups: dict[str, list[GradedAnswer]] = {}
     for (question, _, _), answer in zip(rows, said, strict=True):
         groups.setdefault(question.source, []).append(answer)
     return {source: (len(group), round(accuracy(group), 4)) for source, group in sorted(groups.items())}
 
 
-def left_out_languages(everything: Material) -> dict[str, float]:
+def left_out_languages(everything: TrainingSet) -> dict[str, float]:
     """Return the accuracy on each language whose questions were not trained on, translations included."""
-    rows = unseen(everything, lambda question: question.lang)
-    return dict(scores(answers(rows))["by_language"])
+    rows = leave_groups_out(everything, lambda question: question.lang)
+    return dict(scores(grade_answers(rows))["by_language"])
 
 
-def without_words(everything: Material) -> dict[str, float]:
+def without_words(everything: TrainingSet) -> dict[str, float]:
     """Return the accuracy where a language's lines of cues are missing too, as for a language nobody thought of."""
     tables = tomllib.loads(resources.files("qwendesk.routing.signals").joinpath("cues.toml").read_text("utf-8"))
     result = {}
@@ -149,19 +151,19 @@ def without_words(everything: Material) -> dict[str, float]:
         ]
         out = np.array([question.lang == lang for question in everything.questions])
         classifier = train(everything.part(~out))
-        blind = material(everything.part(out).questions, Cues(lines))
-        said = answers((q, classifier, values) for q, values in zip(blind.questions, blind.values, strict=True))
+        blind = build_training_set(everything.part(out).questions, CueMatcher(lines))
+        said = grade_answers((q, classifier, values) for q, values in zip(blind.questions, blind.values, strict=True))
         result[lang] = round(accuracy(said), 4)
     return result
 
 
-def changed(rows: Iterable[Row], change: Callable[[Question, random.Random], str]) -> list[Row]:
+def changed(rows: Iterable[Row], change: Callable[[LabelledQuestion, random.Random], str]) -> list[Row]:
     """Return the rows with changed texts."""
     chance = random.Random(7)
-    return [(q, classifier, features(change(q, chance)).astype(float)) for q, classifier, _ in rows]
+    return [(q, classifier, extract_features(change(q, chance)).astype(float)) for q, classifier, _ in rows]
 
 
-def typos(question: Question, chance: random.Random) -> str:
+def typos(question: LabelledQuestion, chance: random.Random) -> str:
     """Change one character in twenty: swapped, doubled, dropped or replaced."""
     text = list(question.text)
     for at in range(len(text) - 1):
@@ -174,12 +176,12 @@ def typos(question: Question, chance: random.Random) -> str:
     return "".join(text)
 
 
-def bare(question: Question, chance: random.Random) -> str:
+def bare(question: LabelledQuestion, chance: random.Random) -> str:
     parts = unicodedata.normalize("NFD", question.text)
     return "".join(c for c in parts if not "\u0300" <= c <= "\u036f")
 
 
-NOISES: list[tuple[str, Callable[[Question, random.Random], str]]] = [
+NOISES: list[tuple[str, Callable[[LabelledQuestion, random.Random], str]]] = [
     ("typing errors, 1 character in 20", typos),
     ("missing diacritics", bare),
     ("upper case", lambda question, chance: question.text.upper()),
@@ -188,19 +190,19 @@ NOISES: list[tuple[str, Callable[[Question, random.Random], str]]] = [
 ]
 
 
-def identification(questions: Sequence[Question]) -> dict[str, Any]:
+def identification(questions: Sequence[LabelledQuestion]) -> dict[str, Any]:
     """Return the share of short utterances whose language is named; "undecided" is an error here."""
     right: dict[str, list[bool]] = {}
     for question in questions:
         if question.source.startswith(SPOKEN):
             wanted = "no" if question.lang == "nb" else question.lang
             text = question.text if len(question.text) < 120 else question.text[:120].rsplit(" ", 1)[0]
-            right.setdefault(wanted, []).append(language.identify(text) == wanted)
+            right.setdefault(wanted, []).append(language.identify_language(text) == wanted)
     shares = {lang: round(fmean(found), 4) for lang, found in sorted(right.items()) if len(found) >= 4}
     return {"mean": round(fmean(shares.values()), 4), "languages": len(shares), "by_language": shares}
 
 
-def speed(questions: Sequence[Question], tier: Literal["default", "accurate"]) -> dict[str, Any]:
+def speed(questions: Sequence[LabelledQuestion], tier: Literal["default", "accurate"]) -> dict[str, Any]:
     """Return latencies of whole decisions, and the memory of a process that does nothing but route."""
     router, times = TrainedRouter(tier=tier), []
     router.warm_up()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwendesk.routing.training.metrics import Answer, bins
+from qwendesk.routing.training.metrics import GradedAnswer, calibration_bins
 
 TARGETS = {
     "accuracy": 0.82,
@@ -58,7 +58,7 @@ def markdown(result: dict[str, Any], picture: str) -> str:
     return "\n\n".join([summary, sources, confusion, plot, *rest])
 
 
-def write_docs(file: Path, result: dict[str, Any], said: Sequence[Answer]) -> None:
+def write_docs(file: Path, result: dict[str, Any], said: Sequence[GradedAnswer]) -> None:
     """Put the tables between the marks of a page, and the picture beside it."""
     picture = file.with_name("routing-calibration.svg")
     picture.write_text(plot(said), "utf-8")
@@ -69,11 +69,11 @@ def write_docs(file: Path, result: dict[str, Any], said: Sequence[Answer]) -> No
     file.write_text(f"{head}{begin}\n{markdown(result, picture.name)}\n{end}{tail}", "utf-8")
 
 
-def plot(said: Sequence[Answer]) -> str:
+def plot(said: Sequence[GradedAnswer]) -> str:
     """Return a picture of how often answers of like confidence are right; the same answers give the same bytes."""
     dots = "".join(
         f'<circle cx="{40 + 320 * sure:.0f}" cy="{340 - 320 * right:.0f}" r="{3 + 0.4 * number**0.5:.1f}"/>'
-        for sure, right, number in bins(said)
+        for sure, right, number in calibration_bins(said)
     )
     ticks = "".join(
         f'<text x="{40 + 320 * at:.0f}" y="358" text-anchor="middle">{at:.0%}</text>'

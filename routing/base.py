@@ -10,7 +10,7 @@ from qwendesk.messages import Attachment, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ConversationContext:
     """The last turns, as far as they tell where the next message belongs."""
 
     role: Role | None = None
@@ -30,7 +30,7 @@ TextRole = Literal["general", "coder", "math", "thinking"]
 """What words alone can ask for; pictures and sound decide for themselves."""
 
 
-By = Literal["wish", "attachment", "rule", "conversation", "classifier", "abstention"]
+DecidedBy = Literal["wish", "attachment", "rule", "conversation", "classifier", "abstention"]
 
 """What a decision was made by, the strongest claim first."""
 
@@ -50,7 +50,7 @@ class Signals:
     role: Role | None = None
     """The specialist the person asked for."""
     channel: str = "python"
-    past: Past = Past()
+    past: ConversationContext = ConversationContext()
     """What the conversation knows of its last turns."""
 
 
@@ -68,7 +68,7 @@ class Decision:
     """Each text role's share, calibrated; empty where no classifier decided."""
     needs_thinking: float = 0.0
     """How likely it needs thinking, whatever its domain: 0 to 1."""
-    by: By = "classifier"
+    by: DecidedBy = "classifier"
     abstained: bool = False
     """Whether too little spoke for any role, so that it is only the generalist's for want of a better one."""
     model: str | None = None

@@ -15,34 +15,34 @@ _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "{": "(", "
 _CHAIN = re.compile(r"(?<![\w.,)\]^])[-(\d][\d\s.,+\-*/^()]*(?:[=≈][-\d\s.,+*/^()]*)+(?![\w(^%])")
 _NUMBER = re.compile(r"\d[\d.,]*")
 _OPERATOR = re.compile(r"\d[\s)]*[-+*/^]")
-_MOST = 8
+_MAX_CLAIMS = 8
 """Statements that are recomputed in one answer."""
-_LONGEST = 400
+_MAX_LINE_CHARS = 400
 """Characters of a line that is read; a longer one is no sum that a person could follow."""
 
 
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
     checks = []
-    claims = stated(text)
-    for left, sign, right in claims[:_MOST]:
-        values = [await _value(side, sandbox, inbound) for side in (left, right)]
+    claims = find_claims(text)
+    for left, sign, right in claims[:_MAX_CLAIMS]:
+        values = [await _evaluate(side, sandbox, inbound) for side in (left, right)]
         if values[0] is None or values[1] is None:
             continue
-        holds = _same(values[0], values[1], right, loose=sign == "≈")
+        holds = _is_equal(values[0], values[1], right, loose=sign == "≈")
         shown = f"{left} {sign} {right}"
         detail = shown if holds else f"{shown}, but it is {values[0]:g}"
         checks.append(Check("arithmetic", "passed" if holds else "failed", detail))
-    if len(claims) > _MOST:
-        checks.append(Check("arithmetic", "skipped", f"{len(claims) - _MOST} further sums"))
+    if len(claims) > _MAX_CLAIMS:
+        checks.append(Check("arithmetic", "skipped", f"{len(claims) - _MAX_CLAIMS} further sums"))
     return checks
 
 
-def stated(text: str) -> list[tuple[str, str, str]]:
+def find_claims(text: str) -> list[tuple[str, str, str]]:
     """Return what the text claims of numbers, as (left, sign, right); a chain gives one claim for each sign."""
     for latex, plain in _LATEX.items():
         text = text.replace(latex, plain)
-    lines = (line for line in text.translate(_SIGNS).splitlines() if len(line) <= _LONGEST)
+    lines = (line for line in text.translate(_SIGNS).splitlines() if len(line) <= _MAX_LINE_CHARS)
     return [claim for line in lines for chain in _CHAIN.findall(line) for claim in _claims(chain)]
 
 
@@ -52,11 +52,11 @@ def _claims(chain: str) -> list[tuple[str, str, str]]:
     return [
         (left, sign, right)
         for left, sign, right in zip(sides, parts[1::2], sides[1:], strict=False)
-        if _readable(left) and _readable(right) and _OPERATOR.search(left)
+        if _is_unambiguous(left) and _is_unambiguous(right) and _OPERATOR.search(left)
     ]
 
 
-async def _value(side: str, sandbox: PythonSandbox, inbound: Inbound | None) -> float | None:
+async def _evaluate(side: str, sandbox: PythonSandbox, inbound: Inbound | None) -> float | None:
     plain = re.sub(r",(?=\d{3}\b)", "", side).replace("^", "**")
     result = await sandbox.run(f"float({plain})", timeout=1.0, inbound=inbound)
     try:
@@ -65,14 +65,14 @@ async def _value(side: str, sandbox: PythonSandbox, inbound: Inbound | None) -> 
         return None
 
 
-def _readable(side: str) -> bool:
+def _is_unambiguous(side: str) -> bool:
     """Tell whether each number has one reading: ``1,5`` is one and a half, or fifteen, or two numbers."""
     return bool(side) and all(
         re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d+)?|\d+(?:\.\d+)?", n) for n in _NUMBER.findall(side)
     )
 
 
-def _same(left: float, right: float, shown: str, *, loose: bool) -> bool:
+def _is_equal(left: float, right: float, shown: str, *, loose: bool) -> bool:
     decimals = len(shown.rpartition(".")[2]) if "." in shown else 0
     slack = 0.51 * 10**-decimals if decimals or loose else 1e-9
     return abs(left - right) <= max(slack, abs(left) * (0.01 if loose else 1e-9))

@@ -8,7 +8,7 @@ from qwendesk.messages import Check, Inbound
 from qwendesk.tools.sandbox import PythonSandbox
 
 _BLOCK = re.compile(r"^```(?:python|py|python3)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
-_LONGEST_DETAIL = 300
+_MAX_DETAIL_CHARS = 300
 
 
 def python_blocks(text: str) -> list[str]:
@@ -29,4 +29,4 @@ async def check_code(text: str, sandbox: PythonSandbox, inbound: Inbound | None 
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
+    return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "…"

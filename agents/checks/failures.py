@@ -10,7 +10,7 @@ from importlib import resources
 
 from qwendesk.messages import Check, ToolUse
 
-ADMITS = "says that a tool failed"
+ADMITS_FAILURE = "says that a tool failed"
 CALCULATORS = ("python", "algebra")
 """Tools that can stand in for each other."""
 _SENTENCES = re.compile(r"[.!?。！？؟।](?:\s|$)|[。！？]|\n+")
@@ -27,20 +27,20 @@ def check_failures(text: str, uses: Sequence[ToolUse], known: Container[str]) ->
         uses: the turn's calls.
         known: the names of all tools.
     """
-    failed = unresolved(uses, known)
+    failed = unresolved_failures(uses, known)
     if not failed:
         return []
     names = ", ".join(dict.fromkeys(use.name for use in failed))
-    return [Check(ADMITS, "passed" if admits(text) else "failed", names)]
+    return [Check(ADMITS_FAILURE, "passed" if only_admits_failure(text) else "failed", names)]
 
 
-def unresolved(uses: Sequence[ToolUse], known: Container[str]) -> list[ToolUse]:
+def unresolved_failures(uses: Sequence[ToolUse], known: Container[str]) -> list[ToolUse]:
     """Return the failed calls that no later one made good, the last one of each tool."""
-    open_calls = [use for index, use in enumerate(uses) if not use.ok and not _made_good(index, uses, known)]
+    open_calls = [use for index, use in enumerate(uses) if not use.ok and not _is_resolved(index, uses, known)]
     return list({use.name: use for use in open_calls}.values())
 
 
-def admits(text: str) -> bool:
+def only_admits_failure(text: str) -> bool:
     """Tell whether an answer says no more than that something did not work."""
     text = text.strip()
     if not text:
@@ -61,13 +61,13 @@ def is_apology(sentence: str) -> bool:
     return sentence.replace("’", "'").strip(" .!,。！*_\n").lower() in _apologies()
 
 
-def reason_of(use: ToolUse) -> str:
+def failure_reason(use: ToolUse) -> str:
     """Return why a call failed in one line; empty where that says nothing to a person."""
     line = use.reason.strip().partition("\n")[0].strip().rstrip(".")
     return line if len(line) <= _MAX_REASON_CHARS else f"{line[:_MAX_REASON_CHARS]}…"
 
 
-def _made_good(index: int, uses: Sequence[ToolUse], known: Container[str]) -> bool:
+def _is_resolved(index: int, uses: Sequence[ToolUse], known: Container[str]) -> bool:
     """Tell whether later rounds hold a success for this failure: each makes one failure of an earlier round good."""
     failed = uses[index]
     later = [use for use in uses if use.ok and use.round > failed.round]

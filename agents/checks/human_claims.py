@@ -22,9 +22,9 @@ _ASKS = re.compile(r"[?？؟]|;\s*\Z|หรอ|ไหม|มย|[吗嗎呢]|か\
 """What shows that a sentence asks, with a sign or without."""
 _LETTERS = str.maketrans({"ł": "l", "đ": "d", "ø": "o", "ı": "i", "æ": "ae"})
 """Letters that are not written as another one with an accent."""
-_MAX_WORDS, _MAX_REST, _MAX_OTHER = 24, 2, 5
+_MAX_WORDS, _MAX_WORDS_BEHIND, _MAX_OTHER_WORDS = 24, 2, 5
 """Words of a sentence that may ask, behind the word for a human in it, and of all other sentences beside it."""
-_LOOK_EVERY, _BEFORE = 48, 120
+_CHECK_INTERVAL_CHARS, _OVERLAP_CHARS = 48, 120
 """Characters of an answer that come between two looks at it, and that are looked at once more."""
 _SENTENCE_END = re.compile(r"[.!?\n。！？]")
 _PENDING = re.compile(r"(?:[^\s.!?。！？]{1,24}\s+)?[^\s.!?。！？]{0,24}\Z")
@@ -33,19 +33,19 @@ _MAX_PENDING = 60
 _OPEN_QUOTE = re.compile(r"[\"“„«「『][^\"”“»」』\n]*\Z")
 _NUMBERED = r"(?! \d+(?![\d%]))"
 """What has a number is a name, as in ``person 3``."""
-_DENSE_REST = 14
+_MAX_UNSPACED_REST_CHARS = 14
 """Characters behind the word in languages without spaces between words."""
-_SHORT = 4
+_MAX_WHOLE_WORD_CHARS = 4
 """Letters up to which a cue for a translation or a story has to be a whole word."""
 _MAX_CHARS = 2000
-_BASIC = frozenset(
+_SPEAKING_MACHINES = frozenset(
     ("bot", "robot", "robo", "roboter", "ai", "ki", "ia", "chatbot", "бот", "робот", "ии", "בוט", "روبوت", "ربات")
 )
 """Words for a machine that mean one who talks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HumanQuestion:
     """Somebody asks whether a human answers."""
 
     says: str
@@ -55,7 +55,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Language:
+class _LanguageCues:
     code: str
     dense: bool
     rest: int
@@ -74,37 +74,37 @@ class _Language:
         clause = re.split(r"[,:()、，–—]", behind, maxsplit=1)[0]
         rest = len(clause.strip(" .?!;。？！؟।")) if self.dense else len(re.findall(r"\w+", clause))
         if _ASKS.search(sentence):
-            limit = _DENSE_REST if self.dense else self.rest + 2 * bool(self.nouns.search(clause))
+            limit = _MAX_UNSPACED_REST_CHARS if self.dense else self.rest + 2 * bool(self.nouns.search(clause))
             return rest <= limit and len(sentence.split()) <= _MAX_WORDS
-        return rest <= (4 if self.dense else 0) and len(sentence.split()) <= _MAX_OTHER + 1
+        return rest <= (4 if self.dense else 0) and len(sentence.split()) <= _MAX_OTHER_WORDS + 1
 
 
-def asks_for_human(text: str, language: str | None = None) -> Asked | None:
+def asks_for_human(text: str, language: str | None = None) -> HumanQuestion | None:
     """Return the answer to a message that asks whether a human or a machine answers; None for any other message.
 
     Args:
         text: the message.
         language: the conversation's language; it comes first where a question is one in several.
     """
-    plain = folded(_QUOTED.sub(" ", text[:_MAX_CHARS]))
-    for start, end in _own_sentences(plain):
-        if asking := next((one for one in _ordered(language) if one.asks(plain[start:end])), None):
+    plain = normalize(_QUOTED.sub(" ", text[:_MAX_CHARS]))
+    for start, end in _sentences_of_person(plain):
+        if asking := next((one for one in _by_preference(language) if one.asks(plain[start:end])), None):
             other = re.findall(r"\w+", f"{plain[:start]} {plain[end:]}")
-            return Asked(asking.says, len(other) <= _MAX_OTHER and not _is_work(plain))
+            return HumanQuestion(asking.says, len(other) <= _MAX_OTHER_WORDS and not _is_text_task(plain))
     return None
 
 
-def _own_sentences(text: str) -> Iterator[tuple[int, int]]:
+def _sentences_of_person(text: str) -> Iterator[tuple[int, int]]:
     """Yield where sentences are that are no material for a translation, a story or the like."""
     is_announced = False
     for sentence in _SENTENCE.finditer(text):
-        is_work = _is_work(sentence[0])
+        is_work = _is_text_task(sentence[0])
         if not (is_work or is_announced):
             yield sentence.span()
         is_announced = is_announced or (is_work and sentence[0].rstrip().endswith((":", "：")))
 
 
-def _is_work(text: str) -> bool:
+def _is_text_task(text: str) -> bool:
     return any(one.exempt.search(text) for one in _languages())
 
 
@@ -117,7 +117,7 @@ class ClaimGuard:
     """
 
     def __init__(self, question: str, language: str | None = None) -> None:
-        is_work = _is_work(folded(question[:_MAX_CHARS]))
+        is_work = _is_text_task(normalize(question[:_MAX_CHARS]))
         self._is_off = is_work and asks_for_human(question, language) is None
         self._language = language
         self._text = ""
@@ -129,7 +129,7 @@ class ClaimGuard:
         It is looked at where a sentence ends and every few words; ``rest`` looks at what is left.
         """
         self._text += piece
-        if len(self._text) - self._came < _LOOK_EVERY and not _SENTENCE_END.search(piece):
+        if len(self._text) - self._came < _CHECK_INTERVAL_CHARS and not _SENTENCE_END.search(piece):
             return None
         self._came = len(self._text)
         return self._look(final=False)
@@ -144,7 +144,7 @@ class ClaimGuard:
         unquoted = _QUOTED.sub(" ", self._text)
         settled = unquoted if final else _without_pending(unquoted)
         since, self._looked = self._looked, len(self._text) - (len(unquoted) - len(settled))
-        return claims_to_be_human(settled[-(len(self._text) - since + _BEFORE) :], self._language)
+        return claims_to_be_human(settled[-(len(self._text) - since + _OVERLAP_CHARS) :], self._language)
 
 
 def _without_pending(text: str) -> str:
@@ -156,10 +156,10 @@ def _without_pending(text: str) -> str:
 
 def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
     """Return the truth where an answer claims to be human, outside of quotations; else None."""
-    plain = folded(_QUOTED.sub(" ", answer))
+    plain = normalize(_QUOTED.sub(" ", answer))
     if not _any_claim().search(plain):
         return None
-    for one in _ordered(language):
+    for one in _by_preference(language):
         if one.claim.search(plain) and not one.admits.search(plain):
             return one.says
     return None
@@ -170,14 +170,14 @@ def warm_up() -> None:
     _any_claim()
 
 
-def folded(text: str) -> str:
+def normalize(text: str) -> str:
     """Return a text in lower case and without accents, as it is compared."""
     apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))
     bare = unicodedata.normalize("NFC", "".join(char for char in apart if unicodedata.category(char) != "Mn"))
     return _SPACES.sub(" ", bare)
 
 
-def _ordered(language: str | None) -> Iterable[_Language]:
+def _by_preference(language: str | None) -> Iterable[_LanguageCues]:
     return sorted(_languages(), key=lambda one: one.code != language)
 
 
@@ -187,34 +187,35 @@ def _any_claim() -> re.Pattern[str]:
 
 
 @cache
-def _languages() -> tuple[_Language, ...]:
+def _languages() -> tuple[_LanguageCues, ...]:
     table = tomllib.loads(resources.files(__package__).joinpath("human_claims.toml").read_text("utf-8"))
-    return tuple(_read(code, values) for code, values in table.items())
+    return tuple(_compile_language(code, values) for code, values in table.items())
 
 
-def _read(code: str, values: dict[str, Any]) -> _Language:
+def _compile_language(code: str, values: dict[str, Any]) -> _LanguageCues:
     dense = bool(values.get("dense"))
 
     exempt = "|".join(
-        cue if dense or len(cue) > _SHORT else rf"{cue}(?!\w)" for cue in folded(values["exempt"]).split("|")
+        cue if dense or len(cue) > _MAX_WHOLE_WORD_CHARS else rf"{cue}(?!\w)"
+        for cue in normalize(values["exempt"]).split("|")
     )
-    after = folded(values.get("after", ""))
+    after = normalize(values.get("after", ""))
     behind = rf"(?![ -](?:{after}))" if after else ""
 
-    no = folded("|".join(filter(None, (values["no"], values.get("stop", "")))))
+    no = normalize("|".join(filter(None, (values["no"], values.get("stop", "")))))
 
     def compiled(lines: Iterable[str], apart: str = "", unless: str = "") -> re.Pattern[str]:
-        patterns = [pattern for line in lines for pattern in _patterns(folded(line), values, apart)]
+        patterns = [pattern for line in lines for pattern in _line_patterns(normalize(line), values, apart)]
         inner = "|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)"
         return re.compile(f"(?:{inner}){behind}" if dense else rf"(?<!\w)(?:{inner})(?![\w-]){behind}{unless}")
 
     bounded = exempt if dense else rf"(?<!\w)(?:{exempt})"
-    return _Language(
+    return _LanguageCues(
         code,
         dense,
-        values.get("rest", _MAX_REST),
+        values.get("rest", _MAX_WORDS_BEHIND),
         compiled(["{n}"]),
-        compiled(values["ask"], folded(values.get("stop", ""))),
+        compiled(values["ask"], normalize(values.get("stop", ""))),
         compiled(values["claim"], no, _NUMBERED),
         compiled(values["admits"], no),
         re.compile(bounded),
@@ -222,7 +223,7 @@ def _read(code: str, values: dict[str, Any]) -> _Language:
     )
 
 
-def _patterns(line: str, values: dict[str, Any], apart: str) -> Iterator[str]:
+def _line_patterns(line: str, values: dict[str, Any], apart: str) -> Iterator[str]:
     """Return the patterns of a line: one with two words for a human or a machine means one of each.
 
     Args:
@@ -230,9 +231,9 @@ def _patterns(line: str, values: dict[str, Any], apart: str) -> Iterator[str]:
         values: the language's words.
         apart: words that may not stand between.
     """
-    human, machine = (folded(values[name]) for name in ("human", "machine"))
+    human, machine = (normalize(values[name]) for name in ("human", "machine"))
     basic = "|".join([word for word in human.split("|") if " " in word][:6] + human.split("|")[:1])
-    strict = "|".join([basic, *[word for word in machine.split("|") if word in _BASIC]])
+    strict = "|".join([basic, *[word for word in machine.split("|") if word in _SPEAKING_MACHINES]])
     lines = [line.replace("{n}", "{h}", 1).replace("{n}", "{m}"), line.replace("{n}", "{m}", 1).replace("{n}", "{h}")]
     unless = rf"(?!(?:{apart})(?!\w))" if apart else ""
     filler = "" if values.get("dense") else rf"(?:{unless}[\w'-]+ ){{0,3}}"

@@ -27,7 +27,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 _LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "ar", "hi", "zh", "ja", "ko")
 
-_LENGTHS: tuple[Literal["long"], Literal["short"]] = ("long", "short")
+_UNIT_LENGTHS: tuple[Literal["long"], Literal["short"]] = ("long", "short")
 
 _UNITS = {
     "duration": ("second", "minute", "hour", "day", "week", "month", "year"),
@@ -37,15 +37,33 @@ _UNITS = {
     "temperature": ("celsius", "fahrenheit"),
 }
 
-_SIGNS = {"%": "%", "€": "EUR", "eur": "EUR", "euro": "EUR", "euros": "EUR", "$": "USD", "usd": "USD", "£": "GBP"}
+_CURRENCY_SIGNS = {
+    "%": "%",
+    "€": "EUR",
+    "eur": "EUR",
+    "euro": "EUR",
+    "euros": "EUR",
+    "$": "USD",
+    "usd": "USD",
+    "£": "GBP",
+}
 
-_SIGNS |= {"gbp": "GBP", "¥": "JPY", "jpy": "JPY", "円": "JPY", "元": "CNY", "cny": "CNY", "chf": "CHF", "₹": "INR"}
+_CURRENCY_SIGNS |= {
+    "gbp": "GBP",
+    "¥": "JPY",
+    "jpy": "JPY",
+    "円": "JPY",
+    "元": "CNY",
+    "cny": "CNY",
+    "chf": "CHF",
+    "₹": "INR",
+}
 
-_PREFIXES = re.compile(r"([€$£¥₹]|\b(?:EUR|USD|GBP|CHF))\s?-?\Z")
+_CURRENCY_PREFIX = re.compile(r"([€$£¥₹]|\b(?:EUR|USD|GBP|CHF))\s?-?\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class StatedNumber:
     """A number in a text."""
 
     shown: str
@@ -59,7 +77,7 @@ class Stated:
     """It is a part of something else, such as a date, a time, a range or an order's name."""
 
 
-def numbers_in(text: str, language: str | None) -> list[Stated]:
+def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
     """Return the numbers of a text.
 
     Args:
@@ -72,7 +90,7 @@ def numbers_in(text: str, language: str | None) -> list[Stated]:
     found = [_stated(number, text, language) for number in _NUMBER.finditer(text)]
     taken = [number.span() for number in _NUMBER.finditer(text)]
     parts = [one for one in re.finditer(r"\d+", text) if not any(a <= one.start() < b for a, b in taken)]
-    pieces = [Stated(one[0], frozenset({Fraction(one[0])}), 0, is_part=True) for one in parts]
+    pieces = [StatedNumber(one[0], frozenset({Fraction(one[0])}), 0, is_part=True) for one in parts]
     return [one for one in found if one] + pieces
 
 
@@ -99,14 +117,14 @@ def _minutes(hours: int, minutes: int, half: str) -> int | None:
     return hours * 60 + minutes
 
 
-def _stated(number: re.Match[str], text: str, language: str | None) -> Stated | None:
+def _stated(number: re.Match[str], text: str, language: str | None) -> StatedNumber | None:
     sign, digits = ("-", number[0][1:]) if number[0].startswith("-") else ("", number[0])
     values = frozenset(Fraction(f"{sign}{value}") for value in _values(digits, language))
     if not values:
         return None
-    unit, shown = _unit(text, number)
+    unit, shown = _find_unit(text, number)
     decimals = len(re.split("[.,]", digits)[-1]) if re.search("[.,]", digits) else 0
-    return Stated(shown, values, decimals, unit)
+    return StatedNumber(shown, values, decimals, unit)
 
 
 def _values(digits: str, language: str | None) -> list[str]:
@@ -118,18 +136,18 @@ def _values(digits: str, language: str | None) -> list[str]:
         return []
 
 
-def _unit(text: str, number: re.Match[str]) -> tuple[str, str]:
+def _find_unit(text: str, number: re.Match[str]) -> tuple[str, str]:
     """Return the unit that stands behind a number, or the currency before it, and the number as it is written."""
-    if before := _PREFIXES.search(text[: number.start()]):
-        return _SIGNS[before[1].lower()], f"{before[0]}{number[0]}"
+    if before := _CURRENCY_PREFIX.search(text[: number.start()]):
+        return _CURRENCY_SIGNS[before[1].lower()], f"{before[0]}{number[0]}"
     behind = text[number.end() : number.end() + 40]
-    for word in _first_words(behind):
-        if unit := _words().get(word.lower()):
+    for word in _unit_candidates(behind):
+        if unit := _unit_words().get(word.lower()):
             return unit, f"{number[0]}{behind[: behind.index(word) + len(word)]}"
     return "", number[0]
 
 
-def _first_words(text: str) -> Iterator[str]:
+def _unit_candidates(text: str) -> Iterator[str]:
     """Yield what may be a unit at the start of a text: a word, or, where words are not set apart, some letters."""
     found = re.match(r"[\s\u00a0-]?([^\W\d_]+|[%€$£¥₹]|°[CF])", text)
     if found is None:
@@ -142,14 +160,14 @@ def _first_words(text: str) -> Iterator[str]:
 
 
 @cache
-def _words() -> dict[str, str]:
+def _unit_words() -> dict[str, str]:
     """Return the words for units in many languages."""
     from babel.units import format_unit
 
-    words = dict(_SIGNS)
+    words = dict(_CURRENCY_SIGNS)
     units = [f"{kind}-{name}" for kind, names in _UNITS.items() for name in names]
     for language, unit, number in product(_LANGUAGES, units, (1, 2, 5)):
-        for length in _LENGTHS:
+        for length in _UNIT_LENGTHS:
             written = format_unit(number, unit, length, locale=language)
             word = re.sub(r"[\d\s\u200f\u061c]+", "", written).strip(".").lower()
             if _LETTER.search(word):
@@ -159,11 +177,11 @@ def _words() -> dict[str, str]:
 
 _CALCULATORS = ("python", "algebra")
 
-_LONGEST = 60
+_MAX_RESULT_CHARS = 60
 
-_LONGEST_FACT = 300
+_MAX_LOOKED_UP_CHARS = 300
 
-_MOST_SHOWN = 8
+_MAX_NUMBERS_SHOWN = 8
 
 """Numbers that are listed as compared."""
 
@@ -179,9 +197,9 @@ _ENDS = r"(?![\w^])(?!\.\d)(?![-+*/^]\(?(?:\d|[a-z](?![a-z])))"
 
 _CLOCK = "clock"
 
-CHOICES = "names the places that may be meant"
+NAMES_CHOICES = "names the places that may be meant"
 
-STATES = "contains the tool's result"
+STATES_RESULT = "contains the tool's result"
 
 GROUNDED = "has only numbers that were looked up"
 
@@ -195,18 +213,18 @@ def check_result(text: str, uses: Sequence[ToolUse], language: str | None = None
         language: the answer's language, by which its numbers are read.
     """
     results = [use.result.strip() for use in uses if use.ok and use.name in _CALCULATORS]
-    if not results or not (pieces := _pieces(results[-1])):
+    if not results or not (pieces := _result_parts(results[-1])):
         return []
     stated = all(_states(text, piece, language) for piece in pieces)
-    return [Check(STATES, "passed" if stated else "failed", results[-1])]
+    return [Check(STATES_RESULT, "passed" if stated else "failed", results[-1])]
 
 
-def not_checked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[Check]:
+def report_unchecked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[Check]:
     """Say of a calculator's result that nobody could look for it in the answer."""
     used = any(use.ok and use.name in _CALCULATORS for use in uses)
-    if not used or any(check.name == STATES for check in checks):
+    if not used or any(check.name == STATES_RESULT for check in checks):
         return []
-    return [Check(STATES, "skipped", "the result is not one short line with a number")]
+    return [Check(STATES_RESULT, "skipped", "the result is not one short line with a number")]
 
 
 def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: str | None = None) -> list[Check]:
@@ -223,9 +241,9 @@ def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: 
     times = {minutes for _, minutes in times_in(" \n".join([question, *results]))}
     wrong_time = any(minutes is None or minutes not in times for _, minutes in said)
     if not (stated or said) or wrong_time or any(not _is_known(number, known) for number in stated):
-        return [Check(GROUNDED, "failed", results[-1][:_LONGEST_FACT])]
+        return [Check(GROUNDED, "failed", results[-1][:_MAX_LOOKED_UP_CHARS])]
     compared = [*(time for time, _ in said), *(number.shown for number in stated)]
-    shown = ", ".join(dict.fromkeys(compared[:_MOST_SHOWN]))
+    shown = ", ".join(dict.fromkeys(compared[:_MAX_NUMBERS_SHOWN]))
     return [Check(GROUNDED, "passed", f"{shown}; the words were not compared")]
 
 
@@ -236,7 +254,7 @@ def check_choices(text: str, uses: Sequence[ToolUse]) -> list[Check]:
     if not lines:
         return []
     named = [_names_choice(text, line, lines) for line in lines]
-    return [Check(CHOICES, "passed" if all(named) else "failed", "\n".join(f"- {line}" for line in lines))]
+    return [Check(NAMES_CHOICES, "passed" if all(named) else "failed", "\n".join(f"- {line}" for line in lines))]
 
 
 def _names_choice(text: str, line: str, lines: Sequence[str]) -> bool:
@@ -248,11 +266,11 @@ def _names_choice(text: str, line: str, lines: Sequence[str]) -> bool:
     return bool(said & times) or any(word.casefold() in text.casefold() for word in words)
 
 
-def _pieces(result: str) -> list[str]:
+def _result_parts(result: str) -> list[str]:
     """Return what an answer has to hold of a result: one piece, several solutions, or the results of both readings."""
     if both := _READINGS.findall(result):
         return both
-    if "\n" in result or len(result) > _LONGEST or not re.search(r"\d", result):
+    if "\n" in result or len(result) > _MAX_RESULT_CHARS or not re.search(r"\d", result):
         return []
     return [piece for piece in re.split(r"; or |, (?=\w+ = )", result) if piece]
 
@@ -270,7 +288,7 @@ def _states_number(text: str, result: str, language: str | None) -> bool:
     return any(_rounds_to(wanted, value, number) for number in whole for value in number.values)
 
 
-def _rounds_to(wanted: Fraction, value: Fraction, number: Stated) -> bool:
+def _rounds_to(wanted: Fraction, value: Fraction, number: StatedNumber) -> bool:
     scale = 100 if number.unit == "%" else 1
     if wanted in (value, value / scale):
         return True
@@ -281,17 +299,17 @@ def _rounds_to(wanted: Fraction, value: Fraction, number: Stated) -> bool:
 
 def _states_formula(text: str, formula: str) -> bool:
     """Tell whether a formula stands in a text as a whole, not as a part of a longer one."""
-    piece = re.escape(_bare(formula))
-    return bool(piece) and re.search(rf"(?<![\w.^*/+-]){piece}{_ENDS}", _bare(text)) is not None
+    piece = re.escape(_normalize(formula))
+    return bool(piece) and re.search(rf"(?<![\w.^*/+-]){piece}{_ENDS}", _normalize(text)) is not None
 
 
-def _is_known(number: Stated, known: Sequence[Stated]) -> bool:
+def _is_known(number: StatedNumber, known: Sequence[StatedNumber]) -> bool:
     """Tell whether a number was looked up: with the same unit, where one of both has one that is known."""
     same = [one for one in known if one.values & number.values]
     return any(not one.unit or not number.unit or one.unit == number.unit for one in same)
 
 
-def _bare(text: str) -> str:
+def _normalize(text: str) -> str:
     """Return the text without what writing varies in: spaces, signs of multiplication, separators, final zeros."""
     plain = re.sub(r"\\[a-z]+|[*×·{}$\\]", "", text.translate(_RESULT_SIGNS).replace("**", "^").replace("{,}", ""))
     plain = re.sub(r"\s*([-+/^=(),;])\s*", r"\1", plain).replace(",", "")

@@ -20,7 +20,7 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.retry_policy import keep_first_answer
-from qwendesk.agents.roles import expert_for
+from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TurnState
 from qwendesk.agents.tool_selection import offered_tools, selects_tool
 from qwendesk.engines.selected_model import Choice
@@ -53,7 +53,7 @@ async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Liter
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
-    tell, choice, expert = context.tell, chosen_model(state), expert_for(state["decision"].role)
+    tell, choice, expert = context.tell, chosen_model(state), role_definition(state["decision"].role)
     answering = context.pool.answering(choice, context.progress)
     settings = call_settings(state, expert, context)
     may_offer = choice.card.tools and not selects_tool(choice.card)
@@ -62,7 +62,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     template = "report" if only_reports(state) else expert.prompt
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
-    between = "\n\n" if answer_text(state) else _open(state, collected)
+    between = "\n\n" if answer_text(state) else _opening(state, collected)
     guard = ClaimGuard(state["inbound"].text, state["language"])
     # closed at once where telling fails: a stream that is only dropped keeps its place in the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
@@ -87,7 +87,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     }
 
 
-def _open(state: TurnState, collected: CollectedStream) -> str:
+def _opening(state: TurnState, collected: CollectedStream) -> str:
     """Return the beginning of the answer: that a machine answers, if the person asks for that."""
     opening = f"{notice}\n\n" if (notice := state.get("machine_notice")) else ""
     collected.text.append(opening)

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.failures import ADMITS, check_failures
-from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
+from qwendesk.agents.checks.failures import ADMITS_FAILURE, check_failures
+from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, report_unchecked
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import answer_text, chosen_model
-from qwendesk.agents.retry_policy import keep_first_answer, next_try, trouble
-from qwendesk.agents.roles import expert_for
+from qwendesk.agents.retry_policy import find_fault, keep_first_answer, select_retry
+from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import RetryRequest, TurnState
 from qwendesk.agents.tool_selection import selects_tool
 from qwendesk.messages import Check
@@ -29,10 +29,10 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     checks = list[Check]()
     if state["tool_uses"]:
         # in a thread: the first comparison reads the words for units from a file
-        checks += await asyncio.to_thread(_compare, text, state, context.toolbox.all_names)
-    for checker in expert_for(state["decision"].role).checkers:
+        checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
+    for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
-    second = await _second_try(state, context, text, checks)
+    second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
 
 
@@ -41,7 +41,7 @@ async def after_check(state: TurnState) -> Literal["retry", "reply"]:
     return "retry" if state.get("retry_request") else "reply"
 
 
-def _compare(text: str, state: TurnState, tools: list[str]) -> list[Check]:
+def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list[Check]:
     """Compare an answer with the results of its tools.
 
     Args:
@@ -51,7 +51,7 @@ def _compare(text: str, state: TurnState, tools: list[str]) -> list[Check]:
     """
     uses, language = state["tool_uses"], state["language"]
     checks = check_result(text, uses, language)
-    checks += not_checked(uses, checks)
+    checks += report_unchecked(uses, checks)
     checks += check_choices(text, uses)
     checks += check_failures(text, uses, tools)
     if selects_tool(chosen_model(state).card):
@@ -59,19 +59,19 @@ def _compare(text: str, state: TurnState, tools: list[str]) -> list[Check]:
     return checks
 
 
-async def _second_try(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
+async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return the request for a second try, at most one a turn."""
     has_result = any(use.ok for use in state["tool_uses"])
-    found = trouble(text, checks, has_result=has_result, policy=context.policy.escalate, unmended=(ADMITS,))
+    found = find_fault(text, checks, has_result=has_result, policy=context.policy.escalate, unmended=(ADMITS_FAILURE,))
     if found is None:
         return {"retry_request": None}
     if state.get("escalation"):
         return {"retry_request": None, "notes": [f"{found}; this was the second try"]}
     choice, think = chosen_model(state), state["think"]
-    step = await next_try(context, state["inbound"], state["decision"], choice, think)
+    step = await select_retry(context, state["inbound"], state["decision"], choice, think)
     if step is None:
         return {"retry_request": None, "notes": [f"{found}; there is no stronger model here to ask"]}
-    has_mistake = bool(text) and any(check.outcome == "failed" and check.name != ADMITS for check in checks)
+    has_mistake = bool(text) and any(check.outcome == "failed" and check.name != ADMITS_FAILURE for check in checks)
     request = RetryRequest(
         found, step, with_feedback=has_mistake, first_answer=text, first_choice=choice, first_think=think
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from qwendesk.agents.state import TurnState
 from qwendesk.routing.base import Signals
-from qwendesk.routing.signals.language import english_name, identify
+from qwendesk.routing.signals.language import english_name, identify_language
 
 
 async def perceive(state: TurnState) -> dict[str, Any]:
@@ -15,7 +15,7 @@ async def perceive(state: TurnState) -> dict[str, Any]:
     The language is the text's, else the conversation's, else the platform's locale.
     """
     inbound = state["inbound"]
-    language = identify(inbound.text) or state["language"] or _of_locale(inbound.locale)
+    language = identify_language(inbound.text) or state["language"] or _of_locale(inbound.locale)
     signals = Signals(
         text=inbound.text,
         language=language,

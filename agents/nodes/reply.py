@@ -8,8 +8,8 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.failures import ADMITS, reason_of, unresolved
-from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
+from qwendesk.agents.checks.failures import ADMITS_FAILURE, failure_reason, unresolved_failures
+from qwendesk.agents.checks.result import GROUNDED, NAMES_CHOICES, STATES_RESULT
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
@@ -18,32 +18,32 @@ from qwendesk.messages import Check, Role, TextDelta, ToolUse
 from qwendesk.search_terms import asked_terms
 from qwendesk.tools.knowledge import NAME
 
-_LACKS = {
+_MISSING_MODEL_HINTS = {
     "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
     "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
 """By role that no model may be able to play: the sentence, and how to add such a model."""
-_TITLES = {STATES: "calculated", CHOICES: "looked_up", GROUNDED: "looked_up"}
+_TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "looked_up"}
 """By failed check: the heading of the tool's result that is added."""
 _PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
 _CITED = re.compile(r"\[(\d+)\]")
 _MIN_SHARED_TERMS = 2
 """Terms that an answer without citations must share with a passage to count as taken from it."""
-_NOTHING = "I have no answer to that. Please put the question in another way."
+_NO_ANSWER = "I have no answer to that. Please put the question in another way."
 
 
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Finish the model's answer; if it gave none, answer with the last tool's result."""
     tell = runtime.context.tell
     if text := answer_text(state):
-        cited = "\n".join(sources(text, state["tool_uses"]))
+        cited = "\n".join(cited_sources(text, state["tool_uses"]))
         added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), cited) if part]
         for part in added:
             tell(TextDelta(part))
         return {"text": "".join([text, *added])}
     results = [use.result for use in state["tool_uses"] if use.ok]
     failed = _failures(state, runtime.context)
-    instead = "\n\n".join([*results[-1:], *failed]) or _NOTHING
+    instead = "\n\n".join([*results[-1:], *failed]) or _NO_ANSWER
     tell(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
@@ -53,9 +53,9 @@ def _marks(state: TurnState, context: TurnContext) -> list[str]:
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
     marks = [] if added is None else [_correction(phrase(_TITLES[added.name], state["language"]), added.detail)]
-    wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS)]
+    wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS_FAILURE)]
     marks += [phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
-    return marks + (_failures(state, context) if any(check.name == ADMITS for check in failed) else [])
+    return marks + (_failures(state, context) if any(check.name == ADMITS_FAILURE for check in failed) else [])
 
 
 def _correction(title: str, found: str) -> str:
@@ -71,8 +71,8 @@ def _failures(state: TurnState, context: TurnContext) -> list[str]:
     """Name the failed steps, and to operators the reasons: an error may hold paths."""
     text = phrase("tool_failed", state["language"])
     tells_why = state["inbound"].for_operator
-    failed = unresolved(state["tool_uses"], context.toolbox.all_names)
-    uses = [(use.name, reason_of(use) if tells_why else "") for use in failed]
+    failed = unresolved_failures(state["tool_uses"], context.toolbox.all_names)
+    uses = [(use.name, failure_reason(use) if tells_why else "") for use in failed]
     return [text.format(tool=name, reason=f": {why}" if why else "") for name, why in uses]
 
 
@@ -82,12 +82,16 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
     text = state.get("machine_notice", "")
     if not text:
         hint = state["inbound"].for_operator
-        text = phrase("missing_picture", language) if decision.missing else unable(decision.role, language, hint=hint)
+        text = (
+            phrase("missing_picture", language)
+            if decision.missing
+            else missing_model_text(decision.role, language, hint=hint)
+        )
     runtime.context.tell(TextDelta(text))
     return {"text": text}
 
 
-def unable(role: Role, language: str | None, *, hint: bool = True) -> str:
+def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -> str:
     """Return the sentence for a role that no model here can play.
 
     Args:
@@ -95,24 +99,24 @@ def unable(role: Role, language: str | None, *, hint: bool = True) -> str:
         language: the person's language.
         hint: whether to say how such a model is added, which only concerns operators.
     """
-    if role not in _LACKS:
-        return _NOTHING
-    refusal, how = _LACKS[role]
+    if role not in _MISSING_MODEL_HINTS:
+        return _NO_ANSWER
+    refusal, how = _MISSING_MODEL_HINTS[role]
     added = f" {phrase('can_be_added', language).format(how=how)}" if hint else ""
     return f"{phrase(refusal, language)}{added}"
 
 
-def sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
+def cited_sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
     """Return document and place of the passages that an answer cites, or of the one it was plainly taken from."""
     found = [use.result for use in uses if use.ok and use.name == NAME]
     if not found:
         return []
     passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])}
     cited = [number for number in dict.fromkeys(_CITED.findall(answer)) if number in passages]
-    return [f"[{number}] {passages[number][0]}" for number in cited or _taken_from(answer, passages)]
+    return [f"[{number}] {passages[number][0]}" for number in cited or _closest_passage(answer, passages)]
 
 
-def _taken_from(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
+def _closest_passage(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
     stated = set(asked_terms(answer))
     shared = {number: len(stated & set(asked_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
     best = max(shared, key=lambda number: shared[number], default=None)

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import RetryRequest, TurnState
-from qwendesk.agents.thinking_budget import longest_thinking
+from qwendesk.agents.thinking_budget import max_thinking_tokens
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Notice
 from qwendesk.quoting import one_line
@@ -35,7 +35,7 @@ async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {
         "choice": step.choice,
         "think": step.think,
-        "think_budget": longest_thinking(context) if step.think else None,
+        "think_budget": max_thinking_tokens(context) if step.think else None,
         "think_why": "the second try",
         "retry_prompt": _prompt(state["messages"], request),
         "try_start": len(state["messages"]),

@@ -10,19 +10,19 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from qwendesk.agents.checks.human_claims import Asked, asks_for_human
+from qwendesk.agents.checks.human_claims import HumanQuestion, asks_for_human
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.llm_router import ask_router_model
 from qwendesk.agents.model_call import question_message
 from qwendesk.agents.model_selection import ModelSelection, select_model
-from qwendesk.agents.retry_policy import is_repeated, next_try
+from qwendesk.agents.retry_policy import is_repeated, select_retry
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.agents.stream_merge import StreamMerge
-from qwendesk.agents.thinking_budget import ThinkingPlan, longest_thinking, plan_thinking
+from qwendesk.agents.thinking_budget import ThinkingPlan, max_thinking_tokens, plan_thinking
 from qwendesk.agents.tool_selection import selects_tool
 from qwendesk.messages import Notice, Routed
 from qwendesk.routing.base import Decision
-from qwendesk.routing.policy.decision import judge, unmet_wish
+from qwendesk.routing.policy.decision import route_message, unmet_override
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -30,21 +30,21 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     context, signals, inbound = runtime.context, state["signals"], state["inbound"]
     may_split = not inbound.model and not inbound.attachments
     if context.slow_router:
-        judged = await asyncio.to_thread(judge, signals, context.router, context.policy, may_split=may_split)
+        judged = await asyncio.to_thread(route_message, signals, context.router, context.policy, may_split=may_split)
     else:
-        judged = judge(signals, context.router, context.policy, may_split=may_split)
+        judged = route_message(signals, context.router, context.policy, may_split=may_split)
     decision, without = judged.decision, judged.role_without_override
     asked = asks_for_human(signals.text, signals.language)
     if judged.subquestions:
-        notes = _notify(unmet_wish(signals, None), context)
+        notes = _notify(unmet_override(signals, None), context)
         return {"decision": decision, "subquestions": judged.subquestions, "notes": notes}
     if asked and asked.is_all:
-        notes = _notify(unmet_wish(signals, None), context)
+        notes = _notify(unmet_override(signals, None), context)
         return {**_answered_by_desk(decision, asked), "role_without_override": without, "notes": notes}
     usage, notes = TokenUsage(), list[str]()
     if decision.abstained and context.policy.abstain.ask:
         decision, usage, notes = await ask_router_model(decision, signals, context)
-    wish = _notify(unmet_wish(signals, decision.role), context)
+    wish = _notify(unmet_override(signals, decision.role), context)
     chosen = await _choose_model(state, context, decision)
     return {
         **chosen,
@@ -78,7 +78,7 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
     return "select_tool" if selects_tool(choice.card) else "answer"
 
 
-def _answered_by_desk(decision: Decision, asked: Asked) -> dict[str, Any]:
+def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
     """Let the desk itself answer a person who asks for a human: a model's answer may be untrue."""
     decision = replace(decision, signals=("asks whether a human answers",), missing=False)
     return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
@@ -100,13 +100,13 @@ async def _choose_model(state: TurnState, context: TurnContext, decision: Decisi
         context.policy.models,
         context.progress,
     )
-    longest = longest_thinking(context)
+    longest = max_thinking_tokens(context)
     card = selection.choice.card if selection.choice else None
     plan = plan_thinking(decision, card, inbound.think, context.thinking, context.policy, longest)
-    selection, plan, escalation = await _escalate(state, context, decision, selection, plan)
+    selection, plan, escalation = await _start_with_stronger_model(state, context, decision, selection, plan)
     decision = replace(decision, signals=(*decision.signals, *selection.reasons))
     if choice := selection.choice:
-        context.tell(Routed(decision.role, choice.card.name, choice.engine, _why(decision)))
+        context.tell(Routed(decision.role, choice.card.name, choice.engine, _reasons_phrase(decision)))
     return {
         **begun,
         "decision": decision,
@@ -119,7 +119,7 @@ async def _choose_model(state: TurnState, context: TurnContext, decision: Decisi
     }
 
 
-async def _escalate(
+async def _start_with_stronger_model(
     state: TurnState, context: TurnContext, decision: Decision, selection: ModelSelection, plan: ThinkingPlan
 ) -> tuple[ModelSelection, ThinkingPlan, str | None]:
     """Begin with a stronger model if the person asks for a better answer or asks the same again."""
@@ -130,14 +130,14 @@ async def _escalate(
         reason = "you asked the same before"
     else:
         return selection, plan, None
-    step = selection.choice and await next_try(context, inbound, decision, selection.choice, plan.think)
+    step = selection.choice and await select_retry(context, inbound, decision, selection.choice, plan.think)
     if not step:
         told = "there is no stronger model here to ask"
         notes = _notify([told if inbound.retry else f"{reason}, and {told}"], context)
         return replace(selection, notes=(*selection.notes, *notes)), plan, None
     escalation = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
-        plan = ThinkingPlan(True, longest_thinking(context), why=reason)
+        plan = ThinkingPlan(True, max_thinking_tokens(context), why=reason)
     return replace(selection, choice=step.choice, reasons=(*selection.reasons, escalation)), plan, escalation
 
 
@@ -154,7 +154,7 @@ def _notify(notes: Iterable[str], context: TurnContext) -> list[str]:
     return told
 
 
-def _why(decision: Decision) -> str:
+def _reasons_phrase(decision: Decision) -> str:
     """Return the decision's reasons as one phrase."""
     runner_up = f"; next: {decision.runner_up}" if decision.runner_up else ""
     return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"

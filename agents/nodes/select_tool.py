@@ -12,9 +12,9 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import CollectedStream, build_prompt, chosen_model
-from qwendesk.agents.roles import expert_for
+from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TurnState
-from qwendesk.agents.tool_selection import NO_TOOL, offered_tools, suggest
+from qwendesk.agents.tool_selection import NO_TOOL, offered_tools, suggest_tools
 from qwendesk.tools.expressions import separated_expression
 
 _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
@@ -23,12 +23,12 @@ _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 
 async def select_tool(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Ask the model for one call, if a tool fits the message."""
-    context, expert = runtime.context, expert_for(state["decision"].role)
+    context, expert = runtime.context, role_definition(state["decision"].role)
     tools, text = offered_tools(expert, context), state["inbound"].text
     expression = separated_expression(text)
     if expression and any(tool["function"]["name"] == "algebra" for tool in tools):
         return {"messages": [_evaluate(expression)]}
-    suggestion = suggest(tools, text)
+    suggestion = suggest_tools(tools, text)
     if not suggestion:
         return {"messages": []}
     answering = context.pool.answering(chosen_model(state), context.progress)

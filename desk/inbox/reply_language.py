@@ -9,7 +9,7 @@ from qwendesk.desk.inbox.records import HEARD
 from qwendesk.desk.translations import FALLBACK, known_language
 from qwendesk.messages import Inbound
 from qwendesk.quoting import own_words
-from qwendesk.routing.signals.language import identify
+from qwendesk.routing.signals.language import identify_language
 
 _ENOUGH = 100
 """Characters that are looked at."""
@@ -26,7 +26,7 @@ def language_of(inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
 
 def written(text: str) -> str | None:
     """Return the language of a text where the desk speaks it."""
-    return known_language(identify(text)) if _is_telling(text) else None
+    return known_language(identify_language(text)) if _is_telling(text) else None
 
 
 def newly_heard(language: str | None, inbound: Inbound, settings: Mapping[str, Any]) -> str | None:

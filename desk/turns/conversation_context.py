@@ -10,7 +10,7 @@ from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, Sto
 from qwendesk.messages import Role, as_role
 from qwendesk.prompts import render
 from qwendesk.quoting import quoted
-from qwendesk.routing.base import Past
+from qwendesk.routing.base import ConversationContext
 
 _BYTES_A_TOKEN = 3
 
@@ -65,15 +65,15 @@ def known_of(turn: StoredTurn | None) -> Known:
     return Known(receipt.get("language"), as_role(str(receipt.get("role")))) if receipt else Known()
 
 
-def past_of(history: Sequence[StoredMessage], role: Role | None) -> Past:
+def past_of(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
     """Return what the older messages tell of where the next one belongs."""
     asked = [message for message in history if message.role == "user"]
     answer = history[-1].text if history and history[-1].role == "assistant" else ""
     for age, message in enumerate(reversed(asked), 1):
         pictures = tuple(part for part in message.attachments if part.kind == "image")
         if pictures:
-            return Past(role, _texts(asked), answer, pictures, age)
-    return Past(role, _texts(asked), answer)
+            return ConversationContext(role, _texts(asked), answer, pictures, age)
+    return ConversationContext(role, _texts(asked), answer)
 
 
 def _texts(asked: list[StoredMessage]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.agents.checks.failures import ADMITS
-from qwendesk.agents.checks.result import CHOICES, GROUNDED, STATES
+from qwendesk.agents.checks.failures import ADMITS_FAILURE
+from qwendesk.agents.checks.result import GROUNDED, NAMES_CHOICES, STATES_RESULT
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.desk.translations import say
 from qwendesk.messages import Receipt, Reply
@@ -70,9 +70,9 @@ def _stand_in(state: TurnState) -> str | None:
 
 
 _FAILED = {
-    ADMITS: "the model's answer stands as if a tool had worked that failed",
-    CHOICES: "the model's answer did not name all places that may be meant",
-    STATES: "the model's answer did not say what the tool had calculated",
+    ADMITS_FAILURE: "the model's answer stands as if a tool had worked that failed",
+    NAMES_CHOICES: "the model's answer did not name all places that may be meant",
+    STATES_RESULT: "the model's answer did not say what the tool had calculated",
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
     # the names of these checks in receipts of older versions
     "repeats the tool's result": "the model's answer did not say what the tool had calculated",

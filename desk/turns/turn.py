@@ -26,7 +26,7 @@ from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, as_wish, storable
 from qwendesk.redaction import redact
-from qwendesk.routing.signals.language import identify
+from qwendesk.routing.signals.language import identify_language
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _AT_HAND = 1000
@@ -164,7 +164,7 @@ class Turns:
         """Take in the documents that came with the message."""
         if self._documents is None or not any(part.kind == "document" for part in inbound.attachments):
             return Taken()
-        language = inbound.locale or identify(inbound.text) or known
+        language = inbound.locale or identify_language(inbound.text) or known
         return await self._documents.take_in(inbound, language, listener.tell)
 
     async def _answer(

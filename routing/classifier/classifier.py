@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from qwendesk.routing.classifier.features import NAMES
-from qwendesk.routing.classifier.linear import Array, Linear, softmax
-from qwendesk.routing.classifier.sentence_encoder import MEANING
+from qwendesk.routing.classifier.features import FEATURE_NAMES
+from qwendesk.routing.classifier.linear import Array, LinearModel, softmax
+from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES
 
 DOMAINS = ("other", "coder", "math")
 ARTEFACT = "router.npz"
@@ -26,9 +26,9 @@ class Classifier:
 
     mean: Array
     scale: Array
-    domain: Linear
+    domain: LinearModel
     """Classes as in `DOMAINS`."""
-    thinking: Linear
+    thinking: LinearModel
     """Without and with thinking."""
     warmth: Array
     """By what the log-odds of domain and thinking are divided, so that a probability means what it says."""
@@ -38,7 +38,7 @@ class Classifier:
     @property
     def reads_meaning(self) -> bool:
         """Whether a text's meaning is among its features, behind its signs."""
-        return len(self.mean) > len(NAMES)
+        return len(self.mean) > len(FEATURE_NAMES)
 
     def standard(self, values: Array) -> Array:
         """Return features with mean 0 and scale 1."""
@@ -67,7 +67,7 @@ class Classifier:
 
     def save(self, file: Path) -> None:
         """Write the classifier; the same numbers give the same bytes."""
-        np.savez(file, names=np.array((*NAMES, *MEANING)[: len(self.mean)]), **self._arrays())
+        np.savez(file, names=np.array((*FEATURE_NAMES, *EMBEDDING_FEATURES)[: len(self.mean)]), **self._arrays())
 
     def _arrays(self) -> dict[str, Any]:
         return {
@@ -82,20 +82,20 @@ class Classifier:
         }
 
 
-def load(file: IO[bytes]) -> Classifier:
+def read_classifier_file(file: IO[bytes]) -> Classifier:
     """Return a classifier that `Classifier.save` has written; nothing in the file is executed.
 
     Raises:
         ValueError: it was made for other features than these.
     """
     with np.load(file, allow_pickle=False) as arrays:
-        if tuple(arrays["names"]) not in (NAMES, (*NAMES, *MEANING)):
+        if tuple(arrays["names"]) not in (FEATURE_NAMES, (*FEATURE_NAMES, *EMBEDDING_FEATURES)):
             raise ValueError("The router's artefact was made for other features: run 'make router' once.")
         return Classifier(
             arrays["mean"],
             arrays["scale"],
-            Linear(arrays["domain"], arrays["domain_offsets"]),
-            Linear(arrays["thinking"], arrays["thinking_offsets"]),
+            LinearModel(arrays["domain"], arrays["domain_offsets"]),
+            LinearModel(arrays["thinking"], arrays["thinking_offsets"]),
             arrays["warmth"],
             arrays["thresholds"],
         )
@@ -103,10 +103,10 @@ def load(file: IO[bytes]) -> Classifier:
 
 def load_classifier(artefact: str = ARTEFACT) -> Classifier:
     """Return a classifier that ships with the package, read once."""
-    return _shipped(artefact)
+    return _load_built_in(artefact)
 
 
 @cache
-def _shipped(artefact: str) -> Classifier:
+def _load_built_in(artefact: str) -> Classifier:
     with resources.files(__package__).joinpath(artefact).open("rb") as file:
-        return load(file)
+        return read_classifier_file(file)

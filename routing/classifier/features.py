@@ -9,7 +9,7 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from qwendesk.routing.signals.cues import KINDS, Cues, fold, load_cues, words_of
+from qwendesk.routing.signals.cues import KINDS, CueMatcher, fold, load_cues, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,72 +21,76 @@ class Pattern:
     why: str
 
 
-def _p(name: str, pattern: str, why: str, flags: int = 0) -> Pattern:
+def _pattern(name: str, pattern: str, why: str, flags: int = 0) -> Pattern:
     return Pattern(name, re.compile(pattern, flags | re.MULTILINE), why)
 
 
 PATTERNS = (
-    _p("fence", r"```", "a code block"),
-    _p("inline_code", r"`[^`\n]{1,60}`", "a piece of code"),
-    _p(
+    _pattern("fence", r"```", "a code block"),
+    _pattern("inline_code", r"`[^`\n]{1,60}`", "a piece of code"),
+    _pattern(
         "code_line",
         r"^[^\S\n]*(?:def |class \w+[:({ ]|import \w|from \w+ import|#include|public \w+ |private \w+ "
         r"|function\s+\w+\s*\(|const \w+ =|let \w+ =|var \w+ =|fn \w+\(|func \w+\(|SELECT\s.+\sFROM\s|package \w"
         r"|using \w+;|return\b|for \w+ in )|\bdef \w+\s?\(|\bprintf?\(|\bconsole\.log\(",
         "lines of code",
     ),
-    _p(
+    _pattern(
         "trace", r"Traceback \(most recent|^[^\S\n]+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"
     ),
-    _p("call", r"\b[A-Za-z_]\w+\([^()\n]{0,40}\)", "calls of functions"),
-    _p("identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as code has them"),
-    _p("braces", r"[{};]\s*$|=>|==|!=|\+=|&&|\|\|", "signs of code"),
-    _p(
+    _pattern("call", r"\b[A-Za-z_]\w+\([^()\n]{0,40}\)", "calls of functions"),
+    _pattern(
+        "identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as code has them"
+    ),
+    _pattern("braces", r"[{};]\s*$|=>|==|!=|\+=|&&|\|\|", "signs of code"),
+    _pattern(
         "file",
         r"(?<![\w*-])[*-]*\b[\w*-]++\.(?:py|js|ts|rs|go|java|cpp|cs|c|h|sql|sh|txt|csv|json"
         r"|html|css|xml|log|md|php|rb|zip|gz|tar)\b",
         "names of files",
     ),
-    _p(
+    _pattern(
         "path", r"(?:^|\s)[~.]{0,2}/[\w./*-]+|\b[A-Z]:\\|\s--?[a-z][\w-]*\b|\$[A-Z_]{3,}", "paths or options of a shell"
     ),
-    _p("tag", r"</?[a-z][\w-]*(?:\s[^<>]*)?>", "tags"),
-    _p("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as code has it"),
-    _p("latex", r"\\(?:[a-zA-Z]{2,}|\[|\()|\$[^$\n]{1,80}\$", "formulas"),
-    _p(
+    _pattern("tag", r"</?[a-z][\w-]*(?:\s[^<>]*)?>", "tags"),
+    _pattern("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as code has it"),
+    _pattern("latex", r"\\(?:[a-zA-Z]{2,}|\[|\()|\$[^$\n]{1,80}\$", "formulas"),
+    _pattern(
         "arithmetic",
         r"\d\s*[+*×÷^]\s*[\d(]|\d\s+[-/]\s+[\d(]|\d-\d+\s?[=?]|\d\s*=\s*[\d?]|[\d)]\s*[xX]\s*\d",
         "arithmetic",
     ),
-    _p(
+    _pattern(
         "equation",
         r"\b\d*[a-z]\s*(?:[-+*/^=<>]|\*\*)\s*\(?-?\d|\d\s*[-+*/=]\s*[a-z]\b"
         r"|\b[a-z]\s?\([a-z0-9]{1,2}\)\s*=|\d[xyzn]\b|\b[a-z]\^",
         "a formula",
     ),
-    _p("math_sign", r"[∫∑√≤≥≠∞∂π²³⁴±×÷∈∀∃∠°]", "mathematical signs"),
-    _p("money", r"[$€£¥₹₽₩₺₫]\s?\d|\d\s?[$€£¥₹₽₩₺₫]", "amounts of money"),
-    _p("percent", r"\d\s?[%٪]", "percentages"),
-    _p("fraction", r"\b\d+/\d+\b|\b\d+[.,]\d+\b", "fractions"),
-    _p("clock", r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm|a\.m|p\.m|Uhr)\b|\b\d{1,2}:\d\d\b", "a time of day", re.IGNORECASE),
-    _p("year", r"\b(?:1[5-9]|20)\d\d\b", "a year"),
-    _p("options", r"(?:^|\s)\(?[A-Ea-e1-5][).]\s?\S", "lettered options"),
-    _p("bullets", r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", "a list"),
-    _p("blank", r"\n\s*\n", "paragraphs"),
-    _p("variable", r"(?<![\w'’-])[b-hj-np-z](?![\w'’.-])", "single letters"),
-    _p("quote", r"[\"“”«»„「」『』]", "quotations"),
-    _p("colon", r"[:：]\s", "colons"),
-    _p("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
+    _pattern("math_sign", r"[∫∑√≤≥≠∞∂π²³⁴±×÷∈∀∃∠°]", "mathematical signs"),
+    _pattern("money", r"[$€£¥₹₽₩₺₫]\s?\d|\d\s?[$€£¥₹₽₩₺₫]", "amounts of money"),
+    _pattern("percent", r"\d\s?[%٪]", "percentages"),
+    _pattern("fraction", r"\b\d+/\d+\b|\b\d+[.,]\d+\b", "fractions"),
+    _pattern(
+        "clock", r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm|a\.m|p\.m|Uhr)\b|\b\d{1,2}:\d\d\b", "a time of day", re.IGNORECASE
+    ),
+    _pattern("year", r"\b(?:1[5-9]|20)\d\d\b", "a year"),
+    _pattern("options", r"(?:^|\s)\(?[A-Ea-e1-5][).]\s?\S", "lettered options"),
+    _pattern("bullets", r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", "a list"),
+    _pattern("blank", r"\n\s*\n", "paragraphs"),
+    _pattern("variable", r"(?<![\w'’-])[b-hj-np-z](?![\w'’.-])", "single letters"),
+    _pattern("quote", r"[\"“”«»„「」『』]", "quotations"),
+    _pattern("colon", r"[:：]\s", "colons"),
+    _pattern("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
 )
 
 """All signs, in the order of the features made of them."""
 
 
-_HEAD, _TAIL = 1600, 500
+_HEAD_CHARS, _TAIL_CHARS = 1600, 500
 
 """Characters looked at from a long text's beginning and end: what is asked stands there."""
 
-_EDGE = 4
+_FIRST_WORDS = 4
 
 """Words that count as a text's first."""
 
@@ -97,7 +101,7 @@ _SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
 
 _SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
 
-_GREETING, _OPENING, _MATTER = 14, 90, 8
+_MAX_GREETING_WORDS, _MAX_GREETING_CHARS, _MIN_REQUEST_CHARS = 14, 90, 8
 
 """The most words and characters of a greeting, and the least that has to follow."""
 
@@ -115,14 +119,14 @@ _LABEL = re.compile(
 
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
 
-_DENSE_LETTERS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
-_DENSITIES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
+_DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
 
 
-NAMES = (
+FEATURE_NAMES = (
     *(pattern.name for pattern in PATTERNS),
-    *(f"{name}_density" for name in _DENSITIES),
+    *(f"{name}_density" for name in _DENSITY_FEATURES),
     "length", "lines", "sentences", "words_per_sentence", "questions", "ends_in_question", "no_question",
     "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers",
     "capitals", "repeated_names", "very_short", "symbols",
@@ -139,39 +143,41 @@ NAMES = (
 
 def clip(text: str) -> str:
     """Return the part of a text that is looked at: its beginning, and its end where it is long."""
-    if len(text) <= _HEAD + _TAIL:
+    if len(text) <= _HEAD_CHARS + _TAIL_CHARS:
         return text
-    return f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    return f"{text[:_HEAD_CHARS]}\n{text[-_TAIL_CHARS:]}"
 
 
-def without_greeting(text: str, cues: Cues) -> str:
+def without_greeting(text: str, cues: CueMatcher) -> str:
     """Return a text without the polite sentence it opens with, where enough follows."""
     opening, _, matter = _partition(text)
-    if len(matter) < _MATTER or len(matter) <= len(opening) / 2:
+    if len(matter) < _MIN_REQUEST_CHARS or len(matter) <= len(opening) / 2:
         return text
     words = words_of(fold(opening))
     talk = 1 << KINDS.index("talk")
-    greets = len(words) <= _GREETING and any(at < _EDGE and mask & talk for at, mask in cues.find(words))
+    greets = len(words) <= _MAX_GREETING_WORDS and any(
+        at < _FIRST_WORDS and mask & talk for at, mask in cues.find(words)
+    )
     return matter if greets else text
 
 
 def _partition(text: str) -> tuple[str, str, str]:
     """Return the first sentence, its end, and what follows."""
-    end = _SENTENCE_END.search(text, 0, _OPENING)
+    end = _SENTENCE_END.search(text, 0, _MAX_GREETING_CHARS)
     return (text[: end.start()], end[0], text[end.end() :]) if end else (text, "", "")
 
 
-def features(text: str, cues: Cues | None = None) -> NDArray[np.float32]:
-    """Return a text's features, in the order of `NAMES`; None takes the cues that ship with the package."""
+def extract_features(text: str, cues: CueMatcher | None = None) -> NDArray[np.float32]:
+    """Return a text's features, in the order of `FEATURE_NAMES`; None takes the cues that ship with the package."""
     cues = cues or load_cues()
     text = without_greeting(clip(text), cues)
     words = words_of(fold(text))
-    size = _size(text, words)
-    values = _structure(text, size) + _shape(text, words, size) + _kinds(cues, words, size)
-    return np.array(values + _pairs(dict(zip(NAMES, values, strict=False))), dtype=np.float32)
+    size = _word_count(text, words)
+    values = _structure(text, size) + _shape(text, words, size) + _cue_counts(cues, words, size)
+    return np.array(values + _interactions(dict(zip(FEATURE_NAMES, values, strict=False))), dtype=np.float32)
 
 
-def _pairs(seen: dict[str, float]) -> list[float]:
+def _interactions(seen: dict[str, float]) -> list[float]:
     """Return what only means something together: "how many" with numbers is a sum, without them a riddle or a fact."""
     asked = float(seen["how_many"] > 0)
     given = float(seen["numbers_count"] > 0 or seen["numbers"] > 0.6)
@@ -189,15 +195,17 @@ def _pairs(seen: dict[str, float]) -> list[float]:
     ]
 
 
-def _size(text: str, words: list[str]) -> float:
+def _word_count(text: str, words: list[str]) -> float:
     """Return how many words a text has, as if all scripts put spaces between them."""
-    dense = len(_DENSE_LETTERS.findall(text))
+    dense = len(_UNSPACED_SCRIPTS.findall(text))
     return max(1.0, len(words) + dense / 2.5)
 
 
 def _structure(text: str, size: float) -> list[float]:
     counts = {pattern.name: len(pattern.pattern.findall(text)) for pattern in PATTERNS}
-    return [log1p(count) for count in counts.values()] + [min(counts[name] / size, 1.0) * 4 for name in _DENSITIES]
+    return [log1p(count) for count in counts.values()] + [
+        min(counts[name] / size, 1.0) * 4 for name in _DENSITY_FEATURES
+    ]
 
 
 def _shape(text: str, words: list[str], size: float) -> list[float]:
@@ -228,7 +236,7 @@ def _shape(text: str, words: list[str], size: float) -> list[float]:
     ]
 
 
-def _kinds(cues: Cues, words: list[str], size: float) -> list[float]:
+def _cue_counts(cues: CueMatcher, words: list[str], size: float) -> list[float]:
     kinds = range(len(KINDS))
     counts, first, last = [0] * len(KINDS), [0.0] * len(KINDS), [0.0] * len(KINDS)
     edge = len(words) - max(6, len(words) // 4)
@@ -236,6 +244,6 @@ def _kinds(cues: Cues, words: list[str], size: float) -> list[float]:
         for kind in kinds:
             if mask >> kind & 1:
                 counts[kind] += 1
-                first[kind] = max(first[kind], float(index < _EDGE))
+                first[kind] = max(first[kind], float(index < _FIRST_WORDS))
                 last[kind] = max(last[kind], float(index >= edge))
     return [log1p(count) for count in counts] + [min(count / size, 1.0) * 4 for count in counts] + first + last

@@ -9,9 +9,16 @@ from zipfile import BadZipFile, is_zipfile
 import numpy as np
 
 from qwendesk.errors import ConfigError
-from qwendesk.routing.classifier.classifier import ARTEFACT, ARTEFACTS, DOMAINS, Classifier, load, load_classifier
-from qwendesk.routing.classifier.features import NAMES
-from qwendesk.routing.classifier.sentence_encoder import MEANING
+from qwendesk.routing.classifier.classifier import (
+    ARTEFACT,
+    ARTEFACTS,
+    DOMAINS,
+    Classifier,
+    load_classifier,
+    read_classifier_file,
+)
+from qwendesk.routing.classifier.features import FEATURE_NAMES
+from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +31,7 @@ def read_classifier(file: Path) -> Classifier:
     """
     try:
         with file.open("rb") as opened:
-            classifier = load(opened)
+            classifier = read_classifier_file(opened)
     except OSError as error:
         raise ConfigError(f"The router {str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
@@ -34,12 +41,12 @@ def read_classifier(file: Path) -> Classifier:
             f"{str(file)!r} {fault}: make it anew with 'qwendesk route learn --fit', "
             "or take it back with 'qwendesk route learn --undo'."
         ) from None
-    if not _holds(classifier):
+    if not _is_valid(classifier):
         raise ConfigError(f"{str(file)!r} is no router: its numbers do not hold. Run 'qwendesk route learn --undo'.")
     return classifier
 
 
-def classifier_in(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
+def load_installed(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
     """Return the classifier a user has put into a folder, or the one that ships where there is none that holds."""
     if folder is None or not (folder / artefact).is_file():
         return load_classifier(artefact)
@@ -50,22 +57,22 @@ def classifier_in(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
         return load_classifier(artefact)
 
 
-def install(classifier: Classifier, folder: Path) -> Path:
+def install_classifier(classifier: Classifier, folder: Path) -> Path:
     """Put a classifier into a folder at once or not at all, keep the one before it, and return the file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / ARTEFACTS["accurate" if classifier.reads_meaning else "default"]
     new = file.with_name(f"new-{file.name}")
     classifier.save(new)
     if file.is_file():
-        file.replace(_previous(file))
+        file.replace(_previous_file(file))
     new.replace(file)
     return file
 
 
-def take_back(folder: Path, artefact: str = ARTEFACT) -> str:
+def restore_previous(folder: Path, artefact: str = ARTEFACT) -> str:
     """Go back by one, to the router before or to the one that ships; return in words which is used now."""
     file = folder / artefact
-    previous = _previous(file)
+    previous = _previous_file(file)
     if previous.is_file():
         previous.replace(file)
         return f"The router before the last one is used again ({str(file)!r})."
@@ -75,13 +82,13 @@ def take_back(folder: Path, artefact: str = ARTEFACT) -> str:
     return "There is nothing to take back: the router that ships with Qwendesk is used."
 
 
-def _previous(file: Path) -> Path:
+def _previous_file(file: Path) -> Path:
     return file.with_suffix(".previous.npz")
 
 
-def _holds(classifier: Classifier) -> bool:
+def _is_valid(classifier: Classifier) -> bool:
     """Tell whether a classifier can be computed with."""
-    size = len((*NAMES, *MEANING)) if classifier.reads_meaning else len(NAMES)
+    size = len((*FEATURE_NAMES, *EMBEDDING_FEATURES)) if classifier.reads_meaning else len(FEATURE_NAMES)
     shapes = {
         classifier.mean.shape == (size,),
         classifier.scale.shape == (size,),

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_STEPS = 400
+_GRADIENT_STEPS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearModel:
     """Weights and offsets of a softmax over classes."""
 
     weights: Array
@@ -34,7 +34,7 @@ def softmax(logits: Array) -> Array:
 
 def fit(
     values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, hold: float, free: Array | None = None
-) -> Linear:
+) -> LinearModel:
     """Return the model that explains the questions best without moving far from the prior.
 
     Args:
@@ -50,7 +50,7 @@ def fit(
     weights, offsets = prior.copy(), np.zeros(prior.shape[1])
     ahead = (weights, offsets)
     rate = 1.0 / (hold + 0.5 * float(shares @ (values**2).sum(axis=1)) / 4 + 0.25)
-    for step in range(_STEPS):
+    for step in range(_GRADIENT_STEPS):
         wrong = (softmax(values @ ahead[0] + ahead[1]) - wanted) * shares[:, None]
         new = (
             ahead[0] - rate * moves * (values.T @ wrong + hold * (ahead[0] - prior)),
@@ -59,4 +59,4 @@ def fit(
         push = step / (step + 3)
         ahead = (new[0] + push * (new[0] - weights), new[1] + push * (new[1] - offsets))
         weights, offsets = new
-    return Linear(weights, offsets)
+    return LinearModel(weights, offsets)

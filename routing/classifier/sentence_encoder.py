@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from qwendesk.errors import ConfigError
 from qwendesk.messages import storable
-from qwendesk.routing.classifier.linear import Array, Linear, fit
+from qwendesk.routing.classifier.linear import Array, LinearModel, fit
 
-MEANING = tuple(f"meaning_{number}" for number in range(384))
+EMBEDDING_FEATURES = tuple(f"meaning_{number}" for number in range(384))
 """The numbers' names, behind those of the signs."""
-HOLD, WEIGHT = 0.01, 0.5
+REGULARIZATION, EMBEDDING_WEIGHT = 0.01, 0.5
 """How small the weights of meaning are held, and how much they count beside the signs; chosen on sources left out."""
-_HEAD, _TAIL = 500, 200
+_HEAD_CHARS, _TAIL_CHARS = 500, 200
 """Characters read of a long text's beginning and end: each costs time."""
-_SPREAD = 6.0
+_STANDARDIZED_NORM = 6.0
 """The length of a usual text's standardised numbers."""
-_THREADS = "OMP_NUM_THREADS"
-_ONE_AT_A_TIME = Lock()
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
+_ENCODER_LOCK = Lock()
 
 
 def embed(text: str) -> Array:
@@ -34,10 +34,10 @@ def embed(text: str) -> Array:
     Raises:
         ConfigError: the encoder is not installed.
     """
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    if len(text) > _HEAD_CHARS + _TAIL_CHARS:
+        text = f"{text[:_HEAD_CHARS]}\n{text[-_TAIL_CHARS:]}"
     encoder = load_encoder()
-    with _ONE_AT_A_TIME:
+    with _ENCODER_LOCK:
         return np.asarray(encoder.query(storable(text).replace("\0", " ")), dtype=np.float64)
 
 
@@ -63,24 +63,24 @@ def load_encoder() -> Any:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Have OpenMP, which looks only when it is loaded, use one core: two that wait for each other are slower."""
-    before = os.environ.get(_THREADS)
-    os.environ[_THREADS] = "1"
+    before = os.environ.get(_THREADS_VARIABLE)
+    os.environ[_THREADS_VARIABLE] = "1"
     try:
         yield
     finally:
         if before is None:
-            del os.environ[_THREADS]
+            del os.environ[_THREADS_VARIABLE]
         else:
-            os.environ[_THREADS] = before
+            os.environ[_THREADS_VARIABLE] = before
 
 
-def scales(vectors: Array) -> tuple[Array, Array]:
+def standardization(vectors: Array) -> tuple[Array, Array]:
     """Return mean and scale under which each number counts alike."""
-    scale: Array = (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1]) / _SPREAD
+    scale: Array = (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1]) / _STANDARDIZED_NORM
     return vectors.mean(axis=0), scale
 
 
-def fit_meaning(standard: Array, labels: NDArray[np.int64], shares: Array, classes: int) -> Linear:
+def fit_embeddings(standard: Array, labels: NDArray[np.int64], shares: Array, classes: int) -> LinearModel:
     """Return a model of meaning alone, already weakened to what it counts beside the signs."""
-    fitted = fit(standard, labels, shares, np.zeros((standard.shape[1], classes)), HOLD)
-    return Linear(fitted.weights * WEIGHT, fitted.offsets * WEIGHT)
+    fitted = fit(standard, labels, shares, np.zeros((standard.shape[1], classes)), REGULARIZATION)
+    return LinearModel(fitted.weights * EMBEDDING_WEIGHT, fitted.offsets * EMBEDDING_WEIGHT)

@@ -10,13 +10,13 @@ import numpy as np
 
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals, TextRole
 from qwendesk.routing.classifier.classifier import ARTEFACTS, Classifier
-from qwendesk.routing.classifier.features import NAMES, PATTERNS, features
-from qwendesk.routing.classifier.installed import classifier_in
+from qwendesk.routing.classifier.features import FEATURE_NAMES, PATTERNS, extract_features
+from qwendesk.routing.classifier.installed import load_installed
 from qwendesk.routing.classifier.linear import Array
-from qwendesk.routing.classifier.sentence_encoder import MEANING, embed, load_encoder
+from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES, embed, load_encoder
 from qwendesk.routing.signals.cues import load_cues
 
-_KINDS = {
+_KIND_REASONS = {
     "tech": "names of programming languages or tools",
     "code": "words of programming",
     "data": "words for files and data",
@@ -34,7 +34,7 @@ _KINDS = {
     "numbers": "numbers",
 }
 
-_SHAPES = {
+_SHAPE_REASONS = {
     "length": "a long text",
     "very_short": "a short text",
     "labels": "numbers that name something",
@@ -60,27 +60,27 @@ def _reason(name: str) -> str:
     """Return a feature's reason; empty where it would tell a person nothing."""
     kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last")
     signs = {pattern.name: pattern.why for pattern in PATTERNS}
-    return _SHAPES.get(name) or _KINDS.get(kind) or signs.get(kind, "")
+    return _SHAPE_REASONS.get(name) or _KIND_REASONS.get(kind) or signs.get(kind, "")
 
 
-MEANS = "what the whole text is about"
+EMBEDDING_REASON = "what the whole text is about"
 
 """The reason of the numbers of meaning, together."""
 
-REASONS: tuple[str, ...] = tuple(map(_reason, NAMES))
+FEATURE_REASONS: tuple[str, ...] = tuple(map(_reason, FEATURE_NAMES))
 
 """A reason for each feature, in the features' order."""
 
 
-_REASONS = 3
+_MAX_REASONS = 3
 
 """How many reasons are told."""
 
-_IS_MEANING = np.concatenate([np.zeros(len(NAMES)), np.ones(len(MEANING))])
+_IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
 
 """A sign speaks by being there, a meaning by where it lies."""
 
-_WEAK = 0.25
+_MIN_LOG_ODDS = 0.25
 
 """Log-odds under which a reason is not worth telling."""
 
@@ -118,16 +118,18 @@ class TrainedRouter:
     def route(self, signals: Signals) -> Decision:
         """Return the role for a text; below the thresholds it is the generalist's."""
         classifier = self._load()
-        values = see(signals.text, meaning=classifier.reads_meaning)
+        values = read_features(signals.text, meaning=classifier.reads_meaning)
         shares, needs_thinking = classifier.shares(values)
         by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
-        role, sure = _choose(classifier, shares)
+        role, sure = _choose_by_probability(classifier, shares)
         runner_up = max((other for other in TEXT_ROLES if other != role), key=by_role.__getitem__)
         return Decision(
             role=role,
             confidence=round(by_role[role], 3),
             runner_up=runner_up,
-            signals=tuple(reasons(classifier, values, role)) if sure else ("too little speaks for one specialist",),
+            signals=tuple(explain_role(classifier, values, role))
+            if sure
+            else ("too little speaks for one specialist",),
             probabilities=by_role,
             needs_thinking=round(float(needs_thinking), 3),
             abstained=not sure,
@@ -135,22 +137,22 @@ class TrainedRouter:
 
     def _load(self) -> Classifier:
         if self._classifier is None:
-            self._classifier = classifier_in(self._folder, self._artefact)
+            self._classifier = load_installed(self._folder, self._artefact)
         return self._classifier
 
 
-def see(text: str, *, meaning: bool) -> Array:
+def read_features(text: str, *, meaning: bool) -> Array:
     """Return a text's features: its signs and, where it is asked for, its meaning."""
-    signs = features(text).astype(np.float64)
+    signs = extract_features(text).astype(np.float64)
     return np.concatenate([signs, embed(text)]) if meaning else signs
 
 
-def choose(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
+def choose_role(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
     """Return the role for a text's features, and whether it was a decision rather than an abstention."""
-    return _choose(classifier, classifier.probabilities(values))
+    return _choose_by_probability(classifier, classifier.probabilities(values))
 
 
-def _choose(classifier: Classifier, shares: Array) -> tuple[TextRole, bool]:
+def _choose_by_probability(classifier: Classifier, shares: Array) -> tuple[TextRole, bool]:
     general, coder, math, thinking = map(float, shares)
     least, needed = map(float, classifier.thresholds)
     if max(general, coder, math, thinking) < least:
@@ -160,19 +162,19 @@ def _choose(classifier: Classifier, shares: Array) -> tuple[TextRole, bool]:
     return ("thinking" if thinking >= needed * (general + thinking) else "general"), True
 
 
-def reasons(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
+def explain_role(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
     """Return what in a text speaks for a role, strongest first."""
-    present = (values - classifier.mean * _IS_MEANING[: len(values)]) / classifier.scale
+    present = (values - classifier.mean * _IS_EMBEDDING[: len(values)]) / classifier.scale
     column = {"coder": 1, "math": 2}.get(role, 0)
     gain = present * (classifier.domain.weights[:, column] - classifier.domain.weights.mean(axis=1))
     if column == 0:
         sign = 1 if role == "thinking" else -1
         gain = gain + sign * present * (classifier.thinking.weights[:, 1] - classifier.thinking.weights[:, 0]) / 2
     total: dict[str, float] = defaultdict(float)
-    for reason, part in zip(REASONS, gain, strict=False):
+    for reason, part in zip(FEATURE_REASONS, gain, strict=False):
         if reason:
             total[reason] += float(part)
     if classifier.reads_meaning:
-        total[MEANS] = float(gain[len(REASONS) :].sum())
-    told = sorted((reason for reason, part in total.items() if part > _WEAK), key=lambda reason: -total[reason])
-    return told[:_REASONS] or ["nothing speaks for a specialist"]
+        total[EMBEDDING_REASON] = float(gain[len(FEATURE_REASONS) :].sum())
+    told = sorted((reason for reason, part in total.items() if part > _MIN_LOG_ODDS), key=lambda reason: -total[reason])
+    return told[:_MAX_REASONS] or ["nothing speaks for a specialist"]

@@ -8,31 +8,31 @@ from functools import lru_cache
 
 from qwendesk.messages import Role
 from qwendesk.routing.base import Decision, Router, Signals
-from qwendesk.routing.policy.policy_file import Policy, Rule, When
-from qwendesk.routing.policy.subquestions import SubQuestion, questions_of
+from qwendesk.routing.policy.policy_file import RoutingPolicy, Rule, RuleConditions
+from qwendesk.routing.policy.subquestions import SubQuestion, find_subquestions
 from qwendesk.routing.signals.cues import fold
-from qwendesk.routing.signals.followup import goes_on, misses_picture, recalls_picture
+from qwendesk.routing.signals.followup import is_follow_up, refers_to_last_picture, refers_to_missing_picture
 
-_LONGEST = 8000
+_MAX_RULE_CHARS = 8000
 
 """Characters of a message that are looked at."""
 
-_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
-def first_fitting(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
+def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
     """Return the first rule that fits, and why in words."""
     if not rules:
         return None
-    text = fold(signals.text[:_LONGEST])
+    text = fold(signals.text[:_MAX_RULE_CHARS])
     for number, rule in enumerate(rules, 1):
-        reasons = _fits(rule.when, signals, text)
+        reasons = _match_conditions(rule.when, signals, text)
         if reasons is not None:
             return rule, rule.why or f"your rule {number}: {', '.join(reasons)}"
     return None
 
 
-def _fits(when: When, signals: Signals, text: str) -> list[str] | None:
+def _match_conditions(when: RuleConditions, signals: Signals, text: str) -> list[str] | None:
     """Return what was found for each condition; None where one does not hold."""
     reasons = []
     if when.contains:
@@ -57,27 +57,27 @@ def _pattern(phrase: str) -> re.Pattern[str]:
     folded = fold(" ".join(phrase.split()))
     words = [re.escape(word.rstrip("*")) + (r"\w*+" if word.endswith("*") else "") for word in folded.split(" ")]
     inner = r"\s+".join(words)
-    return re.compile(inner if _DENSE.search(folded) else rf"(?<!\w){inner}(?!\w)")
+    return re.compile(inner if _UNSPACED_SCRIPTS.search(folded) else rf"(?<!\w){inner}(?!\w)")
 
 
-_STICKY: tuple[Role, ...] = ("coder", "math", "thinking")
+_STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")
 
 """Who keeps a conversation while its topic lasts; the others are chosen anew for each message."""
 
-_OTHER_TOPIC = 0.6
+_TOPIC_CHANGE_CONFIDENCE = 0.6
 
 """How sure the words have to be of another specialist to leave one, or to be about code rather than about a picture."""
 
-_STAYS = 0.8
+_CONVERSATION_CONFIDENCE = 0.8
 
 """The confidence told where the conversation decides: its cues are right about so often."""
 
-DEFAULT = Policy()
+DEFAULT_POLICY = RoutingPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """The result of ``judge``."""
+class RoutingResult:
+    """The result of ``route_message``."""
 
     decision: Decision
     subquestions: tuple[SubQuestion, ...] = ()
@@ -86,7 +86,9 @@ class Judgement:
     """The role that the message would get without the person's wish; None without a wish."""
 
 
-def judge(signals: Signals, router: Router, policy: Policy = DEFAULT, *, may_split: bool = True) -> Judgement:
+def route_message(
+    signals: Signals, router: Router, policy: RoutingPolicy = DEFAULT_POLICY, *, may_split: bool = True
+) -> RoutingResult:
     """Return the decision for a message, its sub-questions, and its role without the person's wish.
 
     Args:
@@ -96,17 +98,17 @@ def judge(signals: Signals, router: Router, policy: Policy = DEFAULT, *, may_spl
         may_split: whether the message may be answered as several questions.
     """
     decision = decide(signals, router, policy)
-    subquestions = questions_of(signals, decision, router, policy.split) if may_split else ()
+    subquestions = find_subquestions(signals, decision, router, policy.split) if may_split else ()
     without = decide(replace(signals, role=None), router, policy).role if signals.role else None
-    return Judgement(decision, subquestions, without)
+    return RoutingResult(decision, subquestions, without)
 
 
-def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decision:
+def decide(signals: Signals, router: Router, policy: RoutingPolicy = DEFAULT_POLICY) -> Decision:
     """Return where the message goes and why; no model is asked."""
-    if by_claim := _by_wish(signals) or _by_attachments(signals):
+    if by_claim := _by_override(signals) or _by_attachments(signals):
         return by_claim
     decision = router.route(signals)
-    rule = first_fitting(policy.rule, signals)
+    rule = first_matching_rule(policy.rule, signals)
     if rule and rule[0].role:
         decision = replace(decision, role=rule[0].role, confidence=1.0, signals=(rule[1],), by="rule", abstained=False)
     else:
@@ -117,7 +119,7 @@ def decide(signals: Signals, router: Router, policy: Policy = DEFAULT) -> Decisi
     return decision
 
 
-def unmet_wish(signals: Signals, role: Role | None) -> tuple[str, ...]:
+def unmet_override(signals: Signals, role: Role | None) -> tuple[str, ...]:
     """Return the notice for a person who asked for vision or audio without a picture or recording.
 
     Args:
@@ -130,7 +132,7 @@ def unmet_wish(signals: Signals, role: Role | None) -> tuple[str, ...]:
     return (f"you asked for {signals.role}, but there is no {lacks}; {role or 'several specialists'} answered",)
 
 
-def _by_wish(signals: Signals) -> Decision | None:
+def _by_override(signals: Signals) -> Decision | None:
     role, asked = signals.role, "you asked for it"
     if role is None or (role == "audio" and not signals.audio):
         return None
@@ -148,23 +150,30 @@ def _by_attachments(signals: Signals) -> Decision | None:
     return None
 
 
-def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decision | None:
+def _by_conversation(signals: Signals, words: Decision, policy: RoutingPolicy) -> Decision | None:
     """Return what the last turns say of a message, unless its words clearly say something else."""
     text, past, language = signals.text, signals.past, signals.language
-    elsewhere = words.role in ("coder", "math") and words.role != past.role and words.confidence >= _OTHER_TOPIC
-    of_code = words.role == "coder" and words.confidence >= _OTHER_TOPIC
-    if not of_code and recalls_picture(text, past, policy.conversation.picture_turns, language):
-        return _seen(words, "the picture from your earlier message", picture=True)
-    if not of_code and misses_picture(text, past, language):
-        return _seen(words, "you speak of a picture, but none was sent", missing=True)
-    if policy.conversation.sticky_roles and past.role in _STICKY and not elsewhere and goes_on(text, past, language):
+    elsewhere = (
+        words.role in ("coder", "math") and words.role != past.role and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
+    )
+    of_code = words.role == "coder" and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
+    if not of_code and refers_to_last_picture(text, past, policy.conversation.picture_turns, language):
+        return _vision_decision(words, "the picture from your earlier message", picture=True)
+    if not of_code and refers_to_missing_picture(text, past, language):
+        return _vision_decision(words, "you speak of a picture, but none was sent", missing=True)
+    if (
+        policy.conversation.sticky_roles
+        and past.role in _STICKY_ROLES
+        and not elsewhere
+        and is_follow_up(text, past, language)
+    ):
         if past.role == words.role:
             return None
         reasons = (f"stayed with {past.role}: a short follow-up",)
         return replace(
             words,
             role=past.role,
-            confidence=_STAYS,
+            confidence=_CONVERSATION_CONFIDENCE,
             runner_up=words.role,
             signals=reasons,
             by="conversation",
@@ -173,11 +182,11 @@ def _by_conversation(signals: Signals, words: Decision, policy: Policy) -> Decis
     return None
 
 
-def _seen(words: Decision, reason: str, *, picture: bool = False, missing: bool = False) -> Decision:
+def _vision_decision(words: Decision, reason: str, *, picture: bool = False, missing: bool = False) -> Decision:
     return replace(
         words,
         role="vision",
-        confidence=_STAYS,
+        confidence=_CONVERSATION_CONFIDENCE,
         runner_up=words.role,
         signals=(reason,),
         by="conversation",
@@ -187,7 +196,7 @@ def _seen(words: Decision, reason: str, *, picture: bool = False, missing: bool 
     )
 
 
-def _by_words(decision: Decision, policy: Policy) -> Decision:
+def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
     """Take the words' role, or abstain where too little speaks for one."""
     if not decision.abstained and decision.confidence >= policy.abstain.below:
         return decision

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
 from qwendesk.routing.base import TEXT_ROLES
-from qwendesk.routing.signals.language import code_of, english_name
+from qwendesk.routing.signals.language import english_name, language_code
 
-FILE = "policy.toml"
+POLICY_FILE = "policy.toml"
 """The file's name in the data folder."""
 
 
@@ -24,7 +24,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Conversation(_Table):
+class ConversationPolicy(_Table):
     """How a message is seen in its conversation."""
 
     sticky_roles: bool = True
@@ -33,7 +33,7 @@ class Conversation(_Table):
     """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when named."""
 
 
-class Abstain(_Table):
+class AbstentionPolicy(_Table):
     """What happens where too little speaks for one specialist."""
 
     below: float = Field(default=0.34, ge=0, le=1)
@@ -46,7 +46,7 @@ class Abstain(_Table):
     """Which model is asked, as ``NAME`` or ``ENGINE:NAME``; by default the smallest there is."""
 
 
-class Thinking(_Table):
+class ThinkingPolicy(_Table):
     """When a model that can think does so unasked."""
 
     at: float = Field(default=0.5, ge=0, le=1)
@@ -56,7 +56,7 @@ class Thinking(_Table):
     three quarters of the longest answer."""
 
 
-class Models(_Table):
+class ModelPolicy(_Table):
     """What counts besides the role when a model is chosen."""
 
     model_switch_threshold: float = Field(default=0.5, ge=0)
@@ -66,7 +66,7 @@ class Models(_Table):
     """A model is not chosen for a language it was not made for, if another one is there."""
 
 
-class Split(_Table):
+class SplitPolicy(_Table):
     """Messages that hold several questions."""
 
     enabled: bool = True
@@ -76,7 +76,7 @@ class Split(_Table):
     """Most parts of a message; one with more is not split."""
 
 
-class Escalate(_Table):
+class EscalationPolicy(_Table):
     """What sends a question to a larger model, or to thinking, once a turn."""
 
     checks: bool = True
@@ -89,7 +89,7 @@ class Escalate(_Table):
     """The person asks the same again."""
 
 
-class When(_Table):
+class RuleConditions(_Table):
     """The conditions of a rule; all that are given have to hold."""
 
     contains: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class When(_Table):
     def _codes(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in (value,) if isinstance(value, str) else value:
             if not english_name(name):
-                hint = f"write {code!r}" if (code := code_of(name)) else "write an ISO 639-1 code such as 'de'"
+                hint = f"write {code!r}" if (code := language_code(name)) else "write an ISO 639-1 code such as 'de'"
                 raise ValueError(f"{name!r} is no language that is told apart: {hint}")
         return value
 
@@ -128,7 +128,7 @@ class When(_Table):
 class Rule(_Table):
     """One rule of the user's own."""
 
-    when: When
+    when: RuleConditions
     role: Role | None = None
     model: str | None = None
     think: bool | None = None
@@ -153,29 +153,29 @@ class Rule(_Table):
         return self
 
 
-class Policy(_Table):
+class RoutingPolicy(_Table):
     """All that can be set."""
 
-    conversation: Conversation = Conversation()
-    abstain: Abstain = Abstain()
-    thinking: Thinking = Thinking()
-    models: Models = Models()
-    split: Split = Split()
-    escalate: Escalate = Escalate()
+    conversation: ConversationPolicy = ConversationPolicy()
+    abstain: AbstentionPolicy = AbstentionPolicy()
+    thinking: ThinkingPolicy = ThinkingPolicy()
+    models: ModelPolicy = ModelPolicy()
+    split: SplitPolicy = SplitPolicy()
+    escalate: EscalationPolicy = EscalationPolicy()
     rule: tuple[Rule, ...] = ()
     """The user's own rules; the first one that fits is taken."""
 
 
-def load_policy(file: Path) -> Policy:
+def load_policy(file: Path) -> RoutingPolicy:
     """Return the policy of a file; without one, all is as it comes.
 
     Raises:
         ConfigError: the file does not hold; the text names line, field and what is allowed.
     """
-    return read_policy(file) if file.is_file() else Policy()
+    return read_policy(file) if file.is_file() else RoutingPolicy()
 
 
-def read_policy(file: Path) -> Policy:
+def read_policy(file: Path) -> RoutingPolicy:
     """Return the policy of a file that has to be there.
 
     Raises:
@@ -183,7 +183,7 @@ def read_policy(file: Path) -> Policy:
     """
     try:
         text = file.read_text("utf-8")
-        return Policy.model_validate(tomllib.loads(text))
+        return RoutingPolicy.model_validate(tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"The policy {str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -213,9 +213,11 @@ def _name(place: list[Any]) -> str:
 
 
 def _known(place: list[Any]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {name: type(value) for name, value in Policy() if isinstance(value, _Table)}
-    tables |= {"rule": Rule, "when": When}
-    table: type[BaseModel] = Policy
+    tables: dict[str, type[BaseModel]] = {
+        name: type(value) for name, value in RoutingPolicy() if isinstance(value, _Table)
+    }
+    tables |= {"rule": Rule, "when": RuleConditions}
+    table: type[BaseModel] = RoutingPolicy
     for part in place:
         table = tables.get(str(part), table)
     return list(table.model_fields)

@@ -23,27 +23,27 @@ _WORD = re.compile(
     r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff65।॥؟،؛-]+"
 )
 
-_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 """Scripts that put no spaces between words, and Korean, whose words grow at the end."""
 
-_PREFIXED = re.compile(r"[\u0590-\u06ff]")
+_PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
 
 """Scripts in which articles and prepositions are written together with the word behind them."""
 
-_PREFIXES = 4
+_MAX_PREFIX_CHARS = 4
 
-_MARKS = re.compile(
+_DIACRITICS = re.compile(
     r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
 
-_LETTERS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
+_LETTER_VARIANTS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
 
-_SHORT = 3
+_MAX_WHOLE_WORD_CHARS = 3
 
 """Letters up to which a cue stands for itself only."""
 
-_GROWTH = 4
+_MAX_NORMALIZED_GROWTH = 4
 
 """Signs that one sign may become; a few stand for a whole sentence, and would make a text 18 times as long."""
 
@@ -52,8 +52,8 @@ def fold(text: str) -> str:
     """Return a text without case, marks and the letters that people write in two ways."""
     if text.isascii():
         return text.lower()
-    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text)[: _GROWTH * len(text)])
-    return unicodedata.normalize("NFC", bare).lower().translate(_LETTERS)
+    bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", text)[: _MAX_NORMALIZED_GROWTH * len(text)])
+    return unicodedata.normalize("NFC", bare).lower().translate(_LETTER_VARIANTS)
 
 
 def words_of(folded: str) -> list[str]:
@@ -61,7 +61,7 @@ def words_of(folded: str) -> list[str]:
     return _WORD.findall(folded)
 
 
-class Cues:
+class CueMatcher:
     """Finds which kinds of words stand where."""
 
     def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
@@ -77,7 +77,7 @@ class Cues:
     def find(self, words: list[str]) -> Iterator[tuple[int, int]]:
         """Yield (index of the word, bits of its kinds) for each cue."""
         for index, word in enumerate(words):
-            if word > "\u0e00" and _DENSE.match(word):
+            if word > "\u0e00" and _UNSPACED_SCRIPTS.match(word):
                 yield from ((index, mask) for mask in self._in_dense(word))
                 continue
             mask = self._of_word(word) | self._of_phrase(words, index)
@@ -87,7 +87,7 @@ class Cues:
     def _of_word(self, word: str) -> int:
         mask = self._whole.get(word, 0)
         stems = self._stems
-        starts = min(_PREFIXES, len(word) - 1) if _PREFIXED.match(word) else 1
+        starts = min(_MAX_PREFIX_CHARS, len(word) - 1) if _PREFIXING_SCRIPTS.match(word) else 1
         for start in range(starts):
             for end in range(start + 2, min(len(word), start + self._longest) + 1):
                 mask |= stems.get(word[start:end], 0)
@@ -100,7 +100,9 @@ class Cues:
         following = words[index + 1]
         for rest, whole, bits in phrases:
             # many phrases begin alike: nearly all end here
-            if following.startswith(rest[0]) and _goes_on(words[index + 1 : index + 1 + len(rest)], rest, whole):
+            if following.startswith(rest[0]) and _continues_phrase(
+                words[index + 1 : index + 1 + len(rest)], rest, whole
+            ):
                 mask |= bits
         return mask
 
@@ -122,17 +124,17 @@ class Cues:
         words = words_of(folded)
         if not words:
             return
-        if _DENSE.search(folded):
+        if _UNSPACED_SCRIPTS.search(folded):
             key = "".join(words)
             self._dense[key] = self._dense.get(key, 0) | bit
         elif len(words) > 1:
             self._phrases.setdefault(words[0], []).append((words[1:], whole, bit))
         else:
-            table = self._whole if whole or len(words[0]) <= _SHORT else self._stems
+            table = self._whole if whole or len(words[0]) <= _MAX_WHOLE_WORD_CHARS else self._stems
             table[words[0]] = table.get(words[0], 0) | bit
 
 
-def _goes_on(found: list[str], rest: list[str], whole: bool) -> bool:
+def _continues_phrase(found: list[str], rest: list[str], whole: bool) -> bool:
     """Return whether words are the rest of a phrase, whose last word may go on unless it has to stand whole."""
     if len(found) < len(rest) or found[:-1] != rest[:-1]:
         return False
@@ -140,23 +142,23 @@ def _goes_on(found: list[str], rest: list[str], whole: bool) -> bool:
 
 
 @cache
-def load_cues() -> Cues:
+def load_cues() -> CueMatcher:
     """Return the cues that ship with the package."""
     tables = tomllib.loads(resources.files(__package__).joinpath("cues.toml").read_text("utf-8"))
-    return Cues(
+    return CueMatcher(
         (KINDS.index(kind), cue) for kind, lines in tables.items() for line in lines.values() for cue in line.split(",")
     )
 
 
 _FILES = ("followup", "picture")
 
-_NOWHERE = 1_000_000
+_NO_POSITION = 1_000_000
 
 """Letters up to which a word means different things in different languages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class CueMatches:
     """The words of a text, and which kinds of cues stand at which of them."""
 
     words: list[str]
@@ -168,30 +170,30 @@ class Marks:
 
     def first(self, kind: str) -> int:
         """Return where the first cue of a kind stands; far behind the last word where there is none."""
-        return min(self.at.get(kind, {_NOWHERE}))
+        return min(self.at.get(kind, {_NO_POSITION}))
 
 
-def mark(file: str, text: str, language: str | None = None) -> Marks:
+def match_cues(file: str, text: str, language: str | None = None) -> CueMatches:
     """Find a file's cues in a text; of a known language, the shortest words of others count for nothing."""
-    kinds, cues = _load(file, language)
+    kinds, cues = _load_matcher(file, language)
     words = words_of(fold(text))
     at: dict[str, set[int]] = {}
     for index, bits in cues.find(words):
         for number, kind in enumerate(kinds):
             if bits >> number & 1:
                 at.setdefault(kind, set()).add(index)
-    return Marks(words, at)
+    return CueMatches(words, at)
 
 
 def warm_up() -> None:
     """Read the files, so that the first message need not wait."""
     for file in _FILES:
-        _load(file, None)
-        _load(file, "en")
+        _load_matcher(file, None)
+        _load_matcher(file, "en")
 
 
 @cache
-def _tables(file: str) -> dict[str, dict[str, list[str]]]:
+def _cue_tables(file: str) -> dict[str, dict[str, list[str]]]:
     tables = tomllib.loads(resources.files(__package__).joinpath(f"{file}_cues.toml").read_text("utf-8"))
     return {
         kind: {code: [cue.strip() for cue in line.split(",") if cue.strip()] for code, line in lines.items()}
@@ -200,12 +202,12 @@ def _tables(file: str) -> dict[str, dict[str, list[str]]]:
 
 
 @lru_cache(maxsize=256)
-def _load(file: str, language: str | None) -> tuple[tuple[str, ...], Cues]:
-    tables = _tables(file)
-    return tuple(tables), Cues(
+def _load_matcher(file: str, language: str | None) -> tuple[tuple[str, ...], CueMatcher]:
+    tables = _cue_tables(file)
+    return tuple(tables), CueMatcher(
         (number, cue)
         for number, lines in enumerate(tables.values())
         for code, cues in lines.items()
         for cue in cues
-        if language in (None, code) or code == "any" or len(cue) > _SHORT or not cue.isascii()
+        if language in (None, code) or code == "any" or len(cue) > _MAX_WHOLE_WORD_CHARS or not cue.isascii()
     )

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-_MOST = 5
+_MAX_GREETING_WORDS = 5
 
 """Words of the longest greeting."""
 
-_NAMES = 2
+_MAX_NAME_WORDS = 2
 
 """Words that may follow it, where each begins with a capital letter: a name."""
 
-_DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
+_REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 
 """A letter three times and more: "ciaooo"."""
 
@@ -35,16 +35,16 @@ _DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
 def greeting_language(text: str) -> str | None:
     """Return the one language in which a text is a greeting, perhaps with a name behind it; None for any other text."""
     spoken = text.split()
-    if not 0 < len(spoken) <= _MOST + _NAMES:
+    if not 0 < len(spoken) <= _MAX_GREETING_WORDS + _MAX_NAME_WORDS:
         return None
-    words = words_of(fold(_DRAWN_OUT.sub(r"\1", text)))
+    words = words_of(fold(_REPEATED_LETTERS.sub(r"\1", text)))
     names = _trailing_names(spoken) if len(spoken) == len(words) else 0
     return next(filter(None, (_greetings().get(" ".join(words[: len(words) - n])) for n in range(names + 1))), None)
 
 
 def _trailing_names(words: list[str]) -> int:
     names = 0
-    while names < min(_NAMES, len(words) - 1) and words[-1 - names][:1].isupper():
+    while names < min(_MAX_NAME_WORDS, len(words) - 1) and words[-1 - names][:1].isupper():
         names += 1
     return names
 
@@ -74,17 +74,17 @@ def load_identifier(codes: Iterable[str]) -> Any:
     moves = np.frombuffer(whole.tk_nextmove, whole.tk_nextmove.typecode)
     # a view is looked up in as fast as what it stands for; single numbers of an array are three times as slow
     return LanguageIdentifier(
-        _mapped(whole.nb_ptc),
+        _memory_mapped(whole.nb_ptc),
         whole.nb_pc,
         whole.nb_classes,
-        _mapped(moves).data,
+        _memory_mapped(moves).data,
         whole.tk_output,
         norm_probs=True,
         tk_row=whole.tk_row,
     )
 
 
-def _mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _memory_mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return an array that lies in a file; the array itself where no file can be made."""
     import numpy as np
 
@@ -97,7 +97,7 @@ def _mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array
 
 
-_NOT_WORDS = re.compile(
+_NON_LANGUAGE = re.compile(
     r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
     r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
     re.DOTALL,
@@ -105,47 +105,47 @@ _NOT_WORDS = re.compile(
 
 """Code, addresses and numbers: they are the same in every language."""
 
-_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
+_PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
 
 """A capitalised word behind another one: a title or a name, mostly in English."""
 
-_LONGEST = 400
+_MAX_TEXT_CHARS = 400
 
 """Characters that are looked at; more of them change nothing."""
 
-_SHORTEST = 6
+_MIN_LATIN_LETTERS = 6
 
 """Letters of the Latin alphabet under which a text says nothing about its language."""
 
-_FEWEST = 3
+_MIN_OTHER_WORDS = 3
 
 """Words that have to be left for names to be set aside."""
 
-_MARKER = 1.6
+_FUNCTION_WORD_WEIGHT = 1.6
 
 """What a language's own small word counts, in nats."""
 
-_LEAST = 0.3
+_MIN_PROBABILITY = 0.3
 
-_MARGIN = 1.5
+_MIN_ODDS_OVER_SECOND = 1.5
 
 """How many times as likely as the second the first language has to be, unless they are near."""
 
 
-def identify(text: str) -> str | None:
+def identify_language(text: str) -> str | None:
     """Return the text's language as an ISO 639-1 code, or None where code, numbers and names leave it open."""
-    words = _words(text)
+    words = _language_text(text)
     if greeted := greeting_language(words):
         return greeted
     letters = sum(character.isalpha() for character in words)
     small = words_of(fold(words))
-    own = _own(small)
-    if letters < (_SHORTEST if words.isascii() else 2) or (not own and _only_names(words)):
+    own = _count_function_words(small)
+    if letters < (_MIN_LATIN_LETTERS if words.isascii() else 2) or (not own and _only_names(words)):
         return None
     scores = {str(code): log(max(share, 1e-12)) for code, share in _identifier().rank(_without_names(words))}
     for code in scores:
-        scores[code] += _MARKER * min(own.get(code, 0), 4) - _rare().get(code, 0.0)
-    return _decided(scores)
+        scores[code] += _FUNCTION_WORD_WEIGHT * min(own.get(code, 0), 4) - _rarity_penalties().get(code, 0.0)
+    return _decide(scores)
 
 
 def english_name(code: str | None) -> str | None:
@@ -153,14 +153,14 @@ def english_name(code: str | None) -> str | None:
     return _names().get(code or "")
 
 
-def code_of(name: str) -> str | None:
+def language_code(name: str) -> str | None:
     """Return the ISO 639-1 code of a language's English name; None where it is none that is told apart."""
     return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
 
 
-def is_small_word(word: str) -> bool:
+def is_function_word(word: str) -> bool:
     """Tell whether a folded word is one of those that only hold sentences together, in any language."""
-    return word in _markers()
+    return word in _function_words()
 
 
 def warm_up() -> None:
@@ -168,39 +168,41 @@ def warm_up() -> None:
     _identifier()
 
 
-def _words(text: str) -> str:
+def _language_text(text: str) -> str:
     """Return what the person has written in words; shouting is the same as speaking."""
-    words = _NOT_WORDS.sub(" ", own_words(text)[: _LONGEST * 4])[:_LONGEST].strip()
+    words = _NON_LANGUAGE.sub(" ", own_words(text)[: _MAX_TEXT_CHARS * 4])[:_MAX_TEXT_CHARS].strip()
     return words.lower() if words.isupper() else words
 
 
 def _without_names(words: str) -> str:
     """Return the words without names in them, where enough other words remain."""
-    rest = _NAME.sub(" ", words)
-    return rest if len(rest.split()) >= _FEWEST else words
+    rest = _PROPER_NAME.sub(" ", words)
+    return rest if len(rest.split()) >= _MIN_OTHER_WORDS else words
 
 
 def _only_names(words: str) -> bool:
     """Return whether there is nothing but a few capitalised words."""
     parts = words.split()
-    return words.isascii() and 1 < len(parts) <= _FEWEST and all(part[0].isupper() for part in parts)
+    return words.isascii() and 1 < len(parts) <= _MIN_OTHER_WORDS and all(part[0].isupper() for part in parts)
 
 
-def _own(words: list[str]) -> dict[str, int]:
+def _count_function_words(words: list[str]) -> dict[str, int]:
     """Return how many small words of its own each language has in a text."""
     found: dict[str, int] = {}
     for word in set(words):
-        for code in _markers().get(word, ()):
+        for code in _function_words().get(word, ()):
             found[code] = found.get(code, 0) + 1
     return found
 
 
-def _decided(scores: dict[str, float]) -> str | None:
+def _decide(scores: dict[str, float]) -> str | None:
     first, *others = sorted(scores, key=lambda code: -scores[code])
-    near = _near().get(first, frozenset())
+    near = _similar_languages().get(first, frozenset())
     second = max((scores[code] for code in others if code not in near), default=-99.0)
     total = sum(exp(score - scores[first]) for code, score in scores.items() if code not in near)
-    return first if 1 / (1 + total) >= _LEAST and scores[first] - second >= log(_MARGIN) else None
+    return (
+        first if 1 / (1 + total) >= _MIN_PROBABILITY and scores[first] - second >= log(_MIN_ODDS_OVER_SECOND) else None
+    )
 
 
 @cache
@@ -219,7 +221,7 @@ def _tables() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _markers() -> dict[str, tuple[str, ...]]:
+def _function_words() -> dict[str, tuple[str, ...]]:
     markers: dict[str, tuple[str, ...]] = {}
     for code, words in _tables()["words"].items():
         for word in set(words_of(fold(words))):
@@ -228,11 +230,11 @@ def _markers() -> dict[str, tuple[str, ...]]:
 
 
 @cache
-def _rare() -> dict[str, float]:
+def _rarity_penalties() -> dict[str, float]:
     return _tables()["rare"]
 
 
 @cache
-def _near() -> dict[str, frozenset[str]]:
+def _similar_languages() -> dict[str, frozenset[str]]:
     groups = [frozenset(codes.split()) for codes in _tables()["near"].values()]
     return {code: group for group in groups for code in group}

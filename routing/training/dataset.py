@@ -14,7 +14,7 @@ from qwendesk.routing.base import TEXT_ROLES, TextRole
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LabelledQuestion:
     """A question and the role that its data set's own category stands for."""
 
     text: str
@@ -26,13 +26,13 @@ class Question:
     source: str = ""
 
 
-def load_questions() -> list[Question]:
+def load_questions() -> list[LabelledQuestion]:
     """Return the questions that ship with the package."""
     text = resources.files(__package__).joinpath("data", "questions.jsonl").read_text("utf-8")
-    return list(parse(text.split("\n"), "questions.jsonl"))
+    return list(parse_questions(text.split("\n"), "questions.jsonl"))
 
 
-def read_questions(file: Path) -> list[Question]:
+def read_questions(file: Path) -> list[LabelledQuestion]:
     """Return the questions of a JSON Lines file of ``{"text", "label", "lang", "group"}``.
 
     Raises:
@@ -42,20 +42,20 @@ def read_questions(file: Path) -> list[Question]:
         # not splitlines: it would cut a text in two at the rarer signs for a line's end
         lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The questions {str(file)!r} cannot be read: {_unreadable(error)}.") from error
-    questions = list(parse(lines, str(file)))
+        raise ConfigError(f"The questions {str(file)!r} cannot be read: {_read_error(error)}.") from error
+    questions = list(parse_questions(lines, str(file)))
     if not questions:
         raise ConfigError(f"There are no questions in {str(file)!r}; write one JSON object a line.")
     return questions
 
 
-def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+def _read_error(error: OSError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not text in UTF-8"
     return error.strerror or str(error)
 
 
-def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
+def parse_questions(lines: Iterable[str], name: str) -> Iterator[LabelledQuestion]:
     """Yield the questions of JSON lines; empty lines do not count.
 
     Raises:
@@ -66,19 +66,19 @@ def parse(lines: Iterable[str], name: str) -> Iterator[Question]:
             yield _question(line, f"{name}:{number}")
 
 
-def _question(line: str, where: str) -> Question:
-    row = _row(line)
-    wrong = row if isinstance(row, str) else _wrong(row)
+def _question(line: str, where: str) -> LabelledQuestion:
+    row = _parse_row(line)
+    wrong = row if isinstance(row, str) else _row_error(row)
     if isinstance(row, str) or wrong:
         raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({wrong}).')
     text, label = row["text"], row["label"]
     if label not in TEXT_ROLES:
         raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")
     rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
-    return Question(text, cast(TextRole, label), **rest)
+    return LabelledQuestion(text, cast(TextRole, label), **rest)
 
 
-def _row(line: str) -> dict[str, Any] | str:
+def _parse_row(line: str) -> dict[str, Any] | str:
     """Return the line's object, or what is wrong with the line."""
     try:
         row = json.loads(line)
@@ -87,7 +87,7 @@ def _row(line: str) -> dict[str, Any] | str:
     return row if isinstance(row, dict) else "it is not an object"
 
 
-def _wrong(row: dict[str, Any]) -> str | None:
+def _row_error(row: dict[str, Any]) -> str | None:
     missing = next((key for key in ("text", "label") if key not in row), None)
     if missing:
         return f"{missing!r} is missing"

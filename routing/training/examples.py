@@ -25,7 +25,7 @@ _SECRET = re.compile(
 
 """Keys and tokens: by their known beginnings, or long and of letters and digits."""
 
-_NAMED = re.compile(
+_NAMED_SECRET = re.compile(
     r"(?i)(\b(?:pass(?:word|wort|phrase)?|passwd|pwd|pin|secret|token|api[_ -]?key|contraseña|clave|senha|mot de passe"
     r"|wachtwoord|hasło|пароль)\b\s*(?:[:=]|is\b|ist\b|es\b|è\b|est\b)\s*[\"']?)([^\s\"',;]+)"
 )
@@ -38,45 +38,45 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3}
 
 _LONG_NUMBER = re.compile(r"(?<![\w.])\+?(?:\(?\d{1,4}\)?[ ./-]?){2,6}\d{2,4}(?![\w.])")
 
-_FEWEST_DIGITS = 9
+_MIN_ACCOUNT_DIGITS = 9
 
 """Digits from which a number may be a telephone's, a card's or an account's."""
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return the text without keys, passwords, addresses of mail, telephone, card and account numbers."""
     text = _SECRET.sub(lambda found: "x" * min(len(found[0]), 32), text)
-    text = _NAMED.sub(lambda found: found[1] + "xxxx", text)
+    text = _NAMED_SECRET.sub(lambda found: found[1] + "xxxx", text)
     text = _LOGIN.sub(r"\1xxxx@", text)
     text = _ADDRESS.sub("name@example.org", text)
-    text = _IBAN.sub(lambda found: _blank(found[0]), text)
-    return _LONG_NUMBER.sub(_number, text)
+    text = _IBAN.sub(lambda found: _mask_characters(found[0]), text)
+    return _LONG_NUMBER.sub(_mask_number, text)
 
 
-def _number(found: re.Match[str]) -> str:
-    return _blank(found[0]) if len(_DIGITS.findall(found[0])) >= _FEWEST_DIGITS else found[0]
+def _mask_number(found: re.Match[str]) -> str:
+    return _mask_characters(found[0]) if len(_DIGITS.findall(found[0])) >= _MIN_ACCOUNT_DIGITS else found[0]
 
 
-def _blank(text: str) -> str:
+def _mask_characters(text: str) -> str:
     """Return a text of the same shape that says nothing."""
     return _DIGITS.sub("0", _LETTERS.sub("X", text))
 
 
-_LONGEST = 4000
+_MAX_QUESTION_CHARS = 4000
 
 """Characters of a question that are kept: the router looks at no more."""
 
-_MODELS = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
+_ROLE_BY_MODEL_NAME = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
 
 """What a model's name says of its specialty."""
 
-_SENSE = 2
+_MIN_QUESTION_CHARS = 2
 
 """Letters under which a question teaches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TrainingExample:
     """A question and where it should have gone; the form that ``route eval`` reads."""
 
     text: str
@@ -91,55 +91,55 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class CollectedExamples:
     """What was found in past turns."""
 
     turns: int
-    examples: Sequence[Example]
+    examples: Sequence[TrainingExample]
     left_out: dict[str, int]
     """How many turns gave a reason to learn and were left out, by why."""
 
 
-def lessons(turns: Iterable[PastTurn]) -> Lessons:
+def collect_examples(turns: Iterable[PastTurn]) -> CollectedExamples:
     """Return the examples in past turns, newest first; of the same question the newest one counts."""
     ordered = sorted(turns, key=lambda turn: turn.id)
-    repeated = set(_repeated(ordered))
-    examples: dict[str, Example] = {}
+    repeated = set(_continued_overrides(ordered))
+    examples: dict[str, TrainingExample] = {}
     left_out: Counter[str] = Counter()
     for turn in reversed(ordered):
-        found = _lesson(turn, turn.id in repeated)
-        if isinstance(found, Example):
+        found = _example_of(turn, turn.id in repeated)
+        if isinstance(found, TrainingExample):
             if found.group in examples:
                 left_out["the same question again"] += 1
             else:
                 examples[found.group] = found
         elif found:
             left_out[found] += 1
-    return Lessons(len(ordered), list(examples.values()), dict(left_out))
+    return CollectedExamples(len(ordered), list(examples.values()), dict(left_out))
 
 
-def wish_of(turn: PastTurn) -> str | None:
+def requested_role(turn: PastTurn) -> str | None:
     """Return the role that the person asked for, or that the wished model is made for."""
     receipt = turn.receipt or {}
     if role := receipt.get("wished_role"):
         return str(role)
     model = str(receipt.get("wished_model") or "").lower()
-    return next((role for sign, role in _MODELS.items() if sign in model), None)
+    return next((role for sign, role in _ROLE_BY_MODEL_NAME.items() if sign in model), None)
 
 
-def _repeated(ordered: Sequence[PastTurn]) -> Iterator[str]:
+def _continued_overrides(ordered: Sequence[PastTurn]) -> Iterator[str]:
     """Yield the turns whose wish was only still in force: it was spoken for an earlier question."""
     last: dict[tuple[str, str], str | None] = {}
     for turn in ordered:
-        key, wish = (turn.channel, turn.conversation), wish_of(turn)
+        key, wish = (turn.channel, turn.conversation), requested_role(turn)
         if wish and last.get(key) == wish:
             yield turn.id
         last[key] = wish
 
 
-def _lesson(turn: PastTurn, repeated: bool) -> Example | str | None:
+def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
     """Return what a turn teaches, or why it teaches nothing; None where there was no reason to expect it."""
-    found = _of_rating(turn) or _of_wish(turn, repeated)
+    found = _label_by_rating(turn) or _label_by_override(turn, repeated)
     if found is None or isinstance(found, str):
         return found
     label, why = found
@@ -147,14 +147,14 @@ def _lesson(turn: PastTurn, repeated: bool) -> Example | str | None:
         return "a file came with it"
     if label not in TEXT_ROLES:
         return f"words alone never lead to {label}"
-    text = masked(turn.question[:_LONGEST]).strip()
-    if sum(character.isalnum() for character in text) < _SENSE:
+    text = mask_secrets(turn.question[:_MAX_QUESTION_CHARS]).strip()
+    if sum(character.isalnum() for character in text) < _MIN_QUESTION_CHARS:
         return "too short"
     group = hashlib.sha256(" ".join(fold(text).split()).encode()).hexdigest()[:12]
-    return Example(text, label, str((turn.receipt or {}).get("language") or ""), group, why)
+    return TrainingExample(text, label, str((turn.receipt or {}).get("language") or ""), group, why)
 
 
-def _of_rating(turn: PastTurn) -> tuple[str, str] | str | None:
+def _label_by_rating(turn: PastTurn) -> tuple[str, str] | str | None:
     rating = next(reversed(turn.ratings), None)
     if rating is None:
         return None
@@ -165,8 +165,8 @@ def _of_rating(turn: PastTurn) -> tuple[str, str] | str | None:
     return (turn.role, f"rated up: {turn.role} answered") if turn.role else None
 
 
-def _of_wish(turn: PastTurn, repeated: bool) -> tuple[str, str] | str | None:
-    wish = wish_of(turn)
+def _label_by_override(turn: PastTurn, repeated: bool) -> tuple[str, str] | str | None:
+    wish = requested_role(turn)
     chosen = (turn.receipt or {}).get("role_without_override") or turn.role
     if wish is None or wish == chosen:
         return None

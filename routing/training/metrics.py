@@ -12,19 +12,19 @@ from typing import Any, cast
 import psutil
 
 from qwendesk.routing.base import TEXT_ROLES, Router, Signals, TextRole
-from qwendesk.routing.training.dataset import Question
+from qwendesk.routing.training.dataset import LabelledQuestion
 
-_BINS = 10
+_CALIBRATION_BINS = 10
 
-_KEPT = (50, 70, 90)
+_SELECTIVE_PERCENTAGES = (50, 70, 90)
 
-_FEWEST = 8
+_MIN_LANGUAGE_QUESTIONS = 8
 
 """Questions under which a language's accuracy says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GradedAnswer:
     """What a router said to one question."""
 
     label: TextRole
@@ -38,11 +38,13 @@ class Answer:
         return self.role == self.label
 
 
-def scores(answers: Sequence[Answer]) -> dict[str, Any]:
+def scores(answers: Sequence[GradedAnswer]) -> dict[str, Any]:
     """Return all measures of a router's answers; there has to be one."""
     by_language = {lang: round(accuracy(group), 4) for lang, group in sorted(_by_language(answers).items())}
-    enough = [by_language[lang] for lang, group in _by_language(answers).items() if len(group) >= _FEWEST]
-    by_role = {role: _of_role(answers, role) for role in TEXT_ROLES}
+    enough = [
+        by_language[lang] for lang, group in _by_language(answers).items() if len(group) >= _MIN_LANGUAGE_QUESTIONS
+    ]
+    by_role = {role: _role_scores(answers, role) for role in TEXT_ROLES}
     present = [by_role[role]["f1"] for role in TEXT_ROLES if any(role in (a.label, a.role) for a in answers)]
     return {
         "questions": len(answers),
@@ -55,22 +57,22 @@ def scores(answers: Sequence[Answer]) -> dict[str, Any]:
         "worst_language": min(enough) if enough else None,
         "confusion": confusion(answers),
         "ece": round(calibration_error(answers), 4),
-        "selective": {str(kept): round(accuracy(most_sure(answers, kept)), 4) for kept in _KEPT},
+        "selective": {str(kept): round(accuracy(most_confident(answers, kept)), 4) for kept in _SELECTIVE_PERCENTAGES},
     }
 
 
-def accuracy(answers: Sequence[Answer]) -> float:
+def accuracy(answers: Sequence[GradedAnswer]) -> float:
     """Return the share of right answers."""
     return fmean(answer.right for answer in answers)
 
 
-def most_sure(answers: Sequence[Answer], percent: int) -> Sequence[Answer]:
+def most_confident(answers: Sequence[GradedAnswer], percent: int) -> Sequence[GradedAnswer]:
     """Return the most confident answers, at least one."""
     ordered = sorted(answers, key=lambda answer: -answer.confidence)
     return ordered[: max(1, len(ordered) * percent // 100)]
 
 
-def confusion(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+def confusion(answers: Sequence[GradedAnswer]) -> dict[str, dict[str, int]]:
     """Return how often each label was taken for each role."""
     roles: tuple[str, ...] = TEXT_ROLES
     table = {label: dict.fromkeys(roles, 0) for label in roles}
@@ -79,33 +81,33 @@ def confusion(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
     return table
 
 
-def bins(answers: Sequence[Answer]) -> list[tuple[float, float, int]]:
+def calibration_bins(answers: Sequence[GradedAnswer]) -> list[tuple[float, float, int]]:
     """Return (mean confidence, accuracy, number) of answers of like confidence, least sure first."""
-    groups: dict[int, list[Answer]] = defaultdict(list)
+    groups: dict[int, list[GradedAnswer]] = defaultdict(list)
     for answer in answers:
-        groups[min(int(answer.confidence * _BINS), _BINS - 1)].append(answer)
+        groups[min(int(answer.confidence * _CALIBRATION_BINS), _CALIBRATION_BINS - 1)].append(answer)
     return [
         (fmean(a.confidence for a in groups[key]), accuracy(groups[key]), len(groups[key])) for key in sorted(groups)
     ]
 
 
-def calibration_error(answers: Sequence[Answer]) -> float:
+def calibration_error(answers: Sequence[GradedAnswer]) -> float:
     """Return how far confidence and accuracy are apart on average (ECE)."""
-    return sum(abs(sure - right) * number for sure, right, number in bins(answers)) / len(answers)
+    return sum(abs(sure - right) * number for sure, right, number in calibration_bins(answers)) / len(answers)
 
 
 def _merged(role: TextRole) -> TextRole:
     return "general" if role == "thinking" else role
 
 
-def _by_language(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
-    groups: dict[str, list[Answer]] = defaultdict(list)
+def _by_language(answers: Sequence[GradedAnswer]) -> dict[str, list[GradedAnswer]]:
+    groups: dict[str, list[GradedAnswer]] = defaultdict(list)
     for answer in answers:
         groups[answer.lang or "?"].append(answer)
     return groups
 
 
-def _of_role(answers: Sequence[Answer], role: TextRole) -> dict[str, float]:
+def _role_scores(answers: Sequence[GradedAnswer], role: TextRole) -> dict[str, float]:
     hits = sum(a.role == a.label == role for a in answers)
     said, meant = sum(a.role == role for a in answers), sum(a.label == role for a in answers)
     precision, recall = hits / said if said else 0.0, hits / meant if meant else 0.0
@@ -113,7 +115,7 @@ def _of_role(answers: Sequence[Answer], role: TextRole) -> dict[str, float]:
     return {"precision": round(precision, 4), "recall": round(recall, 4), "f1": round(f1, 4), "questions": meant}
 
 
-def measure(router: Router, questions: Sequence[Question]) -> dict[str, Any]:
+def measure_router(router: Router, questions: Sequence[LabelledQuestion]) -> dict[str, Any]:
     """Return accuracy, calibration, latency and memory of a router; there has to be a question."""
     router.route(Signals(questions[0].text))
     answers, times = [], []
@@ -121,7 +123,7 @@ def measure(router: Router, questions: Sequence[Question]) -> dict[str, Any]:
         begun = time.perf_counter()
         decision = router.route(Signals(question.text))
         times.append((time.perf_counter() - begun) * 1e3)
-        answers.append(Answer(question.label, cast(TextRole, decision.role), decision.confidence, question.lang))
+        answers.append(GradedAnswer(question.label, cast(TextRole, decision.role), decision.confidence, question.lang))
     rss = psutil.Process().memory_info().rss
     return scores(answers) | {"latency_ms": percentiles(times), "rss_mb": round(rss / 1e6, 1)}
 

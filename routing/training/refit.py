@@ -11,12 +11,19 @@ from zlib import crc32
 import numpy as np
 
 from qwendesk.routing.classifier.classifier import Classifier
-from qwendesk.routing.classifier.trained_router import choose
-from qwendesk.routing.training.dataset import Question, load_questions
+from qwendesk.routing.classifier.trained_router import choose_role
+from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
 from qwendesk.routing.training.metrics import scores
-from qwendesk.routing.training.train import Material, answers, calibrate, material, train, unseen
+from qwendesk.routing.training.train import (
+    TrainingSet,
+    build_training_set,
+    fit_temperatures,
+    grade_answers,
+    leave_groups_out,
+    train,
+)
 
-OWN = "own"
+OWN_SOURCE = "own"
 """The source of examples of one's own."""
 TOLERANCE = {"accuracy": 0.005, "ece": 0.01}
 """How much accuracy may fall and the calibration error may rise on the questions that ship: what chance does alone."""
@@ -24,7 +31,7 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RefitMetrics:
     """How a router does on questions it has not seen."""
 
     accuracy: float
@@ -38,13 +45,13 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Refit:
+class RefitResult:
     """A router trained anew, beside the one trained on the questions that ship."""
 
     classifier: Classifier
     examples: int
-    before: Figures
-    after: Figures
+    before: RefitMetrics
+    after: RefitMetrics
 
     @property
     def losses(self) -> list[str]:
@@ -67,7 +74,9 @@ class Refit:
         }
 
 
-def refit(own: Sequence[Question], base: Sequence[Question] | None = None, *, meaning: bool = False) -> Refit:
+def refit(
+    own: Sequence[LabelledQuestion], base: Sequence[LabelledQuestion] | None = None, *, meaning: bool = False
+) -> RefitResult:
     """Return a router trained on the questions that ship and on one's own; takes half a minute or so.
 
     Args:
@@ -75,44 +84,46 @@ def refit(own: Sequence[Question], base: Sequence[Question] | None = None, *, me
         base: questions to take in the place of those that ship.
         meaning: whether the router reads meanings too.
     """
-    shipped = material(load_questions() if base is None else base, meaning=meaning)
-    added = material([replace(question, source=OWN) for question in own], meaning=meaning)
-    everything = _both(shipped, added)
-    before, after = unseen(shipped, _source), unseen(everything, _source)
-    kept = [row for row in after if row[0].source != OWN]
-    classifier = replace(train(everything), warmth=calibrate(after))
-    return Refit(
+    shipped = build_training_set(load_questions() if base is None else base, meaning=meaning)
+    added = build_training_set([replace(question, source=OWN_SOURCE) for question in own], meaning=meaning)
+    everything = _concatenate(shipped, added)
+    before, after = leave_groups_out(shipped, _source), leave_groups_out(everything, _source)
+    kept = [row for row in after if row[0].source != OWN_SOURCE]
+    classifier = replace(train(everything), warmth=fit_temperatures(after))
+    return RefitResult(
         classifier,
         len(own),
-        _figures(before, _right([train(shipped)] * _FOLDS, added)),
-        _figures(kept, _right(_folds(shipped, added), added)),
+        _refit_metrics(before, _share_right([train(shipped)] * _FOLDS, added)),
+        _refit_metrics(kept, _share_right(_folds(shipped, added), added)),
     )
 
 
-def _source(question: Question) -> str:
+def _source(question: LabelledQuestion) -> str:
     return question.source
 
 
-def _both(first: Material, second: Material) -> Material:
-    return Material([*first.questions, *second.questions], np.concatenate([first.values, second.values]))
+def _concatenate(first: TrainingSet, second: TrainingSet) -> TrainingSet:
+    return TrainingSet([*first.questions, *second.questions], np.concatenate([first.values, second.values]))
 
 
-def _figures(rows: Sequence[tuple[Question, Classifier, Any]], own: float) -> Figures:
-    result = scores(answers(rows))
-    return Figures(result["accuracy"], result["accuracy3"], result["ece"], own)
+def _refit_metrics(rows: Sequence[tuple[LabelledQuestion, Classifier, Any]], own: float) -> RefitMetrics:
+    result = scores(grade_answers(rows))
+    return RefitMetrics(result["accuracy"], result["accuracy3"], result["ece"], own)
 
 
-def _fold(question: Question) -> int:
+def _fold(question: LabelledQuestion) -> int:
     return crc32((question.group or question.text).encode("utf-8", "replace")) % _FOLDS
 
 
-def _folds(shipped: Material, added: Material) -> list[Classifier]:
+def _folds(shipped: TrainingSet, added: TrainingSet) -> list[Classifier]:
     """Return a classifier for each fold of one's own examples that has not seen it."""
     folds = np.array([_fold(question) for question in added.questions])
-    return [train(_both(shipped, added.part(folds != fold))) for fold in range(_FOLDS)]
+    return [train(_concatenate(shipped, added.part(folds != fold))) for fold in range(_FOLDS)]
 
 
-def _right(by_fold: Sequence[Classifier], added: Material) -> float:
+def _share_right(by_fold: Sequence[Classifier], added: TrainingSet) -> float:
     """Return the share of one's own examples that the classifier of their fold gets right."""
     rows = zip(added.questions, added.values, strict=True)
-    return round(fmean(choose(by_fold[_fold(question)], values)[0] == question.label for question, values in rows), 4)
+    return round(
+        fmean(choose_role(by_fold[_fold(question)], values)[0] == question.label for question, values in rows), 4
+    )

@@ -9,25 +9,25 @@ from typing import Any
 
 from qwendesk.memory.records import PastTurn
 from qwendesk.messages import Attachment, as_role
-from qwendesk.routing.base import Decision, Past, Signals
-from qwendesk.routing.signals.language import identify
-from qwendesk.routing.training.examples import masked, wish_of
+from qwendesk.routing.base import ConversationContext, Decision, Signals
+from qwendesk.routing.signals.language import identify_language
+from qwendesk.routing.training.examples import mask_secrets, requested_role
 
-_QUESTIONS = 5
+_MAX_RECENT_QUESTIONS = 5
 """A person's last messages that a conversation knows."""
-_SOME_PICTURE = Attachment("image", "image/png", b"")
+_PLACEHOLDER_PICTURE = Attachment("image", "image/png", b"")
 """Stands for the one that came: what it shows does not matter here."""
-_EXAMPLES = 5
+_MAX_EXAMPLES = 5
 """Examples kept of each change."""
-_SHOWN = 200
+_MAX_EXAMPLE_CHARS = 200
 """Characters of an example that are kept."""
 
-Decide = Callable[[Signals], Decision]
+DecideFunction = Callable[[Signals], Decision]
 """Where a message would go now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ReplayedTurn:
     """A turn that would go elsewhere."""
 
     text: str
@@ -43,7 +43,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RoleChange:
     """All turns that would move from one role to another."""
 
     old: str
@@ -51,14 +51,14 @@ class Change:
     count: int
     rated_up: int
     rated_down: int
-    examples: tuple[Example, ...]
+    examples: tuple[ReplayedTurn, ...]
 
 
 @dataclass(slots=True)
 class Replay:
     """Collects what would change; give it turns one by one, oldest first, so that each is seen in its conversation."""
 
-    decide: Decide
+    decide: DecideFunction
     turns: int = 0
     compared: int = 0
     unanswered: int = 0
@@ -66,8 +66,8 @@ class Replay:
     wishes_met_then: int = 0
     """Wishes for the role that the router would have chosen anyway."""
     wishes_met_now: int = 0
-    _past: dict[tuple[str, str], Past] = field(default_factory=dict)
-    _moves: dict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
+    _past: dict[tuple[str, str], ConversationContext] = field(default_factory=dict)
+    _moves: dict[tuple[str, str], list[ReplayedTurn]] = field(default_factory=lambda: defaultdict(list))
     _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
 
     def add(self, turn: PastTurn) -> None:
@@ -76,14 +76,14 @@ class Replay:
         receipt = turn.receipt or {}
         old = receipt.get("role_without_override") or turn.role
         key = turn.channel, turn.conversation
-        past = self._past.get(key, Past())
-        self._past[key] = after(past, turn)
+        past = self._past.get(key, ConversationContext())
+        self._past[key] = context_after(past, turn)
         if old is None:
             self.unanswered += 1
             return
         self.compared += 1
         decision = self.decide(signals_of(turn, past))
-        if wish := wish_of(turn):
+        if wish := requested_role(turn):
             self.wishes += 1
             self.wishes_met_then += old == wish
             self.wishes_met_now += decision.role == wish
@@ -101,10 +101,10 @@ class Replay:
         return sum(change.count for change in self.changes)
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[RoleChange]:
         """The changes, the most frequent first."""
         made = [
-            Change(old, new, **self._counts[old, new], examples=tuple(examples))
+            RoleChange(old, new, **self._counts[old, new], examples=tuple(examples))
             for (old, new), examples in self._moves.items()
         ]
         return sorted(made, key=lambda change: (-change.count, change.old, change.new))
@@ -118,38 +118,40 @@ class Replay:
         rating = turn.ratings[-1].thumb if turn.ratings else None
         self._counts[old, decision.role].update(count=1, rated_up=rating == 1, rated_down=rating == -1)
         examples = self._moves[old, decision.role]
-        examples.append(_example(turn, decision, rating))
+        examples.append(_replayed_turn(turn, decision, rating))
         # those that people have rated tell most, then those the router is surest of
         examples.sort(key=lambda example: (example.rating is None, -example.confidence))
-        del examples[_EXAMPLES:]
+        del examples[_MAX_EXAMPLES:]
 
 
-def signals_of(turn: PastTurn, past: Past) -> Signals:
+def signals_of(turn: PastTurn, past: ConversationContext) -> Signals:
     """Return what could be seen of a turn's message, without the person's wish."""
-    language = identify(turn.question) or (turn.receipt or {}).get("language")
+    language = identify_language(turn.question) or (turn.receipt or {}).get("language")
     return Signals(
         turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, past
     )
 
 
-def after(past: Past, turn: PastTurn) -> Past:
+def context_after(past: ConversationContext, turn: PastTurn) -> ConversationContext:
     """Return what a conversation knows after a turn."""
-    questions = (*past.questions, turn.question)[-_QUESTIONS:]
+    questions = (*past.questions, turn.question)[-_MAX_RECENT_QUESTIONS:]
     role = as_role(turn.role or "") or past.role
     if "image" in turn.kinds:
-        return Past(role, questions, turn.answer, (_SOME_PICTURE,), 1)
-    return Past(role, questions, turn.answer, past.pictures, past.picture_age + 1 if past.pictures else 0)
+        return ConversationContext(role, questions, turn.answer, (_PLACEHOLDER_PICTURE,), 1)
+    return ConversationContext(
+        role, questions, turn.answer, past.pictures, past.picture_age + 1 if past.pictures else 0
+    )
 
 
 def _no_counts() -> Counter[str]:
     return Counter(count=0, rated_up=0, rated_down=0)
 
 
-def _example(turn: PastTurn, decision: Decision, rating: int | None) -> Example:
-    text = " ".join(masked(turn.question[: _SHOWN * 4]).split())
+def _replayed_turn(turn: PastTurn, decision: Decision, rating: int | None) -> ReplayedTurn:
+    text = " ".join(mask_secrets(turn.question[: _MAX_EXAMPLE_CHARS * 4]).split())
     receipt = turn.receipt or {}
-    return Example(
-        text=text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…",
+    return ReplayedTurn(
+        text=text if len(text) <= _MAX_EXAMPLE_CHARS else text[: _MAX_EXAMPLE_CHARS - 1] + "…",
         language=receipt.get("language"),
         confidence=decision.confidence,
         before=receipt.get("confidence"),

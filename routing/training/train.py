@@ -20,34 +20,34 @@ from numpy.typing import NDArray
 
 from qwendesk.routing.base import TEXT_ROLES
 from qwendesk.routing.classifier.classifier import ARTEFACTS, DOMAINS, Classifier
-from qwendesk.routing.classifier.features import NAMES, features
-from qwendesk.routing.classifier.linear import Array, Linear, fit, softmax
-from qwendesk.routing.classifier.sentence_encoder import MEANING, embed, fit_meaning, scales
-from qwendesk.routing.classifier.trained_router import choose
-from qwendesk.routing.signals.cues import Cues
-from qwendesk.routing.training.dataset import Question, load_questions
-from qwendesk.routing.training.metrics import Answer, accuracy, scores
+from qwendesk.routing.classifier.features import FEATURE_NAMES, extract_features
+from qwendesk.routing.classifier.linear import Array, LinearModel, fit, softmax
+from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES, embed, fit_embeddings, standardization
+from qwendesk.routing.classifier.trained_router import choose_role
+from qwendesk.routing.signals.cues import CueMatcher
+from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
+from qwendesk.routing.training.metrics import GradedAnswer, accuracy, scores
 
-_SAVED_EVERY = 250
+_SAVE_INTERVAL = 250
 
 """Questions after which what is done is saved."""
 
 
-def cached_meanings(texts: Sequence[str], file: Path | None = None) -> Array:
+def cached_embeddings(texts: Sequence[str], file: Path | None = None) -> Array:
     """Return the meanings of texts, those known already from a file in the user's cache."""
     file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-meanings.npz"
-    known = _read(file)
+    known = _read_cache(file)
     keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     for number, (key, text) in enumerate(missing.items(), 1):
         known[key] = embed(text).astype(np.float32)
-        if number % _SAVED_EVERY == 0 or number == len(missing):
+        if number % _SAVE_INTERVAL == 0 or number == len(missing):
             sys.stderr.write(f"meanings of questions: {number} of {len(missing)}\n")
-            _write(file, known)
-    return np.array([known[key] for key in keys], dtype=np.float64).reshape(len(keys), len(MEANING))
+            _write_cache(file, known)
+    return np.array([known[key] for key in keys], dtype=np.float64).reshape(len(keys), len(EMBEDDING_FEATURES))
 
 
-def _read(file: Path) -> dict[str, Array]:
+def _read_cache(file: Path) -> dict[str, Array]:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(zip(map(str, arrays["keys"]), arrays["vectors"], strict=True))
@@ -55,77 +55,79 @@ def _read(file: Path) -> dict[str, Array]:
         return {}  # none yet, or broken: they are computed anew
 
 
-def _write(file: Path, known: dict[str, Array]) -> None:
+def _write_cache(file: Path, known: dict[str, Array]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f"new-{file.name}")
     np.savez(new, keys=np.array(list(known)), vectors=np.array(list(known.values()), dtype=np.float32))
     new.replace(file)
 
 
-HOLD = 0.5
+REGULARIZATION = 0.5
 
 """How strongly weights are held to the priors; chosen by leaving sources out."""
 
-_FLOOR = 0.05
+_MIN_SPREAD = 0.05
 
 """Added to each feature's spread, so that a rare sign does not count beyond measure."""
 
-_WARMTHS = np.linspace(0.4, 2.0, 33)
+_TEMPERATURES = np.linspace(0.4, 2.0, 33)
 
 _THRESHOLDS = (0.34, 0.5)
 
 """Below this share no role is decided on; from this share on a text of no other domain needs thinking."""
 
-_SEEN = frozenset({"coder", "math"})
+_CLASSIFIED_DOMAINS = frozenset({"coder", "math"})
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingSet:
     """Questions with their features."""
 
-    questions: Sequence[Question]
+    questions: Sequence[LabelledQuestion]
     values: Array
 
-    def part(self, chosen: NDArray[np.bool_]) -> Material:
+    def part(self, chosen: NDArray[np.bool_]) -> TrainingSet:
         """Return the chosen questions."""
-        return Material([q for q, yes in zip(self.questions, chosen, strict=True) if yes], self.values[chosen])
+        return TrainingSet([q for q, yes in zip(self.questions, chosen, strict=True) if yes], self.values[chosen])
 
 
-def material(questions: Sequence[Question], cues: Cues | None = None, *, meaning: bool = False) -> Material:
+def build_training_set(
+    questions: Sequence[LabelledQuestion], cues: CueMatcher | None = None, *, meaning: bool = False
+) -> TrainingSet:
     """Return questions with their features: signs and, where it is asked for, meaning."""
-    signs = np.array([features(question.text, cues) for question in questions], dtype=np.float64)
+    signs = np.array([extract_features(question.text, cues) for question in questions], dtype=np.float64)
     if not meaning:
-        return Material(questions, signs)
-    return Material(questions, np.hstack([signs, cached_meanings([question.text for question in questions])]))
+        return TrainingSet(questions, signs)
+    return TrainingSet(questions, np.hstack([signs, cached_embeddings([question.text for question in questions])]))
 
 
-def train(seen: Material) -> Classifier:
+def train(seen: TrainingSet) -> Classifier:
     """Return the classifier fitted to questions, uncalibrated."""
-    signs, meanings = seen.values[:, : len(NAMES)], seen.values[:, len(NAMES) :]
-    classifier = _of_signs(Material(seen.questions, signs))
-    return _and_meaning(classifier, seen.questions, meanings) if meanings.size else classifier
+    signs, meanings = seen.values[:, : len(FEATURE_NAMES)], seen.values[:, len(FEATURE_NAMES) :]
+    classifier = _train_on_signs(TrainingSet(seen.questions, signs))
+    return _add_embeddings(classifier, seen.questions, meanings) if meanings.size else classifier
 
 
-def _of_signs(seen: Material) -> Classifier:
-    mean, scale = seen.values.mean(axis=0), seen.values.std(axis=0) + _FLOOR
+def _train_on_signs(seen: TrainingSet) -> Classifier:
+    mean, scale = seen.values.mean(axis=0), seen.values.std(axis=0) + _MIN_SPREAD
     standard = (seen.values - mean) / scale
     roles = np.array([TEXT_ROLES.index(question.label) for question in seen.questions])
-    shares = _shares(seen.questions)
+    shares = _question_weights(seen.questions)
     prior = _priors() * scale[:, None]
-    free = _free()
+    free = _trainable_features()
     other = (roles == 0) | (roles == TEXT_ROLES.index("thinking"))
     domains = np.where(other, 0, roles)
     domain_prior = np.stack([prior[:, 0] + prior[:, 3], prior[:, 1], prior[:, 2]], axis=1)
     return Classifier(
         mean,
         scale,
-        fit(standard, domains, shares, domain_prior, HOLD, free),
+        fit(standard, domains, shares, domain_prior, REGULARIZATION, free),
         fit(
             standard[other],
             (roles[other] > 0).astype(np.int64),
             shares[other] / shares[other].sum(),
             prior[:, [0, 3]],
-            HOLD,
+            REGULARIZATION,
             free,
         ),
         np.ones(2),
@@ -133,30 +135,32 @@ def _of_signs(seen: Material) -> Classifier:
     )
 
 
-def _and_meaning(signs: Classifier, questions: Sequence[Question], meanings: Array) -> Classifier:
+def _add_embeddings(signs: Classifier, questions: Sequence[LabelledQuestion], meanings: Array) -> Classifier:
     """Return a classifier of signs and meaning: the log-odds of both, added."""
-    mean, scale = scales(meanings)
+    mean, scale = standardization(meanings)
     standard = (meanings - mean) / scale
     roles = np.array([TEXT_ROLES.index(question.label) for question in questions])
-    shares = _shares(questions)
+    shares = _question_weights(questions)
     other = (roles == 0) | (roles == TEXT_ROLES.index("thinking"))
     thinks = (roles[other] > 0).astype(np.int64)
-    domain = fit_meaning(standard, np.where(other, 0, roles), shares, len(DOMAINS))
-    thinking = fit_meaning(standard[other], thinks, shares[other] / shares[other].sum(), 2)
+    domain = fit_embeddings(standard, np.where(other, 0, roles), shares, len(DOMAINS))
+    thinking = fit_embeddings(standard[other], thinks, shares[other] / shares[other].sum(), 2)
     return replace(
         signs,
         mean=np.concatenate([signs.mean, mean]),
         scale=np.concatenate([signs.scale, scale]),
-        domain=_joined(signs.domain, domain),
-        thinking=_joined(signs.thinking, thinking),
+        domain=_stack_models(signs.domain, domain),
+        thinking=_stack_models(signs.thinking, thinking),
     )
 
 
-def _joined(first: Linear, second: Linear) -> Linear:
-    return Linear(np.vstack([first.weights, second.weights]), first.offsets + second.offsets)
+def _stack_models(first: LinearModel, second: LinearModel) -> LinearModel:
+    return LinearModel(np.vstack([first.weights, second.weights]), first.offsets + second.offsets)
 
 
-def unseen(everything: Material, held_out: Callable[[Question], str]) -> list[tuple[Question, Classifier, Array]]:
+def leave_groups_out(
+    everything: TrainingSet, held_out: Callable[[LabelledQuestion], str]
+) -> list[tuple[LabelledQuestion, Classifier, Array]]:
     """Return each question with a classifier that has seen nothing of its kind, nor a translation of it.
 
     Args:
@@ -165,7 +169,7 @@ def unseen(everything: Material, held_out: Callable[[Question], str]) -> list[tu
     """
     keys = np.array([held_out(question) for question in everything.questions])
     groups = np.array([question.group or str(at) for at, question in enumerate(everything.questions)])
-    result: list[tuple[Question, Classifier, Array]] = []
+    result: list[tuple[LabelledQuestion, Classifier, Array]] = []
     for key in sorted(set(keys)):
         out = keys == key
         classifier = train(everything.part(~out & ~np.isin(groups, groups[out])))
@@ -174,7 +178,7 @@ def unseen(everything: Material, held_out: Callable[[Question], str]) -> list[tu
     return result
 
 
-def calibrate(seen: Iterable[tuple[Question, Classifier, Array]]) -> Array:
+def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> Array:
     """Return the warmth of domain and thinking under which unseen questions are least surprising."""
     domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
     rows = list(seen)
@@ -185,31 +189,32 @@ def calibrate(seen: Iterable[tuple[Question, Classifier, Array]]) -> Array:
         standard = classifier.standard(values)
         domain_logits.append(classifier.domain.logits(standard))
         thinking_logits.append(classifier.thinking.logits(standard))
-        domains.append(DOMAINS.index(question.label) if question.label in _SEEN else 0)
+        domains.append(DOMAINS.index(question.label) if question.label in _CLASSIFIED_DOMAINS else 0)
         thinks.append(int(question.label == "thinking"))
         weights.append(sources[question.source] ** -0.5)
     other = np.array(domains) == 0
     weight = np.array(weights)
     return np.array(
         [
-            _warmth(np.array(domain_logits), np.array(domains), weight),
-            _warmth(np.array(thinking_logits)[other], np.array(thinks)[other], weight[other]),
+            _best_temperature(np.array(domain_logits), np.array(domains), weight),
+            _best_temperature(np.array(thinking_logits)[other], np.array(thinks)[other], weight[other]),
         ]
     )
 
 
-def answers(rows: Iterable[tuple[Question, Classifier, Array]]) -> list[Answer]:
+def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> list[GradedAnswer]:
     """Return what held-out classifiers say, each calibrated by the other sources only."""
     kept = list(rows)
     warmths = {
-        source: calibrate(row for row in kept if row[0].source != source) for source in {q.source for q, _, _ in kept}
+        source: fit_temperatures(row for row in kept if row[0].source != source)
+        for source in {q.source for q, _, _ in kept}
     }
     said = []
     for question, classifier, values in kept:
         warm = replace(classifier, warmth=warmths[question.source])
-        role, _ = choose(warm, values)
+        role, _ = choose_role(warm, values)
         share = float(warm.probabilities(values)[TEXT_ROLES.index(role)])
-        said.append(Answer(question.label, role, share, question.lang))
+        said.append(GradedAnswer(question.label, role, share, question.lang))
     return said
 
 
@@ -223,16 +228,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output
         or Path(__file__).parents[1] / "classifier" / ARTEFACTS["accurate" if options.accurate else "default"]
     )
-    everything = material(load_questions(), meaning=options.accurate)
-    held_out = unseen(everything, lambda question: question.source)
-    replace(train(everything), warmth=calibrate(held_out)).save(file)
+    everything = build_training_set(load_questions(), meaning=options.accurate)
+    held_out = leave_groups_out(everything, lambda question: question.source)
+    replace(train(everything), warmth=fit_temperatures(held_out)).save(file)
     sys.stdout.write(_table(held_out) + f"\n{file} ({file.stat().st_size:,} bytes)\n")
 
 
-def _table(rows: Sequence[tuple[Question, Classifier, Array]]) -> str:
-    said = answers(rows)
+def _table(rows: Sequence[tuple[LabelledQuestion, Classifier, Array]]) -> str:
+    said = grade_answers(rows)
     lines = ["source left out            questions  accuracy"]
-    by_source: dict[str, list[Answer]] = {}
+    by_source: dict[str, list[GradedAnswer]] = {}
     for (question, _, _), answer in zip(rows, said, strict=True):
         by_source.setdefault(question.source, []).append(answer)
     lines += [f"{source:26} {len(part):9}  {accuracy(part):.3f}" for source, part in sorted(by_source.items())]
@@ -244,7 +249,7 @@ def _table(rows: Sequence[tuple[Question, Classifier, Array]]) -> str:
     return "\n".join(lines)
 
 
-def _shares(questions: Sequence[Question]) -> Array:
+def _question_weights(questions: Sequence[LabelledQuestion]) -> Array:
     """Return how much each question counts: sources by the root of their size, roles alike."""
     sources = Counter(question.source for question in questions)
     labels = np.array([question.label for question in questions])
@@ -258,20 +263,20 @@ def _shares(questions: Sequence[Question]) -> Array:
 def _priors() -> Array:
     """Return the weights known beforehand, features by roles."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
-    return np.array([[tables[role].get(name, 0.0) for role in TEXT_ROLES] for name in NAMES])
+    return np.array([[tables[role].get(name, 0.0) for role in TEXT_ROLES] for name in FEATURE_NAMES])
 
 
-def _free() -> Array:
+def _trainable_features() -> Array:
     """Return 1 for each feature that data sets may teach, 0 for those in which they differ by how they were made."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
-    return np.array([float(name not in tables["held"]["features"]) for name in NAMES])
+    return np.array([float(name not in tables["held"]["features"]) for name in FEATURE_NAMES])
 
 
-def _warmth(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
+def _best_temperature(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
     """Return by what log-odds have to be divided to be least surprised by the labels."""
     at = np.arange(len(labels))
-    losses = [-(weights * np.log(softmax(logits / warmth)[at, labels] + 1e-9)).sum() for warmth in _WARMTHS]
-    return float(_WARMTHS[int(np.argmin(losses))])
+    losses = [-(weights * np.log(softmax(logits / warmth)[at, labels] + 1e-9)).sum() for warmth in _TEMPERATURES]
+    return float(_TEMPERATURES[int(np.argmin(losses))])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
 from qwendesk.routing.base import Router
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import FILE, load_policy
+from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
 from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings, load_settings
 from qwendesk.tools.sandbox import PythonSandbox
@@ -90,7 +90,7 @@ class Desk:
             await asyncio.to_thread(language.warm_up)
             await asyncio.to_thread(cues.warm_up)
             await asyncio.to_thread(human_claims.warm_up)
-            policy = await asyncio.to_thread(load_policy, self.settings.data_dir / FILE)
+            policy = await asyncio.to_thread(load_policy, self.settings.data_dir / POLICY_FILE)
             if isinstance(self._router, TrainedRouter):
                 await asyncio.to_thread(self._router.warm_up)
             built_in = installed()

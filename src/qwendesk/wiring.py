@@ -49,7 +49,7 @@ from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
 from qwendesk.routing.base import Router
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import Policy
+from qwendesk.routing.policy.policy_file import RoutingPolicy
 from qwendesk.settings import Settings
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox
@@ -105,7 +105,7 @@ def build_turns(
     pool: ModelPool,
     *,
     router: Router,
-    policy: Policy,
+    policy: RoutingPolicy,
     toolbox: Toolbox,
     own_tools: tuple[str, ...],
     sandbox: PythonSandbox,

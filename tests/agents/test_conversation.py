@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from qwendesk import Desk, Settings
-from qwendesk.agents.nodes.reply import unable
+from qwendesk.agents.nodes.reply import missing_model_text
 from qwendesk.agents.phrases import phrases
 from qwendesk.agents.stream_merge import StreamMerge
 from qwendesk.desk.turns.receipt import explain
@@ -138,7 +138,7 @@ def test_what_the_desk_says_itself_is_known_in_the_same_languages() -> None:
     languages = {name: set(texts) for name, texts in phrases().items()}
     assert all(codes == languages["missing_picture"] for codes in languages.values())
     assert all("{how}" in text for text in phrases()["can_be_added"].values())
-    assert "聞く" in unable("audio", "ja") and "transformers" in unable("audio", "ja")
+    assert "聞く" in missing_model_text("audio", "ja") and "transformers" in missing_model_text("audio", "ja")
 
 
 async def test_a_wish_for_eyes_brings_the_last_picture_back(make_desk: MakeDesk, picture: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.tools import StructuredTool, ToolException
 
-from qwendesk.agents.checks.failures import ADMITS, admits, unresolved
+from qwendesk.agents.checks.failures import ADMITS_FAILURE, only_admits_failure, unresolved_failures
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ToolError
 from qwendesk.messages import Finished, TextDelta, ToolUse
@@ -76,7 +76,7 @@ async def test_an_answer_that_claims_success_is_marked(make_desk: MakeDesk, name
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == reply.text
     (use,) = reply.receipt.tools
     assert (use.name, use.ok) == (name, False)
-    assert [(check.name, check.outcome) for check in reply.receipt.checks] == [(ADMITS, "failed")]
+    assert [(check.name, check.outcome) for check in reply.receipt.checks] == [(ADMITS_FAILURE, "failed")]
     assert "check failed: the model's answer stands as if a tool had worked that failed" in explain(
         reply.receipt.as_dict()
     )
@@ -166,7 +166,7 @@ async def test_calls_beyond_the_rounds_are_noted(make_desk: MakeDesk) -> None:
      ("Done.", False), ("Sorry for the wait, it is open.", False), ("Sorry. It is open now.", False)],
 )  # fmt: skip
 def test_only_an_answer_that_says_no_more_than_that_needs_no_mark(text: str, admitted: bool) -> None:
-    assert admits(text) is admitted
+    assert only_admits_failure(text) is admitted
 
 
 def test_each_failure_needs_a_success_of_its_own() -> None:
@@ -174,7 +174,9 @@ def test_each_failure_needs_a_success_of_its_own() -> None:
         return ToolUse(name, {}, ok, "", 0.0, round=number)
 
     two = [use("open_gate", False, 1), use("open_gate", False, 1), use("open_gate", True, 2)]
-    assert unresolved(two, ["open_gate"]) and not unresolved([*two, use("open_gate", True, 3)], ["open_gate"])
-    assert not unresolved([use("python", False, 1), use("algebra", True, 2)], ["python", "algebra"])
-    assert not unresolved([use("opengate", False, 1), use("open_gate", True, 2)], ["open_gate"])
-    assert unresolved([use("open_gate", False, 1), use("clock", True, 2)], ["open_gate", "clock"])
+    assert unresolved_failures(two, ["open_gate"]) and not unresolved_failures(
+        [*two, use("open_gate", True, 3)], ["open_gate"]
+    )
+    assert not unresolved_failures([use("python", False, 1), use("algebra", True, 2)], ["python", "algebra"])
+    assert not unresolved_failures([use("opengate", False, 1), use("open_gate", True, 2)], ["open_gate"])
+    assert unresolved_failures([use("open_gate", False, 1), use("clock", True, 2)], ["open_gate", "clock"])

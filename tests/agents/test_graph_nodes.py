@@ -16,7 +16,7 @@ from qwendesk.agents.tool_selection import NO_TOOL
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
 from qwendesk.models.card import ModelCard
-from qwendesk.routing.base import Decision, Past, Signals
+from qwendesk.routing.base import ConversationContext, Decision, Signals
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox
 from qwendesk.wiring import build_pool
@@ -55,7 +55,7 @@ async def context_of(script: list[str], card: ModelCard = LARGE) -> AsyncIterato
 
 
 def turn(text: str, **inbound: Any) -> TurnInput:
-    return {"inbound": Inbound(text, "c", **inbound), "history": [], "language": None, "past": Past()}
+    return {"inbound": Inbound(text, "c", **inbound), "history": [], "language": None, "past": ConversationContext()}
 
 
 async def path(begin: TurnInput, context: TurnContext) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, not_checked
+from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, report_unchecked
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.messages import Receipt, ToolUse
 
@@ -110,9 +110,9 @@ def test_a_check_claims_no_more_than_it_compared() -> None:
 
 def test_a_result_that_cannot_be_looked_for_is_not_checked() -> None:
     uses = used("python", "one\ntwo")
-    (check,) = not_checked(uses, check_result("Both.", uses))
+    (check,) = report_unchecked(uses, check_result("Both.", uses))
     assert (check.name, check.outcome) == ("contains the tool's result", "skipped")
-    assert not not_checked(used("clock", "noon"), [])
+    assert not report_unchecked(used("clock", "noon"), [])
 
 
 def test_why_says_what_was_not_checked() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.agents.nodes.reply import sources
+from qwendesk.agents.nodes.reply import cited_sources
 from qwendesk.messages import ToolUse
 
 RESULT = """[1] Shop, Returns, line 3
@@ -28,9 +28,14 @@ def use(result: str = RESULT, name: str = "search_knowledge", ok: bool = True) -
     ],
 )
 def test_what_is_cited_or_plainly_taken(answer: str, expected: list[str]) -> None:
-    assert sources(answer, [use()]) == expected
+    assert cited_sources(answer, [use()]) == expected
 
 
 def test_other_tools_are_no_sources() -> None:
     answer = "You have 30 days to send goods back [1]."
-    assert sources(answer, []) == sources(answer, [use(ok=False)]) == sources(answer, [use(name="python")]) == []
+    assert (
+        cited_sources(answer, [])
+        == cited_sources(answer, [use(ok=False)])
+        == cited_sources(answer, [use(name="python")])
+        == []
+    )

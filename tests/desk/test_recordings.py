@@ -14,7 +14,7 @@ import soundfile
 from langchain_core.messages import HumanMessage
 from typer.testing import CliRunner
 
-from qwendesk.agents.roles import expert_for
+from qwendesk.agents.roles import role_definition
 from qwendesk.cli.main import app
 from qwendesk.desk.turns.attachments import read_audio
 from qwendesk.engines.message_format import openai_messages
@@ -100,4 +100,4 @@ def test_the_command_line_takes_a_recording_without_words(tmp_path: Path) -> Non
 
 
 def test_the_specialist_has_a_prompt_of_its_own() -> None:
-    assert expert_for("audio").prompt == "audio"
+    assert role_definition("audio").prompt == "audio"

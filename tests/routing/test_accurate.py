@@ -14,12 +14,12 @@ from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Signals
 from qwendesk.routing.classifier import sentence_encoder
 from qwendesk.routing.classifier.classifier import ARTEFACTS, load_classifier
-from qwendesk.routing.classifier.installed import install, read_classifier
-from qwendesk.routing.classifier.sentence_encoder import MEANING
+from qwendesk.routing.classifier.installed import install_classifier, read_classifier
+from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.training import train as meaning_cache
 from qwendesk.routing.training.dataset import load_questions
-from qwendesk.routing.training.train import material, train
+from qwendesk.routing.training.train import build_training_set, train
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_others_are_served_while_a_meaning_is_read(own_home: Path, monkeyp
 
     def read(text: str) -> np.ndarray:
         readers.add(threading.get_ident())
-        return np.zeros(len(MEANING))
+        return np.zeros(len(EMBEDDING_FEATURES))
 
     monkeypatch.setattr("qwendesk.routing.classifier.trained_router.embed", read)
     monkeypatch.setattr("qwendesk.routing.classifier.trained_router.load_encoder", lambda: None)
@@ -58,7 +58,7 @@ def test_its_artefact_ships_and_is_small(tmp_path: Path) -> None:
     shipped = load_classifier(ARTEFACTS["accurate"])
     assert shipped.reads_meaning
     assert not load_classifier().reads_meaning
-    assert install(shipped, tmp_path).name == "router-accurate.npz"
+    assert install_classifier(shipped, tmp_path).name == "router-accurate.npz"
     assert read_classifier(tmp_path / "router-accurate.npz").reads_meaning
     assert (tmp_path / "router-accurate.npz").stat().st_size < 200_000
 
@@ -66,13 +66,13 @@ def test_its_artefact_ships_and_is_small(tmp_path: Path) -> None:
 def test_signs_and_meaning_are_trained_apart_and_added(monkeypatch: pytest.MonkeyPatch) -> None:
     questions = load_questions()[::20]
     chance = np.random.default_rng(1)
-    vectors = chance.normal(size=(len(questions), len(MEANING)))
-    monkeypatch.setattr("qwendesk.routing.training.train.cached_meanings", lambda texts: vectors)
-    both, signs = train(material(questions, meaning=True)), train(material(questions))
+    vectors = chance.normal(size=(len(questions), len(EMBEDDING_FEATURES)))
+    monkeypatch.setattr("qwendesk.routing.training.train.cached_embeddings", lambda texts: vectors)
+    both, signs = train(build_training_set(questions, meaning=True)), train(build_training_set(questions))
     size = len(signs.mean)
     assert np.allclose(both.domain.weights[:size], signs.domain.weights)
     assert both.domain.weights[size:].any()
-    assert len(both.mean) == size + len(MEANING)
+    assert len(both.mean) == size + len(EMBEDDING_FEATURES)
 
 
 def test_meanings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_meanings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def embed(text: str) -> np.ndarray:
         asked.append(text)
-        return np.full(len(MEANING), float(len(text)))
+        return np.full(len(EMBEDDING_FEATURES), float(len(text)))
 
     monkeypatch.setattr(meaning_cache, "embed", embed)
     file = tmp_path / "cache" / "meanings.npz"
@@ -90,7 +90,7 @@ def test_meanings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (first[:, 0].tolist(), again[:, 0].tolist()) == ([1, 2, 1], [2, 3])
     file.write_bytes(b"broken")
     assert meaning_cache.cached_meanings(["a"], file)[0, 0] == 1
-    assert meaning_cache.cached_meanings([], file).shape == (0, len(MEANING))
+    assert meaning_cache.cached_meanings([], file).shape == (0, len(EMBEDDING_FEATURES))
 
 
 def test_any_text_gets_an_answer_by_its_meaning() -> None:

@@ -16,14 +16,14 @@ import pytest
 
 from qwendesk.errors import ConfigError
 from qwendesk.routing.base import TEXT_ROLES, Signals
-from qwendesk.routing.classifier.classifier import ARTEFACT, load, load_classifier
-from qwendesk.routing.classifier.features import NAMES, clip, features
+from qwendesk.routing.classifier.classifier import ARTEFACT, load_classifier, read_classifier_file
+from qwendesk.routing.classifier.features import FEATURE_NAMES, clip, extract_features
 from qwendesk.routing.classifier.linear import fit, softmax
-from qwendesk.routing.classifier.trained_router import REASONS, TrainedRouter
-from qwendesk.routing.signals.cues import Cues, fold, words_of
-from qwendesk.routing.training.dataset import Question, load_questions, parse, read_questions
-from qwendesk.routing.training.metrics import Answer, scores
-from qwendesk.routing.training.train import material, train, unseen
+from qwendesk.routing.classifier.trained_router import FEATURE_REASONS, TrainedRouter
+from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
+from qwendesk.routing.training.dataset import LabelledQuestion, load_questions, parse_questions, read_questions
+from qwendesk.routing.training.metrics import GradedAnswer, scores
+from qwendesk.routing.training.train import build_training_set, leave_groups_out, train
 
 STRANGE = [
     "",
@@ -106,7 +106,7 @@ def test_the_reasons_name_what_was_seen() -> None:
     decision = TrainedRouter().route(Signals("Traceback (most recent call last): KeyError in `foo.py`, python"))
     assert decision.role == "coder"
     assert {"an error trace", "names of programming languages or tools"} & set(decision.signals)
-    assert len(REASONS) == len(NAMES)
+    assert len(FEATURE_REASONS) == len(FEATURE_NAMES)
 
 
 def test_unsure_is_general() -> None:
@@ -140,11 +140,11 @@ def test_an_artefact_for_other_features_is_refused(tmp_path: Path) -> None:
         kept = {name: arrays[name] for name in arrays} | {"names": np.array(["other"])}
     np.savez(file, **kept)
     with file.open("rb") as opened, pytest.raises(ValueError, match="make router"):
-        load(opened)
+        read_classifier_file(opened)
 
 
 def test_the_shipped_artefact_is_what_training_gives() -> None:
-    trained = train(material(load_questions()))
+    trained = train(build_training_set(load_questions()))
     shipped = load_classifier()
     assert np.allclose(trained.domain.weights, shipped.domain.weights, atol=1e-6)
     assert np.allclose(trained.thinking.weights, shipped.thinking.weights, atol=1e-6)
@@ -152,11 +152,11 @@ def test_the_shipped_artefact_is_what_training_gives() -> None:
 
 def test_left_out_groups_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     questions = [
-        Question("Write a function", "coder", "en", "g1", "a"),
-        Question("Schreibe eine Funktion", "coder", "de", "g1", "b"),
-        Question("2 + 2?", "math", "en", "g2", "b"),
-        Question("Hello", "general", "en", "g3", "b"),
-        Question("Why, step by step?", "thinking", "en", "g4", "c"),
+        LabelledQuestion("Write a function", "coder", "en", "g1", "a"),
+        LabelledQuestion("Schreibe eine Funktion", "coder", "de", "g1", "b"),
+        LabelledQuestion("2 + 2?", "math", "en", "g2", "b"),
+        LabelledQuestion("Hello", "general", "en", "g3", "b"),
+        LabelledQuestion("Why, step by step?", "thinking", "en", "g4", "c"),
     ]
     seen: list[set[str]] = []
 
@@ -165,7 +165,7 @@ def test_left_out_groups_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> 
         return load_classifier()
 
     monkeypatch.setattr("qwendesk.routing.training.train.train", watch)
-    unseen(material(questions), lambda question: question.source)
+    leave_groups_out(build_training_set(questions), lambda question: question.source)
     assert seen == [{"g2", "g3", "g4"}, {"g4"}, {"g1", "g2", "g3"}]
 
 
@@ -179,7 +179,7 @@ def test_training_moves_from_the_prior_only_as_far_as_it_is_let() -> None:
 
 
 def test_cues_count_at_the_start_of_words_in_spaced_scripts_and_anywhere_in_dense_ones() -> None:
-    cues = Cues([(0, "funktion"), (1, "if."), (2, "how many"), (0, "函数"), (0, "برنامج")])
+    cues = CueMatcher([(0, "funktion"), (1, "if."), (2, "how many"), (0, "函数"), (0, "برنامج")])
 
     def found(text: str) -> list[tuple[int, int]]:
         return list(cues.find(words_of(fold(text))))
@@ -193,18 +193,18 @@ def test_cues_count_at_the_start_of_words_in_spaced_scripts_and_anywhere_in_dens
 
 
 def test_the_greek_question_mark_is_one() -> None:
-    at = NAMES.index("ends_in_question")
-    assert features("Πού είναι;")[at] == 1
-    assert features("int x;")[at] == 0
+    at = FEATURE_NAMES.index("ends_in_question")
+    assert extract_features("Πού είναι;")[at] == 1
+    assert extract_features("int x;")[at] == 0
 
 
 def test_scores_by_hand() -> None:
     result = scores(
         [
-            Answer("coder", "coder", 0.9, "en"),
-            Answer("thinking", "general", 0.6, "de"),
-            Answer("math", "math", 0.8, "de"),
-            Answer("general", "math", 0.5, "en"),
+            GradedAnswer("coder", "coder", 0.9, "en"),
+            GradedAnswer("thinking", "general", 0.6, "de"),
+            GradedAnswer("math", "math", 0.8, "de"),
+            GradedAnswer("general", "math", 0.5, "en"),
         ]
     )
     assert (result["accuracy"], result["accuracy3"]) == (0.5, 0.75)
@@ -230,7 +230,7 @@ def test_scores_by_hand() -> None:
 )
 def test_a_bad_line_is_named(line: str, said: str) -> None:
     with pytest.raises(ConfigError, match=rf"f:2 .*{said}"):
-        list(parse(["", line], "f"))
+        list(parse_questions(["", line], "f"))
 
 
 def test_a_line_is_what_json_lines_says_it_is(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_line_is_what_json_lines_says_it_is(tmp_path: Path) -> None:
     row = '{"text": "one\u2028two\x85three", "label": "general", "lang": null, "extra": 1}'
     file.write_bytes(f"\ufeff{row}\r\n\r\n{row}".encode())
     first, second = read_questions(file)
-    assert first == second == Question("one\u2028two\x85three", "general")
+    assert first == second == LabelledQuestion("one\u2028two\x85three", "general")
 
 
 def test_missing_and_empty_files_say_so(tmp_path: Path) -> None:

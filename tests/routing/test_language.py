@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.routing.signals.language import english_name, identify
+from qwendesk.routing.signals.language import english_name, identify_language
 from qwendesk.routing.training.dataset import load_questions
 
 NEIGHBOURS = [
@@ -22,7 +22,7 @@ NEIGHBOURS = [
 
 @pytest.mark.parametrize(("text", "code"), NEIGHBOURS)
 def test_neighbours_are_told_apart(text: str, code: str) -> None:
-    assert identify(text) == code
+    assert identify_language(text) == code
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_neighbours_are_told_apart(text: str, code: str) -> None:
 )
 def test_words_that_are_quoted_do_not_count(own: str, code: str | None) -> None:
     quoted = "> you, the assistant wrote:\n> We are open from nine to six on weekdays.\n> Please call before you come."
-    assert identify(f"{quoted}\n\n{own}") == identify(f"{own}\n\n{quoted}") == code
-    assert identify(quoted) == "en"
+    assert identify_language(f"{quoted}\n\n{own}") == identify_language(f"{own}\n\n{quoted}") == code
+    assert identify_language(quoted) == "en"
 
 
 @pytest.mark.parametrize(("text", "code"), [("RICORDAMELO DOPO LA CENA", "it"), ("JEDAKAN ALARMNYA", "id")])
 def test_shouting_is_the_same_language(text: str, code: str) -> None:
-    assert identify(text) == code
+    assert identify_language(text) == code
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_shouting_is_the_same_language(text: str, code: str) -> None:
     ],
 )
 def test_names_code_and_numbers_leave_it_open(text: str) -> None:
-    assert identify(text) is None
+    assert identify_language(text) is None
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\u202e\u200f", "x" * 1_000_000, "é" * 10_000])
 def test_any_text_is_looked_at(text: str) -> None:
-    code = identify(text)
+    code = identify_language(text)
     assert code is None or english_name(code)
 
 
@@ -66,7 +66,7 @@ def test_public_utterances_are_named() -> None:
     found: dict[str, list[bool]] = {}
     for question in load_questions():
         if question.source in ("xsid", "xquad", "msvamp"):
-            found.setdefault(question.lang, []).append(identify(question.text) == question.lang)
+            found.setdefault(question.lang, []).append(identify_language(question.text) == question.lang)
     shares = [sum(right) / len(right) for right in found.values()]
     assert len(shares) >= 19
     assert sum(shares) / len(shares) >= 0.95
@@ -114,12 +114,12 @@ def test_public_utterances_are_named() -> None:
     ],
 )
 def test_a_greeting_tells_its_language(text: str, code: str) -> None:
-    assert identify(text) == code
+    assert identify_language(text) == code
 
 
 @pytest.mark.parametrize("text", ["hi", "hey", "ok", "Hallo", "Salut", "Ahoj", "Hej", "👋", "Marco Ciao"])
 def test_a_greeting_of_several_languages_leaves_it_open(text: str) -> None:
-    assert identify(text) is None
+    assert identify_language(text) is None
 
 
 def test_every_greeting_is_of_a_language_that_is_told_apart() -> None:

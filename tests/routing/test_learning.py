@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from qwendesk.memory.records import PastTurn, Rating
-from qwendesk.routing.base import Decision, Past, Signals
-from qwendesk.routing.training.examples import lessons, masked
+from qwendesk.routing.base import ConversationContext, Decision, Signals
+from qwendesk.routing.training.examples import collect_examples, mask_secrets
 from qwendesk.routing.training.replay import Replay
 
 _NUMBERS = iter(range(1000, 9999))
@@ -39,7 +39,7 @@ def past(question: str, role: str | None = "general", *ratings: Rating, **receip
 
 
 def test_an_override_and_a_rating_become_examples() -> None:
-    found = lessons(
+    found = collect_examples(
         [
             past("Sort these cards", "coder", wished_role="coder", role_without_override="general"),
             past("How much is it?", "general", Rating(-1, "math")),
@@ -61,13 +61,13 @@ def test_an_override_and_a_rating_become_examples() -> None:
     ("model", "label"), [("qwen2.5-coder-7b", "coder"), ("ollama:qwen2.5-math", "math"), ("qwq:32b", "thinking")]
 )
 def test_a_wish_for_a_specialised_model_is_one_for_its_role(model: str, label: str) -> None:
-    (example,) = lessons([past("What now?", "general", wished_model=model)]).examples
+    (example,) = collect_examples([past("What now?", "general", wished_model=model)]).examples
     assert example.label == label
-    assert not lessons([past("What now?", "general", wished_model="qwen3:8b")]).examples
+    assert not collect_examples([past("What now?", "general", wished_model="qwen3:8b")]).examples
 
 
 def test_what_the_router_would_have_done_anyway_teaches_nothing() -> None:
-    found = lessons(
+    found = collect_examples(
         [past("Sort", "coder", wished_role="coder", role_without_override="coder"), past("Hello", "general")]
     )
     assert (found.turns, list(found.examples), found.left_out) == (2, [], {})
@@ -76,7 +76,7 @@ def test_what_the_router_would_have_done_anyway_teaches_nothing() -> None:
 def test_a_wish_that_stays_in_force_counts_once() -> None:
     wish: dict[str, Any] = {"wished_role": "coder", "role_without_override": "general", "conversation": "c"}
     turns = [past("Sort these", "coder", **wish), past("Thanks a lot", "coder", **wish)]
-    found = lessons(reversed(turns))
+    found = collect_examples(reversed(turns))
     assert [example.text for example in found.examples] == ["Sort these"]
     assert found.left_out == {"an earlier wish, only still in force": 1}
 
@@ -92,7 +92,7 @@ def test_what_is_left_out_is_told() -> None:
         past(" who was  DANTE? ", "general", Rating(-1, "thinking")),
         past("no answer", None, Rating(1)),
     ]
-    found = lessons(turns)
+    found = collect_examples(turns)
     assert found.left_out == {
         "a file came with it": 1,
         "rated down without saying who would have been better": 1,
@@ -119,7 +119,7 @@ def test_what_is_left_out_is_told() -> None:
     ],
 )
 def test_secrets_are_masked(text: str, told: str) -> None:
-    assert masked(text) == told
+    assert mask_secrets(text) == told
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_secrets_are_masked(text: str, told: str) -> None:
     ],
 )
 def test_ordinary_texts_stay_as_they_are(text: str) -> None:
-    assert masked(text) == text
+    assert mask_secrets(text) == text
 
 
 @pytest.mark.parametrize("piece", ["1 ", "+1(", "a@", "a.", "sk-", "x1", "AB12 ", "password ", "://", "-----BEGIN "])
 def test_masking_takes_no_time_on_any_text(piece: str) -> None:
     text = piece * (4000 // len(piece))
     begun = time.process_time()
-    assert len(masked(text)) <= 4 * len(text)
+    assert len(mask_secrets(text)) <= 4 * len(text)
     assert time.process_time() - begun < 2
 
 
@@ -195,7 +195,7 @@ def test_replay_keeps_few_examples_the_rated_ones_first() -> None:
 
 
 def test_replay_sees_each_turn_in_its_conversation() -> None:
-    seen: list[Past] = []
+    seen: list[ConversationContext] = []
 
     def decide(signals: Signals) -> Decision:
         seen.append(signals.past)

@@ -8,29 +8,29 @@ from typing import Any
 
 import pytest
 
-from qwendesk.agents.model_selection import speaks, weigh
+from qwendesk.agents.model_selection import refine_selection, supports_language
 from qwendesk.agents.thinking_budget import plan_thinking
 from qwendesk.cli.route.policy import default_text, in_force
 from qwendesk.engines.selected_model import Choice
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
 from qwendesk.models.card import ModelCard
-from qwendesk.routing.base import Decision, Past, Signals
+from qwendesk.routing.base import ConversationContext, Decision, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide
-from qwendesk.routing.policy.policy_file import Models, Policy, Split, load_policy, read_policy
-from qwendesk.routing.policy.subquestions import split
-from qwendesk.routing.signals.followup import goes_on, misses_picture
-from qwendesk.routing.signals.language import identify
+from qwendesk.routing.policy.policy_file import ModelPolicy, RoutingPolicy, SplitPolicy, load_policy, read_policy
+from qwendesk.routing.policy.subquestions import split_message
+from qwendesk.routing.signals.followup import is_follow_up, refers_to_missing_picture
+from qwendesk.routing.signals.language import identify_language
 
 ROUTER = TrainedRouter()
 PICTURE = (Attachment("image", "image/png", b"x"),)
-CODE = Past(
+CODE = ConversationContext(
     "coder", ("Write a Python function that reverses a string.",), "```python\ndef reverse(s): return s[::-1]\n```"
 )
-SUM = Past("math", ("What is 37*91+4?",), "37 * 91 + 4 = 3371")
-SEEN = Past("vision", ("What is this?",), "A red square on a table.", PICTURE, 1)
-LATER = Past("general", ("What is this?", "Tell me a joke"), "A joke.", PICTURE, 2)
+SUM = ConversationContext("math", ("What is 37*91+4?",), "37 * 91 + 4 = 3371")
+SEEN = ConversationContext("vision", ("What is this?",), "A red square on a table.", PICTURE, 1)
+LATER = ConversationContext("general", ("What is this?", "Tell me a joke"), "A joke.", PICTURE, 2)
 QUESTIONS = [
     json.loads(line)
     for line in resources.files("qwendesk.routing.training")
@@ -40,7 +40,7 @@ QUESTIONS = [
 ]
 
 
-def policy_of(tmp_path: Path, text: str) -> Policy:
+def policy_of(tmp_path: Path, text: str) -> RoutingPolicy:
     file = tmp_path / "policy.toml"
     file.write_text(text, "utf-8")
     return read_policy(file)
@@ -60,7 +60,7 @@ def policy_of(tmp_path: Path, text: str) -> Policy:
     + ["もっと速くしてください", "더 빠르게 해줘", "ولماذا؟", "और क्यों?", "ve neden?", "go on"],
 )
 def test_a_short_follow_up_stays_with_the_specialist(text: str) -> None:
-    decision = decide(Signals(text, identify(text), past=CODE), ROUTER)
+    decision = decide(Signals(text, identify_language(text), past=CODE), ROUTER)
     assert decision.role == "coder"
     assert decision.by == "classifier" or decision.signals == ("stayed with coder: a short follow-up",)
 
@@ -77,7 +77,7 @@ def test_a_follow_up_stays_with_mathematics_too() -> None:
     + ["It is raining today, what should I wear?", "Recommend a good restaurant", "Какая столица Франции?"],
 )
 def test_a_new_topic_leaves_the_specialist(text: str) -> None:
-    assert decide(Signals(text, identify(text), past=CODE), ROUTER).role == "general"
+    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER).role == "general"
 
 
 def test_clear_words_lead_from_one_specialist_to_another() -> None:
@@ -91,7 +91,7 @@ def test_sticking_can_be_turned_off(tmp_path: Path) -> None:
 
 
 def test_questions_of_their_own_are_seldom_taken_for_follow_ups() -> None:
-    wrong = [q["text"] for q in QUESTIONS if q["label"] != "coder" and goes_on(q["text"], CODE, q["lang"])]
+    wrong = [q["text"] for q in QUESTIONS if q["label"] != "coder" and is_follow_up(q["text"], CODE, q["lang"])]
     assert len(wrong) < 0.015 * len(QUESTIONS)
 
 
@@ -102,14 +102,14 @@ def test_questions_of_their_own_are_seldom_taken_for_follow_ups() -> None:
     + ["какого цвета он был?", "什么颜色?", "何色でしたか?", "무슨 색이었어?", "was steht auf dem Schild?"],
 )
 def test_what_is_asked_of_a_picture_recalls_it(text: str) -> None:
-    decision = decide(Signals(text, identify(text), past=SEEN), ROUTER)
+    decision = decide(Signals(text, identify_language(text), past=SEEN), ROUTER)
     assert (decision.role, decision.picture) == ("vision", True)
     assert decision.signals == ("the picture from your earlier message",)
 
 
 @pytest.mark.parametrize("text", ["what colour was it?", "What was in the picture?", "照片里有什么?"])
 def test_a_picture_is_recalled_over_other_turns(text: str) -> None:
-    assert decide(Signals(text, identify(text), past=LATER), ROUTER).picture
+    assert decide(Signals(text, identify_language(text), past=LATER), ROUTER).picture
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_picture_is_recalled_over_other_turns(text: str) -> None:
     ],
 )
 def test_after_a_picture_text_is_text_again(text: str, role: str) -> None:
-    decision = decide(Signals(text, identify(text), past=SEEN), ROUTER)
+    decision = decide(Signals(text, identify_language(text), past=SEEN), ROUTER)
     assert (decision.role, decision.picture) == (role, False)
 
 
@@ -141,7 +141,7 @@ def test_after_a_picture_text_is_text_again(text: str, role: str) -> None:
     ],
 )
 def test_a_picture_that_was_never_sent_is_missed(text: str) -> None:
-    decision = decide(Signals(text, identify(text)), ROUTER)
+    decision = decide(Signals(text, identify_language(text)), ROUTER)
     assert (decision.role, decision.missing) == ("vision", True)
 
 
@@ -153,7 +153,9 @@ def test_pictures_as_a_topic_are_not_missed(text: str) -> None:
 
 
 def test_no_labelled_question_is_taken_to_miss_a_picture() -> None:
-    assert [q["text"] for q in QUESTIONS if misses_picture(q["text"], Past(), q["lang"])] == []
+    assert [
+        q["text"] for q in QUESTIONS if refers_to_missing_picture(q["text"], ConversationContext(), q["lang"])
+    ] == []
 
 
 def test_the_order_of_claims(tmp_path: Path) -> None:
@@ -161,8 +163,8 @@ def test_the_order_of_claims(tmp_path: Path) -> None:
     text = "make it faster"
     assert decide(Signals(text, images=1, role="math", past=CODE), ROUTER, policy).by == "wish"
     assert decide(Signals(text, images=1, past=CODE), ROUTER, policy).by == "attachment"
-    assert decide(Signals(text, identify(text), past=CODE), ROUTER, policy).by == "rule"
-    assert decide(Signals(text, identify(text), past=CODE), ROUTER).by == "conversation"
+    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER, policy).by == "rule"
+    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER).by == "conversation"
     assert decide(Signals(text), ROUTER).by == "classifier"
 
 
@@ -250,7 +252,7 @@ def test_a_wrong_file_is_told_by_line_and_field(tmp_path: Path, text: str, told:
 
 
 def test_the_file_to_begin_with_changes_nothing(tmp_path: Path) -> None:
-    assert policy_of(tmp_path, default_text()) == Policy() == load_policy(tmp_path / "none.toml")
+    assert policy_of(tmp_path, default_text()) == RoutingPolicy() == load_policy(tmp_path / "none.toml")
     assert {row["from"] for row in in_force(tmp_path / "policy.toml")} == {"default"}
 
 
@@ -282,20 +284,25 @@ CARDS = [
 )
 def test_costs_and_languages_weigh(role: Any, best: str, loaded: set[str], language: str | None, model: str) -> None:
     by_name = {card.name: card for card in CARDS}
-    chosen = weigh(role, Choice("e", by_name[best]), CARDS, frozenset(loaded), language, Models())
+    chosen = refine_selection(role, Choice("e", by_name[best]), CARDS, frozenset(loaded), language, ModelPolicy())
     assert chosen.choice is not None and chosen.choice.card.name == model
     assert bool(chosen.reasons) is (model != best)
 
 
 def test_a_swap_that_costs_nothing_is_always_made() -> None:
     large = Choice("e", CARDS[1])
-    assert weigh("general", large, CARDS, frozenset({"small"}), "en", Models(model_switch_threshold=0)).choice == large
+    assert (
+        refine_selection(
+            "general", large, CARDS, frozenset({"small"}), "en", ModelPolicy(model_switch_threshold=0)
+        ).choice
+        == large
+    )
 
 
 def test_models_of_few_languages_do_not_speak_all() -> None:
     few = ModelCard("few", languages=12)
-    assert speaks(few, "zh") and speaks(few, None) and not speaks(few, "sw")
-    assert speaks(ModelCard("many", languages=119), "sw")
+    assert supports_language(few, "zh") and supports_language(few, None) and not supports_language(few, "sw")
+    assert supports_language(ModelCard("many", languages=119), "sw")
 
 
 HYBRID = ModelCard("m", thinking="hybrid")
@@ -317,19 +324,19 @@ def test_difficulty_decides_on_thinking_and_its_budget(
     needs: float, wish: bool | None, rule: bool | None, setting: Any, expected: int | None
 ) -> None:
     decision = Decision("math", 0.9, needs_thinking=needs, think=rule)
-    tries = plan_thinking(decision, HYBRID, wish, setting, Policy(), 768)
+    tries = plan_thinking(decision, HYBRID, wish, setting, RoutingPolicy(), 768)
     assert (tries.think, tries.budget) == (expected is not None, expected)
 
 
 def test_an_abstention_is_thought_about() -> None:
     unsure = Decision("general", 0.3, abstained=True)
-    assert plan_thinking(unsure, HYBRID, None, "auto", Policy(), 1024).think
-    calm = Policy.model_validate({"abstain": {"think": False}})
+    assert plan_thinking(unsure, HYBRID, None, "auto", RoutingPolicy(), 1024).think
+    calm = RoutingPolicy.model_validate({"abstain": {"think": False}})
     assert not plan_thinking(unsure, HYBRID, None, "auto", calm, 1024).think
 
 
 def parts(text: str, language: str = "en") -> list[str]:
-    return [question.decision.role for question in split(Signals(text, language), ROUTER, Split())]
+    return [question.decision.role for question in split_message(Signals(text, language), ROUTER, SplitPolicy())]
 
 
 @pytest.mark.parametrize(
@@ -406,14 +413,14 @@ def test_one_topic_stays_whole(text: str) -> None:
 
 
 def test_labelled_questions_are_not_split() -> None:
-    cut = [q["text"] for q in QUESTIONS if split(Signals(q["text"], q["lang"]), ROUTER, Split())]
+    cut = [q["text"] for q in QUESTIONS if split_message(Signals(q["text"], q["lang"]), ROUTER, SplitPolicy())]
     assert len(cut) < 0.01 * len(QUESTIONS)
 
 
 def test_splitting_can_be_turned_off() -> None:
     text = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
-    assert split(Signals(text, "en"), ROUTER, Split(enabled=False)) == ()
-    assert split(Signals(text, "en"), ROUTER, Split(most=2)) == ()
+    assert split_message(Signals(text, "en"), ROUTER, SplitPolicy(enabled=False)) == ()
+    assert split_message(Signals(text, "en"), ROUTER, SplitPolicy(most=2)) == ()
 
 
 @pytest.mark.parametrize("piece", ["and ", "a. ", "1. ", "what? ", "，", "it, ", "- x\n", "。"])
@@ -421,7 +428,7 @@ def test_no_message_takes_long(piece: str) -> None:
     text = piece * (8000 // len(piece))
     begun = time.process_time()
     decide(Signals(text, "en", past=SEEN), ROUTER)
-    split(Signals(text[:1500], "en"), ROUTER, Split())
+    split_message(Signals(text[:1500], "en"), ROUTER, SplitPolicy())
     assert time.process_time() - begun < 2
 
 
@@ -430,8 +437,8 @@ def test_no_message_takes_long(piece: str) -> None:
     ["", " ", "🎉🎉", "x" * 1_000_000, "\u200f\u200b", "\ud800 it", "5", "?", "...", "1. ", "> it\n> that", "and"]
     + ["route this to the coder", "İ ﷺ ﬁ ß", "\x00 and \x1b[31m", "- \n- \n- ", "。。。", "¿¿¿ ???"],
 )
-@pytest.mark.parametrize("past", [Past(), CODE, SEEN, LATER], ids=["new", "code", "seen", "later"])
-def test_any_text_is_decided(text: str, past: Past) -> None:
+@pytest.mark.parametrize("past", [ConversationContext(), CODE, SEEN, LATER], ids=["new", "code", "seen", "later"])
+def test_any_text_is_decided(text: str, past: ConversationContext) -> None:
     signals = Signals(text, past=past)
     assert decide(signals, ROUTER).role in ("general", "coder", "math", "thinking", "vision")
-    assert split(signals, ROUTER, Split()) == ()
+    assert split_message(signals, ROUTER, SplitPolicy()) == ()

@@ -10,12 +10,12 @@ import pytest
 from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Signals
 from qwendesk.routing.classifier.classifier import ARTEFACT, Classifier, load_classifier
-from qwendesk.routing.classifier.installed import classifier_in, install, read_classifier, take_back
+from qwendesk.routing.classifier.installed import install_classifier, load_installed, read_classifier, restore_previous
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.training.dataset import Question, load_questions
-from qwendesk.routing.training.refit import TOLERANCE, Figures, Refit, refit
+from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
+from qwendesk.routing.training.refit import TOLERANCE, RefitMetrics, RefitResult, refit
 
-GOOD = Figures(0.87, 0.92, 0.05, 0.5)
+GOOD = RefitMetrics(0.87, 0.92, 0.05, 0.5)
 SAMPLE = load_questions()[::8]
 
 
@@ -28,7 +28,10 @@ def leaning(role_column: int) -> Classifier:
 
 
 def test_own_examples_are_learned_and_the_rest_is_kept() -> None:
-    own = [Question(f"Please check the flurbo number {n} of my gizmo", "thinking", "en", f"g{n}") for n in range(12)]
+    own = [
+        LabelledQuestion(f"Please check the flurbo number {n} of my gizmo", "thinking", "en", f"g{n}")
+        for n in range(12)
+    ]
     result = refit(own, SAMPLE)
     assert result.examples == 12
     assert (result.before.own, result.after.own) == (0, 1)
@@ -52,8 +55,8 @@ def test_the_base_is_judged_by_its_own_questions_only() -> None:
         (replace(GOOD, ece=0.07), ["the calibration error rises from 0.050 to 0.070"]),
     ],
 )
-def test_a_loss_beyond_the_tolerance_is_told(after: Figures, said: list[str]) -> None:
-    assert Refit(load_classifier(), 1, GOOD, after).losses == said
+def test_a_loss_beyond_the_tolerance_is_told(after: RefitMetrics, said: list[str]) -> None:
+    assert RefitResult(load_classifier(), 1, GOOD, after).losses == said
 
 
 def test_an_installed_router_is_preferred_and_taken_back_step_by_step(tmp_path: Path) -> None:
@@ -61,15 +64,15 @@ def test_an_installed_router_is_preferred_and_taken_back_step_by_step(tmp_path: 
         return TrainedRouter(folder=tmp_path).route(Signals("Where is my order?")).role
 
     assert role() == "general"
-    install(leaning(1), tmp_path)
+    install_classifier(leaning(1), tmp_path)
     assert role() == "coder"
-    install(leaning(2), tmp_path)
+    install_classifier(leaning(2), tmp_path)
     assert role() == "math"
-    assert "before the last" in take_back(tmp_path)
+    assert "before the last" in restore_previous(tmp_path)
     assert role() == "coder"
-    assert "ships" in take_back(tmp_path)
+    assert "ships" in restore_previous(tmp_path)
     assert role() == "general"
-    assert "nothing to take back" in take_back(tmp_path)
+    assert "nothing to take back" in restore_previous(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,5 +103,5 @@ def test_a_router_that_does_not_hold_is_not_used(kind: str, tmp_path: Path, capl
     with pytest.raises(ConfigError, match="--undo"):
         read_classifier(file)
     with caplog.at_level(logging.WARNING):
-        assert classifier_in(tmp_path) is load_classifier()
+        assert load_installed(tmp_path) is load_classifier()
     assert "ships with Qwendesk is used" in caplog.text

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from qwendesk.agents.tool_selection import suggest
-from qwendesk.routing.base import Past, Signals
+from qwendesk.agents.tool_selection import suggest_tools
+from qwendesk.routing.base import ConversationContext, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide
-from qwendesk.routing.signals.followup import goes_on
-from qwendesk.routing.signals.language import english_name, identify
+from qwendesk.routing.signals.followup import is_follow_up
+from qwendesk.routing.signals.language import english_name, identify_language
 
 CASES = [
     ("Find the derivative of f(x) = x³ + 2x² - 5x + 3", "math"),
@@ -72,14 +72,14 @@ def test_a_wish_beats_a_picture_and_a_picture_beats_words() -> None:
     ],
 )
 def test_languages_are_told_apart(text: str, language: str) -> None:
-    assert identify(text) == language
+    assert identify_language(text) == language
 
 
 @pytest.mark.parametrize(
     "text", ["", "42", "37*91+4", "ok", "B-77", "🎉", "```python\nfor i in range(3): print(i)\n```"]
 )
 def test_numbers_code_and_names_leave_the_language_open(text: str) -> None:
-    assert identify(text) is None
+    assert identify_language(text) is None
 
 
 def test_every_language_has_a_name() -> None:
@@ -94,13 +94,13 @@ def test_every_language_has_a_name() -> None:
 )
 def test_no_text_takes_long(piece: str) -> None:
     text = piece * (8000 // len(piece))
-    past = Past("coder", (text,), text)
+    past = ConversationContext("coder", (text,), text)
     unit = _seconds(lambda: sum(i * i for i in range(100_000)))
     # nothing else is served meanwhile; the unit is about 5 ms, and a pattern that backtracks takes a hundred of them
     assert _seconds(lambda: TrainedRouter().route(Signals(text))) < 5 * unit
-    assert _seconds(lambda: identify(text)) < 2 * unit
-    assert _seconds(lambda: goes_on("make it faster", past)) < 5 * unit
-    assert _seconds(lambda: suggest([{"function": {"name": "python", "parameters": {}}}], text)) < 5 * unit
+    assert _seconds(lambda: identify_language(text)) < 2 * unit
+    assert _seconds(lambda: is_follow_up("make it faster", past)) < 5 * unit
+    assert _seconds(lambda: suggest_tools([{"function": {"name": "python", "parameters": {}}}], text)) < 5 * unit
 
 
 def _seconds(work: Callable[[], object]) -> float:

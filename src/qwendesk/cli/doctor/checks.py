@@ -27,7 +27,7 @@ from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.knowledge_base import open_knowledge
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import ROLES
-from qwendesk.routing.policy.policy_file import FILE, load_policy
+from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
 from qwendesk.settings import Settings, config_file, unknown_variables
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.sandbox import PythonSandbox
@@ -179,7 +179,7 @@ def _disk(settings: Settings) -> Finding:
 
 def _policy(settings: Settings) -> Finding:
     """Look whether the desk can be opened with the user's own policy of routing, where there is one."""
-    file = settings.data_dir / FILE
+    file = settings.data_dir / POLICY_FILE
     try:
         load_policy(file)
     except ConfigError as error:

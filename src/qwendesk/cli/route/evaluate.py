@@ -13,15 +13,15 @@ from qwendesk.cli.chat.view import printable
 from qwendesk.cli.route.inputs import chosen_policy, chosen_router, moment, stored_turns, with_bar
 from qwendesk.routing.policy.decision import decide
 from qwendesk.routing.training.dataset import read_questions
-from qwendesk.routing.training.metrics import measure
-from qwendesk.routing.training.replay import Change, Example, Replay
+from qwendesk.routing.training.metrics import measure_router
+from qwendesk.routing.training.replay import Replay, ReplayedTurn, RoleChange
 from qwendesk.settings import load_settings
 
 
 async def evaluate(file: Path, router: str | None, as_json: bool) -> None:
     """Measure the router on a file of questions."""
     questions = await asyncio.to_thread(read_questions, file)
-    result = await asyncio.to_thread(measure, await chosen_router(router, load_settings()), questions)
+    result = await asyncio.to_thread(measure_router, await chosen_router(router, load_settings()), questions)
     typer.echo(json.dumps(result, ensure_ascii=False, indent=2) if as_json else _table(result))
 
 
@@ -76,12 +76,12 @@ def _told(report: Replay, since: str | None) -> str:
     return "\n".join(lines)
 
 
-def _head(change: Change) -> str:
+def _head(change: RoleChange) -> str:
     rated = [f"{n} rated {how}" for n, how in ((change.rated_up, "up"), (change.rated_down, "down")) if n]
     return f"{change.old} → {change.new}: {change.count}" + (f" ({', '.join(rated)})" if rated else "")
 
 
-def _line(example: Example) -> str:
+def _line(example: ReplayedTurn) -> str:
     text = printable(example.text)
     short = text if len(text) <= 80 else text[:79] + "…"
     return f"  {example.confidence:4.0%}  {short}{_THUMBS.get(example.rating or 0, '')}"

@@ -14,8 +14,8 @@ from qwendesk.desk.turns.attachments import read_image
 from qwendesk.errors import InputError
 from qwendesk.routing.base import Decision, Signals
 from qwendesk.routing.policy.decision import decide
-from qwendesk.routing.policy.subquestions import SubQuestion, questions_of
-from qwendesk.routing.signals.language import english_name, identify
+from qwendesk.routing.policy.subquestions import SubQuestion, find_subquestions
+from qwendesk.routing.signals.language import english_name, identify_language
 from qwendesk.settings import load_settings
 
 
@@ -29,12 +29,12 @@ async def explain(text: str, images: list[Path], router: str | None, as_json: bo
         raise InputError("The message is empty.")
     for image in images:
         await read_image(image)
-    language = identify(text)
+    language = identify_language(text)
     settings = load_settings()
     chosen, policy = await chosen_router(router, settings), chosen_policy(None, settings)
     signals = Signals(text, language, images=len(images))
     decision = decide(signals, chosen, policy)
-    parts = questions_of(signals, decision, chosen, policy.split)
+    parts = find_subquestions(signals, decision, chosen, policy.split)
     if as_json:
         typer.echo(json.dumps(_tree(decision, language, parts), ensure_ascii=False, indent=2))
     else:

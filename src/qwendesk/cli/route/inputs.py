@@ -16,7 +16,7 @@ from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import PastTurn
 from qwendesk.routing.classifier.installed import read_classifier
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy, read_policy
+from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load_policy, read_policy
 from qwendesk.settings import Settings
 from qwendesk.wiring import build_router
 
@@ -36,13 +36,13 @@ async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
     return router
 
 
-def chosen_policy(file: Path | None, settings: Settings) -> Policy:
+def chosen_policy(file: Path | None, settings: Settings) -> RoutingPolicy:
     """Return the policy of that file; None takes the one in force.
 
     Raises:
         ConfigError: it does not hold.
     """
-    return read_policy(file) if file else load_policy(settings.data_dir / FILE)
+    return read_policy(file) if file else load_policy(settings.data_dir / POLICY_FILE)
 
 
 def _router(name: str | None, settings: Settings) -> TrainedRouter:

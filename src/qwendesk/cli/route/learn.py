@@ -14,10 +14,10 @@ import typer
 from qwendesk.cli.route.inputs import moment, stored_turns
 from qwendesk.errors import ConfigError
 from qwendesk.routing.classifier.classifier import ARTEFACTS
-from qwendesk.routing.classifier.installed import install, take_back
+from qwendesk.routing.classifier.installed import install_classifier, restore_previous
 from qwendesk.routing.training.dataset import read_questions
-from qwendesk.routing.training.examples import Lessons, lessons
-from qwendesk.routing.training.refit import Figures, Refit, refit
+from qwendesk.routing.training.examples import CollectedExamples, collect_examples
+from qwendesk.routing.training.refit import RefitMetrics, RefitResult, refit
 from qwendesk.settings import Settings, load_settings
 
 _MOST = 200_000
@@ -42,7 +42,7 @@ async def learn(wish: Lesson) -> None:
         raise ConfigError("Give one of --fit, --undo, or --out and --apply.")
     settings = load_settings()
     if wish.undo:
-        told = await asyncio.to_thread(take_back, settings.data_dir, ARTEFACTS[settings.router])
+        told = await asyncio.to_thread(restore_previous, settings.data_dir, ARTEFACTS[settings.router])
         _say(wish, {"undone": told}, told)
         return
     file = wish.fit or await _collect(wish, settings)
@@ -52,7 +52,7 @@ async def learn(wish: Lesson) -> None:
 
 async def _collect(wish: Lesson, settings: Settings) -> Path | None:
     """Write the examples of past turns; None where there are none."""
-    found = lessons(await stored_turns(settings, moment(wish.since), _MOST))
+    found = collect_examples(await stored_turns(settings, moment(wish.since), _MOST))
     file = wish.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
     if not found.examples:
         _say(wish, _collected(found, None), _nothing(found))
@@ -63,7 +63,7 @@ async def _collect(wish: Lesson, settings: Settings) -> Path | None:
     return file
 
 
-def _write(found: Lessons, file: Path) -> None:
+def _write(found: CollectedExamples, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as opened:
@@ -75,7 +75,7 @@ def _write(found: Lessons, file: Path) -> None:
         raise ConfigError(f"The examples cannot be written to {str(file)!r}: {error.strerror or error}.") from None
 
 
-def _collected(found: Lessons, file: Path | None) -> dict[str, Any]:
+def _collected(found: CollectedExamples, file: Path | None) -> dict[str, Any]:
     return {
         "turns": found.turns,
         "examples": len(found.examples),
@@ -84,20 +84,20 @@ def _collected(found: Lessons, file: Path | None) -> dict[str, Any]:
     }
 
 
-def _nothing(found: Lessons) -> str:
+def _nothing(found: CollectedExamples) -> str:
     if not found.turns:
         return "No questions are stored: talk with the desk first, or look further back with --since."
     return "\n".join([f"{found.turns} questions, and nothing to learn from them.", *_left_out(found)])
 
 
-def _told(found: Lessons, file: Path, apply: bool) -> str:
+def _told(found: CollectedExamples, file: Path, apply: bool) -> str:
     lines = [f"{found.turns} questions, {len(found.examples)} examples in {file}", *_left_out(found)]
     if not apply:
         lines.append(f"Look through them, strike out what is wrong, then: qwendesk route learn --fit '{file}'")
     return "\n".join(lines)
 
 
-def _left_out(found: Lessons) -> list[str]:
+def _left_out(found: CollectedExamples) -> list[str]:
     return [f"  left out: {number} ({why})" for why, number in sorted(found.left_out.items())]
 
 
@@ -106,14 +106,16 @@ async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
     own = await asyncio.to_thread(read_questions, file)
     typer.echo(f"Training with {len(own)} examples (half a minute or so) ...", err=True)
     result = await asyncio.to_thread(refit, own, meaning=settings.router == "accurate")
-    installed = None if result.losses else await asyncio.to_thread(install, result.classifier, settings.data_dir)
+    installed = (
+        None if result.losses else await asyncio.to_thread(install_classifier, result.classifier, settings.data_dir)
+    )
     place = {"file": str(file), "installed": str(installed) if installed else None}
     _say(wish, result.as_dict() | place, _figures(result, installed))
     if not installed:
         raise ConfigError(f"The router was left as it is: {'; '.join(result.losses)}. Look through {str(file)!r}.")
 
 
-def _figures(result: Refit, installed: Path | None) -> str:
+def _figures(result: RefitResult, installed: Path | None) -> str:
     lines = [f"{'':34}{'before':>8}{'after':>8}"]
     names = {
         "accuracy": "accuracy, sources left out",
@@ -127,7 +129,7 @@ def _figures(result: Refit, installed: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _value(figures: Figures, name: str) -> str:
+def _value(figures: RefitMetrics, name: str) -> str:
     return f"{getattr(figures, name):8.3f}"
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from qwendesk.errors import ConfigError
 from qwendesk.models.catalogue import load_catalogue
-from qwendesk.routing.policy.policy_file import FILE, Policy, load_policy, read_policy
+from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load_policy, read_policy
 from qwendesk.settings import load_settings
 
 _RULES = """\
@@ -31,7 +31,7 @@ _RULES = """\
 def default_text() -> str:
     """Return a file that changes nothing: each value is there, commented out, with what it means."""
     head = "# How messages are routed. Every line that begins with '# name =' shows what holds without it.\n"
-    tables = [_table(name, table) for name, table in Policy() if isinstance(table, BaseModel)]
+    tables = [_table(name, table) for name, table in RoutingPolicy() if isinstance(table, BaseModel)]
     return "\n".join([head, *tables, _RULES])
 
 
@@ -104,7 +104,7 @@ async def check_policy(file: Path) -> None:
         typer.echo(f"Note: {doubt}", err=True)
 
 
-def _doubts(policy: Policy) -> list[str]:
+def _doubts(policy: RoutingPolicy) -> list[str]:
     """Name the models of rules that no catalogue knows; a server may still have them, so that they are no mistakes."""
     catalogue = load_catalogue(load_settings().data_dir / "models.toml")
     doubts = []
@@ -118,7 +118,7 @@ def _doubts(policy: Policy) -> list[str]:
 
 
 def _file() -> Path:
-    return load_settings().data_dir / FILE
+    return load_settings().data_dir / POLICY_FILE
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -85,8 +85,8 @@ def test_clear_words_lead_from_one_specialist_to_another() -> None:
     assert decide(Signals("now write it as a Python function", past=SUM), ROUTER).role == "coder"
 
 
-def test_sticking_can_be_turned_off(tmp_path: Path) -> None:
-    policy = policy_of(tmp_path, "[conversation]\nstick = false\n")
+def test_sticky_roles_can_be_turned_off(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, "[conversation]\nsticky_roles = false\n")
     assert decide(Signals("make it faster", past=CODE), ROUTER, policy).role == "general"
 
 

@@ -41,7 +41,7 @@ def is_forwarded(headers: Mapping[str, str]) -> bool:
     return any(name in headers for name in _FORWARDING)
 
 
-class Trusted:
+class TrustedProxies:
     """Addresses and networks of proxies.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from qwendesk.server.addresses import Trusted, network_of
+from qwendesk.server.addresses import TrustedProxies, network_of
 from qwendesk.server.limits import WebLimits
 
 Phase = Literal["header", "idle", "body", "working", "leftover", "socket"]
@@ -33,7 +33,7 @@ _EVICTED_FIRST: dict[Phase, int] = {"header": 0, "idle": 0, "leftover": 0, "body
 log = logging.getLogger(__name__)
 
 
-class Notices:
+class LimitedLog:
     """Logs warnings that a peer can cause: each kind once a minute, with the number left out.
 
     Args:
@@ -66,7 +66,7 @@ class Notices:
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class ClientConnection:
     """One connection."""
 
     transport: asyncio.Transport
@@ -98,21 +98,21 @@ class ConnectionGuard:
 
     def __init__(self, limits: WebLimits, largest_message: int) -> None:
         self.limits = limits
-        self.trusted = Trusted(limits.trusted_proxies)
-        self.notices = Notices(log)
+        self.trusted = TrustedProxies(limits.trusted_proxies)
+        self.notices = LimitedLog(log)
         self._largest_message = largest_message
-        self._lines: dict[asyncio.Transport, Line] = {}
-        self._by_peer: dict[tuple[str, int], Line] = {}
-        self._groups: defaultdict[str, set[Line]] = defaultdict(set)
+        self._lines: dict[asyncio.Transport, ClientConnection] = {}
+        self._by_peer: dict[tuple[str, int], ClientConnection] = {}
+        self._groups: defaultdict[str, set[ClientConnection]] = defaultdict(set)
         self._held = 0
         self._held_by: Counter[str] = Counter()
 
-    def opened(self, transport: asyncio.Transport) -> Line:
+    def opened(self, transport: asyncio.Transport) -> ClientConnection:
         """Take a connection in; one too many makes another one go, or goes itself."""
         if known := self._lines.get(transport):
             return known
         peer = _peer(transport)
-        line = Line(transport, peer, network_of(peer[0]), peer[0] in self.trusted)
+        line = ClientConnection(transport, peer, network_of(peer[0]), peer[0] in self.trusted)
         self._lines[transport] = self._by_peer[peer] = line
         self._groups[line.network].add(line)
         if not line.is_proxy and len(self._groups[line.network]) > self.limits.connections_per_address:
@@ -131,18 +131,18 @@ class ConnectionGuard:
             del self._by_peer[line.peer]
         self._leave_group(line)
 
-    def line_of(self, peer: tuple[str, int] | None) -> Line | None:
+    def line_of(self, peer: tuple[str, int] | None) -> ClientConnection | None:
         """Return the connection from an address and port."""
         return self._by_peer.get(peer) if peer else None
 
-    def attribute(self, line: Line, address: str) -> bool:
+    def attribute(self, line: ClientConnection, address: str) -> bool:
         """Count a proxy's connection under the address it speaks for; False where that one has too many."""
         if line.transport not in self._lines:
             return False
         self._move(line, network_of(address))
         return len(self._groups[line.network]) <= self.limits.connections_per_address
 
-    def received(self, line: Line, size: int) -> None:
+    def received(self, line: ClientConnection, size: int) -> None:
         """Note bytes that have come."""
         if line.phase == "idle":
             line.enter("header")
@@ -156,7 +156,7 @@ class ConnectionGuard:
         elif line.held > _NOT_WORTH_COUNTING and not line.half_since:
             line.half_since = monotonic()
 
-    def worked_off(self, line: Line, size: int) -> None:
+    def worked_off(self, line: ClientConnection, size: int) -> None:
         """Note that a WebSocket's message of so many bytes was taken, and nothing of it is held any more."""
         left = line.held - size
         line.since, line.half_since = monotonic(), 0.0
@@ -165,7 +165,7 @@ class ConnectionGuard:
             line.half_since = line.since
             self.charge(line, left)
 
-    def charge(self, line: Line, size: int) -> bool:
+    def charge(self, line: ClientConnection, size: int) -> bool:
         """Count bytes in flight; False where they are too many.
 
         Where they are too many in all, the address that has most of them loses its largest connection.
@@ -184,7 +184,7 @@ class ConnectionGuard:
         self._held_by[line.network] += size
         return True
 
-    def release(self, line: Line) -> None:
+    def release(self, line: ClientConnection) -> None:
         """Forget the bytes of a connection."""
         self._held -= line.held
         self._held_by[line.network] -= line.held
@@ -192,7 +192,7 @@ class ConnectionGuard:
             del self._held_by[line.network]
         line.held = 0
 
-    def cut(self, line: Line) -> None:
+    def cut(self, line: ClientConnection) -> None:
         """End a connection at once."""
         self.closed(line.transport)
         line.transport.abort()
@@ -209,7 +209,7 @@ class ConnectionGuard:
             if self._is_overdue(line, now):
                 self.cut(line)
 
-    def _is_overdue(self, line: Line, now: float) -> bool:
+    def _is_overdue(self, line: ClientConnection, now: float) -> bool:
         if line.transport.is_closing():
             line.closing_since = line.closing_since or now
             return now - line.closing_since > _CLOSING
@@ -223,7 +223,7 @@ class ConnectionGuard:
                 return bool(half) or now - line.since > self.limits.socket_idle_timeout
         return False  # a body is looked after where it is read, a connection without a request by the server
 
-    def _make_room(self, networks: Sequence[str], new: Line) -> None:
+    def _make_room(self, networks: Sequence[str], new: ClientConnection) -> None:
         """Close the oldest idle connection of the first of these that has one, or else the new one."""
         for network in networks:
             candidates = [line for line in self._groups[network] if line.phase in _EVICTED_FIRST and line is not new]
@@ -234,7 +234,7 @@ class ConnectionGuard:
         self.notices.warn("A connection was refused: all others are at work.")
         self.cut(new)
 
-    def _move(self, line: Line, network: str) -> None:
+    def _move(self, line: ClientConnection, network: str) -> None:
         held = line.held
         self.release(line)
         self._leave_group(line)
@@ -243,7 +243,7 @@ class ConnectionGuard:
         if held:
             self.charge(line, held)
 
-    def _leave_group(self, line: Line) -> None:
+    def _leave_group(self, line: ClientConnection) -> None:
         self._groups[line.network].discard(line)
         if not self._groups[line.network]:
             del self._groups[line.network]

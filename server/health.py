@@ -23,7 +23,7 @@ _LONGEST = 10.0
 _UNKNOWN = "the desk cannot work"
 
 
-class HealthPage:
+class HealthEndpoint:
     """Answers what monitors ask.
 
     Args:

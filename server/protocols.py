@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from qwendesk.desk.rate_limiter import Allowance
-from qwendesk.server.guard import ConnectionGuard, Line
+from qwendesk.server.guard import ClientConnection, ConnectionGuard
 
 _READ_BYTES = 16 * 2**10
 _FRAME_BURST = 1000
@@ -30,7 +30,7 @@ class _Guarded(Base):
     """Tells the guard when a connection opens, receives bytes and ends."""
 
     guard: ClassVar[ConnectionGuard]
-    _line: Line | None = None
+    _line: ClientConnection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -17,13 +17,12 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from qwendesk.errors import ConfigError
 from qwendesk.server.guard import ConnectionGuard
-from qwendesk.server.guarded_app import GuardedApp
-from qwendesk.server.health import Health, HealthPage
-from qwendesk.server.limits import WebLimits
-from qwendesk.server.process_limits import possible_connections
+from qwendesk.server.health import Health, HealthEndpoint
+from qwendesk.server.limits import WebLimits, possible_connections
+from qwendesk.server.middleware import ConnectionGuardMiddleware
 from qwendesk.server.protocols import guarded
 
-LARGEST_FRAME = 9 * 2**20
+MAX_FRAME_BYTES = 9 * 2**20
 """Bytes of one WebSocket frame that are read at all; a larger one ends its connection with the code 1009.
 
 More than channels take, so that whoever sends a little too much can be told so.
@@ -34,7 +33,7 @@ _WAITING = 256
 """Connections that the system keeps until they are accepted; so many are accepted at once."""
 
 
-def build_web(
+def build_app(
     health: Health,
     of_channels: Mapping[str, Sequence[BaseRoute]] | None = None,
     health_token: str | None = None,
@@ -48,7 +47,7 @@ def build_web(
         health_token: the bearer token without which ``/healthz`` shows no details.
         home: the channel to whose page ``/`` redirects.
     """
-    healthz = HealthPage(health, health_token).answer
+    healthz = HealthEndpoint(health, health_token).answer
     channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
@@ -87,12 +86,12 @@ class WebServer:
     def __init__(self, app: Starlette, host: str, port: int, limits: WebLimits | None = None) -> None:
         limits = limits or WebLimits()
         self._guard = ConnectionGuard(
-            replace(limits, connections=possible_connections(limits.connections)), LARGEST_FRAME
+            replace(limits, connections=possible_connections(limits.connections)), MAX_FRAME_BYTES
         )
         http, socket = guarded(self._guard)
         # no limit_concurrency: it refuses new connections for old ones that do nothing
         config = uvicorn.Config(
-            GuardedApp(app, self._guard),
+            ConnectionGuardMiddleware(app, self._guard),
             host,
             port,
             http=http,
@@ -105,7 +104,7 @@ class WebServer:
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=5,
-            ws_max_size=LARGEST_FRAME,
+            ws_max_size=MAX_FRAME_BYTES,
         )
         self._host, self._asked_port = host, port
         self._server = _Server(config)

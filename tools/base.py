@@ -10,12 +10,12 @@ from pydantic import Field
 
 from qwendesk.messages import Inbound
 
-NOT_AGAIN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
+NOT_RERUN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
 """The error of code and algebra for a message whose ``has_ended_a_run`` is set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class ToolContext:
     """The message that a tool is called for.
 
     A tool gets it in a parameter of the type ``Annotated[Asker | None, InjectedToolArg]``, which models do not see.
@@ -34,7 +34,7 @@ class Asker:
         return self.language
 
 
-class OwningTool(StructuredTool):
+class ClosableTool(StructuredTool):
     """A LangChain tool with ``aclose()``."""
 
     on_close: Callable[[], Awaitable[None]] = Field(exclude=True)

@@ -23,7 +23,7 @@ class RunResult:
 
     ok: bool
     output: str
-    """What the code printed, also before it failed; at most the first ``value_text.MOST_CHARS`` characters."""
+    """What the code printed, also before it failed; at most the first ``value_text.MAX_OUTPUT_CHARS`` characters."""
     error: str
     """What went wrong, such as ``ZeroDivisionError: division by zero (line 3)``; empty when nothing did."""
     value: str | None = None
@@ -41,7 +41,7 @@ def not_run(why: str) -> RunResult:
     return RunResult(False, "", why, unsupported=True)
 
 
-MEMORY = 512 * 1024 * 1024
+MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 
 """Most memory a piece of code may use, in bytes of address space."""
 
@@ -117,7 +117,7 @@ class Bubblewrap:
         answer = bytearray()
         try:
             async with asyncio.timeout(timeout + 1):
-                await _converse(process, json.dumps([code, timeout, MEMORY, _counts_alone()]), answer)
+                await _converse(process, json.dumps([code, timeout, MEMORY_LIMIT_BYTES, _counts_alone()]), answer)
         except TimeoutError:
             if not answer:
                 return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")

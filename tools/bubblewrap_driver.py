@@ -17,7 +17,7 @@ import sys
 from typing import Any, BinaryIO
 
 from qwendesk.tools.value_text import (  # cut off in the sandbox
-    MOST_CHARS,
+    MAX_OUTPUT_CHARS,
     MOST_ERROR,
     NOT_SHOWN,
     error_text,
@@ -106,7 +106,7 @@ def _line(error: BaseException) -> str:
 
 def send(answer: BinaryIO, ok: bool, output: str, error: str, value: str | None, defined: str) -> None:
     """Write the answer."""
-    texts = output[:MOST_CHARS], error[: MOST_ERROR + 20], value or ""
+    texts = output[:MAX_OUTPUT_CHARS], error[: MOST_ERROR + 20], value or ""
     shown = [printable(text).encode("utf-8", "replace") for text in texts]
     sizes = [len(text) for text in shown]
     names = defined.encode("utf-8", "replace")

@@ -10,16 +10,16 @@ from pydantic import Field
 
 from qwendesk.messages import Inbound
 from qwendesk.quoting import one_line, quoted
-from qwendesk.tools.base import Asker, OwningTool
+from qwendesk.tools.base import ClosableTool, ToolContext
 
-NAME = "search_knowledge"
-PASSAGES = 4
+TOOL_NAME = "search_knowledge"
+MAX_PASSAGES = 4
 _LETTERS = 1_200
 """Letters of a passage that are shown."""
-NOTHING = "No passage about this was found. Say that you do not know; do not make anything up."
+NOTHING_FOUND = "No passage about this was found. Say that you do not know; do not make anything up."
 
 
-class Found(Protocol):
+class FoundPassage(Protocol):
     """A passage, as the knowledge base returns it."""
 
     @property
@@ -31,11 +31,11 @@ class Found(Protocol):
         """What it says."""
 
 
-Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[Found]]]
+Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[FoundPassage]]]
 """Finds passages for a question; of whose message it is part decides which documents are looked at."""
 
 
-class KnowledgeTool(OwningTool):
+class KnowledgeTool(ClosableTool):
     """A tool that is offered only while there are documents."""
 
     has_documents: Callable[[], bool] = Field(exclude=True)
@@ -58,17 +58,17 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
         has_documents: tells whether there is anything to be found.
     """
 
-    async def search_knowledge(query: str, asker: Annotated[Asker | None, InjectedToolArg] = None) -> str:
+    async def search_knowledge(query: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
         """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
-        found = await search(query, asker.inbound if asker else None, PASSAGES)
-        return "\n\n".join(shown(number, passage) for number, passage in enumerate(found, 1)) or NOTHING
+        found = await search(query, context.inbound if context else None, MAX_PASSAGES)
+        return "\n\n".join(format_passage(number, passage) for number, passage in enumerate(found, 1)) or NOTHING_FOUND
 
     return KnowledgeTool.from_function(
-        coroutine=search_knowledge, name=NAME, on_close=_nothing_to_close, has_documents=has_documents
+        coroutine=search_knowledge, name=TOOL_NAME, on_close=_nothing_to_close, has_documents=has_documents
     )
 
 
-def shown(number: int, passage: Found) -> str:
+def format_passage(number: int, passage: FoundPassage) -> str:
     """Return a passage as a model reads it, quoted under the number it is cited by."""
     text = passage.text if len(passage.text) <= _LETTERS else passage.text[:_LETTERS] + "…"
     return f"[{number}] {one_line(passage.citation)}\n{quoted(text)}"

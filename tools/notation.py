@@ -30,7 +30,7 @@ _REMAINDER = re.compile(r"(?<=[\w)])(\s*)%(\s*)(?=[\w(√π])")
 _MOD = re.compile(r"(?<=[\w)!])\s+mod\s+(?=[\w(√π])", re.IGNORECASE)
 _MIXED = re.compile(r"(?<![\w.])(\d+) +(\d+)/(\d+)(?![\w./^])")
 _PERCENTAGES = re.compile(r"[-+]?(?: ?\( [\d.]+ / 100 \)(?: [-+])?)+")
-LONGEST = 1000
+MAX_EXPRESSION_CHARS = 1000
 """Longest expression that is read, in characters: readers of numbers take time that grows with its square."""
 
 
@@ -48,8 +48,8 @@ def to_python(text: str, symbols: frozenset[str] = frozenset()) -> str:
     Raises:
         NotationError: something in it is not allowed; the text says what.
     """
-    if len(text) > LONGEST:
-        raise NotationError(f"The expression has {len(text)} characters; at most {LONGEST} can be read.")
+    if len(text) > MAX_EXPRESSION_CHARS:
+        raise NotationError(f"The expression has {len(text)} characters; at most {MAX_EXPRESSION_CHARS} can be read.")
     tokens = _factorials(_with_products(_percents(_tokens(_plain(text), symbols)), symbols))
     if not tokens:
         raise NotationError("The expression is empty.")

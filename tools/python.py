@@ -7,10 +7,10 @@ from typing import Annotated
 from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.base import NOT_AGAIN, Asker, OwningTool
+from qwendesk.tools.base import NOT_RERUN, ClosableTool, ToolContext
 from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.value_text import MOST_CHARS, cut
+from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, cut
 
 _MOST_BEFORE = 500
 """Longest output before an error that a model is told, in characters."""
@@ -26,11 +26,11 @@ def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
     """Make the tool; its sandbox starts with the first call."""
     own = sandbox or PythonSandbox()
 
-    async def python(code: str, asker: Annotated[Asker | None, InjectedToolArg] = None) -> str:
+    async def python(code: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
         """Run Python code and return what it prints. For exact arithmetic and data; no files, no network."""
-        return describe(await own.run(code, inbound=asker.inbound if asker else None))
+        return describe(await own.run(code, inbound=context.inbound if context else None))
 
-    return OwningTool.from_function(coroutine=python, name="python", on_close=own.aclose)
+    return ClosableTool.from_function(coroutine=python, name="python", on_close=own.aclose)
 
 
 def describe(result: RunResult) -> str:
@@ -45,7 +45,7 @@ def describe(result: RunResult) -> str:
     if not result.output.strip("\n"):
         return cut(value) or _silence(result)
     # the value is what was asked for: where both are long, less is told of what was printed
-    room = MOST_CHARS - len(value) - 1 if value else MOST_CHARS
+    room = MAX_OUTPUT_CHARS - len(value) - 1 if value else MAX_OUTPUT_CHARS
     printed = _printed(result, max(room, _MOST_BEFORE))
     return cut("\n".join(part for part in (printed, value) if part))
 
@@ -58,7 +58,7 @@ def _printed(result: RunResult, most: int) -> str:
 
 def _failure(result: RunResult) -> str:
     hint = _HINTS.get(result.error.partition(":")[0], "")
-    if result.unsupported and not result.error.startswith(NOT_AGAIN):
+    if result.unsupported and not result.error.startswith(NOT_RERUN):
         hint = "This part of Python is not available here: use plain Python with math, re, json, datetime or itertools."
     before = f"Printed before that:\n{_printed(result, _MOST_BEFORE).strip()}" if result.output.strip() else ""
     return "\n".join(part for part in (result.error, hint, before) if part)

@@ -27,7 +27,7 @@ from pydantic_monty import (
 
 from qwendesk.subprocess_worker import limit_resources, limited_time, yield_processor
 from qwendesk.tools.bubblewrap import RunResult
-from qwendesk.tools.value_text import MOST_CHARS, MOST_ERROR, printable, text_of
+from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, MOST_ERROR, printable, text_of
 
 _LONGEST = 200
 
@@ -104,7 +104,11 @@ def run(pool: Monty, code: str, seconds: float) -> RunResult:
 
 
 def _result(ok: bool, output: str, error: str, value: str | None = None, **more: Any) -> RunResult:
-    texts = printable(output[:MOST_CHARS]), printable(error[:MOST_ERROR]), None if value is None else printable(value)
+    texts = (
+        printable(output[:MAX_OUTPUT_CHARS]),
+        printable(error[:MOST_ERROR]),
+        None if value is None else printable(value),
+    )
     return RunResult(ok, *texts, printed=len(output.rstrip("\n")), **more)
 
 

@@ -9,9 +9,9 @@ import psutil
 
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
-from qwendesk.tools.algebra import Workers
-from qwendesk.tools.base import NOT_AGAIN
-from qwendesk.tools.bubblewrap import MEMORY, Bubblewrap, RunResult, not_run
+from qwendesk.tools.base import NOT_RERUN
+from qwendesk.tools.bubblewrap import MEMORY_LIMIT_BYTES, Bubblewrap, RunResult, not_run
+from qwendesk.tools.json_worker import WorkerPool
 
 _GRACE = 2.0
 """Seconds that the worker has beyond the code's own time, to stop the code and make its value a text."""
@@ -35,9 +35,9 @@ class PythonSandbox:
 
     def __init__(self, bubblewrap: Bubblewrap | None = None, at_once: int | None = None) -> None:
         most = at_once or max(2, min(8, os.cpu_count() or 2))
-        fitting = max(1, psutil.virtual_memory().total // (_SHARE * MEMORY))
+        fitting = max(1, psutil.virtual_memory().total // (_SHARE * MEMORY_LIMIT_BYTES))
         self.bubblewrap = bubblewrap or Bubblewrap(at_once=min(most, fitting))
-        self._workers = Workers("qwendesk.tools.python_worker", most)
+        self._workers = WorkerPool("qwendesk.tools.python_worker", most)
 
     async def run(self, code: str, timeout: float = 5.0, *, inbound: Inbound | None = None) -> RunResult:
         """Run the code and return what it printed and the value of its last expression.
@@ -53,7 +53,7 @@ class PythonSandbox:
             ToolError: the sandbox itself could not be started.
         """
         if inbound and inbound.has_ended_a_run:
-            return not_run(NOT_AGAIN)
+            return not_run(NOT_RERUN)
         result = await self._run(code, timeout)
         doubtful = result.unsupported or result.error.startswith(_DOUBTFUL)
         if doubtful and await self.bubblewrap.works():
@@ -67,11 +67,11 @@ class PythonSandbox:
     async def _run(self, code: str, timeout: float) -> RunResult:
         request: dict[str, Any] = {"code": code, "seconds": timeout}
         try:
-            worker = await self._workers.take()
+            worker = await self._workers.acquire()
         except TimeoutError:
             return not_run("The sandbox is busy; try again.")
         try:
-            return RunResult(**await worker.ask(request, timeout + _GRACE))
+            return RunResult(**await worker.request(request, timeout + _GRACE))
         except TimeoutError:
             return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         except ToolError as error:
@@ -79,4 +79,4 @@ class PythonSandbox:
                 return RunResult(False, "", "The code ended the sandbox: it may need too much memory.")
             raise ToolError(f"The Python sandbox could not be started: {error}") from error
         finally:
-            self._workers.give_back(worker)
+            self._workers.release(worker)

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from qwendesk import plugins
 from qwendesk.errors import ConfigError, ToolError
-from qwendesk.tools.base import Asker
+from qwendesk.tools.base import ToolContext
 
 _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
 
@@ -122,13 +122,13 @@ class Toolbox:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self._tools) or 'none'}."
         raise ToolFault(f"No tool is called {name!r}; {hint}")
 
-    async def run(self, name: str, arguments: dict[str, Any] | str, asker: Asker | None = None) -> str:
+    async def run(self, name: str, arguments: dict[str, Any] | str, context: ToolContext | None = None) -> str:
         """Call a tool and return its result as text.
 
         Args:
             name: the tool's name.
             arguments: the model's arguments.
-            asker: the message that the call is part of, for tools that take it; None outside a turn.
+            context: the message that the call is part of, for tools that take it; None outside a turn.
 
         Raises:
             ToolError: the call failed; the text says why, so that the model can try again. It is a ``ToolFault`` where
@@ -136,7 +136,7 @@ class Toolbox:
         """
         try:
             tool = self.get(name)
-            return await self._run(tool, _with_asker(tool, _read(name, arguments), asker))
+            return await self._run(tool, _with_asker(tool, _read(name, arguments), context))
         except ToolError as error:
             # what a tool says itself is an answer; all else is a fault to be mended
             level = logging.ERROR if isinstance(error, ToolFault) and error.__cause__ else logging.INFO
@@ -217,10 +217,10 @@ def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     return given
 
 
-def _with_asker(tool: BaseTool, arguments: dict[str, Any], asker: Asker | None) -> dict[str, Any]:
-    """Fill the parameter in which the tool takes the asker, whatever the model wrote there."""
+def _with_asker(tool: BaseTool, arguments: dict[str, Any], context: ToolContext | None) -> dict[str, Any]:
+    """Fill the parameter in which the tool takes the context, whatever the model wrote there."""
     fields = getattr(tool.get_input_schema(), "model_fields", {})
-    return arguments | {name: asker for name, field in fields.items() if field.annotation == Asker | None}
+    return arguments | {name: context for name, field in fields.items() if field.annotation == ToolContext | None}
 
 
 async def _call(tool: BaseTool, arguments: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Opener = Callable[[Any], "tuple[str, dict[str, Any]] | None"]
     """Returns the name and the attributes of an instance that cannot show itself; None for everything else."""
 
-MOST_CHARS = 4000
+MAX_OUTPUT_CHARS = 4000
 """Longest text of one value or of all output, in characters."""
 MOST_ERROR = 1000
 """Longest text of an error, in characters."""
@@ -123,7 +123,7 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, (list, tuple, dict, set, frozenset, BaseException)) and bool(value)
 
 
-def text_of(value: Any, opener: Opener | None = None, most: int = MOST_CHARS) -> str:
+def text_of(value: Any, opener: Opener | None = None, most: int = MAX_OUTPUT_CHARS) -> str:
     """Return a value as text of at most so many characters; a text stays as it is, with a note where it is cut."""
     if type(value) is str:
         return cut(value, most)
@@ -161,7 +161,7 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def cut(text: str, most: int = MOST_CHARS, total: int | None = None) -> str:
+def cut(text: str, most: int = MAX_OUTPUT_CHARS, total: int | None = None) -> str:
     """Shorten a text to so many characters; the note at its end says how many there were."""
     if len(text) <= most and (total is None or total <= len(text)):
         return text

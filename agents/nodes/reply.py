@@ -16,7 +16,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnState
 from qwendesk.messages import Check, Role, TextDelta, ToolUse
 from qwendesk.search_terms import asked_terms
-from qwendesk.tools.knowledge import NAME
+from qwendesk.tools.knowledge import TOOL_NAME
 
 _MISSING_MODEL_HINTS = {
     "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
@@ -108,7 +108,7 @@ def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -
 
 def cited_sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
     """Return document and place of the passages that an answer cites, or of the one it was plainly taken from."""
-    found = [use.result for use in uses if use.ok and use.name == NAME]
+    found = [use.result for use in uses if use.ok and use.name == TOOL_NAME]
     if not found:
         return []
     passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])}

@@ -18,7 +18,7 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
-from qwendesk.tools.base import Asker
+from qwendesk.tools.base import ToolContext
 from qwendesk.tools.toolbox import ToolFault
 
 _UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
@@ -34,7 +34,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if _repeated(answers):
         messages = _stop_calling(last, state["tool_uses"])
         return {"tool_rounds": rounds, "tools_stopped": "the same call three times", "messages": messages}
-    asker, number = Asker(state["inbound"], state["language"]), len(answers)
+    asker, number = ToolContext(state["inbound"], state["language"]), len(answers)
     uses = await asyncio.gather(*(_use(call, number, asker, runtime.context) for call in last.tool_calls))
     results: list[BaseMessage] = [
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name, status="success" if use.ok else "error")
@@ -46,7 +46,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {"tool_rounds": rounds, "messages": results, "tool_uses": uses, "notes": failed}
 
 
-async def _use(call: ToolCall, number: int, asker: Asker, context: TurnContext) -> ToolUse:
+async def _use(call: ToolCall, number: int, asker: ToolContext, context: TurnContext) -> ToolUse:
     """Run one call of the round of that number."""
     context.tell(ToolStarted(call["name"], call["args"]))
     begun = time.perf_counter()

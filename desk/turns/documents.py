@@ -14,7 +14,7 @@ from qwendesk.errors import InputError
 from qwendesk.messages import Inbound, Notice
 from qwendesk.prompts import render
 from qwendesk.quoting import Block
-from qwendesk.tools.knowledge import PASSAGES, shown
+from qwendesk.tools.knowledge import MAX_PASSAGES, format_passage
 
 MOST = 10
 """Documents of one message that are taken in."""
@@ -104,13 +104,13 @@ class Documents:
         await self._knowledge.embed_rest(over.inbound)
 
     async def _taken(self, inbound: Inbound, kept: Sequence[Kept], problems: Sequence[str]) -> Taken:
-        found = await self._knowledge.about(inbound, [file.name for file in kept], PASSAGES) if kept else ()
+        found = await self._knowledge.about(inbound, [file.name for file in kept], MAX_PASSAGES) if kept else ()
         told = render(
             "documents",
             folder=self._folder,
             documents=kept,
             unread=len(problems),
-            passages=[Block(shown(number, passage)) for number, passage in enumerate(found, 1)],
+            passages=[Block(format_passage(number, passage)) for number, passage in enumerate(found, 1)],
             asked=bool(inbound.text.strip()),
         )
         return Taken(told, tuple(problems), tuple(map(_told, kept)))

@@ -12,7 +12,7 @@ from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.desk.translations import say
 from qwendesk.messages import Receipt, Reply
 from qwendesk.routing.signals.language import english_name
-from qwendesk.tools.knowledge import NAME as SEARCH
+from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.people.erasure_watch import Forgettings
 from qwendesk.server.limits import WebLimits
-from qwendesk.server.web import WebServer, build_web
+from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
 from qwendesk.wiring import (
     access_policy,
@@ -187,7 +187,7 @@ class Service:
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
         home = next((name for name, channel in mine.items() if channel.manifest.has_page), None)
-        app = build_web(self.health, routes, token.get_secret_value() if token else None, home)
+        app = build_app(self.health, routes, token.get_secret_value() if token else None, home)
         self.web = WebServer(app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)

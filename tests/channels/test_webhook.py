@@ -13,7 +13,7 @@ from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import key_of, signed, verified
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
-from qwendesk.server.web import build_web
+from qwendesk.server.web import build_app
 from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.webhook import SECRET, WebhookSimulator
@@ -106,7 +106,7 @@ async def test_the_address_without_its_last_slash_takes_calls_too() -> None:
         return {}
 
     channel = WebhookChannel("https://shop.example/answers", SECRET)
-    transport = httpx.ASGITransport(build_web(health, {"webhook": channel.routes()}))
+    transport = httpx.ASGITransport(build_app(health, {"webhook": channel.routes()}))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
         answer = await client.post("/channels/webhook", content=BODY, headers=signed(SECRET, "m", BODY))
     assert answer.status_code == 503 and "stopping" in answer.json()["error"]  # it is not started here

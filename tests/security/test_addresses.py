@@ -17,9 +17,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.server.addresses import Trusted, is_loopback, network_of, plain_address
+from qwendesk.server.addresses import TrustedProxies, is_loopback, network_of, plain_address
 from qwendesk.server.limits import WebLimits
-from qwendesk.server.web import WebServer, build_web
+from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import HttpSettings
 
 LIMITS = WebLimits(connections_per_address=2)
@@ -44,7 +44,7 @@ def test_an_address_counts_by_its_network(address: str, network: str) -> None:
 
 
 def test_proxies_are_named_by_address_or_network() -> None:
-    trusted = Trusted(["10.0.0.0/8", "2001:db8::/32", "127.0.0.1"])
+    trusted = TrustedProxies(["10.0.0.0/8", "2001:db8::/32", "127.0.0.1"])
     inside = ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::5", "127.0.0.1")
     assert all(address in trusted for address in inside)
     assert not any(address in trusted for address in ("11.0.0.1", "127.0.0.2", "", "x", "2001:db9::1"))
@@ -99,7 +99,7 @@ async def test_visitors_behind_a_named_proxy_are_counted_one_by_one() -> None:
 
     channel = WebChannel.create(WebChannel.manifest.read({}))
     limits = replace(LIMITS, trusted_proxies=("127.0.0.1",))
-    server = WebServer(build_web(health, {"web": channel.routes()}), "127.0.0.1", 0, limits)
+    server = WebServer(build_app(health, {"web": channel.routes()}), "127.0.0.1", 0, limits)
     await server.start()
     url = f"ws://127.0.0.1:{server.port}/channels/web/socket"
     try:

@@ -11,7 +11,7 @@ from qwendesk.desk.translations import say
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
 from qwendesk.tools.algebra import Algebra, algebra_tool
-from qwendesk.tools.base import NOT_AGAIN, Asker
+from qwendesk.tools.base import NOT_RERUN, ToolContext
 from qwendesk.tools.python import python_tool
 from qwendesk.tools.sandbox import PythonSandbox
 from tests.desk.parts import Running, running
@@ -47,7 +47,7 @@ async def test_the_run_after_one_that_ended_its_process_runs_none(tmp_path: Path
     async with running(tmp_path, [CODE]) as desk:
         await desk.settle()
         assert desk.outlet.texts == [CODE] or desk.outlet.texts[0].startswith("Run this")
-        assert await checks(desk) == [("code runs", "skipped", NOT_AGAIN)]
+        assert await checks(desk) == [("code runs", "skipped", NOT_RERUN)]
 
 
 async def test_sums_are_not_recomputed_either(tmp_path: Path) -> None:
@@ -81,11 +81,11 @@ async def test_a_run_that_was_broken_off_by_a_stop_does_not_count(tmp_path: Path
 async def test_no_tool_runs_what_the_model_wrote() -> None:
     sandbox, algebra = PythonSandbox(), Algebra()
     try:
-        asker = Asker(Inbound("x", "c1", has_ended_a_run=True))
+        context = ToolContext(Inbound("x", "c1", has_ended_a_run=True))
         with pytest.raises(ToolError, match="Not run"):
-            await python_tool(sandbox).ainvoke({"code": "6 * 7", "asker": asker})
+            await python_tool(sandbox).ainvoke({"code": "6 * 7", "context": context})
         with pytest.raises(ToolError, match="Not run"):
-            await algebra_tool(algebra).ainvoke({"operation": "evaluate", "expression": "6 * 7", "asker": asker})
+            await algebra_tool(algebra).ainvoke({"operation": "evaluate", "expression": "6 * 7", "context": context})
         assert algebra.worker.pid is None
         assert (await sandbox.run("6 * 7", inbound=Inbound("x", "c1"))).value == "42"
     finally:

@@ -26,7 +26,7 @@ from qwendesk.memory.people.erasure_watch import Forgettings
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
-from qwendesk.tools.zones import find_zones
+from qwendesk.tools.clock import find_zones
 from qwendesk.wiring import build_pool, make_channels
 from tests.ports import free_port
 

@@ -15,8 +15,8 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
 from qwendesk.server.guard import ConnectionGuard
-from qwendesk.server.guarded_app import GuardedApp
 from qwendesk.server.limits import WebLimits
+from qwendesk.server.middleware import ConnectionGuardMiddleware
 from qwendesk.server.protocols import FrameCounter
 from qwendesk.server.web import WebServer
 
@@ -109,7 +109,7 @@ async def test_a_long_text_that_was_taken_is_no_message_half_sent(text: str) -> 
         await receive()
 
     scope = {"type": "websocket", "client": ("192.0.2.1", 4711), "headers": []}
-    running = asyncio.create_task(GuardedApp(app, guard)(scope, came.get, came.put))  # type: ignore[arg-type]
+    running = asyncio.create_task(ConnectionGuardMiddleware(app, guard)(scope, came.get, came.put))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     guard.received(line, len(text.encode()) + 14)
     came.put_nowait({"type": "websocket.receive", "text": text})

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from qwendesk.errors import ConfigError, StoreError
-from qwendesk.server.health import HealthPage
-from qwendesk.server.web import build_web
+from qwendesk.server.health import HealthEndpoint
+from qwendesk.server.web import build_app
 
 PRIVATE = {"waiting": 3, "problems": {"mail": "The folder '/srv/secret' cannot be read."}}
 LOCAL, REMOTE = "127.0.0.1", "203.0.113.9"
@@ -20,7 +20,7 @@ FORWARDING = [{"X-Forwarded-For": REMOTE}, {"Forwarded": f"for={REMOTE}"}, {"X-R
 
 
 async def ask(health: Any, address: str, headers: dict[str, str] | None = None) -> httpx.Response:
-    app = build_web(health, health_token="a secret token")
+    app = build_app(health, health_token="a secret token")
     transport = httpx.ASGITransport(app, client=(address, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
         return await client.get("/healthz", headers=headers)
@@ -81,7 +81,7 @@ async def test_a_look_that_never_ends_is_a_failure_for_all_who_ask() -> None:
         looks += 1
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    app = Starlette(routes=[Route("/healthz", HealthPage(hangs, longest=0.1).answer)])
+    app = Starlette(routes=[Route("/healthz", HealthEndpoint(hangs, longest=0.1).answer)])
     transport = httpx.ASGITransport(app, client=(LOCAL, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client, asyncio.timeout(60):
         answers = await asyncio.gather(*(client.get("/healthz") for _ in range(10)))
@@ -97,7 +97,7 @@ async def test_many_who_ask_cost_one_look() -> None:
         looks += 1
         return {"status": "ok"}
 
-    transport = httpx.ASGITransport(build_web(counts), client=(REMOTE, 1))
+    transport = httpx.ASGITransport(build_app(counts), client=(REMOTE, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
         for _ in range(50):
             assert (await client.get("/healthz")).json() == {"status": "ok"}

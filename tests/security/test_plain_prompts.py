@@ -34,7 +34,7 @@ from qwendesk.models.card import ModelCard, Sampling
 from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings
-from qwendesk.tools.knowledge import shown
+from qwendesk.tools.knowledge import format_passage
 from qwendesk.wiring import build_pool
 from tests.examples import examples
 from tests.tiny_qwen import tokenizer_folder
@@ -106,7 +106,7 @@ def messages_of(text: dict[str, str]) -> list[BaseMessage]:
         StoredMessage("1", "user", text["asked"], now, attachments=picture),
         StoredMessage("2", "assistant", text["answered"], now),
     ]
-    passages = [Block(shown(1, Passage(text["place"], text["passage"])))]
+    passages = [Block(format_passage(1, Passage(text["place"], text["passage"])))]
     documents = render("documents", documents=[{"name": text["name"]}], unread=1, passages=passages, asked=True)
     call = {"name": text["call"], "args": {text["argument"]: text["argument"]}, "id": "1"}
     return [
@@ -218,7 +218,7 @@ def test_data_does_not_look_like_a_section(key: str, value: str, summary: str) -
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_a_document_does_not_look_like_another_passage(name: str, place: str, passage: str) -> None:
-    passages = [Block(shown(1, Passage(f"p{place}", f"t{passage}")))]
+    passages = [Block(format_passage(1, Passage(f"p{place}", f"t{passage}")))]
     told = render("documents", documents=[{"name": name}], unread=0, passages=passages, asked=True)
     first, heading, blank, number, *quoted = told.splitlines()
     assert first.startswith('[The document "') and first.endswith("search_knowledge finds all that is in it.]")

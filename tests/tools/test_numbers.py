@@ -8,7 +8,7 @@ import pytest
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
 from qwendesk.tools.algebra import Algebra, algebra_tool
-from qwendesk.tools.base import Asker
+from qwendesk.tools.base import ToolContext
 from qwendesk.tools.expressions import separated_expression
 from qwendesk.tools.number_formats import convention_of, readings
 
@@ -191,8 +191,8 @@ def test_both_results_are_told_where_a_number_has_two_readings(ask):
 async def test_the_tool_knows_who_asks(said, language, locale, result):
     tool = algebra_tool()
     try:
-        asker = Asker(Inbound(said, "c", locale=locale), language)
-        told = await tool.ainvoke({"operation": "evaluate", "expression": "7.250 * 2", "asker": asker})
+        context = ToolContext(Inbound(said, "c", locale=locale), language)
+        told = await tool.ainvoke({"operation": "evaluate", "expression": "7.250 * 2", "context": context})
         assert told.startswith(result)
     finally:
         await tool.aclose()

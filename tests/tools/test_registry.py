@@ -6,7 +6,7 @@ from langchain_core.tools import BaseTool, ToolException
 
 from qwendesk.errors import ToolError
 from qwendesk.tools import toolbox
-from qwendesk.tools.base import OwningTool
+from qwendesk.tools.base import ClosableTool
 from qwendesk.tools.clock import clock_tool
 from qwendesk.tools.toolbox import Toolbox
 
@@ -109,7 +109,7 @@ async def test_tools_are_closed_with_the_box():
     async def close():
         closed.append("tool")
 
-    tool = OwningTool.from_function(coroutine=facts, name="facts", on_close=close)
+    tool = ClosableTool.from_function(coroutine=facts, name="facts", on_close=close)
     async with Toolbox([tool, repeat]) as box:
         assert await box.run("facts", {})
         assert closed == []

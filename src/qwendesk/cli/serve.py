@@ -59,7 +59,7 @@ async def _serve(component: str, given: dict[str, object]) -> None:
 
     from qwendesk.errors import ConfigError
     from qwendesk.logs import configure_logging
-    from qwendesk.server.process_limits import raise_open_files, release_large_blocks
+    from qwendesk.server.limits import raise_open_files, release_large_blocks
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
 

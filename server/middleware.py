@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from qwendesk.server.addresses import is_private, plain_address
-from qwendesk.server.guard import ConnectionGuard, Line
+from qwendesk.server.guard import ClientConnection, ConnectionGuard
 
 _LATER = 1013
 """The code with which a WebSocket is closed that may come again."""
@@ -26,7 +26,7 @@ _LINE = "qwendesk.line"
 log = logging.getLogger(__name__)
 
 
-class GuardedApp:
+class ConnectionGuardMiddleware:
     """Passes requests on to an application.
 
     Args:
@@ -60,7 +60,7 @@ class GuardedApp:
         finally:
             self._guard.release(line)
 
-    def _look_for_proxy(self, line: Line, scope: Scope) -> None:
+    def _look_for_proxy(self, line: ClientConnection, scope: Scope) -> None:
         """Say once that a proxy nearby is not named, since all its visitors share the limits of one address."""
         if self._has_seen_proxy or line.is_proxy or not is_private(line.peer[0]):
             return
@@ -73,7 +73,7 @@ class GuardedApp:
             )
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line: Line = scope[_LINE]
+        line: ClientConnection = scope[_LINE]
         if line.is_proxy and not self._guard.attribute(line, scope["client"][0]):
             self._guard.notices.warn("A request was refused: its address has too many others, behind a proxy.")
             await _refuse(scope, receive, send)
@@ -82,14 +82,14 @@ class GuardedApp:
         else:
             await self._answer(line, scope, receive, send)
 
-    async def _answer(self, line: Line, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, line: ClientConnection, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(self._guard, line, receive, comes=_has_body(Headers(scope=scope)))
         try:
             await self._app(scope, body.receive, send)
         finally:
             line.enter("idle" if body.is_whole else "leftover")
 
-    def _over_socket(self, line: Line, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    def _over_socket(self, line: ClientConnection, receive: Receive, send: Send) -> tuple[Receive, Send]:
         size = 0
         line.enter("socket")
 
@@ -111,7 +111,7 @@ class GuardedApp:
 class _Body:
     """One request's body: each piece is counted, and has to come in time."""
 
-    def __init__(self, guard: ConnectionGuard, line: Line, receive: Receive, *, comes: bool) -> None:
+    def __init__(self, guard: ConnectionGuard, line: ClientConnection, receive: Receive, *, comes: bool) -> None:
         self._guard = guard
         self._line = line
         self._receive = receive

@@ -120,8 +120,8 @@ class Odd(Exception):
     [
         (Odd("it broke.\n  here"), "it broke. here"),
         (TimeoutError(), "no answer in time"),
-        (ConnectionResetError(), "the connection broke off"),
-        (EOFError(), "the connection broke off"),
+        (ConnectionResetError(), "the connection was lost"),
+        (EOFError(), "the connection was lost"),
         (Odd(), "no reason was given"),
         (Odd("x" * 400), "x" * 299 + "…"),
     ],

@@ -1,9 +1,9 @@
-"""Every error Qwendesk raises on purpose, by who must act.
+"""The errors of Qwendesk, grouped by who can fix them.
 
 QwendeskError
 ├── ConfigError            the user must change a setting, a file or a command
 │   ├── InputError         the message itself cannot be taken (too long, unreadable picture)
-│   └── PluginError        an installed plug-in cannot be imported or raises where it is made
+│   └── PluginError        an installed plug-in cannot be imported or created
 ├── EngineError            a model could not answer
 │   ├── EngineUnavailable  the model or its server is not there
 │   ├── EngineFailed       the server is overloaded, broke off or sent garbage
@@ -25,7 +25,7 @@ from qwendesk.redaction import redact
 
 
 class QwendeskError(Exception):
-    """Base of all errors that Qwendesk raises on purpose; no password, key or token is in its text.
+    """Base class of all errors of Qwendesk; their texts contain no password, key or token.
 
     Args:
         text: what happened, the value with ``!r``, and the next step.
@@ -36,11 +36,11 @@ class QwendeskError(Exception):
 
 
 class ConfigError(QwendeskError):
-    """A setting, file or command is wrong; the user can put it right."""
+    """A setting, file or command is invalid; the user can correct it."""
 
 
 class InputError(ConfigError):
-    """A message cannot be taken as it is.
+    """A message cannot be accepted.
 
     Args:
         text: what is wrong and what to do.
@@ -53,7 +53,7 @@ class InputError(ConfigError):
 
 
 class PluginError(ConfigError):
-    """An installed engine, embedder, tool or channel cannot be imported or made; nothing else depends on it."""
+    """An installed engine, embedder, tool or channel cannot be imported or created; the others are unaffected."""
 
 
 class EngineError(QwendeskError):
@@ -61,11 +61,11 @@ class EngineError(QwendeskError):
 
 
 class EngineUnavailable(EngineError):
-    """The model, its file or its server is not there."""
+    """The model, its file or its server is not available."""
 
 
 class EngineFailed(EngineError):
-    """The server took the question and failed: overloaded, broken off, garbage; the question was not at fault."""
+    """The server accepted the request and failed: overload, connection loss or an invalid answer."""
 
 
 class EngineTimeout(EngineError):
@@ -73,11 +73,11 @@ class EngineTimeout(EngineError):
 
 
 class ModelStoreError(QwendeskError):
-    """A model file could not be fetched, checked or kept."""
+    """A model file could not be downloaded, verified or stored."""
 
 
 class ToolError(QwendeskError):
-    """A tool failed; its text goes back to the model, which may try again."""
+    """A tool failed; the text is returned to the model, which may call it again."""
 
 
 class ChannelError(QwendeskError):
@@ -109,10 +109,10 @@ class StoreError(QwendeskError):
 
 
 def reason(error: BaseException, *, most: int = 300) -> str:
-    """Return a library's error in words for a person: its own text, or what its kind means; never a class's name.
+    """Return a library's error as text for a person: its message or the meaning of its type, without class names.
 
     Args:
-        error: what was raised; where it has no text, the error that caused it is asked.
+        error: the error; without a message, its cause is used.
         most: the longest text, in characters.
     """
     if text := " ".join(str(error).split()).rstrip("."):
@@ -120,7 +120,7 @@ def reason(error: BaseException, *, most: int = 300) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, EOFError | ConnectionError):
-        return "the connection broke off"
+        return "the connection was lost"
     if isinstance(error, MemoryError):
         return "out of memory"
     cause = error.__cause__ or error.__context__
@@ -128,7 +128,7 @@ def reason(error: BaseException, *, most: int = 300) -> str:
 
 
 def not_among(what: str, given: Iterable[str], known: Sequence[str]) -> str:
-    """Say which names are unknown, which ones were perhaps meant, and which there are."""
+    """Return a text that names unknown names, close matches and the known names."""
     unknown = sorted(given)
     near = [found[0] for name in unknown if (found := get_close_matches(name, known, 1))]
     meant = f" Did you mean {' and '.join(map(repr, near))}?" if near else ""

@@ -1,4 +1,4 @@
-"""Checks of a running desk: its model, its channels, messages that were given up."""
+"""Health checks of a running desk: its model, its channels, failed messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qwendesk.periodic import PeriodicTask
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
 _LOOK_SECONDS = 20.0
-"""The longest that one look at an engine takes, in seconds."""
+"""Time limit of one check of an engine, in seconds."""
 
 
 class ModelMonitor:
-    """Asks from time to time whether a model can answer for the role ``general``.
+    """Checks periodically whether a model can answer for the role ``general``.
 
     Args:
         pool: the models.
@@ -28,18 +28,18 @@ class ModelMonitor:
         self._pool = pool
         self._task = PeriodicTask(self.look, every)
         self.problem = ""
-        """Why nobody can be answered now; empty where somebody can."""
+        """Why no message can be answered; empty if messages can be answered."""
 
     def start(self) -> None:
-        """Start to look at the interval."""
+        """Start the periodic check."""
         self._task.start()
 
     async def stop(self) -> None:
-        """Stop looking."""
+        """Stop the periodic check."""
         await self._task.stop()
 
     async def look(self) -> None:
-        """Look once, and log what has changed."""
+        """Check once and log a change."""
         problem = await self._found()
         if problem and not self.problem:
             log.warning("Nobody can be answered: %s", problem)
@@ -48,7 +48,7 @@ class ModelMonitor:
         self.problem = problem
 
     async def warm_up(self) -> str:
-        """Load the model of the role ``general``, so that the first person need not wait for it.
+        """Load the model of the role ``general`` before the first message.
 
         Returns:
             The model's name with its engine; empty where there is none to load yet.
@@ -63,7 +63,7 @@ class ModelMonitor:
         return f"{choice.card.name} on {choice.engine}"
 
     async def missing(self) -> str:
-        """Return why the model that the settings name cannot answer, with the next step; empty where it can."""
+        """Return why the configured model cannot answer, with the next step; empty if it can."""
         settings = self._pool.settings
         named = settings.roles.get("general") or settings.model
         if not named:
@@ -88,7 +88,7 @@ async def problems_of(
     channels: Mapping[str, str],
     given_up: Callable[[], Awaitable[int]],
 ) -> dict[str, str]:
-    """Return what is wrong by its name, with the next step.
+    """Return the problems by name, each with the next step.
 
     Args:
         monitor: watches the model; None where this process does not answer.

@@ -1,4 +1,4 @@
-"""What a process holds of people's words outside the database, registered so that it can be dropped."""
+"""Registry of people's texts that a process caches outside the database, so that forgetting drops them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 _TIMERS = 4096
-"""More than twice the timers that a desk has at a time."""
+"""More than twice the number of timers that a desk has at a time."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """Whose words are to be dropped."""
+    """The person whose texts are dropped."""
 
     names: frozenset[tuple[str, str]] | None
-    """Each name of the person as channel and external user id; None: everybody, where it is not known who it was."""
+    """Names of the person as channel and external user id; None: everybody, if the person is unknown."""
 
     def is_meant(self, channel: str, person: str) -> bool:
-        """Tell whether a name is one of the person."""
+        """Return whether a name belongs to the person."""
         return self.names is None or (channel, person) in self.names
 
     def names_on(self, channel: str) -> list[str]:
-        """Return the person's names on a channel; none where it may be anybody."""
+        """Return the person's names on a channel; empty if the person is unknown."""
         return [person for where, person in self.names or () if where == channel]
 
 
@@ -32,7 +32,7 @@ Drop = Callable[[Forgotten], Awaitable[None]]
 
 
 class HeldWords:
-    """The registry: each holder of people's words says how its part is dropped."""
+    """Registry of caches; each registers a function that drops a person's texts."""
 
     def __init__(self) -> None:
         self._drops: dict[str, Drop] = {}
@@ -40,25 +40,25 @@ class HeldWords:
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """The names of what is registered."""
+        """Names of the registered caches."""
         return tuple(self._drops)
 
     def register(self, holder: str, drop: Drop) -> None:
-        """Add a holder; one of the same name is replaced."""
+        """Register a cache; one with the same name is replaced."""
         self._drops[holder] = drop
 
     def note(self, forgetting: str) -> None:
-        """Note the id of a forgetting whose words this process drops itself."""
+        """Record the id of a deletion whose texts this process drops itself."""
         self._noted.add(forgetting)
 
     def is_new(self, forgetting: str) -> bool:
-        """Tell whether another process has forgotten somebody; a forgetting is asked about once."""
+        """Return whether a deletion was made by another process; each deletion is reported once."""
         own = forgetting in self._noted
         self._noted.discard(forgetting)
         return not own
 
     async def drop(self, forgotten: Forgotten) -> None:
-        """Drop the words of a person everywhere; a holder that fails keeps the others from nothing."""
+        """Drop a person's texts in all caches; an error in one does not stop the others."""
         for holder, drop in self._drops.items():
             try:
                 await drop(forgotten)
@@ -67,7 +67,7 @@ class HeldWords:
 
 
 async def drop_cancelled_timers(_: Forgotten) -> None:
-    """Let the event loop drop its cancelled timers now.
+    """Make the event loop drop its cancelled timers now.
 
     A cancelled timer keeps the context in which it was made, and with it the state of a turn, until its time comes or
     until more than half of all timers are cancelled.

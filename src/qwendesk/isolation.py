@@ -1,4 +1,4 @@
-"""Isolation of child processes that read hostile files: no network, no files but the program's own, no privileges.
+"""Isolation of child processes that read untrusted files: no network, no other files, no privileges.
 
 bubblewrap builds the surroundings where it is installed and works; ``drop_privileges`` is called by the child itself
 once its modules are loaded, since an unprivileged user may not be allowed to read them.
@@ -18,16 +18,16 @@ from pathlib import Path
 from qwendesk import system_calls
 
 NOBODY = 65534
-"""The user and group that a child of root becomes."""
+"""User and group id of a child process of root."""
 _TRY_SECONDS = 60
 _TRY = "import sys; from qwendesk.isolation import drop_privileges; sys.exit(not drop_privileges())"
 _LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
 _TEMPORARY = 64 * 1024 * 1024
-"""Bytes of the child's own folder for temporary files."""
+"""Size of the child's temporary folder, in bytes."""
 
 
 class Isolation:
-    """Starts children in bubblewrap where it works; tried out once.
+    """Starts child processes in bubblewrap if it works; this is checked once.
 
     Args:
         bwrap: the program; None: the ``bwrap`` of the search path.
@@ -41,11 +41,11 @@ class Isolation:
 
     @property
     def filters_calls(self) -> bool:
-        """Whether a filter of system calls is part of it, once ``works()`` has been asked."""
+        """Whether a seccomp filter is used; known after ``works()``."""
         return bool(self._filter)
 
     async def works(self) -> bool:
-        """Tell whether children are kept from files and network on this machine."""
+        """Return whether child processes can be isolated from files and network on this machine."""
         async with self._trying:
             if self._works is None:
                 self._bwrap = self._bwrap or shutil.which("bwrap")
@@ -55,7 +55,7 @@ class Isolation:
             return self._works
 
     async def start(self, *command: str, environment: Mapping[str, str]) -> Process:
-        """Start a command with pipes to and from it: in bubblewrap, or as it is where that does not work.
+        """Start a command with pipes: in bubblewrap, or directly if bubblewrap does not work.
 
         Raises:
             OSError: it could not be started.
@@ -97,7 +97,7 @@ class Isolation:
 
 
 def drop_privileges() -> bool:
-    """Give up root's rights, refuse to gain any, and end with the parent process; tell whether the user is not root.
+    """Drop root privileges, forbid new ones, and end with the parent; return whether the user is not root.
 
     Root is kept where an unprivileged user could not read the program's own files any more.
     """
@@ -109,13 +109,13 @@ def drop_privileges() -> bool:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
-    # a change of the user forgets it
+    # a change of the user resets it
     _die_with_parent()
     return True
 
 
 def _is_readable_by(user: int) -> bool:
-    """Tell whether a user may read the program and the libraries of Python."""
+    """Return whether a user may read the program and the Python libraries."""
     os.seteuid(user)
     try:
         for file in (__file__, os.__file__):
@@ -143,25 +143,25 @@ def _die_with_parent() -> None:
 def _namespaces() -> list[str]:
     shared = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if os.geteuid() == 0:
-        # without a user namespace, so that the child can become a real other user
+        # without a user namespace, so that the child can switch to another user
         apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         return [*apart, *shared, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return ["--unshare-all", *shared]
 
 
 def _files() -> list[str]:
-    """Return the arguments that show the child Python, the program and nothing else, all read-only."""
+    """Return the arguments that mount Python and the program read-only, and nothing else."""
     system = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     own = [part for path in _program() for part in ("--ro-bind-try", path, path)]
     made = ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(_TEMPORARY), "--tmpfs", "/tmp"]
-    # the folders above are made for everybody to pass, and what lies in /tmp itself is shown after it was made
+    # parent folders must be traversable; folders in /tmp are mounted after /tmp itself
     above = dict.fromkeys(str(folder) for path in _program() for folder in reversed(Path(path).parents[:-1]))
     passed = [part for folder in above if folder != "/tmp" for part in ("--perms", "0755", "--dir", folder)]
     return [*system, *system_links(), *made, *passed, *own, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def system_links() -> list[str]:
-    """Return bubblewrap's arguments for the folders beside ``/usr`` that are links into it on most systems."""
+    """Return the arguments for folders such as ``/lib`` that are links into ``/usr`` on most systems."""
     return [part for link in _LINKS for part in _linked(Path(link))]
 
 
@@ -172,7 +172,7 @@ def _linked(path: Path) -> list[str]:
 
 
 def _program() -> list[str]:
-    """Return the folders of Python, of its packages and of this package, which may be linked from elsewhere."""
+    """Return the folders of Python, its packages and this package, with links resolved."""
     package = Path(__file__).parent
     linked = [entry.resolve() for entry in package.iterdir() if entry.is_symlink()]
     packages = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]

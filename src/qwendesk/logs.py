@@ -1,4 +1,4 @@
-"""The log of a running desk: one line a message, without passwords, steered by nobody's name."""
+"""Logging of a running desk: one line per record, without secrets, with untrusted names escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class SafeFormatter(logging.Formatter):
-    """Formats records of all loggers; names of people, chats and files in them cannot begin a line of their own."""
+    """Formats records on one line; names of people, chats and files in them cannot add lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line of a record, its message on one line."""
@@ -27,12 +27,12 @@ class SafeFormatter(logging.Formatter):
 
 
 def configure_logging(level: int = logging.WARNING) -> None:
-    """Let the program's log go to stderr, formatted by ``SafeFormatter``; a log that is set up already stays."""
+    """Log to stderr with ``SafeFormatter``, unless logging is configured already."""
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter(_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
 
 
 def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Write an error that ends the program to stderr, as ``sys.excepthook`` does, without passwords."""
+    """Write an uncaught error to stderr without secrets; used as ``sys.excepthook``."""
     sys.stderr.write(redact(many_lines("".join(format_exception(kind, error, trace)))))

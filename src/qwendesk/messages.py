@@ -1,4 +1,4 @@
-"""The values that cross the borders between folders: what comes in, what happens, what goes out."""
+"""Values shared by all folders: inbound messages, events, replies and outbound messages."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
-"""The specialists a message can go to."""
+"""The roles a message can be routed to."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
-"""Names of models that stand for a specialist, whatever model plays it; ``qwen-auto`` lets the router choose."""
+"""Virtual model names, each of which stands for a role; ``qwen-auto`` lets the router choose."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def as_role(name: str) -> Role | None:
-    """Return the role of that name; None where there is none."""
+    """Return the role with a name, or None."""
     return next((role for role in ROLES if role == name), None)
 
 
 def as_wish(role: Role | None, model: str | None) -> tuple[Role | None, str | None]:
-    """Return the specialist and the model that are wished for; a virtual model's name is a wish for a specialist."""
+    """Return the requested role and model; a virtual model name requests a role."""
     name = (model or "").strip().lower()
     return (role or VIRTUAL_MODELS[name], None) if name in VIRTUAL_MODELS else (role, model)
 
 
 def storable(text: str) -> str:
-    """Replace what neither a database nor a tokenizer can hold, NUL and lone surrogates, by U+FFFD."""
+    """Replace NUL and lone surrogates, which databases and tokenizers reject, by U+FFFD."""
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
@@ -37,114 +37,114 @@ Kind = Literal["image", "audio", "document"]
 
 
 def kind_of(mime: str) -> Kind:
-    """Return what a file is to the desk, by its MIME type."""
+    """Return the kind of an attachment by its MIME type."""
     family = mime.partition("/")[0]
     return "image" if family == "image" else "audio" if family == "audio" else "document"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a message."""
+    """A file attached to a message."""
 
     kind: Kind
     mime: str
     data: bytes
-    """The file's raw bytes."""
+    """Content of the file."""
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """One message from a person, as a channel hands it over."""
+    """One message from a person, as a channel passes it on."""
 
     text: str
     conversation: str
-    """The conversation's key; a new key begins a new conversation."""
+    """Key of the conversation; a new key starts a new conversation."""
     attachments: tuple[Attachment, ...] = ()
     role: Role | None = None
-    """The specialist the person asked for; None lets the router choose."""
+    """The role the person requested; None lets the router choose."""
     model: str | None = None
-    """The model the person asked for, as ``engine:name``, a catalogue name or a virtual name such as ``qwen-coder``."""
+    """The model the person requested, as ``engine:name``, a catalogue name or a virtual name such as ``qwen-coder``."""
     think: bool | None = None
     """Thinking forced on or off; None lets the router choose."""
     person: str = "local"
     """The person's name on the channel, as the platform keeps it."""
     channel: str = "python"
     retry: bool = False
-    """The last answer to this question was no good: the next model up the chain is to try."""
+    """Whether this repeats a question whose answer was rejected, so that a stronger model answers."""
     account: str = ""
-    """Which of the desk's own accounts on the channel was written to: a bot, a workspace, a mailbox."""
+    """The desk's account that received the message: a bot, a workspace, a mailbox."""
     event: str | None = None
-    """The platform's name for this delivery: another one of that name is the same message. None: never repeated."""
+    """The platform's delivery id; a second delivery with the same id is a duplicate. None: never repeated."""
     reply_to: str | None = None
-    """The platform's id of the message, for an answer that quotes it."""
+    """The platform's message id, for replies that quote it."""
     locale: str | None = None
-    """The language the platform says the person reads, such as ``it`` or ``pt-br``."""
+    """The person's language according to the platform, such as ``it`` or ``pt-br``."""
     group: bool = False
-    """Whether others read along."""
+    """Whether the conversation is a group."""
     display_name: str = ""
     sequence: int | None = None
-    """The message's place in its conversation, where the desk has given it one at the door; None: the next."""
+    """Sequence number in the conversation, assigned at acceptance; None: the next one."""
     unsupported_media: str | None = None
-    """What came with it that the desk cannot take, such as ``video`` or ``large file``; the person is told."""
+    """Attachments that the desk does not support, such as ``video`` or ``large file``; the person is told."""
     has_ended_a_run: bool = False
-    """An earlier run that was to answer it ended or hung its process: no code that a model writes is run for it."""
+    """Whether an earlier run of this message ended or blocked its process; code written by a model is not run then."""
     address: str = ""
-    """The network address it was sent from, where names cost nothing, so that they share a limit; it is not stored."""
+    """Network address of an anonymous sender, for a shared rate limit; it is not stored."""
     for_operator: bool = True
-    """Whether the answer may name models, settings and commands of those who run the desk; False for a customer."""
+    """Whether the answer may name models, settings and operator commands; False for customers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What became of a message at the door."""
+    """Result of the admission of a message."""
 
     outcome: Literal["accepted", "duplicate", "refused", "busy"]
-    """``refused``: tell the person ``text``. ``busy``: nothing is stored; the platform shall deliver it again later."""
+    """``refused``: ``text`` is sent to the person. ``busy``: nothing is stored; the platform delivers again."""
     sequence: int | None = None
-    """The message's place in its conversation, where it was accepted."""
+    """Sequence number in the conversation if the message was accepted."""
     text: str = ""
-    """What to tell the person, in their language; empty: nothing."""
+    """Text for the person in their language; empty: none."""
     retry_after: float | None = None
-    """Seconds after which a busy desk may be asked again."""
+    """Seconds until a delivery to a busy desk may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to press under a message; pressing it is a message of its own."""
+    """A button under a message; pressing it sends its value as a message."""
 
     label: str
     value: str
-    """What comes back, at most 64 bytes of UTF-8."""
+    """Value sent back when the button is pressed, at most 64 bytes of UTF-8."""
     chosen: bool = False
-    """Whether it was pressed; it may be pressed again."""
+    """Whether the button is selected; it can be pressed again."""
 
     @property
     def face(self) -> str:
-        """The label with a sign where it was pressed, for a platform that shows no more than text."""
+        """The label, with a check mark if selected, for platforms that show text only."""
         return f"{self.label} ✓" if self.chosen else self.label
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One message for a person, as a channel is to deliver it."""
+    """One message for a person, for a channel to deliver."""
 
     key: str
-    """The same key is the same message, however often it is sent."""
+    """Idempotency key: attempts with the same key deliver the same message."""
     conversation: str
     text: str
     account: str = ""
     reply_to: str | None = None
-    """The platform's id of the message that is answered."""
+    """The platform's id of the answered message."""
     attachments: tuple[Attachment, ...] = ()
     buttons: tuple[Button, ...] = ()
     plain: str = ""
-    """The same text without markup, for a platform that refuses the markup or wants both."""
+    """The text without markup, for platforms that reject the markup or need both."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """One call of a tool and how it ended."""
+    """One tool call and its result."""
 
     name: str
     arguments: dict[str, Any]
@@ -152,14 +152,14 @@ class ToolUse:
     result: str
     duration_ms: float
     reason: str = ""
-    """Why it failed, in words that a person may read; empty where only its developer can do anything about it."""
+    """Reason of a failure for the person; empty if only the tool's developer can fix it."""
     round: int = 1
-    """Which of the turn's rounds of calls it belongs to; the calls of one round run side by side."""
+    """Number of the round of calls in the turn; calls of one round run in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of an answer and its outcome."""
+    """One check of an answer and its result."""
 
     name: str
     outcome: Literal["passed", "failed", "skipped"]
@@ -168,7 +168,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class SubAnswer:
-    """One question of a message that held several, and who answered it."""
+    """The answer to one of several questions in a message, with role and model."""
 
     question: str
     role: Role
@@ -185,43 +185,43 @@ class SubAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Why an answer is as it is: who gave it, for which reasons, at what cost."""
+    """How an answer was made: role, model, reasons, tools, checks, time and tokens."""
 
     role: Role
     model: str
     engine: str
     confidence: float
-    """How sure the router was of the role, 0 to 1."""
+    """Confidence of the router in the role, 0 to 1."""
     runner_up: Role | None
     signals: tuple[str, ...]
-    """The reasons for the role, strongest first, in words."""
+    """Reasons for the role in words, strongest first."""
     language: str | None
-    """ISO 639-1 code of the person's language; None when undecided."""
+    """ISO 639-1 code of the person's language; None if unknown."""
     thinking: bool
     tools: tuple[ToolUse, ...]
     tokens_in: int
     tokens_out: int
     ttft_ms: float
-    """Milliseconds from the start of the turn to the first visible or thinking token."""
+    """Milliseconds from the start of the turn to the first token, thinking included."""
     tokens_per_second: float
     checks: tuple[Check, ...]
     duration_ms: float
     fallback: str | None = None
-    """Why another model stood in for the role's own; None when none did."""
+    """Why a fallback model answered; None if none did."""
     notes: tuple[str, ...] = ()
-    """What else the person should know, such as older turns left out of a full context."""
+    """Further notes for the person, such as older turns left out of a full context."""
     wished_role: Role | None = None
-    """The specialist the person asked for."""
+    """The role the person requested."""
     wished_model: str | None = None
-    """The model the person asked for."""
+    """The model the person requested."""
     thinking_why: str = ""
-    """Why the model thought, or did not."""
+    """Why the model did or did not think."""
     role_without_override: Role | None = None
-    """The specialist that would have answered had the person asked for none."""
+    """The role the router would have chosen without the person's request."""
     escalation: str | None = None
-    """Why a stronger model, or one that thinks, was asked after the first; None when none was."""
+    """Why a second answer was made by a stronger model or with thinking; None if there was none."""
     sub_answers: tuple[SubAnswer, ...] = ()
-    """The questions of a message that held several, in their order; tools and checks above are those of all."""
+    """Answers to the questions of a message with several, in order; ``tools`` and ``checks`` cover all of them."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""
@@ -236,7 +236,7 @@ class Reply:
     conversation: str
     receipt: Receipt
     thinking: str = field(default="", repr=False)
-    """What the model thought before it answered; never sent back to a model."""
+    """The model's thinking before the answer; it is never sent to a model again."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return text, conversation and receipt as plain JSON types."""
@@ -245,7 +245,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The router has chosen; comes first in every turn."""
+    """The router has chosen a role; the first event of every turn."""
 
     role: Role
     model: str
@@ -269,7 +269,7 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReset:
-    """The answer begins anew, with another model or with thinking: what was shown of it is void."""
+    """The answer starts again with another model or with thinking; text shown so far is withdrawn."""
 
     reason: str
     model: str
@@ -277,7 +277,7 @@ class AnswerReset:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A tool is being called."""
+    """A tool call starts."""
 
     name: str
     arguments: dict[str, Any]
@@ -285,28 +285,28 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool has returned."""
+    """A tool call has ended."""
 
     use: ToolUse
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the person should know while waiting, such as a model being loaded or pulled."""
+    """Information for the person during the turn, such as a model that is loaded or pulled."""
 
     text: str
     fraction: float | None = None
-    """How far the work has come, 0 to 1; None when that is not known."""
+    """Progress from 0 to 1; None if unknown."""
     persistent: bool = False
-    """Whether it stays to be read, because something was done otherwise than the person asked."""
+    """Whether the notice stays visible after the turn, because the answer differs from the person's request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The turn is over and stored; comes last in every turn."""
+    """The turn is complete and stored; the last event of every turn."""
 
     reply: Reply
 
 
 Event = Routed | TextDelta | ThinkingDelta | AnswerReset | ToolStarted | ToolFinished | Notice | Finished
-"""What ``Desk.stream`` yields."""
+"""The events that ``Desk.stream`` yields."""

@@ -1,4 +1,4 @@
-"""Read the setting that says how people are told that a machine answers."""
+"""Parse the setting ``machine_notice``."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def read_notice(value: Any) -> str | bool:
         return value
     text = str(value).strip() if isinstance(value, str | int) else ""
     if not text:
-        raise ValueError("true for the built-in text, a text of your own, or false to tell people nothing; not empty")
+        raise ValueError("true for the built-in text, a non-empty text, or false for no notice")
     return _MEANINGS.get(text.lower(), text)

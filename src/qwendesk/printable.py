@@ -1,11 +1,11 @@
-"""Texts of others on a terminal, in a log or in a list: nothing in them steers what they are shown on."""
+"""Escape untrusted text for terminals, logs and lists."""
 
 from __future__ import annotations
 
 from unicodedata import category
 
 _JOINERS = "\u200c\u200d"
-"""Signs without a shape of their own that names need: in Persian, in the scripts of India, in emoji."""
+"""Invisible characters that names need: in Persian, in Indic scripts, in emoji."""
 REPLACEMENT = "\ufffd"
 
 
@@ -24,7 +24,7 @@ def one_line(text: str, instead: str = REPLACEMENT) -> str:
 
 
 def many_lines(text: str) -> str:
-    """Return a text of several lines in the same way; line breaks and tabulators stay."""
+    """Return a text of several lines, escaped like ``one_line``; line breaks and tabs are kept."""
     return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in text.split("\n"))
 
 

@@ -1,4 +1,4 @@
-"""The environment's proxies: which clients use them, and what an unusable one is called."""
+"""Proxies of the environment (``HTTP_PROXY`` and others)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 def uses_proxies(url: str) -> bool:
-    """Tell whether requests to an address go through the environment's proxies.
+    """Return whether requests to a URL use the environment's proxies.
 
     A server on this machine is always asked directly: a proxy elsewhere would look for it on its own machine.
     """
@@ -27,7 +27,7 @@ def uses_proxies(url: str) -> bool:
 
 @contextmanager
 def naming_the_proxy() -> Iterator[None]:
-    """Turn an HTTP client's refusal of the environment's proxy into an error that names the variable.
+    """Convert an HTTP client's error about an invalid proxy into one that names the variable.
 
     Raises:
         ConfigError: the environment names a proxy that cannot be used.
@@ -44,7 +44,7 @@ def naming_the_proxy() -> Iterator[None]:
 
 
 def _given() -> str:
-    """Return the variables that are set, without the names and passwords in their addresses."""
+    """Return the proxy variables that are set, without credentials."""
     found = {name: os.environ.get(name) or os.environ.get(name.lower()) for name in _VARIABLES}
     return ", ".join(f"{name}={_without_login(value)}" for name, value in found.items() if value)
 

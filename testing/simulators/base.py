@@ -177,7 +177,7 @@ def simulator_for(channel: type[Channel]) -> Simulator:
 
 
 class WebhookClient:
-    """HttpApi the desk's webhook as a platform does."""
+    """Call the desk's webhook as a platform does."""
 
     def __init__(self) -> None:
         self.url = ""

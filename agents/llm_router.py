@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import TokenUsage
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.prompts import render
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
@@ -63,13 +63,13 @@ async def ask_router_model(
     return asked, cost, [note]
 
 
-async def _router_model(context: TurnContext) -> Choice | None:
+async def _router_model(context: TurnContext) -> SelectedModel | None:
     """Return the model to ask: the one that the policy names, else the smallest."""
     if named := context.policy.abstain.ask_model:
         return await context.pool.choose("general", named)
     cards = await context.pool.models()
     smallest = min(cards, key=lambda card: card.parameters or float("inf"), default=None)
-    return Choice(context.pool.settings.engine, smallest) if smallest else None
+    return SelectedModel(context.pool.settings.engine, smallest) if smallest else None
 
 
 def _parse_role(text: str) -> Any:

@@ -13,7 +13,7 @@ from qwendesk.agents.context import TurnContext
 from qwendesk.agents.roles import RoleDefinition
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.agents.tool_selection import selects_tool
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.prompts import render
@@ -88,7 +88,7 @@ def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext
     return settings
 
 
-def chosen_model(state: TurnState) -> Choice:
+def chosen_model(state: TurnState) -> SelectedModel:
     """Return the turn's model.
 
     Raises:

@@ -8,7 +8,7 @@ from math import log2
 
 from qwendesk.engines.base import Progress
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import Choice, best
+from qwendesk.engines.selected_model import SelectedModel, best_for_role
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
@@ -33,7 +33,7 @@ _ROLE_RANK_PENALTY = 0.2
 class ModelSelection:
     """The model that plays a role, with the receipt's reasons and notes."""
 
-    choice: Choice | None
+    choice: SelectedModel | None
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -59,7 +59,7 @@ async def select_model(
 
 def refine_selection(
     role: Role,
-    choice: Choice,
+    choice: SelectedModel,
     cards: Sequence[ModelCard],
     loaded: frozenset[str],
     language: str | None,
@@ -69,7 +69,7 @@ def refine_selection(
     able = [card for card in cards if supports_language(card, language)] if policy.languages else list(cards)
     reasons: tuple[str, ...] = ()
     if policy.languages and not supports_language(choice.card, language):
-        other = best(role, able, choice.engine)
+        other = best_for_role(role, able, choice.engine)
         if other is None:
             able = list(cards)
         else:
@@ -77,7 +77,7 @@ def refine_selection(
             choice = other
     if choice.card.name in loaded:
         return ModelSelection(choice, reasons)
-    resident = best(role, [card for card in able if card.name in loaded], choice.engine)
+    resident = best_for_role(role, [card for card in able if card.name in loaded], choice.engine)
     if resident and suitability(role, choice.card) - suitability(role, resident.card) < policy.model_switch_threshold:
         return ModelSelection(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
     return ModelSelection(choice, reasons)

@@ -10,7 +10,7 @@ from typing import Any
 from qwendesk.agents.checks.failures import is_refusal
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.state import RetryRequest, RetryStep
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
 from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import ConversationContext, Decision
@@ -60,7 +60,7 @@ def is_repeated(text: str, past: ConversationContext, language: str | None = Non
 
 
 async def select_retry(
-    context: TurnContext, inbound: Inbound, decision: Decision, choice: Choice, thinks: bool
+    context: TurnContext, inbound: Inbound, decision: Decision, choice: SelectedModel, thinks: bool
 ) -> RetryStep | None:
     """Return the model of a second try; None if no stronger one is here."""
     settings = context.pool.settings
@@ -83,7 +83,7 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
 
 
 def stronger_model(
-    role: Role, choice: Choice, thinks: bool, cards: Sequence[ModelCard], *, bound: bool, may: bool
+    role: Role, choice: SelectedModel, thinks: bool, cards: Sequence[ModelCard], *, bound: bool, may: bool
 ) -> RetryStep | None:
     """Return the second try: the next larger model that suits the role, else the same one with thinking on.
 
@@ -100,7 +100,7 @@ def stronger_model(
     )
     if larger:
         card = min(larger, key=lambda card: (role not in card.roles, card.thinking == "none", card.parameters))
-        return RetryStep(replace(choice, card=card, fallback=None), card.thinking != "none" and may)
+        return RetryStep(replace(choice, card=card, fallback_reason=None), card.thinking != "none" and may)
     if may and not thinks and choice.card.thinking == "hybrid":
         return RetryStep(choice, think=True)
     return None

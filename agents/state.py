@@ -8,7 +8,7 @@ from typing import Annotated, NotRequired, Required, TypedDict
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Inbound, Role, SubAnswer, ToolUse
 from qwendesk.routing.base import ConversationContext, Decision, Signals
@@ -41,7 +41,7 @@ class TokenUsage:
 class RetryStep:
     """The model of a second try, and whether it thinks."""
 
-    choice: Choice
+    choice: SelectedModel
     think: bool
 
 
@@ -55,7 +55,7 @@ class RetryRequest:
     """Whether the model is told what was wrong; after an empty answer or a refusal the question is asked anew."""
     first_answer: str
     """The answer that stands if the second try gives none."""
-    first_choice: Choice
+    first_choice: SelectedModel
     """The model of the first answer."""
     first_think: bool
     """Whether that model thought."""
@@ -103,7 +103,7 @@ class TurnState(TypedDict, total=False):
     decision: Decision
     role_without_override: Role | None
     """The role that the router would choose without the person's wish; None without a wish."""
-    choice: Choice | None
+    choice: SelectedModel | None
     think: bool
     think_budget: int | None
     think_why: str

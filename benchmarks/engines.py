@@ -24,7 +24,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from benchmarks.engines_raw import Library, RawLlama, random_model
 from qwendesk.engines.base import QwenChat
-from qwendesk.engines.cpu_threads import be_patient, free_threads
+from qwendesk.engines.cpu_threads import available_threads, use_passive_waiting
 from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings
 from qwendesk.wiring import build_pool
@@ -145,13 +145,13 @@ async def llamacpp(result: dict[str, Any]) -> None:
 
 async def transformers(result: dict[str, Any]) -> None:
     """Measure the engine on random weights against loops over the library."""
-    be_patient()
+    use_passive_waiting()
     try:
         import torch
     except ImportError as error:
         print(f"transformers is left out: {error}", file=sys.stderr)
         return
-    threads = await free_threads()
+    threads = await available_threads()
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as scratch:
         folder = str(random_model(Path(scratch)))

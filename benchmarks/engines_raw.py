@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from qwendesk.engines.base import Options
+from qwendesk.engines.base import GenerationOptions
 from qwendesk.models.card import Sampling
 from qwendesk.settings import Settings
 
@@ -23,7 +23,7 @@ class RawLlama:
     @classmethod
     async def under(cls, chat: Any, text: str, tokens: int, sampling: dict[str, Any]) -> RawLlama:
         """Return the library under an engine's chat model, with the same request."""
-        options = Options(Sampling(**sampling), max_tokens=tokens)
+        options = GenerationOptions(Sampling(**sampling), max_tokens=tokens)
         body = await chat.completion([HumanMessage(text)], options)
         return cls(chat.library, body | {"stream": True})
 
@@ -47,9 +47,9 @@ class Library:
     def __init__(self, folder: str, threads: int) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        from qwendesk.engines.transformers.device import Place
+        from qwendesk.engines.transformers.device import Device
 
-        place = Place.chosen(Settings(home=Path(folder)))
+        place = Device.from_settings(Settings(home=Path(folder)))
         self._threads = threads
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=place.dtype, attn_implementation="sdpa")

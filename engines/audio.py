@@ -1,4 +1,4 @@
-"""Read the recordings of a message, for engines that hand samples to their model."""
+"""Decode the audio recordings of a message."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TOKENS_A_SECOND = 25
-"""Tokens that stand for a second of sound in the models of the family."""
-_SHARE = 2
-"""A recording takes at most this part of the context window."""
-SHORTEST = 0.1
-"""Seconds; of less a model is left with a single token, which none is made for."""
-_OPEN_END = 0xFFFFFFFF
-"""Length in the header of a WAV file that was written to a pipe."""
+TOKENS_PER_SECOND = 25
+"""Tokens for one second of audio in Qwen's audio models."""
+_CONTEXT_FRACTION = 2
+"""Divisor of the context window: a recording takes at most this fraction of it."""
+MIN_RECORDING_SECONDS = 0.1
+"""Minimum length; a shorter recording is a single token, which the models do not support."""
+_UNKNOWN_LENGTH = 0xFFFFFFFF
+"""Length in the header of a WAV file that was streamed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """One recording, with all channels mixed into one."""
+class Recording:
+    """A recording, mixed to one channel."""
 
     samples: NDArray[np.float32]
     rate: int
-    """Samples a second."""
+    """Samples per second."""
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return len(self.samples) / self.rate
 
 
-def longest(context: int) -> float:
-    """Return the seconds of the longest recording that a context window has room for."""
-    return context / _SHARE / TOKENS_A_SECOND
+def max_recording_seconds(context: int) -> float:
+    """Return the length in seconds of the longest recording that fits into a context window."""
+    return context / _CONTEXT_FRACTION / TOKENS_PER_SECOND
 
 
-def read_sound(part: dict[str, Any], most: float) -> Sound:
-    """Return the recording of a message's part.
+def read_recording(part: dict[str, Any], max_seconds: float) -> Recording:
+    """Return the recording of a message part.
 
     Args:
-        part: a part of the type ``input_audio``, with the file in base64.
-        most: seconds of the longest recording that is taken.
+        part: a part of type ``input_audio``, with the file in base64.
+        max_seconds: length of the longest accepted recording.
 
     Raises:
-        EngineError: it is no recording, broken off, empty or too long.
+        EngineError: the part is not a recording, or is truncated, empty or too long.
     """
     try:
         data = b64decode(str(part.get("input_audio", {}).get("data", "")), validate=True)
     except binascii.Error as error:
         raise EngineError(f"The recording cannot be read: {error}") from error
-    return _decoded(data, most)
+    return _decoded(data, max_seconds)
 
 
-def _decoded(data: bytes, most: float) -> Sound:
+def _decoded(data: bytes, max_seconds: float) -> Recording:
     import soundfile
 
     if not data:
         raise EngineError("The recording is empty.")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check(file.frames, file.samplerate, most)
-            sound = Sound(file.read(file.frames, dtype="float32", always_2d=True).mean(axis=1), file.samplerate)
-            if len(sound.samples) < file.frames or _is_cut(data):
+            _check(file.frames, file.samplerate, max_seconds)
+            sound = Recording(file.read(file.frames, dtype="float32", always_2d=True).mean(axis=1), file.samplerate)
+            if len(sound.samples) < file.frames or _is_truncated(data):
                 raise EngineError("The recording is broken off: it is shorter than it says. Send it again.")
     except soundfile.LibsndfileError as error:
         raise EngineError(f"The recording cannot be read: {error.error_string}") from error
@@ -78,28 +78,30 @@ def _decoded(data: bytes, most: float) -> Sound:
     return sound
 
 
-def _check(frames: int, rate: int, most: float) -> None:
+def _check(frames: int, rate: int, max_seconds: float) -> None:
     if not 0 < rate <= 768_000:
-        raise EngineError(f"The recording says that it has {rate} samples a second, which none has.")
+        raise EngineError(f"The recording says that it has {rate} samples a second, which is not possible.")
     seconds = frames / rate
-    if seconds < SHORTEST:
-        raise EngineError(f"The recording is {seconds:.2f} seconds long; it has to be {SHORTEST} at least.")
-    if seconds > most:
+    if seconds < MIN_RECORDING_SECONDS:
         raise EngineError(
-            f"The recording is {_clock(seconds)} long; this model takes {_clock(most)} at most. Send a shorter one, "
-            "or raise QWENDESK_CONTEXT_TOKENS."
+            f"The recording is {seconds:.2f} seconds long; it has to be {MIN_RECORDING_SECONDS} at least."
+        )
+    if seconds > max_seconds:
+        raise EngineError(
+            f"The recording is {_minutes(seconds)} long; the model takes {_minutes(max_seconds)} at most. Send a "
+            "shorter one, or raise QWENDESK_CONTEXT_TOKENS."
         )
 
 
-def _is_cut(data: bytes) -> bool:
-    """Tell whether a WAV file is shorter than its own header says; of other kinds the decoder tells."""
+def _is_truncated(data: bytes) -> bool:
+    """Tell whether a WAV file is shorter than its header says; the decoder checks other formats itself."""
     if data[:4] != b"RIFF":
         return False
-    told = int.from_bytes(data[4:8], "little")
-    return told not in (0, _OPEN_END) and len(data) < told + 8
+    length = int.from_bytes(data[4:8], "little")
+    return length not in (0, _UNKNOWN_LENGTH) and len(data) < length + 8
 
 
-def _clock(seconds: float) -> str:
+def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,8 +1,8 @@
-"""The engine's port: LangChain's ``BaseChatModel`` with ``Capabilities`` beside it.
+"""The engine port: ``Engine``, which lists and loads models, and ``QwenChat``, a LangChain ``BaseChatModel``.
 
-An engine implements two things: which models it can run (``Engine``), and one asynchronous generator
-that turns messages into ``Delta`` pieces (``QwenChat._deltas``). Everything a Qwen needs on top of that,
-splitting the thinking off, reading tool calls in all their habits, usage and timings, is done here once.
+An engine implements the methods of ``Engine`` and one asynchronous generator, ``QwenChat._deltas``, that turns
+messages into ``Delta`` pieces. ``QwenChat`` does what all engines share: it splits off the thinking, parses tool calls
+in all their variants, and reports token usage and speed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
-from qwendesk.engines.stream.chunks import Ending, call_chunk, emit, text_chunk
-from qwendesk.engines.stream.parser import AnswerReader, Call
+from qwendesk.engines.stream.chunks import Delta, StreamSummary, Usage, call_chunk, emit, text_chunk
+from qwendesk.engines.stream.parser import StreamParser
 from qwendesk.errors import ConfigError, EngineError
 from qwendesk.models.card import ModelCard, Sampling
 from qwendesk.models.catalogue import Catalogue
@@ -33,96 +33,66 @@ from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import Settings
 
 Progress = Callable[[str, float | None], None]
-"""Told what is being done while a model is pulled or loaded, and how far it is (0 to 1, None: unknown); it is called
-on the event loop only."""
-
+"""Called with a description and the completed fraction (0 to 1, None: unknown) while a model is pulled or loaded;
+always called on the event loop."""
 
 _PASSED_ON = ("think", "think_budget", "seed", "json_schema")
-"""Keyword arguments that go into ``Options`` under their own name."""
+"""Keyword arguments that are passed to ``GenerationOptions`` under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a model can do and what it costs; the router decides by it."""
+class ModelCapabilities:
+    """What a model can do and what it costs, for the selection of a model."""
 
     vision: bool = False
     audio: bool = False
     tools: bool = True
     thinking: Literal["none", "hybrid", "always"] = "none"
-    """Whether the model thinks before it answers: never, when asked to, always."""
+    """Whether the model thinks before it answers: never, on request, or always."""
     context: int = 32768
-    """Context window in tokens, as the engine serves it."""
+    """Context window in tokens, as served by the engine."""
     languages: int = 29
-    """How many languages the model is made for."""
+    """Number of languages the model is trained for."""
     loaded: bool = False
-    """Whether the model is in memory now."""
+    """Whether the model is in memory."""
     cost: float = 1.0
-    """Relative cost of a token: billions of parameters that are active."""
+    """Relative cost of a token: active parameters in billions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts of one answer."""
-
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cached: int = 0
-    """How many of ``tokens_in`` came from the prompt cache."""
-    tokens_per_second: float = 0.0
-    """Speed of generation as the engine measured it; 0: not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """One piece of an answer, as an engine's library hands it over."""
-
-    text: str = ""
-    """Visible text; tags of thinking and tool calls may still be inside. An engine whose prompt already ends in the
-    opening ``<think>`` tag hands that tag over as its first piece."""
-    thinking: str = ""
-    """Thinking that the engine's server has already split off."""
-    calls: tuple[Call, ...] = ()
-    """Tool calls that the engine's server has already read."""
-    usage: Usage | None = None
-    finish: Literal["stop", "length", "tool_calls"] | None = None
-    dropped: int = 0
-    """How many of the oldest messages were left out because the context window is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How one answer is to be made."""
+class GenerationOptions:
+    """Options of one answer."""
 
     sampling: Sampling
     stop: tuple[str, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
-    """Tool schemas in OpenAI's form."""
+    """Tool schemas in OpenAI's format."""
     think: bool | None = None
-    """Thinking on or off; None: the model's own habit."""
+    """Thinking on or off; None: the model's default."""
     think_budget: int | None = None
-    """After so many tokens thinking is closed and the answer follows; None: no limit of its own."""
+    """Number of tokens after which thinking is closed and the answer follows; None: no limit."""
     max_tokens: int = 1024
     seed: int | None = None
     json_schema: dict[str, Any] | None = None
-    """JSON schema the answer must follow."""
+    """JSON schema of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
+class ResidentModel:
     """A model in an engine's memory."""
 
     bytes: int
-    """Memory in all."""
+    """Memory in bytes."""
     gpu_bytes: int = 0
-    """How much of it is a GPU's."""
+    """The part of it that is GPU memory."""
     context: int | None = None
-    """Context window it was loaded with, where that is known."""
-    until: datetime | None = None
-    """When it is thrown out unless it is used."""
+    """Context window in tokens that the model was loaded with, if known."""
+    expires_at: datetime | None = None
+    """When the engine unloads the model unless it is used."""
 
 
 class QwenChat(BaseChatModel, ABC):
-    """A chat model of one engine; asynchronous only.
+    """A chat model of one engine, with asynchronous methods only.
 
     Keyword arguments of ``ainvoke``, ``astream`` and ``bind``: ``think``, ``think_budget``, ``max_tokens``,
     ``temperature``, ``top_p``, ``top_k``, ``repetition_penalty``, ``seed``, ``stop``, ``json_schema`` and,
@@ -137,15 +107,15 @@ class QwenChat(BaseChatModel, ABC):
 
     @property
     @abstractmethod
-    def capabilities(self) -> Capabilities:
-        """What this model can do as it is served here."""
+    def capabilities(self) -> ModelCapabilities:
+        """The capabilities of the model as served by this engine."""
 
     @abstractmethod
-    def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        """Generate one answer piece by piece; the last piece carries ``usage``.
+    def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
+        """Generate one answer in pieces; the last piece carries ``usage``.
 
         Raises:
-            EngineError: the answer could not be made; the text says why.
+            EngineError: the answer could not be generated; the text says why.
         """
 
     @property
@@ -159,11 +129,13 @@ class QwenChat(BaseChatModel, ABC):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Let the model call tools; it always chooses freely, so ``tool_choice`` may only be ``"auto"`` or None."""
+        """Let the model call tools; ``tool_choice`` can only be ``"auto"`` or None.
+
+        Raises:
+            EngineError: ``tool_choice`` forces a tool.
+        """
         if tool_choice not in (None, "auto"):
-            raise EngineError(
-                f"tool_choice {tool_choice!r} is not supported: a Qwen chooses its tools freely ('auto')."
-            )
+            raise EngineError(f"tool_choice {tool_choice!r} is not supported: leave it out, or set it to 'auto'.")
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     async def _astream(
@@ -174,26 +146,28 @@ class QwenChat(BaseChatModel, ABC):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         options = self._options(stop, kwargs)
-        reader = AnswerReader(options.tools)
-        ending = Ending(Usage())
+        parser = StreamParser(options.tools)
+        summary = StreamSummary(Usage())
         index = 0
-        # closed here, at once: a generator that is only dropped goes on until somebody collects it
+        # closed explicitly: an abandoned generator runs on until it is garbage collected
         async with aclosing(self._deltas(messages, options)) as deltas:
             async for delta in deltas:
-                ending.see(delta)
-                text, thinking = reader.feed(delta.text, delta.thinking)
+                summary.add(delta)
+                text, thinking = parser.feed(delta.text, delta.thinking)
                 if text or thinking:
                     yield await emit(text_chunk(text, thinking), run_manager)
                 for call in delta.calls:
-                    yield await emit(call_chunk(reader.call(call, cut=ending.cut), index), run_manager)
+                    yield await emit(
+                        call_chunk(parser.repair_call(call, is_truncated=summary.is_truncated), index), run_manager
+                    )
                     index += 1
-        text, thinking, calls = reader.finish(cut=ending.cut)
+        text, thinking, calls = parser.finish(is_truncated=summary.is_truncated)
         if text or thinking:
             yield await emit(text_chunk(text, thinking), run_manager)
         for call in calls:
             yield await emit(call_chunk(call, index), run_manager)
             index += 1
-        yield await emit(ending.chunk(self.card.name, called=index > 0), run_manager)
+        yield await emit(summary.chunk(self.card.name, has_tool_calls=index > 0), run_manager)
 
     async def _agenerate(
         self,
@@ -213,23 +187,23 @@ class QwenChat(BaseChatModel, ABC):
     ) -> ChatResult:
         raise EngineError("Qwendesk's models are asynchronous: use ainvoke() or astream().")
 
-    def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Options:
-        known = {name: kwargs.pop(name) for name in _PASSED_ON if name in kwargs}
-        thinks = known.get("think") is True or self.card.thinking == "always"
+    def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> GenerationOptions:
+        given = {name: kwargs.pop(name) for name in _PASSED_ON if name in kwargs}
+        thinks = given.get("think") is True or self.card.thinking == "always"
         sampling = self.card.thinking_sampling if thinks and self.card.thinking_sampling else self.card.sampling
         changed = {name: kwargs.pop(name) for name in Sampling.names() if kwargs.get(name) is not None}
-        return Options(
+        return GenerationOptions(
             sampling=replace(sampling, **changed),
             stop=tuple(stop or ()),
             tools=tuple(kwargs.pop("tools", ())),
             max_tokens=kwargs.pop("max_tokens", None) or self.max_tokens,
-            **known,
+            **given,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What an engine may be made from."""
+    """What an engine is made from."""
 
     settings: Settings
     catalogue: Catalogue
@@ -237,35 +211,44 @@ class EngineParts:
 
 
 class Engine(ABC):
-    """One way to run models, such as llama.cpp in this process or an Ollama server.
+    """A way to run models, such as llama.cpp in this process or an Ollama server.
 
-    A subclass sets ``name`` and whatever of the other attributes differs from the default.
+    A subclass sets ``name`` and overrides the attributes whose default does not fit.
     """
 
     name: str
-    parallel: int = 8
-    """How many answers of one model are made side by side; further ones wait in line."""
+    parallel_requests: int = 8
+    """Number of concurrent requests to one model; further ones wait in a queue."""
     is_local: bool = True
-    """Whether the models compute on this machine: background work then waits until no turn runs."""
+    """Whether models compute on this machine, so that background work waits until no turn is running."""
     uses_store: bool = False
-    """Whether the models are GGUF files of the model store, which the program itself fetches."""
-    lists_all: bool = False
-    """Whether ``models`` names every model that can be loaded, so that any other name is an error."""
-    switches_free: bool = False
-    """Whether ``load`` costs nothing, because a server keeps its models in memory."""
+    """Whether the models are GGUF files of the model store, which the program pulls."""
+    is_listing_complete: bool = False
+    """Whether ``models`` lists every model that can be loaded, so that any other name is an error."""
+    is_switching_free: bool = False
+    """Whether ``load`` takes no time, because a server keeps its models in memory."""
     address: str = ""
-    """URL of the engine's server, for messages; empty without one."""
+    """URL of the engine's server, for messages; empty for an engine without a server."""
     fetch_advice: str = ""
-    """How to fetch a first model, as a sentence for the person who runs the desk."""
+    """How to get a first model, as a sentence for the operator."""
 
     @classmethod
     @abstractmethod
     def create(cls, parts: EngineParts) -> Engine:
-        """Make the engine from the program's settings; nothing is loaded or connected yet."""
+        """Make the engine from the program's settings, without loading a model or opening a connection."""
+
+    @classmethod
+    def for_server(cls, name: str, parts: EngineParts) -> Engine:
+        """Make the engine of the OpenAI-compatible server ``name`` of the settings.
+
+        Raises:
+            ConfigError: the engine does not connect to such servers, or the server's kind is unknown.
+        """
+        raise ConfigError(f"The engine {cls.name!r} does not connect to OpenAI-compatible servers such as {name!r}.")
 
     @abstractmethod
     async def models(self) -> list[ModelCard]:
-        """Return what can be used now without fetching anything.
+        """Return the models that can be loaded without pulling one first.
 
         Raises:
             EngineUnavailable: the engine's server does not answer.
@@ -273,46 +256,46 @@ class Engine(ABC):
 
     @abstractmethod
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return a model that is ready to answer; loading the same one again is free.
+        """Return a model that is ready to answer; a loaded model is returned at once.
 
         Raises:
-            EngineUnavailable: the model is not there; the text says how to get it.
+            EngineUnavailable: the model is not available; the text says how to get it.
         """
 
     async def pull(self, name: str, progress: Progress | None = None) -> str:
-        """Let the engine's server fetch a model, and return the server's name for it.
+        """Let the engine's server pull a model, and return the server's name for it.
 
         Raises:
-            ConfigError: models of this engine are not fetched through it.
+            ConfigError: the engine cannot pull models.
         """
         raise ConfigError(f"The engine {self.name!r} fetches no models: put {name!r} on its server yourself.")
 
     @property
     def missing_setup(self) -> str:
-        """What to set before the engine can be used, as a sentence; empty where it is set up."""
+        """The settings that the engine lacks, as a sentence; empty for an engine that is set up."""
         return ""
 
     def fetchable(self, name: str) -> ModelCard | None:
-        """Return the card of a model that ``load`` would fetch by itself; None: it fetches none of that name."""
+        """Return the card of a model that ``load`` would pull; None if it would not pull a model of this name."""
         return None
 
     def explain_empty(self) -> str:
-        """Say that the engine has no model at all, and what to do."""
+        """Return the error text for an engine without models, with the next step."""
         return (
             f"The engine {self.name} has no model yet: run 'qwendesk models pull NAME' ('models list --all' names "
             "them)."
         )
 
     def explain_missing(self, name: str, known: Iterable[str]) -> str:
-        """Say that the engine does not have this model, and which it has."""
+        """Return the error text for a model that the engine does not have, with those it has."""
         return f"{self.name} has no model {name!r}; there are: {', '.join(known) or 'none'}."
 
-    async def resident(self) -> dict[str, Resident]:
-        """Return the models in memory by name, as far as the engine can tell."""
+    async def resident_models(self) -> dict[str, ResidentModel]:
+        """Return the models in memory by name, as far as the engine knows them."""
         return {}
 
-    async def forget_prompts(self) -> None:  # noqa: B027 - an engine that keeps no prompts need not say so
-        """Drop what is kept of prompts to make the next turn of a conversation faster; answers go on."""
+    async def forget_prompts(self) -> None:  # noqa: B027 - optional: many engines keep no prompts
+        """Drop cached prompts; answers that are being generated continue."""
 
-    async def aclose(self) -> None:  # noqa: B027 - an engine that holds nothing need not say so
-        """Free what the engine holds."""
+    async def aclose(self) -> None:  # noqa: B027 - optional: an engine may hold nothing
+        """Free models and connections."""

@@ -1,4 +1,4 @@
-"""Try a model out: how long it loads, what memory it takes, how fast it is, and whether that is healthy."""
+"""Measure the load time, memory and speed of a model, and rate its health."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Literal
 import psutil
 
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 
 _QUESTION = "Count from one to thirty in words."
-_TOKENS = 64
-_SLOW_ANSWER = 10.0
-_SLOW_TOKENS = 5.0
-_GROWTH_MB = 1000.0
+_ANSWER_TOKENS = 64
+_SLOW_ANSWER_SECONDS = 10.0
+_SLOW_TOKENS_PER_SECOND = 5.0
+_LARGE_GROWTH_MB = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What was measured."""
+class BenchmarkResult:
+    """The measurements of one model."""
 
     model: str
     engine: str
     load_s: float
     memory_mb: float
-    """Growth of this process; a server's own memory is not seen."""
+    """Memory growth of this process; the memory of a server is not included."""
     ttft_ms: float
     tokens_per_second: float
     answer_s: float
     health: Literal["healthy", "degraded", "unhealthy"]
     advice: tuple[str, ...]
-    """What is wrong and what to do about it; empty when nothing is."""
+    """Problems, each with the next step."""
 
 
-async def try_out(pool: ModelPool, choice: Choice) -> Trial:
-    """Load a model and let it answer twice: the second answer is measured.
+async def benchmark_model(pool: ModelPool, choice: SelectedModel) -> BenchmarkResult:
+    """Load a model, let it answer twice and measure the second answer.
 
     Raises:
-        EngineError: it cannot be loaded, or does not answer.
+        EngineError: the model cannot be loaded, or does not answer.
     """
     process = psutil.Process()
     before, begun = process.memory_info().rss, time.perf_counter()
@@ -49,14 +49,14 @@ async def try_out(pool: ModelPool, choice: Choice) -> Trial:
     await model.ainvoke("Hi", max_tokens=1, think=False)
     begun = time.perf_counter()
     first, rate = 0.0, 0.0
-    async for chunk in model.astream(_QUESTION, max_tokens=_TOKENS, think=False):
+    async for chunk in model.astream(_QUESTION, max_tokens=_ANSWER_TOKENS, think=False):
         first = first or (time.perf_counter() - begun if chunk.text else 0.0)
         rate = chunk.response_metadata.get("tokens_per_second") or rate
     answer = time.perf_counter() - begun
     memory = (await asyncio.to_thread(process.memory_info)).rss - before
     advice = _advice(answer, rate, memory / 1e6)
     health: tuple[Literal["healthy", "degraded", "unhealthy"], ...] = ("healthy", "degraded", "unhealthy")
-    return Trial(
+    return BenchmarkResult(
         model=choice.card.name,
         engine=choice.engine,
         load_s=round(loaded, 2),
@@ -71,12 +71,12 @@ async def try_out(pool: ModelPool, choice: Choice) -> Trial:
 
 def _advice(answer: float, rate: float, memory: float) -> tuple[str, ...]:
     found = []
-    if rate and rate < _SLOW_TOKENS:
+    if rate and rate < _SLOW_TOKENS_PER_SECOND:
         found.append(f"only {rate:.1f} tokens/s: choose a smaller model, or a machine with a GPU")
-    if answer > _SLOW_ANSWER:
+    if answer > _SLOW_ANSWER_SECONDS:
         found.append(
-            f"{answer:.0f} s for {_TOKENS} tokens: lower QWENDESK_MAX_OUTPUT_TOKENS, or choose a smaller model"
+            f"{answer:.0f} s for {_ANSWER_TOKENS} tokens: lower QWENDESK_MAX_OUTPUT_TOKENS, or choose a smaller model"
         )
-    if memory > _GROWTH_MB and memory > 0.7 * psutil.virtual_memory().available / 1e6:
+    if memory > _LARGE_GROWTH_MB and memory > 0.7 * psutil.virtual_memory().available / 1e6:
         found.append(f"{memory:.0f} MB of memory taken, little is left: lower QWENDESK_CONTEXT_TOKENS")
     return tuple(found)

@@ -1,4 +1,4 @@
-"""A line for each model, so that a slow one keeps nobody waiting but those who ask it."""
+"""Limit the concurrent requests to one model, and share the work of concurrent calls with the same key."""
 
 from __future__ import annotations
 
@@ -10,84 +10,83 @@ from typing import Any, Generic, TypeVar
 
 from qwendesk.errors import EngineTimeout
 
-_QUIET = 1.0
-
-"""Seconds of waiting of which nobody is told."""
-
-_NEWS = 10.0
-
-"""Seconds after which somebody who waits hears again."""
+FIRST_NOTICE_SECONDS = 1.0
+"""Waiting time before the first notice."""
+NEXT_NOTICE_SECONDS = 10.0
+"""Time between further notices."""
 
 
-class Lane:
-    """Lets so many answers of one model be made at once; the others wait in the order in which they came.
+class RequestQueue:
+    """Per-model request queue: a limited number of concurrent requests, the others wait in order of arrival.
 
     Args:
-        name: the model, as a person is told of it.
-        places: how many answers at once.
-        patience: seconds after which somebody who waits gives up.
+        name: the model, as it appears in notices.
+        limit: the number of concurrent requests.
+        timeout: seconds after which a waiting request fails.
+        first_notice: seconds before a waiting request gets its first notice.
     """
 
-    def __init__(self, name: str, places: int, patience: float) -> None:
+    def __init__(self, name: str, limit: int, timeout: float, *, first_notice: float | None = None) -> None:
         self._name = name
-        self._free = self._places = places
-        self._patience = patience
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._free = limit
+        self._timeout = timeout
+        self._first_notice = FIRST_NOTICE_SECONDS if first_notice is None else first_notice
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
-        return len(self._line)
+        """The number of waiting requests."""
+        return len(self._waiters)
 
     @asynccontextmanager
-    async def place(self, tell: Callable[[str], None]) -> AsyncGenerator[None, None]:
-        """Hold a place; ``tell`` hears how many are ahead.
+    async def slot(self, notify: Callable[[str], None]) -> AsyncGenerator[None, None]:
+        """Wait for a slot and hold it; ``notify`` is told how many requests are ahead.
 
         Raises:
-            EngineTimeout: no place was free in time.
+            EngineTimeout: no slot became free in time.
         """
-        await self._enter(tell)
+        await self._acquire(notify)
         try:
             yield
         finally:
-            self._leave()
+            self._release()
 
-    async def _enter(self, tell: Callable[[str], None]) -> None:
-        if self._free and not self._line:
+    async def _acquire(self, notify: Callable[[str], None]) -> None:
+        if self._free and not self._waiters:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+        self._waiters.append(turn)
         try:
-            await self._wait(turn, tell)
+            await self._wait(turn, notify)
         except BaseException:
-            # a place that was given just as its taker left goes to the next
+            # a slot that was assigned while its request was cancelled goes to the next one
             if turn.done() and not turn.cancelled():
-                self._leave()
+                self._release()
             else:
-                self._line.remove(turn)
+                self._waiters.remove(turn)
             raise
 
-    async def _wait(self, turn: asyncio.Future[None], tell: Callable[[str], None]) -> None:
+    async def _wait(self, turn: asyncio.Future[None], notify: Callable[[str], None]) -> None:
         try:
-            async with asyncio.timeout(self._patience):
-                pause = _QUIET
+            async with asyncio.timeout(self._timeout):
+                pause = self._first_notice
                 while not (await asyncio.wait({turn}, timeout=pause))[0]:
-                    ahead = self._line.index(turn)
-                    tell(f"{self._name} is busy; waiting: {f'{ahead} ahead' if ahead else 'next in line'}")
-                    pause = _NEWS
+                    ahead = self._waiters.index(turn)
+                    notify(f"{self._name} is busy; waiting: {f'{ahead} ahead' if ahead else 'next in line'}")
+                    pause = NEXT_NOTICE_SECONDS
         except TimeoutError:
             if turn.done():
                 return
             raise EngineTimeout(
-                f"{self._name} was busy with other questions for {self._patience:g} s and {self._line.index(turn)} are "
-                "still ahead. Ask again later, choose another model, or let it answer more at once "
+                f"{self._name} was busy with other questions for {self._timeout:g} s and {self._waiters.index(turn)} "
+                "are still ahead. Ask again later, choose another model, or let it answer more at once "
                 "([max_concurrent_requests], QWENDESK_QUEUE_TIMEOUT)."
             ) from None
 
-    def _leave(self) -> None:
-        if self._line:
-            self._line.popleft().set_result(None)
+    def _release(self) -> None:
+        if self._waiters:
+            self._waiters.popleft().set_result(None)
         else:
             self._free += 1
 
@@ -95,27 +94,27 @@ class Lane:
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
-    """Makes things by name, those of different names side by side.
+class SingleFlight(Generic[T]):
+    """Runs one coroutine per key at a time; concurrent callers with the same key share its result.
 
-    Who leaves stops nothing: work in a thread cannot be stopped, and what comes of it would belong to nobody.
+    A cancelled caller does not stop the work, because work in a thread cannot be stopped.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[T]] = {}
 
-    async def make(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what ``make`` returns, or what somebody else is having made under that name."""
-        if name not in self._tasks:
-            self._tasks[name] = asyncio.create_task(make())
-            self._tasks[name].add_done_callback(lambda task: self._done(name, task))
-        return await asyncio.shield(self._tasks[name])
+    async def run(self, key: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of ``make``, or of the call with the same key that is running already."""
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.create_task(make())
+            self._tasks[key].add_done_callback(lambda task: self._done(key, task))
+        return await asyncio.shield(self._tasks[key])
 
     async def wait(self) -> None:
-        """Wait until nothing is being made."""
+        """Wait until all running calls have ended."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _done(self, name: str, task: asyncio.Task[T]) -> None:
-        del self._tasks[name]
+    def _done(self, key: str, task: asyncio.Task[T]) -> None:
+        del self._tasks[key]
         if not task.cancelled():
-            task.exception()  # those who asked are told; where all have left, nobody need be
+            task.exception()  # retrieved, so that asyncio logs no error when all callers were cancelled

@@ -1,4 +1,4 @@
-"""Make a conversation fit into a context window: the system text and the newest turns stay."""
+"""Fit a conversation into the context window; the system text and the newest turns are kept."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from qwendesk.errors import EngineError
 
-_BYTES_A_TOKEN = 3
-_AROUND = 8
-"""Tokens that a chat template writes around a message."""
-_MOST_CHARACTERS = 16
-"""A text of more characters for each token of the window is not even looked at."""
-_USUAL_CHARACTERS = 3
-"""Characters of a token, for the estimate that is told then."""
+_BYTES_PER_TOKEN = 3
+_MESSAGE_OVERHEAD_TOKENS = 8
+"""Tokens that a chat template adds to a message."""
+_MAX_CHARS_PER_TOKEN = 16
+"""Characters per token above which a text cannot fit, whatever the tokenizer."""
+_TYPICAL_CHARS_PER_TOKEN = 3
+"""Characters per token, for the estimate in the error text."""
 
 
-def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMessage]:
-    """Leave out the oldest messages until about ``excess`` of ``total`` tokens are gone.
+def drop_oldest(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMessage]:
+    """Drop the oldest messages until about ``excess`` of ``total`` tokens are removed.
 
-    What is left begins with the system text and then a person's message; the newest of these and all after it always
-    stay, so the same list comes back where nothing more can go.
+    The result begins with the system text and a user's message. The newest user's message and all after it are never
+    dropped: the same list is returned if nothing else is left to drop.
     """
     head = [message for message in messages if isinstance(message, SystemMessage)]
     tail = [message for message in messages if not isinstance(message, SystemMessage)]
@@ -36,61 +36,62 @@ def fit(messages: list[BaseMessage], *, excess: int, total: int) -> list[BaseMes
     return messages
 
 
-def within_reach(messages: list[BaseMessage], context: int) -> list[BaseMessage]:
-    """Leave out the oldest messages where no tokenizer could make so much text fit; it costs no work to know.
+def limit_by_length(messages: list[BaseMessage], context: int) -> list[BaseMessage]:
+    """Drop the oldest messages by their number of characters, before anything is tokenized.
 
     Raises:
-        EngineError: what has to stay is out of reach already.
+        EngineError: the newest message alone has too many characters.
     """
-    most = _MOST_CHARACTERS * context
+    limit = _MAX_CHARS_PER_TOKEN * context
     size = sum(map(_length, messages))
-    if size <= most:
+    if size <= limit:
         return messages
-    kept = fit(messages, excess=size - most, total=size)
+    kept = drop_oldest(messages, excess=size - limit, total=size)
     left = sum(map(_length, kept))
-    if left > most:
-        raise too_long(left // _USUAL_CHARACTERS, context)
+    if left > limit:
+        raise context_exceeded(left // _TYPICAL_CHARS_PER_TOKEN, context)
     return kept
 
 
-def fit_estimated(
+def fit_by_estimate(
     messages: list[BaseMessage],
     *,
     context: int,
-    answer: int,
+    answer_tokens: int,
     tools: Sequence[dict[str, Any]] = (),
     scale: float = 1.0,
 ) -> tuple[list[BaseMessage], int]:
-    """Leave out the oldest messages for a server whose tokenizer is not at hand; return the rest and how many went.
+    """Drop the oldest messages by estimated tokens; return the rest and the number of dropped messages.
 
-    Three bytes count as a token: more than English needs, about what Chinese does; ``scale`` corrects that where the
-    server has said how many there are. What cannot be made to fit is left to the server to refuse.
+    For servers whose tokenizer is not available here. An estimate counts three bytes as one token, which is too many
+    for English and about right for Chinese; ``scale`` corrects it once the server has reported the real number. A
+    message that is too long on its own is kept, and the server refuses it.
     """
-    room = int((context - min(answer, context // 4)) / scale)
+    room = int((context - min(answer_tokens, context // 4)) / scale)
     kept = messages
-    while (size := estimate(kept, tools)) > room:
-        fewer = fit(kept, excess=size - room, total=size)
+    while (size := estimate_tokens(kept, tools)) > room:
+        fewer = drop_oldest(kept, excess=size - room, total=size)
         if len(fewer) == len(kept):
             break
         kept = fewer
     return kept, len(messages) - len(kept)
 
 
-def estimate(messages: list[BaseMessage], tools: Sequence[dict[str, Any]] = ()) -> int:
-    """Return about how many tokens messages and tools have."""
-    return sum(map(_estimate, messages)) + len(json.dumps(tools)) // _BYTES_A_TOKEN
+def estimate_tokens(messages: list[BaseMessage], tools: Sequence[dict[str, Any]] = ()) -> int:
+    """Return the estimated number of tokens of messages and tools."""
+    return sum(map(_message_tokens, messages)) + len(json.dumps(tools)) // _BYTES_PER_TOKEN
 
 
-def too_long(tokens: int, room: int) -> EngineError:
-    """Return the error for a single message that no leaving out can help."""
+def context_exceeded(tokens: int, room: int) -> EngineError:
+    """Return the error for a message that does not fit even if all others are dropped."""
     return EngineError(
         f"This message needs {tokens} tokens, but the model has room for {room}. Shorten it, choose a model with a "
         "larger context, or raise QWENDESK_CONTEXT_TOKENS."
     )
 
 
-def _estimate(message: BaseMessage) -> int:
-    return len(message.text.encode("utf-8", errors="replace")) // _BYTES_A_TOKEN + _AROUND
+def _message_tokens(message: BaseMessage) -> int:
+    return len(message.text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _MESSAGE_OVERHEAD_TOKENS
 
 
 def _length(message: BaseMessage) -> int:

@@ -1,4 +1,4 @@
-"""Ask a model, and where it cannot answer, the next one of the chain."""
+"""Ask the selected model; if it cannot answer, ask the next one of the fallback chain."""
 
 from __future__ import annotations
 
@@ -11,150 +11,151 @@ from typing import Any, cast
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from qwendesk.engines.base import Progress, QwenChat
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
 
-FALLS_OVER: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
-"""Errors for which another model may do better; a question that was refused is refused everywhere."""
+FALLBACK_ERRORS: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
+"""Errors after which another model is asked; every model would refuse a message that one refused."""
+_MODALITIES = {"image_url": "vision", "input_audio": "audio"}
+"""The capability that a model needs for each type of message part."""
+_MAX_DOUBLINGS = 32
 
 
 class Cooldowns:
-    """Which models failed lately and are not asked for a while.
+    """Pauses of models that failed lately.
 
     Args:
-        first: seconds after the first failure; each further one doubles them.
-        most: longest time.
+        first: seconds of the pause after the first failure; each further failure doubles it.
+        longest: seconds of the longest pause.
         clock: a clock in seconds.
     """
 
-    def __init__(self, first: float, most: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._first, self._most, self._clock = first, most, clock
+    def __init__(self, first: float, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._first, self._longest, self._clock = first, longest, clock
         self._failed: dict[str, tuple[int, float]] = {}
-        self._why: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
 
-    def rests(self, name: str) -> float:
-        """Return for how many seconds the model is not to be asked; 0: ask it."""
+    def remaining(self, name: str) -> float:
+        """Return the seconds that are left of the model's pause; 0 if it may be asked."""
         return max(0.0, self._failed.get(name, (0, 0.0))[1] - self._clock())
 
-    def told(self, name: str) -> str:
-        """Say of a model that rests since when it does and why."""
-        return f"{name} failed lately and is asked again in {self.rests(name):.0f} s: {self._why.get(name, '')}"
+    def explain(self, name: str) -> str:
+        """Say why a model is paused and for how long."""
+        return f"{name} failed lately and is asked again in {self.remaining(name):.0f} s: {self._reasons.get(name, '')}"
 
-    def failed(self, name: str, why: str = "") -> None:
-        """Note a failure; of questions that were asked side by side, all of which fail, only the first counts."""
-        if self.rests(name):
+    def record_failure(self, name: str, reason: str = "") -> None:
+        """Start or double the pause; failures during a pause (of concurrent requests) are not counted."""
+        if self.remaining(name):
             return
         times = self._failed.get(name, (0, 0.0))[0]
-        # a server that is down for days must not lead to a number without end
-        seconds = min(self._most, self._first * 2.0 ** min(times, 32))
+        # bounded, because a server that is down for days would overflow the float
+        seconds = min(self._longest, self._first * 2.0 ** min(times, _MAX_DOUBLINGS))
         self._failed[name] = times + 1, self._clock() + seconds
-        self._why[name] = why
+        self._reasons[name] = reason
 
-    def answered(self, name: str) -> None:
-        """Forget the failures."""
+    def record_success(self, name: str) -> None:
+        """Reset the count of failures."""
         self._failed.pop(name, None)
 
 
-_SENSES = {"image_url": "vision", "input_audio": "audio"}
-"""What a model needs for the parts of a message."""
-
-
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """How the chain gets at models; the pool has it."""
+class ModelAccess:
+    """The functions of the pool that the fallback chain uses."""
 
-    load: Callable[[Choice, Progress], Awaitable[QwenChat]]
-    place: Callable[[Choice, Callable[[str], None]], AbstractAsyncContextManager[None]]
-    """A place in the model's line."""
-    others: Callable[[Choice, frozenset[str]], AsyncIterator[Choice]]
-    """The models that may stand in for one, and that see or hear where that is needed."""
+    load: Callable[[SelectedModel, Progress], Awaitable[QwenChat]]
+    slot: Callable[[SelectedModel, Callable[[str], None]], AbstractAsyncContextManager[None]]
+    """Wait for and hold a slot of the model's request queue."""
+    fallbacks: Callable[[SelectedModel, frozenset[str]], AsyncIterator[SelectedModel]]
+    """Yield the models that may replace one and that have the given capabilities."""
     cooldowns: Cooldowns
 
 
-class Answering:
-    """One answer of a model, or of who stands in for it; ``choice`` is who it is.
+class FallbackChat:
+    """One answer of the selected model or of its replacement; ``choice`` is the model that answers.
 
-    A model that fails before anything of its answer was seen is passed over; after that its error is the answer's.
+    A model that fails before the first piece of its answer is replaced; a later error ends the answer.
     """
 
-    def __init__(self, reach: Reach, choice: Choice, progress: Progress) -> None:
-        self._reach = reach
+    def __init__(self, access: ModelAccess, choice: SelectedModel, progress: Progress) -> None:
+        self._access = access
         self._progress = progress
         self.choice = choice
 
     async def stream(self, messages: Sequence[BaseMessage], **options: Any) -> AsyncGenerator[AIMessageChunk, None]:
-        """Yield the answer's pieces; ``options`` are those of ``QwenChat``.
+        """Yield the pieces of the answer; ``options`` are those of ``QwenChat``.
 
         Raises:
-            EngineError: nobody could answer; the text says who was asked and why each could not.
+            EngineError: no model could answer; the text lists the models that were asked and why each could not.
         """
-        asked, tried, errors = self.choice, list(self.choice.passed_over), list[QwendeskError]()
+        asked, reasons, errors = self.choice, list(self.choice.skipped), list[QwendeskError]()
         async with aclosing(self._candidates(asked, messages)) as candidates:
             async for choice in candidates:
-                if choice is not asked and self._reach.cooldowns.rests(choice.name):
-                    tried.append(self._reach.cooldowns.told(choice.name))
+                if choice is not asked and self._access.cooldowns.remaining(choice.name):
+                    reasons.append(self._access.cooldowns.explain(choice.name))
                     continue
-                self._step(choice, asked, tried)
-                seen = False
+                self._announce(choice, asked, reasons)
+                has_begun = False
                 try:
                     async with aclosing(self._ask(choice, messages, options)) as pieces:
                         async for piece in pieces:
-                            seen = True
+                            has_begun = True
                             yield piece
                 except QwendeskError as error:
-                    self._note(choice, error, seen, standby=choice is not asked)
-                    tried.append(f"{choice.name} could not answer: {error}")
+                    self._record(choice, error, has_begun, is_fallback=choice is not asked)
+                    reasons.append(f"{choice.name} could not answer: {error}")
                     errors.append(error)
                 else:
-                    self._reach.cooldowns.answered(choice.name)
+                    self._access.cooldowns.record_success(choice.name)
                     return
-        raise nobody(tried) if len(tried) > 1 else errors[0]
+        raise no_model_answered(reasons) if len(reasons) > 1 else errors[0]
 
-    async def _candidates(self, asked: Choice, messages: Sequence[BaseMessage]) -> AsyncGenerator[Choice, None]:
+    async def _candidates(
+        self, asked: SelectedModel, messages: Sequence[BaseMessage]
+    ) -> AsyncGenerator[SelectedModel, None]:
         yield asked
         if not asked.pinned:
-            async for other in self._reach.others(asked, _senses(messages)):
+            async for other in self._access.fallbacks(asked, _required_modalities(messages)):
                 yield other
 
-    def _step(self, choice: Choice, asked: Choice, tried: Sequence[str]) -> None:
-        """Say who is asked now, where it is not the one who was asked for."""
+    def _announce(self, choice: SelectedModel, asked: SelectedModel, reasons: Sequence[str]) -> None:
+        """Report a model that replaces the selected one."""
         if choice is asked:
             return
-        # the reasons may name addresses inside of a network: they are for the receipt
+        # reasons can name addresses of the internal network: they go into the receipt, not into progress
         self._progress(f"{self.choice.name} cannot answer; asking {choice.name}", None)
-        self.choice = standing_in(choice, tried)
+        self.choice = as_fallback(choice, reasons)
 
     async def _ask(
-        self, choice: Choice, messages: Sequence[BaseMessage], options: dict[str, Any]
+        self, choice: SelectedModel, messages: Sequence[BaseMessage], options: dict[str, Any]
     ) -> AsyncGenerator[AIMessageChunk, None]:
-        model = await self._reach.load(choice, self._progress)
-        fitting = options if choice.card.tools else {key: value for key, value in options.items() if key != "tools"}
-        async with self._reach.place(choice, lambda text: self._progress(text, None)):
-            stream = cast(AsyncGenerator[AIMessageChunk, None], model.astream(list(messages), **fitting))
+        model = await self._access.load(choice, self._progress)
+        supported = options if choice.card.tools else {key: value for key, value in options.items() if key != "tools"}
+        async with self._access.slot(choice, lambda text: self._progress(text, None)):
+            stream = cast(AsyncGenerator[AIMessageChunk, None], model.astream(list(messages), **supported))
             async with aclosing(stream):
                 async for piece in stream:
                     yield piece
 
-    def _note(self, choice: Choice, error: QwendeskError, seen: bool, *, standby: bool) -> None:
-        """Let the model rest; raise the error where nobody else may be asked."""
-        if isinstance(error, FALLS_OVER):
-            self._reach.cooldowns.failed(choice.name, str(error))
-        if seen or not (standby or isinstance(error, FALLS_OVER)):
+    def _record(self, choice: SelectedModel, error: QwendeskError, has_begun: bool, *, is_fallback: bool) -> None:
+        """Pause the model; raise the error if no other model may be asked."""
+        if isinstance(error, FALLBACK_ERRORS):
+            self._access.cooldowns.record_failure(choice.name, str(error))
+        if has_begun or not (is_fallback or isinstance(error, FALLBACK_ERRORS)):
             raise error
 
 
-def _senses(messages: Sequence[BaseMessage]) -> frozenset[str]:
-    """Return what a model has to be able to, beside reading: the names of a card's fields."""
+def as_fallback(choice: SelectedModel, reasons: Sequence[str]) -> SelectedModel:
+    """Return a model that answers in place of others; ``reasons`` says why each of them does not."""
+    return replace(choice, fallback_reason=f"{'; '.join(reasons)}; {choice.name} stands in", skipped=tuple(reasons))
+
+
+def no_model_answered(reasons: Sequence[str]) -> EngineUnavailable:
+    """Return the error for a chain without a model that can answer."""
+    return EngineUnavailable("No model could answer. " + " ".join(f"{each.rstrip('. ')}." for each in reasons))
+
+
+def _required_modalities(messages: Sequence[BaseMessage]) -> frozenset[str]:
+    """Return the fields of a model card that have to be true for these messages."""
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     kinds = {part.get("type") for part in parts if isinstance(part, dict)}
-    return frozenset(sense for kind, sense in _SENSES.items() if kind in kinds)
-
-
-def standing_in(choice: Choice, tried: Sequence[str]) -> Choice:
-    """Return the choice of a model that answers in the place of others; ``tried`` says why each of them does not."""
-    return replace(choice, fallback=f"{'; '.join(tried)}; {choice.name} stands in", passed_over=tuple(tried))
-
-
-def nobody(tried: Sequence[str]) -> EngineUnavailable:
-    """Return the error for a chain of which nobody could answer."""
-    return EngineUnavailable("No model could answer. " + " ".join(f"{each.rstrip('. ')}." for each in tried))
+    return frozenset(modality for kind, modality in _MODALITIES.items() if kind in kinds)

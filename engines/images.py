@@ -1,4 +1,4 @@
-"""What pictures and recordings of a message have in common: they come as base64 inside of it."""
+"""Read the images of a message, and decode its data URLs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from qwendesk.errors import EngineError
 
 
-def data_of(url: str, what: str) -> bytes:
+def decode_data_url(url: str, what: str) -> bytes:
     """Return the bytes of a ``data:`` URL.
 
+    Args:
+        url: the URL; other schemes are refused, not fetched.
+        what: the kind of content, for error texts.
+
     Raises:
-        EngineError: it is another kind of address, which is never fetched, or no base64.
+        EngineError: the URL is not a ``data:`` URL in base64.
     """
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:") and head.endswith(";base64")):
@@ -32,48 +36,48 @@ def data_of(url: str, what: str) -> bytes:
 
 _MAX_PIXELS = 80_000_000
 
-"""A picture of more is refused before it is unpacked: a small file can hold a huge one."""
+"""Larger images are refused before they are decompressed, because a small file can contain a huge image."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
 
-"""What people send; Pillow's other decoders, some of which start programs, read nothing that comes from outside."""
+"""Accepted formats; Pillow's other decoders, some of which start programs, are not used for foreign files."""
 
-_GLANCE = 1_000_000
+_CHECK_PIXELS = 1_000_000
 
-"""To so many pixels a picture is brought that is only to be looked at."""
+"""Size to which an image is reduced when it is only checked."""
 
 _MAX_RATIO = 200
 
-"""The family's own limit on how much longer one side may be than the other."""
+"""Maximum ratio of the longer to the shorter side; a limit of Qwen's vision models."""
 
 
-async def look_at_pictures(messages: list[BaseMessage]) -> None:
-    """See that every picture of the messages can be read, for engines that send them on as they are.
+async def check_images(messages: list[BaseMessage]) -> None:
+    """Check that the images of the messages can be read, for engines that forward them unchanged.
 
     Raises:
-        EngineError: one is broken, of too many pixels, or not in the message itself.
+        EngineError: an image is broken, has too many pixels, or is not in the message itself.
     """
     parts = [part for message in messages for part in message.content if isinstance(message.content, list)]
-    pictures = [part for part in parts if isinstance(part, dict) and part.get("type") in ("image_url", "image")]
-    if pictures:
-        await asyncio.to_thread(_look_at, pictures)
+    images = [part for part in parts if isinstance(part, dict) and part.get("type") in ("image_url", "image")]
+    if images:
+        await asyncio.to_thread(_check_images, images)
 
 
-def _look_at(pictures: list[dict[Any, Any]]) -> None:
-    for part in pictures:
+def _check_images(images: list[dict[Any, Any]]) -> None:
+    for part in images:
         known = convert_to_openai_data_block(part) if is_data_content_block(part) else part
-        read_picture(known, _GLANCE)
+        read_image(known, _CHECK_PIXELS)
 
 
-def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:
-    """Return the picture of a message's part upright in RGB, made smaller where it has more than so many pixels.
+def read_image(part: dict[str, Any], pixels: int) -> Image.Image:
+    """Return the image of a message part in RGB, rotated upright and reduced to at most ``pixels`` pixels.
 
     Raises:
-        EngineError: it is no picture, one of too many pixels, or not in the message itself.
+        EngineError: the part is not an image, has too many pixels, or is not in the message itself.
     """
     try:
         image = Image.open(
-            io.BytesIO(data_of(str(part.get("image_url", {}).get("url", "")), "picture")), formats=_formats()
+            io.BytesIO(decode_data_url(str(part.get("image_url", {}).get("url", "")), "picture")), formats=_formats()
         )
         _check(image)
         upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -89,7 +93,7 @@ def read_picture(part: dict[str, Any], pixels: int) -> Image.Image:
 
 @cache
 def _formats() -> list[str]:
-    """Return those of the formats that this build of Pillow knows."""
+    """Return the accepted formats that this build of Pillow supports."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 

@@ -1,7 +1,8 @@
-"""Keep control tokens in text that the program did not write plain, so that no text can speak as the system.
+"""Convert messages and tools to OpenAI's format, with control tokens in foreign text made harmless.
 
-A text is looked at as a server may see it: in Unicode's NFKC form and without invisible characters. A beginning of a
-control token at the end of a text counts as one, because another text may be written right behind it.
+Text of users, documents and tools must not be able to act as the system. It is compared with control tokens as a
+server may read it: in Unicode's NFKC form and without invisible characters. The beginning of a control token at the
+end of a text counts as one, because other text may follow it directly.
 """
 
 from __future__ import annotations
@@ -27,62 +28,62 @@ from langchain_core.messages import (
 
 from qwendesk.errors import EngineError
 
-_NAMES = (
+_TAG_NAMES = (
     "think|tool_call|tool_response|tools|function|parameter|img|imgpad|ref|box|quad|"
     "tts_pad|tts_text_bos|tts_text_eod|tts_text_bos_single"
 )
 
-_LONGEST = 64
+_MAX_TOKEN_NAME_CHARS = 64
 
 CONTROL_TOKEN = re.compile(
-    rf"<\|[^\s<>|]{{1,{_LONGEST}}}\|>|</?(?:{_NAMES})>|<(?:function|parameter)=[^<>\n]{{0,{_LONGEST}}}>"
+    rf"<\|[^\s<>|]{{1,{_MAX_TOKEN_NAME_CHARS}}}\|>|</?(?:{_TAG_NAMES})>|<(?:function|parameter)=[^<>\n]{{0,{_MAX_TOKEN_NAME_CHARS}}}>"
 )
 
-"""Every string that a Qwen's tokenizer or template gives a meaning of its own."""
+"""The strings with a special meaning for the tokenizers and templates of Qwen models."""
 
 _UNFINISHED = re.compile(
-    rf"<(?:\|(?:[^\s<>|]{{1,{_LONGEST}}}\|?)?|/?[a-z_]{{0,20}}|(?:function|parameter)=[^<>\n]{{0,{_LONGEST}}})\Z"
+    rf"<(?:\|(?:[^\s<>|]{{1,{_MAX_TOKEN_NAME_CHARS}}}\|?)?|/?[a-z_]{{0,20}}|(?:function|parameter)=[^<>\n]{{0,{_MAX_TOKEN_NAME_CHARS}}})\Z"
 )
 
-"""What a control token may begin with, at the end of a text."""
+"""The beginning of a control token at the end of a text."""
 
-_FOLDED_CHARS = _LONGEST + 16
+_MAX_TOKEN_CHARS = _MAX_TOKEN_NAME_CHARS + 16
 
-"""Characters after which nothing is a control token any more."""
+"""Maximum number of characters of a control token."""
 
 
-_BREAK = "\u200b"
+_ZERO_WIDTH_SPACE = "\u200b"
 
-_START, _END = "\ue000", "\ue001"
+_MARK_START, _MARK_END = "\ue000", "\ue001"
 
-_MARK = re.compile(f"{_START}((?:[0-9a-f]{{2}})+){_END}")
+_MARK = re.compile(f"{_MARK_START}((?:[0-9a-f]{{2}})+){_MARK_END}")
 
 _CANDIDATE = re.compile(r"[<\uff1c\ufe64][^<\uff1c\ufe64\ue000\ue001]*|[\ue000\ue001]")
 
-"""From one ``<`` in any form to before the next, or one of the characters that ``mark`` uses."""
+"""From one ``<`` in any form to before the next, or one of the characters that ``mark_control_tokens`` uses."""
 
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
 
-def defuse(text: str) -> str:
-    """Break each control string with an invisible space, for an engine that takes only text.
+def break_control_tokens(text: str) -> str:
+    """Break each control token with an invisible space, for an engine whose server tokenizes the text.
 
-    A variant, such as one in full-width letters or with an invisible character in it, is broken with a space.
+    A variant, such as one in full-width letters or with invisible characters, is broken with a visible space.
     """
     return _replaced(text, _broken)
 
 
-def mark(text: str) -> str:
-    """Replace each control string by a sentinel that survives a chat template; ``split_marks`` brings it back.
+def mark_control_tokens(text: str) -> str:
+    """Replace each control token by a marker that a chat template leaves alone; ``split_marks`` restores it.
 
-    The sentinel holds the string itself, in hexadecimal between two private-use characters, so that prompts made
-    of many texts need no table beside them.
+    The marker contains the token itself, in hexadecimal between two private-use characters, so that no table of
+    markers is needed.
     """
-    return _replaced(text, lambda found: f"{_START}{found.encode(errors='replace').hex()}{_END}")
+    return _replaced(text, lambda found: f"{_MARK_START}{found.encode(errors='replace').hex()}{_MARK_END}")
 
 
 def split_marks(prompt: str) -> list[tuple[str, bool]]:
-    """Cut a rendered prompt into parts; those that are True must be tokenised without special tokens."""
+    """Split a rendered prompt into parts; those marked True must be tokenized without special tokens."""
     texts, plain = _MARK.split(prompt)[::2], _MARK.findall(prompt)
     parts = []
     for text, code in zip_longest(texts, plain):
@@ -91,25 +92,25 @@ def split_marks(prompt: str) -> list[tuple[str, bool]]:
     return parts
 
 
-def plain_data(value: Any, text: Callable[[str], str]) -> Any:
-    """Return JSON-like data, such as a tool's schema, with ``text`` applied to every string and key in it."""
+def map_strings(value: Any, text: Callable[[str], str]) -> Any:
+    """Return JSON-like data, such as a tool's schema, with ``text`` applied to all strings and keys."""
     match value:
         case str():
             return text(value)
         case Mapping():
-            return {text(key) if isinstance(key, str) else key: plain_data(item, text) for key, item in value.items()}
+            return {text(key) if isinstance(key, str) else key: map_strings(item, text) for key, item in value.items()}
         case Sequence() if not isinstance(value, bytes | bytearray):
-            return [plain_data(item, text) for item in value]
+            return [map_strings(item, text) for item in value]
         case _:
             return value
 
 
 def _broken(found: str) -> str:
-    # what has been broken already stays as it is: a model may repeat it, turn after turn
-    if found[0] in (_START, _END) or found[1:2] == _BREAK:
+    # already broken: a model may repeat such text in its next answers
+    if found[0] in (_MARK_START, _MARK_END) or found[1:2] == _ZERO_WIDTH_SPACE:
         return found
-    # a variant works only where somebody normalises it, and invisible characters may go there
-    return f"{found[0]}{_BREAK if found.isascii() else ' '}{found[1:]}"
+    # a server that normalises a variant may also remove invisible characters
+    return f"{found[0]}{_ZERO_WIDTH_SPACE if found.isascii() else ' '}{found[1:]}"
 
 
 def _replaced(text: str, replace: Callable[[str], str]) -> str:
@@ -123,23 +124,23 @@ def _replaced(text: str, replace: Callable[[str], str]) -> str:
 
 
 def _control_strings(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the control strings, and the characters that ``mark`` uses, begin and end."""
+    """Yield where the control strings, and the characters that ``mark_control_tokens`` uses, begin and end."""
     for candidate in _CANDIDATE.finditer(text):
         start, end = candidate.span()
-        if candidate[0] in (_START, _END):
+        if candidate[0] in (_MARK_START, _MARK_END):
             yield start, end
         elif length := _control_length(candidate[0], at_end=end == len(text)):
             yield start, start + length
 
 
 def _control_length(text: str, *, at_end: bool) -> int:
-    """Return how many characters of the text are a control string at its beginning; 0 where there is none."""
+    """Return the length of the control token at the beginning of the text; 0 without one."""
     folded, ends = "", []
     for place, char in enumerate(text, 1):
         visible = _folded(char)
         folded += visible
         ends += [place] * len(visible)
-        if len(folded) > _FOLDED_CHARS or ">" in visible:
+        if len(folded) > _MAX_TOKEN_CHARS or ">" in visible:
             break
     else:
         if at_end and _UNFINISHED.match(folded):
@@ -149,7 +150,7 @@ def _control_length(text: str, *, at_end: bool) -> int:
 
 
 def _folded(char: str) -> str:
-    """Return a character in NFKC form; nothing for one that is not shown."""
+    """Return a character in NFKC form; an empty string for an invisible one."""
     return char if char.isascii() else _fold(char)
 
 
@@ -164,17 +165,19 @@ def _fold(char: str) -> str:
 
 
 def openai_messages(messages: list[BaseMessage], *, text: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Return the messages as OpenAI-style dicts.
+    """Return the messages as dicts in OpenAI's format, without their thinking.
 
-    Thinking is left out: it never goes back to a model. The text of every role passes through ``text``, which must
-    keep template tokens in it from being read as such: a system message holds a person's words too.
+    Args:
+        messages: the conversation.
+        text: applied to the text of every role; it must make control tokens harmless. System messages are included,
+            because they contain text of users as well.
     """
     return [_message(message, text) for message in messages]
 
 
 def openai_tools(tools: Sequence[dict[str, Any]], *, text: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Return the schemas of tools with every name and description in them passed through ``text``."""
-    return [plain_data(tool, text) for tool in tools]
+    """Return tool schemas with ``text`` applied to all their names and descriptions."""
+    return [map_strings(tool, text) for tool in tools]
 
 
 def _message(message: BaseMessage, text: Callable[[str], str]) -> dict[str, Any]:
@@ -187,7 +190,7 @@ def _message(message: BaseMessage, text: Callable[[str], str]) -> dict[str, Any]
             return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text(message.text)}
         case AIMessage():
             said: dict[str, Any] = {"role": "assistant", "content": text(message.text)}
-            if calls := [*map(dict, message.tool_calls), *map(_emptied, message.invalid_tool_calls)]:
+            if calls := [*map(dict, message.tool_calls), *map(_unreadable_call, message.invalid_tool_calls)]:
                 said["tool_calls"] = [_call(call, text) for call in calls]
             return said
         case _:
@@ -204,22 +207,22 @@ def _parts(content: str | list[str | dict[Any, Any]], text: Callable[[str], str]
         elif part.get("type") == "text":
             parts.append({"type": "text", "text": text(part["text"])})
         else:
-            # LangChain turns some of OpenAI's parts into blocks of its own on their way here
+            # LangChain converts some of OpenAI's parts into its own blocks
             parts.append(convert_to_openai_data_block(part) if is_data_content_block(part) else part)
     return parts
 
 
-def _emptied(call: InvalidToolCall) -> dict[str, Any]:
-    """Return a call whose arguments could not be read; it has to stand before the answer that says so."""
+def _unreadable_call(call: InvalidToolCall) -> dict[str, Any]:
+    """Return an empty call for one that could not be parsed, as its tool message needs a call before it."""
     return {"id": call["id"], "name": call["name"] or "unknown", "args": {}}
 
 
 def _call(call: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
-    arguments = json.dumps(plain_data(call["args"], text), ensure_ascii=False)
+    arguments = json.dumps(map_strings(call["args"], text), ensure_ascii=False)
     return {"id": call["id"], "type": "function", "function": {"name": text(call["name"]), "arguments": arguments}}
 
 
-_BEFORE = """# Tools
+_TOOLS_HEAD = """# Tools
 
 You may call one or more functions to assist with the user query.
 
@@ -227,7 +230,7 @@ You are provided with function signatures within <tools></tools> XML tags:
 <tools>
 """
 
-_BEHIND = """
+_TOOLS_TAIL = """
 </tools>
 
 For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
@@ -236,34 +239,34 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-Wire = dict[str, Any]
+OpenAIMessage = dict[str, Any]
 
-"""A message in OpenAI's form, its foreign text already made plain."""
+"""A message in OpenAI's format, with control tokens made harmless."""
 
 
-def tell_tools(messages: Sequence[Wire], tools: Sequence[dict[str, Any]]) -> list[Wire]:
-    """Return the messages with tools, calls and results written out as text, for a server that takes none of them.
+def write_tools_as_text(messages: Sequence[OpenAIMessage], tools: Sequence[dict[str, Any]]) -> list[OpenAIMessage]:
+    """Return the messages with tools, calls and results written as text, for a server without tool support.
 
     Args:
-        messages: a conversation; calls and results in it are rewritten even where no tools are given any more.
-        tools: schemas in OpenAI's form.
+        messages: a conversation; its calls and results are rewritten even if ``tools`` is empty.
+        tools: schemas in OpenAI's format.
     """
-    told: list[Wire] = []
+    written: list[OpenAIMessage] = []
     for message in messages:
         if message["role"] == "tool":
-            _add_result(told, f"<tool_response>\n{message['content']}\n</tool_response>")
+            _add_result(written, f"<tool_response>\n{message['content']}\n</tool_response>")
         else:
-            told.append(_spoken(message))
-    return _with_system(told, tools_text(tools)) if tools else told
+            written.append(_with_calls_as_text(message))
+    return _with_system(written, tools_prompt(tools)) if tools else written
 
 
-def tools_text(tools: Sequence[dict[str, Any]]) -> str:
-    """Return the part of the system text that describes the tools."""
-    lines = (json.dumps(tool, ensure_ascii=False) for tool in openai_tools(tools, text=defuse))
-    return _BEFORE + "\n".join(lines) + _BEHIND
+def tools_prompt(tools: Sequence[dict[str, Any]]) -> str:
+    """Return the part of the system prompt that describes the tools."""
+    lines = (json.dumps(tool, ensure_ascii=False) for tool in openai_tools(tools, text=break_control_tokens))
+    return _TOOLS_HEAD + "\n".join(lines) + _TOOLS_TAIL
 
 
-def _spoken(message: Wire) -> Wire:
+def _with_calls_as_text(message: OpenAIMessage) -> OpenAIMessage:
     calls = [_call_text(call["function"]) for call in message.get("tool_calls", ())]
     if not calls:
         return message
@@ -272,20 +275,20 @@ def _spoken(message: Wire) -> Wire:
 
 
 def _call_text(function: dict[str, str]) -> str:
-    # the arguments are JSON already; the name alone has to become it
+    # the arguments are JSON already, the name is not
     name = json.dumps(function["name"], ensure_ascii=False)
     return f'<tool_call>\n{{"name": {name}, "arguments": {function["arguments"]}}}\n</tool_call>'
 
 
-def _add_result(told: list[Wire], text: str) -> None:
-    """Add a result; several in a row become one message, as in the model's own template."""
-    if told and told[-1].get("results"):
-        told[-1] = told[-1] | {"content": f"{told[-1]['content']}\n{text}"}
+def _add_result(written: list[OpenAIMessage], text: str) -> None:
+    """Add a result; consecutive results become one message, as in the model's template."""
+    if written and written[-1].get("results"):
+        written[-1] = written[-1] | {"content": f"{written[-1]['content']}\n{text}"}
     else:
-        told.append({"role": "user", "content": text, "results": True})
+        written.append({"role": "user", "content": text, "results": True})
 
 
-def _with_system(messages: list[Wire], text: str) -> list[Wire]:
+def _with_system(messages: list[OpenAIMessage], text: str) -> list[OpenAIMessage]:
     if messages and messages[0]["role"] == "system":
         first = messages[0] | {"content": f"{messages[0]['content']}\n\n{text}"}
         return [first, *messages[1:]]

@@ -1,4 +1,4 @@
-"""An engine that plays a script: for tests and demonstrations, with no model at all."""
+"""An engine that answers from a script instead of a model, for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -10,55 +10,56 @@ from inspect import isawaitable
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
-from qwendesk.engines.context_window import fit, too_long, within_reach
-from qwendesk.engines.stream.thinking import CLOSING
+from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.context_window import context_exceeded, drop_oldest, limit_by_length
+from qwendesk.engines.stream.chunks import Delta, Usage
+from qwendesk.engines.stream.thinking import THINK_CUTOFF
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.models.card import ModelCard
 
 _WORD = re.compile(r"\s*\S+|\s+$")
 
 Script = Iterable[str | Exception] | Callable[[list[BaseMessage]], str | Awaitable[str]]
-"""Replies in their order, or a function from the messages to the reply; an exception in the list is raised."""
+"""Replies in order, or a function from the messages to the reply; an exception among the replies is raised."""
 
-FAMILY: tuple[ModelCard, ...] = (
+SCRIPTED_MODELS: tuple[ModelCard, ...] = (
     ModelCard(name="scripted-general", roles=("general",), parameters=7),
     ModelCard(name="scripted-coder", roles=("coder",), parameters=7),
     ModelCard(name="scripted-math", roles=("math",), parameters=7),
     ModelCard(name="scripted-vision", roles=("vision",), parameters=7, vision=True),
     ModelCard(name="scripted-thinking", roles=("thinking",), parameters=7, thinking="hybrid"),
 )
-"""One made-up model for each specialist."""
+"""One model for each role."""
 
 
 class ScriptedEngine(Engine):
-    """Plays ``script``; without one, every model says which it is and what it was asked.
+    """Answers from ``script``; without one, each model answers with its name and the user's message.
 
-    A reply may hold ``<think>`` and ``<tool_call>`` tags: they are read as a real model's would be. ``calls`` keeps
-    what each call was given, unless it is made of settings.
+    Tags such as ``<think>`` and ``<tool_call>`` in replies are parsed like those of a real model. ``calls`` records
+    model, messages and options of each request, unless the engine was made from settings.
     """
 
     name = "scripted"
-    lists_all = True
+    is_listing_complete = True
 
     def __init__(
         self,
         script: Script | None = None,
         *,
-        cards: Iterable[ModelCard] = FAMILY,
+        cards: Iterable[ModelCard] = SCRIPTED_MODELS,
         delay: float = 0.0,
         keep_calls: bool = True,
     ) -> None:
         """Make an engine.
 
         Args:
-            script: what it answers.
-            cards: its models.
+            script: the replies.
+            cards: the models.
             delay: seconds before each word.
-            keep_calls: whether ``calls`` keeps what each call was given, as tests want; what people wrote stays in it.
+            keep_calls: whether ``calls`` records each request, including the text of users.
         """
         self.keeps_calls = keep_calls
-        self.calls: list[tuple[str, list[BaseMessage], Options]] = []
+        self.calls: list[tuple[str, list[BaseMessage], GenerationOptions]] = []
         self._cards = {card.name: card for card in cards}
         self.reply = _player(script)
         self.delay = delay
@@ -66,65 +67,67 @@ class ScriptedEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> ScriptedEngine:
-        """Make an engine without a script, which keeps nothing of what it is asked."""
+        """Make an engine without a script that records no requests."""
         return cls(keep_calls=False)
 
     async def models(self) -> list[ModelCard]:
-        """Return the made-up models."""
+        """Return the scripted models."""
         return list(self._cards.values())
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return one of the made-up models."""
+        """Return one of the scripted models."""
         if name not in self._cards:
             raise EngineUnavailable(f"No scripted model is called {name!r}; there are: {', '.join(self._cards)}.")
         if name not in self._chats:
-            self._chats[name] = ScriptedChat(card=self._cards[name], home=self)
+            self._chats[name] = ScriptedChat(card=self._cards[name], engine=self)
         return self._chats[name]
 
     async def forget_prompts(self) -> None:
-        """Drop the calls that were kept."""
+        """Drop the recorded requests."""
         self.calls.clear()
 
 
 class ScriptedChat(QwenChat):
-    """A chat model that plays its engine's script, word by word."""
+    """A chat model that streams the replies of its engine's script word by word."""
 
-    _home: ScriptedEngine = PrivateAttr()
+    _engine: ScriptedEngine = PrivateAttr()
 
-    def __init__(self, *, card: ModelCard, home: ScriptedEngine) -> None:
-        super().__init__(card=card, engine=home.name)
-        self._home = home
+    def __init__(self, *, card: ModelCard, engine: ScriptedEngine) -> None:
+        super().__init__(card=card, engine=engine.name)
+        self._engine = engine
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What the card says."""
+    def capabilities(self) -> ModelCapabilities:
+        """The capabilities of the model's card."""
         card = self.card
-        return Capabilities(card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0)
+        return ModelCapabilities(
+            card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0
+        )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        if self._home.keeps_calls:
-            self._home.calls.append((self.card.name, messages, options))
+    async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
+        if self._engine.keeps_calls:
+            self._engine.calls.append((self.card.name, messages, options))
         messages, dropped = self._fitting(messages)
-        reply = self._home.reply(self.card, messages)
+        reply = self._engine.reply(self.card, messages)
         text = await reply if isawaitable(reply) else reply
         text, stopped = _until(text, options.stop)
         pieces = _pieces(text, options.think_budget)
         shown = pieces[: options.max_tokens]
         for piece in shown:
-            await asyncio.sleep(self._home.delay)
+            await asyncio.sleep(self._engine.delay)
             yield Delta(text=piece)
         usage = Usage(tokens_in=_words(messages), tokens_out=len(shown))
         cut = len(shown) < len(pieces) and not stopped
         yield Delta(usage=usage, finish="length" if cut else "stop", dropped=dropped)
 
     def _fitting(self, messages: list[BaseMessage]) -> tuple[list[BaseMessage], int]:
-        """Leave out the oldest messages where there are more words than the context window has tokens."""
+        """Drop the oldest messages if there are more words than the context window has tokens."""
         room = self.card.context
-        kept = within_reach(messages, room)
+        kept = limit_by_length(messages, room)
         while (words := _words(kept)) > room:
-            fewer = fit(kept, excess=words - room, total=words)
+            fewer = drop_oldest(kept, excess=words - room, total=words)
             if len(fewer) == len(kept):
-                raise too_long(words, room)
+                raise context_exceeded(words, room)
             kept = fewer
         return kept, len(messages) - len(kept)
 
@@ -134,18 +137,18 @@ def _words(messages: list[BaseMessage]) -> int:
 
 
 def _until(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:
-    """Cut the reply at the first stop word."""
+    """Cut the reply before the first stop word."""
     found = [at for word in stop if (at := text.find(word)) >= 0]
     return (text[: min(found)], True) if found else (text, False)
 
 
 def _pieces(text: str, budget: int | None) -> list[str]:
-    """Cut the reply into words, with its thinking closed where it has more of them than its budget."""
+    """Split the reply into words; thinking with more words than its budget is closed."""
     head, tag, tail = text.partition("</think>")
     thought = _WORD.findall(head)
     if budget is None or not tag or len(thought) <= budget:
         return _WORD.findall(text)
-    return [*thought[:budget], CLOSING, *_WORD.findall(tail)]
+    return [*thought[:budget], THINK_CUTOFF, *_WORD.findall(tail)]
 
 
 def _player(script: Script | None) -> Callable[[ModelCard, list[BaseMessage]], str | Awaitable[str]]:

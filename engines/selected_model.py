@@ -1,4 +1,4 @@
-"""Which of several models answers for a role."""
+"""The model selected for a role, and the selection of the best one."""
 
 from __future__ import annotations
 
@@ -9,38 +9,50 @@ from qwendesk.models.card import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The model that answers for a role."""
+class SelectedModel:
+    """The model that plays a role."""
 
     engine: str
     card: ModelCard
-    fallback: str | None = None
-    """Why it is not a model made for the role; None when it is."""
+    fallback_reason: str | None = None
+    """Why a model that is not made for the role is used; None for a model made for it."""
     pinned: bool = False
-    """Whether the person asked for this very model, so that no other may stand in."""
-    passed_over: tuple[str, ...] = ()
-    """Who was to answer before it and could not, each with the reason."""
+    """Whether the user requested this model, so that no other may replace it."""
+    skipped: tuple[str, ...] = ()
+    """Why each model that was preferred to this one could not answer."""
 
     @property
     def name(self) -> str:
-        """Engine and model."""
+        """Engine and model, as ``engine:model``."""
         return f"{self.engine}:{self.card.name}"
 
 
-def best(role: Role, cards: list[ModelCard], engine: str) -> Choice | None:
-    """Return the best of the models for a role: made for it, else able to stand in, larger before smaller."""
-    able = [card for card in cards if able_to(role, card)]
+@dataclass(frozen=True, slots=True)
+class ModelCandidates:
+    """The models that can play a role."""
+
+    choice: SelectedModel | None
+    """The first choice; None if no model can play the role."""
+    cards: tuple[ModelCard, ...] = ()
+    """All models of its engine, if another one may be taken."""
+    loaded: frozenset[str] = frozenset()
+    """Names of the models in memory; switching to another one takes time."""
+
+
+def best_for_role(role: Role, cards: list[ModelCard], engine: str) -> SelectedModel | None:
+    """Return the best model for a role: made for it, else able to play it; larger models first."""
+    able = [card for card in cards if can_play(role, card)]
     made = [card for card in able if role in card.roles]
     if made:
-        return Choice(engine, min(made, key=lambda card: (card.roles.index(role), -card.parameters)))
+        return SelectedModel(engine, min(made, key=lambda card: (card.roles.index(role), -card.parameters)))
     if not able:
         return None
     chosen = min(able, key=lambda card: (not _thinks(role, card), "general" not in card.roles, -card.parameters))
-    return Choice(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
+    return SelectedModel(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
 
 
-def able_to(role: Role, card: ModelCard) -> bool:
-    """Tell whether a model can answer for a role at all."""
+def can_play(role: Role, card: ModelCard) -> bool:
+    """Tell whether a model takes the input of a role."""
     return {"vision": card.vision, "audio": card.audio}.get(role, True)
 
 

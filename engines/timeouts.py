@@ -1,4 +1,4 @@
-"""Give up on a model that falls silent: before it begins, or in the middle."""
+"""Time limits of one answer: until its first piece, and between pieces."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from qwendesk.settings import Settings
 T = TypeVar("T")
 
 
-class Pace:
-    """The time limits of one answer, counted from when this was made.
+class StreamTimeouts:
+    """The time limits of one answer; the first one starts with the construction.
 
     Args:
-        who: the server or the model, as a person is told of it.
-        settings: where the limits stand.
+        source: the server or the model, as it appears in errors.
+        settings: the settings with the limits.
     """
 
-    def __init__(self, who: str, settings: Settings) -> None:
-        self._who = who
+    def __init__(self, source: str, settings: Settings) -> None:
+        self._source = source
         self._first, self._between = settings.first_token_timeout, settings.token_timeout
         self._begun = False
-        self._until = asyncio.get_running_loop().time() + self._first
+        self._deadline = asyncio.get_running_loop().time() + self._first
 
     @property
     def limit(self) -> float:
-        """The seconds that the model has at this moment: to begin, or for its next piece."""
+        """The current limit in seconds: for the first piece, or for the next one."""
         return self._between if self._begun else self._first
 
     async def wait(self, step: Awaitable[T]) -> T:
-        """Wait for what comes before the first piece.
+        """Wait for a step before the next piece.
 
         Raises:
-            EngineTimeout: it did not come in time.
+            EngineTimeout: the step took longer than the limit.
         """
         try:
-            async with asyncio.timeout_at(self._until):
+            async with asyncio.timeout_at(self._deadline):
                 return await step
         except TimeoutError:
-            raise EngineTimeout(self._text()) from None
+            raise EngineTimeout(self._message()) from None
 
     async def each(self, pieces: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-        """Yield the pieces, each within its time.
+        """Yield the pieces, each within its limit.
 
         Raises:
-            EngineTimeout: one did not come in time.
+            EngineTimeout: a piece took longer than the limit.
         """
         while True:
             try:
@@ -58,12 +58,12 @@ class Pace:
             try:
                 yield piece
             finally:
-                # what the reader does with a piece is not the model's silence
-                self._until = asyncio.get_running_loop().time() + self._between
+                # the time in which the consumer handles a piece does not count
+                self._deadline = asyncio.get_running_loop().time() + self._between
 
-    def _text(self) -> str:
+    def _message(self) -> str:
         if self._begun:
-            what, limit = f"fell silent for {self._between:g} s in the middle", "QWENDESK_TOKEN_TIMEOUT"
+            what, limit = f"sent nothing for {self._between:g} s in the middle of its answer", "QWENDESK_TOKEN_TIMEOUT"
         else:
             what, limit = f"did not begin to answer in time: {self._first:g} s", "QWENDESK_FIRST_TOKEN_TIMEOUT"
-        return f"{self._who} {what} ({limit}). Ask again, shorten the message, or choose a smaller model."
+        return f"{self._source} {what} ({limit}). Ask again, shorten the message, or choose a smaller model."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qwendesk.engines.cpu_threads import be_patient
+from qwendesk.engines.cpu_threads import use_passive_waiting
 
 TEMPLATE = """{%- if tools %}{{- "# Tools\\n<tools>" }}{%- for tool in tools %}{{- "\\n" + (tool | tojson) }}{%- endfor %}{{- "\\n</tools>\\n" }}{%- endif %}
 {%- for m in messages %}
@@ -32,7 +32,7 @@ def llama_server(
     projector: Path | None = None,
 ) -> Iterator[str]:
     """Serve a GGUF file; yield the address."""
-    be_patient()
+    use_passive_waiting()
     import xllamacpp
 
     params = xllamacpp.CommonParams()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from qwendesk.engines.servers import server_of
+from qwendesk.engines.servers import server_entry
 from qwendesk.plugins import load, names
 from qwendesk.settings import Settings
 
@@ -85,7 +85,7 @@ def test_the_desk_finds_its_server(service: str, engine: str, monkeypatch: pytes
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert (settings.engine, os.environ["QWENDESK_HOME"]) == (engine, "/data")
-    url = settings.ollama_host if engine == "ollama" else server_of(engine, settings).url
+    url = settings.ollama_host if engine == "ollama" else server_entry(engine, settings).url
     assert url in ("http://ollama:11434", "http://vllm:8000/v1")
     assert url.split("//")[1].split(":")[0] in compose()
 

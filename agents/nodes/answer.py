@@ -23,7 +23,7 @@ from qwendesk.agents.retry_policy import keep_first_answer
 from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TurnState
 from qwendesk.agents.tool_selection import offered_tools, selects_tool
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
 
@@ -54,7 +54,7 @@ async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Liter
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     tell, choice, expert = context.tell, chosen_model(state), role_definition(state["decision"].role)
-    answering = context.pool.answering(choice, context.progress)
+    answering = context.pool.fallback_chat(choice, context.progress)
     settings = call_settings(state, expert, context)
     may_offer = choice.card.tools and not selects_tool(choice.card)
     if tools := offered_tools(expert, context) if may_offer else []:
@@ -95,7 +95,7 @@ def _opening(state: TurnState, collected: CollectedStream) -> str:
 
 
 def _corrected(
-    state: TurnState, correction: str, collected: CollectedStream, choice: Choice, tell: Callable[[Event], None]
+    state: TurnState, correction: str, collected: CollectedStream, choice: SelectedModel, tell: Callable[[Event], None]
 ) -> dict[str, Any]:
     """Replace an answer that claims to be human."""
     tell(AnswerReset("the answer claimed to be human", choice.card.name))

@@ -31,7 +31,7 @@ async def select_tool(state: TurnState, runtime: Runtime[TurnContext]) -> dict[s
     suggestion = suggest_tools(tools, text)
     if not suggestion:
         return {"messages": []}
-    answering = context.pool.answering(chosen_model(state), context.progress)
+    answering = context.pool.fallback_chat(chosen_model(state), context.progress)
     collected = CollectedStream()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
     async with aclosing(answering.stream(build_prompt(state, "pick", context), think=False, **settings)) as chunks:

@@ -148,5 +148,5 @@ def _receipt(question: str, state: TurnState) -> SubAnswer:
 
 def _stand_in(state: TurnState) -> str | None:
     if choice := state["choice"]:
-        return choice.fallback
+        return choice.fallback_reason
     return None if state.get("machine_notice") else f"no model for {state['decision'].role} is installed"

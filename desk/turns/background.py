@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.held_words import Forgotten
 from qwendesk.messages import Inbound
@@ -23,7 +23,7 @@ class Over:
     """A turn that is over."""
 
     inbound: Inbound
-    choice: Choice | None
+    choice: SelectedModel | None
     tokens: int
     """About how many tokens its history had."""
     messages: int

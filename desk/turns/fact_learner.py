@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.desk.turns.background import Over
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import is_grounded
 from qwendesk.memory.people.records import CATEGORIES, Category, Fact, NewFact
@@ -75,11 +75,11 @@ class Learner:
             await self._learn(person, [line for line in lines if len(line.text) >= _SHORTEST], choice)
         await self.memory.summaries.mark_learned(unread)
 
-    def _trusts(self, choice: Choice) -> bool:
+    def _trusts(self, choice: SelectedModel) -> bool:
         size = choice.card.parameters
         return self.wish == "on" or size <= 0 or size >= _LARGE_ENOUGH
 
-    async def _learn(self, person: str, lines: Sequence[Line], choice: Choice) -> None:
+    async def _learn(self, person: str, lines: Sequence[Line], choice: SelectedModel) -> None:
         known = await self.memory.people.get(person)
         if not lines or known is None or not known.remembers:
             return
@@ -88,7 +88,7 @@ class Learner:
         if facts:
             await self.memory.facts.learn(person, facts)
 
-    async def _ask(self, lines: Sequence[Line], known: list[Fact], choice: Choice) -> list[Any]:
+    async def _ask(self, lines: Sequence[Line], known: list[Fact], choice: SelectedModel) -> list[Any]:
         model = await self.pool.load(choice)
         system = render("facts", folder=self.prompts, known=known)
         said = "\n\n".join(f"Message: {indented(line.text[:_LONGEST])}" for line in lines)

@@ -65,7 +65,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
 def _stand_in(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
     if choice:
-        return choice.fallback
+        return choice.fallback_reason
     return None if decision.missing or state.get("machine_notice") else f"no model for {decision.role} is installed"
 
 

@@ -1,1 +1,1 @@
-"""The llama.cpp engine, embedded in this process."""
+"""The llama.cpp engine, which runs GGUF files inside this process."""

@@ -1,4 +1,4 @@
-"""The context window of one loaded model, which all of its answers share."""
+"""The llama.cpp engine and its chat model; concurrent answers share the context of one loaded model."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat, Usage
-from qwendesk.engines.concurrency import Once
-from qwendesk.engines.cpu_threads import free_threads
-from qwendesk.engines.llamacpp.prompt import LlamaPrompt, LlamaPrompter
+from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.concurrency import SingleFlight
+from qwendesk.engines.cpu_threads import available_threads
+from qwendesk.engines.llamacpp.prompt import LlamaPrompt, LlamaPromptRenderer
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
-from qwendesk.engines.stream.thinking import CLOSING, OPEN, ThinkingBudget, plain_thinking
-from qwendesk.engines.timeouts import Pace
+from qwendesk.engines.stream.chunks import Delta, Usage
+from qwendesk.engines.stream.thinking import THINK_CUTOFF, THINK_OPEN, ThinkingBudget, reusable_thinking
+from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineError, EngineFailed
 from qwendesk.models.card import ModelCard
 from qwendesk.settings import STARTER_MODEL, Settings
 
 
-class Room:
-    """Hands out tokens of the window; who finds too few free waits in line, where llama.cpp would break off answers.
+class ContextBudget:
+    """Reserves context tokens for each answer; without a reservation llama.cpp cuts answers when the context is full.
 
     Args:
-        tokens: size of the window.
+        tokens: size of the shared context.
     """
 
     def __init__(self, tokens: int) -> None:
-        self._all = self._free = tokens
-        self._line = asyncio.Lock()
+        self._total = self._free = tokens
+        self._lock = asyncio.Lock()
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def taken(self, tokens: int) -> AsyncGenerator[None, None]:
-        """Keep so many tokens for one answer, the whole window at most."""
-        wanted = min(tokens, self._all)
-        async with self._line:
+    async def reserved(self, tokens: int) -> AsyncGenerator[None, None]:
+        """Wait for and hold tokens for one answer, at most the whole context."""
+        wanted = min(tokens, self._total)
+        async with self._lock:
             while self._free < wanted:
                 self._freed.clear()
                 await self._freed.wait()
@@ -53,10 +54,10 @@ class Room:
 
 
 class LlamaCppEngine(Engine):
-    """Runs the model store's GGUF files, and any other GGUF file by its path."""
+    """Runs GGUF files of the model store, and other GGUF files by path."""
 
     name = "llamacpp"
-    parallel = SLOTS
+    parallel_requests = SLOTS
     uses_store = True
     fetch_advice = f"Run 'qwendesk chat' (fetches {STARTER_MODEL}) or 'qwendesk models pull NAME'."
 
@@ -65,15 +66,15 @@ class LlamaCppEngine(Engine):
         self._catalogue = parts.catalogue
         self._store = parts.store
         self._loaded: dict[str, LlamaCppChat] = {}
-        self._loading = Once[LlamaCppChat]()
+        self._loading = SingleFlight[LlamaCppChat]()
 
     @classmethod
     def create(cls, parts: EngineParts) -> LlamaCppEngine:
-        """Make the engine; no model is loaded yet."""
+        """Make the engine without loading a model."""
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:
-        """Return the cards of the files in the store."""
+        """Return the models of the store."""
         stored = await asyncio.to_thread(self._store.installed)
         cards = [self._catalogue.get(model.name) for model in stored if model.name in self._catalogue]
         return await asyncio.to_thread(lambda: [self._store.served(card) for card in cards])
@@ -81,16 +82,16 @@ class LlamaCppEngine(Engine):
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Load a model of the store, or a file by its path."""
         if name not in self._loaded:
-            return await self._loading.make(name, lambda: self._load(name, progress))
+            return await self._loading.run(name, lambda: self._load(name, progress))
         return self._loaded[name]
 
     async def forget_prompts(self) -> None:
-        """Erase the prompts of all slots; one that answers is erased when it has."""
+        """Erase the cached prompts of all slots; a slot that is answering is erased afterwards."""
         for chat in list(self._loaded.values()):
             await chat.forget_prompts()
 
     async def aclose(self) -> None:
-        """Free all loaded models, when those that are being loaded are there."""
+        """Free all models, after waiting for those that are being loaded."""
         await self._loading.wait()
         while self._loaded:
             _, chat = self._loaded.popitem()
@@ -100,7 +101,7 @@ class LlamaCppEngine(Engine):
         card, file = self._find(name)
         if progress:
             progress(f"Loading {card.name}", None)
-        # kept here: whoever asked for it may have left
+        # stored here, because the caller may have been cancelled
         self._loaded[name] = await self._start(card, file)
         return self._loaded[name]
 
@@ -110,32 +111,32 @@ class LlamaCppEngine(Engine):
 
     async def _start(self, card: ModelCard, file: Path) -> LlamaCppChat:
         context = min(card.context, self._settings.context_tokens)
-        threads = self._settings.threads or await free_threads()
+        threads = self._settings.threads or await available_threads()
         projector = self._store.projector(card)
         server = await LlamaServer.start(file, context=context, threads=threads, projector=projector)
         return LlamaCppChat(card=card, engine=self.name, server=server, settings=self._settings)
 
 
 class LlamaCppChat(QwenChat):
-    """A chat model on an embedded llama.cpp."""
+    """A chat model on the embedded llama.cpp server."""
 
     _server: LlamaServer = PrivateAttr()
-    _prompter: LlamaPrompter = PrivateAttr()
-    _room: Room = PrivateAttr()
+    _renderer: LlamaPromptRenderer = PrivateAttr()
+    _budget: ContextBudget = PrivateAttr()
     _settings: Settings = PrivateAttr()
 
     def __init__(self, *, card: ModelCard, engine: str, server: LlamaServer, settings: Settings) -> None:
         super().__init__(card=card, engine=engine, max_tokens=settings.max_output_tokens)
         self._server = server
-        self._prompter = LlamaPrompter(server, card)
-        self._room = Room(server.room)
+        self._renderer = LlamaPromptRenderer(server, card)
+        self._budget = ContextBudget(server.total_context)
         self._settings = settings
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What the loaded files can do, whatever the card says of pictures and sound."""
+    def capabilities(self) -> ModelCapabilities:
+        """The capabilities of the loaded files; vision and audio as reported by llama.cpp."""
         card = self.card
-        return Capabilities(
+        return ModelCapabilities(
             vision=self._server.vision,
             audio=self._server.audio,
             tools=card.tools,
@@ -147,110 +148,115 @@ class LlamaCppChat(QwenChat):
         )
 
     async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:
-        """Return how many tokens the whole prompt has, the chat template's own included."""
-        return (await self._prompter.prompt(messages, tools or [])).length
+        """Return the number of tokens of the whole prompt, including those of the chat template."""
+        return (await self._renderer.prompt(messages, tools or [])).length
 
     @property
-    def library(self) -> Any:
-        """The ``xllamacpp.Server`` that holds the model."""
-        return self._server.library
+    def server(self) -> LlamaServer:
+        """The embedded server."""
+        return self._server
 
-    async def completion(self, messages: list[BaseMessage], options: Options) -> dict[str, Any]:
-        """Return the request that llama.cpp is sent for these messages."""
-        prompt, _ = await self._prompter.fitting(messages, options)
+    async def completion(self, messages: list[BaseMessage], options: GenerationOptions) -> dict[str, Any]:
+        """Return the completion request for these messages."""
+        prompt, _ = await self._renderer.fit(messages, options)
         return self._request(prompt, options)
 
     async def forget_prompts(self) -> None:
-        """Erase the prompts of all slots; one that answers is erased when it has."""
+        """Erase the cached prompts of all slots; a slot that is answering is erased afterwards."""
         await self._server.forget_prompts()
 
     async def aclose(self) -> None:
         """Free the model."""
         await self._server.aclose()
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        pace = self._pace()
-        prompt, dropped = await pace.wait(self._prompter.fitting(messages, options))
+    async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
+        timeouts = self._timeouts()
+        prompt, dropped = await timeouts.wait(self._renderer.fit(messages, options))
         if dropped:
             yield Delta(dropped=dropped)
-        inside = await pace.wait(self._prompter.thinks(prompt))
-        if inside:
-            yield Delta(text=OPEN)
+        in_thinking = await timeouts.wait(self._renderer.ends_in_thinking(prompt))
+        if in_thinking:
+            yield Delta(text=THINK_OPEN)
         wanted = min(self._server.context, prompt.length + options.max_tokens)
-        budget = ThinkingBudget(options.think_budget, inside)
-        # who waits for room waits for other answers: the model's own time begins behind it
-        async with self._room.taken(wanted), aclosing(self._answer(prompt, options, budget, self._pace())) as answer:
+        budget = ThinkingBudget(options.think_budget, in_thinking)
+        # waiting for context is waiting for other answers: the time limits start after it
+        async with (
+            self._budget.reserved(wanted),
+            aclosing(self._answer(prompt, options, budget, self._timeouts())) as answer,
+        ):
             async for delta in answer:
                 yield delta
 
-    def _pace(self) -> Pace:
-        return Pace(f"The model {self.card.name} on llama.cpp", self._settings)
+    def _timeouts(self) -> StreamTimeouts:
+        return StreamTimeouts(f"The model {self.card.name} on llama.cpp", self._settings)
 
     async def _answer(
-        self, prompt: LlamaPrompt, options: Options, budget: ThinkingBudget, pace: Pace
+        self, prompt: LlamaPrompt, options: GenerationOptions, budget: ThinkingBudget, timeouts: StreamTimeouts
     ) -> AsyncGenerator[Delta, None]:
-        """Complete the prompt; thinking whose budget is used up is closed, and the completion goes on behind it."""
-        said: list[int] = []
-        words = ""
+        """Complete the prompt; thinking whose budget is used up is closed, and a second completion follows."""
+        tokens: list[int] = []
+        text = ""
         if not budget.used_up:
-            async with aclosing(self._complete(self._request(prompt, options), pace)) as pieces:
+            async with aclosing(self._complete(self._request(prompt, options), timeouts)) as pieces:
                 async for piece in pieces:
-                    text, tokens = piece.get("content", ""), piece.get("tokens", ())
-                    said += tokens
-                    words += text
-                    if text:
-                        yield Delta(text=text)
+                    new_text, new_tokens = piece.get("content", ""), piece.get("tokens", ())
+                    tokens += new_tokens
+                    text += new_text
+                    if new_text:
+                        yield Delta(text=new_text)
                     if piece.get("stop"):
-                        yield _last(piece)
+                        yield _last_delta(piece)
                         return
-                    if budget.feed(text, len(tokens)):
+                    if budget.feed(new_text, len(new_tokens)):
                         break
                 else:
                     raise _broken_off()
-        yield Delta(text=CLOSING)
-        said += await pace.wait(self._server.tokenize(CLOSING, special=True))
-        async with aclosing(self._after(prompt, said, plain_thinking(words) + CLOSING, options, pace)) as rest:
+        yield Delta(text=THINK_CUTOFF)
+        tokens += await timeouts.wait(self._server.tokenize(THINK_CUTOFF, special=True))
+        async with aclosing(
+            self._continue(prompt, tokens, reusable_thinking(text) + THINK_CUTOFF, options, timeouts)
+        ) as rest:
             async for delta in rest:
                 yield delta
 
-    async def _after(
-        self, prompt: LlamaPrompt, said: list[int], words: str, options: Options, pace: Pace
+    async def _continue(
+        self, prompt: LlamaPrompt, tokens: list[int], text: str, options: GenerationOptions, timeouts: StreamTimeouts
     ) -> AsyncGenerator[Delta, None]:
-        """Go on with an answer of which some has been said; it counts as one."""
-        left = options.max_tokens - len(said)
+        """Continue an answer after its first tokens; usage is reported for both parts together."""
+        left = options.max_tokens - len(tokens)
         if left <= 0:
-            yield Delta(usage=Usage(prompt.length, len(said)), finish="length")
+            yield Delta(usage=Usage(prompt.length, len(tokens)), finish="length")
             return
-        request = self._request(prompt, options, said, words)
-        async with aclosing(self._complete(request, pace)) as pieces:
+        request = self._request(prompt, options, tokens, text)
+        async with aclosing(self._complete(request, timeouts)) as pieces:
             async for piece in pieces:
                 if piece.get("content"):
                     yield Delta(text=piece["content"])
                 if piece.get("stop"):
-                    last = _last(piece)
+                    last = _last_delta(piece)
                     assert last.usage
                     usage = last.usage
                     whole = replace(
-                        usage, tokens_in=usage.tokens_in - len(said), tokens_out=usage.tokens_out + len(said)
+                        usage, tokens_in=usage.tokens_in - len(tokens), tokens_out=usage.tokens_out + len(tokens)
                     )
                     yield replace(last, usage=whole)
                     return
         raise _broken_off()
 
-    async def _complete(self, body: dict[str, Any], pace: Pace) -> AsyncGenerator[dict[str, Any], None]:
-        # closed at once when the model is given up, for that is what frees its slot
-        async with aclosing(self._server.complete(body)) as pieces, aclosing(pace.each(pieces)) as paced:
-            async for piece in paced:
+    async def _complete(self, body: dict[str, Any], timeouts: StreamTimeouts) -> AsyncGenerator[dict[str, Any], None]:
+        # closed at once after a timeout, because closing frees the slot
+        async with aclosing(self._server.complete(body)) as pieces, aclosing(timeouts.each(pieces)) as timeoutsd:
+            async for piece in timeoutsd:
                 yield piece
 
     def _request(
-        self, prompt: LlamaPrompt, options: Options, said: Sequence[int] = (), words: str = ""
+        self, prompt: LlamaPrompt, options: GenerationOptions, tokens: Sequence[int] = (), text: str = ""
     ) -> dict[str, Any]:
         sampling = options.sampling
         body: dict[str, Any] = {
-            "prompt": prompt.body(said, words),
-            # a negative number would mean no limit
-            "n_predict": max(0, min(options.max_tokens, self._server.context - prompt.length) - len(said)),
+            "prompt": prompt.body(tokens, text),
+            # a negative number means no limit
+            "n_predict": max(0, min(options.max_tokens, self._server.context - prompt.length) - len(tokens)),
             "return_tokens": True,
             "cache_prompt": True,
             "temperature": sampling.temperature,
@@ -272,7 +278,7 @@ def _broken_off() -> EngineError:
     return EngineFailed("llama.cpp broke off in the middle of its answer: ask again.")
 
 
-def _last(piece: dict[str, Any]) -> Delta:
+def _last_delta(piece: dict[str, Any]) -> Delta:
     return Delta(usage=_usage(piece), finish="length" if piece.get("stop_type") == "limit" else "stop")
 
 

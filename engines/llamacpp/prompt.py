@@ -1,4 +1,4 @@
-"""Pictures and recordings as llama.cpp takes them: PNG and WAV, small enough for the context window."""
+"""Render prompts with the model's chat template; encode images and recordings as llama.cpp accepts them."""
 
 from __future__ import annotations
 
@@ -12,94 +12,104 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.engines.audio import TOKENS_A_SECOND, longest, read_sound
-from qwendesk.engines.base import Options
-from qwendesk.engines.context_window import fit, too_long, within_reach
-from qwendesk.engines.images import read_picture
+from qwendesk.engines.audio import TOKENS_PER_SECOND, max_recording_seconds, read_recording
+from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.context_window import context_exceeded, drop_oldest, limit_by_length
+from qwendesk.engines.images import read_image
 from qwendesk.engines.llamacpp.server import LlamaServer
-from qwendesk.engines.message_format import defuse, mark, openai_messages, openai_tools, split_marks
-from qwendesk.engines.stream.thinking import OPEN
+from qwendesk.engines.message_format import (
+    break_control_tokens,
+    mark_control_tokens,
+    openai_messages,
+    openai_tools,
+    split_marks,
+)
+from qwendesk.engines.stream.thinking import THINK_OPEN
 from qwendesk.errors import EngineError
 from qwendesk.models.card import ModelCard
 
-_SIDE = 28
+_TOKEN_SIDE_PIXELS = 28
 
-"""Pixels of the square that one token stands for; newer models take more, so that they need fewer tokens."""
+"""Side in pixels of the square of an image that one token represents; newer models use larger squares."""
 
-_SHARE = 4
+_IMAGE_CONTEXT_FRACTION = 4
 
-"""A picture takes at most this part of the context window; a larger one is made smaller."""
+"""Divisor of the context window: an image is reduced to take at most this fraction of it."""
 
-_FEWEST = 16
+_MIN_IMAGE_TOKENS = 16
 
-"""A picture takes about this many tokens at least: a small one is made larger."""
+"""Approximate minimum number of tokens of an image, because models enlarge small ones."""
 
-_AROUND = 4
+_MEDIA_MARKER_TOKENS = 4
 
-"""Tokens that stand before and behind a picture or a recording."""
+"""Tokens before and after an image or a recording."""
 
-_EMPTY = "AAAA"
+_PLACEHOLDER_DATA = "AAAA"
 
-"""Goes to the chat template in the place of the data, which it does not look at."""
+"""Replaces the data in what the chat template is given, since it does not read the data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Medium:
-    """A picture or a recording."""
+class EncodedMedia:
+    """An image or a recording."""
 
     data: str
     """The file in base64."""
     tokens: int
-    """How many tokens stand for it at most."""
+    """Maximum number of its tokens."""
 
 
-def media_of(messages: list[dict[str, Any]], name: str, server: LlamaServer) -> tuple[Medium, ...]:
-    """Take the media out of messages in OpenAI's form; their places stay. Blocks: belongs into a thread.
+def extract_media(messages: list[dict[str, Any]], name: str, server: LlamaServer) -> tuple[EncodedMedia, ...]:
+    """Replace the media of messages in OpenAI's format by placeholders, and return them. Blocks: call it in a thread.
 
     Raises:
-        EngineError: one cannot be read, or the model ``name`` has no sense for it.
+        EngineError: a medium cannot be read, or the model ``name`` does not accept its type.
     """
-    found: list[Medium] = []
+    found: list[EncodedMedia] = []
     for message in messages:
         if isinstance(message["content"], list):
             message["content"] = [_without_data(part, name, server, found) for part in message["content"]]
     return tuple(found)
 
 
-def _without_data(part: dict[str, Any], name: str, server: LlamaServer, found: list[Medium]) -> dict[str, Any]:
+def _without_data(part: dict[str, Any], name: str, server: LlamaServer, found: list[EncodedMedia]) -> dict[str, Any]:
     kind = part["type"]
     if kind == "text":
         return part
     if kind == "image_url" and server.vision:
-        found.append(_picture(part, server.context))
-        return {"type": kind, "image_url": {"url": f"data:image/png;base64,{_EMPTY}"}}
+        found.append(_encode_image(part, server.context))
+        return {"type": kind, "image_url": {"url": f"data:image/png;base64,{_PLACEHOLDER_DATA}"}}
     if kind == "input_audio" and server.audio:
-        found.append(_recording(part, server.context))
-        return {"type": kind, "input_audio": {"data": _EMPTY, "format": "wav"}}
-    raise EngineError(f"{name!r} cannot take what the message holds, {kind!r}: choose a model that can.")
+        found.append(_encode_recording(part, server.context))
+        return {"type": kind, "input_audio": {"data": _PLACEHOLDER_DATA, "format": "wav"}}
+    raise EngineError(f"{name!r} does not accept {kind!r} in a message: choose a model that does.")
 
 
-def _picture(part: dict[str, Any], context: int) -> Medium:
-    # decoded here rather than there: every format that Pillow knows, its protection against bombs, and upright
-    image = read_picture(part, context // _SHARE * _SIDE * _SIDE)
+def _encode_image(part: dict[str, Any], context: int) -> EncodedMedia:
+    # decoded here, not by llama.cpp: more formats, protection against decompression bombs, upright
+    image = read_image(part, context // _IMAGE_CONTEXT_FRACTION * _TOKEN_SIDE_PIXELS * _TOKEN_SIDE_PIXELS)
     held = io.BytesIO()
     image.save(held, "PNG", compress_level=1)
-    tokens = math.ceil(image.width / _SIDE) * math.ceil(image.height / _SIDE)
-    return Medium(b64encode(held.getvalue()).decode("ascii"), max(tokens, _FEWEST) + _AROUND)
+    tokens = math.ceil(image.width / _TOKEN_SIDE_PIXELS) * math.ceil(image.height / _TOKEN_SIDE_PIXELS)
+    return EncodedMedia(
+        b64encode(held.getvalue()).decode("ascii"), max(tokens, _MIN_IMAGE_TOKENS) + _MEDIA_MARKER_TOKENS
+    )
 
 
-def _recording(part: dict[str, Any], context: int) -> Medium:
+def _encode_recording(part: dict[str, Any], context: int) -> EncodedMedia:
     import soundfile
 
-    sound = read_sound(part, longest(context))
+    sound = read_recording(part, max_recording_seconds(context))
     held = io.BytesIO()
     soundfile.write(held, sound.samples, sound.rate, format="WAV", subtype="PCM_16")
-    return Medium(b64encode(held.getvalue()).decode("ascii"), math.ceil(sound.seconds * TOKENS_A_SECOND) + _AROUND)
+    return EncodedMedia(
+        b64encode(held.getvalue()).decode("ascii"), math.ceil(sound.seconds * TOKENS_PER_SECOND) + _MEDIA_MARKER_TOKENS
+    )
 
 
-_MIN_ANSWER = 256
+_MIN_ANSWER_TOKENS = 256
 
-"""Tokens of the context window that are always kept free for the answer."""
+"""Tokens of the context window that are reserved for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,70 +117,70 @@ class LlamaPrompt:
     """A rendered prompt."""
 
     tokens: list[int]
-    """All of it but what stands for its media."""
+    """Tokens of the text, without those of the media."""
     text: str = ""
-    """The same as text, which the server wants where media are in it."""
-    media: tuple[Medium, ...] = ()
-    """Pictures and recordings, in their order."""
+    """The prompt as text, which the server needs for a prompt with media."""
+    media: tuple[EncodedMedia, ...] = ()
+    """Images and recordings, in order."""
 
     @property
     def length(self) -> int:
-        """Its tokens; those of media are estimated, rather too many than too few."""
+        """Number of tokens; those of media are an upper estimate."""
         return len(self.tokens) + sum(medium.tokens for medium in self.media)
 
-    def body(self, said: Sequence[int] = (), words: str = "") -> Any:
-        """Return it as the server takes it, with what has been said of the answer already."""
+    def body(self, tokens: Sequence[int] = (), text: str = "") -> Any:
+        """Return the prompt for the server, followed by the beginning of an answer as tokens and as text."""
         if not self.media:
-            return [*self.tokens, *said]
-        return {"prompt_string": self.text + words, "multimodal_data": [medium.data for medium in self.media]}
+            return [*self.tokens, *tokens]
+        return {"prompt_string": self.text + text, "multimodal_data": [medium.data for medium in self.media]}
 
 
-class LlamaPrompter:
-    """Writes the prompts of one loaded model, by its own chat template."""
+class LlamaPromptRenderer:
+    """Renders the prompts of one loaded model."""
 
     def __init__(self, server: LlamaServer, card: ModelCard) -> None:
         self._server = server
         self._card = card
 
-    async def fitting(self, messages: list[BaseMessage], options: Options) -> tuple[LlamaPrompt, int]:
-        """Return the prompt, and how many of the oldest messages had to be left out for it to fit.
+    async def fit(self, messages: list[BaseMessage], options: GenerationOptions) -> tuple[LlamaPrompt, int]:
+        """Return a prompt that fits into the context window, and the number of dropped messages.
 
         Raises:
-            EngineError: the newest message alone is too long, or holds what cannot be read.
+            EngineError: the newest message alone is too long, or has media that cannot be read.
         """
-        room = self._server.context - min(options.max_tokens, max(_MIN_ANSWER, self._server.context // 4))
-        kept = within_reach(messages, self._server.context)
+        room = self._server.context - min(options.max_tokens, max(_MIN_ANSWER_TOKENS, self._server.context // 4))
+        kept = limit_by_length(messages, self._server.context)
         messages, dropped = kept, len(messages) - len(kept)
         while True:
             prompt = await self.prompt(messages, list(options.tools), options.think)
             if prompt.length <= room:
                 return prompt, dropped
-            kept = fit(messages, excess=prompt.length - room, total=prompt.length)
+            kept = drop_oldest(messages, excess=prompt.length - room, total=prompt.length)
             if len(kept) == len(messages):
-                raise too_long(prompt.length, room)
+                raise context_exceeded(prompt.length, room)
             dropped += len(messages) - len(kept)
             messages = kept
 
     async def prompt(
         self, messages: list[BaseMessage], tools: list[dict[str, Any]], think: bool | None = None
     ) -> LlamaPrompt:
-        """Return the whole prompt, the chat template's own tokens included."""
+        """Return the whole prompt, including the tokens of the chat template."""
         values = {"enable_thinking": think} if think is not None and self._card.thinking == "hybrid" else {}
-        shown = any(isinstance(message.content, list) for message in messages)
-        media: tuple[Medium, ...] = ()
-        # with media the server cuts the text into tokens itself, control tokens too: what looks like one is broken up
-        plain = defuse if shown else mark
-        written = openai_messages(messages, text=plain)
-        if shown:
-            media = await asyncio.to_thread(media_of, written, self._card.name, self._server)
-        text = await self._server.render(written, openai_tools(tools, text=plain), **values)
+        has_media = any(isinstance(message.content, list) for message in messages)
+        media: tuple[EncodedMedia, ...] = ()
+        # a prompt with media is tokenized by the server, control tokens included, so foreign ones are broken
+        text_filter = break_control_tokens if has_media else mark_control_tokens
+        written = openai_messages(messages, text=text_filter)
+        if has_media:
+            media = await asyncio.to_thread(extract_media, written, self._card.name, self._server)
+        text = await self._server.render(written, openai_tools(tools, text=text_filter), **values)
         return LlamaPrompt(await self._tokens(text.replace(self._server.media_marker or "\0", "")), text, media)
 
-    async def thinks(self, prompt: LlamaPrompt) -> bool:
+    async def ends_in_thinking(self, prompt: LlamaPrompt) -> bool:
         """Tell whether a prompt ends inside the thinking."""
         if self._card.thinking == "none":
             return False
-        opening = await self._server.tokenize(f"{OPEN}\n", special=True)
+        opening = await self._server.tokenize(f"{THINK_OPEN}\n", special=True)
         return prompt.tokens[-len(opening) :] == opening
 
     async def _tokens(self, text: str) -> list[int]:

@@ -1,1 +1,1 @@
-"""The Ollama engine."""
+"""The Ollama engine, which uses Ollama's native API."""

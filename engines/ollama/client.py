@@ -1,4 +1,4 @@
-"""One Ollama server: its questions and answers, each within its time limit."""
+"""Requests to one Ollama server, each with a time limit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qwendesk.engines.base import Resident
+from qwendesk.engines.base import ResidentModel
 from qwendesk.engines.ollama.errors import ollama_errors
-from qwendesk.engines.timeouts import Pace
+from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineFailed
 from qwendesk.proxies import naming_the_proxy, uses_proxies
 from qwendesk.settings import Settings
@@ -22,25 +22,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_GRACE = 0.5
+_GRACE_SECONDS = 0.5
 
-"""Seconds in which an answer nobody listens to may come to its own end."""
+"""Time for which an abandoned answer is read on."""
 
 
-class Leaving:
-    """Reads answers; one that is left is read on for a moment, in the background, before its connection is closed.
+class GracefulClose:
+    """Streams answers; an abandoned one is read on for half a second in the background before its connection closes.
 
-    A server (seen on 0.9) whose client hangs up while a token is on its way keeps the model's place for ever: the
-    token waits for somebody to take it, and all that come later wait behind it. What ends within half a second is
-    therefore read to its end. A longer remainder is cut, and may meet the moment: seldom where tokens are tens of
-    milliseconds apart, more often the faster a model is.
+    If a connection closes while a token is being sent, Ollama (seen with 0.9) never frees the slot of the request,
+    and later requests wait for ever. An answer that ends within half a second is therefore read to its end. The
+    connection of a longer one is closed, which can still hit that moment, the more likely the faster the model.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, pieces: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yield the pieces of an answer; closing this never waits."""
+        """Yield the pieces of an answer; closing the generator returns at once."""
         while True:
             step = asyncio.ensure_future(_next(pieces))
             try:
@@ -53,7 +52,7 @@ class Leaving:
                 raise
 
     async def wait(self) -> None:
-        """Wait until all that was left is closed."""
+        """Wait until all abandoned answers are closed."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, step: asyncio.Future[tuple[T, ...]], pieces: AsyncGenerator[T, None]) -> None:
@@ -63,7 +62,7 @@ class Leaving:
 
 
 async def _next(pieces: AsyncGenerator[T, None]) -> tuple[T, ...]:
-    """Return the next piece, or nothing at the end."""
+    """Return the next piece in a tuple; an empty tuple at the end."""
     async for piece in pieces:
         return (piece,)
     return ()
@@ -71,7 +70,7 @@ async def _next(pieces: AsyncGenerator[T, None]) -> tuple[T, ...]:
 
 async def _finish(step: asyncio.Future[tuple[T, ...]], pieces: AsyncGenerator[T, None]) -> None:
     with suppress(Exception):
-        async with asyncio.timeout(_GRACE):
+        async with asyncio.timeout(_GRACE_SECONDS):
             found = await step
             while found:
                 found = await _next(pieces)
@@ -79,45 +78,45 @@ async def _finish(step: asyncio.Future[tuple[T, ...]], pieces: AsyncGenerator[T,
         await pieces.aclose()
 
 
-class OllamaServer:
-    """Talks to a server through the vendor's own client; connected when first needed."""
+class OllamaClient:
+    """Sends requests through the vendor's client, which is made on first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: AsyncClient | None = None
         self.loaded: set[str] = set()
-        """Tags of the models that were in the server's memory when it was last heard of."""
-        self._leaving = Leaving()
+        """Tags of the models that were in the server's memory at the last response."""
+        self._closing = GracefulClose()
 
     @property
     def host(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return self._settings.ollama_host
 
     async def tags(self) -> dict[str, str]:
-        """Return the server's models, and of each the digest that changes when the model does."""
+        """Return the digest of each of the server's models, by tag; it changes with the model."""
         with ollama_errors(self.host):
-            async with self._shortly():
+            async with self._connect_timeout():
                 listed = await self._client.list()
         return {model.model: model.digest or "" for model in listed.models if model.model}
 
     async def show(self, tag: str) -> ShowResponse:
-        """Return what the server knows of a model."""
+        """Return the server's description of a model."""
         with ollama_errors(self.host, tag):
-            async with self._shortly():
+            async with self._connect_timeout():
                 return await self._client.show(tag)
 
-    async def running(self) -> dict[str, Resident]:
+    async def running(self) -> dict[str, ResidentModel]:
         """Return the models in the server's memory."""
         with ollama_errors(self.host):
-            async with self._shortly():
+            async with self._connect_timeout():
                 listed = await self._client.ps()
         found = {
-            model.model: Resident(
+            model.model: ResidentModel(
                 bytes=model.size or 0,
                 gpu_bytes=model.size_vram or 0,
                 context=model.context_length,
-                until=model.expires_at,
+                expires_at=model.expires_at,
             )
             for model in listed.models
             if model.model
@@ -126,42 +125,42 @@ class OllamaServer:
         return found
 
     async def load(self, body: dict[str, Any]) -> None:
-        """Bring a model into the server's memory; a chat without messages does that and no more."""
-        pace = Pace(f"Ollama at {self.host!r}", self._settings)
+        """Load a model into the server's memory, by a chat request without messages."""
+        timeouts = StreamTimeouts(f"Ollama at {self.host!r}", self._settings)
         with ollama_errors(self.host, body["model"]):
-            await pace.wait(self._client.chat(**body))
+            await timeouts.wait(self._client.chat(**body))
         self.loaded.add(body["model"])
 
     async def chat(self, body: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        """Yield an answer piece by piece; who stops listening stops the model, a moment later."""
-        pace = Pace(f"Ollama at {self.host!r}", self._settings)
+        """Yield the pieces of an answer; closing the generator stops the model shortly after."""
+        timeouts = StreamTimeouts(f"Ollama at {self.host!r}", self._settings)
         with ollama_errors(self.host, body["model"]):
-            pieces = self._leaving.read(await self._client.chat(**body))
-            async with aclosing(pieces), aclosing(pace.each(pieces)) as paced:
-                async for piece in paced:
+            pieces = self._closing.read(await self._client.chat(**body))
+            async with aclosing(pieces), aclosing(timeouts.each(pieces)) as timeoutsd:
+                async for piece in timeoutsd:
                     yield piece
                     if piece.done:
                         self.loaded.add(body["model"])
                         return
-        raise EngineFailed(f"Ollama at {self.host!r} broke off: its answer has no end. Ask again.")
+        raise EngineFailed(f"Ollama at {self.host!r} broke off in the middle of its answer. Ask again.")
 
     async def pull(self, tag: str) -> AsyncGenerator[ProgressResponse, None]:
-        """Yield how far the server is with fetching a model; who stops listening stops it, what has come is kept."""
+        """Yield the progress of a pull; closing the generator stops it, and the server keeps the downloaded part."""
         with ollama_errors(self.host, tag):
-            # it is a generator, which the client's types do not say
-            steps: Any = await self._client.pull(tag, stream=True, insecure=_is_own(tag))
+            # a generator, which the client's types do not declare
+            steps: Any = await self._client.pull(tag, stream=True, insecure=_is_on_this_machine(tag))
             async with aclosing(steps):
                 async for step in steps:
                     yield step
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._leaving.wait()
+        await self._closing.wait()
         if self._made:
-            await self._made.close()  # type: ignore[no-untyped-call]  # the client leaves it without types
+            await self._made.close()  # type: ignore[no-untyped-call]  # untyped in the client
 
-    def _shortly(self) -> asyncio.Timeout:
-        """Return the time limit of what a server knows without a model: one that stalls is given up soon."""
+    def _connect_timeout(self) -> asyncio.Timeout:
+        """Return the time limit of requests that need no model."""
         return asyncio.timeout(self._settings.connect_timeout)
 
     @property
@@ -169,20 +168,20 @@ class OllamaServer:
         if self._made is None:
             import httpx
 
-            with naming_the_proxy():  # the library makes a client of its own when it is imported
+            with naming_the_proxy():  # importing the library makes a client
                 from ollama import AsyncClient
 
             settings = self._settings
-            # what is slow, answers and downloads, is watched piece by piece
-            silence = max(settings.first_token_timeout, settings.token_timeout)
-            timeout = httpx.Timeout(silence, connect=settings.connect_timeout)
+            # answers and downloads are slow: their time limit applies to each piece
+            read_timeout = max(settings.first_token_timeout, settings.token_timeout)
+            timeout = httpx.Timeout(read_timeout, connect=settings.connect_timeout)
             with ollama_errors(self.host), naming_the_proxy():
                 self._made = AsyncClient(host=self.host, timeout=timeout, trust_env=uses_proxies(self.host))
         return self._made
 
 
-def _is_own(tag: str) -> bool:
-    """Tell whether a model comes from a registry on this machine, which needs no TLS."""
+def _is_on_this_machine(tag: str) -> bool:
+    """Tell whether a model comes from a registry on this machine, which works without TLS."""
     host, slash, _ = tag.partition("/")
     try:
         return bool(slash) and ipaddress.ip_address(host.rpartition(":")[0] or host).is_loopback

@@ -1,4 +1,4 @@
-"""What goes wrong with an Ollama server, in words that name the next step."""
+"""Convert failures of an Ollama server to engine errors with the next step."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from qwendesk.engines.servers import is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, reason
 from qwendesk.proxies import naming_the_proxy
 
-_LONGEST = 300
-"""Characters of a reason that are shown: a proxy answers with whole pages."""
+_MAX_REASON_CHARS = 300
+"""Characters of a server's message that are shown; a proxy can send a whole page."""
 
 
 class OllamaRefused(EngineError):
-    """The server does not do what was asked of this model, such as tools or thinking."""
+    """The server does not support a feature for this model, such as tools or thinking."""
 
 
 @contextmanager
 def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
-    """Turn the client's errors into ours.
+    """Convert the client's errors.
 
     Raises:
-        EngineError: of the kind that fits, with the next step.
+        EngineError: the matching subclass, with the next step.
     """
     import httpx
 
-    with naming_the_proxy():  # the library makes a client of its own when it is imported
+    with naming_the_proxy():  # importing the library makes a client
         import ollama
 
     try:
@@ -41,34 +41,34 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
         raise _refusal(error, host, tag) from error
     except httpx.HTTPError as error:
         raise EngineFailed(
-            f"Ollama at {host!r} broke off: {reason(error, most=_LONGEST)}. Ask again, or restart it."
+            f"Ollama at {host!r} broke off: {reason(error, most=_MAX_REASON_CHARS)}. Ask again, or restart it."
         ) from error
-    # the client takes a web page, or JSON of another form, for its own: that surfaces as one of these
+    # raised by the client for a web page or for JSON of another structure
     except (httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
-        raise _garbage(host) from error
+        raise _malformed(host) from error
 
 
-def _garbage(host: str) -> EngineFailed:
+def _malformed(host: str) -> EngineFailed:
     return EngineFailed(
-        f"What answers at {host!r} sends garbage, for an Ollama. Is something else listening there? Set OLLAMA_HOST to "
-        "the server's address without a path, such as http://127.0.0.1:11434, or restart it."
+        f"The server at {host!r} sent a malformed response: it may not be Ollama. Set OLLAMA_HOST to the server's "
+        "address without a path, such as http://127.0.0.1:11434, or restart it."
     )
 
 
-def missing(host: str, tag: str) -> EngineUnavailable:
+def model_missing(host: str, tag: str) -> EngineUnavailable:
     """Return the error for a model that the server does not have."""
     return EngineUnavailable(
         f"Ollama at {host!r} has no model {tag!r}: run 'qwendesk models pull ollama:{tag}', "
-        "or set QWENDESK_OLLAMA_PULL=true to have such models fetched."
+        "or set QWENDESK_OLLAMA_PULL=true to pull missing models."
     )
 
 
 def _refusal(error: Exception, host: str, tag: str) -> EngineError:
-    status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()[:_LONGEST]
+    status, reason = getattr(error, "status_code", -1), str(getattr(error, "error", error)).strip()[:_MAX_REASON_CHARS]
     if is_web_page(reason) and status < 500:
-        return _garbage(host)
+        return _malformed(host)
     if status == 404 and "not found" in reason:
-        return missing(host, tag)
+        return model_missing(host, tag)
     if "does not support" in reason:
         return OllamaRefused(f"Ollama refused: {reason}")
     if "file does not exist" in reason:

@@ -1,4 +1,4 @@
-"""What goes to an Ollama server and what comes back, in its native form."""
+"""Requests to and responses of an Ollama server in its native format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.engines.base import Delta, Options, Usage
-from qwendesk.engines.images import data_of
-from qwendesk.engines.message_format import defuse, openai_messages, openai_tools, tell_tools
-from qwendesk.engines.stream.parser import Call
+from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.images import decode_data_url
+from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools, write_tools_as_text
+from qwendesk.engines.stream.chunks import Delta, Usage
+from qwendesk.engines.stream.tool_calls import ParsedToolCall
 from qwendesk.errors import EngineError
 from qwendesk.models.card import ModelCard
 
@@ -22,41 +23,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A model as a server has it."""
+class ServedModel:
+    """A model as described by a server."""
 
     card: ModelCard
     tools: bool = True
-    """The server takes tools and reads calls itself; else they are told in the prompt."""
+    """Whether the server takes tools and parses calls; otherwise tools are written into the prompt."""
     thinking: bool = True
-    """The server knows of thinking and can split it off."""
-    talks: bool = True
-    """It is a model for chats; an embedding model is not."""
+    """Whether the server can split off thinking."""
+    is_chat_model: bool = True
+    """Whether it is a chat model, not an embedding model."""
 
 
-def own_name(shown: ShowResponse) -> str:
-    """Return the name that a model's file gives itself, such as ``Qwen2.5-Coder-0.5B``, whatever its tag says."""
+def name_in_file(shown: ShowResponse) -> str:
+    """Return the name in a model's file, such as ``Qwen2.5-Coder-0.5B``, which does not depend on its tag."""
     info = dict(shown.modelinfo or {})
     return f"{info.get('general.basename', '')}-{info.get('general.size_label', '')}"
 
 
-def served(card: ModelCard, shown: ShowResponse) -> Served:
-    """Return the model with what the server says of it; servers before 0.6.4 say nothing of capabilities."""
+def served_model(card: ModelCard, shown: ShowResponse) -> ServedModel:
+    """Return the model as described by the server; servers before 0.6.4 report no capabilities."""
     able = set(shown.capabilities or ())
     info = dict(shown.modelinfo or {})
     context = next((value for key, value in info.items() if key.endswith(".context_length")), card.context)
     parameters = card.parameters or round(info.get("general.parameter_count", 0) / 1e9, 2)
     card = replace(card, context=context, parameters=parameters)
     if not able:
-        return Served(card)
+        return ServedModel(card)
     thinking = card.thinking if card.thinking == "always" else "hybrid" if "thinking" in able else "none"
     card = replace(card, tools=card.tools or "tools" in able, vision="vision" in able, audio=False, thinking=thinking)
-    return Served(card, "tools" in able, "thinking" in able, "completion" in able)
+    return ServedModel(card, "tools" in able, "thinking" in able, "completion" in able)
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """What has to be the same in all requests, so that the server need not load the model anew."""
+class LoadSettings:
+    """Settings that are the same in all requests, because a change makes the server load the model again."""
 
     tag: str
     context: int
@@ -64,34 +65,36 @@ class Setup:
     keep_alive: str | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return the options that decide how a model is loaded; without ``num_ctx`` its window would be a small one."""
+        """Return the options for loading a model; without ``num_ctx`` the server uses a small context window."""
         return {"num_ctx": self.context} | ({"num_thread": self.threads} if self.threads else {})
 
     def body(self) -> dict[str, Any]:
         """Return the part of a request that names the model."""
         keep = self.keep_alive
-        # the server reads plain numbers as seconds, in text it wants a unit
+        # the server takes a number as seconds, but a text needs a unit
         seconds = int(keep) if keep and keep.lstrip("-").isdigit() else keep
         return {"model": self.tag} | ({} if seconds is None else {"keep_alive": seconds})
 
 
-def request(setup: Setup, model: Served, messages: Sequence[BaseMessage], options: Options) -> dict[str, Any]:
+def chat_request(
+    load_settings: LoadSettings, model: ServedModel, messages: Sequence[BaseMessage], options: GenerationOptions
+) -> dict[str, Any]:
     """Return the body of a chat request."""
-    wire = openai_messages(list(messages), text=defuse)
-    tools = openai_tools(options.tools, text=defuse) if model.tools else []
+    wire = openai_messages(list(messages), text=break_control_tokens)
+    tools = openai_tools(options.tools, text=break_control_tokens) if model.tools else []
     if not model.tools:
-        wire = tell_tools(wire, options.tools)
+        wire = write_tools_as_text(wire, options.tools)
     body: dict[str, Any] = {
         "messages": [_native(message) for message in wire],
         "tools": tools or None,
         "format": options.json_schema,
         "stream": True,
-        "options": setup.options() | _sampling(options),
+        "options": load_settings.options() | _sampling(options),
     }
-    return setup.body() | body | _think(model, options)
+    return load_settings.body() | body | _think(model, options)
 
 
-def _sampling(options: Options) -> dict[str, Any]:
+def _sampling(options: GenerationOptions) -> dict[str, Any]:
     sampling = options.sampling
     values: dict[str, Any] = {
         "num_predict": options.max_tokens,
@@ -105,8 +108,8 @@ def _sampling(options: Options) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _think(model: Served, options: Options) -> dict[str, Any]:
-    """Return whether to think; a server that is not told leaves the thinking in the text."""
+def _think(model: ServedModel, options: GenerationOptions) -> dict[str, Any]:
+    """Return the thinking switch; without it the server leaves thinking in the text."""
     if not model.thinking or model.card.thinking == "none":
         return {}
     if model.card.thinking == "always":
@@ -115,12 +118,12 @@ def _think(model: Served, options: Options) -> dict[str, Any]:
 
 
 def _native(message: dict[str, Any]) -> dict[str, Any]:
-    """Return an OpenAI-style message in Ollama's form: pictures apart, arguments as objects."""
+    """Return a message of OpenAI's format in Ollama's: images apart, arguments as objects."""
     native = {"role": message["role"], "content": message["content"]}
     if isinstance(message["content"], list):
         parts = message["content"]
         if other := next((part["type"] for part in parts if part["type"] not in ("text", "image_url")), None):
-            raise EngineError(f"Ollama cannot take what the message holds, {other!r}: choose another engine.")
+            raise EngineError(f"Ollama does not accept {other!r} in a message: choose another engine.")
         native["content"] = "\n".join(part["text"] for part in parts if part["type"] == "text")
         native["images"] = [_picture(part) for part in parts if part["type"] == "image_url"]
     if calls := message.get("tool_calls"):
@@ -133,14 +136,14 @@ def _native(message: dict[str, Any]) -> dict[str, Any]:
 
 def _picture(part: dict[str, Any]) -> str:
     url = part["image_url"]["url"]
-    data_of(url, "picture")
+    decode_data_url(url, "picture")
     return str(url.partition(",")[2])
 
 
-def delta_of(piece: ChatResponse) -> Delta:
-    """Return a piece of an answer in our form."""
+def delta_from(piece: ChatResponse) -> Delta:
+    """Return the ``Delta`` of one response."""
     calls = tuple(
-        Call(
+        ParsedToolCall(
             name=call.function.name,
             arguments_json=json.dumps(dict(call.function.arguments), ensure_ascii=False),
             id=f"call_{uuid4().hex[:12]}",

@@ -1,1 +1,1 @@
-"""The engine for OpenAI-compatible servers."""
+"""The engine of OpenAI-compatible servers."""

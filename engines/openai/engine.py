@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server: vLLM, SGLang, llama-server, LM Studio, a cloud."""
+"""The engine of OpenAI-compatible servers: vLLM, SGLang, llama-server, LM Studio, cloud services."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Capabilities, Delta, Engine, EngineParts, Options, Progress, QwenChat
-from qwendesk.engines.context_window import estimate, fit_estimated, too_long, within_reach
-from qwendesk.engines.images import look_at_pictures
-from qwendesk.engines.message_format import defuse, openai_messages, openai_tools
-from qwendesk.engines.openai.errors import ContextOverflow, failures
+from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.context_window import context_exceeded, estimate_tokens, fit_by_estimate, limit_by_length
+from qwendesk.engines.images import check_images
+from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools
+from qwendesk.engines.openai.errors import ContextOverflow, openai_errors
 from qwendesk.engines.openai.stream import StreamedAnswer
-from qwendesk.engines.servers import Server, server_of
-from qwendesk.engines.timeouts import Pace
+from qwendesk.engines.servers import ServerEntry, server_entry
+from qwendesk.engines.stream.chunks import Delta
+from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.card import ModelCard
 from qwendesk.proxies import naming_the_proxy, uses_proxies
@@ -27,24 +28,24 @@ if TYPE_CHECKING:
     from openai.types import Model
     from openai.types.chat import ChatCompletionChunk
 
-_SHORTEST_ANSWER = 16
-"""Tokens that are always asked for; a server that has no room for them refuses."""
-_LARGE_WINDOW = 1 << 18
-"""Tokens; longer texts than fit into this are sent only to a server that says it has room for them."""
-_STRETCH = 1.3
-"""By how much an estimate grows after a server refused a prompt without saying its size."""
+_MIN_ANSWER_TOKENS = 16
+"""Minimum of ``max_tokens``; a server without room for them refuses the request."""
+_MAX_UNKNOWN_CONTEXT_TOKENS = 1 << 18
+"""Longer conversations are sent only to a server that reports a larger context window."""
+_ESTIMATE_GROWTH = 1.3
+"""Growth of the token estimate after a server refused a prompt without reporting its size."""
 
 
 class OpenAIEngine(Engine):
-    """Runs the models of one server, found by ``/v1/models``."""
+    """Runs the models of one server, which it lists by ``/v1/models``."""
 
     name = "openai"
     is_local = False
-    switches_free = True
+    is_switching_free = True
 
-    def __init__(self, parts: EngineParts, server: Server | None = None) -> None:
+    def __init__(self, parts: EngineParts, server: ServerEntry | None = None) -> None:
         self._parts = parts
-        self._server = server or server_of(self.name, parts.settings)
+        self._server = server or server_entry(self.name, parts.settings)
         self.name = self._server.name
         self.address = self._server.url
         self._made: AsyncOpenAI | None = None
@@ -53,17 +54,22 @@ class OpenAIEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> OpenAIEngine:
-        """Make the engine; the server is not asked yet."""
+        """Make the engine of the server of ``OPENAI_BASE_URL``; sends no request."""
         return cls(parts)
 
+    @classmethod
+    def for_server(cls, name: str, parts: EngineParts) -> OpenAIEngine:
+        """Make the engine of one configured server; sends no request."""
+        return cls(parts, server_entry(name, parts.settings))
+
     async def models(self) -> list[ModelCard]:
-        """Return the server's models, those of a cloud only as far as they are of the family."""
+        """Return the server's models; of a cloud service the Qwen models only."""
         self._cards = await self._list()
         cards = list((self._cards or {}).values())
         return [card for card in cards if card.series] if self._server.kind.cloud else cards
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return the model; the server itself loads it, at its start or at the first answer."""
+        """Return the model; the server loads it at its start or with the first request."""
         if name in self._chats:
             return self._chats[name]
         if self._cards is None or name not in self._cards:
@@ -75,14 +81,14 @@ class OpenAIEngine(Engine):
 
     @property
     def missing_setup(self) -> str:
-        """What to set for a server whose address is not known; that of a cloud is told when it is asked."""
-        unset = self._server.plain and not self._server.set_up
+        """The missing address of a generic server; the first request reports a missing key of a cloud service."""
+        unset = self._server.is_generic and not self._server.is_configured
         return "Set OPENAI_BASE_URL to use a server: docs/reference/servers.md." if unset else ""
 
     def explain_empty(self) -> str:
-        """Say that the server lists no model, and what to do."""
+        """Return the error text for a server that lists no models."""
         return (
-            f"The server at {self.address!r} lists no model. Start it with one, see that its address ends as its own "
+            f"The server at {self.address!r} lists no model. Start it with one, check that its address ends as its "
             f"manual says (mostly in /v1), or name the model: QWENDESK_MODEL={self.name}:NAME."
         )
 
@@ -92,10 +98,10 @@ class OpenAIEngine(Engine):
             await self._made.close()
 
     async def _list(self) -> dict[str, ModelCard] | None:
-        """Return what the server says it has; None where it does not list its models."""
+        """Return the server's models by name; None for a server that does not list them."""
         from openai import NotFoundError
 
-        with failures(self._server):
+        with openai_errors(self._server):
             try:
                 page = await self._client.models.list()
             except NotFoundError:
@@ -103,7 +109,7 @@ class OpenAIEngine(Engine):
             return {model.id: _as_served(self._known(model.id), model) for model in page.data}
 
     def _known(self, name: str) -> ModelCard:
-        """Return what the catalogue knows of a model, under the server's own name."""
+        """Return the catalogue's card of a model under the server's name for it."""
         found = self._parts.catalogue.find_by_repo(name.partition(":")[0])
         return replace(found or ModelCard(name=name), name=name)
 
@@ -126,9 +132,9 @@ class OpenAIEngine(Engine):
                 base_url=self._server.url,
                 api_key=self._server.key or "none",
                 timeout=timeout,
-                # with somebody else to ask, waiting for this server would only cost time
+                # with a fallback chain, asking the next model is faster than a retry
                 max_retries=0 if settings.fallback.chain else 2,
-                # a server may close a connection that waits just as it is used again; a new one costs next to nothing
+                # a server may close an idle connection just as it is used again; new connections are cheap
                 default_headers={"Connection": "close"},
                 http_client=http_client,
             )
@@ -139,20 +145,20 @@ class OpenAIChat(QwenChat):
     """A chat model behind an OpenAI-compatible server."""
 
     _client: AsyncOpenAI = PrivateAttr()
-    _server: Server = PrivateAttr()
+    _server: ServerEntry = PrivateAttr()
     _settings: Settings = PrivateAttr()
 
     def __init__(
-        self, *, card: ModelCard, engine: str, client: AsyncOpenAI, server: Server, settings: Settings
+        self, *, card: ModelCard, engine: str, client: AsyncOpenAI, server: ServerEntry, settings: Settings
     ) -> None:
         super().__init__(card=card, engine=engine, max_tokens=settings.max_output_tokens)
         self._client, self._server, self._settings = client, server, settings
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ModelCapabilities:
         """What the card says; the server alone knows what it keeps in memory."""
         card = self.card
-        return Capabilities(
+        return ModelCapabilities(
             card.vision,
             card.audio,
             card.tools,
@@ -163,16 +169,16 @@ class OpenAIChat(QwenChat):
             cost=card.cost,
         )
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
-        await look_at_pictures(messages)
-        pace = Pace(f"The server at {self._server.url!r}", self._settings)
-        stream, dropped = await pace.wait(self._open(messages, options))
+    async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
+        await check_images(messages)
+        timeouts = StreamTimeouts(f"The server at {self._server.url!r}", self._settings)
+        stream, dropped = await timeouts.wait(self._open(messages, options))
         answer = StreamedAnswer()
         try:
             if dropped:
                 yield Delta(dropped=dropped)
-            with failures(self._server, begun=True):
-                async for chunk in pace.each(aiter(stream)):
+            with openai_errors(self._server, begun=True):
+                async for chunk in timeouts.each(aiter(stream)):
                     for delta in answer.read(chunk):
                         yield delta
             for delta in answer.end(self._server.url):
@@ -181,35 +187,37 @@ class OpenAIChat(QwenChat):
             await stream.close()
 
     async def _open(
-        self, messages: list[BaseMessage], options: Options
+        self, messages: list[BaseMessage], options: GenerationOptions
     ) -> tuple[AsyncStream[ChatCompletionChunk], int]:
-        """Ask; where the server finds the conversation too long, leave out more of it and ask again."""
+        """Send the request; if the server refuses it as too long, drop more messages and send it again."""
         context, scale, asked = self.card.context, 1.0, None
-        # not every server tells its window: only what fits into none is refused unasked
-        near = within_reach(messages, max(context, _LARGE_WINDOW))
+        # not every server reports its context window: refuse here only what fits into none
+        near = limit_by_length(messages, max(context, _MAX_UNKNOWN_CONTEXT_TOKENS))
         while True:
-            kept, _ = fit_estimated(near, context=context, answer=options.max_tokens, tools=options.tools, scale=scale)
-            size = estimate(kept, options.tools)
-            room = max(_SHORTEST_ANSWER, context - int(size * scale))
+            kept, _ = fit_by_estimate(
+                near, context=context, answer_tokens=options.max_tokens, tools=options.tools, scale=scale
+            )
+            size = estimate_tokens(kept, options.tools)
+            room = max(_MIN_ANSWER_TOKENS, context - int(size * scale))
             body = self._request(kept, replace(options, max_tokens=min(options.max_tokens, room)))
             try:
-                with failures(self._server):
+                with openai_errors(self._server):
                     return await self._client.chat.completions.create(**body), len(messages) - len(kept)
             except ContextOverflow as refused:
                 tokens = refused.tokens or int(size * scale)
                 if asked == (len(kept), body["max_tokens"]):
-                    raise too_long(tokens, refused.limit or context) from refused
+                    raise context_exceeded(tokens, refused.limit or context) from refused
                 asked = len(kept), body["max_tokens"]
                 context = min(context, refused.limit or context)
-                scale = max(tokens / size, scale) if refused.tokens else scale * _STRETCH
+                scale = max(tokens / size, scale) if refused.tokens else scale * _ESTIMATE_GROWTH
 
-    def _request(self, messages: list[BaseMessage], options: Options) -> dict[str, Any]:
+    def _request(self, messages: list[BaseMessage], options: GenerationOptions) -> dict[str, Any]:
         from openai import Timeout
 
         sampling = options.sampling
         body: dict[str, Any] = {
             "model": self.card.name,
-            "messages": openai_messages(messages, text=defuse),
+            "messages": openai_messages(messages, text=break_control_tokens),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": options.max_tokens,
@@ -221,7 +229,7 @@ class OpenAIChat(QwenChat):
         if options.stop:
             body["stop"] = list(options.stop)
         if options.tools:
-            body["tools"] = openai_tools(options.tools, text=defuse)
+            body["tools"] = openai_tools(options.tools, text=break_control_tokens)
         if options.seed is not None:
             body["seed"] = options.seed
         if options.json_schema is not None:
@@ -229,10 +237,10 @@ class OpenAIChat(QwenChat):
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    def _beyond_openai(self, options: Options) -> dict[str, Any]:
-        """Return what this kind of server understands; a plain one is told only of models that are known."""
+    def _beyond_openai(self, options: GenerationOptions) -> dict[str, Any]:
+        """Return the fields beyond OpenAI's API for this server; generic servers get them for Qwen models only."""
         kind, card = self._server.kind, self.card
-        if self._server.plain and not card.series:
+        if self._server.is_generic and not card.series:
             return {}
         body = {name: getattr(options.sampling, field) for field, name in kind.sampling.items()}
         if card.thinking == "hybrid":
@@ -241,11 +249,11 @@ class OpenAIChat(QwenChat):
 
 
 def _as_served(card: ModelCard, model: Model) -> ModelCard:
-    """Return the card with what the server says of the model, in the ways that servers say it."""
+    """Return the card with context window and modalities as reported by the server, in any of the known formats."""
     extra = model.model_extra or {}
     meta = extra.get("meta") or {}
     context = extra.get("max_model_len") or extra.get("context_length") or meta.get("n_ctx") or card.context
-    senses = (extra.get("architecture") or {}).get("input_modalities")
-    if senses is None:
+    modalities = (extra.get("architecture") or {}).get("input_modalities")
+    if modalities is None:
         return replace(card, context=context)
-    return replace(card, context=context, vision="image" in senses, audio="audio" in senses)
+    return replace(card, context=context, vision="image" in modalities, audio="audio" in modalities)

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server's failures mean, and what to do about each."""
+"""Convert failures of an OpenAI-compatible server to engine errors with the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.engines.servers import Server, is_web_page
+from qwendesk.engines.servers import ServerEntry, is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, QwendeskError, reason
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ _TOKENS = re.compile(
     r"|request \((\d+) tokens|input \((\d+) tokens|\(length (\d+)\)"
 )
 _LIMIT = re.compile(r"(?:context length|context size|model length)(?: is| of)?\W{1,3}(\d+)|context size \((\d+)")
-_SHOWN = 300
-"""Characters of a server's message that a person is shown."""
+_MAX_REASON_CHARS = 300
+"""Characters of a server's message that are shown."""
 
 
 class ContextOverflow(EngineError):
-    """The conversation is too long for the model; ``tokens`` and ``limit`` where the server says them."""
+    """The conversation is too long for the model; ``tokens`` and ``limit`` if the server reports them."""
 
     def __init__(self, text: str, tokens: int | None, limit: int | None) -> None:
         super().__init__(text)
@@ -36,8 +36,16 @@ class ContextOverflow(EngineError):
 
 
 @contextmanager
-def failures(server: Server, *, begun: bool = False) -> Iterator[None]:
-    """Turn the SDK's errors into ours, with the next step; ``begun`` is after the answer has begun."""
+def openai_errors(server: ServerEntry, *, begun: bool = False) -> Iterator[None]:
+    """Convert the SDK's errors.
+
+    Args:
+        server: the server.
+        begun: whether the answer has begun.
+
+    Raises:
+        EngineError: the matching subclass, with the next step.
+    """
     import openai
 
     at = f"The server at {server.url!r}"
@@ -56,42 +64,42 @@ def failures(server: Server, *, begun: bool = False) -> Iterator[None]:
         ) from error
     except openai.APIStatusError as error:
         raise _refused(at, server, error) from error
-    except openai.APIError as error:  # an error inside of a stream
+    except openai.APIError as error:  # an error inside a stream
         raise EngineFailed(f"{at} broke off: {_short(error.message)}") from error
-    # the SDK takes a web page, or JSON of another form, for its own: that surfaces as one of these
+    # raised by the SDK for a web page or for JSON of another structure
     except (ValueError, AttributeError, TypeError, LookupError) as error:
-        raise _garbage(at, server, begun=begun) from error
-    except Exception as error:  # a cut stream surfaces as an error of the SDK's own HTTP library
+        raise _malformed(at, server, begun=begun) from error
+    except Exception as error:  # a broken stream raises errors of the SDK's HTTP library
         raise EngineFailed(f"{at} broke off: {_short(reason(error))}") from error
 
 
-def _garbage(at: str, server: Server, *, begun: bool) -> EngineError:
+def _malformed(at: str, server: ServerEntry, *, begun: bool) -> EngineError:
     if begun:
-        return EngineFailed(f"{at} sent garbage in the middle of its answer: ask again, or look at its log.")
-    return EngineFailed(f"{at} does not answer as an OpenAI-compatible one does. {_look_at_address(server)}")
+        return EngineFailed(f"{at} sent a malformed piece in the middle of its answer: ask again, or look at its log.")
+    return EngineFailed(f"{at} does not answer like an OpenAI-compatible server. {_check_address(server)}")
 
 
-def _look_at_address(server: Server) -> str:
+def _check_address(server: ServerEntry) -> str:
     return (
-        "Is something else listening there? See that the address ends as the server's own manual says (mostly in "
+        "Another program may be listening there. Check that the address ends as the server's manual says (mostly in "
         f"/v1), and set {server.url_setting}."
     )
 
 
-def _refused(at: str, server: Server, error: APIStatusError) -> EngineError:
+def _refused(at: str, server: ServerEntry, error: APIStatusError) -> EngineError:
     message = _short(error.message)
     match error.status_code:
         case 401 | 403:
-            return EngineUnavailable(f"{at} wants a key, or another one: set {server.key_setting} ({message}).")
+            return EngineUnavailable(f"{at} needs a key, or another one: set {server.key_setting} ({message}).")
         case 404:
-            advice = "" if isinstance(error.body, dict) else f" {_look_at_address(server)}"
+            advice = "" if isinstance(error.body, dict) else f" {_check_address(server)}"
             return EngineUnavailable(f"{at} does not have it: {message.rstrip('.')}.{advice}")
         case 408:
             return EngineTimeout(f"{at} did not answer in time: {message}")
         case 429:
             wait = error.response.headers.get("retry-after")
             again = f"try again in {wait} s" if wait else "try again later"
-            return EngineFailed(f"{at} takes no more questions now: {again} ({message}).")
+            return EngineFailed(f"{at} accepts no more requests now: {again} ({message}).")
         case status if status >= 500:
             return EngineFailed(f"{at} failed ({status}): look at its log ({message}).")
     text = f"{message} {json.dumps(error.body)}"
@@ -118,4 +126,4 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
 def _short(message: str) -> str:
     if is_web_page(message):
         return "it sent a web page"
-    return message if len(message) <= _SHOWN else message[:_SHOWN] + " ..."
+    return message if len(message) <= _MAX_REASON_CHARS else message[:_MAX_REASON_CHARS] + " ..."

@@ -1,4 +1,4 @@
-"""Read the pieces of a streamed answer, in the ways that servers differ."""
+"""Convert the chunks of a streamed answer, whose format differs between servers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from qwendesk.engines.base import Delta, Usage
-from qwendesk.engines.stream.parser import Call
+from qwendesk.engines.stream.chunks import Delta, Usage
+from qwendesk.engines.stream.tool_calls import ParsedToolCall
 from qwendesk.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
     from openai.types.completion_usage import CompletionUsage
 
-_THOUGHTS = ("thinking", "reasoning", "reasoning.text")
+_THINKING_TYPES = ("thinking", "reasoning", "reasoning.text")
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "value")
 
 
 @dataclass(slots=True)
-class _Part:
+class _PartialCall:
     index: int | None
     id: str = ""
     name: str = ""
@@ -32,7 +32,7 @@ class _Part:
         self.id = self.id or piece.id or ""
         if piece.function is None:
             return
-        # most servers send the name once, some with every piece, few in pieces of its own
+        # most servers send the name once, some with every piece, few in several pieces
         name = piece.function.name or ""
         self.name += "" if name == self.name else name
         given = piece.function.arguments or ""
@@ -40,16 +40,16 @@ class _Part:
 
 
 class StreamedAnswer:
-    """Puts one answer together: text and thinking as they come, tool calls and usage at the end."""
+    """Converts one answer: text and thinking as they come, tool calls and usage at the end."""
 
     def __init__(self) -> None:
-        self._parts: list[_Part] = []
+        self._parts: list[_PartialCall] = []
         self._usage: Usage | None = None
         self._pieces = 0
         self._finished = False
 
     def read(self, chunk: ChatCompletionChunk) -> Iterator[Delta]:
-        """Take the next piece."""
+        """Take the next chunk."""
         for choice in (chunk.choices or ())[:1]:
             if choice.delta:
                 yield from self._delta(choice.delta)
@@ -60,10 +60,10 @@ class StreamedAnswer:
             self._usage = _usage(chunk.usage)
 
     def end(self, server: str) -> Iterator[Delta]:
-        """Yield what is known at the end only.
+        """Yield tool calls and usage.
 
         Raises:
-            EngineFailed: the answer was not at its end.
+            EngineFailed: the answer is incomplete.
         """
         if not self._finished:
             why = "in the middle" if self._pieces else "before it began; does the address end in /v1?"
@@ -81,33 +81,33 @@ class StreamedAnswer:
         if text or thinking:
             yield Delta(text=text, thinking=thinking)
 
-    def _part(self, piece: ChoiceDeltaToolCall) -> _Part:
-        """Return the call that a piece belongs to: by its index, and by its id where a server has one index for all."""
+    def _part(self, piece: ChoiceDeltaToolCall) -> _PartialCall:
+        """Return the call of a piece, by its index and id; some servers use one index for all calls."""
         same = [part for part in self._parts if part.index == piece.index or piece.index is None]
         last = same[-1] if same else None
         other = last and piece.id and last.id and piece.id != last.id
         if last is None or other:
-            last = _Part(piece.index)
+            last = _PartialCall(piece.index)
             self._parts.append(last)
         return last
 
-    def _calls(self) -> Iterator[Call]:
+    def _calls(self) -> Iterator[ParsedToolCall]:
         for part in sorted(self._parts, key=lambda part: part.index or 0):
-            yield Call(part.name, part.arguments or "{}", part.id or f"call_{uuid4().hex[:12]}")
+            yield ParsedToolCall(part.name, part.arguments or "{}", part.id or f"call_{uuid4().hex[:12]}")
 
 
 def _content(content: Any) -> tuple[str, str]:
-    """Return the text and the thinking of a piece's content: text, or a list of parts of either kind."""
+    """Return the text and the thinking of a content: text, or a list of parts of either kind."""
     if content is None or isinstance(content, str):
         return content or "", ""
     parts = content if isinstance(content, list) else [content]
-    thoughts = [part for part in parts if isinstance(part, dict) and part.get("type") in _THOUGHTS]
+    thoughts = [part for part in parts if isinstance(part, dict) and part.get("type") in _THINKING_TYPES]
     said = [part for part in parts if not any(part is thought for thought in thoughts)]
     return _text(said), _text(thoughts)
 
 
 def _text(value: Any) -> str:
-    """Return the text of a part: itself, or what it holds under one of the keys that servers use."""
+    """Return the text of a part: the part itself, or its value under one of the keys that servers use."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
 
 
 def _usage(usage: CompletionUsage) -> Usage:
-    """Return the counts of tokens; what a server leaves out, or sends as null, is 0."""
+    """Return the token counts; missing ones and null are 0."""
     details = getattr(usage, "prompt_tokens_details", None)
     return Usage(
         tokens_in=_count(getattr(usage, "prompt_tokens", None)),

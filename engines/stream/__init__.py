@@ -1,1 +1,1 @@
-"""Parsing of streamed answers: text, thinking, tool calls."""
+"""Parse streamed answers into text, thinking and tool calls."""

@@ -1,4 +1,4 @@
-"""Find tool calls in an answer while it is still coming in, holding back only what may become one."""
+"""Find tool calls in streamed text; only text that may be part of a call is held back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qwendesk.engines.stream.tool_calls import Call, CallParser, in_string, json_end, unreadable
+from qwendesk.engines.stream.tool_calls import ParsedToolCall, ToolCallParser, in_string, json_end, unreadable_call
 
 _OPENER = re.compile(r"(?<!`)(?P<tag><(?:tool_call|tools)>|<function=)|^[ \t]*(?:(?P<fence>```)|(?P<json>[{\[]))", re.M)
 _TAIL = re.compile(r"\s*(?:<[a-z_]*|`{1,2})?\Z")
@@ -19,38 +19,38 @@ _TAG = re.compile(r"\s*<(tool_call|tools)>")
 _FUNCTION = re.compile(r"\s*<function=([\w./:-]*)(>?)")
 _TAG_END = re.compile(r"</?(?:tool_call|tools)>")
 _IN_TAG = ("<function=", "</tool_call>", "</tools>")
-_STRAY_END = ("</tool_call>", "</tools>", "</function>")
-_SENTENCE_ENDS = ".!?:…。！？："
+_CLOSING_TAGS = ("</tool_call>", "</tools>", "</function>")
+_SENTENCE_END_CHARS = ".!?:…。！？："
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
-class CallFinder:
-    """Releases the text around calls and collects the calls; the result is the same however the text was cut."""
+class ToolCallFinder:
+    """Releases the text around calls and collects the calls; the result does not depend on the piece borders."""
 
     def __init__(self, tools: Sequence[dict[str, Any]]) -> None:
-        self.calls: list[Call] = []
-        self._parser = CallParser(tools)
+        self.calls: list[ParsedToolCall] = []
+        self._parser = ToolCallParser(tools)
         self._step: Callable[[bool], bool] = self._text
         self._held = ""
         self._out: list[str] = []
         self._last = ""
-        """The last character released; empty at the start of the answer and after a call."""
-        self._spoken = False
+        """The last released character; empty at the start of the answer and after a call."""
+        self._has_text = False
         self._after_call = False
-        self._cut = False
+        self._is_truncated = False
 
     def feed(self, text: str) -> str:
-        """Take the next piece; return the text that is certain not to be a call."""
+        """Take the next piece; return the text that cannot be part of a call."""
         self._held += text
         return self._run(final=False)
 
-    def finish(self, *, cut: bool = False) -> str:
-        """Return what was held back and is no call.
+    def finish(self, *, is_truncated: bool = False) -> str:
+        """Return the remaining text that is not part of a call.
 
         Args:
-            cut: the answer was cut at its token limit: a call without an end is not made, since half of it is missing.
+            is_truncated: the answer was cut at its token limit, so that a call without an end is dropped.
         """
-        self._cut = cut
+        self._is_truncated = is_truncated
         return self._run(final=True)
 
     def _run(self, final: bool) -> str:
@@ -59,25 +59,25 @@ class CallFinder:
         shown, self._out = "".join(self._out), []
         return shown
 
-    # Each step looks at the held text and returns whether it came any further. What it decides must hold
-    # whatever text follows, unless ``final``: then nothing follows.
+    # Each step inspects the held text and returns whether it made progress. A decision must hold for any text that
+    # may follow; with ``final`` no text follows.
 
     def _text(self, final: bool) -> bool:
         if self._after_call and not self._resume(final):
             return False
         text = self._last + self._held
         if found := _OPENER.search(text, len(self._last)):
-            self._say(len(self._held[: found.start() - len(self._last)].rstrip()))
+            self._release(len(self._held[: found.start() - len(self._last)].rstrip()))
             self._step = {"tag": self._tag, "fence": self._fence, "json": self._json}[found.lastgroup or ""]
             if found["tag"] == "<function=":
                 self._step = self._function
             return True
-        return self._say(len(self._held) if final else self._tail())
+        return self._release(len(self._held) if final else self._tail())
 
     def _resume(self, final: bool) -> bool:
-        """After a call, drop white space and closing tags that are left over; tell whether text follows."""
+        """After a call, drop white space and remaining closing tags; tell whether text follows."""
         self._held = self._held.lstrip().lstrip(",;").lstrip()
-        for tag in _STRAY_END:
+        for tag in _CLOSING_TAGS:
             if self._held.startswith(tag):
                 self._held = self._held.removeprefix(tag)
                 return self._resume(final)
@@ -87,7 +87,7 @@ class CallFinder:
 
     def _fence(self, final: bool) -> bool:
         head = _FENCE.match(self._held)
-        if head is None:  # the opener has been seen, so this cannot be
+        if head is None:  # cannot happen: the opener has matched
             return self._reject(1)
         kind, end = head[2].strip().lower(), head[3]
         known = kind in ("", *_FENCE_KINDS)
@@ -106,10 +106,10 @@ class CallFinder:
         return self._decide(self._parser.read(self._held[start:stop], tagged=False), end)
 
     def _plain_fence(self, final: bool) -> bool:
-        """Release a code block that is no call; nothing inside it is looked at."""
+        """Release a code block that is not a call, without searching inside it."""
         found = _PLAIN_END.search(self._last + self._held, len(self._last))
         if found is None:
-            return self._say(len(self._held) if final else self._tail())
+            return self._release(len(self._held) if final else self._tail())
         return self._reject(found.end() - len(self._last))
 
     def _json(self, final: bool) -> bool:
@@ -150,20 +150,20 @@ class CallFinder:
         block = self._held[start : span[0]]
         calls = self._parser.read(block, tagged=True)
         if not calls and block.strip() and self._held.lstrip().startswith("<tool_call>"):
-            calls = [unreadable(block)]
+            calls = [unreadable_call(block)]
         return self._decide(calls, span[1], empty=not block.strip())
 
     def _begins_call(self) -> bool:
-        """Tell whether a tag stands where calls do, at the start of a line or sentence; within one it is spoken of."""
+        """Tell whether a tag stands at the start of a line or sentence, as calls do; inside a sentence it is text."""
         before = self._held[: len(self._held) - len(self._held.lstrip())]
-        starts = not self._last or "\n" in self._last + before or self._last in _SENTENCE_ENDS
+        starts = not self._last or "\n" in self._last + before or self._last in _SENTENCE_END_CHARS
         return starts and self._held.lstrip().startswith("<tool_call>")
 
     def _tag_end(self, start: int, final: bool) -> tuple[int, int] | None:
-        """Return where the block in tags ends and where the text after it begins; None while that is open.
+        """Return the end of the block in tags and the start of the text after it; None if it is not decided yet.
 
-        A tag inside a string of the JSON is part of that string, unless what follows shows that the string's
-        quote has been forgotten.
+        A tag inside a JSON string is part of the string, unless the text after it shows that the closing quote is
+        missing.
         """
         first = None
         for found in _TAG_END.finditer(self._held, start):
@@ -181,7 +181,7 @@ class CallFinder:
         return _span(first) if first else self._open_end(start)
 
     def _open_end(self, start: int) -> tuple[int, int]:
-        """Return where a block ends whose closing tag never came."""
+        """Return the end of a block without a closing tag."""
         whole = len(self._held)
         if self._held[start:].lstrip()[:1] not in ("{", "[", "`", "<"):
             found = _BLANK_LINE.search(self._held, start)
@@ -194,34 +194,34 @@ class CallFinder:
         end = whole if self._held[end:].strip() in ("", "```") else end
         return end, end
 
-    def _decide(self, calls: list[Call], end: int, empty: bool = False) -> bool:
-        """Take the held text up to ``end`` as calls, or release it where there are none."""
+    def _decide(self, calls: list[ParsedToolCall], end: int, empty: bool = False) -> bool:
+        """Take the held text up to ``end`` as calls, or release it if it has none."""
         if not calls and not empty:
             return self._reject(end)
-        self.calls += [] if self._cut and end == len(self._held) and not _is_whole(self._held) else calls
+        self.calls += [] if self._is_truncated and end == len(self._held) and not _is_whole(self._held) else calls
         self._held, self._last = self._held[end:], ""
         self._after_call, self._step = True, self._text
         return True
 
     def _reject(self, length: int, step: Callable[[bool], bool] | None = None) -> bool:
-        """Release text that looked like a call and is none."""
+        """Release text that looked like a call but is not one."""
         self._step = step or self._text
-        self._say(length)
+        self._release(length)
         return True
 
-    def _say(self, length: int) -> bool:
+    def _release(self, length: int) -> bool:
         text, self._held = self._held[:length], self._held[length:]
         if not text:
             return False
         if self._after_call:
-            self._out.append("\n" if self._spoken else "")
+            self._out.append("\n" if self._has_text else "")
             self._after_call = False
         self._out.append(text)
-        self._last, self._spoken = text[-1], True
+        self._last, self._has_text = text[-1], True
         return True
 
     def _tail(self) -> int:
-        """Return how much of the held text cannot be the beginning of an opener."""
+        """Return the number of held characters that cannot be part of an opening tag."""
         found = _TAIL.search(self._held)
         return found.start() if found else len(self._held)
 
@@ -231,7 +231,7 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
 
 
 def _is_whole(block: str) -> bool:
-    """Tell whether a block that may hold a call has an end."""
-    if block.rstrip().endswith((*_STRAY_END, "```")):
+    """Tell whether a block with a call is complete."""
+    if block.rstrip().endswith((*_CLOSING_TAGS, "```")):
         return True
     return "<function=" not in block and json_end(block) is not None

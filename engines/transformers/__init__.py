@@ -1,1 +1,1 @@
-"""What the transformers engine is made of; torch is imported only when a model is loaded."""
+"""The transformers engine; torch is imported only when a model is loaded."""

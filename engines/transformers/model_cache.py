@@ -1,4 +1,4 @@
-"""The loaded models under a memory limit: the one not used for longest makes room."""
+"""The loaded models within a memory limit; the least recently used model is unloaded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from threading import Thread
 from typing import Any
 
 from qwendesk.engines.base import Progress
-from qwendesk.engines.concurrency import Once
-from qwendesk.engines.cpu_threads import free_threads
-from qwendesk.engines.timeouts import Pace
-from qwendesk.engines.transformers.device import Place
-from qwendesk.engines.transformers.loading import load_model, load_sense, load_vocabulary, make_runner, parameters
-from qwendesk.engines.transformers.model_files import Source
-from qwendesk.engines.transformers.prefix_cache import PrefixStore
-from qwendesk.engines.transformers.prompt import Prompter
-from qwendesk.engines.transformers.request import Piece, Request
+from qwendesk.engines.concurrency import SingleFlight
+from qwendesk.engines.cpu_threads import available_threads
+from qwendesk.engines.timeouts import StreamTimeouts
+from qwendesk.engines.transformers.device import Device
+from qwendesk.engines.transformers.loading import (
+    count_parameters,
+    load_modality,
+    load_model,
+    load_vocabulary,
+    make_runner,
+)
+from qwendesk.engines.transformers.model_files import ModelFiles
+from qwendesk.engines.transformers.prefix_cache import PrefixCache
+from qwendesk.engines.transformers.prompt import PromptRenderer
+from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece
 from qwendesk.engines.transformers.runner import PackedRunner
 from qwendesk.engines.transformers.scheduler import Scheduler
 from qwendesk.engines.transformers.vocabulary import Vocabulary
@@ -27,34 +33,34 @@ from qwendesk.errors import EngineTimeout, EngineUnavailable
 from qwendesk.settings import Settings
 
 MIB = 1 << 20
-KEPT_MIB = 512
-"""Memory for the caches of conversations that may go on."""
-KEPT_CHATS = 16
-"""How many conversations they are at most."""
-_NEARLY = 0.9
-"""The part of a time limit that one pass has to take before the model counts as hanging: it began a little later."""
+PREFIX_CACHE_MIB = 512
+"""Memory for the prefix caches of a model."""
+MAX_CACHED_PREFIXES = 16
+"""Maximum number of prefix caches of a model."""
+HANGING_FRACTION = 0.9
+"""Fraction of a time limit after which a running forward pass counts as hanging; it began after the limit did."""
 
 
-class Loaded:
+class LoadedModel:
     """A model in memory."""
 
-    def __init__(self, source: Source, model: Any, settings: Settings, threads: int) -> None:
+    def __init__(self, files: ModelFiles, model: Any, settings: Settings, threads: int) -> None:
         self.bytes = int(model.get_memory_footprint())
-        context = min(source.card.context, settings.context_tokens)
+        context = min(files.card.context, settings.context_tokens)
         runner = make_runner(model)
-        sense = load_sense(source, model, context) if isinstance(runner, PackedRunner) else None
-        self.takes = sense.kind if sense else ""
-        """Type of the parts of a message that it takes beside text."""
-        self.vocabulary: Vocabulary = load_vocabulary(source, model, sense.template if sense else None)
-        self.prompter = Prompter(self.vocabulary, source.card, context, sense)
+        modality = load_modality(files, model, context) if isinstance(runner, PackedRunner) else None
+        self.media_type = modality.part_type if modality else ""
+        """Type of message parts that the model takes besides text."""
+        self.vocabulary: Vocabulary = load_vocabulary(files, model, modality.template if modality else None)
+        self.renderer = PromptRenderer(self.vocabulary, files.card, context, modality)
         self.users = 0
-        """Answers that are being made."""
-        kept: PrefixStore[Any] = PrefixStore(KEPT_MIB * MIB, KEPT_CHATS)
-        self.scheduler: Scheduler[Any] = Scheduler(runner, self.vocabulary, kept, threads)
+        """Number of answers in progress."""
+        prefixes: PrefixCache[Any] = PrefixCache(PREFIX_CACHE_MIB * MIB, MAX_CACHED_PREFIXES)
+        self.scheduler: Scheduler[Any] = Scheduler(runner, self.vocabulary, prefixes, threads)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the model in memory meanwhile."""
+        """Keep the model in memory during an answer."""
         self.users += 1
         try:
             yield
@@ -64,59 +70,59 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Abandoned:
-    """A model that hangs: it holds its memory until its thread comes back."""
+    """A model that hangs and keeps its memory until its thread continues."""
 
     name: str
     bytes: int
     thread: Thread
 
 
-class Garage:
-    """Holds the loaded models; used from the event loop only."""
+class ModelCache:
+    """Holds the loaded models; used on the event loop only."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         """The program's settings."""
-        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._abandoned: list[_Abandoned] = []
         self._lock = asyncio.Lock()
-        self._loading = Once[None]()
+        self._loading = SingleFlight[None]()
 
     def has(self, name: str) -> bool:
         """Tell whether the model is in memory."""
         return name in self._loaded
 
-    def takes(self, name: str, kind: str, otherwise: bool) -> bool:
-        """Tell whether a model takes a type of parts; ``otherwise`` is the answer for one that is not in memory."""
-        return self._loaded[name].takes == kind if name in self._loaded else otherwise
+    def accepts(self, name: str, media_type: str, default: bool) -> bool:
+        """Tell whether a model takes a type of message parts; ``default`` is for a model that is not in memory."""
+        return self._loaded[name].media_type == media_type if name in self._loaded else default
 
-    async def ready(self, source: Source, progress: Progress | None = None) -> Loaded:
-        """Return the model, loaded if it is not.
+    async def ready(self, files: ModelFiles, progress: Progress | None = None) -> LoadedModel:
+        """Return the model, loading it if needed.
 
         Raises:
-            EngineUnavailable: it cannot be loaded, or there is no memory for it.
+            EngineUnavailable: the model cannot be loaded, or memory is short.
         """
-        name = source.card.name
-        # another one may have taken its room again before who asked for it came to hear of it
+        name = files.card.name
+        # another model may have disdeviced it before this task continues
         while name not in self._loaded:
-            await self._loading.make(name, lambda: self._load(source, progress))
+            await self._loading.run(name, lambda: self._load(files, progress))
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
-    def give_up(self, name: str, loaded: Loaded, limit: float) -> None:
-        """Forget a model that hangs; its memory comes free if it ever goes on.
+    def drop_hanging(self, name: str, loaded: LoadedModel, limit: float) -> None:
+        """Remove a model if it hangs; its memory is freed when its thread continues.
 
         Args:
             name: the model's name.
             loaded: the model.
-            limit: the seconds in which it brought nothing.
+            limit: the time limit in seconds that it exceeded.
         """
-        if self._loaded.get(name) is loaded and loaded.scheduler.hangs(limit * _NEARLY):
+        if self._loaded.get(name) is loaded and loaded.scheduler.hangs(limit * HANGING_FRACTION):
             del self._loaded[name]
             self._abandon(name, loaded)
 
     def forget_prompts(self) -> None:
-        """Drop the caches of finished answers of all models."""
+        """Drop the prefix caches of all models."""
         for loaded in self._loaded.values():
             loaded.scheduler.forget_prompts()
 
@@ -124,27 +130,27 @@ class Garage:
         """Free a model."""
         if loaded := self._loaded.pop(name, None):
             await asyncio.to_thread(loaded.scheduler.close)
-            self._abandon(name, loaded)  # where its thread has not ended, it hangs
+            self._abandon(name, loaded)  # counts its memory if its thread has not ended
 
     async def aclose(self) -> None:
-        """Free all models, when those that are being loaded are there."""
+        """Free all models, after waiting for those that are being loaded."""
         await self._loading.wait()
         for name in list(self._loaded):
             await self.unload(name)
 
-    async def _load(self, source: Source, progress: Progress | None) -> None:
-        name = source.card.name
-        # one after the other: each has to know how much room the others leave
+    async def _load(self, files: ModelFiles, progress: Progress | None) -> None:
+        name = files.card.name
+        # one at a time, because each needs to know the free memory
         async with self._lock:
             if progress:
                 progress(f"Loading {name}", None)
-            place = await asyncio.to_thread(Place.chosen, self.settings)
-            weights = await asyncio.to_thread(parameters, source)
-            await self._make_room(name, int(weights * place.bytes_per_parameter), place)
-            threads = self.settings.threads or await free_threads()
-            loaded = await asyncio.to_thread(_loaded, source, place, self.settings, threads)
+            device = await asyncio.to_thread(Device.from_settings, self.settings)
+            weights = await asyncio.to_thread(count_parameters, files)
+            await self._free_memory(name, int(weights * device.bytes_per_parameter), device)
+            threads = self.settings.threads or await available_threads()
+            loaded = await asyncio.to_thread(_load, files, device, self.settings, threads)
             try:
-                await Pace(f"The model {name} on transformers", self.settings).wait(_warm_up(loaded))
+                await StreamTimeouts(f"The model {name} on transformers", self.settings).wait(_warm_up(loaded))
             except EngineTimeout:
                 self._abandon(name, loaded)
                 raise
@@ -153,29 +159,29 @@ class Garage:
                 raise
             self._loaded[name] = loaded
 
-    async def _make_room(self, name: str, needed: int, place: Place) -> None:
-        while needed > (room := self._room(place)):
+    async def _free_memory(self, name: str, needed: int, device: Device) -> None:
+        while needed > (free := self._available(device)):
             if any(one.name == name for one in self._hanging()):
                 raise EngineUnavailable(
-                    f"{name!r} hangs and still holds its memory, and there is none for it a second time: choose "
+                    f"{name!r} hangs and keeps its memory, and there is too little for a second copy: choose "
                     "another model, or restart the program."
                 )
             idle = next((other for other, loaded in self._loaded.items() if not loaded.users), None)
             if idle is None:
                 raise EngineUnavailable(
-                    f"{name!r} needs {needed // MIB} MB of memory and there are {max(0, room) // MIB}: choose a "
+                    f"{name!r} needs {needed // MIB} MB of memory and there are {max(0, free) // MIB}: choose a "
                     "smaller model or a GGUF file on llamacpp, or raise QWENDESK_MODELS_MEMORY_MB."
                 )
             await self.unload(idle)
 
-    def _room(self, place: Place) -> int:
+    def _available(self, device: Device) -> int:
         limit = self.settings.models_memory_mb
         if limit is None:
-            return place.free_bytes()
+            return device.free_bytes()
         hanging = sum(one.bytes for one in self._hanging())
         return limit * MIB - sum(loaded.bytes for loaded in self._loaded.values()) - hanging
 
-    def _abandon(self, name: str, loaded: Loaded) -> None:
+    def _abandon(self, name: str, loaded: LoadedModel) -> None:
         loaded.scheduler.abandon()
         self._abandoned.append(_Abandoned(name, loaded.bytes, loaded.scheduler.thread))
 
@@ -184,22 +190,22 @@ class Garage:
         return self._abandoned
 
 
-def _loaded(source: Source, place: Place, settings: Settings, threads: int) -> Loaded:
-    return Loaded(source, load_model(source, place), settings, threads)
+def _load(files: ModelFiles, device: Device, settings: Settings, threads: int) -> LoadedModel:
+    return LoadedModel(files, load_model(files, device), settings, threads)
 
 
-async def _warm_up(loaded: Loaded) -> None:
-    """Make one token, so that the first person does not wait for what a library does only once.
+async def _warm_up(loaded: LoadedModel) -> None:
+    """Generate one token, so that the first answer does not wait for one-time initialisations.
 
     Raises:
-        EngineError: the model cannot make one.
+        EngineError: the model cannot generate a token.
     """
-    loop, made = asyncio.get_running_loop(), asyncio.Queue[Piece]()
+    loop, pieces = asyncio.get_running_loop(), asyncio.Queue[TokenPiece]()
 
-    def emit(piece: Piece) -> None:
-        loop.call_soon_threadsafe(made.put_nowait, piece)
+    def emit(piece: TokenPiece) -> None:
+        loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
     tokens = loaded.vocabulary.encode("Hi")
-    loaded.scheduler.submit(Request(tokens=tokens, emit=emit, max_tokens=1))
-    if error := (await made.get()).error:
+    loaded.scheduler.submit(GenerationRequest(tokens=tokens, emit=emit, max_tokens=1))
+    if error := (await pieces.get()).error:
         raise error

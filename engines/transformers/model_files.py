@@ -1,4 +1,4 @@
-"""Find the files of a model: a folder, a GGUF file, the Hub's cache, the Hub."""
+"""Find the files of a model: in a folder, a GGUF file, the Hub's cache, or the Hub."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from qwendesk.engines.base import EngineParts, Progress
 from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError, reason
 from qwendesk.models.card import ModelCard
 
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+_FETCHED_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelFiles:
     """A model's files on this machine."""
 
     card: ModelCard
     path: Path
     """A folder of safetensors, or a GGUF file."""
     adapter: Path | None = None
-    """A folder with a LoRA adapter that is put upon the weights."""
+    """A folder with a LoRA adapter for the weights."""
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is a single GGUF file."""
+        """Whether the model is a GGUF file."""
         return self.path.suffix.lower() == ".gguf"
 
 
-def find_source(name: str, parts: EngineParts, progress: Progress | None = None) -> Source:
-    """Return the files of a model, fetched from the Hub where they are nowhere else.
+def find_model_files(name: str, parts: EngineParts, progress: Progress | None = None) -> ModelFiles:
+    """Return the files of a model, downloaded from the Hub if they are not on this machine.
 
     Args:
-        name: a catalogue name, a folder, a GGUF file or a repository (``Qwen/Qwen3-0.6B``); ``NAME+ADAPTER`` puts a
-            LoRA adapter upon it: a folder, or the name of one in ``adapters`` in the data folder.
-        parts: where to look.
-        progress: told when something is fetched.
+        name: a catalogue name, a folder, a GGUF file or a repository (``Qwen/Qwen3-0.6B``); ``NAME+ADAPTER`` adds a
+            LoRA adapter: a folder, or the name of one in ``adapters`` in the data folder.
+        parts: settings, catalogue and model store.
+        progress: called when a download starts.
 
     Raises:
-        ConfigError: there is no such model.
-        EngineUnavailable: its files are not here and cannot be fetched.
+        ConfigError: the model is unknown.
+        EngineUnavailable: the files are not on this machine and cannot be downloaded.
     """
     base, plus, adapter = name.partition("+")
     if Path(name).expanduser().exists():
@@ -49,21 +49,21 @@ def find_source(name: str, parts: EngineParts, progress: Progress | None = None)
     found = _find(base, parts, progress)
     if not plus:
         return found
-    return Source(replace(found.card, name=name), found.path, _adapter(adapter, parts))
+    return ModelFiles(replace(found.card, name=name), found.path, _adapter(adapter, parts))
 
 
 def hub_models(parts: EngineParts) -> list[ModelCard]:
-    """Return the catalogue's models whose original weights lie in the Hub's cache."""
+    """Return the catalogue's models whose original weights are in the Hub's cache."""
     return [card for card in parts.catalogue if card.repo and _cached(card.repo)]
 
 
-def _find(name: str, parts: EngineParts, progress: Progress | None) -> Source:
+def _find(name: str, parts: EngineParts, progress: Progress | None) -> ModelFiles:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _from_folder(name, folder, parts)
     if name.lower().endswith(".gguf"):
         card = parts.catalogue.get(name)
-        return Source(card, card.file or folder)
+        return ModelFiles(card, card.file or folder)
     if "/" in name and name not in parts.catalogue:
         known = parts.catalogue.find_by_repo(name)
         return _from_hub(replace(known or ModelCard(name=name), name=name, repo=name), parts, progress)
@@ -71,23 +71,23 @@ def _find(name: str, parts: EngineParts, progress: Progress | None) -> Source:
     return _from_hub(card, parts, progress)
 
 
-def _from_folder(name: str, folder: Path, parts: EngineParts) -> Source:
+def _from_folder(name: str, folder: Path, parts: EngineParts) -> ModelFiles:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"The folder {name!r} holds no model: it has no config.json.")
     card = parts.catalogue.find_by_repo(folder.resolve().name) or _described(folder)
-    return Source(replace(card, name=name, weights=None), folder.resolve())
+    return ModelFiles(replace(card, name=name, weights=None), folder.resolve())
 
 
-def _from_hub(card: ModelCard, parts: EngineParts, progress: Progress | None) -> Source:
+def _from_hub(card: ModelCard, parts: EngineParts, progress: Progress | None) -> ModelFiles:
     if found := card.repo and _cached(card.repo):
-        return Source(card, found)
+        return ModelFiles(card, found)
     with suppress(ModelStoreError, EngineUnavailable, ConfigError):
-        return Source(card, parts.store.path(card))
+        return ModelFiles(card, parts.store.path(card))
     if not card.repo:
-        raise EngineUnavailable(f"Nobody is known to have the weights of {card.name!r}: name a folder or a GGUF file.")
+        raise EngineUnavailable(f"No source of the weights of {card.name!r} is known: name a folder or a GGUF file.")
     if progress:
         progress(f"Fetching {card.repo} from {parts.settings.huggingface_url}", None)
-    return Source(card, _fetched(card.repo, parts))
+    return ModelFiles(card, _fetched(card.repo, parts))
 
 
 def _cached(repo: str) -> Path | None:
@@ -98,24 +98,24 @@ def _cached(repo: str) -> Path | None:
         folder = Path(snapshot_download(repo, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
-    # a download that was broken off leaves a folder without some of its files
-    whole = (folder / "config.json").is_file() and _has_weights(folder)
-    return folder if whole else None
+    # an interrupted download leaves an incomplete folder
+    is_complete = (folder / "config.json").is_file() and _has_weights(folder)
+    return folder if is_complete else None
 
 
 def _fetched(repo: str, parts: EngineParts) -> Path:
-    """Ask the Hub once, shortly, before anything is fetched: a closed network is told at once."""
+    """Download a repository, after one short request that fails at once without a network."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     settings = parts.settings
     if constants.HF_HUB_OFFLINE:
-        raise EngineUnavailable(f"{repo!r} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it.")
+        raise EngineUnavailable(f"{repo!r} is not in the Hub's cache, and HF_HUB_OFFLINE forbids the download.")
     try:
         HfApi(endpoint=settings.huggingface_url).model_info(repo, timeout=settings.connect_timeout)
-        return Path(snapshot_download(repo, endpoint=settings.huggingface_url, allow_patterns=_WANTED))
-    except Exception as error:  # the Hub's client raises its own, its HTTP library's and the system's errors
+        return Path(snapshot_download(repo, endpoint=settings.huggingface_url, allow_patterns=_FETCHED_PATTERNS))
+    except Exception as error:  # errors of the Hub's client, of its HTTP library and of the system
         raise EngineUnavailable(
-            f"{repo!r} is not on this machine and {settings.huggingface_url!r} cannot give it "
+            f"{repo!r} is not on this machine and {settings.huggingface_url!r} does not provide it "
             f"({reason(error)}). Name a folder or a GGUF file, or try again with a network."
         ) from error
 
@@ -129,7 +129,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _described(folder: Path) -> ModelCard:
-    """Return a card with what the folder's own files tell."""
+    """Return a card with the data of the folder's config and chat template."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     inner = config.get("text_config") or config
     template = _template(folder)

@@ -1,4 +1,4 @@
-"""Caches of finished answers, kept for the next turn of their conversation."""
+"""Key-value caches of finished answers, reused by the next turn of their conversation."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 
-class Keepable(Protocol):
-    """A cache that can be cut back to the beginning of what it holds."""
+class CroppableCache(Protocol):
+    """A cache of one sequence that can be cropped."""
 
     length: int
 
     @property
     def bytes(self) -> int:
-        """Memory held."""
+        """Memory in bytes."""
 
     def reserve(self, tokens: int) -> None:
-        """Make room for this many tokens."""
+        """Allocate memory for this many tokens."""
 
     def trim(self) -> None:
-        """Give spare room back."""
+        """Free spare memory."""
 
     def crop(self, length: int) -> bool:
-        """Forget what is behind the first ``length`` tokens; False where the model cannot go back."""
+        """Keep the first ``length`` tokens only; return False if the cache cannot be cropped."""
 
 
-C = TypeVar("C", bound=Keepable)
+C = TypeVar("C", bound=CroppableCache)
 
 
 @dataclass(slots=True)
-class _Kept(Generic[C]):
+class _Entry(Generic[C]):
     tokens: list[int]
     cache: C
     bytes: int
-    """Its size when it came; a cache may shrink when it is cut."""
+    """Size when it was added."""
 
 
-class PrefixStore(Generic[C]):
-    """Keeps the caches used last, within limits of memory and number.
+class PrefixCache(Generic[C]):
+    """Keeps the most recently used caches within a limit of memory and a number.
 
     Args:
-        max_bytes: memory that the kept caches may hold together.
-        max_caches: how many are kept at most.
+        max_bytes: memory of all caches.
+        max_caches: maximum number of caches.
     """
 
     def __init__(self, max_bytes: int, max_caches: int) -> None:
         self._max_bytes, self._max_caches = max_bytes, max_caches
-        self._kept: OrderedDict[int, _Kept[C]] = OrderedDict()
+        self._kept: OrderedDict[int, _Entry[C]] = OrderedDict()
         self._next = 0
         self._bytes = 0
 
@@ -56,27 +56,27 @@ class PrefixStore(Generic[C]):
 
     @property
     def bytes(self) -> int:
-        """Memory held by all of them."""
+        """Memory of all caches in bytes."""
         return self._bytes
 
     def put(self, tokens: list[int], cache: C) -> None:
-        """Keep a cache; those not used for longest go where it gets too much."""
+        """Add a cache; the least recently used ones are dropped to stay within the limits."""
         if not cache.length:
             return
         cache.trim()
-        self._kept[self._next] = _Kept(tokens[: cache.length], cache, cache.bytes)
+        self._kept[self._next] = _Entry(tokens[: cache.length], cache, cache.bytes)
         self._next += 1
         self._bytes += cache.bytes
         while self._kept and (self._bytes > self._max_bytes or len(self._kept) > self._max_caches):
             self._remove(next(iter(self._kept)))
 
     def take(self, tokens: list[int]) -> C | None:
-        """Return the cache that begins like ``tokens`` for longest, cut to what they share.
+        """Return the cache with the longest common prefix, cropped to it; None without a common prefix.
 
-        The last token is never taken from a cache: a model has to see it to say what comes next. Where most of a
-        cache would be lost (another conversation under the same system text), it gives a copy and stays.
+        The last token is never taken from a cache, because the model needs it to predict the next one. If most of a
+        cache would be cropped (another conversation with the same system text), a copy is returned instead.
         """
-        common = {key: _common(kept.tokens, tokens, len(tokens) - 1) for key, kept in self._kept.items()}
+        common = {key: _common_length(kept.tokens, tokens, len(tokens) - 1) for key, kept in self._kept.items()}
         key = max(common, key=lambda key: (common[key], key), default=None)
         if key is None or not common[key]:
             return None
@@ -91,7 +91,7 @@ class PrefixStore(Generic[C]):
         return kept.cache
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all caches."""
         self._kept.clear()
         self._bytes = 0
 
@@ -99,11 +99,11 @@ class PrefixStore(Generic[C]):
         self._bytes -= self._kept.pop(key).bytes
 
 
-def _common(kept: list[int], tokens: list[int], most: int) -> int:
-    most = min(len(kept), most)
-    if kept[:most] == tokens[:most]:
-        return most
-    low, high = 0, most
+def _common_length(kept: list[int], tokens: list[int], limit: int) -> int:
+    limit = min(len(kept), limit)
+    if kept[:limit] == tokens[:limit]:
+        return limit
+    low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if kept[:middle] == tokens[:middle] else (low, middle - 1)

@@ -1,4 +1,4 @@
-"""What is asked of a loaded model, and what comes back, between the event loop and the model's thread."""
+"""Requests and pieces of answers, passed between the event loop and a model's thread."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from qwendesk.models.card import Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Something new of one answer."""
+class TokenPiece:
+    """New text of one answer, or its end."""
 
     text: str = ""
     finish: Literal["stop", "length"] | None = None
-    """Set in the last piece."""
+    """The reason of the end, in the last piece."""
     tokens_out: int = 0
     cached: int = 0
     error: Exception | None = None
-    """Why there will be no answer; nothing follows it."""
+    """The error that ended the answer; no piece follows."""
 
 
 @dataclass(slots=True)
-class Request:
-    """One answer to be made."""
+class GenerationRequest:
+    """A request for one answer."""
 
     tokens: list[int]
     """The prompt."""
-    emit: Callable[[Piece], None]
-    """Takes the pieces, in the model's thread."""
+    emit: Callable[[TokenPiece], None]
+    """Called with each piece in the model's thread."""
     sampling: Sampling = Sampling()
     seed: int | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int = 1024
-    thinks: bool = False
-    """The prompt ends inside the thinking."""
+    in_thinking: bool = False
+    """Whether the prompt ends inside the thinking."""
     think_budget: int | None = None
     json_schema: dict[str, Any] | None = None
     media: dict[str, Any] = field(default_factory=dict)
-    """Tensors of pictures or recordings, as the model's processor made them."""
+    """Tensors of images or recordings by the names of the model's arguments."""
     keys: list[int] | None = None
-    """What tells one prompt from another where media are in it; None: the tokens themselves."""
+    """Identify a prompt with media in the prefix cache; None: the tokens do."""
     cancelled: bool = False
-    """Set by whoever no longer wants the answer; it ends at the next token."""
+    """Set by the consumer to end the answer at the next token."""

@@ -1,4 +1,4 @@
-"""One forward pass of a loaded model over many sequences, for every architecture."""
+"""One forward pass of a loaded model over many sequences."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from qwendesk.engines.transformers.attention import Pack, SequenceCache
-from qwendesk.engines.transformers.prefix_cache import Keepable
+from qwendesk.engines.transformers.attention import PackedBatch, SequenceCache
+from qwendesk.engines.transformers.prefix_cache import CroppableCache
 from qwendesk.engines.transformers.sequence import Sequence
 
-C = TypeVar("C", bound=Keepable)
+C = TypeVar("C", bound=CroppableCache)
 
 
 class Runner(ABC, Generic[C]):
-    """Shows a model the tokens it has not seen."""
+    """Runs forward passes of a model."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -28,120 +28,120 @@ class Runner(ABC, Generic[C]):
 
     @abstractmethod
     def forward(self, work: list[tuple[Sequence[C], int]]) -> list[Tensor | None]:
-        """Show the model so many more tokens of each sequence.
+        """Process the given number of new tokens of each sequence.
 
         Returns:
-            The scores of the next token, for each sequence that the model has now seen to its end.
+            The logits of the next token for each sequence; None for a sequence with unprocessed tokens.
         """
 
 
 class PackedRunner(Runner[SequenceCache]):
-    """All sequences in one pass."""
+    """Processes all sequences in one forward pass."""
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
-        self._sees = getattr(model.config, "image_token_id", None) is not None
-        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._chooses = "logits_to_keep" in inspect.signature(whole.forward).parameters
+        self._has_vision = getattr(model.config, "image_token_id", None) is not None
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._selects_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
 
     def new_cache(self) -> SequenceCache:
         """Return an empty cache."""
         return SequenceCache()
 
     def forward(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
-        """Show the model the new tokens of all sequences in one pass, and each prompt with media in its own."""
-        seen = {id(sequence): self._media(sequence) for sequence, _ in work if sequence.is_unseen}
-        rest = [(sequence, count) for sequence, count in work if id(sequence) not in seen]
+        """Process the new tokens of all sequences in one pass, and each prompt with media in a separate one."""
+        separate = {id(sequence): self._media(sequence) for sequence, _ in work if sequence.is_unprocessed_media}
+        rest = [(sequence, count) for sequence, count in work if id(sequence) not in separate]
         rows = iter(self._pack(rest) if rest else ())
-        return [seen[id(sequence)] if id(sequence) in seen else next(rows) for sequence, _ in work]
+        return [separate[id(sequence)] if id(sequence) in separate else next(rows) for sequence, _ in work]
 
     def _media(self, sequence: Sequence[SequenceCache]) -> Tensor:
         device, count = self.model.device, len(sequence.tokens)
-        pack = Pack([sequence.cache], [count])
+        pack = PackedBatch([sequence.cache], [count])
         tokens = torch.tensor([sequence.tokens], device=device)
         media = {name: part.to(device) for name, part in sequence.request.media.items()}
-        # the model finds the places of the media's tokens by itself
-        scores = self._scores(1, input_ids=tokens, qwendesk_pack=pack, **media, **self._places(tokens))[-1].float()
+        # the model computes the positions of media tokens
+        logits = self._logits(1, input_ids=tokens, qwendesk_pack=pack, **media, **self._positions(tokens))[-1].float()
         pack.advance()
-        if self._sees:
+        if self._has_vision:
             sequence.cache.shift = int(self.model.model.rope_deltas.reshape(-1)[0])
-        return scores
+        return logits
 
-    def _places(self, tokens: Tensor) -> dict[str, Tensor]:
-        """Return what tells the tokens' places; a picture moves those behind it, and the model works out how far."""
-        if self._sees:
+    def _positions(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Return the argument for the tokens' positions; images shift later ones, which the model computes itself."""
+        if self._has_vision:
             return {"mm_token_type_ids": (tokens == self.model.config.image_token_id).int()}
         return {"position_ids": torch.arange(tokens.shape[1], device=tokens.device)[None]}
 
     def _pack(self, work: list[tuple[Sequence[SequenceCache], int]]) -> list[Tensor | None]:
         device = self.model.device
-        pack = Pack([sequence.cache for sequence, _ in work], [count for _, count in work])
-        tokens, places, last = _row(work)
+        pack = PackedBatch([sequence.cache for sequence, _ in work], [count for _, count in work])
+        tokens, positions, last = _row(work)
         wanted = torch.tensor([at for at in last if at is not None], dtype=torch.long, device=device)
-        scores = self._scores(
-            # one row at least, so that no model meets an empty choice
+        logits = self._logits(
+            # at least one row, because models fail on an empty selection
             wanted if len(wanted) else 1,
             input_ids=torch.tensor([tokens], device=device),
-            position_ids=torch.tensor([places], device=device),
+            position_ids=torch.tensor([positions], device=device),
             qwendesk_pack=pack,
         )
         pack.advance()
-        # some models return all rows, whatever was asked for
-        chosen = scores if len(scores) == max(1, len(wanted)) else scores[wanted]
+        # some models ignore the selection and return all rows
+        chosen = logits if len(logits) == max(1, len(wanted)) else logits[wanted]
         rows = iter(chosen.float() if len(wanted) else ())
         return [None if at is None else next(rows) for at in last]
 
-    def _scores(self, keep: Any, **inputs: Any) -> Tensor:
-        """Return the scores of some rows; ``keep`` tells which, or how many at the end."""
-        if self._chooses:
-            scores: Tensor = self.model(use_cache=False, logits_to_keep=keep, **inputs).logits[0]
-            return scores
-        # this one would work out the scores of a whole prompt, hundreds of megabytes of them
+    def _logits(self, keep: Any, **inputs: Any) -> Tensor:
+        """Return the logits of some rows; ``keep`` selects them by index, or by number from the end."""
+        if self._selects_logits:
+            logits: Tensor = self.model(use_cache=False, logits_to_keep=keep, **inputs).logits[0]
+            return logits
+        # this model computes the logits of the whole prompt, which takes hundreds of megabytes
         states = self.model.model(use_cache=False, **inputs).last_hidden_state[0]
         made: Tensor = self.model.lm_head(states[-keep:] if isinstance(keep, int) else states[keep])
         return made
 
 
 class PlainCache:
-    """A cache of transformers' own, of whatever kind the model needs."""
+    """transformers' cache for any kind of layer."""
 
     def __init__(self, config: Any) -> None:
         from transformers import DynamicCache
 
-        self.kept: Any = DynamicCache(config=config)
+        self.layers_cache: Any = DynamicCache(config=config)
         self.length = 0
 
     @property
     def bytes(self) -> int:
-        """Memory held."""
-        return sum(part.numel() * part.element_size() for layer in self.kept.layers for part in _tensors(layer))
+        """Memory in bytes."""
+        return sum(part.numel() * part.element_size() for layer in self.layers_cache.layers for part in _tensors(layer))
 
     def reserve(self, tokens: int) -> None:
-        """Do nothing: it grows by itself."""
+        """Do nothing: the cache grows as needed."""
 
     def trim(self) -> None:
-        """Do nothing: there is no spare room."""
+        """Do nothing: the cache has no spare memory."""
 
     def crop(self, length: int) -> bool:
-        """Forget what is behind the first ``length`` tokens; not every kind can."""
+        """Keep the first ``length`` tokens only; return False for layers that cannot be cropped."""
         if length == self.length:
             return True
-        if not all(getattr(layer, "is_croppable", False) for layer in self.kept.layers):
+        if not all(getattr(layer, "is_croppable", False) for layer in self.layers_cache.layers):
             return False
-        self.kept.crop(length - self.length)
+        self.layers_cache.crop(length - self.length)
         self.length = length
         return True
 
 
 class PlainRunner(Runner[PlainCache]):
-    """One sequence after the other, for architectures whose layers keep more than keys and values."""
+    """Processes each sequence separately, for architectures whose layers keep more than keys and values."""
 
     def new_cache(self) -> PlainCache:
         """Return an empty cache."""
         return PlainCache(self.model.config.get_text_config())
 
     def forward(self, work: list[tuple[Sequence[PlainCache], int]]) -> list[Tensor | None]:
-        """Show the model the new tokens of each sequence in a pass of its own."""
+        """Process the new tokens of each sequence in a separate pass."""
         return [self._one(sequence, count) for sequence, count in work]
 
     def _one(self, sequence: Sequence[PlainCache], count: int) -> Tensor | None:
@@ -150,7 +150,7 @@ class PlainRunner(Runner[PlainCache]):
         out = self.model(
             input_ids=torch.tensor([sequence.tokens[cache.length : end]], device=device),
             position_ids=torch.arange(cache.length, end, device=device)[None],
-            past_key_values=cache.kept,
+            past_key_values=cache.layers_cache,
             use_cache=True,
             logits_to_keep=1,
         )
@@ -159,16 +159,16 @@ class PlainRunner(Runner[PlainCache]):
 
 
 def _row(work: list[tuple[Sequence[SequenceCache], int]]) -> tuple[list[int], list[int], list[int | None]]:
-    """Return the tokens, their places in their sequences, and where each sequence's own last token lies."""
+    """Return the tokens, their positions in their sequences, and the index of each sequence's last token."""
     tokens: list[int] = []
-    places: list[int] = []
+    positions: list[int] = []
     last: list[int | None] = []
     for sequence, count in work:
         start = sequence.cache.length
         tokens += sequence.tokens[start : start + count]
-        places += range(start + sequence.cache.shift, start + sequence.cache.shift + count)
+        positions += range(start + sequence.cache.shift, start + sequence.cache.shift + count)
         last.append(len(tokens) - 1 if start + count == len(sequence.tokens) else None)
-    return tokens, places, last
+    return tokens, positions, last
 
 
 def _tensors(layer: Any) -> list[Tensor]:

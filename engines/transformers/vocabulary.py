@@ -1,4 +1,4 @@
-"""Keep an answer to a JSON schema: only tokens that can still lead to one may be drawn."""
+"""The tokenizer of a model, and grammars that constrain an answer to a JSON schema."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from qwendesk.engines.stream.thinking import CLOSE, CLOSING, OPEN
+from qwendesk.engines.stream.thinking import THINK_CLOSE, THINK_CUTOFF, THINK_OPEN
 from qwendesk.errors import EngineError, EngineUnavailable
 
-_TAGS = (OPEN, CLOSE, "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+_PARSED_TOKENS = (THINK_OPEN, THINK_CLOSE, "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 
-"""Tokens that the reader of an answer has to see, whatever a tokenizer says of them."""
+"""Special tokens that the stream parser needs in the text."""
 
-_ENDS = ("<|im_end|>", "<|endoftext|>")
+_END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Vocabulary:
     tokenizer: Any
     """transformers' tokenizer."""
     backend: Tokenizer
-    """The same without what transformers puts around it."""
+    """The underlying tokenizer of the ``tokenizers`` library."""
     ends: frozenset[int]
     """Tokens that end an answer."""
     silent: frozenset[int]
-    """Tokens that are never shown."""
+    """Tokens that are not part of the text."""
     think_open: int | None
     think_close: int | None
     closing: tuple[int, ...]
@@ -39,10 +39,10 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any, generation: Any) -> Vocabulary:
-        """Read the tokenizer; ``generation`` is the model's generation config.
+        """Make the vocabulary; ``generation`` is the model's generation config.
 
         Raises:
-            EngineUnavailable: it is of a kind that cannot be streamed.
+            EngineUnavailable: the tokenizer does not support streaming.
         """
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
@@ -53,16 +53,16 @@ class Vocabulary:
             tokenizer,
             backend,
             ends=_ends(tokenizer, generation, added),
-            silent=frozenset(special - {added.get(tag) for tag in _TAGS}),
-            think_open=added.get(OPEN),
-            think_close=added.get(CLOSE),
-            closing=tuple(backend.encode(CLOSING, add_special_tokens=False).ids),
+            silent=frozenset(special - {added.get(tag) for tag in _PARSED_TOKENS}),
+            think_open=added.get(THINK_OPEN),
+            think_close=added.get(THINK_CLOSE),
+            closing=tuple(backend.encode(THINK_CUTOFF, add_special_tokens=False).ids),
         )
 
     def encode(self, text: str, *, plain: bool = False) -> list[int]:
-        """Return the text's tokens; where ``plain`` is set, nothing in it is a control token."""
+        """Return the text's tokens; with ``plain`` no control token is recognised."""
         if not plain:
-            # a batch, though of one, lets other threads run meanwhile
+            # the batch method releases the GIL
             return list(self.backend.encode_batch_fast([text], add_special_tokens=False)[0].ids)
         cuts = self.backend.pre_tokenizer.pre_tokenize_str(text) if self.backend.pre_tokenizer else [(text, (0, 0))]
         return [token.id for part, _ in cuts for token in self.backend.model.tokenize(part)]
@@ -71,29 +71,29 @@ class Vocabulary:
 def _ends(tokenizer: Any, generation: Any, added: dict[str, int]) -> frozenset[int]:
     named = getattr(generation, "eos_token_id", None)
     listed = named if isinstance(named, list) else [named]
-    found = {*listed, tokenizer.eos_token_id, *(added.get(text) for text in _ENDS)}
+    found = {*listed, tokenizer.eos_token_id, *(added.get(text) for text in _END_TOKENS)}
     return frozenset(token for token in found if token is not None)
 
 
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
-"""One way to write the spaces, as json.dumps does: a small model can lose itself in them."""
+"""White space as json.dumps writes it; with free white space small models can repeat it endlessly."""
 
 _BITS = torch.arange(8, dtype=torch.uint8)
 
 
-class Grammars:
-    """Makes grammars for one model; its vocabulary is prepared when the first one is asked for."""
+class GrammarFactory:
+    """Makes grammars for one model; its vocabulary is prepared for the first one."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._prepared: Any = None
 
     def make(self, schema: dict[str, Any]) -> Grammar:
-        """Return a grammar at its beginning.
+        """Return the grammar of a JSON schema.
 
         Raises:
-            EngineError: the schema does not hold, or its package is not installed.
+            EngineError: the schema is invalid, or llguidance is not installed.
         """
         try:
             from llguidance import LLMatcher
@@ -107,23 +107,23 @@ class Grammars:
             self._prepared = from_tokenizer(self._vocabulary.tokenizer, eos_token=ends)
         matcher = LLMatcher(self._prepared, LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT))
         if matcher.is_error():
-            raise EngineError(f"The JSON schema does not hold: {matcher.get_error()}")
+            raise EngineError(f"The JSON schema is invalid: {matcher.get_error()}")
         return Grammar(matcher)
 
 
 class Grammar:
-    """How far one answer has come in its grammar."""
+    """The state of one answer in its grammar."""
 
     def __init__(self, matcher: Any) -> None:
         self._matcher = matcher
 
     def restrict(self, logits: Tensor) -> None:
-        """Make impossible what the grammar does not allow next."""
+        """Mask the tokens that the grammar does not allow next."""
         packed = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.uint8)
         allowed = ((packed.unsqueeze(1) >> _BITS) & 1).bool().flatten()[: logits.shape[0]].to(logits.device)
         logits[: allowed.shape[0]].masked_fill_(~allowed, float("-inf"))
         logits[allowed.shape[0] :] = float("-inf")
 
     def take(self, token: int) -> None:
-        """Go on by the token that was drawn."""
+        """Advance by a sampled token."""
         self._matcher.consume_token(token)

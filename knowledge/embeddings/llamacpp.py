@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.engines.cpu_threads import free_threads
-from qwendesk.engines.llama_http import LlamaClient
-from qwendesk.engines.llamacpp.server import quiet_params
+from qwendesk.engines.cpu_threads import available_threads
+from qwendesk.engines.llamacpp.server import LlamaClient, server_params
 from qwendesk.errors import EngineUnavailable
 from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 
@@ -65,7 +64,7 @@ class LlamaCppEmbedder(Embedder):
 
     async def _start(self) -> LlamaClient:
         key = secrets.token_urlsafe(24)
-        threads = self._threads or await free_threads()
+        threads = self._threads or await available_threads()
         try:
             self._server = await asyncio.to_thread(_load, self._file, threads, key)
         except RuntimeError as error:
@@ -77,7 +76,7 @@ class LlamaCppEmbedder(Embedder):
 def _load(file: Path, threads: int, key: str) -> Any:
     import xllamacpp
 
-    params = quiet_params(file, threads, key)
+    params = server_params(file, threads, key)
     params.embedding = True
     params.n_ctx = params.n_batch = params.n_ubatch = _MAX_TEXT_TOKENS
     params.n_parallel = 1

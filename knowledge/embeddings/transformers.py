@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from qwendesk.engines.transformers.device import Place
+from qwendesk.engines.transformers.device import Device
 from qwendesk.errors import EngineUnavailable
 from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 
@@ -52,7 +52,7 @@ class TransformersEmbedder(Embedder):
 
 
 def _load(name: str, settings: Settings) -> tuple[Any, Any]:
-    place = Place.chosen(settings)
+    place = Device.from_settings(settings)
     source = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     try:
         # padding on the left: the last position is then every text's last token

@@ -287,7 +287,7 @@ class Desk:
         held = self.memory.held_words
         held.register("turns", turns.drop)
         held.register("timers", drop_cancelled_timers)
-        held.register("engines", self.pool.kept_prompts.drop)
+        held.register("engines", self.pool.forget_prompts)
         if self.knowledge:
             held.register("readers", self.knowledge.drop)
 

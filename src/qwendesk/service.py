@@ -46,7 +46,7 @@ async def _look_for_a_model(desk: Desk) -> None:
         ConfigError: the settings name an engine or a model that there is not.
     """
     try:
-        name = await desk.pool.to_fetch()
+        name = await desk.pool.model_to_fetch()
     except EngineUnavailable as error:
         log.warning("Nobody can be answered yet: %s", error)
         return

@@ -74,8 +74,8 @@ class EngineConformance:
 
     async def test_the_properties_agree_with_the_models(self, engine: Engine, model: str) -> None:
         """Properties have the right type, and the message about a missing model names the engine and the others."""
-        assert engine.name and engine.parallel >= 1
-        for value in (engine.is_local, engine.uses_store, engine.lists_all, engine.switches_free):
+        assert engine.name and engine.parallel_requests >= 1
+        for value in (engine.is_local, engine.uses_store, engine.is_listing_complete, engine.is_switching_free):
             assert isinstance(value, bool)
         assert isinstance(engine.missing_setup, str) and engine.explain_empty()
         told = engine.explain_missing("absent", [model])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwendesk.engines.base import Capabilities, Engine, QwenChat
+from qwendesk.engines.base import Engine, ModelCapabilities, QwenChat
 from qwendesk.errors import EngineError
 
 STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 12}
@@ -36,7 +36,7 @@ class MediaConformance:
         """Return parts that cannot be read."""
 
     @abstractmethod
-    def able(self, capabilities: Capabilities) -> bool:
+    def able(self, capabilities: ModelCapabilities) -> bool:
         """Tell whether the model says that it has the sense."""
 
     @pytest.fixture
@@ -94,7 +94,7 @@ class PictureConformance(MediaConformance):
         broken = [_picture(f"data:image/png;base64,{data}") for data in ("AAAA", bomb)]
         return [*broken, _picture("https://example.org/a.png")]
 
-    def able(self, capabilities: Capabilities) -> bool:
+    def able(self, capabilities: ModelCapabilities) -> bool:
         """Tell whether it sees."""
         return capabilities.vision
 
@@ -115,7 +115,7 @@ class RecordingConformance(MediaConformance):
         """Return what is no recording."""
         return [_recording("AAAA"), _recording(_text(io.BytesIO(b"RIFF and nothing")))]
 
-    def able(self, capabilities: Capabilities) -> bool:
+    def able(self, capabilities: ModelCapabilities) -> bool:
         """Tell whether it hears."""
         return capabilities.audio
 

@@ -13,7 +13,7 @@ from qwendesk.agents.nodes.reply import missing_model_text
 from qwendesk.agents.phrases import phrases
 from qwendesk.agents.stream_merge import StreamMerge
 from qwendesk.desk.turns.receipt import explain
-from qwendesk.engines.scripted import FAMILY, ScriptedChat, ScriptedEngine
+from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Routed, TextDelta
 from qwendesk.models.card import ModelCard
@@ -349,7 +349,7 @@ async def test_an_abstention_is_thought_about_where_the_model_can() -> None:
 async def test_a_small_model_may_be_asked_where_a_message_belongs(own_home: Any, said: str, role: str) -> None:
     (own_home / "policy.toml").write_text("[abstain]\nask = true\n")
     tiny = ModelCard("tiny", roles=("general",), parameters=0.5)
-    async with unsure_desk([said, "Hello."], (tiny, *FAMILY)) as desk:
+    async with unsure_desk([said, "Hello."], (tiny, *SCRIPTED_MODELS)) as desk:
         reply = await desk.ask("Blue seven")
     name, _, options = desk.script.calls[0]
     assert (name, options.think, options.max_tokens) == ("tiny", False, 24)

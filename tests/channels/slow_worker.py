@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 from qwendesk import Desk, Settings
-from qwendesk.engines.scripted import FAMILY, ScriptedEngine
+from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.models.card import ModelCard
 from qwendesk.service import Service
 
 WORDS = " ".join(f"word{number}" for number in range(60))
-CARDS = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
+CARDS = (*SCRIPTED_MODELS, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 
 
 def script(messages: Any) -> str:

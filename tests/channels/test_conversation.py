@@ -12,7 +12,7 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.channels.matrix.parse import Me, parse
-from qwendesk.engines.scripted import FAMILY, ScriptedEngine
+from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.models.card import ModelCard
 from qwendesk.plugins import load
@@ -24,7 +24,7 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
-CARDS = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
+CARDS = (*SCRIPTED_MODELS, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 CHANNELS = ["telegram", "slack", "web"]
 ASKED: list[str] = []
 """What the model has been asked."""

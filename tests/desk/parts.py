@@ -15,7 +15,7 @@ from qwendesk.desk.admission import Limits
 from qwendesk.desk.delivery.deliver import Pace
 from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.runtime import Office
-from qwendesk.engines.scripted import FAMILY, Script, ScriptedEngine
+from qwendesk.engines.scripted import SCRIPTED_MODELS, Script, ScriptedEngine
 from qwendesk.messages import Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
 from qwendesk.wiring import build_answering, build_commands
@@ -103,7 +103,7 @@ async def running(
     answers: bool = True,
     patience: float = 5.0,
     unrated: frozenset[str] = frozenset(),
-    cards: Iterable[ModelCard] = FAMILY,
+    cards: Iterable[ModelCard] = SCRIPTED_MODELS,
     notices: MachineNotices | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qwendesk.desk.commands.chat_commands import Command, parse
-from qwendesk.engines.scripted import FAMILY
+from qwendesk.engines.scripted import SCRIPTED_MODELS
 from qwendesk.errors import ChannelError
 from qwendesk.memory.records import Rating
 from qwendesk.messages import Attachment, Outbound
@@ -18,7 +18,7 @@ from qwendesk.models.card import ModelCard
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 from tests.postgres_server import database
 
-LARGER = (*FAMILY, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
+LARGER = (*SCRIPTED_MODELS, ModelCard(name="scripted-large", roles=("thinking",), parameters=70, thinking="hybrid"))
 SMALLER = (ModelCard(name="scripted-only", roles=("general",), parameters=7),)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from qwendesk.engines.audio import read_sound
+from qwendesk.engines.audio import read_recording
 from qwendesk.errors import EngineError
 
 
@@ -45,7 +45,7 @@ BAD = {
 def test_what_cannot_be_heard_is_an_error_that_says_why(bad: str) -> None:
     data, reason = BAD[bad]
     with pytest.raises(EngineError, match=reason) as error:
-        read_sound(part(data), 60)
+        read_recording(part(data), 60)
     assert "0x" not in str(error.value)
 
 
@@ -60,7 +60,7 @@ def test_ten_hours_in_a_small_file_are_not_unpacked() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(EngineError, match="10:00:00 long"):
-            read_sound(sound, 60)
+            read_recording(sound, 60)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
@@ -68,7 +68,7 @@ def test_ten_hours_in_a_small_file_are_not_unpacked() -> None:
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_channels_are_mixed_into_one(kind: str) -> None:
-    sound = read_sound(part(saved(np.stack([TONE, -TONE], axis=1), 44_100, kind)), 60)
+    sound = read_recording(part(saved(np.stack([TONE, -TONE], axis=1), 44_100, kind)), 60)
     assert sound.samples.ndim == 1 and sound.rate == 44_100
     assert sound.seconds == pytest.approx(16_000 / 44_100, abs=0.1)
     assert np.abs(sound.samples).max() < 0.1
@@ -76,4 +76,4 @@ def test_channels_are_mixed_into_one(kind: str) -> None:
 
 def test_what_was_written_to_a_pipe_is_taken() -> None:
     open_end = WHOLE[:4] + b"\xff\xff\xff\xff" + WHOLE[8:]
-    assert read_sound(part(open_end), 60).seconds == pytest.approx(1.0)
+    assert read_recording(part(open_end), 60).seconds == pytest.approx(1.0)

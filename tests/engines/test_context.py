@@ -3,7 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from qwendesk.engines.context_window import fit, fit_estimated, within_reach
+from qwendesk.engines.context_window import drop_oldest, fit_by_estimate, limit_by_length
 from qwendesk.errors import EngineError
 
 
@@ -14,11 +14,11 @@ def talk(turns: int, text: str = "word " * 20) -> list[BaseMessage]:
 
 def test_what_fits_stays_as_it_is() -> None:
     messages = talk(3)
-    assert fit_estimated(messages, context=8192, answer=256) == (messages, 0)
+    assert fit_by_estimate(messages, context=8192, answer_tokens=256) == (messages, 0)
 
 
 def test_the_system_text_and_the_newest_turns_stay() -> None:
-    kept, dropped = fit_estimated(talk(200), context=2048, answer=256)
+    kept, dropped = fit_by_estimate(talk(200), context=2048, answer_tokens=256)
     assert (kept[0].text, kept[-1].text) == ("Be brief.", "newest")
     assert isinstance(kept[1], HumanMessage)
     assert dropped == 402 - len(kept) > 0
@@ -27,21 +27,21 @@ def test_the_system_text_and_the_newest_turns_stay() -> None:
 
 def test_tools_and_the_answer_take_room_too() -> None:
     tools = [{"function": {"name": "x" * 3000}}]
-    with_tools, _ = fit_estimated(talk(200), context=2048, answer=256, tools=tools)
-    without, _ = fit_estimated(talk(200), context=2048, answer=256)
+    with_tools, _ = fit_by_estimate(talk(200), context=2048, answer_tokens=256, tools=tools)
+    without, _ = fit_by_estimate(talk(200), context=2048, answer_tokens=256)
     assert len(with_tools) < len(without)
 
 
 def test_a_message_that_is_too_long_by_itself_is_left_to_the_server() -> None:
     messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("word " * 10_000)]
-    assert fit_estimated(messages, context=2048, answer=256) == (messages, 0)
-    assert fit(messages, excess=10, total=20) == messages
+    assert fit_by_estimate(messages, context=2048, answer_tokens=256) == (messages, 0)
+    assert drop_oldest(messages, excess=10, total=20) == messages
 
 
 def test_what_no_tokenizer_could_make_fit_goes_before_any_work() -> None:
     huge, newest = HumanMessage("word " * 2_000_000), HumanMessage("newest")
     system = SystemMessage("Be brief.")
-    assert within_reach([system, huge, AIMessage("ok"), newest], 512) == [system, newest]
-    assert within_reach(talk(3), 8192) == talk(3)
+    assert limit_by_length([system, huge, AIMessage("ok"), newest], 512) == [system, newest]
+    assert limit_by_length(talk(3), 8192) == talk(3)
     with pytest.raises(EngineError, match="QWENDESK_CONTEXT_TOKENS"):
-        within_reach([system, huge], 512)
+        limit_by_length([system, huge], 512)

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from qwendesk.engines.llamacpp.engine import Room
+from qwendesk.engines.llamacpp.engine import ContextBudget
 
 
 async def test_who_finds_no_room_waits_and_nobody_overtakes() -> None:
-    room, order = Room(100), list[str]()
+    budget, order = ContextBudget(100), list[str]()
     done = asyncio.Event()
 
     async def answer(name: str, tokens: int) -> None:
-        async with room.taken(tokens):
+        async with budget.reserved(tokens):
             order.append(name)
             await done.wait()
 
@@ -28,12 +28,12 @@ async def test_who_finds_no_room_waits_and_nobody_overtakes() -> None:
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
-    room = Room(100)
-    async with room.taken(1000):
-        waiting = asyncio.create_task(room.taken(50).__aenter__())
+    budget = ContextBudget(100)
+    async with budget.reserved(1000):
+        waiting = asyncio.create_task(budget.reserved(50).__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    async with asyncio.timeout(1), room.taken(100):
+    async with asyncio.timeout(1), budget.reserved(100):
         pass

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,12 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from qwendesk import Desk, Settings
 from qwendesk.engines import concurrency
-from qwendesk.engines.base import Delta
 from qwendesk.engines.fallback import Cooldowns
-from qwendesk.engines.llamacpp.engine import LlamaCppChat, LlamaCppEngine
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
+from qwendesk.engines.stream.chunks import Delta
 from qwendesk.errors import (
     ConfigError,
     EngineError,
@@ -29,7 +29,7 @@ from qwendesk.errors import (
 from qwendesk.messages import Finished, Notice
 from qwendesk.models.card import ModelCard
 from qwendesk.settings import FallbackSettings, ServerSettings
-from qwendesk.wiring import build_pool
+from qwendesk.wiring import build_pool, engine_parts
 
 BIG, SMALL = ModelCard(name="big", parameters=30), ModelCard(name="small", parameters=3)
 SEES = ModelCard(name="sees", parameters=3, vision=True, roles=("vision",))
@@ -60,13 +60,15 @@ class Desks:
         fallback = FallbackSettings(chain=("first:big", "second:small", "second:sees"), cooldown=10, cooldown_max=15)
         self.settings = Settings(engine="first", fallback=fallback)
         self.engines = {"first": self.first.engine, "second": self.second.engine}
-        self.pool = build_pool(self.settings, self.engines)
-        self.pool._cooldowns = Cooldowns(10, 15, lambda: self.now)
+        self.pool = self.make_pool()
 
-    async def ask(self, content: Any = "Well?", wish: str | None = None) -> tuple[str, Choice]:
-        choice = await self.pool.choose("general", wish)
+    def make_pool(self) -> ModelPool:
+        return ModelPool(engine_parts(self.settings), self.engines, Cooldowns(10, 15, lambda: self.now))
+
+    async def ask(self, content: Any = "Well?", requested: str | None = None) -> tuple[str, SelectedModel]:
+        choice = await self.pool.choose("general", requested)
         assert choice
-        answering = self.pool.answering(choice, lambda text, fraction: self.notices.append(text))
+        answering = self.pool.fallback_chat(choice, lambda text, fraction: self.notices.append(text))
         pieces = [piece.text async for piece in answering.stream([HumanMessage(content)])]
         return "".join(pieces), answering.choice
 
@@ -83,7 +85,7 @@ async def test_the_next_one_answers_and_says_why(desks: Desks, kind: type[Qwende
     desks.first.error = kind("it is down")
     text, choice = await desks.ask()
     assert (text, choice.engine, choice.card) == ("So be it.", "second", SMALL)
-    assert choice.fallback == "first:big could not answer: it is down; second:small stands in"
+    assert choice.fallback_reason == "first:big could not answer: it is down; second:small stands in"
     assert desks.notices == ["first:big cannot answer; asking second:small"]
 
 
@@ -104,7 +106,7 @@ async def test_after_the_first_word_nobody_begins_again(desks: Desks, monkeypatc
     choice = await desks.pool.choose("general")
     assert choice
     with pytest.raises(EngineFailed, match="broke off"):
-        async for piece in desks.pool.answering(choice).stream([HumanMessage("Well?")]):
+        async for piece in desks.pool.fallback_chat(choice).stream([HumanMessage("Well?")]):
             said.append(piece.text)
     assert said == ["So "]
 
@@ -121,7 +123,7 @@ async def test_a_model_that_failed_rests_longer_each_time_until_it_answers(desks
     desks.now = 22
     _, choice = await desks.ask()
     assert desks.first.asked == 2, "it rests twice as long, but not longer than 15 s"
-    assert choice.fallback == "first:big failed lately; second:small stands in"
+    assert choice.fallback_reason == "first:big failed lately; second:small stands in"
     desks.now, desks.first.error = 27, None
     assert (await desks.ask())[1].engine == "first"
     desks.first.error = EngineUnavailable("again")
@@ -135,18 +137,18 @@ def test_questions_that_fail_together_count_once() -> None:
     now = 0.0
     cooldowns = Cooldowns(10, 600, lambda: now)
     for _ in range(8):
-        cooldowns.failed("first:big")
-    assert cooldowns.rests("first:big") == 10
+        cooldowns.record_failure("first:big")
+    assert cooldowns.remaining("first:big") == 10
     now = 10
-    cooldowns.failed("first:big")
-    assert cooldowns.rests("first:big") == 20
+    cooldowns.record_failure("first:big")
+    assert cooldowns.remaining("first:big") == 20
 
 
 async def test_one_that_was_asked_for_by_name_has_no_stand_in(desks: Desks) -> None:
     desks.first.error = EngineUnavailable("it is down")
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match="it is down"):
-            await desks.ask(wish="first:big")
+            await desks.ask(requested="first:big")
     assert (desks.first.asked, desks.second.asked) == (2, 0)
 
 
@@ -187,17 +189,19 @@ async def test_a_server_that_does_not_even_list_its_models(desks: Desks, monkeyp
 async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
     desks.first.error, desks.second.error = EngineFailed("smoke"), EngineTimeout("fire")
     third = Mind(BIG)
-    desks.pool._engines["third"] = third.engine
+    desks.engines["third"] = third.engine
+    desks.pool = desks.make_pool()
     desks.settings.fallback.chain = ("first:big", "second:small", "third:nobody", "third:big")
     told = "first:big could not answer: smoke; second:small could not answer: fire; third:nobody could not answer: "
     text, choice = await desks.ask()
     assert (text, choice.engine) == ("So be it.", "third")
-    assert choice.fallback and choice.fallback.startswith(told)
-    assert choice.fallback.endswith("; third:big stands in") and "there are: big" in choice.fallback
+    assert choice.fallback_reason and choice.fallback_reason.startswith(told)
+    assert choice.fallback_reason.endswith("; third:big stands in") and "there are: big" in choice.fallback_reason
     assert desks.notices[-1] == "third:nobody cannot answer; asking third:big"
     # what rests is not asked, and the receipt still says why
     _, choice = await desks.ask()
-    assert choice.fallback and "second:small failed lately and is asked again in 10 s: fire" in choice.fallback
+    reason = choice.fallback_reason or ""
+    assert "second:small failed lately and is asked again in 10 s: fire" in reason
     third.error = EngineFailed("flood")
     with pytest.raises(EngineUnavailable, match=r"first:big failed lately.* fire\. .*third:big could .* flood\."):
         await desks.ask()
@@ -233,7 +237,7 @@ async def test_a_chain_may_name_what_is_not_there() -> None:
     with pytest.raises(EngineError, match=r"smoke\. .*no-such-model"):
         choice = await pool.choose("general")
         assert choice
-        [piece async for piece in pool.answering(choice).stream([HumanMessage("Well?")])]
+        [piece async for piece in pool.fallback_chat(choice).stream([HumanMessage("Well?")])]
     await pool.aclose()
 
 
@@ -249,14 +253,14 @@ async def test_the_receipt_and_a_notice_tell_of_it() -> None:
     assert receipt.fallback == "first:big could not answer: smoke; second:small stands in"
 
 
-async def pool_of(script: Any, **settings: Any) -> tuple[ModelPool, Callable[[ModelCard], Choice]]:
+async def pool_of(script: Any, **settings: Any) -> tuple[ModelPool, Callable[[ModelCard], SelectedModel]]:
     engine = ScriptedEngine(script, cards=[BIG, SMALL])
     pool = build_pool(Settings(engine="first", **settings), {"first": engine})
-    return pool, lambda card: Choice("first", card)
+    return pool, lambda card: SelectedModel("first", card)
 
 
 async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "_QUIET", 0.0)
+    monkeypatch.setattr(concurrency, "FIRST_NOTICE_SECONDS", 0.0)
     go, begun, heard = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
 
     async def slow(messages: list[BaseMessage]) -> str:
@@ -268,7 +272,7 @@ async def test_a_busy_model_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPat
     pool, choice = await pool_of(slow, max_concurrent_requests={"first:big": 1})
 
     async def ask(card: ModelCard, text: str) -> str:
-        answering = pool.answering(choice(card), lambda told, fraction: heard.put_nowait(told))
+        answering = pool.fallback_chat(choice(card), lambda told, fraction: heard.put_nowait(told))
         return "".join([piece.text async for piece in answering.stream([HumanMessage(text)])])
 
     first = asyncio.create_task(ask(BIG, "slow"))
@@ -287,7 +291,7 @@ async def test_who_leaves_in_the_middle_frees_the_place() -> None:
     begun = 0
     async with asyncio.timeout(30):
         for _ in range(3):
-            async with aclosing(pool.answering(choice(BIG)).stream([HumanMessage("Well?")])) as pieces:
+            async with aclosing(pool.fallback_chat(choice(BIG)).stream([HumanMessage("Well?")])) as pieces:
                 async for _ in pieces:
                     begun += 1
                     break
@@ -295,55 +299,68 @@ async def test_who_leaves_in_the_middle_frees_the_place() -> None:
     await pool.aclose()
 
 
-def unconnected(card: ModelCard) -> LlamaCppChat:
-    server = LlamaServer(None, "http://127.0.0.1:9", "key")
-    return LlamaCppChat(card=card, engine="llamacpp", server=server, settings=Settings())
+def model_files(folder: Path) -> tuple[str, str]:
+    """Return the paths of two files, of which ``LlamaServer.start`` has to be replaced to load them."""
+    files = [folder / f"{name}.gguf" for name in ("big", "small")]
+    for file in files:
+        file.touch()
+    return str(files[0]), str(files[1])
 
 
-async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def unconnected() -> LlamaServer:
+    return LlamaServer(None, "http://127.0.0.1:9", "key")
+
+
+async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
+    big, small = model_files(tmp_path)
 
-    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
-        if card.name == "big":
+    async def start(file: Path, **options: Any) -> LlamaServer:
+        if file.stem == "big":
             begun.set()
             await go.wait()
-        return unconnected(card)
+        return unconnected()
 
-    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
-    monkeypatch.setattr(LlamaCppEngine, "_start", start)
-    engine = build_pool(Settings()).engine("llamacpp")
-    loading = asyncio.create_task(engine.load("big"))
+    monkeypatch.setattr(LlamaServer, "start", start)
+    engine = build_pool(Settings(threads=1)).engine("llamacpp")
+    loading = asyncio.create_task(engine.load(big))
     await begun.wait()
     async with asyncio.timeout(60):
-        small = await engine.load("small")
-        assert small.card.name == "small" and await engine.load("small") is small
+        model = await engine.load(small)
+        assert await engine.load(small) is model
+    assert not loading.done()
     go.set()
-    assert (await loading).card.name == "big"
+    assert await loading is not model
 
 
-async def test_who_leaves_while_a_model_is_loaded_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_leaves_while_a_model_is_loaded_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     begun, go, started, closed = asyncio.Event(), asyncio.Event(), list[str](), list[str]()
 
-    async def start(self: LlamaCppEngine, card: ModelCard, file: Any) -> LlamaCppChat:
-        started.append(card.name)
+    big, _ = model_files(tmp_path)
+
+    async def start(file: Path, **options: Any) -> LlamaServer:
+        started.append(file.stem)
         begun.set()
         await go.wait()
-        return unconnected(card)
+        return unconnected()
 
-    async def aclose(self: LlamaCppChat) -> None:
-        closed.append(self.card.name)
+    async def aclose(self: LlamaServer) -> None:
+        closed.append("big")
 
-    monkeypatch.setattr(LlamaCppEngine, "_find", lambda self, name: (ModelCard(name=name), None))
-    monkeypatch.setattr(LlamaCppEngine, "_start", start)
-    monkeypatch.setattr(LlamaCppChat, "aclose", aclose)
-    engine = build_pool(Settings()).engine("llamacpp")
-    leaving = asyncio.create_task(engine.load("big"))
+    monkeypatch.setattr(LlamaServer, "start", start)
+    monkeypatch.setattr(LlamaServer, "aclose", aclose)
+    engine = build_pool(Settings(threads=1)).engine("llamacpp")
+    leaving = asyncio.create_task(engine.load(big))
     await begun.wait()
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
     closing = asyncio.create_task(engine.aclose())
-    staying = asyncio.create_task(engine.load("big"))
+    staying = asyncio.create_task(engine.load(big))
     await asyncio.sleep(0)
     go.set()
     await staying

@@ -1,4 +1,4 @@
-"""Whoever leaves a stream early ends what the engine does for it, at once."""
+"""Closing a stream early ends the generation at once."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage
-from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Capabilities, Delta, Options, QwenChat
+from qwendesk.engines.base import GenerationOptions, ModelCapabilities, QwenChat
+from qwendesk.engines.stream.chunks import Delta
 from qwendesk.models.card import ModelCard
 
 
 class Endless(QwenChat):
-    """Talks until it is closed."""
+    """Answers until it is closed."""
 
-    _closed: bool = PrivateAttr(default=False)
+    closed: bool = False
 
     @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities()
+    def capabilities(self) -> ModelCapabilities:
+        return ModelCapabilities()
 
-    async def _deltas(self, messages: list[BaseMessage], options: Options) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
         try:
             while True:
                 yield Delta(text="word ")
                 await asyncio.sleep(0)
         finally:
-            self._closed = True
+            self.closed = True
 
 
 @pytest.fixture
@@ -39,19 +40,20 @@ def chat() -> Endless:
 
 
 async def test_closing_the_stream_closes_the_generation(chat: Endless) -> None:
-    stream: Any = chat._astream([HumanMessage("Hi")])
+    stream: Any = chat.astream([HumanMessage("Hi")])
     async with aclosing(stream) as pieces:
         async for _ in pieces:
             break
-    assert chat._closed
+    assert chat.closed
 
 
 async def test_a_failure_on_the_way_closes_the_generation(chat: Endless) -> None:
-    class Refusing:
+    class Refusing(AsyncCallbackHandler):
+        raise_error = True
+
         async def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
             raise ValueError("no more")
 
-    manager: Any = Refusing()
     with pytest.raises(ValueError, match="no more"):
-        await chat._agenerate([HumanMessage("Hi")], run_manager=manager)
-    assert chat._closed
+        await chat.ainvoke([HumanMessage("Hi")], config={"callbacks": [Refusing()]})
+    assert chat.closed

@@ -23,10 +23,19 @@ def pieces(*texts: str, stall: bool = False) -> Reply:
     return Reply(lines=lines, kind="text/event-stream", stall=stall)
 
 
+END = Reply(lines=[*pieces("Two").lines, 'data: {"content": "", "stop": true}\n\n'], kind="text/event-stream")
+"""A complete answer; the simulated prompt ends inside the thinking."""
+
+
+async def answers_whole_context(chat: LlamaCppChat) -> bool:
+    """Tell whether the next answer, which needs the whole context, is complete."""
+    return (await chat.ainvoke("Hello", max_tokens=512)).additional_kwargs["reasoning_content"] == "Two"
+
+
 @asynccontextmanager
-async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[LlamaCppChat, WebServer]]:
-    """Give a chat on a made-up llama.cpp that completes prompts by these answers, one after the other."""
-    completions = iter(answers)
+async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[LlamaCppChat, WebServer, Settings]]:
+    """Yield a chat on a simulated llama.cpp that completes prompts with these answers, in order."""
+    completions, settings = iter(answers), Settings(**limits)
 
     def reply(path: str, body: dict[str, str]) -> Reply:
         if path == "/completion":
@@ -35,9 +44,9 @@ async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[Lla
 
     async with serve(reply) as site:
         server = LlamaServer(None, site.url, "key")
-        server.context = server.room = 512
+        server.context = server.total_context = 512
         card = ModelCard(name="thinks", thinking="hybrid")
-        yield LlamaCppChat(card=card, engine="llamacpp", server=server, settings=Settings(**limits)), site
+        yield LlamaCppChat(card=card, engine="llamacpp", server=server, settings=settings), site, settings
         await server.aclose()
 
 
@@ -53,15 +62,15 @@ async def fake_chat(*answers: Reply, **limits: float) -> AsyncIterator[tuple[Lla
     ],
 )
 async def test_what_goes_wrong_is_said(reply: Reply, kind: type[Exception], words: str) -> None:
-    async with fake_chat(reply) as (chat, _):
+    async with fake_chat(reply, END) as (chat, _, _):
         with pytest.raises(kind, match=words) as caught:
             await chat.ainvoke("Hello")
         assert caught.type is kind
-        assert chat._room._free == 512
+        assert await answers_whole_context(chat)
 
 
 async def test_an_answer_that_breaks_off_behind_closed_thinking_is_no_whole_one() -> None:
-    async with fake_chat(pieces("<think>", "a", "b"), pieces("So ")) as (chat, _):
+    async with fake_chat(pieces("<think>", "a", "b"), pieces("So ")) as (chat, _, _):
         with pytest.raises(EngineFailed, match="broke off in the middle"):
             await chat.ainvoke("Hello", think_budget=1)
 
@@ -84,33 +93,32 @@ _GO_ON = {"token_timeout": 0.5}
             [pieces("One ", stall=True)],
             {},
             _GO_ON,
-            "thinks on llama.cpp fell silent for 0.5 s in the middle .*TOKEN_TIMEOUT",
+            "thinks on llama.cpp sent nothing for 0.5 s in the middle .*TOKEN_TIMEOUT",
         ),
         # thinking that may take no tokens: its end, which is put there, is no piece of the model's
         ([Reply(lines=[], stall=True)], {"think_budget": 0}, _BEGIN, "did not begin"),
-        ([pieces("<think>", "a", "b"), Reply(lines=[], stall=True)], {"think_budget": 1}, _GO_ON, "fell silent"),
+        ([pieces("<think>", "a", "b"), Reply(lines=[], stall=True)], {"think_budget": 1}, _GO_ON, "sent nothing"),
     ],
 )
 async def test_a_model_that_hangs_is_given_up_and_the_next_message_answered(
     answers: list[Reply], options: dict[str, Any], limits: dict[str, float], words: str
 ) -> None:
-    end = Reply(lines=[*pieces("Two").lines, 'data: {"content": "", "stop": true}\n\n'], kind="text/event-stream")
-    async with fake_chat(*answers, end, **limits) as (chat, site):
+    async with fake_chat(*answers, END, **limits) as (chat, site, settings):
         with pytest.raises(EngineTimeout, match=words):
             await chat.ainvoke("Hello", **options)
         async with asyncio.timeout(30):
             await site.gone.wait()
-        assert chat._room._free == 512
-        chat._settings = Settings()  # the answer that has to come gets the time that a busy machine takes
-        # the made-up prompt ends inside the thinking
-        assert (await chat.ainvoke("Hello")).additional_kwargs["reasoning_content"] == "Two"
+        settings.first_token_timeout = settings.token_timeout = 60
+        assert await answers_whole_context(chat)
 
 
-async def test_waiting_for_room_is_not_the_models_silence() -> None:
-    end = Reply(lines=[*pieces("Two").lines, 'data: {"content": "", "stop": true}\n\n'], kind="text/event-stream")
-    async with fake_chat(end, first_token_timeout=2) as (chat, _):
-        async with chat._room.taken(512):
-            waiting = asyncio.create_task(chat.ainvoke("Hello"))
-            assert not (await asyncio.wait({waiting}, timeout=2.5))[0]
-            chat._settings = Settings()  # the limit was for the waiting alone
-        assert (await waiting).additional_kwargs["reasoning_content"] == "Two"
+async def test_waiting_for_context_does_not_count_as_time_of_the_model() -> None:
+    async with fake_chat(pieces("One ", stall=True), END) as (chat, _, settings):
+        first: Any = chat.astream("Hello", max_tokens=512)
+        await anext(first)
+        settings.first_token_timeout = 2
+        waiting = asyncio.create_task(answers_whole_context(chat))
+        assert not (await asyncio.wait({waiting}, timeout=2.5))[0]
+        settings.first_token_timeout = 60
+        await first.aclose()
+        assert await waiting

@@ -8,8 +8,7 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from qwendesk.engines.llama_http import LlamaClient
-from qwendesk.engines.llamacpp.server import LlamaServer
+from qwendesk.engines.llamacpp.server import LlamaClient, LlamaServer
 from qwendesk.errors import EngineError, EngineFailed
 from tests.engines.web_server import Reply, serve
 
@@ -83,7 +82,7 @@ async def test_who_leaves_does_not_send_the_rest_of_what_it_asked() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "sent garbage, b'abc'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "malformed response, b'abc'"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabc", "broke off"),
         (b'HTTP/1.1 400 Bad\r\nContent-Length: 32\r\n\r\n{"error": {"message": "no way"}}', "refused: no way"),
     ],

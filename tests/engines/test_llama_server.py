@@ -7,7 +7,7 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.settings import STARTER_MODEL, FallbackSettings, ServerSettings
-from qwendesk.wiring import build_pool
+from qwendesk.wiring import build_pool, engine_parts
 from tests.llama_server import llama_server
 
 pytestmark = pytest.mark.model
@@ -19,8 +19,8 @@ DOWN = "http://127.0.0.1:9/v1"
 async def url() -> AsyncIterator[str]:
     pool = build_pool(Settings())
     await pool.choose("coder")  # fetches the starter where it is not there
-    store = pool._parts.store
-    file: Path = store.path(pool._parts.catalogue.get(STARTER_MODEL))
+    parts = engine_parts(pool.settings)
+    file: Path = parts.store.path(parts.catalogue.get(STARTER_MODEL))
     await pool.aclose()
     with llama_server(file, name=NAME, context=2048, threads=2) as address:
         yield address

@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from ollama import ShowResponse
 
-from qwendesk.engines.ollama.chat import OllamaChat
-from qwendesk.engines.ollama.client import OllamaServer
-from qwendesk.engines.ollama.engine import OllamaEngine
-from qwendesk.engines.ollama.format import Served, Setup
+from qwendesk.engines.ollama.client import OllamaClient
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.models.card import ModelCard
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.conformance.channel import PIXEL
 from qwendesk.wiring import build_pool
@@ -200,7 +197,7 @@ async def test_a_model_is_found_by_its_catalogue_name() -> None:
 async def test_what_is_in_the_servers_memory_is_told() -> None:
     async with fake_chat(stream({"content": "ok"})) as (chat, site):
         pool = build_pool(Settings(engine="ollama", ollama_host=site.url))
-        resident = (await pool.engine("ollama").resident())["qwen3:8b"]
+        resident = (await pool.engine("ollama").resident_models())["qwen3:8b"]
         await pool.aclose()
     assert chat.capabilities.loaded
     assert (resident.bytes, resident.gpu_bytes) == (6 * 10**9, 2 * 10**9)
@@ -238,7 +235,7 @@ async def test_a_model_that_cannot_talk_is_not_offered() -> None:
     ) as site:
         engine = build_pool(Settings(ollama_host=site.url)).engine("ollama")
         assert await engine.models() == []
-        with pytest.raises(EngineUnavailable, match="not made for chats"):
+        with pytest.raises(EngineUnavailable, match="not a chat model"):
             await engine.load("bge-m3")
         await engine.aclose()
 
@@ -308,21 +305,25 @@ async def test_a_pull_that_stops_is_an_error() -> None:
 async def test_a_model_that_is_being_loaded_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
-    async def chat(self: OllamaEngine, name: str, progress: object) -> OllamaChat:
-        if name == "big":
+    async def tags(self: OllamaClient) -> dict[str, str]:
+        return {"big:latest": "1", "small:latest": "2"}
+
+    async def show(self: OllamaClient, tag: str) -> ShowResponse:
+        return ShowResponse(model_info=None, capabilities=["completion"])
+
+    async def load(self: OllamaClient, body: dict[str, Any]) -> None:
+        if body["model"] == "big:latest":
             begun.set()
             await go.wait()
-        card, server = ModelCard(name=name), OllamaServer(Settings())
-        return OllamaChat(
-            card=card, engine="ollama", max_tokens=16, server=server, model=Served(card), setup=Setup(name, 512)
-        )
 
-    monkeypatch.setattr(OllamaEngine, "_chat", chat)
+    monkeypatch.setattr(OllamaClient, "tags", tags)
+    monkeypatch.setattr(OllamaClient, "show", show)
+    monkeypatch.setattr(OllamaClient, "load", load)
     pool = build_pool(Settings(engine="ollama"))
     loading = asyncio.create_task(pool.engine("ollama").load("big"))
     await begun.wait()
     async with asyncio.timeout(60):
-        assert (await pool.engine("ollama").load("small")).card.name == "small"
+        assert (await pool.engine("ollama").load("small")).card.name == "small:latest"
     go.set()
     await loading
     await pool.aclose()

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from qwendesk.engines.ollama import client
-from qwendesk.engines.ollama.client import Leaving
+from qwendesk.engines.ollama.client import GracefulClose
 
 
 class Answer:
@@ -32,13 +32,13 @@ class Answer:
 
 
 async def test_an_answer_is_read_whole() -> None:
-    answer, leaving = Answer(3), Leaving()
+    answer, leaving = Answer(3), GracefulClose()
     assert [piece async for piece in leaving.read(answer.pieces())] == [1, 2, 3]
     assert answer.ended == "whole"
 
 
 async def test_the_rest_of_a_short_answer_is_read_behind_ones_back() -> None:
-    answer, leaving = Answer(20), Leaving()
+    answer, leaving = Answer(20), GracefulClose()
     async with aclosing(leaving.read(answer.pieces())) as pieces:
         async for _ in pieces:
             break
@@ -48,7 +48,7 @@ async def test_the_rest_of_a_short_answer_is_read_behind_ones_back() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_leaves_in_the_same_way() -> None:
-    answer, leaving = Answer(20), Leaving()
+    answer, leaving = Answer(20), GracefulClose()
 
     listening = asyncio.Event()
 
@@ -67,7 +67,7 @@ async def test_who_is_cancelled_while_waiting_leaves_in_the_same_way() -> None:
 
 async def test_a_long_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_GRACE", 0.01)
-    answer, leaving = Answer(10**9), Leaving()
+    answer, leaving = Answer(10**9), GracefulClose()
     async with aclosing(leaving.read(answer.pieces())) as pieces:
         async for _ in pieces:
             break
@@ -81,5 +81,5 @@ async def test_a_fault_reaches_who_listens() -> None:
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError, match="gone"):
-        async for _ in Leaving().read(broken()):
+        async for _ in GracefulClose().read(broken()):
             pass

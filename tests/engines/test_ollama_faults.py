@@ -20,14 +20,14 @@ KIND = "application/x-ndjson"
         (Reply({"error": "model 'qwen3:8b' not found"}, status=404), EngineUnavailable, "models pull ollama:qwen3:8b"),
         (Reply({"error": "model requires more system memory"}, status=500), EngineFailed, "QWENDESK_CONTEXT_TOKENS"),
         (Reply(lines=["<html>Bad gateway</html>" * 99], status=502), EngineFailed, "refused: .{300}$"),
-        (Reply(lines=["{not json\n"], kind=KIND), EngineFailed, "garbage"),
-        (Reply(lines=["[1, 2]\n"], kind=KIND), EngineFailed, "garbage"),
+        (Reply(lines=["{not json\n"], kind=KIND), EngineFailed, "malformed"),
+        (Reply(lines=["[1, 2]\n"], kind=KIND), EngineFailed, "malformed"),
         (lines({"error": "llama runner process has terminated"}), EngineFailed, "refused.*terminated"),
         (Reply({"error": "input exceeds the context length"}, status=400), EngineError, "QWENDESK_CONTEXT_TOKENS"),
         (Reply({"error": "invalid format"}, status=400), EngineError, "refused: invalid format"),
         (Reply(lines=[], kind=KIND, cut=True), EngineFailed, "broke off"),
         (Reply(lines=[json.dumps(ONE) + "\n"], kind=KIND, cut=True), EngineFailed, "broke off"),
-        (lines(ONE), EngineFailed, "no end"),
+        (lines(ONE), EngineFailed, "broke off in the middle"),
         (Reply(lines=[], kind=KIND, stall=True), EngineTimeout, "FIRST_TOKEN_TIMEOUT"),
         (Reply(lines=[json.dumps(ONE) + "\n"], kind=KIND, stall=True), EngineTimeout, "TOKEN_TIMEOUT"),
     ],
@@ -58,8 +58,8 @@ async def test_no_server_says_what_to_do(host: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (Reply("welcome"), "garbage"),
-        (Reply({"models": "none"}), "garbage"),
+        (Reply("welcome"), "malformed"),
+        (Reply({"models": "none"}), "malformed"),
         (Reply({"error": "no"}, status=403), "refused: no"),
         (Reply(stall=True, lines=[]), "in time"),
     ],
@@ -85,6 +85,6 @@ async def test_something_else_at_the_address_is_said(reply: Reply, words: str) -
 async def test_an_address_where_something_else_listens_is_named(reply: Reply) -> None:
     async with serve(lambda path, body: reply) as site:
         pool = build_pool(Settings(engine="ollama", ollama_host=site.url))
-        with pytest.raises(EngineFailed, match=f"{site.url}' .*something else listening there.*OLLAMA_HOST"):
+        with pytest.raises(EngineFailed, match=f"{site.url}' sent a malformed response.*OLLAMA_HOST"):
             await pool.choose("general")
         await pool.aclose()

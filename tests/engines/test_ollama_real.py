@@ -10,8 +10,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.engines.base import Delta, Engine, Options
+from qwendesk.engines.base import Engine, GenerationOptions
 from qwendesk.engines.ollama.chat import OllamaChat
+from qwendesk.engines.stream.chunks import Delta
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.card import Sampling
 from qwendesk.testing.conformance.engine import AFTER_BUDGET, ANSWER, SCRIPT, STILL, THOUGHT, WEATHER, WORDS, collect
@@ -35,7 +36,7 @@ async def deltas(engine: Engine, tag: str, text: str, **options: object) -> list
     """Return the pieces as they come from the server, before we read anything out of them."""
     chat = await engine.load(tag)
     assert isinstance(chat, OllamaChat)
-    given = Options(Sampling(temperature=0.0, repetition_penalty=1.0), max_tokens=100, **options)  # type: ignore[arg-type]
+    given = GenerationOptions(Sampling(temperature=0.0, repetition_penalty=1.0), max_tokens=100, **options)  # type: ignore[arg-type]
     return [delta async for delta in chat._deltas([HumanMessage(text)], given)]
 
 
@@ -73,9 +74,9 @@ async def test_the_servers_memory_is_known(
 ) -> None:
     tag = scripted_ollama["bare"]
     chat = await engine.load(tag)
-    assert (await engine.resident())[tag].bytes > 1_000_000 and chat.capabilities.loaded
+    assert (await engine.resident_models())[tag].bytes > 1_000_000 and chat.capabilities.loaded
     await asyncio.to_thread(real_ollama.unload, tag)
-    assert tag not in await engine.resident()
+    assert tag not in await engine.resident_models()
     assert not chat.capabilities.loaded
     assert (await chat.ainvoke("@words", **STILL)).text == WORDS, "it comes back by itself"
     assert chat.capabilities.loaded

@@ -142,7 +142,7 @@ async def test_an_unknown_model_is_sent_nothing_beyond_openais_own_parameters(op
         (Reply({"error": "no memory"}, status=500), EngineFailed, r"failed \(500\): look at its log"),
         (Reply(lines=["<html>Bad gateway" * 999], kind="text/html", status=502), EngineFailed, r"failed \(502\)"),
         (Reply(lines=["<html>Welcome"], kind="text/html"), EngineFailed, "does the address end in /v1"),
-        (Reply(lines=["data: {not json\n\n"], kind=SSE), EngineFailed, "garbage"),
+        (Reply(lines=["data: {not json\n\n"], kind=SSE), EngineFailed, "malformed"),
         (Reply(lines=['data: {"error": {"message": "out of memory"}}\n\n'], kind=SSE), EngineFailed, "out of memory"),
         (Reply(lines=['data: {"choices": []}\n\n'], kind=SSE, cut=True), EngineFailed, "broke off"),
         (Reply(lines=[word("Hel")], kind=SSE, cut=True), EngineFailed, "broke off"),
@@ -172,7 +172,9 @@ async def test_what_goes_wrong_is_said(open_chat: Open, reply: Reply, kind: type
 async def test_an_address_where_something_else_listens_is_named(reply: Reply) -> None:
     async with serve(lambda path, body: reply) as site:
         pool = build_pool(Settings(engine="vllm", servers={"vllm": ServerSettings(url=f"{site.url}/v1")}))
-        with pytest.raises(EngineFailed, match="something else listening there.*/v1.*set QWENDESK_SERVERS__VLLM__URL"):
+        with pytest.raises(
+            EngineFailed, match="Another program may be listening there.*/v1.*set QWENDESK_SERVERS__VLLM__URL"
+        ):
             await pool.choose("general")
         await pool.aclose()
 

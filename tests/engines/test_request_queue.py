@@ -1,12 +1,11 @@
-"""A line for each model."""
+"""The request queue of a model."""
 
 import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
 
-from qwendesk.engines import concurrency
-from qwendesk.engines.concurrency import Lane
+from qwendesk.engines.concurrency import RequestQueue
 from qwendesk.errors import EngineTimeout
 
 
@@ -14,15 +13,15 @@ def silent(text: str) -> None:
     pass
 
 
-class Visitor:
-    """Somebody who takes a place and keeps it until told to go."""
+class HeldRequest:
+    """A request that holds a slot until it is released."""
 
-    def __init__(self, lane: Lane, log: list[str], name: str) -> None:
+    def __init__(self, queue: RequestQueue, log: list[str], name: str) -> None:
         self.go, self.heard = asyncio.Event(), asyncio.Queue[str]()
-        self.task = asyncio.create_task(self._visit(lane, log, name))
+        self.task = asyncio.create_task(self._hold(queue, log, name))
 
-    async def _visit(self, lane: Lane, log: list[str], name: str) -> None:
-        async with lane.place(self.heard.put_nowait):
+    async def _hold(self, queue: RequestQueue, log: list[str], name: str) -> None:
+        async with queue.slot(self.heard.put_nowait):
             log.append(name)
             await self.go.wait()
 
@@ -38,35 +37,34 @@ async def settled() -> None:
 
 
 async def test_so_many_at_once_and_the_others_in_their_order() -> None:
-    lane, log = Lane("big", 2, 30), list[str]()
-    visitors = [Visitor(lane, log, name) for name in "abcd"]
+    queue, log = RequestQueue("big", 2, 30), list[str]()
+    requests = [HeldRequest(queue, log, name) for name in "abcd"]
     await settled()
-    assert (log, lane.waiting) == (["a", "b"], 2)
-    await visitors[1].leave()
+    assert (log, queue.waiting) == (["a", "b"], 2)
+    await requests[1].leave()
     await settled()
     assert log == ["a", "b", "c"]
-    for visitor in visitors:
-        await visitor.leave()
-    assert (log, lane.waiting) == (["a", "b", "c", "d"], 0)
+    for request in requests:
+        await request.leave()
+    assert (log, queue.waiting) == (["a", "b", "c", "d"], 0)
 
 
-async def test_who_waits_hears_how_many_are_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "_QUIET", 0.0)
-    lane, log = Lane("big", 1, 30), list[str]()
-    visitors = [Visitor(lane, log, name) for name in "abc"]
-    assert await visitors[2].heard.get() == "big is busy; waiting: 1 ahead"
-    assert visitors[0].heard.empty(), "who has a place hears nothing"
-    for visitor in visitors:
-        await visitor.leave()
+async def test_who_waits_hears_how_many_are_ahead() -> None:
+    queue, log = RequestQueue("big", 1, 30, first_notice=0.0), list[str]()
+    requests = [HeldRequest(queue, log, name) for name in "abc"]
+    assert await requests[2].heard.get() == "big is busy; waiting: 1 ahead"
+    assert requests[0].heard.empty(), "who has a place hears nothing"
+    for request in requests:
+        await request.leave()
 
 
 async def test_who_is_stopped_leaves_the_line() -> None:
-    lane, log = Lane("big", 1, 30), list[str]()
-    first, second, third = (Visitor(lane, log, name) for name in "abc")
+    queue, log = RequestQueue("big", 1, 30), list[str]()
+    first, second, third = (HeldRequest(queue, log, name) for name in "abc")
     await settled()
     second.task.cancel()
     await settled()
-    assert lane.waiting == 1
+    assert queue.waiting == 1
     await first.leave()
     await settled()
     assert log == ["a", "c"]
@@ -74,8 +72,8 @@ async def test_who_is_stopped_leaves_the_line() -> None:
 
 
 async def test_a_place_given_to_one_who_is_stopped_goes_to_the_next() -> None:
-    lane, log = Lane("big", 1, 30), list[str]()
-    first, second, third = (Visitor(lane, log, name) for name in "abc")
+    queue, log = RequestQueue("big", 1, 30), list[str]()
+    first, second, third = (HeldRequest(queue, log, name) for name in "abc")
     await settled()
     first.go.set()
     await first.task  # the second has been given its place, and has not run yet
@@ -84,23 +82,23 @@ async def test_a_place_given_to_one_who_is_stopped_goes_to_the_next() -> None:
     assert log[-1] == "c"
     await third.leave()
     async with AsyncExitStack() as stack, asyncio.timeout(60):
-        await stack.enter_async_context(lane.place(silent))
+        await stack.enter_async_context(queue.slot(silent))
 
 
 async def test_waiting_ends_with_a_text_that_says_what_to_do() -> None:
-    lane, log = Lane("big", 1, 0.01), list[str]()
-    first = Visitor(lane, log, "a")
+    queue, log = RequestQueue("big", 1, 0.01), list[str]()
+    first = HeldRequest(queue, log, "a")
     await settled()
     with pytest.raises(EngineTimeout, match=r"big was busy .* QWENDESK_QUEUE_TIMEOUT"):
-        async with lane.place(silent):
+        async with queue.slot(silent):
             pass
-    assert lane.waiting == 0
+    assert queue.waiting == 0
     await first.leave()
 
 
 async def test_a_failure_gives_its_place_back() -> None:
-    lane = Lane("big", 1, 30)
+    queue = RequestQueue("big", 1, 30)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with lane.place(silent):
+            async with queue.slot(silent):
                 raise ZeroDivisionError

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from qwendesk.engines.servers import KINDS, is_server, server_of
+from qwendesk.engines.registry import EngineRegistry
+from qwendesk.engines.servers import SERVER_KINDS, is_server, server_entry
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.settings import ServerSettings, Settings
-from qwendesk.wiring import build_pool
+from qwendesk.wiring import build_pool, engine_parts
 from tests.engines.web_server import Reply, serve
 
 OK = [
@@ -61,14 +62,14 @@ async def sent(name: str, think: bool | None, budget: int | None, model: str = "
     ],
 )
 async def test_each_is_told_to_think_in_its_own_words(name: str, on: dict[str, Any], off: dict[str, Any]) -> None:
-    words = {key for kind in KINDS for key in kind_words(kind)}
+    words = {key for kind in SERVER_KINDS for key in kind_words(kind)}
     for think, wanted in ((True, on), (False, off)):
         body = await sent(name, think, 64)
         assert {key: value for key, value in body.items() if key in words} == wanted
 
 
 def kind_words(kind: str) -> set[str]:
-    return {*KINDS[kind].switch(True, 1), *KINDS[kind].switch(False, 1)}
+    return {*SERVER_KINDS[kind].switch(True, 1), *SERVER_KINDS[kind].switch(False, 1)}
 
 
 async def test_sampling_has_each_servers_names() -> None:
@@ -82,9 +83,9 @@ async def test_a_model_without_thinking_is_told_nothing_of_it() -> None:
     assert not {"chat_template_kwargs", "thinking_token_budget"} & body.keys()
 
 
-@pytest.mark.parametrize("name", sorted(set(KINDS) - {"openai", "foundry"}))
+@pytest.mark.parametrize("name", sorted(set(SERVER_KINDS) - {"openai", "foundry"}))
 def test_each_has_an_address_and_a_document(name: str) -> None:
-    server = server_of(name, Settings(openrouter_api_key="k"))
+    server = server_entry(name, Settings(openrouter_api_key="k"))
     assert server.url.startswith(("http://127.0.0.1:", "https://")) and server.url.endswith("/v1")
     assert server.kind.docs.startswith("https://")
 
@@ -104,8 +105,8 @@ async def test_what_is_not_set_up_says_what_to_set(monkeypatch: pytest.MonkeyPat
 
 def test_keys_come_from_the_clouds_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", "secret")
-    assert server_of("dashscope", Settings()).key == "secret"
-    assert "secret" not in repr(Settings()) + repr(server_of("dashscope", Settings()))
+    assert server_entry("dashscope", Settings()).key == "secret"
+    assert "secret" not in repr(Settings()) + repr(server_entry("dashscope", Settings()))
 
 
 def test_a_server_of_ones_own_is_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +114,14 @@ def test_a_server_of_ones_own_is_an_engine(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("QWENDESK_SERVERS__GPU2__KIND", "vllm")
     settings = Settings()
     assert is_server("gpu2", settings) and not is_server("gpu3", settings)
-    server = server_of("gpu2", settings)
-    assert (server.url, server.kind) == ("http://gpu2:8000/v1", KINDS["vllm"])
-    assert build_pool(settings)._split("gpu2:Qwen/Qwen3-8B") == ("gpu2", "Qwen/Qwen3-8B")
+    server = server_entry("gpu2", settings)
+    assert (server.url, server.kind) == ("http://gpu2:8000/v1", SERVER_KINDS["vllm"])
+    assert EngineRegistry(engine_parts(settings)).split("gpu2:Qwen/Qwen3-8B") == ("gpu2", "Qwen/Qwen3-8B")
 
 
 def test_an_unknown_kind_is_told() -> None:
     with pytest.raises(ConfigError, match=r"servers.gpu.*'vlm'.*vllm"):
-        server_of("gpu", Settings(servers={"gpu": ServerSettings(kind="vlm", url="http://gpu/v1")}))
+        server_entry("gpu", Settings(servers={"gpu": ServerSettings(kind="vlm", url="http://gpu/v1")}))
 
 
 async def test_a_cloud_offers_the_family_only() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwendesk.engines.stream.parser import AnswerReader, Call
+from qwendesk.engines.stream.parser import StreamParser
+from qwendesk.engines.stream.tool_calls import ParsedToolCall
 from tests.examples import examples
 
 
@@ -19,7 +20,7 @@ CODE = {"code": "37*91+4"}
 
 
 def read(text, tools=TOOLS, in_thinking=False, cuts=()):
-    reader = AnswerReader(tools=tools, in_thinking=in_thinking)
+    reader = StreamParser(tools=tools, in_thinking=in_thinking)
     edges = [0, *sorted(cuts), len(text)]
     pieces = [reader.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
     visible, thinking, calls = reader.finish()
@@ -190,7 +191,7 @@ def test_an_unknown_tool_in_tags_is_a_call():
 
 def test_arguments_that_cannot_be_read_are_handed_on():
     (call,) = read('<tool_call>{"name": "clock", "arguments": "tomorrow"}</tool_call>')[2]
-    assert call == Call("clock", "tomorrow", call.id)
+    assert call == ParsedToolCall("clock", "tomorrow", call.id)
 
 
 @pytest.mark.parametrize(
@@ -270,19 +271,19 @@ def test_what_is_no_call_stays_text(text):
 
 
 def test_a_code_block_streams_at_once():
-    reader = AnswerReader(tools=TOOLS)
+    reader = StreamParser(tools=TOOLS)
     assert reader.feed("```python")[0] == "```python"
     assert reader.feed("\nprint(1)")[0] == "\nprint(1)"
 
 
 def test_json_that_is_no_call_streams_as_soon_as_its_first_key_is_known():
-    reader = AnswerReader(tools=TOOLS)
+    reader = StreamParser(tools=TOOLS)
     assert reader.feed('```json\n{"city": ')[0].startswith('```json\n{"city"')
     assert reader.feed('"Rome"')[0].endswith('"Rome"')
 
 
 def test_plain_text_streams_word_by_word():
-    reader = AnswerReader(tools=TOOLS)
+    reader = StreamParser(tools=TOOLS)
     assert reader.feed("Hello")[0] == "Hello"
     assert reader.feed(" there, a<b")[0] == " there, a"
     assert reader.feed(" ok")[0] == "<b ok"

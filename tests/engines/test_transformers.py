@@ -23,16 +23,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from qwendesk.app import Desk
-from qwendesk.engines.base import EngineParts, Options
-from qwendesk.engines.transformers import model_cache as garage
-from qwendesk.engines.transformers.engine import TransformersChat, TransformersEngine
-from qwendesk.engines.transformers.model_cache import Loaded
-from qwendesk.engines.transformers.request import Piece, Request
+from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.transformers import model_cache
+from qwendesk.engines.transformers.engine import TransformersChat
+from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece
 from qwendesk.engines.transformers.sequence import Sequence
 from qwendesk.errors import ConfigError, EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.messages import Event, Inbound, Notice
 from qwendesk.models.card import Sampling
-from qwendesk.models.catalogue import load_catalogue
 from qwendesk.settings import Settings
 from qwendesk.wiring import build_pool
 from tests.tiny_qwen import MODELS, make_model
@@ -72,39 +70,45 @@ async def load(tiny: Tiny, own_home: Path) -> AsyncIterator[Load]:
         await pool.aclose()
 
 
-async def loaded(chat: TransformersChat) -> Loaded:
-    return await chat._garage.ready(chat._source)
-
-
 async def idle(chat: TransformersChat) -> Any:
     """Return the model's scheduler when it has nothing to do."""
-    scheduler = (await loaded(chat)).scheduler
-    async with asyncio.timeout(5):
+    scheduler = (await chat.ready()).scheduler
+    async with asyncio.timeout(60):
         while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
             await asyncio.sleep(0.01)
     return scheduler
 
 
 async def forget(chat: TransformersChat) -> None:
-    """Forget the caches of earlier answers."""
-    (await idle(chat))._kept.clear()
+    """Drop the caches of earlier answers before the next one begins."""
+    (await idle(chat)).forget_prompts()
+
+
+def record_sequences(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Any]]:
+    """Return the list to which the sequences of all later forward passes are added, in order."""
+    sequences, forward = list[Sequence[Any]](), scheduler.runner.forward
+
+    def recorded(work: Any) -> Any:
+        sequences.extend(sequence for sequence, _ in work if sequence not in sequences)
+        return forward(work)
+
+    monkeypatch.setattr(scheduler.runner, "forward", recorded)
+    return sequences
 
 
 async def tokens_of(chat: TransformersChat, text: str, count: int = 24, **options: Any) -> list[int]:
-    """Return the tokens that the engine's own loop makes."""
-    model = await loaded(chat)
-    prompt = model.prompter.fitting([HumanMessage(text)], Options(Sampling(), max_tokens=count))
-    done: asyncio.Queue[Piece] = asyncio.Queue()
+    """Return the tokens that the engine generates."""
+    model = await chat.ready()
+    prompt = model.renderer.fit([HumanMessage(text)], GenerationOptions(Sampling(), max_tokens=count))
+    done: asyncio.Queue[TokenPiece] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    sequences = []
-    begin = model.scheduler._begin
-    model.scheduler._begin = lambda asked: sequences.append(begin(asked)) or sequences[-1]  # type: ignore[method-assign]
     emit = lambda piece: loop.call_soon_threadsafe(done.put_nowait, piece)  # noqa: E731
-    request = Request(prompt.tokens, emit, Sampling(**GREEDY), max_tokens=count, **options)
-    model.scheduler.submit(request)
-    while not (await done.get()).finish:
-        pass
-    model.scheduler._begin = begin  # type: ignore[method-assign]
+    request = GenerationRequest(prompt.tokens, emit, Sampling(**GREEDY), max_tokens=count, **options)
+    with pytest.MonkeyPatch.context() as patched:
+        sequences = record_sequences(model.scheduler, patched)
+        model.scheduler.submit(request)
+        while not (await done.get()).finish:
+            pass
     return sequences[0].tokens[len(prompt.tokens) :]
 
 
@@ -130,7 +134,7 @@ async def test_greedy_tokens_are_those_of_generate(kind: str, load: Load, tiny: 
     assert len({tuple(tokens) for tokens in expected}) == len(TEXTS), "the texts have to lead to different answers"
     assert [await tokens_of(chat, text) for text in TEXTS] == expected
     assert [await tokens_of(chat, text) for text in TEXTS] == expected, "continued from a cache"
-    assert await tokens_of(chat, TEXTS[0], thinks=True, think_budget=1000) == expected[0]
+    assert await tokens_of(chat, TEXTS[0], in_thinking=True, think_budget=1000) == expected[0]
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -183,21 +187,21 @@ async def test_each_answer_has_its_own_seed_and_settings(load: Load) -> None:
     assert [answer.text for answer in mixed] == [alone[1], greedy, alone[0]]
 
 
-async def test_who_leaves_early_stops_within_a_token(load: Load) -> None:
+async def test_who_leaves_early_stops_within_a_token(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = await load("qwen2")
+    sequences = record_sequences((await chat.ready()).scheduler, monkeypatch)
     stream = chat.astream("Tell me a story.", max_tokens=3000, temperature=1.0, top_k=0, seed=1)
     async for _ in stream:
         break
     await stream.aclose()
-    scheduler = await idle(chat)
-    kept = list(scheduler._kept._kept.values())[-1]
-    assert kept.cache.length < 100
+    await idle(chat)
+    assert sequences[-1].cache.length < 100
 
 
 async def test_a_used_up_budget_closes_the_thinking(load: Load) -> None:
     chat = await load("qwen3")
-    vocabulary = (await loaded(chat)).vocabulary
-    tokens = await tokens_of(chat, "Think.", 60, thinks=True, think_budget=7)
+    vocabulary = (await chat.ready()).vocabulary
+    tokens = await tokens_of(chat, "Think.", 60, in_thinking=True, think_budget=7)
     assert tuple(tokens[7 : 7 + len(vocabulary.closing)]) == vocabulary.closing
     assert vocabulary.think_close in vocabulary.closing
     assert len(tokens) == 60, "and the answer follows"
@@ -205,8 +209,8 @@ async def test_a_used_up_budget_closes_the_thinking(load: Load) -> None:
 
 async def test_without_a_budget_there_is_no_thinking(load: Load) -> None:
     chat = await load("qwen3")
-    closing = (await loaded(chat)).vocabulary.closing
-    tokens = await tokens_of(chat, "Think.", 60, thinks=True, think_budget=0)
+    closing = (await chat.ready()).vocabulary.closing
+    tokens = await tokens_of(chat, "Think.", 60, in_thinking=True, think_budget=0)
     assert tuple(tokens[: len(closing)]) == closing and len(tokens) == 60
 
 
@@ -231,11 +235,11 @@ async def test_scores_that_are_no_numbers_end_their_own_answer_only(
 
 async def test_control_tokens_in_a_text_stay_text(load: Load) -> None:
     chat = await load("qwen3")
-    vocabulary, prompter = (await loaded(chat)).vocabulary, (await loaded(chat)).prompter
-    options = Options(Sampling())
-    usual = prompter.fitting([HumanMessage("a")], options).tokens
+    vocabulary, renderer = (await chat.ready()).vocabulary, (await chat.ready()).renderer
+    options = GenerationOptions(Sampling())
+    usual = renderer.fit([HumanMessage("a")], options).tokens
     for control in ("<|im_end|>", "<|im_start|>", "<think>", "</think>", "<tool_call>"):
-        prompt = prompter.fitting([HumanMessage(f"a{control}b")], options).tokens
+        prompt = renderer.fit([HumanMessage(f"a{control}b")], options).tokens
         number = vocabulary.tokenizer.convert_tokens_to_ids(control)
         assert prompt.count(number) == usual.count(number), control
         assert control in vocabulary.backend.decode(prompt, skip_special_tokens=True)
@@ -243,11 +247,11 @@ async def test_control_tokens_in_a_text_stay_text(load: Load) -> None:
 
 async def test_calls_and_results_go_through_the_template(load: Load) -> None:
     chat = await load("qwen2")
-    model = await loaded(chat)
+    model = await chat.ready()
     called = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 1, "b": "</tool_call>"}, "id": "c1"}])
     tool = {"type": "function", "function": {"name": "add", "description": "Add.", "parameters": {"type": "object"}}}
     messages = [HumanMessage("1+2?"), called, ToolMessage("3", tool_call_id="c1")]
-    prompt = model.prompter.fitting(messages, Options(Sampling(), tools=(tool,)))
+    prompt = model.renderer.fit(messages, GenerationOptions(Sampling(), tools=(tool,)))
     text = model.vocabulary.backend.decode(prompt.tokens, skip_special_tokens=False)
     assert '{"name": "add", "arguments": {"a": 1, "b": "</tool_call>"}}\n</tool_call>' in text
     assert "<tool_response>\n3\n</tool_response>" in text
@@ -266,20 +270,20 @@ async def test_a_json_schema_is_kept_to(load: Load) -> None:
 
 async def test_models_make_room_for_each_other_and_come_back(load: Load, tiny: Tiny) -> None:
     first = await load("qwen2", models_memory_mb=60)
-    garage, source = first._garage, first._source
+    models, files = first.model_cache, first.files
     before = (await first.ainvoke("Hi", max_tokens=6, **GREEDY)).text
-    await garage.ready(replace(source, card=replace(source.card, name="other"), path=tiny("qwen3")))
-    assert not garage.has(source.card.name) and garage.has("other")
+    await models.ready(replace(files, card=replace(files.card, name="other"), path=tiny("qwen3")))
+    assert not models.has(files.card.name) and models.has("other")
     assert (await first.ainvoke("Hi", max_tokens=6, **GREEDY)).text == before
-    assert not garage.has("other")
+    assert not models.has("other")
 
 
 async def test_an_unloaded_model_is_gone_from_memory(load: Load) -> None:
     chat = await load("qwen2")
-    model = weakref.ref((await loaded(chat)).scheduler._runner.model)
+    model = weakref.ref((await chat.ready()).scheduler.runner.model)
     await chat.ainvoke("Hi", max_tokens=4, **GREEDY)
     assert chat.capabilities.loaded
-    await chat._garage.unload(chat.card.name)
+    await chat.model_cache.unload(chat.card.name)
     gc.collect()
     assert model() is None
     assert not chat.capabilities.loaded
@@ -292,7 +296,7 @@ async def test_an_answer_ends_with_its_model(load: Load) -> None:
     async with asyncio.timeout(5):
         while not scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has begun
             await asyncio.sleep(0.01)
-    await chat._garage.aclose()
+    await chat.model_cache.aclose()
     with pytest.raises(EngineError, match="unloaded"):
         await asked
 
@@ -386,7 +390,7 @@ async def test_smaller_weights_need_their_device(
 
 async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = await load("qwen2")
-    runner = (await loaded(chat)).scheduler._runner
+    runner = (await chat.ready()).scheduler.runner
     with monkeypatch.context() as patched:
         patched.setattr(runner, "forward", lambda work: 1 / 0)
         with pytest.raises(EngineError, match="division by zero"):
@@ -405,7 +409,7 @@ async def test_a_failing_step_ends_its_answers_only(load: Load, monkeypatch: pyt
         (
             3,
             {"token_timeout": 2},
-            "qwen2.* on transformers fell silent for 2 s in the middle.*QWENDESK_TOKEN_TIMEOUT",
+            "qwen2.* on transformers sent nothing for 2 s in the middle.*QWENDESK_TOKEN_TIMEOUT",
         ),
     ],
 )
@@ -413,8 +417,8 @@ async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
     hang_at: int, limits: dict[str, float], words: str, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat, go, passes = await load("qwen2"), threading.Event(), []
-    hanging = await loaded(chat)
-    forward = hanging.scheduler._runner.forward
+    hanging = await chat.ready()
+    forward = hanging.scheduler.runner.forward
 
     def slow(work: Any) -> Any:
         passes.append(work)
@@ -422,37 +426,37 @@ async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
             go.wait(100)
         return forward(work)
 
-    monkeypatch.setattr(hanging.scheduler._runner, "forward", slow)
+    monkeypatch.setattr(hanging.scheduler.runner, "forward", slow)
     # on a busy machine the pass that hangs begins well behind the limit's first moment
-    monkeypatch.setattr(garage, "_NEARLY", 0.1)
+    monkeypatch.setattr(model_cache, "HANGING_FRACTION", 0.1)
     for name, value in limits.items():
-        monkeypatch.setattr(chat._garage.settings, name, value)
+        monkeypatch.setattr(chat.model_cache.settings, name, value)
     with pytest.raises(EngineTimeout, match=words):
         await chat.ainvoke("Hi", **GREEDY)
     for name in limits:
-        monkeypatch.setattr(chat._garage.settings, name, 60)
+        monkeypatch.setattr(chat.model_cache.settings, name, 60)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
-    assert await loaded(chat) is not hanging
+    assert await chat.ready() is not hanging
     go.set()
-    await asyncio.to_thread(hanging.scheduler._thread.join, 20)
-    assert hanging.scheduler._runner is None, "its memory is freed when it comes back"
+    await asyncio.to_thread(hanging.scheduler.thread.join, 20)
+    assert hanging.scheduler.runner is None, "its memory is freed when it comes back"
 
 
 async def test_a_model_that_hangs_counts_as_long_as_it_holds_its_memory(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat, go = await load("qwen2"), threading.Event()
-    hanging = await loaded(chat)
+    hanging = await chat.ready()
     # room for one and a half of it
-    monkeypatch.setattr(chat._garage.settings, "models_memory_mb", hanging.bytes * 3 // 2 // garage.MIB)
-    forward = hanging.scheduler._runner.forward
-    monkeypatch.setattr(hanging.scheduler._runner, "forward", lambda work: go.wait(100) and forward(work))
-    monkeypatch.setattr(garage, "_NEARLY", 0.1)
+    monkeypatch.setattr(chat.model_cache.settings, "models_memory_mb", hanging.bytes * 3 // 2 // model_cache.MIB)
+    forward = hanging.scheduler.runner.forward
+    monkeypatch.setattr(hanging.scheduler.runner, "forward", lambda work: go.wait(100) and forward(work))
+    monkeypatch.setattr(model_cache, "HANGING_FRACTION", 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr(chat._garage.settings, "first_token_timeout", 2)
+        patched.setattr(chat.model_cache.settings, "first_token_timeout", 2)
         with pytest.raises(EngineTimeout):
             await chat.ainvoke("Hi", **GREEDY)
-    with pytest.raises(EngineUnavailable, match="qwen2.* hangs and still holds its memory"):
+    with pytest.raises(EngineUnavailable, match="qwen2.* hangs and keeps its memory"):
         await chat.ainvoke("Hi", **GREEDY)
     go.set()
     await asyncio.to_thread(hanging.scheduler.thread.join, 100)
@@ -461,11 +465,11 @@ async def test_a_model_that_hangs_counts_as_long_as_it_holds_its_memory(
 
 async def test_what_counts_as_hanging_is_the_limit_that_ran_out(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = await load("qwen2")
-    slow, asked = await loaded(chat), list[float]()
+    slow, asked = await chat.ready(), list[float]()
     monkeypatch.setattr(slow.scheduler, "hangs", lambda seconds: bool(asked.append(seconds)))
     monkeypatch.setattr(slow.scheduler, "submit", lambda request: None)
-    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 1)
-    monkeypatch.setattr(chat._garage.settings, "token_timeout", 0.1)
+    monkeypatch.setattr(chat.model_cache.settings, "first_token_timeout", 1)
+    monkeypatch.setattr(chat.model_cache.settings, "token_timeout", 0.1)
     with pytest.raises(EngineTimeout, match="did not begin"):
         await chat.ainvoke("Hi", **GREEDY)
     assert asked == [pytest.approx(0.9)]
@@ -473,22 +477,22 @@ async def test_what_counts_as_hanging_is_the_limit_that_ran_out(load: Load, monk
 
 async def test_a_model_that_is_only_slow_stays(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     chat, go = await load("qwen2"), threading.Event()
-    slow = await loaded(chat)
-    share = slow.scheduler._share
+    slow = await chat.ready()
+    forward = slow.scheduler.runner.forward
 
-    def stalling() -> Any:
-        # many short passes that bring nothing, as those of a long prompt do
+    def stalling(work: Any) -> Any:
+        # many short passes without a token, like those of a long prompt
         time.sleep(0.01)
-        return share() if go.is_set() else []
+        return forward(work) if go.is_set() else [None for _ in work]
 
-    monkeypatch.setattr(slow.scheduler, "_share", stalling)
-    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 2)
+    monkeypatch.setattr(slow.scheduler.runner, "forward", stalling)
+    monkeypatch.setattr(chat.model_cache.settings, "first_token_timeout", 2)
     with pytest.raises(EngineTimeout, match="shorten the message"):
         await chat.ainvoke("Hi", max_tokens=4, **GREEDY)
     go.set()
-    monkeypatch.setattr(chat._garage.settings, "first_token_timeout", 60)
+    monkeypatch.setattr(chat.model_cache.settings, "first_token_timeout", 60)
     assert (await chat.ainvoke("Hi", max_tokens=4, **GREEDY)).usage_metadata["output_tokens"] == 4
-    assert await loaded(chat) is slow
+    assert await chat.ready() is slow
 
 
 async def test_a_model_that_hangs_at_its_first_token_does_not_load_forever(
@@ -509,7 +513,7 @@ async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = await load("qwen2")
-    runner = (await loaded(chat)).scheduler._runner
+    runner = (await chat.ready()).scheduler.runner
     await forget(chat)
     with monkeypatch.context() as patched:
         patched.setattr(runner, "new_cache", lambda: 1 / 0)
@@ -522,10 +526,10 @@ async def test_a_request_that_cannot_begin_is_told_and_keeps_nobody(
 async def test_who_leaves_while_a_model_is_loaded_leaves_one_that_is_kept(
     load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwendesk.engines.transformers import model_cache as garage
+    from qwendesk.engines.transformers import model_cache
 
     chat, begun, go, times = await load("qwen2"), threading.Event(), threading.Event(), []
-    make = garage.load_model
+    make = model_cache.load_model
 
     def slow(*args: Any) -> Any:
         times.append(args)
@@ -533,40 +537,41 @@ async def test_who_leaves_while_a_model_is_loaded_leaves_one_that_is_kept(
         go.wait(20)
         return make(*args)
 
-    monkeypatch.setattr(garage, "load_model", slow)
-    other = replace(chat._source, card=replace(chat._source.card, name="other"), path=tiny("qwen3"))
-    leaving = asyncio.create_task(chat._garage.ready(other))
+    monkeypatch.setattr(model_cache, "load_model", slow)
+    other = replace(chat.files, card=replace(chat.files.card, name="other"), path=tiny("qwen3"))
+    leaving = asyncio.create_task(chat.model_cache.ready(other))
     await asyncio.to_thread(begun.wait, 20)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
     go.set()
-    await chat._garage.ready(other)
-    assert len(times) == 1 and chat._garage.has("other")
+    await chat.model_cache.ready(other)
+    assert len(times) == 1 and chat.model_cache.has("other")
 
 
 async def test_a_model_that_is_being_fetched_keeps_none_that_is_ready_waiting(
-    load: Load, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwendesk.engines.transformers import model_files as source
+    from qwendesk.engines.transformers import model_files
 
-    chat, begun, go = await load("qwen2"), threading.Event(), threading.Event()
-    engine = TransformersEngine.create(EngineParts(Settings(dtype="float32"), load_catalogue(None), None))  # type: ignore[arg-type]
-    engine._made, engine._chats = chat._garage, {"ready": chat}
-    find = source.find_source
+    pool, begun, go = build_pool(Settings(dtype="float32", threads=1)), threading.Event(), threading.Event()
+    engine = pool.engine("transformers")
+    chat = await engine.load(str(tiny("qwen2")))
+    find = model_files.find_model_files
 
     def slow(name: str, *args: Any) -> Any:
         begun.set()
         go.wait(20)
         return find(name, *args)
 
-    monkeypatch.setattr(source, "find_source", slow)
+    monkeypatch.setattr(model_files, "find_model_files", slow)
     fetching = asyncio.create_task(engine.load(str(tiny("qwen3"))))
     await asyncio.to_thread(begun.wait, 20)
-    async with asyncio.timeout(5):
-        assert await engine.load("ready") is chat
+    async with asyncio.timeout(60):
+        assert await engine.load(str(tiny("qwen2"))) is chat
     go.set()
     assert await fetching is not chat
+    await pool.aclose()
 
 
 async def test_a_model_that_cannot_make_a_token_is_not_ready(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -581,12 +586,8 @@ async def test_a_thread_tells_what_it_fetches(monkeypatch: pytest.MonkeyPatch, t
         progress(f"Fetching {name}", None)
         raise EngineUnavailable("It is not there.")
 
-    async def garage(self: TransformersEngine) -> Any:
-        return None
-
-    # by its name among the loaded ones: other tests load it anew
-    monkeypatch.setattr(import_module("qwendesk.engines.transformers.model_files"), "find_source", find)
-    monkeypatch.setattr(TransformersEngine, "_garage", garage)
+    # imported here, because another test imports the module again
+    monkeypatch.setattr(import_module("qwendesk.engines.transformers.model_files"), "find_model_files", find)
     events: list[Event] = []
     async with Desk(Settings(home=tmp_path, engine="transformers", model="Qwen/Qwen3-0.6B")) as desk:
         with pytest.raises(EngineUnavailable, match="not there"):

@@ -79,11 +79,11 @@ async def chat(folder: Path) -> AsyncIterator[Any]:
 
 async def forget(chat: Any) -> None:
     """Forget the caches of earlier answers."""
-    scheduler = (await chat._garage.ready(chat._source)).scheduler
-    async with asyncio.timeout(5):
+    scheduler = (await chat.ready()).scheduler
+    async with asyncio.timeout(60):
         while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
             await asyncio.sleep(0.01)
-    scheduler._kept.clear()
+    scheduler.forget_prompts()
 
 
 async def test_recordings_are_heard_as_generate_hears_them(chat: Any, folder: Path) -> None:

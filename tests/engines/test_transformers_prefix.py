@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qwendesk.engines.transformers.prefix_cache import PrefixStore
+from qwendesk.engines.transformers.prefix_cache import PrefixCache
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Cache:
         return Cache(length)
 
 
-def store(*kept: tuple[list[int], Cache], most: int = 10) -> PrefixStore[Cache]:
-    made: PrefixStore[Cache] = PrefixStore(most * 10, 100)
+def store(*kept: tuple[list[int], Cache], most: int = 10) -> PrefixCache[Cache]:
+    made: PrefixCache[Cache] = PrefixCache(most * 10, 100)
     for tokens, cache in kept:
         made.put(tokens, cache)
     return made

@@ -49,8 +49,8 @@ def test_chances_are_those_of_the_library(sampling: Sampling) -> None:
 
 def test_greedy_takes_the_best_and_a_penalty_moves_on() -> None:
     logits = torch.tensor([1.0, 3.0, 2.9])
-    assert Sampler(Sampling(0.0), 1, []).draw(logits.clone()) == 1
-    assert Sampler(Sampling(0.0, repetition_penalty=1.5), 1, [1]).draw(logits.clone()) == 2
+    assert Sampler(Sampling(0.0), 1, []).sample(logits.clone()) == 1
+    assert Sampler(Sampling(0.0, repetition_penalty=1.5), 1, [1]).sample(logits.clone()) == 2
 
 
 def test_a_rounding_error_does_not_change_what_a_seed_leads_to() -> None:
@@ -58,5 +58,5 @@ def test_a_rounding_error_does_not_change_what_a_seed_leads_to() -> None:
     for seed in range(50):
         logits = torch.randn(500)
         nearly = logits + torch.randn(500) * 1e-6
-        drawn = [Sampler(Sampling(1.0, 1.0, 0), seed, []).draw(one.clone()) for one in (logits, nearly)]
+        drawn = [Sampler(Sampling(1.0, 1.0, 0), seed, []).sample(one.clone()) for one in (logits, nearly)]
         assert drawn[0] == drawn[1]

@@ -90,11 +90,11 @@ async def test_the_next_turn_does_not_look_again(chat: Any) -> None:
     turn = [first, AIMessage("A square."), HumanMessage("Sure?")]
     again = await chat.ainvoke(turn, **GREEDY)
     assert again.usage_metadata["input_token_details"]["cache_read"] >= answer.usage_metadata["input_tokens"] - 1
-    scheduler = (await chat._garage.ready(chat._source)).scheduler
-    async with asyncio.timeout(5):
+    scheduler = (await chat.ready()).scheduler
+    async with asyncio.timeout(60):
         while scheduler.busy:  # noqa: ASYNC110 - the thread tells nobody that it has nothing to do
             await asyncio.sleep(0.01)
-    scheduler._kept.clear()
+    scheduler.forget_prompts()
     assert (await chat.ainvoke(turn, **GREEDY)).text == again.text
     other = await chat.ainvoke([message("What is it?", picture("black")), *turn[1:]], **GREEDY)
     assert other.usage_metadata["input_token_details"]["cache_read"] == 0, "another picture of the same size"

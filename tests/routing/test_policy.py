@@ -11,7 +11,7 @@ import pytest
 from qwendesk.agents.model_selection import refine_selection, supports_language
 from qwendesk.agents.thinking_budget import plan_thinking
 from qwendesk.cli.route.policy import default_text, in_force
-from qwendesk.engines.selected_model import Choice
+from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
 from qwendesk.models.card import ModelCard
@@ -284,13 +284,15 @@ CARDS = [
 )
 def test_costs_and_languages_weigh(role: Any, best: str, loaded: set[str], language: str | None, model: str) -> None:
     by_name = {card.name: card for card in CARDS}
-    chosen = refine_selection(role, Choice("e", by_name[best]), CARDS, frozenset(loaded), language, ModelPolicy())
+    chosen = refine_selection(
+        role, SelectedModel("e", by_name[best]), CARDS, frozenset(loaded), language, ModelPolicy()
+    )
     assert chosen.choice is not None and chosen.choice.card.name == model
     assert bool(chosen.reasons) is (model != best)
 
 
 def test_a_swap_that_costs_nothing_is_always_made() -> None:
-    large = Choice("e", CARDS[1])
+    large = SelectedModel("e", CARDS[1])
     assert (
         refine_selection(
             "general", large, CARDS, frozenset({"small"}), "en", ModelPolicy(model_switch_threshold=0)

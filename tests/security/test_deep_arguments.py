@@ -12,8 +12,8 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.engines.stream.call_finder import CallFinder
-from qwendesk.engines.stream.tool_calls import Call, CallParser
+from qwendesk.engines.stream.call_finder import ToolCallFinder
+from qwendesk.engines.stream.tool_calls import ParsedToolCall, ToolCallParser
 
 SHAPES: dict[str, Callable[[int], str]] = {
     "lists": lambda depth: "[" * depth + "1" + "]" * depth,
@@ -53,7 +53,7 @@ async def test_the_turn_is_answered(tmp_path: Path, shape: str, call: str) -> No
 @pytest.mark.parametrize("opener", ["{\n", "[\n", "{ [\n", "```json\n", "<tool_call>", "<function=\n"])
 def test_text_that_begins_many_calls_is_read_in_time_that_grows_with_its_length(opener: str) -> None:
     def seconds(times: int) -> float:
-        finder = CallFinder(TOOLS)
+        finder = ToolCallFinder(TOOLS)
         begun = time.process_time()
         finder.feed(opener * times)
         finder.finish()
@@ -66,7 +66,7 @@ def test_text_that_begins_many_calls_is_read_in_time_that_grows_with_its_length(
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_arguments_that_a_server_read_are_text_where_they_nest_too_deeply(shape: str, depth: int) -> None:
     text = f'{{"text": "x", "more": {SHAPES[shape](depth)}}}'
-    call = CallParser(TOOLS).mended(Call("note", text))
+    call = ToolCallParser(TOOLS).repaired(ParsedToolCall("note", text))
     assert call.name == "note"
     if depth > 64:
         assert isinstance(json.loads(call.arguments_json), str)

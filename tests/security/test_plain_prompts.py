@@ -21,12 +21,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from qwendesk.desk.turns.conversation_context import background
 from qwendesk.desk.turns.summariser import transcript
 from qwendesk.desk.turns.turn import as_messages
-from qwendesk.engines.base import Options
-from qwendesk.engines.llamacpp.prompt import LlamaPrompter
+from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.llamacpp.prompt import LlamaPromptRenderer
 from qwendesk.engines.llamacpp.server import LlamaServer
-from qwendesk.engines.message_format import defuse, openai_messages, openai_tools
-from qwendesk.engines.ollama.format import Served, Setup, request
-from qwendesk.engines.transformers.prompt import Prompter
+from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools
+from qwendesk.engines.ollama.format import LoadSettings, ServedModel, chat_request
+from qwendesk.engines.transformers.prompt import PromptRenderer
 from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, Summary
 from qwendesk.messages import Attachment
@@ -141,8 +141,8 @@ class Family:
 
 
 @pytest.fixture(scope="module", params=["qwen3", "qwen2.5"])
-def family(request: pytest.FixtureRequest) -> Family:
-    folder = tokenizer_folder(request.param)
+def family(chat_request: pytest.FixtureRequest) -> Family:
+    folder = tokenizer_folder(chat_request.param)
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
@@ -152,19 +152,26 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 
 def openai_form(text: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    return openai_messages(messages_of(text), text=defuse), openai_tools(tools_of(text), text=defuse)
+    return openai_messages(messages_of(text), text=break_control_tokens), openai_tools(
+        tools_of(text), text=break_control_tokens
+    )
 
 
 def ollama_form(text: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    return _ollama(text, Served(ModelCard("qwen3")))
+    return _ollama(text, ServedModel(ModelCard("qwen3")))
 
 
 def told_form(text: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    return _ollama(text, Served(ModelCard("qwen3"), tools=False))
+    return _ollama(text, ServedModel(ModelCard("qwen3"), tools=False))
 
 
-def _ollama(text: dict[str, str], served: Served) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    body = request(Setup("qwen3", 4096), served, messages_of(text), Options(Sampling(), tools=tuple(tools_of(text))))
+def _ollama(text: dict[str, str], served: ServedModel) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
+    body = chat_request(
+        LoadSettings("qwen3", 4096),
+        served,
+        messages_of(text),
+        GenerationOptions(Sampling(), tools=tuple(tools_of(text))),
+    )
     return body["messages"], body["tools"]
 
 
@@ -265,8 +272,8 @@ class Templated:
 def test_a_tokenizer_of_this_process_makes_no_control_token_of_any_text(family: Family, texts: list[str]) -> None:
     def count(text: dict[str, str]) -> Counter[int]:
         vocabulary = Vocabulary(Templated(family), family.tokenizer, frozenset(), frozenset(), None, None, ())
-        prompter = Prompter(vocabulary, ModelCard("qwen3"), 1 << 20)
-        tokens = prompter.fitting(messages_of(text), Options(Sampling(), tools=tuple(tools_of(text)))).tokens
+        renderer = PromptRenderer(vocabulary, ModelCard("qwen3"), 1 << 20)
+        tokens = renderer.fit(messages_of(text), GenerationOptions(Sampling(), tools=tuple(tools_of(text)))).tokens
         return Counter(token for token in tokens if token in family.control)
 
     assert count(dict(zip(FIELDS, texts, strict=True))) == count(dict.fromkeys(FIELDS, INNOCENT))
@@ -285,7 +292,7 @@ async def test_the_starter_model_is_given_no_control_token_in_any_field() -> Non
         assert len(control) > 8
 
         async def count(text: dict[str, str]) -> Counter[int]:
-            prompt = await LlamaPrompter(server, choice.card).prompt(messages_of(text), tools_of(text))
+            prompt = await LlamaPromptRenderer(server, choice.card).prompt(messages_of(text), tools_of(text))
             return Counter(token for token in prompt.tokens if token in control)
 
         innocent = await count(dict.fromkeys(FIELDS, INNOCENT))

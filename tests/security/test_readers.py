@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from qwendesk.desk.turns.knowledge import DeskKnowledge
-from qwendesk.engines.images import read_picture
+from qwendesk.engines.images import read_image
 from qwendesk.errors import EngineError, InputError
 from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
@@ -274,7 +274,7 @@ def test_decoders_that_nobody_needs_read_no_picture(name: str) -> None:
     Image.new("RGB", (64, 64), "red").save(out, name)
     url = f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
     with pytest.raises(EngineError, match="no known format"):
-        read_picture({"image_url": {"url": url}}, 1_000_000)
+        read_image({"image_url": {"url": url}}, 1_000_000)
 
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
@@ -282,4 +282,4 @@ def test_pictures_that_people_send_are_read(name: str) -> None:
     out = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(out, name)
     url = f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
-    assert read_picture({"image_url": {"url": url}}, 1_000_000).size == (64, 48)
+    assert read_image({"image_url": {"url": url}}, 1_000_000).size == (64, 48)

@@ -74,10 +74,10 @@ async def test_the_general_words_are_in_the_persons_language(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("kind", "mime"), [("image", "image/png"), ("audio", "audio/wav")])
 async def test_what_no_model_can_see_or_hear_names_no_command(tmp_path: Path, kind: str, mime: str) -> None:
-    from qwendesk.engines.scripted import FAMILY, ScriptedEngine
+    from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 
     attachment = Attachment(kind, mime, b"x")  # type: ignore[arg-type]
-    engine = ScriptedEngine(cards=FAMILY[:1])
+    engine = ScriptedEngine(cards=SCRIPTED_MODELS[:1])
     async with served(tmp_path, engine=engine) as desk:
         told = await desk.told("what is this?", attachments=(attachment,))
         assert told and not INSIDE.search(told) and "pull" not in told

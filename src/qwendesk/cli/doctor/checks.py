@@ -19,7 +19,7 @@ import psutil
 from sqlalchemy import make_url
 
 from qwendesk import plugins
-from qwendesk.engines.cpu_threads import free_threads, usable_cores
+from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, reason
 from qwendesk.isolation import Isolation
@@ -100,7 +100,7 @@ async def _machine() -> Finding:
     memory = psutil.virtual_memory()
     detail = (
         f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB of memory free; "
-        f"{await free_threads()} of {usable_cores()} cores free"
+        f"{await available_threads()} of {usable_cores()} cores free"
     )
     if memory.available < _TIGHT_MEMORY:
         return Finding("machine", "note", detail, "Close other programs, or use a server: QWENDESK_ENGINE=ollama.")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import psutil
 import typer
 
-from qwendesk.engines.benchmark import try_out
+from qwendesk.engines.benchmark import benchmark_model
 from qwendesk.engines.cpu_threads import usable_cores
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import ROLES, as_role
@@ -67,7 +67,7 @@ async def show_trial(name: str, as_json: bool) -> None:
         choice = await pool.choose("general", name)
         if choice is None:
             raise EngineUnavailable(f"No engine here can run {name!r}.")
-        trial = await try_out(pool, choice)
+        trial = await benchmark_model(pool, choice)
     finally:
         await pool.aclose()
     if as_json:

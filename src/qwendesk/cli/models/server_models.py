@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from qwendesk.engines.base import Resident
+    from qwendesk.engines.base import ResidentModel
     from qwendesk.models.card import ModelCard
 
 _WIDE = 160
@@ -20,10 +20,10 @@ _WIDE = 160
 def engine_of(name: str) -> tuple[str, str]:
     """Split ``engine:name``; the engine is empty for the model store, which is llama.cpp's, and where none is named."""
     from qwendesk import plugins
-    from qwendesk.engines.servers import KINDS
+    from qwendesk.engines.servers import SERVER_KINDS
 
     engine, colon, inner = name.partition(":")
-    if not (colon and inner and engine in {*plugins.names("engines"), *KINDS}):
+    if not (colon and inner and engine in {*plugins.names("engines"), *SERVER_KINDS}):
         return "", name
     return ("" if engine == "llamacpp" else engine), inner
 
@@ -50,7 +50,7 @@ async def show_models(engine: str, as_json: bool) -> None:
     pool = build_pool(load_settings())
     try:
         cards = await pool.models(engine)
-        resident = await pool.engine(engine).resident()
+        resident = await pool.engine(engine).resident_models()
     finally:
         await pool.aclose()
     rows = [_row(card, resident.get(card.name)) for card in cards]
@@ -62,14 +62,14 @@ async def show_models(engine: str, as_json: bool) -> None:
         typer.echo(f"The engine {engine} has no model yet: 'qwendesk models pull {engine}:NAME' fetches one.", err=True)
 
 
-def _row(card: ModelCard, resident: Resident | None) -> dict[str, Any]:
+def _row(card: ModelCard, resident: ResidentModel | None) -> dict[str, Any]:
     return {
         "name": card.name,
         "loaded": resident is not None,
         "memory_bytes": resident.bytes if resident else None,
         "gpu_bytes": resident.gpu_bytes if resident else None,
         "loaded_context": resident.context if resident else None,
-        "until": resident.until.isoformat() if resident and resident.until else None,
+        "until": resident.expires_at.isoformat() if resident and resident.expires_at else None,
         "parameters": card.parameters,
         "context": card.context,
         "roles": list(card.roles),

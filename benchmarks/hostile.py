@@ -26,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.served import SECRET, SIGNING, Served, says, served
-from qwendesk.channels.webhook.signature import signed
+from qwendesk.channels.webhook.signature import signed_headers
 
 MB = 2**20
 AT_ONCE = 25
@@ -93,7 +93,7 @@ def _post(channel: str, body: bytes, headers: dict[str, str] | None = None, size
 def _signature(channel: str, body: bytes) -> dict[str, str]:
     moment = str(int(time.time()))
     if channel == "webhook":
-        return signed(SECRET, os.urandom(8).hex(), body)
+        return signed_headers(SECRET, os.urandom(8).hex(), body)
     if channel == "slack":
         digest = hmac.new(SIGNING.encode(), f"v0:{moment}:".encode() + body, sha256).hexdigest()
         return {"x-slack-request-timestamp": moment, "x-slack-signature": f"v0={digest}"}

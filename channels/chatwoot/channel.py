@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
-from qwendesk.channels.chatwoot.parse import File, Parsed, parse
+from qwendesk.channels.chatwoot.parse import ChatwootFile, ChatwootMessage, parse
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.errors import ChannelError, InputError
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 
-_REDIRECTS = 3
+_MAX_REDIRECTS = 3
 
 
-class Files:
+class ChatwootFiles:
     """Fetches what lies on Chatwoot, or where Chatwoot says that it lies.
 
     Args:
@@ -56,14 +56,14 @@ class Files:
         """
         if not self._is_home(url):
             raise ChannelError(f"A file lies outside of {self._home.netloc}; it is not fetched.", permanent=True)
-        for _ in range(_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             if not self._is_home(url):
                 return await self._outside(url)
             found = await self._calls.look(url, self._largest)
             if isinstance(found, bytes):
                 return found
-            url = _joined(url, found)
-        raise ChannelError(f"A file is sent on more than {_REDIRECTS} times; it is not fetched.", permanent=True)
+            url = _redirect_url(url, found)
+        raise ChannelError(f"A file is sent on more than {_MAX_REDIRECTS} times; it is not fetched.", permanent=True)
 
     def _is_home(self, url: str) -> bool:
         try:
@@ -81,7 +81,7 @@ class Files:
             raise ChannelError(f"A file was sent on, and was not to be had: {error}.", permanent=True) from error
 
 
-def _joined(url: str, place: str) -> str:
+def _redirect_url(url: str, place: str) -> str:
     try:
         return urljoin(url, place)
     except ValueError as error:
@@ -90,13 +90,13 @@ def _joined(url: str, place: str) -> str:
 
 log = logging.getLogger(__name__)
 
-_LARGEST_BODY = 2**20
+_MAX_BODY_BYTES = 2**20
 
-_FETCH_SECONDS = 3.0
+FETCH_TIMEOUT_SECONDS = 3.0
 
 """Chatwoot waits five seconds, never calls again, and gives a conversation to people where nobody answered."""
 
-_NONE_SUCH = 404
+_NOT_FOUND = 404
 
 _ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATWOOT__TOKEN."
 
@@ -124,7 +124,7 @@ class ChatwootChannel(Channel):
         self._stopping = asyncio.Event()
         self._calls = HttpApi(self.manifest.title, _ADVICE)
         self._fetching = FileFetcher(most=1)
-        self._files = Files(self._base_url, self._calls, MAX_FILE_BYTES)
+        self._files = ChatwootFiles(self._base_url, self._calls, MAX_FILE_BYTES)
 
     async def start(self, accept: Accept) -> None:
         """Wait to be called."""
@@ -148,7 +148,7 @@ class ChatwootChannel(Channel):
         # a bot may not ask who it is (BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source), but it may create messages
         url = f"{self._base_url}/api/v1/accounts/0/conversations/0/messages"
         status = await self._calls.status(url, {"api_access_token": self._token})
-        if status != _NONE_SUCH:
+        if status != _NOT_FOUND:
             advice = f" {_ADVICE}" if status in (401, 403) else ""
             raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))
         return f"connected to {self._base_url}"
@@ -173,7 +173,7 @@ class ChatwootChannel(Channel):
 
         if not self._may_be_signed(request.headers):
             return Response(status_code=401)
-        body = await read_body(request, _LARGEST_BODY)
+        body = await read_body(request, _MAX_BODY_BYTES)
         if body is None:
             return Response(status_code=413)
         if not self._signed(request.headers, body):
@@ -200,11 +200,11 @@ class ChatwootChannel(Channel):
         expected = "sha256=" + hmac.digest(self._secret, f"{moment}.".encode() + body, "sha256").hex()
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
 
-    async def _taken(self, parsed: Parsed, accept: Accept) -> bool:
+    async def _taken(self, parsed: ChatwootMessage, accept: Accept) -> bool:
         """Hand a message over; False: the desk is busy, and Chatwoot opens the conversation for people."""
         inbound = parsed.inbound
         try:
-            async with asyncio.timeout(_FETCH_SECONDS):
+            async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):
                 inbound = await self._fetching.with_attachments(
                     inbound, [partial(self._fetch, file) for file in parsed.files]
                 )
@@ -215,7 +215,7 @@ class ChatwootChannel(Channel):
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, inbound.account))
 
-    async def _fetch(self, file: File) -> Attachment:
+    async def _fetch(self, file: ChatwootFile) -> Attachment:
         data = await self._files.fetch(file.url)
         mime = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         return Attachment(file.kind, mime, data, file.name)  # type: ignore[arg-type]

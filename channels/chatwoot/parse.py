@@ -10,7 +10,7 @@ from qwendesk.messages import Inbound, storable
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ChatwootFile:
     """A file that waits on Chatwoot's storage."""
 
     url: str
@@ -20,14 +20,14 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ChatwootMessage:
     """A customer's message and the files it speaks of."""
 
     inbound: Inbound
-    files: tuple[File, ...] = ()
+    files: tuple[ChatwootFile, ...] = ()
 
 
-def parse(body: dict[str, Any]) -> Parsed | None:
+def parse(body: dict[str, Any]) -> ChatwootMessage | None:
     """Return what a customer wrote; None for events, notes, agents' answers, and conversations that people have taken.
 
     Raises:
@@ -44,7 +44,7 @@ def parse(body: dict[str, Any]) -> Parsed | None:
     if not text and not found:
         return None
     contact = conversation.get("meta", {}).get("sender", {})
-    return Parsed(
+    return ChatwootMessage(
         Inbound(
             text,
             str(int(conversation["id"])),
@@ -60,16 +60,16 @@ def parse(body: dict[str, Any]) -> Parsed | None:
     )
 
 
-def _files(attachments: Any) -> list[File]:
+def _files(attachments: Any) -> list[ChatwootFile]:
     kinds = {"image": "image", "audio": "audio", "file": "document"}
     return [_file(one, kinds.get(str(one.get("file_type")), "")) for one in attachments]
 
 
-def _file(attachment: dict[str, Any], kind: str) -> File:
+def _file(attachment: dict[str, Any], kind: str) -> ChatwootFile:
     url = attachment.get("data_url")
     if not (url and kind):  # a contact and a place have none, a video nobody looks at
-        return File("", "", str(attachment.get("file_type") or "file")[:20])
-    return File(str(url), kind, unquote(str(url).partition("?")[0].rpartition("/")[2])[:200])
+        return ChatwootFile("", "", str(attachment.get("file_type") or "file")[:20])
+    return ChatwootFile(str(url), kind, unquote(str(url).partition("?")[0].rpartition("/")[2])[:200])
 
 
 def _locale(*places: dict[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from irctokens.line import Line, build, tokenise
 
 from qwendesk.channels.base import Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.connection import Connection, Enqueue, Values
-from qwendesk.channels.irc.parse import folded, lines_of, parse
+from qwendesk.channels.irc.parse import normalize_name, parse, split_lines
 from qwendesk.channels.persistent_connection import PersistentConnectionChannel
 from qwendesk.messages import Outbound
 
@@ -44,27 +44,27 @@ class IrcChannel(PersistentConnectionChannel, Channel):
         return IrcConnection(self._settings, self.enqueue)
 
 
-_WANTED = ("account-tag", "message-tags")
+_CAPABILITIES = ("account-tag", "message-tags")
 
-_REFUSES_THE_DESK = {"432", "464", "465", "902", "904", "905", "908"}
+_LOGIN_REFUSED = {"432", "464", "465", "902", "904", "905", "908"}
 
-_REFUSES_FOR_NOW = {"437", "439"}
+_TRY_LATER = {"437", "439"}
 
-_NOT_ENTERED = {"471", "473", "474", "475"}
+_JOIN_REFUSED = {"471", "473", "474", "475"}
 
-_NOT_THERE = {"403", "477"}
+_NO_CHANNEL = {"403", "477"}
 
 """Said of who wants to enter, and of who writes."""
 
 _NICK_TAKEN = {"433", "436", "437"}
 
-_TRIED_NICKS = 5
+_MAX_NICK_SUFFIXES = 5
 
 _BURST_LINES = 4
 
 """Lines that go out at once after a pause."""
 
-_SASL_BYTES = 400
+_SASL_CHUNK_BYTES = 400
 
 
 class IrcConnection(Connection):
@@ -77,7 +77,7 @@ class IrcConnection(Connection):
         self.nick = settings["nick"]
         self.abilities: set[str] = set()
         for channel in settings["channels"]:
-            self.rooms[folded(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
+            self.rooms[normalize_name(channel.split()[0])] = partial(self._tell, "JOIN", *channel.split())
         self._registered = asyncio.Event()
         self._asked: dict[str, asyncio.Event] = {}
         seconds = settings["line_seconds"]
@@ -108,9 +108,9 @@ class IrcConnection(Connection):
         """Write a message, to whom it answers where others read along, line by line as fast as servers bear it."""
         text = f"{message.reply_to}: {message.text}" if message.reply_to else message.text
         target = message.conversation.partition(" ")[0]
-        name = f"{folded(target)},{uuid4().hex}"  # no name on IRC has a comma in it
-        async with self.confirming(name, folded(target)) as refusals:
-            for line in lines_of(text, f"{self.nick} {target}"):
+        name = f"{normalize_name(target)},{uuid4().hex}"  # no name on IRC has a comma in it
+        async with self.confirming(name, normalize_name(target)) as refusals:
+            for line in split_lines(text, f"{self.nick} {target}"):
                 async with self._pace:
                     if refusals or self.closed.done():
                         break  # nobody reads the rest
@@ -137,7 +137,7 @@ class IrcConnection(Connection):
     def _introduce(self) -> None:
         """Ask for abilities, each answered by itself, and for a nick; who has an account proves it first."""
         account, password = self._settings["account"], self._settings["password"]
-        for ability in (*_WANTED, "sasl") if account else _WANTED:
+        for ability in (*_CAPABILITIES, "sasl") if account else _CAPABILITIES:
             self._tell("CAP", "REQ", ability)
         if password and not account:
             self._tell("PASS", password)
@@ -158,9 +158,9 @@ class IrcConnection(Connection):
             case "NICK" if self._is_me(line.hostmask.nickname):
                 self.nick = line.params[0]
             case "JOIN" if self._is_me(line.hostmask.nickname):
-                self.mark_joined(folded(line.params[0]))
+                self.mark_joined(normalize_name(line.params[0]))
             case "KICK" if self._is_me(line.params[1]):
-                self.mark_left(folded(line.params[0]), " ".join(["put out", *line.params[2:]]))
+                self.mark_left(normalize_name(line.params[0]), " ".join(["put out", *line.params[2:]]))
             case "ERROR":
                 self._hung_up(line.params[-1], permanent="password" in line.params[-1].lower())
             case _ if not self._registered.is_set():
@@ -169,7 +169,7 @@ class IrcConnection(Connection):
                 self._refused(line)
 
     def _is_me(self, nick: str) -> bool:
-        return folded(nick) == folded(self.nick)
+        return normalize_name(nick) == normalize_name(self.nick)
 
     def _register(self, line: Line) -> None:
         match line.command, [value.strip() for value in line.params]:
@@ -187,17 +187,17 @@ class IrcConnection(Connection):
             case "001", [nick, *_]:
                 self.nick = nick
                 self._registered.set()
-            case code, _ if code in _NICK_TAKEN and len(self.nick) < len(self._settings["nick"]) + _TRIED_NICKS:
+            case code, _ if code in _NICK_TAKEN and len(self.nick) < len(self._settings["nick"]) + _MAX_NICK_SUFFIXES:
                 self.nick += "_"
                 self._tell("NICK", self.nick)
-            case code, [*_, why] if code in _REFUSES_THE_DESK | _NICK_TAKEN:
+            case code, [*_, why] if code in _LOGIN_REFUSED | _NICK_TAKEN:
                 self._hung_up(why, permanent=True)
 
     def _prove(self) -> None:
         account, password = self._settings["account"], self._settings["password"]
         proof = base64.b64encode(f"{account}\0{account}\0{password}".encode()).decode()
-        for start in range(0, len(proof) + 1, _SASL_BYTES):
-            self._tell("AUTHENTICATE", proof[start : start + _SASL_BYTES] or "+")
+        for start in range(0, len(proof) + 1, _SASL_CHUNK_BYTES):
+            self._tell("AUTHENTICATE", proof[start : start + _SASL_CHUNK_BYTES] or "+")
 
     def _hung_up(self, why: str, *, permanent: bool) -> None:
         advice = "; check QWENDESK_CHANNELS__IRC__PASSWORD, 'account' and 'nick'" if permanent else ""
@@ -205,11 +205,11 @@ class IrcConnection(Connection):
 
     def _refused(self, line: Line) -> None:
         """Tell who waits for it that a line was refused."""
-        about = folded(line.params[1])
+        about = normalize_name(line.params[1])
         name = next((name for name in self.pending if name.startswith(f"{about},")), None)
-        if name and line.command not in _NOT_ENTERED:
-            self.refuse(name, " ".join(line.params[1:]), permanent=line.command not in _REFUSES_FOR_NOW)
-        elif line.command in _NOT_ENTERED | _NOT_THERE:
+        if name and line.command not in _JOIN_REFUSED:
+            self.refuse(name, " ".join(line.params[1:]), permanent=line.command not in _TRY_LATER)
+        elif line.command in _JOIN_REFUSED | _NO_CHANNEL:
             self.mark_left(about, line.params[-1])
         else:
             self.warn(" ".join(line.params[1:]))

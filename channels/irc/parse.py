@@ -11,7 +11,7 @@ from qwendesk.channels.markup.cuts import divide_plain
 from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.messages import Inbound, storable
 
-_LONGEST = 400
+_MAX_LINE_BYTES = 400
 """What of a line's 512 bytes is left beside names: a server adds at most 10 bytes of user, 63 of host, and signs."""
 _ACTION = re.compile("\x01ACTION (.*?)\x01?", re.DOTALL)
 _COLOURS = re.compile("\x03(?:\\d{1,2}(?:,\\d{1,2})?)?|[\x02\x0f\x11\x16\x1d\x1e\x1f]")
@@ -31,7 +31,7 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
     """
     target, text = line.params
     who, tags = line.hostmask, line.tags if "message-tags" in abilities and line.tags else {}
-    private, own = folded(target) == folded(nick), folded(who.nickname) == folded(nick)
+    private, own = normalize_name(target) == normalize_name(nick), normalize_name(who.nickname) == normalize_name(nick)
     if (action := _ACTION.fullmatch(text)) is not None:
         text = action[1]  # what somebody wrote behind /me
     text = _COLOURS.sub("", storable(text)).strip()
@@ -40,10 +40,10 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
     if not text or not (private or is_mentioned(text, [nick])):
         return None
     # a nick alone is anybody's; who has it from elsewhere is somebody else, unless the network knows the account
-    person = tags.get("account") or f"{folded(who.nickname)}!{who.username}@{who.hostname}"
+    person = tags.get("account") or f"{normalize_name(who.nickname)}!{who.username}@{who.hostname}"
     return Inbound(
         text if private else strip_mention(text, [nick]),
-        f"{who.nickname} {person}" if private else folded(target),
+        f"{who.nickname} {person}" if private else normalize_name(target),
         person=person,
         channel="irc",
         account=server,
@@ -54,13 +54,13 @@ def parse(line: Line, nick: str, server: str, abilities: Collection[str]) -> Inb
     )
 
 
-def lines_of(text: str, names: str) -> Iterator[str]:
+def split_lines(text: str, names: str) -> Iterator[str]:
     """Return a text's lines, none of them too long for a server that puts names before it."""
-    most = _LONGEST - len(names.encode())
+    most = _MAX_LINE_BYTES - len(names.encode())
     for line in re.split(r"[\r\n\0]+", text.replace("\x01", "")):
         yield from divide_plain(line.rstrip(), lambda part: len(part.encode()) <= most)
 
 
-def folded(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a name with small letters, only those of ASCII: two that merely look alike stay two."""
     return name.encode().lower().decode()

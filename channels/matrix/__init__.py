@@ -1,1 +1,1 @@
-"""Matrix, with encryption."""
+"""The Matrix channel with end-to-end encryption, on matrix-nio."""

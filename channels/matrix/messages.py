@@ -1,4 +1,4 @@
-"""Send, change and announce messages in a room."""
+"""Client-server API calls: send and edit messages, upload files, show typing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.matrix.errors import good
+from qwendesk.channels.matrix.errors import checked
 from qwendesk.messages import Attachment, Outbound
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _KINDS = {"image": "m.image", "audio": "m.audio", "document": "m.file"}
 
 
 async def send(client: AsyncClient, message: Outbound) -> str:
-    """Send a message, then its files, and return the id of what came first."""
+    """Send the text, then the files; return the id of the first event."""
     ids = []
     if message.text:
         ids.append(await _put(client, message, _text(message) | _relation(message), message.key))
@@ -27,25 +27,27 @@ async def send(client: AsyncClient, message: Outbound) -> str:
 
 
 async def edit(client: AsyncClient, message_id: str, message: Outbound) -> None:
-    """Replace a message's text by a newer one."""
+    """Replace the text of a message."""
     fresh = _text(message)
     replaced = {"m.new_content": fresh, "m.relates_to": {"rel_type": "m.replace", "event_id": message_id}}
-    # what clients show that know of no changes goes without markup: an event may have 64 KiB, and encryption makes six
-    # bytes of every letter that is not Latin, and eight of those
+    # the fallback text has no markup: an event is limited to 64 KiB, and encryption turns a non-Latin letter into six
+    # to eight bytes
     content = {"msgtype": fresh["msgtype"], "body": f"* {fresh['body']}"} | replaced
     await _put(client, message, content, f"{message_id}:{message.text}")
 
 
 async def typing(client: AsyncClient, conversation: str, milliseconds: int) -> None:
-    """Show that an answer is being written."""
-    good(await client.room_typing(conversation.partition("|")[0], True, milliseconds))
+    """Show the typing indicator."""
+    checked(await client.room_typing(conversation.partition("|")[0], True, milliseconds))
 
 
 async def _put(client: AsyncClient, message: Outbound, content: dict[str, Any], key: str) -> str:
     room = message.conversation.partition("|")[0]
-    # the homeserver drops a second event of the same name from the same device
-    name = sha256(key.encode()).hexdigest()[:40]
-    answer = good(await client.room_send(room, "m.room.message", content, name, ignore_unverified_devices=True))
+    # the transaction id: the homeserver ignores a second event with the same one
+    transaction = sha256(key.encode()).hexdigest()[:40]
+    answer = checked(
+        await client.room_send(room, "m.room.message", content, transaction, ignore_unverified_devices=True)
+    )
     return str(getattr(answer, "event_id", ""))
 
 
@@ -72,7 +74,7 @@ async def _uploaded(client: AsyncClient, message: Outbound, file: Attachment) ->
     answer, key = await client.upload(
         io.BytesIO(file.data), file.mime, None if secret else name, encrypt=secret, filesize=len(file.data)
     )
-    url = str(getattr(good(answer), "content_uri", ""))
+    url = str(getattr(checked(answer), "content_uri", ""))
     info = {"mimetype": file.mime, "size": len(file.data)}
     where = {"file": {**(key or {}), "url": url}} if secret else {"url": url}
     return {"msgtype": _KINDS[file.kind], "body": name, "info": info} | where

@@ -1,4 +1,4 @@
-"""From a room's event, decrypted, to a message for the desk."""
+"""Parse decrypted room events to inbound messages: links, mentions, replies, reactions and files."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from qwendesk.messages import Inbound
 
 _FORMAT = "org.matrix.custom.html"
 
-_PEOPLE = ("https://matrix.to/#/", "matrix:u/")
+_USER_LINK_PREFIXES = ("https://matrix.to/#/", "matrix:u/")
 
-_WEB = ("https://", "http://", "mailto:")
+_WEB_PREFIXES = ("https://", "http://", "mailto:")
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A link, or somebody's name."""
+class MatrixLink:
+    """A link in a formatted body: a web link or a mention of a user."""
 
     label: str
     url: str
 
     @property
-    def called(self) -> str:
-        """The account that is called; empty: it is another link."""
-        if self.url.startswith(_PEOPLE[0]):
-            return unquote(self.url.removeprefix(_PEOPLE[0]).partition("?")[0])
-        return f"@{unquote(self.url.removeprefix(_PEOPLE[1]))}" if self.url.startswith(_PEOPLE[1]) else ""
+    def user_id(self) -> str:
+        """The mentioned user id; empty for other links."""
+        if self.url.startswith(_USER_LINK_PREFIXES[0]):
+            return unquote(self.url.removeprefix(_USER_LINK_PREFIXES[0]).partition("?")[0])
+        return (
+            f"@{unquote(self.url.removeprefix(_USER_LINK_PREFIXES[1]))}"
+            if self.url.startswith(_USER_LINK_PREFIXES[1])
+            else ""
+        )
 
 
-def links_of(content: dict[str, Any]) -> list[Link]:
-    """Return the links of a message, without those of the message that is replied to."""
+def links_of(content: dict[str, Any]) -> list[MatrixLink]:
+    """Return the links of a formatted body, without those of the quoted message."""
     if content.get("format") != _FORMAT or "<a" not in str(content.get("formatted_body") or ""):
         return []
     from selectolax.lexbor import LexborHTMLParser
@@ -43,13 +47,13 @@ def links_of(content: dict[str, Any]) -> list[Link]:
     page = LexborHTMLParser(str(content["formatted_body"]))
     for quoted in page.css("mx-reply"):
         quoted.decompose()
-    return [Link(one.text().strip(), one.attributes.get("href") or "") for one in page.css("a[href]")]
+    return [MatrixLink(one.text().strip(), one.attributes.get("href") or "") for one in page.css("a[href]")]
 
 
-def with_addresses(text: str, links: list[Link]) -> str:
-    """Return a text with the addresses of links that it does not name, each behind its words."""
+def with_link_urls(text: str, links: list[MatrixLink]) -> str:
+    """Return a text with each link's URL after its label, unless the text contains the URL."""
     for link in links:
-        if link.called or not link.url.startswith(_WEB) or link.url in text or link.label == link.url:
+        if link.user_id or not link.url.startswith(_WEB_PREFIXES) or link.url in text or link.label == link.url:
             continue
         before, label, after = text.partition(link.label) if link.label else (text, "", "")
         if link.url.partition(":")[2].strip("/") == label.strip("/"):
@@ -58,35 +62,35 @@ def with_addresses(text: str, links: list[Link]) -> str:
     return text
 
 
-def calls_of(links: list[Link], user: str) -> list[str]:
-    """Return the names by which an account is called."""
-    return [link.label for link in links if link.called == user and link.label]
+def mention_labels(links: list[MatrixLink], user: str) -> list[str]:
+    """Return the labels of the links that mention a user."""
+    return [link.label for link in links if link.user_id == user and link.label]
 
 
 _KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
 
 _FALLBACK = re.compile(r"\A> (?:\* )?<(@[^>\n]+)> ?(.*(?:\n>.*)*)\n\n?")
 
-"""What older clients put above a reply: the quoted message, behind its author's name."""
+"""The reply fallback of older clients: the author in angle brackets and the quoted text."""
 
 _THUMBS = {"👍": 1, "👎": -1}
 
-_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+_SKIN_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 
-"""What gives a thumb a colour."""
+"""Variation selector and skin tones of an emoji."""
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
-    """The desk's own account."""
+class MatrixIdentity:
+    """The desk's user id and its local part."""
 
     user: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file that waits on the server, and the key it is encrypted with, if it is."""
+class MatrixFile:
+    """A file in the media repository, with its key if it is encrypted."""
 
     url: str
     kind: str
@@ -96,29 +100,31 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """A message and the file it speaks of."""
+class MatrixEvent:
+    """A parsed event: the message, its file, and the event that it replies to."""
 
     inbound: Inbound
-    file: File | None = None
+    file: MatrixFile | None = None
     replied: str | None = None
-    """The event that is replied to."""
+    """The id of the replied-to event."""
     fallback: Quote | None = None
-    """What an older client says of it."""
+    """The quote of an older client's reply fallback."""
 
 
-def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
-    """Return what an event says to the desk.
+def parse(
+    event: dict[str, Any], room: str, members: int, own_events: Mapping[str, str], me: MatrixIdentity
+) -> MatrixEvent | None:
+    """Return the message of an event; None if it does not address the desk.
 
     Args:
-        event: the event as the server has it, decrypted.
-        room: the room's id.
-        members: how many are in the room.
-        own_events: events of the desk itself that may be replied or reacted to, and the conversation each is part of.
-        me: the desk's own account.
+        event: The decrypted event.
+        room: The room's id.
+        members: Number of members of the room.
+        own_events: The desk's newest events, each with its conversation.
+        me: The desk's own account.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the specification promises.
+        LookupError, TypeError, ValueError, AttributeError: The event does not conform to the specification.
     """
     sender, content = event["sender"], event["content"]
     if event.get("type") == "m.reaction":
@@ -128,13 +134,13 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
     relation = content.get("m.relates_to") or {}
     kind = content.get("msgtype")
     if relation.get("rel_type") == "m.replace" or kind == "m.notice":
-        return None  # a change of an older message; a program's words
+        return None  # an edit, or a notice, which bots send
     replied = (relation.get("m.in_reply_to") or {}).get("event_id")
     text, fallback = (
         _without_fallback(str(content.get("body") or ""), me) if replied else (content.get("body") or "", None)
     )
     links = links_of(content)
-    text = with_addresses(str(text), links)
+    text = with_link_urls(str(text), links)
     group = members > 2
     if group and not (_mentioned(content, text, me) or replied in own_events):
         return None
@@ -148,7 +154,7 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         file, unsupported_media = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
     inbound = Inbound(
-        _without_name(text, me, calls_of(links, me.user)),
+        _without_name(text, me, mention_labels(links, me.user)),
         f"{room}|{root}" if root else room,
         person=str(sender),
         channel="matrix",
@@ -158,16 +164,16 @@ def parse(event: dict[str, Any], room: str, members: int, own_events: Mapping[st
         group=group,
         unsupported_media=unsupported_media,
     )
-    # in a thread, what a message replies to is the one before it unless the client says otherwise
+    # in a thread, a fallback reply names the message before it
     pointed = None if relation.get("is_falling_back") else replied
-    return Parsed(inbound, file, pointed, fallback) if inbound.text or file or unsupported_media else None
+    return MatrixEvent(inbound, file, pointed, fallback) if inbound.text or file or unsupported_media else None
 
 
-def quote_of(event: dict[str, Any], me: Me) -> tuple[Quote | None, File | None]:
-    """Return what an event says that is replied to, and the file that it is.
+def quote_of(event: dict[str, Any], me: MatrixIdentity) -> tuple[Quote | None, MatrixFile | None]:
+    """Return the quote and the file of a replied-to event.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the specification promises.
+        LookupError, TypeError, ValueError, AttributeError: The event does not conform to the specification.
     """
     content = event.get("content") or {}
     content = content.get("m.new_content") or content
@@ -181,25 +187,27 @@ def quote_of(event: dict[str, Any], me: Me) -> tuple[Quote | None, File | None]:
     text = str(content.get("body") or "")
     if (content.get("m.relates_to") or {}).get("m.in_reply_to"):
         text = _without_fallback(text, me)[0]
-    text = with_addresses(text, links_of(content))
+    text = with_link_urls(text, links_of(content))
     if kind not in ("m.text", "m.emote", "m.notice"):
         name = str(content.get("filename") or content.get("body") or "")
         text = f"[{kind[2:]} {name}]" + (f"\n{text}" if text != name else "")
     return Quote(text, sender, own=sender == me.user), file
 
 
-def _without_fallback(text: str, me: Me) -> tuple[str, Quote | None]:
-    """Return a reply without what an older client put above it, and that."""
+def _without_fallback(text: str, me: MatrixIdentity) -> tuple[str, Quote | None]:
+    """Return a reply's text without the reply fallback, and the fallback as a quote."""
     if (found := _FALLBACK.match(text)) is None:
         return text, None
     said = re.sub(r"^> ?", "", found[2], flags=re.MULTILINE)
     return text[found.end() :], Quote(said, found[1], own=found[1] == me.user)
 
 
-def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str], me: Me) -> Parsed | None:
-    """Return a thumb on a message of the desk as what a button says."""
+def _reaction(
+    event: dict[str, Any], members: int, own_events: Mapping[str, str], me: MatrixIdentity
+) -> MatrixEvent | None:
+    """Return a thumb reaction to the desk's message as a pressed rating button."""
     relation = event["content"].get("m.relates_to") or {}
-    thumb = _THUMBS.get(_TONE.sub("", str(relation.get("key") or "")))
+    thumb = _THUMBS.get(_SKIN_TONE.sub("", str(relation.get("key") or "")))
     target = str(relation.get("event_id") or "")
     if event["sender"] == me.user or thumb is None or target not in own_events:
         return None
@@ -212,26 +220,26 @@ def _reaction(event: dict[str, Any], members: int, own_events: Mapping[str, str]
         event=str(event["event_id"]),
         group=members > 2,
     )
-    return Parsed(inbound)
+    return MatrixEvent(inbound)
 
 
-def _mentioned(content: dict[str, Any], text: str, me: Me) -> bool:
+def _mentioned(content: dict[str, Any], text: str, me: MatrixIdentity) -> bool:
     named = (content.get("m.mentions") or {}).get("user_ids") or []
-    # the bare name is no mention: it may be a word like any other
+    # the name without @ is no mention: it may be a common word
     spelled = rf"(?<![\w@])(?:{re.escape(me.user)}|@{re.escape(me.name)})(?![\w=/+-]|[.:]\w)"
     return me.user in named or bool(re.search(spelled, text, re.IGNORECASE))
 
 
-def _without_name(text: str, me: Me, calls: Sequence[str] = ()) -> str:
+def _without_name(text: str, me: MatrixIdentity, calls: Sequence[str] = ()) -> str:
     user, at, bare = (re.escape(name) for name in (me.user, f"@{me.name}", me.name))
     shown = "".join(f"|@?{re.escape(name)}" for name in calls)
     spelled = rf"\A(?:\s*(?:(?:{user}|{at}{shown})(?:[:,]\s*|\s+|\Z)|{bare}[:,]\s*))+"
     return re.sub(spelled, "", text, flags=re.IGNORECASE).strip()
 
 
-def _file(content: dict[str, Any]) -> File:
+def _file(content: dict[str, Any]) -> MatrixFile:
     key = content.get("file")
     url = key["url"] if key else content["url"]
     mime = str((content.get("info") or {}).get("mimetype") or "application/octet-stream")
     name = str(content.get("filename") or content.get("body") or "")
-    return File(str(url), _KINDS[content["msgtype"]], mime, name, key)
+    return MatrixFile(str(url), _KINDS[content["msgtype"]], mime, name, key)

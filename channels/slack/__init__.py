@@ -1,1 +1,1 @@
-"""Slack, over Socket Mode or HTTP."""
+"""The Slack channel: Socket Mode or signed HTTP requests, on slack_sdk."""

@@ -1,4 +1,4 @@
-"""The Slack channel on Slack's own client."""
+"""The Slack channel: Socket Mode or HTTP, request signatures, and file downloads."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.channels.slack import messages
-from qwendesk.channels.slack.errors import NotThere, told
-from qwendesk.channels.slack.files import File, files_of
-from qwendesk.channels.slack.parse import Me, parse
-from qwendesk.channels.slack.response_urls import MARK, Doors, Threads
-from qwendesk.channels.slack.thread import Roots
+from qwendesk.channels.slack.errors import NotInChannel, translate_errors
+from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, parse
+from qwendesk.channels.slack.response_urls import RESPONSE_ID_PREFIX, CommandThreads, ResponseUrls, ThreadRoots
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -29,36 +27,39 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 
-_MOMENT, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
+_TIMESTAMP_HEADER, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 
 
-def is_promising(headers: Mapping[str, str]) -> bool:
-    """Tell whether a call is fresh and has a signature: a body need not be read of any other."""
+def has_fresh_signature(headers: Mapping[str, str]) -> bool:
+    """Return whether a request is recent and has a signature; the body of other requests is not read."""
     shown = headers.get(_SIGNATURE, "")
-    return bool(shown) and shown.isascii() and is_recent(headers.get(_MOMENT, ""))
+    return bool(shown) and shown.isascii() and is_recent(headers.get(_TIMESTAMP_HEADER, ""))
 
 
-def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Tell whether a signature holds."""
+def is_valid_signature(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a request's signature is valid."""
     from slack_sdk.signature import SignatureVerifier
 
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return False
-    return is_promising(headers) and SignatureVerifier(secret).is_valid(text, headers[_MOMENT], headers[_SIGNATURE])
+    return has_fresh_signature(headers) and SignatureVerifier(secret).is_valid(
+        text, headers[_TIMESTAMP_HEADER], headers[_SIGNATURE]
+    )
 
 
-Take = Callable[[str, dict[str, Any]], Awaitable[bool]]
+DeliveryHandler = Callable[[str, dict[str, Any]], Awaitable[bool]]
+"""Accepts a delivery of a type with its payload; False if Slack has to repeat it."""
 
-"""Takes a delivery's kind and payload, and tells whether that is done."""
 
-
-async def listen(client: AsyncWebClient, app_token: str, stopping: asyncio.Event, take: Take) -> None:
-    """Take deliveries until stopped; one is acknowledged only when it is taken, else Slack sends it again.
+async def run_socket_mode(
+    client: AsyncWebClient, app_token: str, stopping: asyncio.Event, take: DeliveryHandler
+) -> None:
+    """Receive deliveries over Socket Mode until ``stopping`` is set; only accepted ones are acknowledged.
 
     Raises:
-        ChannelError: Slack refuses the app's token.
+        ChannelError: Slack refuses the app-level token.
     """
     from slack_sdk.socket_mode.aiohttp import SocketModeClient
     from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
@@ -67,14 +68,14 @@ async def listen(client: AsyncWebClient, app_token: str, stopping: asyncio.Event
 
     socket = SocketModeClient(app_token, web_client=client)
 
-    async def took(_: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+    async def handle(_: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         payload = request.payload if isinstance(request.payload, dict) else {}
         if await take(request.type, payload):
             await socket.send_socket_mode_response(SocketModeResponse(request.envelope_id))
 
-    socket.socket_mode_request_listeners.append(took)
+    socket.socket_mode_request_listeners.append(handle)
     try:
-        async with told():
+        async with translate_errors():
             await socket.connect()  # type: ignore[no-untyped-call]
         await stopping.wait()
     finally:
@@ -84,24 +85,23 @@ async def listen(client: AsyncWebClient, app_token: str, stopping: asyncio.Event
 
 log = logging.getLogger(__name__)
 
-_LARGEST_BODY = 2**20
+_MAX_BODY_BYTES = 2**20
 
-_DELIVERIES = 4
-
-"""How often Slack delivers an event that nobody takes."""
+_MAX_DELIVERIES = 4
+"""Slack sends an event that is not acknowledged once and repeats it three times."""
 
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
 
 
 class SlackChannel(Channel):
-    """An app in a workspace: Socket Mode where ``app_token`` is set, else called over HTTP."""
+    """A Slack app with Socket Mode if ``app_token`` is set, otherwise with HTTP requests."""
 
     manifest = Manifest(
         "slack",
         "Slack",
         ChannelCapabilities(
             markup="mrkdwn",
-            max_length=messages.LONGEST_SECTION,
+            max_length=messages.MAX_SECTION_CHARS,
             edits=True,
             edit_interval=1.5,
             buttons=5,
@@ -112,7 +112,7 @@ class SlackChannel(Channel):
             Setting("bot_token", "The bot's token (xoxb-...).", True, True),
             Setting("app_token", "The app-level token (xapp-...) of Socket Mode; empty: HTTP.", True),
             Setting("signing_secret", "The app's signing secret, for HTTP.", True),
-            Setting("base_url", "The Web API's address.", default="https://slack.com/api/"),
+            Setting("base_url", "The Web API's base URL.", default="https://slack.com/api/"),
         ),
         needs=("slack_sdk", "aiohttp"),
         simulator="qwendesk.testing.simulators.slack:SlackSimulator",
@@ -130,58 +130,58 @@ class SlackChannel(Channel):
         self._stopping = asyncio.Event()
         self._client: AsyncWebClient | None = None
         self._connecting = asyncio.Lock()
-        self._me = Me("", "")
-        self._fetching = FileFetcher(_DELIVERIES)
-        self._doors = Doors([urlsplit(base_url).hostname])
-        self._threads = Threads()
-        self._roots = Roots()
+        self._me = SlackIdentity("", "")
+        self._fetching = FileFetcher(_MAX_DELIVERIES)
+        self._response_urls = ResponseUrls([urlsplit(base_url).hostname])
+        self._threads = CommandThreads()
+        self._roots = ThreadRoots()
         self._files = HttpApi("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
-        """Listen until ``stop``."""
-        client = await self._connected()
+        """Receive events until ``stop``."""
+        client = await self._connect()
         self._accept = accept
         if self._app_token:
-            await listen(client, self._app_token, self._stopping, self._take)
+            await run_socket_mode(client, self._app_token, self._stopping, self._take)
         else:
             await self._stopping.wait()
 
     async def stop(self) -> None:
-        """Take no more events."""
+        """Stop receiving events."""
         self._accept = None
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
-        """Post a message, in its thread where there is one."""
-        door = self._doors.find(message)
+        """Post a message; answer by the command's response URL where the app is not in the channel."""
+        response_url = self._response_urls.find(message)
         try:
-            async with told():
-                return await messages.send(await self._connected(), message)
-        except NotThere:
-            if door is None:
+            async with translate_errors():
+                return await messages.send(await self._connect(), message)
+        except NotInChannel:
+            if response_url is None:
                 raise
-        body = json.dumps(messages.response(message)).encode()
-        await self._files.post(door, body, {"content-type": "application/json"})
-        return f"{MARK}{message.key}"
+        body = json.dumps(messages.response_payload(message)).encode()
+        await self._files.post(response_url, body, {"content-type": "application/json"})
+        return f"{RESPONSE_ID_PREFIX}{message.key}"
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Replace a message's text."""
-        if message_id.startswith(MARK):
-            raise ChannelError("Slack cannot change what was answered to a command.", permanent=True)
-        async with told():
-            await messages.edit(await self._connected(), message_id, message)
+        """Update the text of a posted message."""
+        if message_id.startswith(RESPONSE_ID_PREFIX):
+            raise ChannelError("Slack cannot update a response to a slash command.", permanent=True)
+        async with translate_errors():
+            await messages.edit(await self._connect(), message_id, message)
 
     async def check(self) -> str:
-        """Ask Slack who the app is."""
-        async with told():
-            who = await (await self._connected()).auth_test()
+        """Return the app's user name and workspace."""
+        async with translate_errors():
+            who = await (await self._connect()).auth_test()
         return f"connected as @{who['user']} in {who['team']}"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the address of events, commands and interactivity, where HTTP is used."""
+        """Return the route of events, slash commands and interactivity; empty with Socket Mode."""
         from starlette.routing import Route
 
-        return [] if self._app_token else [Route("/", self._called, methods=["POST"])]
+        return [] if self._app_token else [Route("/", self._handle_request, methods=["POST"])]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -191,37 +191,37 @@ class SlackChannel(Channel):
         if client and client.session:
             await client.session.close()
 
-    async def _connected(self) -> AsyncWebClient:
+    async def _connect(self) -> AsyncWebClient:
         async with self._connecting:
             if self._client is None:
-                self._client = await self._made()
+                self._client = await self._create_client()
             return self._client
 
-    async def _made(self) -> AsyncWebClient:
+    async def _create_client(self) -> AsyncWebClient:
         import aiohttp
         from slack_sdk.web.async_client import AsyncWebClient
 
         session = aiohttp.ClientSession()
         client = AsyncWebClient(self._bot_token, self._base_url, timeout=20, session=session, retry_handlers=[])
         try:
-            async with told():
+            async with translate_errors():
                 who = await client.auth_test()
         except ChannelError:
             await session.close()
             raise
-        self._me = Me(str(who["team_id"]), str(who["user_id"]))
+        self._me = SlackIdentity(str(who["team_id"]), str(who["user_id"]))
         return client
 
-    async def _called(self, request: Request) -> Response:
+    async def _handle_request(self, request: Request) -> Response:
         from starlette.responses import PlainTextResponse, Response
 
-        body = await read_body(request, _LARGEST_BODY) if is_promising(request.headers) else b""
+        body = await read_body(request, _MAX_BODY_BYTES) if has_fresh_signature(request.headers) else b""
         if body is None:
             return Response(status_code=413)
-        if not is_signed(self._signing_secret, request.headers, body):
+        if not is_valid_signature(self._signing_secret, request.headers, body):
             return Response(status_code=401)
         try:
-            kind, payload = _opened(body, request.headers.get("content-type", ""))
+            kind, payload = _read_http_request(body, request.headers.get("content-type", ""))
         except ValueError:
             return Response(status_code=400)
         except (LookupError, TypeError, AttributeError):
@@ -231,19 +231,19 @@ class SlackChannel(Channel):
         return Response(status_code=200 if await self._take(kind, payload) else 503)
 
     async def _take(self, kind: str, payload: dict[str, Any]) -> bool:
-        """Hand a delivery over and tell whether it is done; False: it has to come again."""
+        """Accept a delivery; False if Slack has to repeat it."""
         if self._accept is None:
             return False
         try:
             parsed = parse(kind, payload, self._me)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            log.warning("A delivery of Slack cannot be read: %r.", error)
+            log.warning("Slack sent an invalid delivery: %r.", error)
             return True
         if parsed is None:
             return True
-        parsed = await self._roots.above(await self._connected(), parsed, self._me)
+        parsed = await self._roots.add_root(await self._connect(), parsed, self._me)
         try:
-            placed = self._threads.place(parsed.inbound)
+            placed = self._threads.assign(parsed.inbound)
             inbound = await self._fetching.with_attachments(
                 placed, [partial(self._fetch, file) for file in parsed.files]
             )
@@ -254,28 +254,30 @@ class SlackChannel(Channel):
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
         where = (inbound.account, inbound.reply_to)
-        await self.send(Outbound(key, inbound.conversation, messages.escaped(text), *where, plain=text))
+        await self.send(Outbound(key, inbound.conversation, messages.escape(text), *where, plain=text))
 
-    async def _fetch(self, file: File) -> Attachment:
-        file = file if file.url else await self._asked(file)
+    async def _fetch(self, file: SlackFile) -> Attachment:
+        file = file if file.url else await self._file_info(file)
         host = urlsplit(file.url).hostname or ""
         if host not in (*_FILE_HOSTS, urlsplit(self._base_url).hostname):
-            raise ChannelError(f"A file lies on {host!r}, not on Slack; it is not fetched.", permanent=True)
+            raise ChannelError(
+                f"The file is on {host!r}, which is not a host of Slack; it is not downloaded.", permanent=True
+            )
         data = await self._files.fetch(file.url, MAX_FILE_BYTES, {"Authorization": f"Bearer {self._bot_token}"})
         return Attachment(file.kind, file.mime, data, file.name)  # type: ignore[arg-type]
 
-    async def _asked(self, file: File) -> File:
-        """Return a file of another workspace with its address, which Slack tells only who asks for it."""
-        async with told():
-            known = (await (await self._connected()).files_info(file=file.id))["file"]
+    async def _file_info(self, file: SlackFile) -> SlackFile:
+        """Return a file of another workspace with its URL, which events do not contain."""
+        async with translate_errors():
+            known = (await (await self._connect()).files_info(file=file.id))["file"]
         found = files_of([known])
         if not (found.found and found.found[0].url):
-            raise ChannelError(f"Slack does not give out the file {file.name!r}.", permanent=True)
+            raise ChannelError(f"Slack does not provide the file {file.name!r}.", permanent=True)
         return found.found[0]
 
 
-def _opened(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
-    """Return the kind of an HTTP call, as Socket Mode names it, and its payload."""
+def _read_http_request(body: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
+    """Return an HTTP request's type, named as in Socket Mode, and its payload."""
     if not content_type.startswith("application/x-www-form-urlencoded"):
         payload = read_json(body)
         return ("url_verification" if payload.get("type") == "url_verification" else "events_api"), payload

@@ -1,4 +1,4 @@
-"""Post and change messages through the Web API."""
+"""Web API calls: post and update messages; build the payload of response URLs."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from qwendesk.messages import Outbound
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
-LONGEST_SECTION = 3000
-"""Characters of a text that stands above buttons."""
+MAX_SECTION_CHARS = 3000
+"""The limit of a section block's text."""
 
 
 async def send(client: AsyncWebClient, message: Outbound) -> str:
-    """Post a message and return its time stamp, which is its id."""
+    """Post a message and return its ``ts``, which is its id."""
     channel, _, thread = message.conversation.partition(":")
     try:
         return await _post(client, channel, thread, message, message.text)
     except Exception as error:
-        if not _about_markup(error):
+        if not _is_markup_error(error):
             raise
-        return await _post(client, channel, thread, message, escaped(message.plain or message.text))
+        return await _post(client, channel, thread, message, escape(message.plain or message.text))
 
 
 async def edit(client: AsyncWebClient, message_id: str, message: Outbound) -> None:
-    """Replace a message's text."""
+    """Update the text of a message."""
     channel = message.conversation.partition(":")[0]
     await client.chat_update(channel=channel, ts=message_id, text=message.text, **_blocks(message, message.text))
 
 
-def response(message: Outbound) -> dict[str, Any]:
-    """Return what is posted to the address that came with a slash command; only who gave the command sees it."""
+def response_payload(message: Outbound) -> dict[str, Any]:
+    """Return the payload of a slash command's response URL; only the command's sender sees it."""
     return {"response_type": "ephemeral", "replace_original": False, "text": message.text} | _blocks(
         message, message.text
     )
 
 
-def escaped(text: str) -> str:
-    """Return a text without markup as Slack wants it written."""
+def escape(text: str) -> str:
+    """Escape ``&``, ``<`` and ``>`` in a text without markup."""
     return html.escape(text, quote=False)
 
 
@@ -61,11 +61,11 @@ def _blocks(message: Outbound, text: str) -> dict[str, Any]:
         }
         for number, button in enumerate(message.buttons)
     ]
-    section = {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": text[:LONGEST_SECTION]}}
+    section = {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": text[:MAX_SECTION_CHARS]}}
     return {"blocks": [section, {"type": "actions", "elements": buttons}]}
 
 
-def _about_markup(error: Exception) -> bool:
+def _is_markup_error(error: Exception) -> bool:
     from slack_sdk.errors import SlackApiError
 
     return isinstance(error, SlackApiError) and error.response.get("error") in ("invalid_blocks", "invalid_arguments")

@@ -1,4 +1,4 @@
-"""From Slack's events, slash commands and button presses to a message for the desk."""
+"""Parse events, slash commands and button presses to inbound messages with their files."""
 
 from __future__ import annotations
 
@@ -8,45 +8,112 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from qwendesk.channels.base import MAX_FILE_BYTES
 from qwendesk.channels.mentions import add_slash
 from qwendesk.channels.references import with_quotes
-from qwendesk.channels.slack.blocks import shared, words
-from qwendesk.channels.slack.files import File, files_of
-from qwendesk.messages import Inbound
+from qwendesk.channels.slack.blocks import attachment_quotes, blocks_text
+from qwendesk.messages import Inbound, kind_of
 
-_SAID = (None, "file_share", "thread_broadcast", "me_message")
-"""The kinds of message that a person writes; ``me_message`` is what follows ``/me``."""
-_MARKED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+_UNAVAILABLE_MODES = ("tombstone", "hidden_by_limit")
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
-    """The app's own account in a workspace."""
+class SlackFile:
+    """A file that the bot's token can download."""
+
+    url: str
+    """Empty if ``files.info`` has to be called for it."""
+    kind: str
+    mime: str
+    name: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackFiles:
+    """The files of one message."""
+
+    found: tuple[SlackFile, ...] = ()
+    links: tuple[str, ...] = ()
+    """Name and URL of each external file."""
+    unsupported_media: str | None = None
+    """Why a file is left out."""
+
+
+def files_of(files: list[dict[str, Any]]) -> SlackFiles:
+    """Return the files of a message that can be downloaded, and links to external ones."""
+    found, links, reasons = [], [], []
+    for one in files:
+        if one.get("is_external") or one.get("mode") == "external":
+            links.append(f"{one.get('title') or one.get('name') or 'file'}: {_url(one) or one.get('permalink') or ''}")
+        elif reason := _unavailable_reason(one):
+            reasons.append(reason)
+        else:
+            found.append(file_of(one))
+    return SlackFiles(tuple(found), tuple(links), reasons[0] if reasons else None)
+
+
+def file_of(file: dict[str, Any]) -> SlackFile:
+    """Return a file from Slack's file object."""
+    mime = str(file.get("mimetype") or "application/octet-stream")
+    return SlackFile(
+        _url(file), kind_of(mime), mime, str(file.get("name") or file.get("title") or ""), str(file.get("id") or "")
+    )
+
+
+def _url(file: dict[str, Any]) -> str:
+    return str(file.get("url_private_download") or file.get("url_private") or "")
+
+
+def _unavailable_reason(file: dict[str, Any]) -> str | None:
+    """Return why a file is left out; None if it can be downloaded."""
+    size = file.get("size")
+    if size is not None and int(size) > MAX_FILE_BYTES:
+        return "large file"
+    if size is not None and int(size) == 0 and _url(file):
+        return "empty file"
+    # events contain only the id of a file of another workspace
+    is_known = _url(file) or file.get("id")
+    return (
+        None
+        if is_known and file.get("mode") not in _UNAVAILABLE_MODES and file.get("file_access") != "access_denied"
+        else "file"
+    )
+
+
+_USER_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
+"""Message subtypes of people; ``me_message`` is the text of ``/me``."""
+_MARKUP = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+
+
+@dataclass(frozen=True, slots=True)
+class SlackIdentity:
+    """The app's team id and user id."""
 
     team: str
     user: str
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """A message and the files it speaks of."""
+class SlackEvent:
+    """A parsed delivery: the message and its files."""
 
     inbound: Inbound
-    files: tuple[File, ...] = ()
+    files: tuple[SlackFile, ...] = ()
     in_thread: bool = False
-    """Whether it was written into a thread of a channel that somebody may have begun without the desk."""
+    """Whether the message is a reply in a channel's thread, whose first message the desk may not have."""
 
 
-def parse(kind: str, payload: dict[str, Any], me: Me) -> Parsed | None:
-    """Return what a delivery says to the desk; None where it is not for the desk.
+def parse(kind: str, payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
+    """Return the message of a delivery; None if it does not address the desk.
 
     Args:
-        kind: ``events_api``, ``slash_commands`` or ``interactive``, as Socket Mode names them.
-        payload: the delivery.
-        me: the app itself.
+        kind: The delivery's type in Socket Mode: ``events_api``, ``slash_commands`` or ``interactive``.
+        payload: The delivery's payload.
+        me: The app's own account.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it has not the shape that Slack promises.
+        LookupError, TypeError, ValueError, AttributeError: The payload does not conform to Slack's API.
     """
     match kind:
         case "events_api":
@@ -58,47 +125,49 @@ def parse(kind: str, payload: dict[str, Any], me: Me) -> Parsed | None:
     return None
 
 
-def _event(event: dict[str, Any], me: Me) -> Parsed | None:
+def _event(event: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
     direct = event.get("channel_type") == "im"
-    # a mention comes as a message too; only one of the two is taken
+    # Slack sends a mention as app_mention and as message; one of the two is ignored
     wanted = (event["type"] == "message" and direct) or (event["type"] == "app_mention" and not direct)
-    if not wanted or event.get("subtype") not in _SAID or not _from_a_person(event, me):
+    if not wanted or event.get("subtype") not in _USER_SUBTYPES or not _is_from_person(event, me):
         return None
     attached = [one for one in event.get("attachments") or () if isinstance(one, dict)]
     files = files_of([*(event.get("files") or ()), *(file for one in attached for file in one.get("files") or ())])
-    read = partial(plain, me=me)
-    text = read(str(event.get("text") or "")) or read(words(event.get("blocks") or (), str))
-    text = with_quotes("\n".join(filter(None, (text, *files.links))), shared(attached, read, me.user))
+    read = partial(to_plain_text, me=me)
+    text = read(str(event.get("text") or "")) or read(blocks_text(event.get("blocks") or (), str))
+    text = with_quotes("\n".join(filter(None, (text, *files.links))), attachment_quotes(attached, read, me.user))
     if not (text or files.found or files.unsupported_media):
         return None
     root = event.get("thread_ts") or (None if direct else event["ts"])
-    place = _place(event["channel"], root)
+    place = _conversation(event["channel"], root)
     inbound = _inbound(text, place, event["user"], event["ts"], me, direct, files.unsupported_media)
-    return Parsed(inbound, files.found, in_thread=not direct and root != event["ts"])
+    return SlackEvent(inbound, files.found, in_thread=not direct and root != event["ts"])
 
 
-def _command(payload: dict[str, Any], me: Me) -> Parsed:
+def _command(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent:
     direct = str(payload["channel_id"]).startswith("D")
     text = add_slash(str(payload.get("text") or "help"))
     inbound = _inbound(text, str(payload["channel_id"]), payload["user_id"], "", me, direct, None)
-    # where the desk is no member, this address is the only way to answer
-    door = str(payload.get("response_url") or "") or None
-    return Parsed(replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=door))
+    # in channels without the app this URL is the only way to answer
+    response_url = str(payload.get("response_url") or "") or None
+    return SlackEvent(replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=response_url))
 
 
-def _pressed(payload: dict[str, Any], me: Me) -> Parsed | None:
+def _pressed(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
     if payload.get("type") != "block_actions":
         return None
     message, channel = payload["message"], payload["channel"]["id"]
     root = message.get("thread_ts")
-    # a thread below the desk's own message does not make that message part of it
-    place = _place(channel, root if root != message.get("ts") else None)
+    # the message that starts a thread is not part of it
+    place = _conversation(channel, root if root != message.get("ts") else None)
     direct = str(channel).startswith("D")
     inbound = _inbound(str(payload["actions"][0]["value"]), place, payload["user"]["id"], "", me, direct, None)
-    return Parsed(replace(inbound, event=f"press:{payload['trigger_id']}"))
+    return SlackEvent(replace(inbound, event=f"press:{payload['trigger_id']}"))
 
 
-def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, unsupported_media: str | None) -> Inbound:
+def _inbound(
+    text: str, place: str, user: str, ts: str, me: SlackIdentity, direct: bool, unsupported_media: str | None
+) -> Inbound:
     return Inbound(
         text,
         place,
@@ -112,17 +181,17 @@ def _inbound(text: str, place: str, user: str, ts: str, me: Me, direct: bool, un
     )
 
 
-def _place(channel: str, root: str | None) -> str:
-    """Return the key of a channel, or of a thread in it."""
+def _conversation(channel: str, root: str | None) -> str:
+    """Return the conversation key of a channel, or of a thread in it."""
     return f"{channel}:{root}" if root else str(channel)
 
 
-def _from_a_person(event: dict[str, Any], me: Me) -> bool:
+def _is_from_person(event: dict[str, Any], me: SlackIdentity) -> bool:
     return not event.get("bot_id") and bool(event.get("user")) and event["user"] != me.user
 
 
-def plain(text: str, me: Me) -> str:
-    """Return a text as it was typed: without the app's own name, the address of a link behind its words."""
+def to_plain_text(text: str, me: SlackIdentity) -> str:
+    """Convert mrkdwn to plain text without mentions of the app, with each link's URL after its label."""
 
     def read(found: re.Match[str]) -> str:
         mark, target, label = found.groups()
@@ -132,7 +201,7 @@ def plain(text: str, me: Me) -> str:
 
     called = rf"<@{re.escape(me.user)}(?:\|[^<>]*)?>"
     text = re.sub(rf"\A(?:\s*{called}[,:]?)+\s*|[^\S\n]*{called}", "", text) if me.user else text
-    return html.unescape(_MARKED.sub(read, text)).strip()
+    return html.unescape(_MARKUP.sub(read, text)).strip()
 
 
 def _linked(url: str, label: str) -> str:

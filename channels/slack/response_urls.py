@@ -1,48 +1,103 @@
-"""Where answers to slash commands go in channels that the app is no member of, and which thread a command is about."""
+"""State of channels that Slack's payloads lack: response URLs, threads of slash commands, first messages of threads."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cachetools import FIFOCache
 
+from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.slack.blocks import blocks_text
+from qwendesk.channels.slack.errors import translate_errors
+from qwendesk.channels.slack.parse import SlackEvent, SlackIdentity, to_plain_text
+from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 
-_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
-_MOST = 1000
-MARK = "response:"
-"""What the name of a message begins with that was posted to such an address; Slack gives it none."""
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
 
 
-class Doors:
-    """Knows the addresses, which come with the first part of an answer alone.
+log = logging.getLogger(__name__)
+_MAX_THREADS = 1000
+
+
+class ThreadRoots:
+    """Quotes the first message of a thread once, in the first message that mentions the desk there."""
+
+    def __init__(self) -> None:
+        self._shown = FIFOCache[str, str | None](_MAX_THREADS)
+        """For each thread, the event that quotes its first message."""
+        self._refused = False
+
+    async def add_root(self, client: AsyncWebClient, parsed: SlackEvent, me: SlackIdentity) -> SlackEvent:
+        """Return a message with the first message of its thread quoted, or unchanged if that cannot be read."""
+        channel, _, thread = parsed.inbound.conversation.partition(":")
+        known = self._shown.setdefault(parsed.inbound.conversation, parsed.inbound.event) if parsed.in_thread else None
+        if not parsed.in_thread or known != parsed.inbound.event:
+            return parsed
+        try:
+            async with translate_errors():
+                answer = await client.conversations_replies(channel=channel, ts=thread, limit=1, inclusive=True)
+        except ChannelError as error:
+            if not self._refused:
+                log.warning(
+                    "The first message of a thread cannot be read: %s The app needs the scope channels:history.", error
+                )
+            self._refused = self._refused or error.permanent
+            return parsed
+        quotes = [quote for message in answer.get("messages") or () if (quote := _quote(message, me))]
+        return replace(parsed, inbound=replace(parsed.inbound, text=with_quotes(parsed.inbound.text, quotes[:1])))
+
+
+def _quote(message: dict[str, object], me: SlackIdentity) -> Quote | None:
+    blocks = message.get("blocks")
+    text = to_plain_text(str(message.get("text") or ""), me) or blocks_text(
+        blocks if isinstance(blocks, list) else (), str
+    )
+    own = message.get("user") == me.user
+    profile = message.get("user_profile")
+    name = str(profile.get("real_name") or "") if isinstance(profile, dict) else ""
+    author = name or str(message.get("username") or message.get("user") or "")
+    return Quote(text, author) if text and not own else None  # the desk knows its own messages
+
+
+_RESPONSE_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+_MAX_REMEMBERED = 1000
+RESPONSE_ID_PREFIX = "response:"
+"""Prefix of the id of a message that was posted to a response URL; Slack returns no id for it."""
+
+
+class ResponseUrls:
+    """Remembers the response URL of each conversation; only the first part of an answer carries it.
 
     Args:
-        hosts: where else such an address may be.
+        hosts: Allowed hosts beside those of Slack.
     """
 
     def __init__(self, hosts: Sequence[str | None] = ()) -> None:
-        self._hosts = {*_HOSTS, *hosts}
-        self._known = FIFOCache[str, str](_MOST)
+        self._hosts = {*_RESPONSE_HOSTS, *hosts}
+        self._known = FIFOCache[str, str](_MAX_REMEMBERED)
 
     def find(self, message: Outbound) -> str | None:
-        """Return the address for a message; None where there is none."""
+        """Return the response URL for a message, or None."""
         url = message.reply_to or ""
         if url.startswith(("https://", "http://")) and urlsplit(url).hostname in self._hosts:
             self._known[message.conversation] = url
         return self._known.get(message.conversation)
 
 
-class Threads:
-    """Knows where each person spoke to the desk last: Slack does not say in which thread a command was given."""
+class CommandThreads:
+    """Remembers each person's last thread per channel: slash commands do not name their thread."""
 
     def __init__(self) -> None:
-        self._last = FIFOCache[str, str](_MOST)
+        self._last = FIFOCache[str, str](_MAX_REMEMBERED)
 
-    def place(self, inbound: Inbound) -> Inbound:
-        """Return a message in its conversation: a command in a channel is about the person's last one there."""
+    def assign(self, inbound: Inbound) -> Inbound:
+        """Return a message with its conversation; a chat command gets the person's last thread in the channel."""
         channel = inbound.conversation.partition(":")[0]
         key = f"{channel} {inbound.person}"
         if (inbound.event or "").startswith("command:"):

@@ -1,1 +1,1 @@
-"""Telegram, by polling or by webhook."""
+"""The Telegram channel: the Bot API by long polling or webhook, on python-telegram-bot."""

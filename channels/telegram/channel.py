@@ -1,4 +1,4 @@
-"""The Telegram channel on python-telegram-bot's client."""
+"""The Telegram channel: connection, webhook route, and the rate limit of groups."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from cachetools import FIFOCache
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.telegram import messages
-from qwendesk.channels.telegram.errors import told
-from qwendesk.channels.telegram.parse import LARGEST_FILE, Me
-from qwendesk.channels.telegram.updates import Intake, Poller
+from qwendesk.channels.telegram.entities import TelegramIdentity
+from qwendesk.channels.telegram.errors import translate_errors
+from qwendesk.channels.telegram.parse import MAX_FILE_BYTES
+from qwendesk.channels.telegram.updates import UpdatePoller, UpdateReceiver
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 from qwendesk.proxies import naming_the_proxy
@@ -30,57 +31,60 @@ if TYPE_CHECKING:
     from telegram import Bot
 
 
-_GROUP_SECONDS = 3.5
+GROUP_INTERVAL_SECONDS = 3.5
+"""The Bot API allows about 20 messages a minute to one group."""
 
-_MOST_GROUPS = 1000
+_MAX_GROUPS = 1000
 
 
-class Pace:
-    """Remembers when a group was written to last; alone with a person, nothing has to wait."""
+class GroupRateLimit:
+    """Spaces the messages to each group; private chats are not limited."""
 
     def __init__(self) -> None:
-        self._last = FIFOCache[str, float](_MOST_GROUPS)
+        self._last = FIFOCache[str, float](_MAX_GROUPS)
 
-    def note(self, conversation: str, *, ahead: float = 0.0) -> None:
-        """Remember that a group is written to now, or so many seconds ahead."""
-        if conversation.startswith("-"):  # what has a negative number is a group
+    def record(self, conversation: str, *, ahead: float = 0.0) -> None:
+        """Record a message to a group now, or ``ahead`` seconds from now."""
+        if conversation.startswith("-"):  # ids of groups are negative
             self._last[conversation.partition(":")[0]] = monotonic() + ahead
 
-    async def turn(self, conversation: str) -> None:
-        """Wait until a group may be written to, and note that it is."""
-        wait = self._wait(conversation)
-        self.note(conversation, ahead=max(0.0, wait))
+    async def wait(self, conversation: str) -> None:
+        """Wait until a message to a group is allowed, and record it."""
+        wait = self._seconds_left(conversation)
+        self.record(conversation, ahead=max(0.0, wait))
         await asyncio.sleep(max(0.0, wait))
 
     def check(self, conversation: str) -> None:
-        """Note that a group is written to now.
+        """Record a message to a group now.
 
         Raises:
-            ChannelError: it is too soon; the error says for how long.
+            ChannelError: The last message is too recent; ``retry_after`` is the time left.
         """
-        wait = self._wait(conversation)
+        wait = self._seconds_left(conversation)
         if wait > 0:
-            raise ChannelError(f"A group on Telegram is written to every {_GROUP_SECONDS:g} s.", retry_after=wait)
-        self.note(conversation)
+            raise ChannelError(
+                f"Telegram allows one message to a group every {GROUP_INTERVAL_SECONDS:g} s.", retry_after=wait
+            )
+        self.record(conversation)
 
-    def _wait(self, conversation: str) -> float:
+    def _seconds_left(self, conversation: str) -> float:
         last = self._last.get(conversation.partition(":")[0])
-        return 0.0 if last is None else last + _GROUP_SECONDS - monotonic()
+        return 0.0 if last is None else last + GROUP_INTERVAL_SECONDS - monotonic()
 
 
-_SECONDS = 30.0
+_REQUEST_TIMEOUT_SECONDS = 30.0
 
-_LARGEST_BODY = 2**20
+_MAX_BODY_BYTES = 2**20
 
-"""Bytes of one update; Telegram's own are a few kilobytes."""
+"""An update of Telegram has a few kilobytes."""
 
-KINDS = ("message", "callback_query")
+UPDATE_TYPES = ("message", "callback_query")
 
-"""The kinds of update the desk asks for."""
+"""The update types that the bot subscribes to."""
 
 
 class TelegramChannel(Channel):
-    """A bot that polls, or that is called where ``webhook_url`` is set."""
+    """A Telegram bot with long polling, or with a webhook if ``webhook_url`` is set."""
 
     manifest = Manifest(
         "telegram",
@@ -94,13 +98,13 @@ class TelegramChannel(Channel):
             typing=5.0,
             buttons=8,
             groups=True,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
         ),
         (
             Setting("token", "The bot's token, from @BotFather.", secret=True, required=True),
-            Setting("webhook_url", "The desk's own address, such as https://desk.example.org; empty: polling."),
+            Setting("webhook_url", "The desk's public address, such as https://desk.example.org; empty: polling."),
             Setting("base_url", "The Bot API's address.", default="https://api.telegram.org"),
-            Setting("poll_seconds", "How long one poll waits for news.", default=25),
+            Setting("poll_seconds", "Seconds that one poll waits for updates.", default=25),
         ),
         needs=("telegram",),
         simulator="qwendesk.testing.simulators.telegram:TelegramSimulator",
@@ -114,62 +118,62 @@ class TelegramChannel(Channel):
         self._stopping = asyncio.Event()
         self._bot: Bot | None = None
         self._connecting = asyncio.Lock()
-        self._pace = Pace()
-        self._intake: Intake | None = None
+        self._group_limit = GroupRateLimit()
+        self._receiver: UpdateReceiver | None = None
 
     async def start(self, accept: Accept) -> None:
-        """Poll, or wait to be called, until ``stop``."""
-        bot = await self._connected()
-        self._intake = Intake(bot, Me(bot.bot.id, bot.username), accept)
+        """Receive updates by polling or by webhook until ``stop``."""
+        bot = await self._connect()
+        self._receiver = UpdateReceiver(bot, TelegramIdentity(bot.bot.id, bot.username), accept)
         if not self._webhook_url:
-            async with told():
+            async with translate_errors():
                 await bot.delete_webhook()
-            await Poller(bot.base_url, self._poll_seconds, KINDS, self._intake).run(self._stopping)
+            await UpdatePoller(bot.base_url, self._poll_seconds, UPDATE_TYPES, self._receiver).run(self._stopping)
             return
-        async with told():
+        async with translate_errors():
             url = f"{self._webhook_url}/channels/telegram/"
-            await bot.set_webhook(url, secret_token=self._secret, allowed_updates=KINDS)
+            await bot.set_webhook(url, secret_token=self.webhook_secret, allowed_updates=UPDATE_TYPES)
         await self._stopping.wait()
 
     async def stop(self) -> None:
-        """End the poll that is waiting."""
+        """Stop receiving updates; the running poll ends."""
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
-        """Send a message and return the id of its first part; files follow the text."""
+        """Send the text, then the files, and return the id of the first message."""
         from telegram.error import ChatMigrated
 
-        self._pace.note(message.conversation)
-        async with told():
-            bot = await self._connected()
+        self._group_limit.record(message.conversation)
+        async with translate_errors():
+            bot = await self._connect()
             try:
                 return await messages.send(bot, message)
             except ChatMigrated as moved:
                 return await messages.send(bot, replace(message, conversation=str(moved.new_chat_id), reply_to=None))
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Replace a message's text."""
-        if message.buttons:  # an answer's last change, or a thumb: the next one would come too late to show it
-            await self._pace.turn(message.conversation)
+        """Edit the text of a sent message."""
+        if message.buttons:  # the last edit of an answer or a rating: it must not be skipped
+            await self._group_limit.wait(message.conversation)
         else:
-            self._pace.check(message.conversation)
-        async with told():
-            await messages.edit(await self._connected(), message_id, message)
+            self._group_limit.check(message.conversation)
+        async with translate_errors():
+            await messages.edit(await self._connect(), message_id, message)
 
     async def typing(self, conversation: str) -> None:
-        """Show "typing" for five seconds."""
-        async with told():
-            await messages.typing(await self._connected(), conversation)
+        """Show the typing indicator for five seconds."""
+        async with translate_errors():
+            await messages.typing(await self._connect(), conversation)
 
     async def check(self) -> str:
-        """Ask Telegram who the bot is."""
-        return f"connected as @{(await self._connected()).username}"
+        """Return the bot's user name."""
+        return f"connected as @{(await self._connect()).username}"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the webhook's route, where there is one."""
+        """Return the webhook's route; empty with polling."""
         from starlette.routing import Route
 
-        return [Route("/", self._called, methods=["POST"])] if self._webhook_url else []
+        return [Route("/", self._handle_webhook, methods=["POST"])] if self._webhook_url else []
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -179,51 +183,55 @@ class TelegramChannel(Channel):
             await bot.shutdown()
 
     @property
-    def _secret(self) -> str:
-        """What Telegram shows with every call; made from the token, so that nothing has to be kept."""
+    def webhook_secret(self) -> str:
+        """The secret token of webhook calls, derived from the bot's token so that it needs no storage."""
         return hmac.new(self._token.encode(), b"qwendesk webhook", sha256).hexdigest()
 
-    async def _connected(self) -> Bot:
+    async def _connect(self) -> Bot:
         async with self._connecting:
             if self._bot is None:
-                self._bot = await self._made()
+                self._bot = await self._create_bot()
             return self._bot
 
-    async def _made(self) -> Bot:
+    async def _create_bot(self) -> Bot:
         from telegram import Bot
         from telegram.request import HTTPXRequest
 
-        # the library warns of a change to come at each wait it is told of; with this it has changed
+        # opt in to timedelta values of retry_after; without it the library warns at each rate limit
         os.environ.setdefault("PTB_TIMEDELTA", "1")
-        # a message whose answer is not waited for long enough would be sent twice
+        # a message whose response times out would be sent twice
         with naming_the_proxy():
             request = HTTPXRequest(
-                32, read_timeout=_SECONDS, write_timeout=_SECONDS, connect_timeout=10, pool_timeout=10
+                32,
+                read_timeout=_REQUEST_TIMEOUT_SECONDS,
+                write_timeout=_REQUEST_TIMEOUT_SECONDS,
+                connect_timeout=10,
+                pool_timeout=10,
             )
         bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
         try:
-            async with told():
+            async with translate_errors():
                 await bot.initialize()
         except ChannelError:
             await request.shutdown()
             raise
         return bot
 
-    async def _called(self, request: Request) -> Response:
-        """Take one update; any answer but 200 makes Telegram send it again."""
+    async def _handle_webhook(self, request: Request) -> Response:
+        """Accept one update; Telegram repeats it after any status but 200."""
         from starlette.responses import Response
 
-        shown = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
-        if not hmac.compare_digest(shown.encode(), self._secret.encode()):
+        token = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
+        if not hmac.compare_digest(token.encode(), self.webhook_secret.encode()):
             return Response(status_code=403)
-        if self._intake is None:
+        if self._receiver is None:
             return Response(status_code=503)
-        body = await read_body(request, _LARGEST_BODY)
+        body = await read_body(request, _MAX_BODY_BYTES)
         if body is None:
             return Response(status_code=413)
         try:
             update = read_json(body)
         except ValueError:
             return Response(status_code=400)
-        taken = await self._intake.take(update)
+        taken = await self._receiver.take(update)
         return Response(status_code=200 if taken else 503)

@@ -1,6 +1,6 @@
-"""A message's text with what its entities say: the addresses of links, and the bot's name where it is only called.
+"""Message entities: link URLs are added to the text, mentions that only address the bot are removed.
 
-The Bot API counts places in units of UTF-16.
+Offsets and lengths count UTF-16 code units, as in the Bot API.
 """
 
 from __future__ import annotations
@@ -11,60 +11,63 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
-    """Who the bot is on Telegram."""
+class TelegramIdentity:
+    """The bot's own account."""
 
     id: int
     username: str
 
 
 Entity = dict[str, Any]
+"""A ``MessageEntity`` as JSON."""
 
 
-def said(message: dict[str, Any]) -> tuple[str, Sequence[Entity]]:
-    """Return the text of a message or its caption, and the entities of that."""
+def text_and_entities(message: dict[str, Any]) -> tuple[str, Sequence[Entity]]:
+    """Return the text or caption of a message, and its entities."""
     if message.get("text"):
         return str(message["text"]), message.get("entities") or ()
     return str(message.get("caption") or ""), message.get("caption_entities") or ()
 
 
-def marked(text: str, entity: Entity) -> str:
-    """Return what an entity is about."""
+def entity_text(text: str, entity: Entity) -> str:
+    """Return the part of a text that an entity covers."""
     begin, length = int(entity["offset"]), int(entity["length"])
     return _units(text)[2 * begin : 2 * (begin + length)].decode("utf-16-le", "replace")
 
 
-def names(entity: Entity, text: str, me: Me) -> bool:
-    """Tell whether an entity is the bot's name."""
+def is_bot_mention(entity: Entity, text: str, me: TelegramIdentity) -> bool:
+    """Return whether an entity mentions the bot."""
     if entity["type"] == "text_mention":
         return bool(entity["user"]["id"] == me.id)
-    return bool(entity["type"] == "mention") and marked(text, entity).casefold() == f"@{me.username}".casefold()
+    return bool(entity["type"] == "mention") and entity_text(text, entity).casefold() == f"@{me.username}".casefold()
 
 
-def readable(text: str, entities: Sequence[Entity], me: Me) -> str:
-    """Return a text with the address of each link behind its words, and without the bot's name at its edges."""
+def readable_text(text: str, entities: Sequence[Entity], me: TelegramIdentity) -> str:
+    """Return a text with each link's URL after its label, without mentions of the bot at start and end."""
     raw = _units(text)
     for begin, end, fresh in sorted(_changes(text, entities, me), reverse=True):
         raw = raw[: 2 * begin] + fresh.encode("utf-16-le", "replace") + raw[2 * end :]
     return raw.decode("utf-16-le", "replace").strip()
 
 
-def _changes(text: str, entities: Sequence[Entity], me: Me) -> Iterator[tuple[int, int, str]]:
-    """Yield places, and what is to stand there."""
+def _changes(text: str, entities: Sequence[Entity], me: TelegramIdentity) -> Iterator[tuple[int, int, str]]:
+    """Yield start, end and replacement of each changed range."""
     for entity in entities:
         if entity["type"] == "text_link":
             end, url = int(entity["offset"]) + int(entity["length"]), str(entity["url"])
-            label = marked(text, entity)
+            label = entity_text(text, entity)
             if label.strip().rstrip("/") not in (url.rstrip("/"), url.partition("://")[2].rstrip("/")):
                 yield end, end, f" ({url})"
-        elif entity["type"] == "bot_command" and marked(text, entity).casefold().endswith(f"@{me.username}".casefold()):
+        elif entity["type"] == "bot_command" and entity_text(text, entity).casefold().endswith(
+            f"@{me.username}".casefold()
+        ):
             end = int(entity["offset"]) + int(entity["length"])
             yield end - len(me.username) - 1, end, ""
-    yield from _calls(text, [one for one in entities if names(one, text, me)])
+    yield from _edge_mentions(text, [one for one in entities if is_bot_mention(one, text, me)])
 
 
-def _calls(text: str, mentions: Sequence[Entity]) -> Iterator[tuple[int, int, str]]:
-    """Yield the places of the bot's name before and behind what is said; within a sentence it is part of that."""
+def _edge_mentions(text: str, mentions: Sequence[Entity]) -> Iterator[tuple[int, int, str]]:
+    """Yield the ranges of mentions of the bot at start and end; a mention within a sentence stays."""
     raw = _units(text)
     places = sorted((int(one["offset"]), int(one["offset"]) + int(one["length"])) for one in mentions)
     start, end = 0, len(raw) // 2

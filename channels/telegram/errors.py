@@ -1,4 +1,4 @@
-"""What the Bot API refuses, as errors the desk knows what to do about."""
+"""Translate errors of python-telegram-bot to ``ChannelError``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def told() -> AsyncIterator[None]:
-    """Turn the library's errors into ``ChannelError``."""
+async def translate_errors() -> AsyncIterator[None]:
+    """Raise ``ChannelError`` for errors of the library."""
     from telegram import error
 
     try:
@@ -26,9 +26,7 @@ async def told() -> AsyncIterator[None]:
     except error.Forbidden as gone:
         raise ChannelError(f"Telegram does not deliver to this chat: {gone.message}.", permanent=True) from gone
     except error.InvalidToken as wrong:
-        text = (
-            "Telegram does not know the bot's token; copy it from @BotFather into QWENDESK_CHANNELS__TELEGRAM__TOKEN."
-        )
+        text = "Telegram refuses the bot's token: copy it from @BotFather into QWENDESK_CHANNELS__TELEGRAM__TOKEN."
         raise ChannelError(text, permanent=True) from wrong
     except error.ChatMigrated as moved:
         raise ChannelError(f"The group has become the chat {moved.new_chat_id}.", permanent=True) from moved

@@ -1,28 +1,107 @@
-"""From an update of the Bot API to a message for the desk; whatever is not for the desk is None."""
+"""Parse updates of the Bot API to inbound messages: albums, button presses, replies, quotes and forwards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qwendesk.channels.mentions import COMMANDS, START_COMMANDS
-from qwendesk.channels.references import with_quotes
-from qwendesk.channels.telegram.entities import Me, marked, names, readable, said
-from qwendesk.channels.telegram.references import forward, forwarded, quotes, replied_to, words
+from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.telegram.entities import (
+    TelegramIdentity,
+    entity_text,
+    is_bot_mention,
+    readable_text,
+    text_and_entities,
+)
 from qwendesk.messages import Inbound
 
-LARGEST_FILE = 20 * 2**20
-"""What bots may download, in bytes."""
-__all__ = ["LARGEST_FILE", "File", "Me", "Parsed", "album_of", "parse", "parse_album"]
-_SEEN = ("photo", "voice", "audio", "document")
-_UNSEEN = ("video", "video_note", "animation", "sticker", "location", "venue", "contact", "poll", "dice", "story")
-"""Kinds of message without a text that a model could read."""
+_CONTENT_TYPES = (
+    "photo", "voice", "audio", "document", "video", "video_note", "animation", "sticker", "location", "venue",
+    "contact", "poll", "dice", "story",
+)  # fmt: skip
+
+
+def replied_to(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the replied-to message, of this or another chat; empty if there is none."""
+    return message.get("reply_to_message") or message.get("external_reply") or {}
+
+
+def is_forwarded(message: dict[str, Any]) -> bool:
+    """Return whether a message is forwarded."""
+    return any(message.get(key) for key in ("forward_origin", "forward_date", "forward_from", "forward_from_chat"))
+
+
+def quotes_of(message: dict[str, Any], me: TelegramIdentity) -> Iterator[Quote]:
+    """Yield the quoted part of the replied-to message, or all of it."""
+    replied, part = replied_to(message), message.get("quote") or {}
+    quoted = readable_text(str(part.get("text") or ""), part.get("entities") or (), me)
+    if text := quoted or text_or_placeholder(replied, me):
+        origin = replied.get("origin") or {}
+        who = _sender(replied) if "from" in replied or "sender_chat" in replied else _origin(origin)
+        own = (replied.get("from") or origin.get("sender_user") or {}).get("id") == me.id
+        yield Quote(text, who, own=own)
+
+
+def forward_quote(message: dict[str, Any], text: str, me: TelegramIdentity) -> Quote:
+    """Return a forwarded message's text with its author and time."""
+    origin = message.get("forward_origin") or {
+        "sender_user": message.get("forward_from"),
+        "sender_user_name": message.get("forward_sender_name"),
+        "chat": message.get("forward_from_chat"),
+        "date": message.get("forward_date"),
+    }
+    own = (origin.get("sender_user") or {}).get("id") == me.id
+    moment = origin.get("date")
+    return Quote(text, _origin(origin), "forward", own, float(moment) if moment else None)
+
+
+def text_or_placeholder(message: dict[str, Any], me: TelegramIdentity) -> str:
+    """Return a message's text, or its content type in brackets; empty for service messages."""
+    if text := readable_text(*text_and_entities(message), me):
+        return text
+    kind = next((kind for kind in _CONTENT_TYPES if kind in message), "")
+    name = str((message.get(kind) or {}).get("file_name") or "") if kind == "document" else ""
+    return f"[{kind.replace('_', ' ')}{f' {name}' if name else ''}]" if kind else ""
+
+
+def _sender(message: dict[str, Any]) -> str:
+    return _named(message.get("sender_chat") or message.get("from") or {})
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    who = origin.get("sender_user") or origin.get("sender_chat") or origin.get("chat") or {}
+    signed = str(origin.get("author_signature") or "")
+    return ", ".join(filter(None, (_named(who) or str(origin.get("sender_user_name") or ""), signed)))
+
+
+def _named(who: dict[str, Any]) -> str:
+    name = " ".join(str(who[key]) for key in ("first_name", "last_name") if who.get(key))
+    return name or str(who.get("title") or who.get("username") or "")
+
+
+MAX_FILE_BYTES = 20 * 2**20
+"""The Bot API's download limit, in bytes."""
+_FILE_TYPES = ("photo", "voice", "audio", "document")
+_UNSUPPORTED_TYPES = (
+    "video",
+    "video_note",
+    "animation",
+    "sticker",
+    "location",
+    "venue",
+    "contact",
+    "poll",
+    "dice",
+    "story",
+)
+"""Content types that the desk does not read."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file that waits on the platform."""
+class TelegramFile:
+    """A file that ``getFile`` can download."""
 
     id: str
     kind: str
@@ -31,23 +110,23 @@ class File:
     mime: str
     size: int
     quoted: bool = False
-    """Whether it is of the message that is replied to; one that cannot be had is then left out."""
+    """Whether the file belongs to the replied-to message; it is left out if the download fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """A message, the files it speaks of, and the button press that has to be answered."""
+class TelegramUpdate:
+    """A parsed update: the message, its files, and the id of a callback query to answer."""
 
     inbound: Inbound
-    files: tuple[File, ...] = ()
+    files: tuple[TelegramFile, ...] = ()
     callback: str | None = None
 
 
-def parse(update: dict[str, Any], me: Me) -> Parsed | None:
-    """Return what an update says to the desk.
+def parse(update: dict[str, Any], me: TelegramIdentity) -> TelegramUpdate | None:
+    """Return the message of an update; None if it does not address the desk.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the Bot API promises.
+        LookupError, TypeError, ValueError, AttributeError: The update does not conform to the Bot API.
     """
     if query := update.get("callback_query"):
         return _pressed(query, str(int(update["update_id"])), me)
@@ -55,7 +134,7 @@ def parse(update: dict[str, Any], me: Me) -> Parsed | None:
 
 
 def album_of(update: Any) -> str | None:
-    """Return the name of the album that an update is part of: each picture of one is a message of its own."""
+    """Return the key of the album (media group) that an update belongs to; None for a single message."""
     message = update.get("message") if isinstance(update, dict) else None
     if not isinstance(message, dict) or not message.get("media_group_id"):
         return None
@@ -63,11 +142,11 @@ def album_of(update: Any) -> str | None:
     return f"{chat.get('id') if isinstance(chat, dict) else ''}:{message['media_group_id']}"
 
 
-def parse_album(updates: Sequence[dict[str, Any]], me: Me) -> Parsed | None:
-    """Return what the messages of an album say together; one of them is enough to speak to the desk.
+def parse_album(updates: Sequence[dict[str, Any]], me: TelegramIdentity) -> TelegramUpdate | None:
+    """Return the messages of an album as one message; None if none of them addresses the desk.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: one has not the shape that the Bot API promises.
+        LookupError, TypeError, ValueError, AttributeError: An update does not conform to the Bot API.
     """
     event = str(int(updates[0]["update_id"]))
     messages = filter(None, (update.get("message") for update in updates))
@@ -76,39 +155,46 @@ def parse_album(updates: Sequence[dict[str, Any]], me: Me) -> Parsed | None:
         return None
     first = spoken[0]
     files = tuple(file for message in spoken for file in _files(message))
-    unseen = next((kind for message in spoken for kind in _UNSEEN if kind in message), None)
-    unsupported_media = "large file" if any(file.size > LARGEST_FILE for file in files) else unseen
-    text = "\n\n".join(dict.fromkeys(filter(None, (readable(*said(message), me) for message in spoken))))
-    if forwarded(first):
-        pointed, text = [forward(first, text or words(first, me), me)], ""
+    unseen = next((kind for message in spoken for kind in _UNSUPPORTED_TYPES if kind in message), None)
+    unsupported_media = "large file" if any(file.size > MAX_FILE_BYTES for file in files) else unseen
+    text = "\n\n".join(
+        dict.fromkeys(filter(None, (readable_text(*text_and_entities(message), me) for message in spoken)))
+    )
+    if is_forwarded(first):
+        pointed, text = [forward_quote(first, text or text_or_placeholder(first, me), me)], ""
     else:
-        pointed = list(quotes(first, me))
-        files += tuple(replace(file, quoted=True) for file in _files(replied_to(first)) if file.size <= LARGEST_FILE)
+        pointed = list(quotes_of(first, me))
+        files += tuple(replace(file, quoted=True) for file in _files(replied_to(first)) if file.size <= MAX_FILE_BYTES)
     if not (text or files or unsupported_media or pointed):
-        return None  # somebody joined, a title changed
+        return None  # a service message
     inbound = _inbound(first, first["from"], event, me, with_quotes(text, pointed), unsupported_media)
-    return Parsed(inbound, tuple(file for file in files if file.size <= LARGEST_FILE))
+    return TelegramUpdate(inbound, tuple(file for file in files if file.size <= MAX_FILE_BYTES))
 
 
 def conversation_of(message: dict[str, Any]) -> str:
-    """Return the key of a chat, or of a topic in it."""
+    """Return the conversation key of a chat, or of a forum topic."""
     chat = str(int(message["chat"]["id"]))
     topic = message.get("message_thread_id") if message.get("is_topic_message") else None
     return f"{chat}:{int(topic)}" if topic else chat
 
 
-def _pressed(query: dict[str, Any], event: str, me: Me) -> Parsed | None:
+def _pressed(query: dict[str, Any], event: str, me: TelegramIdentity) -> TelegramUpdate | None:
     message = query.get("message")
     if not message or not query.get("data"):
         return None
     inbound = _inbound(message, query["from"], event, me, str(query["data"]), None)
-    return Parsed(inbound, callback=str(query["id"]))
+    return TelegramUpdate(inbound, callback=str(query["id"]))
 
 
 def _inbound(
-    message: dict[str, Any], sender: dict[str, Any], event: str, me: Me, text: str, unsupported_media: str | None
+    message: dict[str, Any],
+    sender: dict[str, Any],
+    event: str,
+    me: TelegramIdentity,
+    text: str,
+    unsupported_media: str | None,
 ) -> Inbound:
-    names = (sender.get("first_name"), sender.get("last_name"))
+    is_bot_mention = (sender.get("first_name"), sender.get("last_name"))
     return Inbound(
         text,
         conversation_of(message),
@@ -119,32 +205,34 @@ def _inbound(
         reply_to=str(int(message["message_id"])),
         locale=sender.get("language_code"),
         group=message["chat"]["type"] != "private",
-        display_name=" ".join(str(name) for name in names if name),
+        display_name=" ".join(str(name) for name in is_bot_mention if name),
         unsupported_media=unsupported_media,
     )
 
 
-def _addressed(message: dict[str, Any], me: Me) -> bool:
-    """Tell whether a message in a group is meant for the bot: a command, a mention, a reply to it."""
+def _addressed(message: dict[str, Any], me: TelegramIdentity) -> bool:
+    """Return whether a group message addresses the bot by command, mention or reply."""
     replied = message.get("reply_to_message") or {}
     if (replied.get("from") or {}).get("id") == me.id:
         return True
-    text, entities = said(message)
+    text, entities = text_and_entities(message)
     for entity in entities:
         if entity["type"] == "bot_command" and entity["offset"] == 0:
-            name, _, whom = marked(text, entity)[1:].partition("@")
-            # what begins with a slash and names nobody may be another bot's
+            name, _, whom = entity_text(text, entity)[1:].partition("@")
+            # a command without a bot's name may be for another bot
             return whom.casefold() == me.username.casefold() if whom else name.lower() in COMMANDS | START_COMMANDS
-    return any(names(entity, text, me) for entity in entities)
+    return any(is_bot_mention(entity, text, me) for entity in entities)
 
 
-def _files(message: dict[str, Any]) -> list[File]:
+def _files(message: dict[str, Any]) -> list[TelegramFile]:
     files = []
-    for kind in _SEEN:
+    for kind in _FILE_TYPES:
         if not (found := message.get(kind)) or (kind == "document" and "animation" in message):
             continue
-        # of a photo there are several sizes, the last one is the largest
-        one = [size for size in found if size.get("file_size", 0) <= LARGEST_FILE][-1] if kind == "photo" else found
+        # photo sizes are in ascending order
+        one = [size for size in found if size.get("file_size", 0) <= MAX_FILE_BYTES][-1] if kind == "photo" else found
         mime = str(one.get("mime_type") or {"photo": "image/jpeg", "voice": "audio/ogg"}.get(kind, ""))
-        files.append(File(str(one["file_id"]), kind, str(one.get("file_name", "")), mime, int(one.get("file_size", 0))))
+        files.append(
+            TelegramFile(str(one["file_id"]), kind, str(one.get("file_name", "")), mime, int(one.get("file_size", 0)))
+        )
     return files

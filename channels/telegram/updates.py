@@ -1,13 +1,16 @@
-"""Take one update: read it, fetch its files, hand it to the desk, and say that a button was pressed."""
+"""Receive updates: long polling, collection of albums, file downloads, and hand-over to the desk.
+
+Telegram repeats updates that are not confirmed, so that a killed process loses none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,9 +19,16 @@ from qwendesk.channels.base import Accept
 from qwendesk.channels.ingest import FileFetcher, submit
 from qwendesk.channels.retry import sleep_unless_stopped, unless_stopped
 from qwendesk.channels.telegram import messages
-from qwendesk.channels.telegram.albums import ALBUM_SECONDS, Albums, is_growing, messages_of
-from qwendesk.channels.telegram.errors import told
-from qwendesk.channels.telegram.parse import LARGEST_FILE, File, Me, Parsed, album_of, parse, parse_album
+from qwendesk.channels.telegram.entities import TelegramIdentity
+from qwendesk.channels.telegram.errors import translate_errors
+from qwendesk.channels.telegram.parse import (
+    MAX_FILE_BYTES,
+    TelegramFile,
+    TelegramUpdate,
+    album_of,
+    parse,
+    parse_album,
+)
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -26,35 +36,113 @@ if TYPE_CHECKING:
     from telegram import Bot
 
 
+ALBUM_SECONDS = 0.7
+"""Time to wait for the next picture of an album."""
+
+
+_MAX_ALBUM_FILES = 10
+
+
+def group_albums(updates: Sequence[Any]) -> list[list[Any]]:
+    """Group the updates of each album; a group has the position of its last update."""
+    albums: dict[str, list[Any]] = {}
+    found: list[list[Any]] = []
+    for update in updates:
+        if (name := album_of(update)) is None:
+            found.append([update])
+            continue
+        album = albums.setdefault(name, [])
+        found = [message for message in found if message is not album]
+        album.append(update)
+        found.append(album)
+    return found
+
+
+def has_open_album(updates: Sequence[Any]) -> bool:
+    """Return whether the newest update belongs to an album that may be incomplete."""
+    messages = group_albums(updates)
+    return bool(messages) and album_of(messages[-1][0]) is not None and len(messages[-1]) < _MAX_ALBUM_FILES
+
+
+@dataclass(slots=True)
+class _PendingAlbum:
+    """An album that may be incomplete."""
+
+    updates: list[Any]
+    accepted: asyncio.Future[bool]
+    """Whether the desk accepted the album."""
+
+
+class AlbumCollector:
+    """Collects the updates of albums that arrive in separate webhook calls.
+
+    Args:
+        take: Accepts the updates of one message; False if Telegram has to repeat them.
+    """
+
+    def __init__(self, take: Callable[[Sequence[Any]], Awaitable[bool]]) -> None:
+        self._take = take
+        self._open: dict[str, _PendingAlbum] = {}
+
+    async def take(self, name: str, update: Any) -> bool:
+        """Accept one update of an album after the album is complete; False if Telegram has to repeat it."""
+        if known := self._open.get(name):
+            known.updates.append(update)
+            return await asyncio.shield(known.accepted)
+        album = self._open[name] = _PendingAlbum([update], asyncio.get_running_loop().create_future())
+        taken = False
+        try:
+            await self._wait_for_more(name, album)
+            taken = await self._take(sorted(album.updates, key=_sort_key))
+        finally:
+            album.accepted.set_result(taken)
+        return taken
+
+    async def _wait_for_more(self, name: str, album: _PendingAlbum) -> None:
+        """Wait until the album is complete; a later picture starts a new album."""
+        known = 0
+        try:
+            while known < len(album.updates) < _MAX_ALBUM_FILES:
+                known = len(album.updates)
+                await asyncio.sleep(ALBUM_SECONDS)
+        finally:
+            del self._open[name]
+
+
+def _sort_key(update: dict[str, Any]) -> int:
+    number = update.get("update_id")
+    return number if isinstance(number, int) else 0
+
+
 log = logging.getLogger(__name__)
 
-_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
+_ATTACHMENT_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
 
 
-class Intake:
-    """Hands updates to the desk, whichever way they came."""
+class UpdateReceiver:
+    """Hands updates of polling and webhook to the desk."""
 
-    def __init__(self, bot: Bot, me: Me, accept: Accept) -> None:
+    def __init__(self, bot: Bot, me: TelegramIdentity, accept: Accept) -> None:
         self._bot = bot
         self._me = me
         self._accept = accept
         self._fetching = FileFetcher()
-        self._albums = Albums(self.take_all)
+        self._albums = AlbumCollector(self.take_all)
 
     async def take(self, update: Any) -> bool:
-        """Take an update and tell whether that is done; False: it has to come again.
+        """Accept an update; False if Telegram has to repeat it.
 
-        The pictures of an album come one by one: the first waits for the others, and none is done before all are.
+        The updates of an album are accepted together.
         """
         album = album_of(update)
         return await (self.take_all([update]) if album is None else self._albums.take(album, update))
 
     async def take_all(self, updates: Sequence[Any]) -> bool:
-        """Take updates that are one message, and tell whether that is done; False: they have to come again."""
+        """Accept the updates of one message; False if Telegram has to repeat them."""
         try:
             parsed = parse(updates[0], self._me) if len(updates) == 1 else parse_album(updates, self._me)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            log.warning("An update of Telegram cannot be read: %r.", error)
+            log.warning("Telegram sent an invalid update: %r.", error)
             return True
         if parsed is None:
             return True
@@ -66,64 +154,64 @@ class Intake:
             return False
         inbound = replace(inbound, attachments=(*inbound.attachments, *await self._quoted(parsed)))
         if parsed.callback:
-            with suppress(ChannelError):  # the circle on the button may turn on; the press counts all the same
-                async with told():
+            with suppress(ChannelError):  # without it the button only shows its progress circle longer
+                async with translate_errors():
                     await self._bot.answer_callback_query(parsed.callback)
         return await submit(inbound, self._accept, partial(self._refuse, inbound))
 
-    async def _quoted(self, parsed: Parsed) -> list[Attachment]:
-        """Return the files of the message that is replied to, without those that are not to be had."""
+    async def _quoted(self, parsed: TelegramUpdate) -> list[Attachment]:
+        """Return the files of the replied-to message, without failed downloads."""
         found = []
         for file in parsed.files:
             if file.quoted:
                 try:
                     found.append(await self._fetch(file))
                 except ChannelError as error:
-                    log.warning("A file that is replied to was not fetched: %s", error)
+                    log.warning("A file of the replied-to message was not downloaded: %s", error)
         return found
 
-    async def _fetch(self, file: File) -> Attachment:
-        async with told():
+    async def _fetch(self, file: TelegramFile) -> Attachment:
+        async with translate_errors():
             waiting = await self._bot.get_file(file.id)
             data = bytes(await waiting.download_as_bytearray())
-        if len(data) > LARGEST_FILE:
-            raise ChannelError(f"The file is larger than {LARGEST_FILE:,} bytes.", permanent=True)
+        if len(data) > MAX_FILE_BYTES:
+            raise ChannelError(f"The file is larger than {MAX_FILE_BYTES:,} bytes.", permanent=True)
         picture = file.mime.startswith("image/") and file.kind == "document"
-        kind = "image" if picture else _KINDS.get(file.kind, "document")
+        kind = "image" if picture else _ATTACHMENT_KINDS.get(file.kind, "document")
         return Attachment(kind, file.mime or "application/octet-stream", data, file.name)  # type: ignore[arg-type]
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
         message = Outbound(key, inbound.conversation, text, reply_to=inbound.reply_to, plain=text)
-        async with told():
+        async with translate_errors():
             await messages.send(self._bot, message, markup=False)
 
 
-_LONGEST_PAUSE = 60.0
+_MAX_PAUSE_SECONDS = 60.0
 
 
-class Poller:
-    """Long polling over raw updates: the library's own reads all of a batch or none.
+class UpdatePoller:
+    """Long polling with raw updates: the library's ``Updater`` confirms a batch before its updates are stored.
 
     Args:
-        url: the Bot API's address with the token.
-        seconds: how long one poll waits for news.
-        kinds: the kinds of update to ask for.
-        intake: takes the updates.
+        url: The Bot API's address with the token.
+        seconds: Time that one poll waits for updates.
+        types: The update types to ask for.
+        receiver: Accepts the updates.
     """
 
-    def __init__(self, url: str, seconds: int, kinds: Sequence[str], intake: Intake) -> None:
+    def __init__(self, url: str, seconds: int, types: Sequence[str], receiver: UpdateReceiver) -> None:
         self._url = url
         self._seconds = seconds
-        self._kinds = json.dumps(kinds)
-        self._intake = intake
+        self._allowed_updates = json.dumps(types)
+        self._receiver = receiver
         self._offset = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Poll until stopped.
+        """Poll until ``stopping`` is set.
 
         Raises:
-            ChannelError: the token does not hold.
+            ChannelError: Telegram refuses the token.
         """
         from telegram.request import HTTPXRequest
 
@@ -131,45 +219,48 @@ class Poller:
         async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
             while not stopping.is_set():
                 try:
-                    updates = await unless_stopped(stopping, self._news(request, stopping))
-                    pause = 1.0 if await self._take(updates or []) else min(pause * 2, _LONGEST_PAUSE)
+                    updates = await unless_stopped(stopping, self._poll(request, stopping))
+                    pause = 1.0 if await self._take(updates or []) else min(pause * 2, _MAX_PAUSE_SECONDS)
                 except ChannelError as error:
                     if error.permanent:
                         raise
-                    pause = error.retry_after or min(pause * 2, _LONGEST_PAUSE)
+                    pause = error.retry_after or min(pause * 2, _MAX_PAUSE_SECONDS)
                     log.warning("%s The next try is in %g s.", error, pause)
                 if pause > 1.0:
                     await sleep_unless_stopped(stopping, pause)
 
-    async def _news(self, request: Any, stopping: asyncio.Event) -> list[Any]:
-        """Return what is new, an album with all its pictures: what is not confirmed comes again with what follows."""
-        updates = await self._ask(request, self._seconds)
-        while is_growing(updates) and not stopping.is_set():
+    async def _poll(self, request: Any, stopping: asyncio.Event) -> list[Any]:
+        """Return new updates; poll again, without confirming, while the last album may be incomplete."""
+        updates = await self._get_updates(request, self._seconds)
+        while has_open_album(updates) and not stopping.is_set():
             await sleep_unless_stopped(stopping, ALBUM_SECONDS)
-            more = await self._ask(request, 0)
+            more = await self._get_updates(request, 0)
             if len(more) <= len(updates):
                 break
             updates = more
         return updates
 
-    async def _ask(self, request: Any, seconds: int) -> list[Any]:
-        values = {"offset": self._offset, "timeout": seconds, "allowed_updates": self._kinds}
-        async with told():
+    async def _get_updates(self, request: Any, seconds: int) -> list[Any]:
+        values = {"offset": self._offset, "timeout": seconds, "allowed_updates": self._allowed_updates}
+        async with translate_errors():
             found = await request.post(f"{self._url}/getUpdates?{urlencode(values)}")
         return found if isinstance(found, list) else []
 
     async def _take(self, updates: list[Any]) -> bool:
-        """Hand updates over; the offset passes one only when it and all before are stored. False: the desk is busy."""
-        waiting = {number for update in updates if (number := _number(update)) is not None}
+        """Hand updates over; False if the desk is busy.
+
+        The offset passes an update after it and all earlier ones are stored.
+        """
+        waiting = {number for update in updates if (number := _update_id(update)) is not None}
         newest = max(waiting, default=-1)
-        for message in messages_of(updates):
-            if not await self._intake.take_all(message):
+        for message in group_albums(updates):
+            if not await self._receiver.take_all(message):
                 return False
-            waiting -= {_number(update) for update in message}
+            waiting -= {_update_id(update) for update in message}
             self._offset = max(self._offset, min(waiting, default=newest + 1))
         return True
 
 
-def _number(update: Any) -> int | None:
+def _update_id(update: Any) -> int | None:
     number = update.get("update_id") if isinstance(update, dict) else None
     return number if isinstance(number, int) else None

@@ -12,7 +12,7 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.references import Quote, with_quotes
-from qwendesk.channels.webhook.signature import is_promising, key_of, signed, verified
+from qwendesk.channels.webhook.signature import has_fresh_signature, signed_headers, signing_key, verified_id
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
 from qwendesk.settings import is_web_address
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-LARGEST_BODY = 28 * 2**20
+MAX_BODY_BYTES = 28 * 2**20
 """A file of 20 MiB in base64, and its message."""
 _ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
 
@@ -52,7 +52,7 @@ class WebhookChannel(Channel):
     def __init__(self, url: str, secret: str) -> None:
         if not is_web_address(url):
             raise ConfigError(f"'url' of the webhook is {url!r}; it is an address like 'https://shop.example/answers'.")
-        key_of(secret)
+        signing_key(secret)
         self._url = url
         self._secret = secret
         self._accept: Accept | None = None
@@ -71,14 +71,14 @@ class WebhookChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Post a message; the name of the call is its key."""
-        body = json.dumps(_written("message", message), ensure_ascii=False).encode()
-        answer = await self._calls.post(self._url, body, signed(self._secret, message.key, body))
+        body = json.dumps(_payload("message", message), ensure_ascii=False).encode()
+        answer = await self._calls.post(self._url, body, signed_headers(self._secret, message.key, body))
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else message.key
 
     async def check(self) -> str:
         """Call the other side with nothing to show."""
         body = json.dumps({"type": "ping"}).encode()
-        await self._calls.post(self._url, body, signed(self._secret, "ping", body))
+        await self._calls.post(self._url, body, signed_headers(self._secret, "ping", body))
         return f"{self._url} takes signed calls"
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -95,10 +95,10 @@ class WebhookChannel(Channel):
     async def _called(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        body = await read_body(request, LARGEST_BODY) if is_promising(request.headers) else b""
+        body = await read_body(request, MAX_BODY_BYTES) if has_fresh_signature(request.headers) else b""
         if body is None:
             return JSONResponse({"error": "too large"}, 413)
-        name = verified(self._secret, request.headers, body)
+        name = verified_id(self._secret, request.headers, body)
         if name is None:
             return JSONResponse(
                 {"error": "the signature does not hold, or its time is more than five minutes off"}, 401
@@ -106,7 +106,7 @@ class WebhookChannel(Channel):
         if self._accept is None:
             return JSONResponse({"error": "the desk is stopping"}, 503)
         try:
-            inbound = read(read_json(body), name)
+            inbound = parse(read_json(body), name)
         except ValueError as error:
             return JSONResponse({"error": f"not a message: {error}"}, 400)
         admission = await self._accept(inbound)
@@ -116,7 +116,7 @@ class WebhookChannel(Channel):
         return JSONResponse({"outcome": admission.outcome, "sequence": admission.sequence, "text": admission.text})
 
 
-def read(body: Any, name: str) -> Inbound:
+def parse(body: Any, name: str) -> Inbound:
     """Return the message in a call's body.
 
     Raises:
@@ -175,7 +175,7 @@ def _file(file: Any) -> Attachment:
     return Attachment(kind_of(file["mime"]), file["mime"], data, str(file.get("name", "")))
 
 
-def _written(kind: str, message: Outbound) -> dict[str, Any]:
+def _payload(kind: str, message: Outbound) -> dict[str, Any]:
     return {
         "type": kind,
         "key": message.key,

@@ -14,7 +14,7 @@ from qwendesk.channels.ingest import is_recent
 from qwendesk.errors import ConfigError
 
 
-def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dict[str, str]:
+def signed_headers(secret: str, name: str, body: bytes, now: float | None = None) -> dict[str, str]:
     """Return the headers for a body; ``name`` is the same whenever the same message is sent."""
     moment = str(int(time.time() if now is None else now))
     return {
@@ -25,15 +25,15 @@ def signed(secret: str, name: str, body: bytes, now: float | None = None) -> dic
     }
 
 
-def is_promising(headers: Mapping[str, str], now: float | None = None) -> bool:
+def has_fresh_signature(headers: Mapping[str, str], now: float | None = None) -> bool:
     """Tell whether a call is fresh and has what a signature needs: a body need not be read of any other."""
     named = headers.get("webhook-id") and "v1," in headers.get("webhook-signature", "")
     return bool(named) and is_recent(headers.get("webhook-timestamp", ""), now)
 
 
-def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
+def verified_id(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
     """Return the name of a delivery whose signature holds and is fresh; None for any other."""
-    if not is_promising(headers, now):
+    if not has_fresh_signature(headers, now):
         return None
     name, moment = headers["webhook-id"], headers["webhook-timestamp"]
     expected = _sign(secret, name, moment, body).encode()
@@ -41,7 +41,7 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float | 
     return name if any(hmac.compare_digest(one, expected) for one in shown) else None
 
 
-def key_of(secret: str) -> bytes:
+def signing_key(secret: str) -> bytes:
     """Return the key in a secret.
 
     Raises:
@@ -61,4 +61,4 @@ def key_of(secret: str) -> bytes:
 
 def _sign(secret: str, name: str, moment: str, body: bytes) -> str:
     content = f"{name}.{moment}.".encode() + body
-    return base64.b64encode(hmac.digest(key_of(secret), content, "sha256")).decode()
+    return base64.b64encode(hmac.digest(signing_key(secret), content, "sha256")).decode()

@@ -54,7 +54,7 @@ class XmppChannel(PersistentConnectionChannel, Channel):
 
     def make_connection(self) -> Connection:
         """Make a session."""
-        return Session(self._settings, self.enqueue)
+        return XmppSession(self._settings, self.enqueue)
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -87,11 +87,11 @@ async def _found(url: str, largest: int, trusted: bool) -> Fetched:
         return await Fetcher(most=largest).fetch(url)
     if ".." in unquote(urlsplit(url).path).replace("\\", "/").split("/"):
         raise InputError("its address leads out of the trusted one")
-    home = _Home(url)
+    home = _TrustedServer(url)
     return await Fetcher(most=largest, allowed=home.allows, resolve=home.resolve).fetch(url)
 
 
-class _Home:
+class _TrustedServer:
     """Lets one server lie in one's own network, and no other that it sends on to."""
 
     def __init__(self, url: str) -> None:
@@ -113,20 +113,25 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or "?"
 
 
-_FOR_NOW = {"internal-server-error", "remote-server-not-found", "remote-server-timeout", "resource-constraint"}
+_TRANSIENT_CONDITIONS = {
+    "internal-server-error",
+    "remote-server-not-found",
+    "remote-server-timeout",
+    "resource-constraint",
+}
 
-_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INVALID_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 """What no XML can hold: one such character would end the connection."""
 
 _OCCUPANT_ID = "urn:xmpp:occupant-id:0"
 
-_ONESELF = 110
+_SELF_PRESENCE = 110
 
-_RENAMED = 303
+_NICK_CHANGED = 303
 
 
-class Session(Connection):
+class XmppSession(Connection):
     """Made anew for each connection."""
 
     title = "XMPP"
@@ -227,7 +232,7 @@ class Session(Connection):
 
     def _written(self, outbound: Outbound) -> Message:
         message = self._stanza(outbound.conversation, "active")
-        message["body"] = _NOT_XML.sub("\ufffd", outbound.text)
+        message["body"] = _INVALID_XML.sub("\ufffd", outbound.text)
         if outbound.reply_to:
             message["reply"]["id"], _, message["reply"]["to"] = outbound.reply_to.partition(" ")
         return message
@@ -238,7 +243,7 @@ class Session(Connection):
 
     def _refused(self, message: Message) -> None:
         error = message["error"]
-        permanent = error["type"] != "wait" and error["condition"] not in _FOR_NOW
+        permanent = error["type"] != "wait" and error["condition"] not in _TRANSIENT_CONDITIONS
         self.refuse(message["id"], f"{error['condition']} {error['text']}".rstrip(), permanent=permanent)
 
     async def _enter(self, room: str) -> None:
@@ -258,5 +263,5 @@ class Session(Connection):
         """
         self._stays.pop(presence["from"].full, None)
         codes = presence["muc"]["status_codes"]
-        if _ONESELF in codes and _RENAMED not in codes:
+        if _SELF_PRESENCE in codes and _NICK_CHANGED not in codes:
             self.fail(f"the desk was put out of the room {presence['from'].bare!r}")

@@ -33,7 +33,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
     """
     sender, group = message["from"], message["type"] == "groupchat"
     url, encrypted = str(message["oob"]["url"]), any(message.xml.find(name) is not None for name in _ENCRYPTED)
-    if not _is_new(message, own, nick) or not (message["body"] or url or encrypted):
+    if not _is_new_message(message, own, nick) or not (message["body"] or url or encrypted):
         return None
     text = str(message["reply"].strip_fallback_content())
     text = text.removeprefix("/me ")
@@ -50,7 +50,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         person=author,
         channel="xmpp",
         account=own.bare,
-        event=_name(message, sender.bare if group else own.bare),
+        event=_event_id(message, sender.bare if group else own.bare),
         reply_to=f"{message['id']} {sender.full}" if group else None,
         group=group,
         display_name=storable(sender.resource if nick else sender.user or sender.bare),
@@ -68,7 +68,7 @@ def _quote(message: Message, own: bool) -> list[Quote]:
     return [Quote("\n".join(lines[1:] if named else lines), author, own=own)] if said.strip() else []
 
 
-def _is_new(message: Message, own: JID, nick: str) -> bool:
+def _is_new_message(message: Message, own: JID, nick: str) -> bool:
     """Tell whether it is a message of somebody else, said now; what waited for the desk alone is said now too."""
     sender = message["from"]
     if message["type"] not in ("chat", "normal", "groupchat") or message["replace"]["id"]:
@@ -79,7 +79,7 @@ def _is_new(message: Message, own: JID, nick: str) -> bool:
     return bool(nick and sender.resource not in ("", nick) and not said_before)
 
 
-def _name(message: Message, server: str) -> str | None:
+def _event_id(message: Message, server: str) -> str | None:
     """Return a message's name: its server's, or one of all that can be told, since clients count from one again.
 
     None: its sender did not name it.

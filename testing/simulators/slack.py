@@ -48,6 +48,8 @@ class SlackSimulator(Simulator):
         """Files of other workspaces by their names; an event does not say where they are."""
         self.threads: dict[str, dict[str, Any]] = {}
         """The messages that threads are about, by the threads' time stamps."""
+        self.requests: list[str] = []
+        """The Web API method of each call, oldest first."""
         self._url = ""
         self._number = 0
         self._files: dict[str, bytes] = {}
@@ -204,6 +206,7 @@ class SlackSimulator(Simulator):
 
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         method = request.path_params["method"]
+        self.requests.append(method)
         if token != (APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN):
             return JSONResponse({"ok": False, "error": "invalid_auth"})
         kind = request.headers.get("content-type", "")

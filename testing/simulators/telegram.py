@@ -43,7 +43,10 @@ class TelegramSimulator(Simulator):
         self.webhook = WebhookClient()
         self.moved: dict[str, str] = {}
         """Groups that have become others."""
-        self._secret = ""
+        self.webhook_secret = ""
+        """The secret token that ``setWebhook`` has set."""
+        self.requests: list[str] = []
+        """The lower-case name of each Bot API method that was called, oldest first."""
         self._updates: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
         self._polled = asyncio.Event()
@@ -121,7 +124,7 @@ class TelegramSimulator(Simulator):
             self._news.notify_all()
 
     async def _call(self, body: bytes) -> None:
-        await self.webhook.call(body, {"X-Telegram-Bot-Api-Secret-Token": self._secret})
+        await self.webhook.call(body, {"X-Telegram-Bot-Api-Secret-Token": self.webhook_secret})
 
     def _message(self, written: UserMessage) -> dict[str, Any]:
         chat = int(written.chat or written.person)
@@ -161,9 +164,9 @@ class TelegramSimulator(Simulator):
         form = {**request.query_params, **dict(await request.form())}
         if request.path_params["token"] != TOKEN:
             return JSONResponse({"ok": False, "error_code": 401, "description": "Unauthorized"}, 401)
-        method: Callable[[dict[str, Any]], Any] | None = getattr(
-            self, f"_do_{request.path_params['method'].lower()}", None
-        )
+        name = request.path_params["method"].lower()
+        self.requests.append(name)
+        method: Callable[[dict[str, Any]], Any] | None = getattr(self, f"_do_{name}", None)
         try:
             if method is None:
                 raise Refused(404, "Not Found")
@@ -186,7 +189,7 @@ class TelegramSimulator(Simulator):
         return True
 
     def _do_setwebhook(self, form: dict[str, Any]) -> bool:
-        self.webhook.url, self._secret = form["url"], form.get("secret_token", "")
+        self.webhook.url, self.webhook_secret = form["url"], form.get("secret_token", "")
         self._polled.set()
         return True
 

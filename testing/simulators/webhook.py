@@ -7,7 +7,7 @@ import json
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.webhook.signature import signed, verified
+from qwendesk.channels.webhook.signature import signed_headers, verified_id
 from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, WebhookClient, serve
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class WebhookSimulator(Simulator):
 
     async def _call(self, name: str, body: bytes) -> None:
         self.webhook.url = f"{self.desk_url}/channels/webhook/"
-        answer = await self.webhook.call(body, signed(SECRET, name, body))
+        answer = await self.webhook.call(body, signed_headers(SECRET, name, body))
         if answer.status_code == 200 and (text := answer.json().get("text")):
             self._show({"key": name, "conversation": "", "text": text})
 
@@ -85,7 +85,7 @@ class WebhookSimulator(Simulator):
         from starlette.responses import JSONResponse, Response
 
         body = await request.body()
-        if verified(SECRET, request.headers, body) is None:
+        if verified_id(SECRET, request.headers, body) is None:
             return Response(status_code=401)
         message = json.loads(body)
         if message["type"] == "ping":

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot import channel as channel_module
-from qwendesk.channels.chatwoot.channel import ChatwootChannel, Files
+from qwendesk.channels.chatwoot.channel import ChatwootChannel, ChatwootFiles
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment
@@ -97,8 +97,8 @@ class TestChatwoot(ChannelConformance):
     async def test_chatwoot_is_answered_before_it_gives_the_conversation_away(
         self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(channel_module, "_FETCH_SECONDS", 0.05)
-        monkeypatch.setattr(Files, "fetch", lambda *_: asyncio.Event().wait())
+        monkeypatch.setattr(channel_module, "FETCH_TIMEOUT_SECONDS", 0.05)
+        monkeypatch.setattr(ChatwootFiles, "fetch", lambda *_: asyncio.Event().wait())
         await simulator.write(UserMessage("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         assert (desk.inbox[0].text, desk.inbox[0].unsupported_media) == ("look", "file")
         assert simulator.webhook.statuses == [200]
@@ -112,11 +112,11 @@ async def test_a_file_is_followed_to_where_it_is_kept_but_not_for_ever() -> None
     app = Starlette(routes=[Route("/{count}", sent_on)])
     calls = HttpApi("Chatwoot", "")
     async with serve(app) as home, serve(app) as store:
-        assert await Files(home, calls, 99).fetch(f"{home}/3") == b"bytes"
+        assert await ChatwootFiles(home, calls, 99).fetch(f"{home}/3") == b"bytes"
         with pytest.raises(ChannelError, match="more than 3"):
-            await Files(home, calls, 99).fetch(f"{home}/4")
+            await ChatwootFiles(home, calls, 99).fetch(f"{home}/4")
         with pytest.raises(ChannelError, match="outside"):
-            await Files(home, calls, 99).fetch(f"{store}/0")
-        files = Files(home, calls, 99, allowed=lambda _: True)
+            await ChatwootFiles(home, calls, 99).fetch(f"{store}/0")
+        files = ChatwootFiles(home, calls, 99, allowed=lambda _: True)
         assert await files._outside(f"{store}/0") == b"bytes"
         await calls.aclose()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.channels.matrix.parse import Me, parse
+from qwendesk.channels.matrix.parse import MatrixIdentity, parse
 from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.models.card import ModelCard
@@ -169,7 +169,7 @@ def test_a_script_says_that_there_is_no_such_button() -> None:
 def test_a_reaction_on_matrix_is_a_thumb(key: str, target: str, sender: str, text: str | None) -> None:
     relation = {"rel_type": "m.annotation", "event_id": target, "key": key}
     event = {"type": "m.reaction", "sender": sender, "event_id": "$r", "content": {"m.relates_to": relation}}
-    parsed = parse(event, "!room", 3, {"$own": "!room|$root"}, Me("@desk:x", "desk"))
+    parsed = parse(event, "!room", 3, {"$own": "!room|$root"}, MatrixIdentity("@desk:x", "desk"))
     assert (parsed.inbound.text if parsed else None) == text
     if parsed:
         inbound = parsed.inbound
@@ -186,5 +186,12 @@ def test_a_reaction_on_matrix_is_a_thumb(key: str, target: str, sender: str, tex
 )
 def test_a_broken_reaction_does_no_harm(event: Any) -> None:
     assert (
-        parse({"type": "m.reaction", "sender": "@a:x", "event_id": "$r", **event}, "!r", 2, {}, Me("@d:x", "d")) is None
+        parse(
+            {"type": "m.reaction", "sender": "@a:x", "event_id": "$r", **event},
+            "!r",
+            2,
+            {},
+            MatrixIdentity("@d:x", "d"),
+        )
+        is None
     )

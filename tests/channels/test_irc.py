@@ -15,7 +15,7 @@ from irctokens.line import tokenise
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.irc.channel import IrcChannel, IrcConnection
-from qwendesk.channels.irc.parse import lines_of, parse
+from qwendesk.channels.irc.parse import parse, split_lines
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk, answer_to
@@ -231,7 +231,7 @@ def test_channels_are_a_list_or_a_text_that_says_one(channels: Any) -> None:
 @given(st.text(max_size=3000), st.integers(1, 60))
 def test_no_line_is_too_long_and_nothing_is_lost(text: str, length: int) -> None:
     text = text.encode(errors="replace").decode()
-    lines = list(lines_of(text, "n" * length))
+    lines = list(split_lines(text, "n" * length))
     assert all(0 < len(line.encode()) <= 400 and not set("\r\n\0") & set(line) for line in lines)
     kept = "".join("".join(lines).split())
     assert kept == "".join(text.replace("\0", "\n").replace("\x01", "").split())

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.matrix.channel import MatrixChannel
-from qwendesk.channels.matrix.parse import Me, parse, quote_of
+from qwendesk.channels.matrix.parse import MatrixIdentity, parse, quote_of
 from qwendesk.errors import ConfigError
 from qwendesk.service import Service
 from qwendesk.settings import Settings
 
-HELP = Me("@help:here.example", "help")
+HELP = MatrixIdentity("@help:here.example", "help")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from slixmpp import JID, ClientXMPP, Message
 from qwendesk.channels.irc.parse import parse as parse_line
 from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.channels.references import Quote, with_quotes
-from qwendesk.channels.webhook.channel import read
+from qwendesk.channels.webhook.channel import parse as parse_call
 from qwendesk.channels.xmpp.parse import parse
 
 OWN, ANA = JID("desk@x.example"), "ana@x.example/phone"
@@ -104,11 +104,11 @@ async def test_what_a_person_writes_stays_as_it_is_on_xmpp(client: ClientXMPP, b
 
 def test_a_program_may_say_what_is_replied_to() -> None:
     body: dict[str, Any] = {"conversation": "c", "text": "why?", "quote": {"name": "Bo", "text": "Closed\non Monday"}}
-    assert read(body, "n").text == "> Bo wrote:\n> Closed\n> on Monday\n\nwhy?"
-    assert "\0" not in read(body | {"quote": {"name": "B\0o", "text": "Closed\0 \ud800"}}, "n").text
+    assert parse_call(body, "n").text == "> Bo wrote:\n> Closed\n> on Monday\n\nwhy?"
+    assert "\0" not in parse_call(body | {"quote": {"name": "B\0o", "text": "Closed\0 \ud800"}}, "n").text
     for wrong in ("x", {"name": "Bo"}, {"text": 5}):
         with pytest.raises(ValueError, match="'quote'"):
-            read(body | {"quote": wrong}, "n")
+            parse_call(body | {"quote": wrong}, "n")
 
 
 def test_nothing_within_a_quote_looks_like_the_person_s_own_words() -> None:

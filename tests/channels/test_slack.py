@@ -13,7 +13,7 @@ import yaml
 import qwendesk.channels.slack
 from qwendesk.channels.base import Channel
 from qwendesk.channels.slack.channel import SlackChannel
-from qwendesk.channels.slack.parse import Me, plain
+from qwendesk.channels.slack.parse import SlackIdentity, to_plain_text
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
@@ -107,9 +107,9 @@ class TestSocketMode(ChannelConformance):
 
     async def test_the_first_messages_make_one_connection(self, simulator: SlackSimulator) -> None:
         fresh = SlackChannel.create(SlackChannel.manifest.read(simulator.settings()))
-        clients = await asyncio.gather(*(fresh._connected() for _ in range(8)))
+        await asyncio.gather(*(fresh.check() for _ in range(8)))
         await fresh.aclose()
-        assert len({id(client) for client in clients}) == 1
+        assert simulator.requests.count("auth.test") == 1 + 8
 
 
 class TestHttp(ChannelConformance):
@@ -135,7 +135,10 @@ class TestHttp(ChannelConformance):
 
 def test_a_text_is_read_as_it_was_typed() -> None:
     written = "<@UBOT> see <https://a.b/?x=1&amp;y=2|docs>, <@U9|anna>, <#C1|help> &amp; 1 &lt; 2 <!here>"
-    assert plain(written, Me("T1", "UBOT")) == "see docs (https://a.b/?x=1&y=2), @anna, #help & 1 < 2 here"
+    assert (
+        to_plain_text(written, SlackIdentity("T1", "UBOT"))
+        == "see docs (https://a.b/?x=1&y=2), @anna, #help & 1 < 2 here"
+    )
 
 
 def test_one_of_the_two_ways_has_to_be_set_up() -> None:

@@ -9,16 +9,16 @@ import pytest
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.slack.channel import SlackChannel
-from qwendesk.channels.slack.parse import Me, Parsed, parse
+from qwendesk.channels.slack.parse import SlackEvent, SlackIdentity, parse
 from qwendesk.messages import Attachment
 from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 
-ME = Me("T1", "UBOT")
+ME = SlackIdentity("T1", "UBOT")
 
 
-def read(**more: Any) -> Parsed | None:
+def read(**more: Any) -> SlackEvent | None:
     base = {"type": "message", "channel": "D1", "channel_type": "im", "user": "U1", "ts": "1.2", "text": ""}
     return parse("events_api", {"event": base | more}, ME)
 

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from telegram.request import HTTPXRequest
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.mentions import COMMANDS
-from qwendesk.channels.telegram import channel as pace
+from qwendesk.channels.telegram import channel as telegram_channel
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.telegram.parse import Me, parse
+from qwendesk.channels.telegram.entities import TelegramIdentity
+from qwendesk.channels.telegram.parse import parse
 from qwendesk.desk.commands.chat_commands import Commands, add_memory
 from qwendesk.desk.commands.memory import Commands as MemoryCommands
 from qwendesk.desk.commands.rating import Ratings
@@ -23,7 +25,7 @@ from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDe
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 
-_ME = Me(4242, "desk_bot")
+_ME = TelegramIdentity(4242, "desk_bot")
 _GROUP = {"message_id": 5, "date": 1, "chat": {"id": -7, "type": "supergroup"}, "from": {"id": 7, "is_bot": False}}
 
 
@@ -67,27 +69,27 @@ class TestPolling(ChannelConformance):
         first, second = await desk.received(2)
         assert (first.conversation, first.text) == ("-7:33", "/why") and second.text == "next"
 
-    async def test_the_first_messages_make_one_connection(
-        self, simulator: TelegramSimulator, channel: Channel, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_the_first_messages_make_one_connection(self, simulator: TelegramSimulator) -> None:
         fresh = TelegramChannel.create(TelegramChannel.manifest.read(simulator.settings()))
-        made = 0
-        make = fresh._made
-
-        async def counted() -> Any:
-            nonlocal made
-            made += 1
-            return await make()
-
-        monkeypatch.setattr(fresh, "_made", counted)
         await asyncio.gather(*(fresh.typing("7") for _ in range(8)))
         await fresh.aclose()
-        assert made == 1
+        assert simulator.requests.count("getme") == 1
 
-    async def test_a_slow_platform_is_waited_for(self, channel: Channel) -> None:
-        assert isinstance(channel, TelegramChannel)
-        request = (await channel._connected())._request[1]
-        assert request.read_timeout and request.read_timeout >= 20
+    async def test_a_slow_platform_is_waited_for(
+        self, simulator: TelegramSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        timeouts = []
+
+        class RecordedRequest(HTTPXRequest):
+            def __init__(self, *args: Any, read_timeout: float, **options: Any) -> None:
+                timeouts.append(read_timeout)
+                super().__init__(*args, read_timeout=read_timeout, **options)
+
+        monkeypatch.setattr("telegram.request.HTTPXRequest", RecordedRequest)
+        fresh = TelegramChannel.create(TelegramChannel.manifest.read(simulator.settings()))
+        await fresh.check()
+        await fresh.aclose()
+        assert timeouts and min(timeouts) >= 20
 
     async def test_an_answer_follows_its_group_to_where_it_has_moved(
         self, simulator: TelegramSimulator, channel: Channel
@@ -99,7 +101,7 @@ class TestPolling(ChannelConformance):
     async def test_in_a_group_an_answer_grows_slowly(
         self, simulator: TelegramSimulator, channel: Channel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pace, "monotonic", lambda: 1000.0)
+        monkeypatch.setattr(telegram_channel, "monotonic", lambda: 1000.0)
         for chat, soon in (("-7", True), ("7", False)):
             sent = await channel.send(Outbound("k", chat, "One", plain="One"))
             assert sent
@@ -107,7 +109,9 @@ class TestPolling(ChannelConformance):
             if soon:
                 with pytest.raises(ChannelError) as caught:
                     await edit
-                assert caught.value.retry_after == pace._GROUP_SECONDS and not caught.value.permanent
+                assert (
+                    caught.value.retry_after == telegram_channel.GROUP_INTERVAL_SECONDS and not caught.value.permanent
+                )
             else:
                 await edit
 
@@ -148,19 +152,19 @@ async def test_a_thumb_in_a_group_waits_for_its_turn(monkeypatch: pytest.MonkeyP
         slept.append(seconds)
         now += seconds
 
-    monkeypatch.setattr(pace, "monotonic", lambda: now)
-    monkeypatch.setattr(pace, "asyncio", SimpleNamespace(sleep=sleep))
-    waiting = pace.Pace()
-    waiting.note("-7")
+    monkeypatch.setattr(telegram_channel, "monotonic", lambda: now)
+    monkeypatch.setattr(telegram_channel, "asyncio", SimpleNamespace(sleep=sleep))
+    limit = telegram_channel.GroupRateLimit()
+    limit.record("-7")
     now += 1.5
-    await waiting.turn("-7:3")
-    assert slept == [pace._GROUP_SECONDS - 1.5]
+    await limit.wait("-7:3")
+    assert slept == [telegram_channel.GROUP_INTERVAL_SECONDS - 1.5]
     # the thumb took the turn, so what comes next waits for a whole one
     with pytest.raises(ChannelError) as caught:
-        waiting.check("-7")
-    assert caught.value.retry_after == pace._GROUP_SECONDS
-    now += pace._GROUP_SECONDS
-    waiting.check("-7")
+        limit.check("-7")
+    assert caught.value.retry_after == telegram_channel.GROUP_INTERVAL_SECONDS
+    now += telegram_channel.GROUP_INTERVAL_SECONDS
+    limit.check("-7")
 
 
 def test_the_names_of_the_commands_are_those_of_the_desk() -> None:
@@ -185,6 +189,6 @@ class TestWebhook(ChannelConformance):
     async def test_a_call_without_the_secret_is_refused(
         self, simulator: TelegramSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        simulator._secret = "guessed"
+        simulator.webhook_secret = "guessed"
         await simulator.write(UserMessage("let me in"))
         assert simulator.webhook.statuses == [403] and desk.inbox == []

@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def parts(folder: Path, tmp_path: Path) -> AsyncIterator[Parts]:
     port = free_port()
-    called = door(lambda: f"http://127.0.0.1:{port}", lambda: channel._secret)
+    called = door(lambda: f"http://127.0.0.1:{port}", lambda: channel.webhook_secret)
     async with running_telemelya(folder) as telegram, called as url:
         values = {"token": telemelya.TOKEN, "base_url": telegram.url, "webhook_url": url}
         async with served(values, tmp_path, port) as (channel, engine):

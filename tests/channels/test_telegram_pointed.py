@@ -10,22 +10,23 @@ from typing import Any
 import pytest
 from starlette.routing import Mount
 
-from qwendesk.channels.telegram import albums
+from qwendesk.channels.telegram import updates
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.telegram.parse import Me, Parsed, parse
+from qwendesk.channels.telegram.entities import TelegramIdentity
+from qwendesk.channels.telegram.parse import TelegramUpdate, parse
 from qwendesk.messages import Admission
 from qwendesk.testing.conformance.channel import PIXEL, RecordingDesk, serve_routes
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 
-ME = Me(42, "desk_bot")
+ME = TelegramIdentity(42, "desk_bot")
 BOT = {"id": 42, "is_bot": True, "first_name": "Desk"}
 ANA, BO = ({"id": number, "is_bot": False, "first_name": name} for number, name in ((1, "Ana"), (2, "Bo")))
 TEAM = {"id": -100, "type": "supergroup", "title": "Team"}
 PHOTO = {"photo": [{"file_id": "P1", "file_unique_id": "p", "file_size": 9, "width": 1, "height": 1}]}
 
 
-def read(**message: Any) -> Parsed | None:
+def read(**message: Any) -> TelegramUpdate | None:
     base = {"message_id": 7, "date": 1, "from": ANA, "chat": {"id": 1, "type": "private"}}
     return parse({"update_id": 9, "message": base | message}, ME)
 
@@ -222,7 +223,7 @@ async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
 async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(albums, "ALBUM_SECONDS", 0.01)
+    monkeypatch.setattr(updates, "ALBUM_SECONDS", 0.01)
     taken, begun, go_on = [], asyncio.Event(), asyncio.Event()
 
     async def take(updates: Sequence[Any]) -> bool:
@@ -231,7 +232,7 @@ async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
         await go_on.wait()
         return True
 
-    together = albums.Albums(take)
+    together = updates.AlbumCollector(take)
     first = asyncio.create_task(together.take("1:9", {"update_id": 50}))
     await begun.wait()
     begun.clear()

@@ -10,7 +10,7 @@ import pytest
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.webhook.channel import WebhookChannel
-from qwendesk.channels.webhook.signature import key_of, signed, verified
+from qwendesk.channels.webhook.signature import signed_headers, signing_key, verified_id
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.server.web import build_app
@@ -32,9 +32,9 @@ class TestWebhook(ChannelConformance):
     async def test_a_forged_a_changed_and_an_old_call_are_refused(
         self, simulator: WebhookSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        good = signed(SECRET, "m", BODY)
-        forged = signed("whsec_" + "QUJD" * 10, "m", BODY)
-        old = signed(SECRET, "m", BODY, now=1_000_000)
+        good = signed_headers(SECRET, "m", BODY)
+        forged = signed_headers("whsec_" + "QUJD" * 10, "m", BODY)
+        old = signed_headers(SECRET, "m", BODY, now=1_000_000)
         async with httpx.AsyncClient() as client:
             url = f"{simulator.desk_url}/channels/webhook/"
             for headers, body in ((forged, BODY), (good, BODY + b" "), (old, BODY), ({}, BODY)):
@@ -65,27 +65,27 @@ class TestWebhook(ChannelConformance):
         body = json.dumps(content).encode()
         async with httpx.AsyncClient() as client:
             url = f"{simulator.desk_url}/channels/webhook/"
-            answer = await client.post(url, content=body, headers=signed(SECRET, "m", body))
+            answer = await client.post(url, content=body, headers=signed_headers(SECRET, "m", body))
         assert answer.status_code == 400 and reason in answer.json()["error"]
 
     async def test_a_new_key_may_stand_beside_the_old_one(self, simulator: WebhookSimulator, channel: Channel) -> None:
         await simulator.write(UserMessage("hello"))
-        headers = signed(SECRET, "m", BODY)
+        headers = signed_headers(SECRET, "m", BODY)
         both = headers | {"webhook-signature": "v1,AAAA " + headers["webhook-signature"]}
-        assert verified(SECRET, both, BODY) == "m"
+        assert verified_id(SECRET, both, BODY) == "m"
 
 
 def test_the_signature_is_the_one_of_the_specification() -> None:
     # the example of the Standard Webhooks specification
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    headers = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', now=1614265330)
+    headers = signed_headers(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', now=1614265330)
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 @pytest.mark.parametrize("secret", ["", "password", "whsec_", "whsec_c2hvcnQ=", "whsec_!!!", "whsec_é"])
 def test_a_weak_secret_is_refused(secret: str) -> None:
     with pytest.raises(ConfigError, match="whsec_"):
-        key_of(secret)
+        signing_key(secret)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,6 @@ async def test_the_address_without_its_last_slash_takes_calls_too() -> None:
     channel = WebhookChannel("https://shop.example/answers", SECRET)
     transport = httpx.ASGITransport(build_app(health, {"webhook": channel.routes()}))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
-        answer = await client.post("/channels/webhook", content=BODY, headers=signed(SECRET, "m", BODY))
+        answer = await client.post("/channels/webhook", content=BODY, headers=signed_headers(SECRET, "m", BODY))
     assert answer.status_code == 503 and "stopping" in answer.json()["error"]  # it is not started here
     await channel.aclose()

@@ -10,7 +10,7 @@ import pytest
 from slixmpp import JID
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.xmpp.channel import Session, XmppChannel
+from qwendesk.channels.xmpp.channel import XmppChannel, XmppSession
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
 from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
@@ -226,18 +226,18 @@ class TestProsody:
 
 
 @pytest.fixture
-async def session() -> Session:
+async def session() -> XmppSession:
     values = XmppChannel.manifest.read({"jid": "desk@here.example", "password": "x", "rooms": ROOM})
-    return Session(values, lambda *_: None)
+    return XmppSession(values, lambda *_: None)
 
 
-def left(session: Session, nick: str, *codes: int) -> None:
+def left(session: XmppSession, nick: str, *codes: int) -> None:
     presence = session.client.make_presence(ptype="unavailable", pfrom=f"{ROOM}/{nick}")
     presence["muc"]["status_codes"] = set(codes)
     session._left(presence)
 
 
-async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(session: Session) -> None:
+async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(session: XmppSession) -> None:
     def author() -> str:
         return session.author_of(session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna")))
 
@@ -247,7 +247,7 @@ async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(s
     assert author() != first and not session.closed.done()
 
 
-async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) -> None:
+async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: XmppSession) -> None:
     left(session, "desk", 110, 303)
     assert not session.closed.done()
     left(session, "desk", 110, 307)
@@ -255,7 +255,7 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: Session) ->
 
 
 async def test_a_connection_on_which_nothing_answers_is_given_up(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: XmppSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # it is connected to nothing
     async with asyncio.timeout(60):
@@ -264,10 +264,10 @@ async def test_a_connection_on_which_nothing_answers_is_given_up(
 
 async def test_a_room_is_known_by_its_name_in_small_letters() -> None:
     values = XmppChannel.manifest.read({"jid": "desk@here.example", "password": "x", "rooms": ROOM.upper()})
-    assert Session(values, lambda *_: None).nick_in(ROOM) == "desk"
+    assert XmppSession(values, lambda *_: None).nick_in(ROOM) == "desk"
 
 
-async def test_a_lasting_name_counts_only_where_the_room_gives_it(session: Session) -> None:
+async def test_a_lasting_name_counts_only_where_the_room_gives_it(session: XmppSession) -> None:
     message = session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna"))
     message["occupant-id"]["id"] = "1f"
     assert session.author_of(message).startswith("unproven:")

@@ -21,7 +21,7 @@ from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.web.protocol import read
 from qwendesk.channels.webhook.channel import WebhookChannel
-from qwendesk.channels.webhook.signature import signed
+from qwendesk.channels.webhook.signature import signed_headers
 from qwendesk.messages import Admission, Inbound
 from qwendesk.testing.conformance.channel import serve_routes
 from qwendesk.testing.simulators.telegram import TOKEN, TelegramSimulator
@@ -42,7 +42,7 @@ HOSTILE = {
 
 
 def _webhook(body: bytes) -> Mapping[str, str]:
-    return signed(SECRET, "m", body)
+    return signed_headers(SECRET, "m", body)
 
 
 def _slack(body: bytes) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ import pytest
 from benchmarks.served import SECRET, Served, says, served
 from websockets.asyncio.client import connect
 
-from qwendesk.channels.webhook.signature import signed
+from qwendesk.channels.webhook.signature import signed_headers
 from qwendesk.desk.translations import languages, say
 from qwendesk.errors import StoreError
 from tests.desk.parts import running
@@ -109,7 +109,7 @@ async def posted(desk: Served, name: str) -> int:
     body = json.dumps({"conversation": "c", "text": "hello"}).encode()
     async with httpx.AsyncClient(timeout=30) as client:
         url = f"{desk.url}/channels/webhook/"
-        return (await client.post(url, content=body, headers=signed(SECRET, name, body))).status_code
+        return (await client.post(url, content=body, headers=signed_headers(SECRET, name, body))).status_code
 
 
 TROUBLES: dict[Any, str] = {

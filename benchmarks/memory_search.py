@@ -25,7 +25,7 @@ from qwendesk.knowledge.base import Chunk, Vectors
 from qwendesk.knowledge.document_repository import DocumentSource
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
-from qwendesk.memory.records import EVERYBODY, DocumentScope
+from qwendesk.memory.records import EVERYBODY
 
 CHUNKS, QUICK_CHUNKS = 100_000, 20_000
 QUESTIONS = 60
@@ -71,15 +71,15 @@ class _Known:
     """Stands in for an embedding model: the vectors are made up."""
 
     name = "benchmark:made-up"
-    weakest = None
+    min_similarity = None
 
     def __init__(self) -> None:
         self.next: NDArray[np.float32] = np.zeros(DIMENSION, np.float32)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         raise NotImplementedError
 
-    async def query(self, text: str) -> NDArray[np.float32]:
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
         return self.next
 
 
@@ -136,10 +136,11 @@ async def _recall(
 ) -> float:
     """Return the share of the exactly nearest five passages that the search finds among its first five."""
     hits = 0
-    for _, vector in asked:
+    for question, vector in asked:
         exact = np.argsort(-(world.vectors @ vector), kind="stable")[:5] + 1
-        found = await knowledge._nearest.find(model.name, vector, DocumentScope(), 5)
-        hits += len(set(found) & set(exact.tolist()))
+        model.next = vector
+        found = await knowledge.search(question, limit=5, mode="vectors")
+        hits += len({passage.chunk for passage in found} & set(exact.tolist()))
     return hits / (5 * len(asked))
 
 

@@ -1,4 +1,4 @@
-"""The values of the knowledge base, and what it asks of an embedding model."""
+"""Values of the knowledge base, and the port of an embedding model."""
 
 from __future__ import annotations
 
@@ -11,52 +11,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-"""One row a text, each of length 1."""
+"""One row for each text, normalised to length 1."""
 
 
 class EmbeddingModel(Protocol):
-    """Turns texts into vectors whose product says how alike they are in meaning."""
+    """Converts texts to vectors; the dot product of two vectors is the similarity of their texts."""
 
     @property
     def name(self) -> str:
-        """Names engine and model; kept beside each vector, since vectors of two models cannot be compared."""
+        """Engine and model; stored with each vector, because vectors of two models cannot be compared."""
 
     @property
-    def weakest(self) -> float | None:
-        """How alike (cosine) a question and a passage have to be at least; None: where that begins is not known."""
+    def min_similarity(self) -> float | None:
+        """Least cosine similarity of a question and a passage that answers it; None: not known."""
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
 
-    async def query(self, text: str) -> NDArray[np.float32]:
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question."""
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """Options of a reader."""
+
+    encoding: str = ""
+    """The encoding that the sender declares; empty: none."""
+    hidden: bool = False
+    """Whether hidden sheets, rows and columns are read too."""
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """The declared encodings, at most one."""
+        return (self.encoding,) if self.encoding else ()
+
+
+DEFAULT_OPTIONS = ReadOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document under one heading."""
+    """Text of a document under one heading."""
 
     text: str
     headings: tuple[str, ...] = ()
-    """The headings above it, outermost first."""
+    """Headings above the text, outermost first."""
     place: str = ""
-    """Where it is, such as ``page 3`` or ``sheet Prices``."""
+    """Position in the document, such as ``page 3`` or ``sheet Prices``."""
     unit: str = ""
-    """What a line of the text is called in a citation, such as ``line`` or ``row``; empty: lines are not counted."""
+    """Name of a line in a citation, such as ``line`` or ``row``; empty: lines are not counted."""
     first: int = 1
-    """The number of its first line."""
+    """Number of the first line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a converter made of a file."""
+    """A file converted to text."""
 
     title: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
-    """What a reader of it should know, such as an encoding that was not certain; each is a line."""
+    """Remarks on the conversion, such as an uncertain encoding; each is one line."""
     kind: str = ""
-    """What the file turned out to be; empty: what it was taken for."""
+    """The kind of file that the reader detected; empty: the kind it was called for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +88,18 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage that was found."""
+    """A passage found by a search."""
 
     chunk: int
     document: str
-    """The document's id."""
+    """Id of the document."""
     title: str
     uri: str
     headings: str
     place: str
     text: str
     score: float
-    """By reciprocal rank fusion: only good for comparing passages of one search."""
+    """Score of reciprocal rank fusion; comparable only within one search."""
 
     @property
     def citation(self) -> str:
@@ -89,7 +107,7 @@ class Passage:
         return ", ".join(filter(None, (self.title, self.headings, self.place)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON types."""
+        """Return the passage as plain JSON types."""
         names = ("document", "title", "uri", "headings", "place", "text", "score")
         return {name: getattr(self, name) for name in names}
 
@@ -106,11 +124,25 @@ class StoredDocument:
     sha256: str
     chunks: int
     embedded: int
-    """How many of its chunks have a vector of the current model."""
+    """Number of passages that have a vector of the current model."""
     scope: str
     notes: str
-    """What a reader of it should know of how it was read, a line each."""
+    """Remarks on the conversion, one a line."""
     added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeState:
+    """Counts of a tenant's knowledge base."""
+
+    documents: int
+    passages: int
+    embedded: int
+    """Passages that have a vector of the current model."""
+    old_terms: int
+    """Documents whose full-text terms were made by an older version; ``reindex`` renews them."""
+    model: str | None
+    """Name of the current embedding model; None: search uses full text only."""
 
 
 IngestStatus = Literal["added", "updated", "unchanged", "refused"]
@@ -118,31 +150,13 @@ IngestStatus = Literal["added", "updated", "unchanged", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What became of one source."""
+    """Result of adding one source."""
 
     source: str
     status: IngestStatus
     detail: str = ""
-    """Why it was refused."""
+    """Reason of a refusal."""
     chunks: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    """What a reader of it should know of how it was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How a file is to be read."""
-
-    encoding: str = ""
-    """The encoding that its sender declares; empty: none."""
-    hidden: bool = False
-    """Whether hidden sheets, rows and columns are read too."""
-
-    @property
-    def encodings(self) -> tuple[str, ...]:
-        """The declared encodings, at most one."""
-        return (self.encoding,) if self.encoding else ()
-
-
-DEFAULT_OPTIONS = ReadOptions()
+    """Remarks on the conversion."""

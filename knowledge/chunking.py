@@ -1,4 +1,4 @@
-"""Cutting sections into passages that a small embedding model reads whole and a citation can point at."""
+"""Split documents into passages that fit a small embedding model and that a citation can point at."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 CONVERSION_VERSION = 2
-"""Raise it when documents are converted or cut differently, so that ``reindex`` does them anew."""
+"""Version of conversion and splitting; raise it after a change, so that ``reindex`` reads documents again."""
 MAX_PASSAGE_LENGTH = 900
-"""Letters of a passage; a sign of Chinese, Japanese or Korean counts as three, as it does in tokens."""
+"""Maximum length of a passage in characters; a CJK character counts as three, as it does in tokens."""
 _HEADING_SEPARATOR = " › "
 _SEPARATORS = [
     "\n\n",
@@ -47,23 +47,23 @@ def _cjk() -> regex.Pattern[str]:
 
 
 def text_length(text: str) -> int:
-    """Return how long a text is for a model."""
+    """Return the length of a text in characters, a CJK character counted as three."""
     return len(text) if text.isascii() else len(text) + 2 * len(_cjk().findall(text))
 
 
 def split_document(document: Document) -> list[Chunk]:
-    """Return the document's passages in order."""
+    """Return the passages of a document in order."""
     return [chunk for section in _merge_short(document.sections) for chunk in _split_section(section)]
 
 
 def embedded_text(chunk: Chunk, title: str) -> str:
-    """Return what is embedded and indexed: a passage is understood with what stands above it."""
+    """Return the text that is embedded and indexed: the passage below its title and headings."""
     above = _HEADING_SEPARATOR.join(filter(None, (title, chunk.headings)))
     return f"{above}\n{chunk.text}" if above else chunk.text
 
 
 def _merge_short(sections: Iterable[Section]) -> Iterator[Section]:
-    """Join a short section with the next one of the same place and headings."""
+    """Join a short section with the next one that has the same place and headings."""
     last: Section | None = None
     for section in sections:
         same = last and (last.headings, last.place, last.unit) == (section.headings, section.place, section.unit)
@@ -102,7 +102,7 @@ def _place(section: Section, offset: int) -> str:
 
 @cache
 def _splitter() -> RecursiveCharacterTextSplitter:
-    # imported here: nothing but adding documents needs it
+    # imported here because only adding documents needs it
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     return RecursiveCharacterTextSplitter(

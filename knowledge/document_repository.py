@@ -1,20 +1,19 @@
-"""The documents in the database: each comes and goes whole, in one transaction."""
+"""Documents in the database; each is stored and deleted in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
-from qwendesk.knowledge.base import Chunk, Passage, StoredDocument, Vectors
+from qwendesk.knowledge.base import Chunk, KnowledgeState, Passage, StoredDocument, Vectors
 from qwendesk.knowledge.chunking import CONVERSION_VERSION, embedded_text
-from qwendesk.knowledge.term_renewal import indexed_terms
+from qwendesk.knowledge.fulltext import indexed_terms
 from qwendesk.knowledge.vectors import VectorIndex, pack_vector
 from qwendesk.memory.database import Database
 from qwendesk.memory.documents import note_change, note_removal
@@ -23,13 +22,12 @@ from qwendesk.memory.tables.documents import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.search_terms import VERSION
 
-_ROWS = 500
-"""Rows of one statement."""
+_ROWS_PER_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentSource:
-    """A file's particulars."""
+    """Metadata of a file."""
 
     uri: str
     title: str
@@ -37,18 +35,18 @@ class DocumentSource:
     size: int
     sha256: str
     notes: tuple[str, ...] = ()
-    """What a reader of it should know of how it was read."""
+    """Remarks on the conversion."""
 
 
 class DocumentRepository:
-    """Reads and writes documents."""
+    """Stores, lists and deletes documents, their passages and vectors."""
 
-    def __init__(self, database: Database, nearest: VectorIndex) -> None:
+    def __init__(self, database: Database, vector_index: VectorIndex) -> None:
         self._database = database
-        self._nearest = nearest
+        self._vector_index = vector_index
 
-    async def known(self, uri: str, scope: DocumentScope) -> tuple[str, str, int] | None:
-        """Return id, checksum and recipe of the document of that address."""
+    async def find(self, uri: str, scope: DocumentScope) -> tuple[str, str, int] | None:
+        """Return id, checksum and conversion version of the document with this URI; None: there is none."""
         columns = (KbDocument.id, KbDocument.sha256, KbDocument.conversion_version)
         statement = select(*columns).where(*_at(uri, scope))
         async with self._database.read() as connection:
@@ -63,9 +61,9 @@ class DocumentRepository:
         vectors: Vectors | None,
         model: str | None,
     ) -> None:
-        """Store a document in place of the one of the same address."""
+        """Store a document; one with the same URI and scope is replaced."""
         if vectors is not None and model:
-            await self._nearest.prepare(model, vectors.shape[1])
+            await self._vector_index.prepare(model, vectors.shape[1])
         await self._database.shield(self._put(source, scope, chunks, vectors, model))
 
     async def _put(
@@ -88,8 +86,8 @@ class DocumentRepository:
             await note_change(TenantConnection(connection, scope.tenant))
 
     async def add_vectors(self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors) -> None:
-        """Give stored passages (number and scope) their vectors; those of other models go."""
-        await self._nearest.prepare(model, vectors.shape[1])
+        """Store the vectors of passages, given as id and scope; vectors of other models are deleted."""
+        await self._vector_index.prepare(model, vectors.shape[1])
         await self._database.shield(self._replace_vectors(model, tenant, owners, vectors))
 
     async def _replace_vectors(
@@ -104,7 +102,7 @@ class DocumentRepository:
     async def without_vector(
         self, tenant: str, model: str, limit: int, *, after: int = 0, scope: DocumentScope | None = None
     ) -> list[tuple[int, str, str]]:
-        """Return number, scope and text to embed of passages that have no vector of the model, or of a scope's own."""
+        """Return id, scope and text to embed of passages without a vector of the model; with ``scope`` only its own."""
         has = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id == KbChunk.id, KbEmbedding.model == model)
         columns = (KbChunk.id, KbChunk.scope, KbChunk.headings, KbChunk.place, KbChunk.text, KbDocument.title)
         statement = (
@@ -121,13 +119,13 @@ class DocumentRepository:
         return [(row[0], row[1], embedded_text(Chunk(row[4], row[2], row[3]), row[5])) for row in rows]
 
     async def embedded(self, numbers: Sequence[int], model: str) -> set[int]:
-        """Return those of some passages that have a vector of the model."""
+        """Return the ids of the given passages that have a vector of the model."""
         statement = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
         async with self._database.read() as connection:
             return set((await connection.execute(statement)).scalars().all())
 
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
-        """Delete documents and all that was made of them."""
+        """Delete documents with their passages and vectors; return the number of documents."""
         return await self._database.shield(self._remove(tenant, ids))
 
     async def _remove(self, tenant: str, ids: Sequence[str]) -> int:
@@ -138,16 +136,16 @@ class DocumentRepository:
                 await note_removal(TenantConnection(connection, tenant))
         return int(count)
 
-    async def forget_vectors(self, tenant: str) -> None:
+    async def delete_vectors(self, tenant: str) -> None:
         """Delete all vectors of a tenant."""
-        await self._database.shield(self._forget_vectors(delete(KbEmbedding).where(KbEmbedding.tenant_id == tenant)))
+        await self._database.shield(self._delete_vectors(tenant))
 
-    async def _forget_vectors(self, statement: Delete) -> None:
+    async def _delete_vectors(self, tenant: str) -> None:
         async with self._database.write() as connection:
-            await connection.execute(statement)
+            await connection.execute(delete(KbEmbedding).where(KbEmbedding.tenant_id == tenant))
 
     async def documents(self, tenant: str, model: str | None) -> list[StoredDocument]:
-        """Return a tenant's documents by address."""
+        """Return the documents of a tenant, ordered by URI."""
         embedded = (
             select(KbChunk.document_id, func.count().label("embedded"))
             .join(KbEmbedding, KbEmbedding.chunk_id == KbChunk.id)
@@ -167,7 +165,7 @@ class DocumentRepository:
             return [StoredDocument(*tuple(row)) for row in await connection.execute(statement)]
 
     async def outdated(self, tenant: str) -> list[tuple[str, DocumentScope]]:
-        """Return address and scope of the documents that were made by an older version."""
+        """Return URI and scope of the documents that an older version converted."""
         of = KbDocument
         statement = select(of.uri, of.person_id, of.conversation_id).where(
             of.tenant_id == tenant, of.conversion_version != CONVERSION_VERSION
@@ -176,8 +174,8 @@ class DocumentRepository:
             rows = (await connection.execute(statement)).all()
         return [(row[0], DocumentScope(tenant, row[1], row[2])) for row in rows]
 
-    async def counts(self, tenant: str, model: str | None) -> tuple[int, int, int, int]:
-        """Return how many documents, passages, vectors of the model and documents of old terms a tenant has."""
+    async def state(self, tenant: str, model: str | None) -> KnowledgeState:
+        """Return the counts of a tenant's documents and passages."""
         mine = KbDocument.tenant_id == tenant
         vectors = select(func.count()).where(KbEmbedding.tenant_id == tenant, KbEmbedding.model == (model or ""))
         statement = select(
@@ -191,25 +189,30 @@ class DocumentRepository:
         )
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).one()
-        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
+        return KnowledgeState(int(row[0]), int(row[1]), int(row[2]), int(row[3]), model)
 
-    async def any_for(self, scope: DocumentScope, *, of_all: bool) -> bool:
-        """Tell whether there is a document that the scope may read, or any of its tenant."""
-        which = (KbDocument.tenant_id == scope.tenant,) if of_all else _readable(scope)
+    async def has_documents(self, scope: DocumentScope, *, whole_tenant: bool) -> bool:
+        """Return whether the scope may read a document; with ``whole_tenant``, whether its tenant has one."""
+        which = (KbDocument.tenant_id == scope.tenant,) if whole_tenant else _readable(scope)
         statement = select(select(KbDocument.id).where(*which).exists())
         async with self._database.read() as connection:
             return bool((await connection.execute(statement)).scalar())
 
     async def passages(self, scores: Mapping[int, float], scope: DocumentScope) -> list[Passage]:
-        """Return passages by number, best first; what the scope may not read is not among them, whoever asks."""
-        values = {"tenant": scope.tenant, "visible": list(scope.visible), "numbers": list(scores)}
+        """Return passages by id, best score first, without those that the scope may not read."""
+        columns: tuple[Any, ...] = (KbChunk.id, KbDocument.id, KbDocument.title, KbDocument.uri)
+        statement = (
+            select(*columns, KbChunk.headings, KbChunk.place, KbChunk.text)
+            .join(KbDocument, KbDocument.id == KbChunk.document_id)
+            .where(KbChunk.id.in_(list(scores)), *_readable(scope))
+        )
         async with self._database.read() as connection:
-            rows = (await connection.execute(_passages(), values)).all()
+            rows = (await connection.execute(statement)).all()
         found = [Passage(*(*row, scores[row[0]])) for row in rows]
         return sorted(found, key=lambda passage: (-passage.score, passage.chunk))
 
-    async def beginning(self, uris: Sequence[str], scope: DocumentScope, limit: int) -> list[Passage]:
-        """Return the first passages of documents by their addresses."""
+    async def first_passages(self, uris: Sequence[str], scope: DocumentScope, limit: int) -> list[Passage]:
+        """Return the first passages of documents with these URIs."""
         first = (
             select(KbChunk.id)
             .join(KbDocument, KbDocument.id == KbChunk.document_id)
@@ -242,7 +245,7 @@ class DocumentRepository:
         ]
         if rows:
             await connection.execute(insert(KbEmbedding), rows)
-            await self._nearest.keep(connection, model, rows)
+            await self._vector_index.add(connection, model, rows)
 
 
 def _at(uri: str, scope: DocumentScope) -> tuple[ColumnElement[bool], ...]:
@@ -253,26 +256,11 @@ def _readable(scope: DocumentScope) -> tuple[ColumnElement[bool], ...]:
     return (KbDocument.tenant_id == scope.tenant, KbDocument.scope.in_(scope.visible))
 
 
-@cache
-def _passages() -> Select[Any]:
-    columns: tuple[Any, ...] = (KbChunk.id, KbDocument.id, KbDocument.title, KbDocument.uri)
-    of_chunk: tuple[Any, ...] = (KbChunk.headings, KbChunk.place, KbChunk.text)
-    return (
-        select(*columns, *of_chunk)
-        .join(KbDocument, KbDocument.id == KbChunk.document_id)
-        .where(
-            KbChunk.id.in_(bindparam("numbers", expanding=True)),
-            KbDocument.tenant_id == bindparam("tenant"),
-            KbDocument.scope.in_(bindparam("visible", expanding=True)),
-        )
-    )
-
-
 async def _insert_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
     statement = insert(KbChunk).returning(KbChunk.id, sort_by_parameter_order=True)
     numbers: list[int] = []
-    for start in range(0, len(rows), _ROWS):
-        numbers += (await connection.execute(statement, rows[start : start + _ROWS])).scalars().all()
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        numbers += (await connection.execute(statement, rows[start : start + _ROWS_PER_STATEMENT])).scalars().all()
     return numbers
 
 

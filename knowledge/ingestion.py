@@ -1,4 +1,4 @@
-"""From a path, an address or bytes to a stored document: read, convert, cut, embed, store whole or not at all."""
+"""Ingestion: read a source, convert it, split it into passages, embed them, and store all or nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,140 +27,150 @@ if TYPE_CHECKING:
     from qwendesk.safe_fetch import Fetcher
 
 MAX_FILE_BYTES = 100_000_000
-"""Most bytes of one file."""
 EMBED_BATCH_SIZE = 8
-"""Passages that are embedded in one go: small, so that progress shows and a stop is heard."""
+"""Passages embedded in one call; small, so that progress is shown and cancellation takes effect."""
 ProgressCallback = Callable[[int, int], None]
-"""Is told how many passages of a document are done, and of how many."""
+"""Receives the number of finished passages and the total."""
 _MAX_TITLE_CHARS = 200
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://|mailto:)")
-"""How an address begins; a drive of Windows has one letter."""
+"""Scheme of an address; at least two letters, to tell it from a Windows drive."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file as it was read."""
+    """A file with its bytes, before conversion."""
 
     uri: str
     name: str
     data: bytes
     mime: str = ""
     encoding: str = ""
-    """The encoding that its sender declares."""
+    """The encoding that the sender declares."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How a file is taken in."""
+    """Options of ingesting one file."""
 
-    anew: bool = False
-    """Whether also where it has not changed."""
-    at_once: int | None = None
-    """Passages up to which it gets its vectors now; None: whatever its length."""
-    hidden: bool = False
+    force: bool = False
+    """Whether an unchanged file is ingested again."""
+    max_embedded_passages: int | None = None
+    """Longer documents are stored without vectors; None: no limit."""
+    include_hidden: bool = False
     """Whether hidden sheets, rows and columns are read too."""
     owner: str = ""
-    """Who sent it: an owner has one file read at a time."""
-    seconds: float | None = None
-    """How long reading it may take; None: as long as the knowledge base is set to."""
+    """The sender; one file of an owner is read at a time."""
+    timeout: float | None = None
+    """Seconds that reading may take; None: the limit of the knowledge base."""
 
 
 _DEFAULT_OPTIONS = IngestOptions()
 
 
 class DocumentIngestion:
-    """Takes documents in."""
+    """Converts sources to stored documents."""
 
     def __init__(
-        self, shelf: DocumentRepository, embedder: EmbeddingModel | None, converter: Converter, fetcher: Fetcher
+        self, repository: DocumentRepository, embedder: EmbeddingModel | None, converter: Converter, fetcher: Fetcher
     ) -> None:
-        self._shelf = shelf
+        self._repository = repository
         self._embedder = embedder
         self._converter = converter
         self._fetcher = fetcher
 
     async def add(
-        self, source: str, scope: DocumentScope, step: ProgressCallback, handling: IngestOptions = _DEFAULT_OPTIONS
+        self, source: str, scope: DocumentScope, progress: ProgressCallback, options: IngestOptions = _DEFAULT_OPTIONS
     ) -> IngestResult:
-        """Take in a file by its path, or a page by its address; what is wrong with it is in the outcome."""
+        """Ingest a file by its path or a page by its URL; an error is returned as a refusal."""
         begun = time.perf_counter()
         try:
-            raw = await (self._fetched(source) if is_url(source) else asyncio.to_thread(_read_file, source))
-            outcome = await self.add_raw(raw, scope, step, handling)
+            raw = await (self._fetch(source) if is_url(source) else asyncio.to_thread(_read_file, source))
+            result = await self.add_raw(raw, scope, progress, options)
         except InputError as error:
             return IngestResult(storable(source), "refused", str(error))
-        return replace(outcome, source=storable(source), seconds=time.perf_counter() - begun)
+        return replace(result, source=storable(source), seconds=time.perf_counter() - begun)
 
     async def add_raw(
-        self, raw: SourceFile, scope: DocumentScope, step: ProgressCallback, handling: IngestOptions = _DEFAULT_OPTIONS
+        self,
+        raw: SourceFile,
+        scope: DocumentScope,
+        progress: ProgressCallback,
+        options: IngestOptions = _DEFAULT_OPTIONS,
     ) -> IngestResult:
-        """Take in a file's bytes.
+        """Ingest the bytes of a file.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the file cannot be read; the text says why.
         """
         if len(raw.data) > MAX_FILE_BYTES:
             raise InputError(_too_large(len(raw.data)))
         digest = hashlib.sha256(raw.data).hexdigest()
-        known = await self._shelf.known(raw.uri, scope)
-        if known and known[1:] == (digest, CONVERSION_VERSION) and not handling.anew:
+        known = await self._repository.find(raw.uri, scope)
+        if known and known[1:] == (digest, CONVERSION_VERSION) and not options.force:
             return IngestResult(raw.name, "unchanged")
         kind = detect_kind(raw.data, raw.name, raw.mime)
-        options = ReadOptions(raw.encoding, handling.hidden)
+        read_options = ReadOptions(raw.encoding, options.include_hidden)
         document = await self._converter.convert(
-            kind, raw.data, options, owner=handling.owner, time_limit=handling.seconds
+            kind, raw.data, read_options, owner=options.owner, time_limit=options.timeout
         )
         title = _one_line(document.title) or _one_line(raw.name) or raw.uri
         chunks = await asyncio.to_thread(split_document, document)
         if not chunks:
             raise InputError("it holds no text")
-        vectors = await self._embed([embedded_text(chunk, title) for chunk in chunks], step, handling.at_once)
+        vectors = await self._embed(
+            [embedded_text(chunk, title) for chunk in chunks], progress, options.max_embedded_passages
+        )
         source = DocumentSource(raw.uri, title, document.kind or kind, len(raw.data), digest, document.notes)
-        await self._shelf.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
+        await self._repository.put(source, scope, chunks, vectors, self._embedder.name if self._embedder else None)
         return IngestResult(raw.name, "updated" if known else "added", chunks=len(chunks), notes=document.notes)
 
-    async def _embed(self, texts: list[str], step: ProgressCallback, at_once: int | None) -> Vectors | None:
-        if self._embedder is None or (at_once is not None and len(texts) > at_once):
+    async def _embed(self, texts: list[str], progress: ProgressCallback, max_passages: int | None) -> Vectors | None:
+        if self._embedder is None or (max_passages is not None and len(texts) > max_passages):
             return None
         try:
-            return await self._embedded(self._embedder, texts, step)
+            return await self._embed_batches(self._embedder, texts, progress)
         except EngineError:
-            # who has just sent a document waits for an answer, and words find it too
-            if at_once is None:
+            # the sender waits for an answer, and full text finds the document without vectors
+            if max_passages is None:
                 raise
             return None
 
-    async def _embedded(self, embedder: EmbeddingModel, texts: list[str], step: ProgressCallback) -> Vectors:
+    async def _embed_batches(self, embedder: EmbeddingModel, texts: list[str], progress: ProgressCallback) -> Vectors:
         done: list[Vectors] = []
         for start in range(0, len(texts), EMBED_BATCH_SIZE):
-            step(start, len(texts))
-            done.append(await embedder.documents(texts[start : start + EMBED_BATCH_SIZE]))
-        step(len(texts), len(texts))
+            progress(start, len(texts))
+            done.append(await embedder.embed_documents(texts[start : start + EMBED_BATCH_SIZE]))
+        progress(len(texts), len(texts))
         return np.concatenate(done)
 
-    async def _fetched(self, url: str) -> SourceFile:
+    async def _fetch(self, url: str) -> SourceFile:
         page = await self._fetcher.fetch(url)
         return SourceFile(url, storable(page.name or page.url), page.data, page.mime, page.encoding)
 
 
 def is_url(source: str) -> bool:
-    """Tell an address from a path."""
+    """Return whether a source is a URL, not a path."""
     return source.lower().startswith(("http://", "https://"))
 
 
+async def expand_sources(sources: Iterable[str]) -> list[str]:
+    """Return the files and URLs that sources stand for: a folder is replaced by its readable files."""
+    return await asyncio.to_thread(lambda: [file for source in sources for file in expand_source(source)])
+
+
 def expand_source(source: str) -> Iterator[str]:
-    """Yield the files of a folder that can be read, its folders' too; anything else as it is.
+    """Yield the readable files of a folder, recursively; any other source as it is.
 
     Hidden files are left out, and so are symbolic links that lead out of the folder.
     """
     folder = Path(source).expanduser() if not is_url(source) and "\0" not in source else None
     files = _readable_files(folder) if folder and folder.is_dir() else []
-    # a folder without any stands for itself, so that it is refused with the reason
+    # a folder without readable files is yielded itself, so that it is refused with a reason
     yield from map(str, files) if files else [source]
 
 
 def _readable_files(folder: Path) -> list[Path]:
-    """Return what can be read in a folder; folders that may not be entered are passed over."""
+    """Return the readable files below a folder; folders without permission are skipped."""
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -170,7 +180,7 @@ def _readable_files(folder: Path) -> list[Path]:
 
 
 def _is_within(file: Path, folder: Path) -> bool:
-    """Tell whether a file lies in the folder; a symbolic link may lead out of it."""
+    """Return whether a file is inside the folder; a symbolic link may lead out of it."""
     return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(folder.resolve()))
 
 
@@ -187,7 +197,7 @@ def _read_file(source: str) -> SourceFile:
         if size > MAX_FILE_BYTES:
             raise InputError(_too_large(size))
         with path.open("rb") as file:
-            # a file that grows meanwhile is not read on and on
+            # limited, because the file may grow while it is read
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         hint = "; a web address begins with https://" if source.lower().startswith("www.") else ""
@@ -198,7 +208,7 @@ def _read_file(source: str) -> SourceFile:
 
 
 def _too_large(size: int) -> str:
-    return f"it has {size / 1e6:,.0f} MB; at most {MAX_FILE_BYTES / 1e6:,.0f} MB are taken: divide it"
+    return f"it has {size / 1e6:,.0f} MB; the limit is {MAX_FILE_BYTES / 1e6:,.0f} MB: split it into several files"
 
 
 def _one_line(text: str) -> str:

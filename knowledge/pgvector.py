@@ -1,6 +1,6 @@
-"""The passages nearest in meaning on PostgreSQL with the extension pgvector: an HNSW index for each model.
+"""Vector index on PostgreSQL with the extension pgvector: one table with an HNSW index for each model.
 
-The tables made here are derived: ``kb_embedding`` holds what is true, and they can be dropped at any time.
+The tables are derived from ``kb_embedding`` and can be dropped at any time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
 
 MIN_INDEXED_ROWS = 2_000
-"""Passages from which an index is worth it; rows are loaded first and indexed after, which is ten times as fast."""
+"""Number of rows from which an index is created; indexing after loading is ten times as fast."""
 _MAX_INDEXED_DIMENSION = 4_000
-"""Numbers of a vector that an index of pgvector takes (halfvec); longer ones are compared one by one."""
+"""Maximum dimension that pgvector indexes (halfvec); longer vectors are compared one by one."""
 _PAGE_ROWS = 2_000
-_EF_SEARCH = 120
-"""How widely the index is searched: 120 keeps the five nearest within half a percent of exact search."""
+SEARCH_WIDTH = 120
+"""Width of the index search; with 120 the five nearest are within half a percent of exact search."""
 
 
 class PgVectorIndex(VectorIndex):
-    """Searches an HNSW index; without the extension it falls back to search in memory."""
+    """Searches an HNSW index; without the extension it searches in memory."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,7 +42,7 @@ class PgVectorIndex(VectorIndex):
     async def find(
         self, model: str, question: NDArray[np.float32], scope: DocumentScope, limit: int
     ) -> dict[int, float]:
-        """Search the index; where a filter leaves it too few, search exactly."""
+        """Search the index, and search exactly where the scope filter leaves too few results."""
         table = table_name(model, len(question))
         if not await self._prepared(model, table, len(question)):
             return await self._in_memory.find(model, question, scope, limit)
@@ -54,21 +54,21 @@ class PgVectorIndex(VectorIndex):
         }
         async with self._database.read() as connection:
             await connection.execute(_SETTINGS)
-            found = (await connection.execute(_search_statement(table, len(question)), values)).all()
+            found = (await connection.execute(search_statement(table, len(question)), values)).all()
             if len(found) < limit:
-                exact = _search_statement(table, len(question), exact=True)
+                exact = search_statement(table, len(question), exact=True)
                 found = (await connection.execute(exact, values)).all()
         return {int(number): 1 - float(distance) for number, distance in found}
 
-    async def keep(self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Copy the vectors into the model's table."""
+    async def add(self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Copy the vectors to the table of the model."""
         dimension = int(rows[0]["dimension"])
         table = table_name(model, dimension)
         if table in self._ready:
             await connection.execute(_insert_statement(table, dimension), [_table_row(row) for row in rows])
 
     async def maintain_index(self) -> None:
-        """Make the index where there is none yet and enough to be searched; drop what no vector is left for."""
+        """Create missing indexes of large tables and drop tables of models without vectors."""
         async with self._database.write() as connection:
             await _drop_unused_tables(connection, self._ready)
         for table in sorted(self._ready):
@@ -76,14 +76,14 @@ class PgVectorIndex(VectorIndex):
                 await _create_index(connection, table)
 
     async def prepare(self, model: str, dimension: int) -> bool:
-        """Get the model's table ready; False without the extension."""
+        """Create the table of the model; return False without the extension."""
         return await self._prepared(model, table_name(model, dimension), dimension)
 
     async def _prepared(self, model: str, table: str, dimension: int) -> bool:
-        if await self._is_there(table):
+        if await self._exists(table):
             return True
         async with self._preparing:
-            if await self._is_there(table):
+            if await self._exists(table):
                 return True
             if self._has_extension is None:
                 self._has_extension = await _has_extension(self._database)
@@ -93,8 +93,8 @@ class PgVectorIndex(VectorIndex):
                 self._ready.add(table)
         return bool(self._has_extension)
 
-    async def _is_there(self, table: str) -> bool:
-        """Tell whether a table that was got ready is still there: it goes where a backup is restored."""
+    async def _exists(self, table: str) -> bool:
+        """Return whether a prepared table still exists; restoring a backup drops it."""
         if table not in self._ready:
             return False
         async with self._database.read() as connection:
@@ -103,12 +103,12 @@ class PgVectorIndex(VectorIndex):
 
 
 def table_name(model: str, dimension: int) -> str:
-    """Return the name of a model's table."""
+    """Return the name of the table of a model."""
     return f"kb_hnsw_{hashlib.sha256(model.encode('utf-8', 'replace')).hexdigest()[:12]}_{dimension}"
 
 
 async def _has_extension(database: Database) -> bool:
-    """Tell whether vectors can be searched here; the extension is created where that is allowed."""
+    """Return whether the extension is installed; it is created where the role may do that."""
     async with database.engine.connect() as connection:
         offered = text("SELECT installed_version FROM pg_available_extensions WHERE name = 'vector'")
         found = (await connection.execute(offered)).one_or_none()
@@ -123,7 +123,7 @@ async def _has_extension(database: Database) -> bool:
 
 
 async def _create_table(connection: AsyncConnection, model: str, table: str, dimension: int) -> None:
-    """Make the table and fill in what was stored without it."""
+    """Create the table and copy the vectors stored before."""
     await _lock_table(connection, table)
     await connection.execute(
         text(
@@ -146,7 +146,7 @@ async def _create_table(connection: AsyncConnection, model: str, table: str, dim
 
 
 async def _lock_table(connection: AsyncConnection, table: str) -> None:
-    """Keep other processes from the table's form until the transaction ends."""
+    """Block changes to the table by other processes until the transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": table})
 
 
@@ -173,14 +173,15 @@ async def _drop_unused_tables(connection: AsyncConnection, ready: set[str]) -> N
             await connection.execute(text(f'DROP TABLE "{table}"'))
 
 
-# compiling a query of milliseconds takes far longer than running it
+# JIT compilation takes far longer than this query
 _SETTINGS = text(
-    f"SELECT set_config('hnsw.ef_search', '{_EF_SEARCH}', true), "
+    f"SELECT set_config('hnsw.ef_search', '{SEARCH_WIDTH}', true), "
     "set_config('hnsw.iterative_scan', 'strict_order', true), set_config('jit', 'off', true)"
 )
 
 
-def _search_statement(table: str, dimension: int, *, exact: bool = False) -> Any:
+def search_statement(table: str, dimension: int, *, exact: bool = False) -> Any:
+    """Return the statement that finds the nearest passages, through the index or exactly."""
     distance = f"embedding <=> CAST(:q AS halfvec({dimension}))"
     where = "WHERE tenant_id = :tenant AND scope IN :visible"
     readable = f"SELECT chunk_id, embedding FROM {table} {where}"

@@ -1,4 +1,4 @@
-"""Hybrid search: what full text finds and what vectors find, joined by reciprocal rank fusion."""
+"""Hybrid search: results of full text and of vectors, combined by reciprocal rank fusion."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from qwendesk.memory.records import DocumentScope
 SearchMode = Literal["hybrid", "words", "vectors"]
 
 CANDIDATES_PER_RANKING = 50
-"""How many each of the two ways brings in."""
+"""Number of passages that each ranking contributes."""
 _RRF_CONSTANT = 60
-"""The constant of reciprocal rank fusion, as usual."""
+"""The usual constant of reciprocal rank fusion."""
 _MIN_COVERED_SHARE = 0.6
-"""Share of a question that a passage has to cover for its words to count beside its meaning."""
+"""Least coverage of a question at which a word match counts beside vector similarity."""
 _MAX_QUESTION_CHARS = 2_000
-"""Letters of a question that are searched for."""
+"""Characters of a question that are searched for."""
 
 
 class HybridSearch:
-    """Finds passages by words and by meaning."""
+    """Finds passages by full text and by vectors."""
 
     def __init__(
         self,
         database: Database,
-        shelf: DocumentRepository,
+        repository: DocumentRepository,
         full_text: FullTextIndex,
-        nearest: VectorIndex,
+        vector_index: VectorIndex,
         embedder: EmbeddingModel | None,
     ) -> None:
         self._database = database
-        self._shelf = shelf
+        self._repository = repository
         self._full_text = full_text
-        self._nearest = nearest
+        self._vector_index = vector_index
         self._embedder = embedder
 
     async def find(
@@ -50,61 +50,63 @@ class HybridSearch:
         question = question.strip()[:_MAX_QUESTION_CHARS]
         if not question or limit < 1:
             return []
-        alike, covers = await self._both_ways(question, scope, mode)
-        words = dict.fromkeys(covers, 1.0) if alike is None else await self._beside_meaning(covers)
+        alike, covers = await self._rankings(question, scope, mode)
+        words = dict.fromkeys(covers, 1.0) if alike is None else await self._word_weights(covers)
         scores = fuse_rankings([words, alike or {}])
         best = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[: limit * 2])
-        return (await self._shelf.passages(best, scope))[:limit] if best else []
+        return (await self._repository.passages(best, scope))[:limit] if best else []
 
-    async def _both_ways(
+    async def _rankings(
         self, question: str, scope: DocumentScope, mode: SearchMode
     ) -> tuple[dict[int, float] | None, dict[int, float]]:
-        """Return what is near in meaning, if that can be told, and what words find."""
+        """Return similar passages (None: not available) and the coverage of passages found by words."""
         if mode == "vectors":
-            return await self._by_meaning(question, scope, required=True), {}
+            return await self._similar(question, scope, required=True), {}
         if mode == "words":
-            return None, await self._by_words(question, scope)
-        by_meaning = self._by_meaning(question, scope, required=False)
+            return None, await self._word_coverage(question, scope)
+        similarities = self._similar(question, scope, required=False)
         if self._database.is_sqlite:
-            # side by side, their threads would hand Python's lock to and fro, which takes longer
-            return await by_meaning, await self._by_words(question, scope)
-        return await asyncio.gather(by_meaning, self._by_words(question, scope))
+            # run one after the other: concurrent threads would contend for the GIL
+            return await similarities, await self._word_coverage(question, scope)
+        return await asyncio.gather(similarities, self._word_coverage(question, scope))
 
-    async def _by_words(self, question: str, scope: DocumentScope) -> dict[int, float]:
-        """Return what words find, best first, and how much of the question each covers."""
+    async def _word_coverage(self, question: str, scope: DocumentScope) -> dict[int, float]:
+        """Return passages found by words, best first, with their coverage of the question."""
         async with self._database.read() as connection:
             return await self._full_text.find(connection, question, scope, CANDIDATES_PER_RANKING)
 
-    async def _beside_meaning(self, covers: Mapping[int, float]) -> dict[int, float]:
-        """Let words count where a passage holds most of the question (a name, a number), or has no vector yet."""
+    async def _word_weights(self, covers: Mapping[int, float]) -> dict[int, float]:
+        """Weight word matches that cover most of the question (a name, a number) or have no vector yet."""
         assert self._embedder
         weights = {number: (share - _MIN_COVERED_SHARE) / (1 - _MIN_COVERED_SHARE) for number, share in covers.items()}
         few = [number for number, weight in weights.items() if weight <= 0]
-        known = await self._shelf.embedded(few, self._embedder.name) if few else set()
+        known = await self._repository.embedded(few, self._embedder.name) if few else set()
         weights |= {number: covers[number] for number in few if number not in known}
         return {number: weight for number, weight in weights.items() if weight > 0}
 
-    async def _by_meaning(self, question: str, scope: DocumentScope, *, required: bool) -> dict[int, float] | None:
-        """Return what is near in meaning; None where that cannot be told, and words have to do."""
+    async def _similar(self, question: str, scope: DocumentScope, *, required: bool) -> dict[int, float] | None:
+        """Return similar passages; None without an embedding model, or where it is not available."""
         if self._embedder is None:
             return None
         try:
-            vector = await self._embedder.query(question)
+            vector = await self._embedder.embed_query(question)
         except EngineError:
-            # a server that is away must not take the words' findings with it
+            # without the embedding server, the search still uses words
             if required:
                 raise
             return None
-        alike = await self._nearest.find(self._embedder.name, vector, scope, CANDIDATES_PER_RANKING)
-        weakest = self._embedder.weakest
-        return {number: 1.0 for number, likeness in alike.items() if weakest is None or likeness >= weakest}
+        alike = await self._vector_index.find(self._embedder.name, vector, scope, CANDIDATES_PER_RANKING)
+        min_similarity = self._embedder.min_similarity
+        return {
+            number: 1.0 for number, likeness in alike.items() if min_similarity is None or likeness >= min_similarity
+        }
 
 
 def fuse_rankings(rankings: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """Return a score for each number that stands in a ranking: high in several is best.
+    """Return the fused score of each passage in weighted rankings, each best first.
 
-    Each entry has a weight from 0 to 1. Words that are in nearly every passage, and the few that two languages share,
-    would otherwise push aside what was found by meaning.
+    Weights from 0 to 1 keep matches of very common words, and of words that two languages share, from outranking
+    passages found by vectors.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

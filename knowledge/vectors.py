@@ -1,7 +1,7 @@
-"""A tenant's vectors in memory, and the nearest of them.
+"""Port of a vector index, and an index that searches all vectors of a tenant in memory.
 
-Many vectors are first compared along their principal axes, a fraction of the numbers, and the best few hundred again
-whole. Where the axes would leave out too much (vectors without any structure), all are compared whole.
+A search over many vectors first compares them reduced to their principal axes and then compares the best few hundred
+in full. Where the axes would lose too much (vectors without structure), all vectors are compared in full.
 """
 
 from __future__ import annotations
@@ -23,41 +23,36 @@ from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.documents import EPOCH, KbEmbedding, KbState
 
 Half = NDArray[np.float16]
-
-
+STORED_DTYPE = np.dtype("<f2")
+"""Number format of stored vectors; half precision changes a similarity by less than 0.001."""
 REDUCE_FROM_ROWS = 20_000
-
-"""Rows from which the first look is along the axes."""
-
-_RERANKED_ROWS = 800
-
-"""Rows that are looked at again whole."""
-
+"""Number of rows from which a search compares reduced vectors first."""
+RERANKED_ROWS = 800
+"""Best rows of the reduced vectors that are compared again in full."""
 _KEPT_ENERGY_SHARE = 0.9
-
-"""Share of the vectors' energy that the axes have to hold."""
-
+"""Share of the vectors' energy that the principal axes have to keep."""
 _SAMPLE_ROWS = 20_000
-
+"""Rows from which the principal axes are computed."""
 _AXES_MULTIPLE = 32
-
+"""The number of axes is a multiple of this."""
 _SLICE_ROWS = 8_192
+_PAGE_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReducedVectors:
-    """The rows along their principal axes."""
+    """Vectors reduced to their principal axes."""
 
     axes: NDArray[np.float32]
     rows: Vectors
 
     @classmethod
-    def of(cls, vectors: Half, known: ReducedVectors | None = None) -> ReducedVectors | None:
-        """Return the rows along their axes; None where that is not worth it.
+    def from_rows(cls, vectors: Half, known: ReducedVectors | None = None) -> ReducedVectors | None:
+        """Reduce vectors; None where that would not save time.
 
         Args:
             vectors: all rows.
-            known: what was made of the first of them; its axes are kept, and only the rest is computed.
+            known: the reduction of the first rows; its axes are kept, and only the other rows are computed.
         """
         if len(vectors) < REDUCE_FROM_ROWS:
             return None
@@ -84,19 +79,19 @@ def _principal_axes(vectors: Half) -> NDArray[np.float32] | None:
 
 @dataclass(frozen=True, slots=True)
 class VectorMatrix:
-    """Rows of vectors with the numbers of their passages, ascending, and whom they are for."""
+    """Vectors of a tenant with the ids of their passages, ascending, and their scopes."""
 
     revision: int
-    """The state of the database that they are of."""
+    """Revision of the documents in the database that the matrix holds."""
     ids: NDArray[np.int64]
     scopes: NDArray[np.int32]
-    """For each row the number of its scope."""
+    """Number of the scope of each row; ``names`` maps scopes to numbers."""
     names: dict[str, int]
     vectors: Half
-    coarse: ReducedVectors | None
+    reduced: ReducedVectors | None
 
     def top(self, question: NDArray[np.float32], visible: Sequence[str], limit: int) -> dict[int, float]:
-        """Return the passages nearest to the question, of those with a visible scope, and how alike they are."""
+        """Return the nearest passages with a visible scope and their similarity to the question, nearest first."""
         if not len(self.ids) or question.shape != self.vectors.shape[1:]:
             return {}
         readable = [self.names[name] for name in visible if name in self.names]
@@ -109,16 +104,16 @@ class VectorMatrix:
     def _candidates(
         self, question: NDArray[np.float32], hidden: NDArray[np.bool_] | None, limit: int
     ) -> NDArray[np.intp]:
-        coarse = self.coarse
-        scores = _products(coarse.rows, question @ coarse.axes) if coarse else self._whole(question)
+        reduced = self.reduced
+        scores = _products(reduced.rows, question @ reduced.axes) if reduced else self._whole(question)
         if hidden is not None:
             scores[hidden] = -np.inf
-        most = min(max(limit, _RERANKED_ROWS), len(scores))
+        most = min(max(limit, RERANKED_ROWS), len(scores))
         best = np.argpartition(-scores, most - 1)[:most]
         return best[np.isfinite(scores[best])]
 
     def _whole(self, question: NDArray[np.float32]) -> NDArray[np.float32]:
-        # slice by slice: half precision has to be widened first, and a slice stays in the processor's cache
+        # in slices, because half precision is widened first and a slice fits the CPU cache
         slices = range(0, len(self.vectors), _SLICE_ROWS)
         return np.concatenate(
             [_products(self.vectors[at : at + _SLICE_ROWS].astype(np.float32), question) for at in slices]
@@ -126,16 +121,9 @@ class VectorMatrix:
 
 
 def _products(rows: Vectors, question: NDArray[np.float32]) -> NDArray[np.float32]:
-    # not by BLAS: on a busy machine its threads wait for one another for longer than all of this takes
+    # einsum instead of BLAS, whose threads wait for one another on a busy machine
     products: NDArray[np.float32] = np.einsum("ij,j->i", rows, question)
     return products
-
-
-_PAGE_ROWS = 20_000
-
-STORED_DTYPE = np.dtype("<f2")
-
-"""How vectors are stored: half precision moves a similarity by less than a thousandth."""
 
 
 class VectorIndex(ABC):
@@ -145,23 +133,23 @@ class VectorIndex(ABC):
     async def find(
         self, model: str, question: NDArray[np.float32], scope: DocumentScope, limit: int
     ) -> dict[int, float]:
-        """Return the nearest passages that the scope may read, nearest first, and how alike each is (cosine)."""
+        """Return the nearest passages that the scope may read and their cosine similarity, nearest first."""
 
     async def prepare(self, model: str, dimension: int) -> bool:
-        """Get ready to keep vectors of a model; tell whether they are kept anywhere beside ``kb_embedding``."""
+        """Prepare for vectors of a model; return whether the index stores them in a table of its own."""
         return False
 
-    async def keep(  # noqa: B027 - the matrix reads what is stored, and keeps no copy
+    async def add(  # noqa: B027 - an index in memory reads the stored vectors
         self, connection: AsyncConnection, model: str, rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Take over vectors that are being stored, inside the same transaction."""
+        """Add vectors that are being stored, in the same transaction."""
 
-    async def maintain_index(self) -> None:  # noqa: B027 - the matrix has no index
-        """Look after indexes when many vectors have come."""
+    async def maintain_index(self) -> None:  # noqa: B027 - an index in memory needs none
+        """Create missing indexes after many vectors were added."""
 
 
 class InMemoryVectorIndex(VectorIndex):
-    """Searches all vectors of a tenant in memory; 100,000 of 384 numbers take a few milliseconds and 120 MB."""
+    """Searches all vectors of a tenant in memory; 100,000 vectors of 384 numbers take milliseconds and 120 MB."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -171,11 +159,11 @@ class InMemoryVectorIndex(VectorIndex):
     async def find(
         self, model: str, question: NDArray[np.float32], scope: DocumentScope, limit: int
     ) -> dict[int, float]:
-        """Search the matrix, brought up to date first."""
-        matrix = await self._fresh(scope.tenant, model)
+        """Update the matrix and search it."""
+        matrix = await self._current_matrix(scope.tenant, model)
         return await asyncio.to_thread(matrix.top, question, scope.visible, limit)
 
-    async def _fresh(self, tenant: str, model: str) -> VectorMatrix:
+    async def _current_matrix(self, tenant: str, model: str) -> VectorMatrix:
         async with self._loading, self._database.read() as connection:
             known = select(KbState.revision).where(KbState.tenant_id == tenant)
             revision = (await connection.execute(known)).scalar() or 0
@@ -188,34 +176,25 @@ class InMemoryVectorIndex(VectorIndex):
             return matrix
 
 
-_PRESENT = (
-    select(KbEmbedding.chunk_id, KbEmbedding.scope)
-    .where(KbEmbedding.tenant_id == bindparam("tenant"), KbEmbedding.model == bindparam("model"))
-    .order_by(KbEmbedding.chunk_id)
-)
-
-_ROWS = (
-    select(KbEmbedding.chunk_id, KbEmbedding.scope, KbEmbedding.vector)
-    .where(
-        KbEmbedding.tenant_id == bindparam("tenant"),
-        KbEmbedding.model == bindparam("model"),
-        KbEmbedding.chunk_id > bindparam("after"),
-    )
-    .order_by(KbEmbedding.chunk_id)
-    .limit(bindparam("page"))
-)
-
-
 async def _load_matrix(
     connection: AsyncConnection, tenant: str, model: str, revision: int, old: VectorMatrix | None
 ) -> VectorMatrix:
-    """Read what is new; numbers of passages only grow, so that a vector that is known need not be read again."""
-    whose = {"tenant": tenant, "model": model}
-    kept = _without_deleted(old, (await connection.execute(_PRESENT, whose)).all()) if old else None
+    """Read new vectors; ids of passages only grow, so that known vectors are not read again."""
+    mine = (KbEmbedding.tenant_id == tenant, KbEmbedding.model == model)
+    kept = None
+    if old:
+        remaining = select(KbEmbedding.chunk_id, KbEmbedding.scope).where(*mine).order_by(KbEmbedding.chunk_id)
+        kept = _without_deleted(old, (await connection.execute(remaining)).all())
     names = dict(kept.names) if kept else {}
     ids, scopes, vectors = ([kept.ids], [kept.scopes], [kept.vectors]) if kept else ([], [], [])
     after = int(kept.ids[-1]) if kept else 0
-    while page := (await connection.execute(_ROWS, whose | {"after": after, "page": _PAGE_ROWS})).all():
+    following = (
+        select(KbEmbedding.chunk_id, KbEmbedding.scope, KbEmbedding.vector)
+        .where(*mine, KbEmbedding.chunk_id > bindparam("after"))
+        .order_by(KbEmbedding.chunk_id)
+        .limit(_PAGE_ROWS)
+    )
+    while page := (await connection.execute(following, {"after": after})).all():
         after = page[-1][0]
         ids.append(np.array([row[0] for row in page], np.int64))
         scopes.append(np.array([names.setdefault(row[1], len(names)) for row in page], np.int32))
@@ -225,27 +204,28 @@ async def _load_matrix(
             revision, np.empty(0, np.int64), np.empty(0, np.int32), names, np.empty((0, 0), STORED_DTYPE), None
         )
     rows = np.concatenate(vectors)
-    coarse = await asyncio.to_thread(ReducedVectors.of, rows, kept.coarse if kept else None)
-    return VectorMatrix(revision, np.concatenate(ids), np.concatenate(scopes), names, rows, coarse)
+    reduced = await asyncio.to_thread(ReducedVectors.from_rows, rows, kept.reduced if kept else None)
+    return VectorMatrix(revision, np.concatenate(ids), np.concatenate(scopes), names, rows, reduced)
 
 
 def _without_deleted(old: VectorMatrix, present: Sequence[Row[int, str]]) -> VectorMatrix | None:
-    """Drop the rows that have been deleted, and see whose the others are now; documents move where people are joined.
+    """Drop deleted rows and update the scopes of the others, which change when people are joined.
 
-    None where nothing is left or an earlier passage has got its vector.
+    Returns:
+        The remaining matrix; None where no row remains, or an earlier passage got its vector since.
     """
     now = np.fromiter((row[0] for row in present), np.int64, len(present))
     kept = np.isin(old.ids, now, assume_unique=True)
     if not kept.any() or int(kept.sum()) != int((now <= old.ids[-1]).sum()):
         return None
-    coarse = ReducedVectors(old.coarse.axes, old.coarse.rows[kept]) if old.coarse else None
+    reduced = ReducedVectors(old.reduced.axes, old.reduced.rows[kept]) if old.reduced else None
     names: dict[str, int] = {}
     scopes = np.array([names.setdefault(row[1], len(names)) for row in present[: int(kept.sum())]], np.int32)
-    return VectorMatrix(old.revision, old.ids[kept], scopes, names, old.vectors[kept], coarse)
+    return VectorMatrix(old.revision, old.ids[kept], scopes, names, old.vectors[kept], reduced)
 
 
 def pack_vector(vector: NDArray[np.float32]) -> bytes:
-    """Return a vector as it is stored."""
+    """Return the stored form of a vector."""
     return vector.astype(STORED_DTYPE).tobytes()
 
 

@@ -52,7 +52,7 @@ class DeskKnowledge:
     async def refresh(self) -> None:
         """Check, at most every few seconds, whether there are documents: the tool is offered only then."""
         if time.monotonic() - self._looked_at > _LOOK_EVERY:
-            self._has_documents = await self.base.has_documents(of_all=True)
+            self._has_documents = await self.base.has_documents(whole_tenant=True)
             self._looked_at = time.monotonic()
 
     async def search(self, question: str, inbound: Inbound | None, limit: int) -> Sequence[Passage]:
@@ -81,9 +81,9 @@ class DeskKnowledge:
             attachment.data,
             scope,
             mime=attachment.mime,
-            at_once=AT_ONCE,
+            max_embedded_passages=AT_ONCE,
             owner=_owner(inbound.channel, inbound.person),
-            seconds=self._limits.sent_seconds,
+            timeout=self._limits.attachment_seconds,
         )
         self._has_documents = True
         self._embedded.discard(scope)
@@ -95,7 +95,7 @@ class DeskKnowledge:
         uris = [sent_file_uri(name) for name in names]
         found = await self.base.search(inbound.text, scope, limit=_WIDELY) if inbound.text.strip() else []
         mine = [passage for passage in found if passage.uri in uris][:limit]
-        return mine or await self.base.beginning(uris, scope, limit)
+        return mine or await self.base.first_passages(uris, scope, limit)
 
     async def embed_rest(self, inbound: Inbound) -> None:
         """Give documents of a conversation the vectors that they lack: long ones, and where the model was away."""
@@ -104,7 +104,7 @@ class DeskKnowledge:
         scope = await self.scope_of(inbound)
         if scope in self._embedded:
             return
-        if await self.base.lacks_vectors(scope):
+        if await self.base.has_missing_vectors(scope):
             await self.base.reindex(scope=scope)
         if len(self._embedded) >= _MOST_KNOWN:
             self._embedded.clear()

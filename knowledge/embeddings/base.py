@@ -30,7 +30,7 @@ class Embedder(ABC):
     """
 
     engine: str
-    weakest: float | None = None
+    min_similarity: float | None = None
     """How alike (cosine) a question and a passage have to be at least; None: where that begins is not known."""
 
     def __init__(self, model: str) -> None:
@@ -47,16 +47,16 @@ class Embedder(ABC):
         return f"{self.engine}:{self.model}"
 
     @abstractmethod
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages.
 
         Raises:
             EngineError: the model does not answer; the text says why.
         """
 
-    async def query(self, text: str) -> NDArray[np.float32]:
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question; models of Qwen's make are told what it is for."""
-        rows = await self.documents([with_instruction(text) if wants_instruction(self.model) else text])
+        rows = await self.embed_documents([with_instruction(text) if wants_instruction(self.model) else text])
         vector: NDArray[np.float32] = rows[0]
         return vector
 

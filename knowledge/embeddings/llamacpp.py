@@ -44,7 +44,7 @@ class LlamaCppEmbedder(Embedder):
             file = parts.store.path(parts.catalogue.get(named))
         return cls(file.stem if file.is_absolute() else named, file, parts.settings.threads)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
         async with self._turn:
             client = self._client or await self._start()

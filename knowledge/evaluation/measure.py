@@ -159,16 +159,16 @@ class CachedEmbeddingModel:
         self._model = model
         self._known: dict[str, NDArray[np.float32]] = {}
         self.name = model.name
-        self.weakest = model.weakest
+        self.min_similarity = model.min_similarity
 
-    async def documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of passages."""
-        return await self._model.documents(texts)
+        return await self._model.embed_documents(texts)
 
-    async def query(self, text: str) -> NDArray[np.float32]:
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a question."""
         if text not in self._known:
-            self._known[text] = await self._model.query(text)
+            self._known[text] = await self._model.embed_query(text)
         return self._known[text]
 
 

@@ -186,7 +186,7 @@ class ReadingLimits:
     """Files that are read at once; one of two and more is kept for plain text."""
     seconds: float = 120.0
     """How long reading a file may take."""
-    sent_seconds: float = 30.0
+    attachment_seconds: float = 30.0
     """How long reading a file may take that came with a message."""
 
 

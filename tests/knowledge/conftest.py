@@ -27,15 +27,15 @@ class WordVectors:
         self.dimension = dimension
         self.embedded: list[str] = []
         self.is_away = False
-        self.weakest: float | None = None
+        self.min_similarity: float | None = None
 
-    async def documents(self, texts: Sequence[str]) -> Any:
+    async def embed_documents(self, texts: Sequence[str]) -> Any:
         if self.is_away:
             raise EngineUnavailable("the embedding server is away")
         self.embedded += texts
         return np.stack([self._vector(text) for text in texts])
 
-    async def query(self, text: str) -> Any:
+    async def embed_query(self, text: str) -> Any:
         if self.is_away:
             raise EngineUnavailable("the embedding server is away")
         return self._vector(text)

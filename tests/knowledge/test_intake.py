@@ -9,7 +9,8 @@ import pytest
 
 from qwendesk.errors import EngineUnavailable
 from qwendesk.knowledge import chunking, document_repository, ingestion
-from qwendesk.knowledge.knowledge_base import KnowledgeBase, expand_sources, open_knowledge
+from qwendesk.knowledge.ingestion import expand_sources
+from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
 from qwendesk.memory.records import EVERYBODY
 from tests.knowledge.conftest import WordVectors
 
@@ -48,7 +49,7 @@ async def test_stopping_in_the_middle_leaves_the_old_document(
         reached.set()
         return await asyncio.Event().wait()
 
-    monkeypatch.setattr(embedder, "documents", stall)
+    monkeypatch.setattr(embedder, "embed_documents", stall)
     adding = asyncio.create_task(base.add_bytes("a.txt", b"the new text", EVERYBODY))
     await reached.wait()
     adding.cancel()
@@ -74,11 +75,11 @@ async def test_another_model_is_never_mixed_in(kb_url: str) -> None:
         state = await base.state()
         assert (state.passages, state.embedded) == (2, 1)
         steps: list[tuple[int, int]] = []
-        assert await base.reindex(step=lambda done, total: steps.append((done, total))) == 1
+        assert await base.reindex(lambda done, total: steps.append((done, total))) == 1
         assert steps == [(1, 1)]
         assert {p.title for p in await base.search("cats", mode="vectors")} == {"a.txt", "b.txt"}
         assert await base.reindex() == 0
-        assert await base.reindex(everything=True) == 2
+        assert await base.reindex(replace_vectors=True) == 2
         assert {p.title for p in await base.search("cats", mode="vectors")} == {"a.txt", "b.txt"}
 
 
@@ -109,10 +110,10 @@ async def test_what_an_older_version_cut_is_taken_in_anew(
 ) -> None:
     (tmp_path / "a.md").write_text("cats")
     await base.add(str(tmp_path / "a.md"))
-    assert await base.read_anew() == 0
+    assert await base.reread_outdated() == 0
     for module in (chunking, ingestion, document_repository):
         monkeypatch.setattr(module, "CONVERSION_VERSION", 99)
-    assert await base.read_anew() == 1
+    assert await base.reread_outdated() == 1
 
 
 @pytest.mark.parametrize(

@@ -22,16 +22,16 @@ def made(rows: np.ndarray, scopes: list[str] | None = None) -> VectorMatrix:
     half = rows.astype(np.float16)
     names = {name: number for number, name in enumerate(dict.fromkeys(scopes or [""]))}
     owners = np.array([names[name] for name in scopes] if scopes else [0] * len(rows), np.int32)
-    return VectorMatrix(1, np.arange(1, len(rows) + 1), owners, names, half, ReducedVectors.of(half))
+    return VectorMatrix(1, np.arange(1, len(rows) + 1), owners, names, half, ReducedVectors.from_rows(half))
 
 
 @pytest.mark.parametrize("rank", [24, 128])
 def test_five_nearest_as_by_comparing_all(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "REDUCE_FROM_ROWS", 1000)
-    monkeypatch.setattr(vectors, "_RERANKED_ROWS", 200)
+    monkeypatch.setattr(vectors, "RERANKED_ROWS", 200)
     rows = clustered(6000, rank=rank) if rank < 128 else _unit(RANDOM.standard_normal((6000, 128)))
     searched = made(rows)
-    assert (searched.coarse is not None) == (rank < 128), "vectors without structure are compared whole"
+    assert (searched.reduced is not None) == (rank < 128), "vectors without structure are compared whole"
     hits = 0
     for row in range(0, 6000, 200):
         question = _unit(rows[row : row + 1] + 0.02 * RANDOM.standard_normal((1, 128)))[0]
@@ -43,8 +43,8 @@ def test_five_nearest_as_by_comparing_all(rank: int, monkeypatch: pytest.MonkeyP
 def test_new_rows_are_put_on_the_same_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "REDUCE_FROM_ROWS", 500)
     half = clustered(2000).astype(np.float16)
-    first = ReducedVectors.of(half[:1500])
-    whole = ReducedVectors.of(half, first)
+    first = ReducedVectors.from_rows(half[:1500])
+    whole = ReducedVectors.from_rows(half, first)
     assert first is not None and whole is not None
     assert whole.axes is first.axes and len(whole.rows) == 2000
 

@@ -72,11 +72,11 @@ async def test_questions_are_asked_in_their_language_and_across(tmp_path: Path) 
 async def test_a_question_is_embedded_once() -> None:
     vectors = WordVectors()
     remembering = CachedEmbeddingModel(vectors)
-    first = await remembering.query("cats")
+    first = await remembering.embed_query("cats")
     vectors.is_away = True
-    assert await remembering.query("cats") is first and remembering.name == vectors.name
+    assert await remembering.embed_query("cats") is first and remembering.name == vectors.name
     with pytest.raises(EngineUnavailable):
-        await remembering.query("dogs")
+        await remembering.embed_query("dogs")
 
 
 async def test_without_a_model_words_alone_are_measured(tmp_path: Path) -> None:

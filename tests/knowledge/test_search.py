@@ -18,6 +18,7 @@ from qwendesk.knowledge import pgvector
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
 from qwendesk.knowledge.search import fuse_rankings
 from qwendesk.memory.database import Database
+from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import EVERYBODY, DocumentScope
 from tests import postgres_server
 from tests.examples import examples
@@ -102,16 +103,16 @@ async def test_what_is_not_near_enough_is_not_found(base: KnowledgeBase, embedde
     await fill(base, {"a.txt": "return goods within thirty days", "b.txt": "the shop opens at nine"})
     question = "what penguins eat at sea"
     assert {passage.title for passage in await base.search(question)} == {"a.txt", "b.txt"}
-    embedder.weakest = 0.45
+    embedder.min_similarity = 0.45
     assert await base.search(question) == [] == await base.search(question, mode="vectors")
     assert [passage.title for passage in await base.search("Rückgabe goods")] == ["a.txt"]
     assert [passage.title for passage in await base.search("thirty")] == ["a.txt"], "words find what holds the question"
 
 
 async def test_a_passage_without_a_vector_is_found_by_few_words(base: KnowledgeBase, embedder: WordVectors) -> None:
-    embedder.weakest = 0.6
+    embedder.min_similarity = 0.6
     await base.add_bytes("short.txt", b"unrelated and embedded")
-    await base.add_bytes("long.txt", b"the kettle has a warranty", at_once=0)
+    await base.add_bytes("long.txt", b"the kettle has a warranty", max_embedded_passages=0)
     question = "for how many years in total does a kettle work without any trouble"
     assert [passage.title for passage in await base.search(question)] == ["long.txt"]
     await base.reindex()
@@ -119,16 +120,16 @@ async def test_a_passage_without_a_vector_is_found_by_few_words(base: KnowledgeB
 
 
 async def test_the_reason_for_nothing_is_told(base: KnowledgeBase, embedder: WordVectors, kb_url: str) -> None:
-    assert "There are no documents yet: 'qwendesk kb add" in await base.why_nothing()
+    assert "There are no documents yet: 'qwendesk kb add" in await base.explain_no_results()
     await fill(base, {"a.txt": "return goods"})
-    assert "No passage is near enough" in await base.why_nothing()
+    assert "No passage is near enough" in await base.explain_no_results()
     embedder.is_away = True
-    assert "does not answer: the embedding server is away" in await base.why_nothing()
+    assert "does not answer: the embedding server is away" in await base.explain_no_results()
     async with open_knowledge(kb_url, WordVectors("test:other")) as other:
-        assert "1 of 1 passages have no vector of test:other" in await other.why_nothing()
-        assert "qwendesk kb reindex" in await other.why_nothing()
+        assert "1 of 1 passages have no vector of test:other" in await other.explain_no_results()
+        assert "qwendesk kb reindex" in await other.explain_no_results()
     async with open_knowledge(kb_url) as alone:
-        assert "by words alone" in await alone.why_nothing()
+        assert "by words alone" in await alone.explain_no_results()
 
 
 def test_fusion_prefers_what_both_found() -> None:
@@ -262,10 +263,15 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
 async def test_the_settings_of_a_search_by_index_hold_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the server's own the index gives 40 of 50, and all rows are compared instead."""
     told = text("SELECT CAST(current_setting('hnsw.ef_search') AS int), 0.0")
-    monkeypatch.setattr(pgvector, "_search_statement", lambda *of, exact=False: told)
+    monkeypatch.setattr(pgvector, "search_statement", lambda *of, exact=False: told)
     with postgres_server.database() as url:
-        async with open_knowledge(url, WordVectors()) as base:
-            if not await base._nearest.prepare("test:words", 64):
+        memory = Memory(url)
+        await memory.open()
+        try:
+            index = pgvector.PgVectorIndex(memory.database)
+            if not await index.prepare("test:words", 64):
                 pytest.skip("the server has no pgvector")
-            found = await base._nearest.find("test:words", await WordVectors().query("word"), EVERYBODY, 50)
-    assert list(found) == [pgvector._EF_SEARCH]
+            found = await index.find("test:words", await WordVectors().embed_query("word"), EVERYBODY, 50)
+        finally:
+            await memory.aclose()
+    assert list(found) == [pgvector.SEARCH_WIDTH]

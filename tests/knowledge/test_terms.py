@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.knowledge import document_repository, term_renewal
+from qwendesk.knowledge import document_repository, fulltext
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
 from qwendesk.search_terms import asked_terms, terms
 
@@ -62,14 +62,17 @@ async def test_terms_of_an_older_version_are_asked_about_and_made_anew(
     kb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_repository, "VERSION", 1)
-    monkeypatch.setattr(term_renewal, "terms", lambda _: ["old"])
+    monkeypatch.setattr(fulltext, "terms", lambda _: ["old"])
     async with open_knowledge(kb_url) as base:
         await base.add_bytes("a.txt", "Rück\u00adgabe in 30 Tagen".encode())
         assert await base.search("Rückgabe") == []
     monkeypatch.undo()
     async with open_knowledge(kb_url) as base:
         assert (await base.state()).old_terms == 1
-        assert "1 of the documents indexed by an older version: run 'qwendesk kb reindex'" in await base.why_nothing()
+        assert (
+            "1 of the documents indexed by an older version: run 'qwendesk kb reindex'"
+            in await base.explain_no_results()
+        )
         await base.reindex()
         assert (await base.state()).old_terms == 0
         assert [passage.title for passage in await base.search("Rückgabe")] == ["a.txt"]

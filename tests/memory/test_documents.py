@@ -77,8 +77,7 @@ async def test_documents_go_with_their_person(memory: Memory, base: KnowledgeBas
     assert await titles(base, scope) == {"ours.txt"}, "whoever still holds the old scope finds nothing more"
     assert "of mine" not in await dump(memory) and "of here" not in await dump(memory)
     assert await titles(base, await scope_of(base, "bob")) == {"bobs.txt", "ours.txt"}
-    nearest = base._nearest
-    assert len(await nearest.find("test:words", await WordVectors().query("secret"), scope, 50)) == 1
+    assert len(await base.search("secret", scope, limit=50, mode="vectors")) == 1
 
 
 async def test_documents_leave_the_file(file: Path) -> None:

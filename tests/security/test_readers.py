@@ -21,7 +21,7 @@ from qwendesk.errors import EngineError, InputError
 from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
 from qwendesk.knowledge.base import DEFAULT_OPTIONS
-from qwendesk.knowledge.knowledge_base import expand_sources
+from qwendesk.knowledge.ingestion import expand_sources
 from qwendesk.knowledge.readers.converter import Converter, ReaderProcess, ReadingLimits
 from qwendesk.knowledge.readers.file_types import FileKind
 from qwendesk.memory.memory import Memory
@@ -251,7 +251,7 @@ async def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path: Path) 
 async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) -> None:
     memory = Memory(f"sqlite+aiosqlite:///{tmp_path}/desk.db")
     await memory.open()
-    knowledge = DeskKnowledge(memory.database, None, "default", ReadingLimits(sent_seconds=PATIENCE))
+    knowledge = DeskKnowledge(memory.database, None, "default", ReadingLimits(attachment_seconds=PATIENCE))
     try:
         eve, ann = (Inbound("Please read", name, person=name, channel="web") for name in ("eve", "ann"))
         for inbound in (eve, ann):

@@ -122,7 +122,7 @@ async def _add(
     sources: list[str], private: bool, hidden: bool, person: str | None, conversation: str | None
 ) -> list[IngestResult]:
     from qwendesk.cli.kb.opening import reading
-    from qwendesk.knowledge.knowledge_base import expand_sources
+    from qwendesk.knowledge.ingestion import expand_sources
 
     meant = await expand_sources(sources)
     outcomes = []
@@ -130,7 +130,9 @@ async def _add(
         scope = await _scope(base, person, conversation)
         with reading(len(meant)) as progress:
             for source in meant:
-                outcomes.append(await base.add(source, scope, progress.step(source), anew=hidden, hidden=hidden))
+                outcomes.append(
+                    await base.add(source, scope, progress.step(source), force=hidden, include_hidden=hidden)
+                )
                 progress.done(outcomes[-1])
         await base.maintain_indexes()
     return outcomes
@@ -178,7 +180,7 @@ async def _search(
         scope = await _scope(base, person, conversation)
         found = await base.search(question, scope, limit=limit, mode=known[mode])
         if not found:
-            typer.echo(f"Nothing was found. {await base.why_nothing(scope)}", err=True)
+            typer.echo(f"Nothing was found. {await base.explain_no_results(scope)}", err=True)
     if as_json:
         typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
         return
@@ -221,8 +223,8 @@ async def _reindex(everything: bool) -> dict[str, int]:
         if base.model is None:
             typer.echo("There is no embedding model, so no vectors: 'qwendesk doctor' says how to get one.", err=True)
         with reading(1) as progress:
-            read = await base.read_anew()
-            embedded = await base.reindex(step=progress.step("passages"), everything=everything)
+            read = await base.reread_outdated()
+            embedded = await base.reindex(progress.step("passages"), replace_vectors=everything)
     return {"documents": read, "passages": embedded}
 
 

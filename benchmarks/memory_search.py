@@ -108,9 +108,8 @@ async def _load(knowledge: KnowledgeBase, world: World, model: str) -> float:
         part = slice(start, start + PER_DOCUMENT)
         chunks = [Chunk(text, "", "") for text in world.texts[part]]
         source = DocumentSource(f"made-up:{start}", f"document {start}", "text", 0, str(start))
-        await knowledge._shelf.put(source, EVERYBODY, chunks, world.vectors[part], model)
-        knowledge._new += len(chunks)
-    await knowledge.maintain_indexes()
+        await knowledge.repository.put(source, EVERYBODY, chunks, world.vectors[part], model)
+    await knowledge.maintain_indexes(force=True)
     return round(time.perf_counter() - begun, 1)
 
 

@@ -70,9 +70,9 @@ class KnowledgeBase:
         sqlite = database.is_sqlite
         self._vector_index: VectorIndex = InMemoryVectorIndex(database) if sqlite else PgVectorIndex(database)
         self._full_text: FullTextIndex = SqliteFullTextIndex() if sqlite else PostgresFullTextIndex()
-        self._repository = DocumentRepository(database, self._vector_index)
-        self._search = HybridSearch(database, self._repository, self._full_text, self._vector_index, embedder)
-        self._ingestion = DocumentIngestion(self._repository, embedder, self._converter, fetcher)
+        self.repository = DocumentRepository(database, self._vector_index)
+        self._search = HybridSearch(database, self.repository, self._full_text, self._vector_index, embedder)
+        self._ingestion = DocumentIngestion(self.repository, embedder, self._converter, fetcher)
         self._added_passages = 0
 
     @property
@@ -147,9 +147,9 @@ class KnowledgeBase:
         self._added_passages += result.chunks
         return result
 
-    async def maintain_indexes(self) -> None:
-        """Update statistics and create missing indexes if many passages were added since the last call."""
-        if self._added_passages < _MAINTENANCE_THRESHOLD:
+    async def maintain_indexes(self, *, force: bool = False) -> None:
+        """Update statistics and create missing indexes, with ``force`` or after many passages were added."""
+        if not force and self._added_passages < _MAINTENANCE_THRESHOLD:
             return
         self._added_passages = 0
         await self._database.shield(self._maintain_indexes())
@@ -193,23 +193,23 @@ class KnowledgeBase:
         self, uris: Sequence[str], scope: DocumentScope | None = None, limit: int = 5
     ) -> list[Passage]:
         """Return the first passages of documents, given by URI, that the scope may read."""
-        return await self._repository.first_passages(uris, self._checked(scope), limit)
+        return await self.repository.first_passages(uris, self._checked(scope), limit)
 
     async def documents(self) -> list[StoredDocument]:
         """Return all documents of the tenant."""
-        return await self._repository.documents(self.everybody.tenant, self.model)
+        return await self.repository.documents(self.everybody.tenant, self.model)
 
     async def has_documents(self, scope: DocumentScope | None = None, *, whole_tenant: bool = False) -> bool:
         """Return whether the scope may read a document; with ``whole_tenant``, whether the tenant has one."""
-        return await self._repository.has_documents(self._checked(scope), whole_tenant=whole_tenant)
+        return await self.repository.has_documents(self._checked(scope), whole_tenant=whole_tenant)
 
     async def state(self) -> KnowledgeState:
         """Return the counts of documents and passages."""
-        return await self._repository.state(self.everybody.tenant, self.model)
+        return await self.repository.state(self.everybody.tenant, self.model)
 
     async def remove(self, ids: Sequence[str]) -> int:
         """Delete documents with their passages, vectors and index entries; return the number of documents."""
-        return await self._repository.remove(self.everybody.tenant, ids)
+        return await self.repository.remove(self.everybody.tenant, ids)
 
     async def reindex(
         self,
@@ -236,12 +236,12 @@ class KnowledgeBase:
         if self._embedder is None:
             return 0
         if replace_vectors:
-            await self._repository.delete_vectors(tenant)
+            await self.repository.delete_vectors(tenant)
         state = await self.state()
         done, total = 0, state.passages - state.embedded
-        while rows := await self._repository.without_vector(tenant, self._embedder.name, EMBED_BATCH_SIZE, scope=scope):
+        while rows := await self.repository.without_vector(tenant, self._embedder.name, EMBED_BATCH_SIZE, scope=scope):
             vectors = await self._embedder.embed_documents([text for _, _, text in rows])
-            await self._repository.add_vectors(self._embedder.name, tenant, [row[:2] for row in rows], vectors)
+            await self.repository.add_vectors(self._embedder.name, tenant, [row[:2] for row in rows], vectors)
             done += len(rows)
             progress(min(done, total), total)
         self._added_passages += done
@@ -252,12 +252,12 @@ class KnowledgeBase:
         """Return whether a passage of this scope has no vector of the current model."""
         if self._embedder is None:
             return False
-        return bool(await self._repository.without_vector(self.everybody.tenant, self._embedder.name, 1, scope=scope))
+        return bool(await self.repository.without_vector(self.everybody.tenant, self._embedder.name, 1, scope=scope))
 
     async def reread_outdated(self) -> int:
         """Add documents again that an older version converted; return the number of updated documents."""
         count = 0
-        for document, scope in await self._repository.outdated(self.everybody.tenant):
+        for document, scope in await self.repository.outdated(self.everybody.tenant):
             result = await self.add(document, scope)
             count += result.status == "updated"
         return count

@@ -142,5 +142,5 @@ async def test_a_file_of_500_mb_is_refused_unread(base: KnowledgeBase, tmp_path:
         out.write(b"%PDF-1.7\n")
         out.truncate(500_000_000)
     outcome = await base.add(str(file))
-    assert outcome.status == "refused" and "500 MB; at most 100 MB" in outcome.detail
+    assert outcome.status == "refused" and "500 MB; the limit is 100 MB" in outcome.detail
     assert outcome.seconds < 5

@@ -200,16 +200,16 @@ class DocumentRepository:
 
     async def passages(self, scores: Mapping[int, float], scope: DocumentScope) -> list[Passage]:
         """Return passages by id, best score first, without those that the scope may not read."""
-        of_document: tuple[Any, ...] = (KbDocument.id, KbDocument.title, KbDocument.uri)
+        columns: tuple[Any, ...] = (KbChunk.id, KbDocument.id, KbDocument.title, KbDocument.uri)
         of_chunk: tuple[Any, ...] = (KbChunk.headings, KbChunk.place, KbChunk.text)
         statement = (
-            select(KbChunk.id, *of_document, *of_chunk)
+            select(*columns, *of_chunk)
             .join(KbDocument, KbDocument.id == KbChunk.document_id)
             .where(KbChunk.id.in_(list(scores)), *_readable(scope))
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
-        found = [Passage(*tuple(row), score=scores[row[0]]) for row in rows]
+        found = [Passage(*(*row, scores[row[0]])) for row in rows]
         return sorted(found, key=lambda passage: (-passage.score, passage.chunk))
 
     async def first_passages(self, uris: Sequence[str], scope: DocumentScope, limit: int) -> list[Passage]:

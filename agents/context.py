@@ -48,13 +48,13 @@ class TurnContext:
     """Text of the desk's operators for each system prompt."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""
-    tell: Callable[[Event], None] = _ignore
+    emit: Callable[[Event], None] = _ignore
     """Receives the turn's events. It is called on the event loop, does not raise, and may be called after the turn:
     loading a model continues for other turns."""
 
     def progress(self, text: str, fraction: float | None) -> None:
         """Report the progress of pulling or loading a model."""
-        self.tell(Notice(text, fraction))
+        self.emit(Notice(text, fraction))
 
 
 async def run_graph(
@@ -62,5 +62,5 @@ async def run_graph(
     begin: TurnInput | TurnState,
     context: TurnContext,
 ) -> TurnState:
-    """Run a graph and return its final state; events go to ``context.tell`` while it runs."""
+    """Run a graph and return its final state; events go to ``context.emit`` while it runs."""
     return cast(TurnState, await graph.ainvoke(cast(Any, begin), context=context))

@@ -47,14 +47,14 @@ def find_fault(
     return None
 
 
-def is_repeated(text: str, past: ConversationContext, language: str | None = None) -> bool:
+def is_repeated(text: str, context: ConversationContext, language: str | None = None) -> bool:
     """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
-    if not past.questions:
+    if not context.questions:
         return False
     same = _normalize(text)
     if len(_UNSPACED_SCRIPTS.findall(same)) < _MIN_REPEATED_LENGTH[1] and len(same.split()) < _MIN_REPEATED_LENGTH[0]:
         return False
-    if all(_normalize(question) != same for question in past.questions[-_COMPARED_MESSAGES:]):
+    if all(_normalize(question) != same for question in context.questions[-_COMPARED_MESSAGES:]):
         return False
     return not (is_short(text) and depends_on_previous(match_cues("followup", text, language)))
 
@@ -72,8 +72,8 @@ async def select_retry(
 
 def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
     """Show the first answer again, and return the state in which it stands."""
-    context.tell(AnswerReset(reason, request.first_choice.card.name))
-    context.tell(TextDelta(request.first_answer))
+    context.emit(AnswerReset(reason, request.first_choice.card.name))
+    context.emit(TextDelta(request.first_answer))
     return {
         "kept_answer": request.first_answer,
         "choice": request.first_choice,

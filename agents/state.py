@@ -86,7 +86,7 @@ class TurnInput(TypedDict):
     """Older turns of the conversation, oldest first."""
     language: str | None
     """The conversation's language so far."""
-    past: ConversationContext
+    conversation_context: ConversationContext
     """The conversation's last turns, for the router."""
 
 
@@ -98,7 +98,7 @@ class TurnState(TypedDict, total=False):
     language: Required[str | None]
     background: str
     documents: str
-    past: Required[ConversationContext]
+    conversation_context: Required[ConversationContext]
     signals: Signals
     decision: Decision
     role_without_override: Role | None
@@ -106,7 +106,7 @@ class TurnState(TypedDict, total=False):
     choice: SelectedModel | None
     think: bool
     think_budget: int | None
-    think_why: str
+    thinking_reason: str
     retry_request: RetryRequest | None
     retry_prompt: list[BaseMessage]
     """What the second try is given in place of the messages before it."""

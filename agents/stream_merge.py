@@ -25,7 +25,7 @@ class StreamMerge:
         self._shown = ""
         self._text = ""
 
-    def tell(self, index: int, event: Event) -> None:
+    def emit(self, index: int, event: Event) -> None:
         """Take an event of one answer."""
         if index == self._open or isinstance(event, Notice):
             self._show(event)
@@ -38,9 +38,9 @@ class StreamMerge:
         """Take an answer's whole text, which continues the text told before or replaces it."""
         before = self._text if index == self._open else _text_of(self._waiting[index])
         if not text.startswith(before):
-            self.tell(index, AnswerReset("this part failed", ""))
+            self.emit(index, AnswerReset("this part failed", ""))
             before = ""
-        self.tell(index, TextDelta(text[len(before) :]))
+        self.emit(index, TextDelta(text[len(before) :]))
 
     def close(self, index: int) -> None:
         """Mark an answer as finished and show the next."""

@@ -23,7 +23,7 @@ class ThinkingPlan:
     budget: int | None = None
     """Most tokens of thinking; None where the model does not think."""
     notes: tuple[str, ...] = ()
-    why: str = ""
+    reason: str = ""
     """Why it thinks or does not, in words."""
 
 
@@ -48,15 +48,19 @@ def plan_thinking(
     ability = card.thinking if card else "none"
     if ability == "none":
         return ThinkingPlan(
-            notes=("this model cannot think before it answers",) if wish else (), why="its model cannot"
+            notes=("this model cannot think before it answers",) if wish else (), reason="its model cannot"
         )
     if ability == "always":
         notes = ("this model always thinks before it answers",) if wish is False else ()
         return ThinkingPlan(True, _budget(decision, policy, most), notes, "its model always does")
     asked, why = _should_think(decision, wish, setting, policy)
     # a wish for thinking or for a role counts as the hardest message
-    full = wish is True or decision.by == "wish"
-    return ThinkingPlan(True, _budget(decision, policy, most, full=full), why=why) if asked else ThinkingPlan(why=why)
+    full = wish is True or decision.decided_by == "override"
+    return (
+        ThinkingPlan(True, _budget(decision, policy, most, full=full), reason=why)
+        if asked
+        else ThinkingPlan(reason=why)
+    )
 
 
 def max_thinking_tokens(context: TurnContext) -> int:

@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.docs and (options.quick or options.accurate):
         parser.error("--docs needs everything to be measured")
-    result, said = measure(quick=options.quick or options.accurate, meaning=options.accurate)
+    result, said = measure(quick=options.quick or options.accurate, embeddings=options.accurate)
     if options.svg:
         options.svg.write_text(plot(said), "utf-8")
     if options.docs:
@@ -81,9 +81,9 @@ def main() -> None:
     sys.exit(bool(result["missed"]) and not options.accurate)
 
 
-def measure(*, quick: bool = False, meaning: bool = False) -> tuple[dict[str, Any], list[GradedAnswer]]:
+def measure(*, quick: bool = False, embeddings: bool = False) -> tuple[dict[str, Any], list[GradedAnswer]]:
     """Return the figures, and the answers to sources left out."""
-    everything = build_training_set(load_questions(), meaning=meaning)
+    everything = build_training_set(load_questions(), embeddings=embeddings)
     held_out = leave_groups_out(everything, lambda question: question.source)
     said = grade_answers(held_out)
     by_language = Counter(question.lang for question in everything.questions)
@@ -91,7 +91,7 @@ def measure(*, quick: bool = False, meaning: bool = False) -> tuple[dict[str, An
     result: dict[str, Any] = {"sources_left_out": scores(said) | more}
     if not quick:
         result |= careful(everything, held_out, said)
-    result |= speed(everything.questions, "accurate" if meaning else "default")
+    result |= speed(everything.questions, "accurate" if embeddings else "default")
     result["summary"] = summary(result)
     result["missed"] = missed(result["summary"])
     return result, said

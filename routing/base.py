@@ -30,7 +30,7 @@ TextRole = Literal["general", "coder", "math", "thinking"]
 """What words alone can ask for; pictures and sound decide for themselves."""
 
 
-DecidedBy = Literal["wish", "attachment", "rule", "conversation", "classifier", "abstention"]
+DecidedBy = Literal["override", "attachment", "rule", "conversation", "classifier", "abstention"]
 
 """What a decision was made by, the strongest claim first."""
 
@@ -50,7 +50,7 @@ class Signals:
     role: Role | None = None
     """The specialist the person asked for."""
     channel: str = "python"
-    past: ConversationContext = ConversationContext()
+    conversation_context: ConversationContext = ConversationContext()
     """What the conversation knows of its last turns."""
 
 
@@ -68,16 +68,16 @@ class Decision:
     """Each text role's share, calibrated; empty where no classifier decided."""
     needs_thinking: float = 0.0
     """How likely it needs thinking, whatever its domain: 0 to 1."""
-    by: DecidedBy = "classifier"
+    decided_by: DecidedBy = "classifier"
     abstained: bool = False
     """Whether too little spoke for any role, so that it is only the generalist's for want of a better one."""
     model: str | None = None
     """The model that a rule of the policy names."""
     think: bool | None = None
     """Whether to think, by a rule of the policy."""
-    picture: bool = False
+    recalls_picture: bool = False
     """Whether the conversation's last picture belongs to the message."""
-    missing: bool = False
+    lacks_picture: bool = False
     """Whether the message speaks of a picture that was never sent."""
 
 

@@ -53,7 +53,7 @@ async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Liter
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
-    tell, choice, expert = context.tell, chosen_model(state), role_definition(state["decision"].role)
+    emit, choice, expert = context.emit, chosen_model(state), role_definition(state["decision"].role)
     answering = context.pool.fallback_chat(choice, context.progress)
     settings = call_settings(state, expert, context)
     may_offer = choice.card.tools and not selects_tool(choice.card)
@@ -64,19 +64,19 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)
     guard = ClaimGuard(state["inbound"].text, state["language"])
-    # closed at once where telling fails: a stream that is only dropped keeps its place in the model's queue
+    # closed at once where emitting fails: a stream that is only dropped keeps its place in the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
             if thinking := chunk.additional_kwargs.get("reasoning_content"):
-                tell(ThinkingDelta(thinking))
+                emit(ThinkingDelta(thinking))
             if correction := guard.claims(chunk.text):
-                return _corrected(state, correction, collected, answering.choice, tell)
+                return _corrected(state, correction, collected, answering.choice, emit)
             if chunk.text:
-                tell(TextDelta(between + chunk.text))
+                emit(TextDelta(between + chunk.text))
                 between = ""
     if correction := guard.rest():
-        return _corrected(state, correction, collected, answering.choice, tell)
+        return _corrected(state, correction, collected, answering.choice, emit)
     message = collected.message()
     return {
         "messages": [message],
@@ -95,11 +95,11 @@ def _opening(state: TurnState, collected: CollectedStream) -> str:
 
 
 def _corrected(
-    state: TurnState, correction: str, collected: CollectedStream, choice: SelectedModel, tell: Callable[[Event], None]
+    state: TurnState, correction: str, collected: CollectedStream, choice: SelectedModel, emit: Callable[[Event], None]
 ) -> dict[str, Any]:
     """Replace an answer that claims to be human."""
-    tell(AnswerReset("the answer claimed to be human", choice.card.name))
-    tell(TextDelta(correction))
+    emit(AnswerReset("the answer claimed to be human", choice.card.name))
+    emit(TextDelta(correction))
     return {
         "messages": [AIMessage(correction)],
         "try_start": len(state["messages"]),

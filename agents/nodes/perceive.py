@@ -23,7 +23,7 @@ async def perceive(state: TurnState) -> dict[str, Any]:
         audio=sum(part.kind == "audio" for part in inbound.attachments),
         role=inbound.role,
         channel=inbound.channel,
-        past=state["past"],
+        conversation_context=state["conversation_context"],
     )
     return {"signals": signals, "language": language}
 

@@ -34,17 +34,17 @@ _NO_ANSWER = "I have no answer to that. Please put the question in another way."
 
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Finish the model's answer; if it gave none, answer with the last tool's result."""
-    tell = runtime.context.tell
+    emit = runtime.context.emit
     if text := answer_text(state):
         cited = "\n".join(cited_sources(text, state["tool_uses"]))
         added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), cited) if part]
         for part in added:
-            tell(TextDelta(part))
+            emit(TextDelta(part))
         return {"text": "".join([text, *added])}
     results = [use.result for use in state["tool_uses"] if use.ok]
     failed = _failures(state, runtime.context)
     instead = "\n\n".join([*results[-1:], *failed]) or _NO_ANSWER
-    tell(TextDelta(instead))
+    emit(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
 
@@ -84,10 +84,10 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
         hint = state["inbound"].for_operator
         text = (
             phrase("missing_picture", language)
-            if decision.missing
+            if decision.lacks_picture
             else missing_model_text(decision.role, language, hint=hint)
         )
-    runtime.context.tell(TextDelta(text))
+    runtime.context.emit(TextDelta(text))
     return {"text": text}
 
 

@@ -26,17 +26,17 @@ async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if request is None:
         return {}
     step, name = request.step, request.step.choice.card.name
-    context.tell(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {request.reason}"))
+    context.emit(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {request.reason}"))
     try:
         await context.pool.load(step.choice, context.progress)
     except EngineError as error:
         return {"retry_request": None, "notes": [f"{request.reason}; {name} could not be asked: {error}"]}
-    context.tell(AnswerReset(request.reason, name))
+    context.emit(AnswerReset(request.reason, name))
     return {
         "choice": step.choice,
         "think": step.think,
         "think_budget": max_thinking_tokens(context) if step.think else None,
-        "think_why": "the second try",
+        "thinking_reason": "the second try",
         "retry_prompt": _prompt(state["messages"], request),
         "try_start": len(state["messages"]),
         "tool_rounds": 0,

@@ -67,7 +67,7 @@ async def route_subquestion(state: TurnState, runtime: Runtime[TurnContext]) -> 
 async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
     """Answer with the chosen model, decline without one, or send each of several questions to its own graph."""
     if questions := state.get("subquestions"):
-        merged = StreamMerge(len(questions), runtime.context.tell)
+        merged = StreamMerge(len(questions), runtime.context.emit)
         return [
             Send("subquestion", {"index": index, "question": question, "merged": merged, "state": state})
             for index, question in enumerate(questions)
@@ -80,17 +80,17 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
     """Let the desk itself answer a person who asks for a human: a model's answer may be untrue."""
-    decision = replace(decision, signals=("asks whether a human answers",), missing=False)
+    decision = replace(decision, signals=("asks whether a human answers",), lacks_picture=False)
     return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
 
 
 async def _choose_model(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
     """Return the model for a decision and its thinking, and tell the listener."""
     inbound = state["inbound"]
-    recalled = state["past"].pictures if decision.picture else ()
+    recalled = state["conversation_context"].pictures if decision.recalls_picture else ()
     question = question_message(inbound, recalled, state.get("documents", ""))
     begun: dict[str, Any] = {"messages": [question], "notes": []}
-    if decision.missing:
+    if decision.lacks_picture:
         return {**begun, "decision": decision, "choice": None, "think": False}
     selection = await select_model(
         context.pool,
@@ -106,14 +106,14 @@ async def _choose_model(state: TurnState, context: TurnContext, decision: Decisi
     selection, plan, escalation = await _start_with_stronger_model(state, context, decision, selection, plan)
     decision = replace(decision, signals=(*decision.signals, *selection.reasons))
     if choice := selection.choice:
-        context.tell(Routed(decision.role, choice.card.name, choice.engine, _reasons_phrase(decision)))
+        context.emit(Routed(decision.role, choice.card.name, choice.engine, _reasons_phrase(decision)))
     return {
         **begun,
         "decision": decision,
         "choice": selection.choice,
         "think": plan.think,
         "think_budget": plan.budget,
-        "think_why": plan.why,
+        "thinking_reason": plan.reason,
         "escalation": escalation,
         "notes": [*selection.notes, *_notify(plan.notes, context)],
     }
@@ -137,20 +137,20 @@ async def _start_with_stronger_model(
         return replace(selection, notes=(*selection.notes, *notes)), plan, None
     escalation = f"{reason}: {step.choice.card.name}{' thinks about it' if step.think else ' is asked'}"
     if step.think:
-        plan = ThinkingPlan(True, max_thinking_tokens(context), why=reason)
+        plan = ThinkingPlan(True, max_thinking_tokens(context), reason=reason)
     return replace(selection, choice=step.choice, reasons=(*selection.reasons, escalation)), plan, escalation
 
 
 def _asked_before(state: TurnState) -> bool:
     inbound = state["inbound"]
-    return not inbound.attachments and is_repeated(inbound.text, state["past"], state["language"])
+    return not inbound.attachments and is_repeated(inbound.text, state["conversation_context"], state["language"])
 
 
 def _notify(notes: Iterable[str], context: TurnContext) -> list[str]:
     """Tell the person at once of deviations from the wish, and return them for the receipt."""
     told = list(notes)
     for note in told:
-        context.tell(Notice(f"{note[0].upper()}{note[1:]}.", persistent=True))
+        context.emit(Notice(f"{note[0].upper()}{note[1:]}.", persistent=True))
     return told
 
 

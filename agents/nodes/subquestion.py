@@ -94,18 +94,18 @@ async def _answer(
         "inbound": replace(state["inbound"], text=question.text),
         "history": state["history"],
         "language": state["language"],
-        "past": state["past"],
+        "conversation_context": state["conversation_context"],
         "decision": question.decision,
     }
     heading = title(index, question.text)
-    merged.tell(index, TextDelta(heading))
+    merged.emit(index, TextDelta(heading))
 
-    def tell(event: Event) -> None:
-        merged.tell(index, event)
+    def emit(event: Event) -> None:
+        merged.emit(index, event)
         if isinstance(event, AnswerReset):
-            merged.tell(index, TextDelta(heading))
+            merged.emit(index, TextDelta(heading))
 
-    done = await run_graph(graph, begin, replace(context, tell=tell))
+    done = await run_graph(graph, begin, replace(context, emit=emit))
     return SubquestionResult(index, heading + done["text"], _receipt(question.text, done), done)
 
 

@@ -48,7 +48,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 async def _use(call: ToolCall, number: int, asker: ToolContext, context: TurnContext) -> ToolUse:
     """Run one call of the round of that number."""
-    context.tell(ToolStarted(call["name"], call["args"]))
+    context.emit(ToolStarted(call["name"], call["args"]))
     begun = time.perf_counter()
     try:
         result, ok, reason = await context.toolbox.run(call["name"], call["args"], asker), True, ""
@@ -56,7 +56,7 @@ async def _use(call: ToolCall, number: int, asker: ToolContext, context: TurnCon
         result, ok, reason = f"Error: {error}", False, "" if isinstance(error, ToolFault) else str(error)
     spent = round((time.perf_counter() - begun) * 1e3, 2)
     use = ToolUse(call["name"], call["args"], ok, result, spent, reason, number)
-    context.tell(ToolFinished(use))
+    context.emit(ToolFinished(use))
     return use
 
 

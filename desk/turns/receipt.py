@@ -55,7 +55,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         notes=tuple(state.get("notes", ())),
         wished_role=state["inbound"].role,
         wished_model=state["inbound"].model,
-        thinking_why=state.get("think_why", ""),
+        thinking_why=state.get("thinking_reason", ""),
         role_without_override=state.get("role_without_override"),
         escalation=state.get("escalation"),
         sub_answers=state.get("sub_answers", ()),
@@ -66,7 +66,9 @@ def _stand_in(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
     if choice:
         return choice.fallback_reason
-    return None if decision.missing or state.get("machine_notice") else f"no model for {decision.role} is installed"
+    if decision.lacks_picture or state.get("machine_notice"):
+        return None
+    return f"no model for {decision.role} is installed"
 
 
 _FAILED = {

@@ -175,10 +175,10 @@ class Turns:
             "history": as_messages(stored.messages),
             "background": background(stored, self._context.prompts),
             "language": known.language,
-            "past": past_of(stored.messages, known.role),
+            "conversation_context": past_of(stored.messages, known.role),
             "documents": taken.told,
         }
-        context = replace(self._context, tell=listener.tell)
+        context = replace(self._context, emit=listener.tell)
         return await run_graph(self._graph, begin, context)
 
     async def _last(self, inbound: Inbound, history: list[StoredMessage]) -> Known:

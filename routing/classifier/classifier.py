@@ -30,35 +30,35 @@ class Classifier:
     """Classes as in `DOMAINS`."""
     thinking: LinearModel
     """Without and with thinking."""
-    warmth: Array
+    temperatures: Array
     """By what the log-odds of domain and thinking are divided, so that a probability means what it says."""
     thresholds: Array
     """The least share of domain and thinking that counts as a decision."""
 
     @property
-    def reads_meaning(self) -> bool:
+    def uses_embeddings(self) -> bool:
         """Whether a text's meaning is among its features, behind its signs."""
         return len(self.mean) > len(FEATURE_NAMES)
 
-    def standard(self, values: Array) -> Array:
+    def standardize(self, values: Array) -> Array:
         """Return features with mean 0 and scale 1."""
         result: Array = (values - self.mean) / self.scale
         return result
 
     def domains(self, values: Array) -> Array:
         """Return the probability of each domain; the last axis is as in `DOMAINS`."""
-        return softmax(self.domain.logits(self.standard(values)) / self.warmth[0])
+        return softmax(self.domain.logits(self.standardize(values)) / self.temperatures[0])
 
     def needs_thinking(self, values: Array) -> Array:
         """Return how likely a text needs thinking, whatever its domain."""
-        result: Array = softmax(self.thinking.logits(self.standard(values)) / self.warmth[1])[..., 1]
+        result: Array = softmax(self.thinking.logits(self.standardize(values)) / self.temperatures[1])[..., 1]
         return result
 
     def probabilities(self, values: Array) -> Array:
         """Return the probability of general, coder, math and thinking, as in `TEXT_ROLES`."""
-        return self.shares(values)[0]
+        return self.role_probabilities(values)[0]
 
-    def shares(self, values: Array) -> tuple[Array, Array]:
+    def role_probabilities(self, values: Array) -> tuple[Array, Array]:
         """Return the probability of each text role, and how likely a text needs thinking, whatever its domain."""
         domains, thinks = self.domains(values), self.needs_thinking(values)
         other = domains[..., 0]
@@ -77,7 +77,7 @@ class Classifier:
             "domain_offsets": self.domain.offsets,
             "thinking": self.thinking.weights,
             "thinking_offsets": self.thinking.offsets,
-            "warmth": self.warmth,
+            "temperatures": self.temperatures,
             "thresholds": self.thresholds,
         }
 
@@ -96,7 +96,7 @@ def read_classifier_file(file: IO[bytes]) -> Classifier:
             arrays["scale"],
             LinearModel(arrays["domain"], arrays["domain_offsets"]),
             LinearModel(arrays["thinking"], arrays["thinking_offsets"]),
-            arrays["warmth"],
+            arrays["temperatures"],
             arrays["thresholds"],
         )
 

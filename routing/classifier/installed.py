@@ -60,7 +60,7 @@ def load_installed(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
 def install_classifier(classifier: Classifier, folder: Path) -> Path:
     """Put a classifier into a folder at once or not at all, keep the one before it, and return the file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = folder / ARTEFACTS["accurate" if classifier.reads_meaning else "default"]
+    file = folder / ARTEFACTS["accurate" if classifier.uses_embeddings else "default"]
     new = file.with_name(f"new-{file.name}")
     classifier.save(new)
     if file.is_file():
@@ -88,7 +88,7 @@ def _previous_file(file: Path) -> Path:
 
 def _is_valid(classifier: Classifier) -> bool:
     """Tell whether a classifier can be computed with."""
-    size = len((*FEATURE_NAMES, *EMBEDDING_FEATURES)) if classifier.reads_meaning else len(FEATURE_NAMES)
+    size = len((*FEATURE_NAMES, *EMBEDDING_FEATURES)) if classifier.uses_embeddings else len(FEATURE_NAMES)
     shapes = {
         classifier.mean.shape == (size,),
         classifier.scale.shape == (size,),
@@ -96,10 +96,10 @@ def _is_valid(classifier: Classifier) -> bool:
         classifier.domain.offsets.shape == (len(DOMAINS),),
         classifier.thinking.weights.shape == (size, 2),
         classifier.thinking.offsets.shape == (2,),
-        classifier.warmth.shape == classifier.thresholds.shape == (2,),
+        classifier.temperatures.shape == classifier.thresholds.shape == (2,),
     }
     if shapes != {True}:
         return False
-    if not ((classifier.scale > 0).all() and (classifier.warmth > 0).all()):
+    if not ((classifier.scale > 0).all() and (classifier.temperatures > 0).all()):
         return False
     return bool(np.isfinite(classifier.probabilities(np.zeros((1, size)))).all())

@@ -105,21 +105,21 @@ class TrainedRouter:
         self._artefact = ARTEFACTS[tier]
 
     @property
-    def reads_meaning(self) -> bool:
+    def uses_embeddings(self) -> bool:
         """Whether a decision takes the time of reading a text's meaning."""
-        return self._load().reads_meaning
+        return self._load().uses_embeddings
 
     def warm_up(self) -> None:
         """Load the classifier and the cues, so that the first message need not wait."""
-        if self._load().reads_meaning:
+        if self._load().uses_embeddings:
             load_encoder()
         load_cues()
 
     def route(self, signals: Signals) -> Decision:
         """Return the role for a text; below the thresholds it is the generalist's."""
         classifier = self._load()
-        values = read_features(signals.text, meaning=classifier.reads_meaning)
-        shares, needs_thinking = classifier.shares(values)
+        values = read_features(signals.text, embeddings=classifier.uses_embeddings)
+        shares, needs_thinking = classifier.role_probabilities(values)
         by_role = dict(zip(TEXT_ROLES, (round(float(share), 4) for share in shares), strict=True))
         role, sure = _choose_by_probability(classifier, shares)
         runner_up = max((other for other in TEXT_ROLES if other != role), key=by_role.__getitem__)
@@ -141,10 +141,10 @@ class TrainedRouter:
         return self._classifier
 
 
-def read_features(text: str, *, meaning: bool) -> Array:
+def read_features(text: str, *, embeddings: bool) -> Array:
     """Return a text's features: its signs and, where it is asked for, its meaning."""
     signs = extract_features(text).astype(np.float64)
-    return np.concatenate([signs, embed(text)]) if meaning else signs
+    return np.concatenate([signs, embed(text)]) if embeddings else signs
 
 
 def choose_role(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
@@ -174,7 +174,7 @@ def explain_role(classifier: Classifier, values: Array, role: TextRole) -> list[
     for reason, part in zip(FEATURE_REASONS, gain, strict=False):
         if reason:
             total[reason] += float(part)
-    if classifier.reads_meaning:
+    if classifier.uses_embeddings:
         total[EMBEDDING_REASON] = float(gain[len(FEATURE_REASONS) :].sum())
     told = sorted((reason for reason, part in total.items() if part > _MIN_LOG_ODDS), key=lambda reason: -total[reason])
     return told[:_MAX_REASONS] or ["nothing speaks for a specialist"]

@@ -110,7 +110,9 @@ def decide(signals: Signals, router: Router, policy: RoutingPolicy = DEFAULT_POL
     decision = router.route(signals)
     rule = first_matching_rule(policy.rule, signals)
     if rule and rule[0].role:
-        decision = replace(decision, role=rule[0].role, confidence=1.0, signals=(rule[1],), by="rule", abstained=False)
+        decision = replace(
+            decision, role=rule[0].role, confidence=1.0, signals=(rule[1],), decided_by="rule", abstained=False
+        )
     else:
         decision = _by_conversation(signals, decision, policy) or _by_words(decision, policy)
     if rule:
@@ -138,61 +140,67 @@ def _by_override(signals: Signals) -> Decision | None:
         return None
     if role == "vision" and not signals.images:
         reasons = (asked, "the picture from your earlier message")
-        return Decision("vision", 1.0, signals=reasons, by="wish", picture=True) if signals.past.pictures else None
-    return Decision(role, 1.0, signals=(asked,), by="wish")
+        return (
+            Decision("vision", 1.0, signals=reasons, decided_by="override", recalls_picture=True)
+            if signals.conversation_context.pictures
+            else None
+        )
+    return Decision(role, 1.0, signals=(asked,), decided_by="override")
 
 
 def _by_attachments(signals: Signals) -> Decision | None:
     if signals.images:
-        return Decision("vision", 1.0, signals=(_count(signals.images, "picture"),), by="attachment")
+        return Decision("vision", 1.0, signals=(_count(signals.images, "picture"),), decided_by="attachment")
     if signals.audio:
-        return Decision("audio", 1.0, signals=(_count(signals.audio, "recording"),), by="attachment")
+        return Decision("audio", 1.0, signals=(_count(signals.audio, "recording"),), decided_by="attachment")
     return None
 
 
 def _by_conversation(signals: Signals, words: Decision, policy: RoutingPolicy) -> Decision | None:
     """Return what the last turns say of a message, unless its words clearly say something else."""
-    text, past, language = signals.text, signals.past, signals.language
+    text, context, language = signals.text, signals.conversation_context, signals.language
     elsewhere = (
-        words.role in ("coder", "math") and words.role != past.role and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
+        words.role in ("coder", "math") and words.role != context.role and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
     )
     of_code = words.role == "coder" and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
-    if not of_code and refers_to_last_picture(text, past, policy.conversation.picture_turns, language):
-        return _vision_decision(words, "the picture from your earlier message", picture=True)
-    if not of_code and refers_to_missing_picture(text, past, language):
-        return _vision_decision(words, "you speak of a picture, but none was sent", missing=True)
+    if not of_code and refers_to_last_picture(text, context, policy.conversation.picture_turns, language):
+        return _vision_decision(words, "the picture from your earlier message", recalls_picture=True)
+    if not of_code and refers_to_missing_picture(text, context, language):
+        return _vision_decision(words, "you speak of a picture, but none was sent", lacks_picture=True)
     if (
         policy.conversation.sticky_roles
-        and past.role in _STICKY_ROLES
+        and context.role in _STICKY_ROLES
         and not elsewhere
-        and is_follow_up(text, past, language)
+        and is_follow_up(text, context, language)
     ):
-        if past.role == words.role:
+        if context.role == words.role:
             return None
-        reasons = (f"stayed with {past.role}: a short follow-up",)
+        reasons = (f"stayed with {context.role}: a short follow-up",)
         return replace(
             words,
-            role=past.role,
+            role=context.role,
             confidence=_CONVERSATION_CONFIDENCE,
             runner_up=words.role,
             signals=reasons,
-            by="conversation",
+            decided_by="conversation",
             abstained=False,
         )
     return None
 
 
-def _vision_decision(words: Decision, reason: str, *, picture: bool = False, missing: bool = False) -> Decision:
+def _vision_decision(
+    words: Decision, reason: str, *, recalls_picture: bool = False, lacks_picture: bool = False
+) -> Decision:
     return replace(
         words,
         role="vision",
         confidence=_CONVERSATION_CONFIDENCE,
         runner_up=words.role,
         signals=(reason,),
-        by="conversation",
+        decided_by="conversation",
         abstained=False,
-        picture=picture,
-        missing=missing,
+        recalls_picture=recalls_picture,
+        lacks_picture=lacks_picture,
     )
 
 
@@ -207,7 +215,7 @@ def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
         confidence=decision.probabilities.get("general", decision.confidence),
         runner_up=decision.runner_up if decision.role == "general" else decision.role,
         signals=reasons,
-        by="abstention",
+        decided_by="abstention",
         abstained=True,
     )
 

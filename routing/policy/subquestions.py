@@ -53,7 +53,7 @@ def find_subquestions(
     signals: Signals, decision: Decision, router: Router, policy: SplitPolicy
 ) -> tuple[SubQuestion, ...]:
     """Return the questions of a message that holds several, where nobody has said who is to answer."""
-    if decision.by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
+    if decision.decided_by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
         return ()
     return split_message(signals, router, policy)
 

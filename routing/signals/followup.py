@@ -62,7 +62,7 @@ _NUMBER = re.compile(r"\d+")
 _REFERENCE_CUES = ("opens", "refers", "changes", "shows", "polite")
 
 
-def is_follow_up(text: str, past: ConversationContext, language: str | None = None) -> bool:
+def is_follow_up(text: str, context: ConversationContext, language: str | None = None) -> bool:
     """Tell whether a message leans on the last question and its answer."""
     if not is_short(text):
         return False
@@ -71,7 +71,7 @@ def is_follow_up(text: str, past: ConversationContext, language: str | None = No
         return any(sign.isdigit() for sign in text)
     if marks.has("leaves") and not marks.has("changes"):
         return False
-    tie = topic_overlap(text, marks, past)
+    tie = topic_overlap(text, marks, context)
     return tie.news <= _allowed_new_words(marks, tie)
 
 
@@ -101,17 +101,17 @@ class TopicOverlap:
 
 
 def topic_overlap(
-    text: str, marks: CueMatches, past: ConversationContext, asked: frozenset[int] = frozenset()
+    text: str, marks: CueMatches, context: ConversationContext, asked: frozenset[int] = frozenset()
 ) -> TopicOverlap:
     """Return what a message has to do with the last turn; ``asked`` are further words known to be about it."""
     cued = asked.union(*(marks.at.get(kind, set()) for kind in _REFERENCE_CUES))
     kinds = dict(load_cues().find(marks.words))
-    own = {index for index, bits in kinds.items() if bits & _KINDS_OF_ROLE.get(past.role or "general", 0)}
+    own = {index for index, bits in kinds.items() if bits & _KINDS_OF_ROLE.get(context.role or "general", 0)}
     content = [w for i, w in enumerate(marks.words) if i not in cued and i not in own and not is_function_word(w)]
-    known, told = _stems(past, _KNOWN_CONTEXT_CHARS), _stems(past, _SHARED_CONTEXT_CHARS)
+    known, told = _stems(context, _KNOWN_CONTEXT_CHARS), _stems(context, _SHARED_CONTEXT_CHARS)
     new = sum(len(word) >= _MIN_CONTENT_WORD_CHARS and word[:_STEM_CHARS] not in known for word in content)
     shared = sum(len(word) >= _MIN_SHARED_WORD_CHARS and word[:_STEM_CHARS] in told for word in content)
-    shared += sum(number in past.answer for number in _NUMBER.findall(text))
+    shared += sum(number in context.answer for number in _NUMBER.findall(text))
     known |= {marks.words[index][:_STEM_CHARS] for index in cued | own}
     new += sum(fold(name)[:_STEM_CHARS] not in known for name in _PROPER_NAME.findall(text))
     elsewhere = marks.has("facts") or any(i not in cued and bits & _UNRELATED_KINDS for i, bits in kinds.items())
@@ -134,8 +134,8 @@ def _cue_position(marks: CueMatches, kind: str) -> int:
     return first - sum(index < first for index in marks.at.get("polite", ()))
 
 
-def _stems(past: ConversationContext, characters: int) -> set[str]:
-    last = f"{past.questions[-1][:_KNOWN_CONTEXT_CHARS] if past.questions else ''} {past.answer[:characters]}"
+def _stems(context: ConversationContext, characters: int) -> set[str]:
+    last = f"{context.questions[-1][:_KNOWN_CONTEXT_CHARS] if context.questions else ''} {context.answer[:characters]}"
     return {word[:_STEM_CHARS] for word in words_of(fold(last))}
 
 
@@ -148,21 +148,21 @@ _MAX_NEW_WORDS = 2
 """New words in a message that may still be about a picture."""
 
 
-def refers_to_last_picture(text: str, past: ConversationContext, turns: int, language: str | None = None) -> bool:
+def refers_to_last_picture(text: str, context: ConversationContext, turns: int, language: str | None = None) -> bool:
     """Tell whether a message is about the last picture, which came at most so many messages ago or is named."""
-    if not past.pictures:
+    if not context.pictures:
         return False
     marks = match_cues("picture", text[:_MAX_REFERENCE_CHARS], language)
     if _names_picture(marks):
         return not marks.has("makes") or marks.has("sent")
-    if marks.has("makes") or past.picture_age > turns or not is_short(text):
+    if marks.has("makes") or context.picture_age > turns or not is_short(text):
         return False
     place = match_cues("followup", text, language)
     if place.has("leaves"):
         return False
-    fresh = past.picture_age == 1 and past.role == "vision"
+    fresh = context.picture_age == 1 and context.role == "vision"
     seen = frozenset(marks.at.get("look", ())) | frozenset(marks.at.get("noun", ()))
-    tie = topic_overlap(text, place, past, seen)
+    tie = topic_overlap(text, place, context, seen)
     if fresh:
         about = marks.has("look", "noun") or depends_on_previous(place) or tie.shared > 0
     else:
@@ -170,9 +170,9 @@ def refers_to_last_picture(text: str, past: ConversationContext, turns: int, lan
     return about and tie.news <= _MAX_NEW_WORDS
 
 
-def refers_to_missing_picture(text: str, past: ConversationContext, language: str | None = None) -> bool:
+def refers_to_missing_picture(text: str, context: ConversationContext, language: str | None = None) -> bool:
     """Tell whether a message points to a picture although none was ever sent."""
-    if past.pictures or len(text) > _MAX_REFERENCE_CHARS:
+    if context.pictures or len(text) > _MAX_REFERENCE_CHARS:
         return False
     marks = match_cues("picture", text, language)
     return _names_picture(marks) and not marks.has("makes")

@@ -75,21 +75,21 @@ class RefitResult:
 
 
 def refit(
-    own: Sequence[LabelledQuestion], base: Sequence[LabelledQuestion] | None = None, *, meaning: bool = False
+    own: Sequence[LabelledQuestion], base: Sequence[LabelledQuestion] | None = None, *, embeddings: bool = False
 ) -> RefitResult:
     """Return a router trained on the questions that ship and on one's own; takes half a minute or so.
 
     Args:
         own: the examples of one's own, at least one.
         base: questions to take in the place of those that ship.
-        meaning: whether the router reads meanings too.
+        embeddings: whether the router reads sentence embeddings, too.
     """
-    shipped = build_training_set(load_questions() if base is None else base, meaning=meaning)
-    added = build_training_set([replace(question, source=OWN_SOURCE) for question in own], meaning=meaning)
+    shipped = build_training_set(load_questions() if base is None else base, embeddings=embeddings)
+    added = build_training_set([replace(question, source=OWN_SOURCE) for question in own], embeddings=embeddings)
     everything = _concatenate(shipped, added)
     before, after = leave_groups_out(shipped, _source), leave_groups_out(everything, _source)
     kept = [row for row in after if row[0].source != OWN_SOURCE]
-    classifier = replace(train(everything), warmth=fit_temperatures(after))
+    classifier = replace(train(everything), temperatures=fit_temperatures(after))
     return RefitResult(
         classifier,
         len(own),

@@ -66,7 +66,7 @@ class Replay:
     wishes_met_then: int = 0
     """Wishes for the role that the router would have chosen anyway."""
     wishes_met_now: int = 0
-    _past: dict[tuple[str, str], ConversationContext] = field(default_factory=dict)
+    _contexts: dict[tuple[str, str], ConversationContext] = field(default_factory=dict)
     _moves: dict[tuple[str, str], list[ReplayedTurn]] = field(default_factory=lambda: defaultdict(list))
     _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
 
@@ -76,13 +76,13 @@ class Replay:
         receipt = turn.receipt or {}
         old = receipt.get("role_without_override") or turn.role
         key = turn.channel, turn.conversation
-        past = self._past.get(key, ConversationContext())
-        self._past[key] = context_after(past, turn)
+        context = self._contexts.get(key, ConversationContext())
+        self._contexts[key] = context_after(context, turn)
         if old is None:
             self.unanswered += 1
             return
         self.compared += 1
-        decision = self.decide(signals_of(turn, past))
+        decision = self.decide(signals_of(turn, context))
         if wish := requested_role(turn):
             self.wishes += 1
             self.wishes_met_then += old == wish
@@ -124,22 +124,22 @@ class Replay:
         del examples[_MAX_EXAMPLES:]
 
 
-def signals_of(turn: PastTurn, past: ConversationContext) -> Signals:
+def signals_of(turn: PastTurn, context: ConversationContext) -> Signals:
     """Return what could be seen of a turn's message, without the person's wish."""
     language = identify_language(turn.question) or (turn.receipt or {}).get("language")
     return Signals(
-        turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, past
+        turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, context
     )
 
 
-def context_after(past: ConversationContext, turn: PastTurn) -> ConversationContext:
+def context_after(context: ConversationContext, turn: PastTurn) -> ConversationContext:
     """Return what a conversation knows after a turn."""
-    questions = (*past.questions, turn.question)[-_MAX_RECENT_QUESTIONS:]
-    role = as_role(turn.role or "") or past.role
+    questions = (*context.questions, turn.question)[-_MAX_RECENT_QUESTIONS:]
+    role = as_role(turn.role or "") or context.role
     if "image" in turn.kinds:
         return ConversationContext(role, questions, turn.answer, (_PLACEHOLDER_PICTURE,), 1)
     return ConversationContext(
-        role, questions, turn.answer, past.pictures, past.picture_age + 1 if past.pictures else 0
+        role, questions, turn.answer, context.pictures, context.picture_age + 1 if context.pictures else 0
     )
 
 

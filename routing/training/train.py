@@ -92,11 +92,11 @@ class TrainingSet:
 
 
 def build_training_set(
-    questions: Sequence[LabelledQuestion], cues: CueMatcher | None = None, *, meaning: bool = False
+    questions: Sequence[LabelledQuestion], cues: CueMatcher | None = None, *, embeddings: bool = False
 ) -> TrainingSet:
     """Return questions with their features: signs and, where it is asked for, meaning."""
     signs = np.array([extract_features(question.text, cues) for question in questions], dtype=np.float64)
-    if not meaning:
+    if not embeddings:
         return TrainingSet(questions, signs)
     return TrainingSet(questions, np.hstack([signs, cached_embeddings([question.text for question in questions])]))
 
@@ -179,14 +179,14 @@ def leave_groups_out(
 
 
 def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> Array:
-    """Return the warmth of domain and thinking under which unseen questions are least surprising."""
+    """Return the temperatures of domain and thinking under which unseen questions are least surprising."""
     domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
     rows = list(seen)
     if not rows:
         return np.ones(2)
     sources = Counter(question.source for question, _, _ in rows)
     for question, classifier, values in rows:
-        standard = classifier.standard(values)
+        standard = classifier.standardize(values)
         domain_logits.append(classifier.domain.logits(standard))
         thinking_logits.append(classifier.thinking.logits(standard))
         domains.append(DOMAINS.index(question.label) if question.label in _CLASSIFIED_DOMAINS else 0)
@@ -205,13 +205,13 @@ def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]])
 def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> list[GradedAnswer]:
     """Return what held-out classifiers say, each calibrated by the other sources only."""
     kept = list(rows)
-    warmths = {
+    temperatures = {
         source: fit_temperatures(row for row in kept if row[0].source != source)
         for source in {q.source for q, _, _ in kept}
     }
     said = []
     for question, classifier, values in kept:
-        warm = replace(classifier, warmth=warmths[question.source])
+        warm = replace(classifier, temperatures=temperatures[question.source])
         role, _ = choose_role(warm, values)
         share = float(warm.probabilities(values)[TEXT_ROLES.index(role)])
         said.append(GradedAnswer(question.label, role, share, question.lang))
@@ -228,9 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output
         or Path(__file__).parents[1] / "classifier" / ARTEFACTS["accurate" if options.accurate else "default"]
     )
-    everything = build_training_set(load_questions(), meaning=options.accurate)
+    everything = build_training_set(load_questions(), embeddings=options.accurate)
     held_out = leave_groups_out(everything, lambda question: question.source)
-    replace(train(everything), warmth=fit_temperatures(held_out)).save(file)
+    replace(train(everything), temperatures=fit_temperatures(held_out)).save(file)
     sys.stdout.write(_table(held_out) + f"\n{file} ({file.stat().st_size:,} bytes)\n")
 
 
@@ -275,7 +275,9 @@ def _trainable_features() -> Array:
 def _best_temperature(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
     """Return by what log-odds have to be divided to be least surprised by the labels."""
     at = np.arange(len(labels))
-    losses = [-(weights * np.log(softmax(logits / warmth)[at, labels] + 1e-9)).sum() for warmth in _TEMPERATURES]
+    losses = [
+        -(weights * np.log(softmax(logits / temperatures)[at, labels] + 1e-9)).sum() for temperatures in _TEMPERATURES
+    ]
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
 

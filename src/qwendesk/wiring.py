@@ -130,7 +130,7 @@ def build_turns(
         toolbox=toolbox,
         sandbox=sandbox,
         router=router,
-        slow_router=isinstance(router, TrainedRouter) and router.reads_meaning,
+        slow_router=isinstance(router, TrainedRouter) and router.uses_embeddings,
         own_tools=own_tools,
         max_tool_rounds=settings.max_tool_rounds,
         thinking=settings.thinking,

@@ -531,12 +531,12 @@ async def test_who_names_the_specialist_gets_one_answer(make_desk: MakeDesk, wis
 def test_lanes_show_a_finished_lane_at_once() -> None:
     seen: list[Event] = []
     lanes = StreamMerge(3, seen.append)
-    lanes.tell(2, TextDelta("c"))
-    lanes.tell(1, TextDelta("b"))
+    lanes.emit(2, TextDelta("c"))
+    lanes.emit(1, TextDelta("b"))
     lanes.close(2)
-    lanes.tell(0, TextDelta("a"))
+    lanes.emit(0, TextDelta("a"))
     lanes.close(0)
-    lanes.tell(1, TextDelta("B"))
+    lanes.emit(1, TextDelta("B"))
     lanes.close(1)
     assert [event.text for event in seen if isinstance(event, TextDelta)] == ["a", "b", "B", "c"]
 

@@ -55,7 +55,12 @@ async def context_of(script: list[str], card: ModelCard = LARGE) -> AsyncIterato
 
 
 def turn(text: str, **inbound: Any) -> TurnInput:
-    return {"inbound": Inbound(text, "c", **inbound), "history": [], "language": None, "past": ConversationContext()}
+    return {
+        "inbound": Inbound(text, "c", **inbound),
+        "history": [],
+        "language": None,
+        "conversation_context": ConversationContext(),
+    }
 
 
 async def path(begin: TurnInput, context: TurnContext) -> list[str]:
@@ -104,7 +109,7 @@ async def test_several_questions_run_side_by_side_and_are_merged_in_their_order(
         ran = await path(turn(THREE), context)
     assert ran == ["perceive", "route", *["subquestion"] * 3, "merge"]
     async with context_of(["One.", "Two.", "Three."]) as context:
-        state = await run_graph(build_graph(), turn(THREE), replace(context, tell=shown.append))
+        state = await run_graph(build_graph(), turn(THREE), replace(context, emit=shown.append))
     assert [answer.role for answer in state["sub_answers"]] == ["coder", "math", "general"]
     assert "".join(event.text for event in shown if isinstance(event, TextDelta)) == state["text"]
 

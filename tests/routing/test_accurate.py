@@ -56,10 +56,10 @@ async def test_others_are_served_while_a_meaning_is_read(own_home: Path, monkeyp
 
 def test_its_artefact_ships_and_is_small(tmp_path: Path) -> None:
     shipped = load_classifier(ARTEFACTS["accurate"])
-    assert shipped.reads_meaning
-    assert not load_classifier().reads_meaning
+    assert shipped.uses_embeddings
+    assert not load_classifier().uses_embeddings
     assert install_classifier(shipped, tmp_path).name == "router-accurate.npz"
-    assert read_classifier(tmp_path / "router-accurate.npz").reads_meaning
+    assert read_classifier(tmp_path / "router-accurate.npz").uses_embeddings
     assert (tmp_path / "router-accurate.npz").stat().st_size < 200_000
 
 
@@ -68,7 +68,7 @@ def test_signs_and_meaning_are_trained_apart_and_added(monkeypatch: pytest.Monke
     chance = np.random.default_rng(1)
     vectors = chance.normal(size=(len(questions), len(EMBEDDING_FEATURES)))
     monkeypatch.setattr("qwendesk.routing.training.train.cached_embeddings", lambda texts: vectors)
-    both, signs = train(build_training_set(questions, meaning=True)), train(build_training_set(questions))
+    both, signs = train(build_training_set(questions, embeddings=True)), train(build_training_set(questions))
     size = len(signs.mean)
     assert np.allclose(both.domain.weights[:size], signs.domain.weights)
     assert both.domain.weights[size:].any()

@@ -198,7 +198,7 @@ def test_replay_sees_each_turn_in_its_conversation() -> None:
     seen: list[ConversationContext] = []
 
     def decide(signals: Signals) -> Decision:
-        seen.append(signals.past)
+        seen.append(signals.conversation_context)
         return Decision("general", 0.9)
 
     shown = replace(past("Look", "vision", conversation="c"), kinds=("image",))

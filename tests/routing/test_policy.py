@@ -60,13 +60,13 @@ def policy_of(tmp_path: Path, text: str) -> RoutingPolicy:
     + ["もっと速くしてください", "더 빠르게 해줘", "ولماذا؟", "और क्यों?", "ve neden?", "go on"],
 )
 def test_a_short_follow_up_stays_with_the_specialist(text: str) -> None:
-    decision = decide(Signals(text, identify_language(text), past=CODE), ROUTER)
+    decision = decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER)
     assert decision.role == "coder"
-    assert decision.by == "classifier" or decision.signals == ("stayed with coder: a short follow-up",)
+    assert decision.decided_by == "classifier" or decision.signals == ("stayed with coder: a short follow-up",)
 
 
 def test_a_follow_up_stays_with_mathematics_too() -> None:
-    assert decide(Signals("und jetzt mit 5?", past=SUM), ROUTER).role == "math"
+    assert decide(Signals("und jetzt mit 5?", conversation_context=SUM), ROUTER).role == "math"
     assert decide(Signals("und jetzt mit 5?"), ROUTER).role != "math"
 
 
@@ -77,17 +77,17 @@ def test_a_follow_up_stays_with_mathematics_too() -> None:
     + ["It is raining today, what should I wear?", "Recommend a good restaurant", "Какая столица Франции?"],
 )
 def test_a_new_topic_leaves_the_specialist(text: str) -> None:
-    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER).role == "general"
+    assert decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER).role == "general"
 
 
 def test_clear_words_lead_from_one_specialist_to_another() -> None:
-    assert decide(Signals("And what is 37*91+4?", past=CODE), ROUTER).role == "math"
-    assert decide(Signals("now write it as a Python function", past=SUM), ROUTER).role == "coder"
+    assert decide(Signals("And what is 37*91+4?", conversation_context=CODE), ROUTER).role == "math"
+    assert decide(Signals("now write it as a Python function", conversation_context=SUM), ROUTER).role == "coder"
 
 
 def test_sticky_roles_can_be_turned_off(tmp_path: Path) -> None:
     policy = policy_of(tmp_path, "[conversation]\nsticky_roles = false\n")
-    assert decide(Signals("make it faster", past=CODE), ROUTER, policy).role == "general"
+    assert decide(Signals("make it faster", conversation_context=CODE), ROUTER, policy).role == "general"
 
 
 def test_questions_of_their_own_are_seldom_taken_for_follow_ups() -> None:
@@ -102,14 +102,14 @@ def test_questions_of_their_own_are_seldom_taken_for_follow_ups() -> None:
     + ["какого цвета он был?", "什么颜色?", "何色でしたか?", "무슨 색이었어?", "was steht auf dem Schild?"],
 )
 def test_what_is_asked_of_a_picture_recalls_it(text: str) -> None:
-    decision = decide(Signals(text, identify_language(text), past=SEEN), ROUTER)
-    assert (decision.role, decision.picture) == ("vision", True)
+    decision = decide(Signals(text, identify_language(text), conversation_context=SEEN), ROUTER)
+    assert (decision.role, decision.recalls_picture) == ("vision", True)
     assert decision.signals == ("the picture from your earlier message",)
 
 
 @pytest.mark.parametrize("text", ["what colour was it?", "What was in the picture?", "照片里有什么?"])
 def test_a_picture_is_recalled_over_other_turns(text: str) -> None:
-    assert decide(Signals(text, identify_language(text), past=LATER), ROUTER).picture
+    assert decide(Signals(text, identify_language(text), conversation_context=LATER), ROUTER).recalls_picture
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_picture_is_recalled_over_other_turns(text: str) -> None:
     ],
 )
 def test_after_a_picture_text_is_text_again(text: str, role: str) -> None:
-    decision = decide(Signals(text, identify_language(text), past=SEEN), ROUTER)
-    assert (decision.role, decision.picture) == (role, False)
+    decision = decide(Signals(text, identify_language(text), conversation_context=SEEN), ROUTER)
+    assert (decision.role, decision.recalls_picture) == (role, False)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_after_a_picture_text_is_text_again(text: str, role: str) -> None:
 )
 def test_a_picture_that_was_never_sent_is_missed(text: str) -> None:
     decision = decide(Signals(text, identify_language(text)), ROUTER)
-    assert (decision.role, decision.missing) == ("vision", True)
+    assert (decision.role, decision.lacks_picture) == ("vision", True)
 
 
 @pytest.mark.parametrize(
     "text", ["What is a picture frame?", "Draw a picture of a cat", "How do I take better photos?", "docker image size"]
 )
 def test_pictures_as_a_topic_are_not_missed(text: str) -> None:
-    assert not decide(Signals(text), ROUTER).missing
+    assert not decide(Signals(text), ROUTER).lacks_picture
 
 
 def test_no_labelled_question_is_taken_to_miss_a_picture() -> None:
@@ -161,11 +161,17 @@ def test_no_labelled_question_is_taken_to_miss_a_picture() -> None:
 def test_the_order_of_claims(tmp_path: Path) -> None:
     policy = policy_of(tmp_path, '[[rule]]\nwhen = {contains = ["faster"]}\nrole = "thinking"\n')
     text = "make it faster"
-    assert decide(Signals(text, images=1, role="math", past=CODE), ROUTER, policy).by == "wish"
-    assert decide(Signals(text, images=1, past=CODE), ROUTER, policy).by == "attachment"
-    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER, policy).by == "rule"
-    assert decide(Signals(text, identify_language(text), past=CODE), ROUTER).by == "conversation"
-    assert decide(Signals(text), ROUTER).by == "classifier"
+    assert (
+        decide(Signals(text, images=1, role="math", conversation_context=CODE), ROUTER, policy).decided_by == "override"
+    )
+    assert decide(Signals(text, images=1, conversation_context=CODE), ROUTER, policy).decided_by == "attachment"
+    assert (
+        decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER, policy).decided_by == "rule"
+    )
+    assert (
+        decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER).decided_by == "conversation"
+    )
+    assert decide(Signals(text), ROUTER).decided_by == "classifier"
 
 
 def test_too_little_is_an_abstention_and_a_threshold_can_be_raised(tmp_path: Path) -> None:
@@ -175,7 +181,7 @@ def test_too_little_is_an_abstention_and_a_threshold_can_be_raised(tmp_path: Pat
 
     assert decide(Signals("x"), Unsure()).role == "coder"
     decision = decide(Signals("x"), Unsure(), policy_of(tmp_path, "[abstain]\nbelow = 0.6\n"))
-    assert (decision.role, decision.by, decision.confidence) == ("general", "abstention", 0.2)
+    assert (decision.role, decision.decided_by, decision.confidence) == ("general", "abstention", 0.2)
     assert (decision.abstained, decision.runner_up) == (True, "coder")
 
 
@@ -199,7 +205,7 @@ def test_a_rule_fits_when_all_its_conditions_hold(tmp_path: Path, when: str, tex
         tmp_path, f'[[rule]]\nwhen = {{{when}}}\nrole = "math"\nmodel = "m"\nthink = true\nwhy = "mine"\n'
     )
     decision = decide(Signals(text, "de", channel="web"), ROUTER, policy)
-    assert (decision.by == "rule") is fits
+    assert (decision.decided_by == "rule") is fits
     if fits:
         assert (decision.role, decision.model, decision.think, decision.signals) == ("math", "m", True, ("mine",))
 
@@ -429,7 +435,7 @@ def test_splitting_can_be_turned_off() -> None:
 def test_no_message_takes_long(piece: str) -> None:
     text = piece * (8000 // len(piece))
     begun = time.process_time()
-    decide(Signals(text, "en", past=SEEN), ROUTER)
+    decide(Signals(text, "en", conversation_context=SEEN), ROUTER)
     split_message(Signals(text[:1500], "en"), ROUTER, SplitPolicy())
     assert time.process_time() - begun < 2
 
@@ -441,6 +447,6 @@ def test_no_message_takes_long(piece: str) -> None:
 )
 @pytest.mark.parametrize("past", [ConversationContext(), CODE, SEEN, LATER], ids=["new", "code", "seen", "later"])
 def test_any_text_is_decided(text: str, past: ConversationContext) -> None:
-    signals = Signals(text, past=past)
+    signals = Signals(text, conversation_context=past)
     assert decide(signals, ROUTER).role in ("general", "coder", "math", "thinking", "vision")
     assert split_message(signals, ROUTER, SplitPolicy()) == ()

@@ -90,7 +90,7 @@ def _broken(kind: str, file: Path) -> None:
     if kind in changes:
         np.savez(file, **kept | changes[kind])
     elif kind == "missing":
-        del kept["warmth"]
+        del kept["temperatures"]
         np.savez(file, **kept)
     else:
         file.write_bytes({"empty": b"", "text": b"hello", "torn": file.read_bytes()[:5000]}[kind])

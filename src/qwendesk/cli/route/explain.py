@@ -54,7 +54,7 @@ def _tree(decision: Decision, language: str | None, parts: tuple[SubQuestion, ..
         "needs_thinking": decision.needs_thinking,
         "language": language,
         "signals": list(decision.signals),
-        "by": decision.by,
+        "by": decision.decided_by,
         "parts": [
             {"text": part.text, "role": part.decision.role, "confidence": part.decision.confidence} for part in parts
         ],

@@ -105,7 +105,7 @@ async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
     """Train with a file's examples; put the router in place unless it has lost by it."""
     own = await asyncio.to_thread(read_questions, file)
     typer.echo(f"Training with {len(own)} examples (half a minute or so) ...", err=True)
-    result = await asyncio.to_thread(refit, own, meaning=settings.router == "accurate")
+    result = await asyncio.to_thread(refit, own, embeddings=settings.router == "accurate")
     installed = (
         None if result.losses else await asyncio.to_thread(install_classifier, result.classifier, settings.data_dir)
     )

@@ -6,6 +6,7 @@ that file instead. ``<!-- not run: reason -->`` on the line before a block leave
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -81,7 +83,10 @@ def test_blocks_have_a_known_language_and_hold(page: Path) -> None:
         elif block.language == "yaml":
             yaml.safe_load(block.text)
         elif block.language == "python":
-            compile(block.text, name(page), "exec")
+            for node in ast.walk(ast.parse(block.text, name(page))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("qwendesk"):
+                    for alias in node.names:
+                        assert resolve_name(f"{node.module}.{alias.name}") is not None
 
 
 @pytest.mark.slow

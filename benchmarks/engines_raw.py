@@ -25,7 +25,7 @@ class RawLlama:
         """Return the library under an engine's chat model, with the same request."""
         options = GenerationOptions(Sampling(**sampling), max_tokens=tokens)
         body = await chat.completion([HumanMessage(text)], options)
-        return cls(chat.library, body | {"stream": True})
+        return cls(chat.server.library, body | {"stream": True})
 
     def seconds(self) -> float:
         """Return how long the whole answer takes."""

@@ -35,19 +35,15 @@ def decode_data_url(url: str, what: str) -> bytes:
 
 
 _MAX_PIXELS = 80_000_000
-
 """Larger images are refused before they are decompressed, because a small file can contain a huge image."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
-
 """Accepted formats; Pillow's other decoders, some of which start programs, are not used for foreign files."""
 
 _CHECK_PIXELS = 1_000_000
-
 """Size to which an image is reduced when it is only checked."""
 
 _MAX_RATIO = 200
-
 """Maximum ratio of the longer to the shorter side; a limit of Qwen's vision models."""
 
 

@@ -33,22 +33,19 @@ _TAG_NAMES = (
     "tts_pad|tts_text_bos|tts_text_eod|tts_text_bos_single"
 )
 
-_MAX_TOKEN_NAME_CHARS = 64
+_NAME_CHARS = 64
 
 CONTROL_TOKEN = re.compile(
-    rf"<\|[^\s<>|]{{1,{_MAX_TOKEN_NAME_CHARS}}}\|>|</?(?:{_TAG_NAMES})>|<(?:function|parameter)=[^<>\n]{{0,{_MAX_TOKEN_NAME_CHARS}}}>"
+    rf"<\|[^\s<>|]{{1,{_NAME_CHARS}}}\|>|</?(?:{_TAG_NAMES})>|<(?:function|parameter)=[^<>\n]{{0,{_NAME_CHARS}}}>"
 )
-
 """The strings with a special meaning for the tokenizers and templates of Qwen models."""
 
 _UNFINISHED = re.compile(
-    rf"<(?:\|(?:[^\s<>|]{{1,{_MAX_TOKEN_NAME_CHARS}}}\|?)?|/?[a-z_]{{0,20}}|(?:function|parameter)=[^<>\n]{{0,{_MAX_TOKEN_NAME_CHARS}}})\Z"
+    rf"<(?:\|(?:[^\s<>|]{{1,{_NAME_CHARS}}}\|?)?|/?[a-z_]{{0,20}}|(?:function|parameter)=[^<>\n]{{0,{_NAME_CHARS}}})\Z"
 )
-
 """The beginning of a control token at the end of a text."""
 
-_MAX_TOKEN_CHARS = _MAX_TOKEN_NAME_CHARS + 16
-
+_MAX_TOKEN_CHARS = _NAME_CHARS + 16
 """Maximum number of characters of a control token."""
 
 
@@ -59,8 +56,7 @@ _MARK_START, _MARK_END = "\ue000", "\ue001"
 _MARK = re.compile(f"{_MARK_START}((?:[0-9a-f]{{2}})+){_MARK_END}")
 
 _CANDIDATE = re.compile(r"[<\uff1c\ufe64][^<\uff1c\ufe64\ue000\ue001]*|[\ue000\ue001]")
-
-"""From one ``<`` in any form to before the next, or one of the characters that ``mark_control_tokens`` uses."""
+"""From one ``<`` in any form to the next one, or a character that ``mark_control_tokens`` uses."""
 
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
@@ -124,7 +120,7 @@ def _replaced(text: str, replace: Callable[[str], str]) -> str:
 
 
 def _control_strings(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the control strings, and the characters that ``mark_control_tokens`` uses, begin and end."""
+    """Yield start and end of the control tokens and of the characters that ``mark_control_tokens`` uses."""
     for candidate in _CANDIDATE.finditer(text):
         start, end = candidate.span()
         if candidate[0] in (_MARK_START, _MARK_END):
@@ -240,7 +236,6 @@ For each function call, return a json object with function name and arguments wi
 
 
 OpenAIMessage = dict[str, Any]
-
 """A message in OpenAI's format, with control tokens made harmless."""
 
 

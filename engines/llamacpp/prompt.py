@@ -29,23 +29,18 @@ from qwendesk.errors import EngineError
 from qwendesk.models.card import ModelCard
 
 _TOKEN_SIDE_PIXELS = 28
-
 """Side in pixels of the square of an image that one token represents; newer models use larger squares."""
 
 _IMAGE_CONTEXT_FRACTION = 4
-
 """Divisor of the context window: an image is reduced to take at most this fraction of it."""
 
 _MIN_IMAGE_TOKENS = 16
-
 """Approximate minimum number of tokens of an image, because models enlarge small ones."""
 
 _MEDIA_MARKER_TOKENS = 4
-
 """Tokens before and after an image or a recording."""
 
 _PLACEHOLDER_DATA = "AAAA"
-
 """Replaces the data in what the chat template is given, since it does not read the data."""
 
 
@@ -108,7 +103,6 @@ def _encode_recording(part: dict[str, Any], context: int) -> EncodedMedia:
 
 
 _MIN_ANSWER_TOKENS = 256
-
 """Tokens of the context window that are reserved for the answer."""
 
 

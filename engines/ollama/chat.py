@@ -61,7 +61,6 @@ def _cutoff_words() -> str:
 
 
 _MAX_ESTIMATE_RATIO = 4
-
 """Estimated tokens as a multiple of the context window above which a text cannot fit."""
 
 

@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 
 _GRACE_SECONDS = 0.5
-
 """Time for which an abandoned answer is read on."""
 
 

@@ -12,7 +12,6 @@ THINK_CUTOFF = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
     "</think>\n\n"
 )
-
 """Closes thinking whose budget is used up; Qwen3 was trained to answer after these words."""
 
 

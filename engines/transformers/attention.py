@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 _GROWTH_TOKENS = 256
-
 """Minimum growth of buffers in tokens, so that buffers are rarely copied."""
 
 
@@ -91,7 +90,6 @@ def _grown(old: Tensor | None, length: int, size: int, like: Tensor) -> Tensor:
 
 
 PACKED_ATTENTION = "qwendesk_packed"
-
 """The name of this attention in transformers."""
 
 

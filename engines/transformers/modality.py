@@ -66,7 +66,6 @@ def media_key(data: bytes) -> int:
 
 
 _IMAGE_CONTEXT_FRACTION = 4
-
 """Divisor of the context window: an image is reduced to take at most this fraction of it."""
 
 
@@ -108,7 +107,6 @@ class ImageModality(Modality):
 
 
 _MODEL_INPUTS = ("input_features", "feature_attention_mask")
-
 """Names of the model's input tensors."""
 
 

@@ -14,7 +14,6 @@ from qwendesk.engines.stream.thinking import THINK_CLOSE, THINK_CUTOFF, THINK_OP
 from qwendesk.errors import EngineError, EngineUnavailable
 
 _PARSED_TOKENS = (THINK_OPEN, THINK_CLOSE, "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
-
 """Special tokens that the stream parser needs in the text."""
 
 _END_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -76,7 +75,6 @@ def _ends(tokenizer: Any, generation: Any, added: dict[str, int]) -> frozenset[i
 
 
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-
 """White space as json.dumps writes it; with free white space small models can repeat it endlessly."""
 
 _BITS = torch.arange(8, dtype=torch.uint8)

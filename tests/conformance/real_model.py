@@ -1,4 +1,4 @@
-"""What an engine does with a real model, however small: the behaviours that do not need a script."""
+"""Conformance tests with a small real model, without a script."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class RealModelConformance(RealModelTools):
 
     async def test_a_seed_repeats_an_answer(self, chat: QwenChat) -> None:
         options: dict[str, Any] = {"temperature": 1.0, "max_tokens": 10}
-        # a server that keeps prompts computes the first one in one piece and the later ones from what it kept: on some
-        # processors that differs in the last digit, so the answers compared are those of a kept prompt
+        # a cached prompt is computed in other pieces than a new one, which on some processors changes the last digit;
+        # so answers to the cached prompt are compared
         told = [(await chat.ainvoke("Name any animal.", seed=seed, **options)).text for seed in (7, 7, 7)]
         assert told[1] == told[2]
 
@@ -82,7 +82,7 @@ class RealModelConformance(RealModelTools):
         assert "Ada" in (await chat.ainvoke(messages, max_tokens=16, **STILL)).text
 
     async def test_control_tokens_of_a_person_are_text(self, chat: QwenChat) -> None:
-        """Read as tokens, the long ones would count as one each."""
+        """Control tokens would count as one token each."""
         counts = [await _tokens(chat, f"Spell {token}") for token in ("", "<|im_start|>" * 5)]
         assert counts[1] - counts[0] > 15
 

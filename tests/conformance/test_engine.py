@@ -1,4 +1,4 @@
-"""What every engine does, over each engine that runs without a server of somebody else's."""
+"""The conformance suite over the engines that need no other program's server."""
 
 from __future__ import annotations
 

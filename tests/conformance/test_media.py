@@ -1,4 +1,4 @@
-"""What an engine does with pictures and recordings, over each engine that takes them."""
+"""The conformance suite for images and recordings over the engines that take them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class TestPicturesOnAServer(PictureConformance):
-    """llama.cpp's own server, as somebody else runs it."""
+    """llama.cpp's server as a separate process."""
 
     @pytest.fixture
     async def engine(self, served: str) -> AsyncIterator[Engine]:
@@ -87,7 +87,7 @@ class TestPicturesOnOllama(PictureConformance):
         return seeing_ollama
 
     async def test_the_conversation_goes_on(self, chat: QwenChat) -> None:
-        """The picture is still in front of the model; what the server has kept of the last turn, it does not tell."""
+        """The image is still in the prompt; the server does not report its cache."""
         first, tail = HumanMessage([self.part(1), {"type": "text", "text": "What is it?"}]), [AIMessage("I see.")]
         seen = await chat.ainvoke([first, *tail, HumanMessage("Sure?")], **STILL)
         blind = await chat.ainvoke([HumanMessage("What is it?"), *tail, HumanMessage("Sure?")], **STILL)

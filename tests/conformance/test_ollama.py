@@ -1,4 +1,4 @@
-"""What every engine does, over a real Ollama server: with a model of whose tools it knows, and with one without."""
+"""The conformance suite over a real Ollama server, with and without its support of the model's tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def engine(real_ollama: RealOllama) -> AsyncIterator[Engine]:
 
 
 class TestOllama(EngineConformance):
-    """The server reads tool calls and splits thinking off."""
+    """The server parses tool calls and splits off thinking."""
 
     @pytest.fixture
     def model(self, scripted_ollama: dict[str, str]) -> str:
@@ -32,7 +32,7 @@ class TestOllama(EngineConformance):
 
 
 class TestOllamaPrompted(TestOllama):
-    """The server knows neither tools nor thinking of the model."""
+    """The server supports neither tools nor thinking of the model."""
 
     @pytest.fixture
     def model(self, scripted_ollama: dict[str, str]) -> str:
@@ -41,7 +41,7 @@ class TestOllamaPrompted(TestOllama):
 
 @pytest.mark.model
 class TestStarterOnOllama(RealModelConformance):
-    """The server offers the starter model its tools."""
+    """The server supports tools of the starter model."""
 
     @pytest.fixture
     def model(self, starter_ollama: dict[str, str]) -> str:
@@ -50,7 +50,7 @@ class TestStarterOnOllama(RealModelConformance):
 
 @pytest.mark.model
 class TestStarterOnOllamaPrompted(RealModelTools):
-    """The server has it without tools: they are told in the prompt."""
+    """The server does not support tools of the model, so they are written into the prompt."""
 
     @pytest.fixture
     def model(self, starter_ollama: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What every engine does, over a real OpenAI-compatible server: llama.cpp's own."""
+"""The conformance suite over a real OpenAI-compatible server: llama.cpp's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reading(file: Path) -> Iterator[str]:
-    """A server that splits thinking off and reads tool calls by itself."""
+    """A server that splits off thinking and parses tool calls."""
     with llama_server(file, name=MODEL, template=TEMPLATE) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""A model that takes too long ends in an error, and the next message is answered: over each engine that there is."""
+"""A time limit ends an answer with an error, and the next message is answered, on every engine."""
 
 from __future__ import annotations
 

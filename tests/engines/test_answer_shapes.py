@@ -1,4 +1,4 @@
-"""Answers in the shapes that servers and models really send, through the engine for OpenAI-compatible servers."""
+"""The engine for OpenAI-compatible servers with answers in the variants that servers and models send."""
 
 import json
 from collections.abc import AsyncIterator

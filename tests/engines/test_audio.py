@@ -1,4 +1,4 @@
-"""Reading recordings: every usual format, and what is none, broken or too long."""
+"""Decoding of recordings: common formats, and files that are invalid, truncated or too long."""
 
 from __future__ import annotations
 

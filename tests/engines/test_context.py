@@ -1,4 +1,4 @@
-"""Making a conversation fit."""
+"""Fitting a conversation into the context window."""
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage

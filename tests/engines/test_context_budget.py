@@ -1,4 +1,4 @@
-"""The shared context window: who finds no room waits, in order, and whoever leaves gives it back."""
+"""The shared context: answers wait for free tokens in order, and cancelled ones release theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who answers where a model cannot."""
+"""The fallback chain: another model answers if the selected one cannot."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -35,8 +35,8 @@ BIG, SMALL = ModelCard(name="big", parameters=30), ModelCard(name="small", param
 SEES = ModelCard(name="sees", parameters=3, vision=True, roles=("vision",))
 
 
-class Mind:
-    """What one made-up server does: it answers, or raises what it is told to."""
+class ScriptedServer:
+    """A scripted server that answers, or raises a given error."""
 
     def __init__(self, *cards: ModelCard) -> None:
         self.error: QwendeskError | None = None
@@ -51,10 +51,10 @@ class Mind:
 
 
 class Desks:
-    """A pool of two servers, the second standing in for the first, and its clock."""
+    """A pool of two servers, the second as fallback of the first, and its clock."""
 
     def __init__(self) -> None:
-        self.first, self.second = Mind(BIG), Mind(SMALL, SEES)
+        self.first, self.second = ScriptedServer(BIG), ScriptedServer(SMALL, SEES)
         self.notices: list[str] = []
         self.now = 0.0
         fallback = FallbackSettings(chain=("first:big", "second:small", "second:sees"), cooldown=10, cooldown_max=15)
@@ -188,7 +188,7 @@ async def test_a_server_that_does_not_even_list_its_models(desks: Desks, monkeyp
 
 async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
     desks.first.error, desks.second.error = EngineFailed("smoke"), EngineTimeout("fire")
-    third = Mind(BIG)
+    third = ScriptedServer(BIG)
     desks.engines["third"] = third.engine
     desks.pool = desks.make_pool()
     desks.settings.fallback.chain = ("first:big", "second:small", "third:nobody", "third:big")
@@ -198,7 +198,7 @@ async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
     assert choice.fallback_reason and choice.fallback_reason.startswith(told)
     assert choice.fallback_reason.endswith("; third:big stands in") and "there are: big" in choice.fallback_reason
     assert desks.notices[-1] == "third:nobody cannot answer; asking third:big"
-    # what rests is not asked, and the receipt still says why
+    # a paused model is not asked, and the receipt names the reason
     _, choice = await desks.ask()
     reason = choice.fallback_reason or ""
     assert "second:small failed lately and is asked again in 10 s: fire" in reason
@@ -222,7 +222,7 @@ async def test_where_no_engine_is_there_every_reason_is_told(desks: Desks, monke
 
 async def test_an_unknown_engine_is_told_all_there_are() -> None:
     settings = Settings(engine="nope", servers={"gpu2": ServerSettings(url="http://gpu2/v1", kind="sglang")})
-    pool = build_pool(settings, {"mine": Mind(BIG).engine})
+    pool = build_pool(settings, {"mine": ScriptedServer(BIG).engine})
     with pytest.raises(ConfigError, match=r"'nope'; there are: .*dashscope, .*gpu2, .*mine, .*sglang, .*vllm"):
         await pool.choose("general")
     with pytest.raises(ConfigError, match=r"No model is called 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
@@ -230,7 +230,7 @@ async def test_an_unknown_engine_is_told_all_there_are() -> None:
 
 
 async def test_a_chain_may_name_what_is_not_there() -> None:
-    mind = Mind(BIG)
+    mind = ScriptedServer(BIG)
     mind.error = EngineFailed("smoke")
     settings = Settings(engine="first", fallback=FallbackSettings(chain=("no-such-model", "first:big")))
     pool = build_pool(settings, {"first": mind.engine})

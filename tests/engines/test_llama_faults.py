@@ -1,4 +1,4 @@
-"""An embedded llama.cpp that refuses, fails or breaks off: the kind of error decides whether another one is asked."""
+"""Failures of the embedded llama.cpp; the class of the error decides whether another model is asked."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _GO_ON = {"token_timeout": 0.5}
             _GO_ON,
             "thinks on llama.cpp sent nothing for 0.5 s in the middle .*TOKEN_TIMEOUT",
         ),
-        # thinking that may take no tokens: its end, which is put there, is no piece of the model's
+        # with a budget of 0 the closing tag is inserted, and does not count as a piece of the model
         ([Reply(lines=[], stall=True)], {"think_budget": 0}, _BEGIN, "did not begin"),
         ([pieces("<think>", "a", "b"), Reply(lines=[], stall=True)], {"think_budget": 1}, _GO_ON, "sent nothing"),
     ],

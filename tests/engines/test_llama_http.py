@@ -1,4 +1,4 @@
-"""Speaking HTTP to the embedded llama.cpp: lines however they are cut, refusals, and who leaves is gone."""
+"""The HTTP client of the embedded llama.cpp: split lines, refusals, cancelled requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def says(*parts: bytes) -> tuple[asyncio.Server, str]:
-    """Answer whatever is asked by these parts, sent one by one."""
+    """Answer every request with these parts, sent one by one."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The starter model on llama.cpp's own server, which also stands in for a server that is down."""
+"""The starter model on llama.cpp's server as the fallback of a server that is down."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +18,7 @@ DOWN = "http://127.0.0.1:9/v1"
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     pool = build_pool(Settings())
-    await pool.choose("coder")  # fetches the starter where it is not there
+    await pool.choose("coder")  # downloads the starter if it is missing
     parts = engine_parts(pool.settings)
     file: Path = parts.store.path(parts.catalogue.get(STARTER_MODEL))
     await pool.aclose()

@@ -89,7 +89,7 @@ async def test_leaving_early_stops_the_generation(chat: LlamaCppChat) -> None:
     await stream.aclose()
     begun = time.perf_counter()
     await asyncio.gather(*(chat.ainvoke("Say hi.", max_tokens=4) for _ in range(4)))
-    # four slots: one of the answers would wait for the story's 1,500 tokens
+    # there are four slots, so one answer would wait for the story's 1,500 tokens
     assert time.perf_counter() - begun < 700 * seconds_a_token
 
 

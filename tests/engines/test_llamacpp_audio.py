@@ -1,4 +1,4 @@
-"""Recordings on the embedded engine: a tiny model that hears, in the real llama.cpp."""
+"""Recordings on the embedded engine, with a tiny audio model in the real llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures on the embedded engine: a tiny model that sees, in the real llama.cpp."""
+"""Images on the embedded engine, with a tiny vision model in the real llama.cpp."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_a_picture_changes_the_prompt_and_the_answer(chat: Any) -> None:
     blue, _ = await ask(chat, message("What is it?", picture("blue")))
     both, longest = await ask(chat, message("What is it?", picture("red"), picture("blue")))
     assert len({blind, red, blue, both}) == 4
-    # six by four squares of 28 pixels, and a token before and behind them
+    # six by four squares of 28 pixels, and a token before and after them
     assert (long - short, longest - short) == (26, 52)
 
 
@@ -132,7 +132,7 @@ async def test_every_format_is_the_same_picture_upright(chat: Any) -> None:
     image = picture("red")
     plain = await ask(chat, HumanMessage([part(saved(image))]))
     exif = image.getexif()
-    exif[0x0112] = 6  # taken with the camera turned: to be turned by 90 degrees
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees
     turned = saved(image.rotate(90, expand=True), exif=exif)
     for data in (saved(image, "WEBP", lossless=True), saved(image, "BMP"), turned):
         assert await ask(chat, HumanMessage([part(data)])) == plain
@@ -195,7 +195,7 @@ async def test_thinking_about_a_picture_keeps_to_its_budget(pool: ModelPool, own
 
 
 async def test_many_conversations_with_pictures_do_not_push_each_other_out(chat: Any) -> None:
-    """Each takes about a quarter of the window: more of them than it holds, one after the other and at once."""
+    """Each takes about a quarter of the context; more than fit, in sequence and concurrently."""
     asked = [message(f"What is it? {n}", picture(colour, (450, 450))) for n, colour in enumerate(["red", "blue"] * 4)]
     alone = [await ask(chat, one) for one in asked]
     assert alone[0][1] * len(asked) > 1.5 * chat.capabilities.context

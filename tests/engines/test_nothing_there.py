@@ -1,4 +1,4 @@
-"""An engine without a model, and files that are none: said at once, with the next step."""
+"""An engine without a model, and invalid model files: the error names the next step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def no_models(self: Engine) -> list[ModelCard]:
 
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the servers run, and have no model."""
+    """Simulate running servers without models."""
     monkeypatch.setattr(OllamaEngine, "models", no_models)
     monkeypatch.setattr(OpenAIEngine, "models", no_models)
 

@@ -1,4 +1,4 @@
-"""The engine for Ollama's native API, through the vendor's own client, against a local server."""
+"""The Ollama engine, through the vendor's client, against a simulated server."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""An answer that is left early is read on for a moment: hanging up at once can block the server for everybody."""
+"""An abandoned answer is read on for a moment, because closing its connection at once can block the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwendesk.engines.ollama.client import GracefulClose
 
 
 class Answer:
-    """An answer of so many pieces; notes how it ended."""
+    """An answer of a number of pieces that records its end."""
 
     def __init__(self, length: int) -> None:
         self._length = length

@@ -1,4 +1,4 @@
-"""An Ollama that is not there, stalls, breaks off, refuses or sends garbage: the error says why and what to do."""
+"""An Ollama that is down, stalls, breaks off, refuses or sends malformed responses: the error names the next step."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What only a real Ollama can show: its own reading of thinking and calls, its memory, its pulls."""
+"""The Ollama engine against a real Ollama: thinking and calls split off by the server, its memory, its pulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine for OpenAI-compatible servers, through the vendor's own client, against a local server."""
+"""The engine for OpenAI-compatible servers, through the vendor's client, against a simulated server."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +37,7 @@ def word(text: str) -> str:
 
 @pytest.fixture
 def own_server() -> Server:
-    """Open a vLLM that answers by a function of what it was asked."""
+    """Serve a simulated vLLM whose replies are a function of the request."""
 
     @asynccontextmanager
     async def opened(answer: Callable[[dict[str, Any]], Reply], **served: Any) -> AsyncIterator[Any]:
@@ -152,7 +152,7 @@ async def test_an_unknown_model_is_sent_nothing_beyond_openais_own_parameters(op
     ],
 )
 async def test_what_goes_wrong_is_said(open_chat: Open, reply: Reply, kind: type[Exception], words: str) -> None:
-    # with a chain, nothing is tried again: somebody else can be asked at once
+    # with a fallback chain no request is retried
     chain = FallbackSettings(chain=("llamacpp:qwen3-4b",))
     async with open_chat(reply, first_token_timeout=0.3, token_timeout=0.3, fallback=chain) as (chat, site):
         with pytest.raises(kind, match=words) as caught:

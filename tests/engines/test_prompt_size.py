@@ -1,4 +1,4 @@
-"""Lean prompts, counted with the real model's tokenizer and chat template."""
+"""The size of prompts, counted with the real model's tokenizer and chat template."""
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage

@@ -1,4 +1,4 @@
-"""Tools told in the prompt: the form is the one that Qwen's own chat template writes."""
+"""Tools written into the prompt, in the format of Qwen's chat template."""
 
 import json
 from typing import Any

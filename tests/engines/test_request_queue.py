@@ -31,7 +31,7 @@ class HeldRequest:
 
 
 async def settled() -> None:
-    """Let every task run as far as it can without time passing."""
+    """Let every task run as far as it can without waiting."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -76,7 +76,7 @@ async def test_a_place_given_to_one_who_is_stopped_goes_to_the_next() -> None:
     first, second, third = (HeldRequest(queue, log, name) for name in "abc")
     await settled()
     first.go.set()
-    await first.task  # the second has been given its place, and has not run yet
+    await first.task  # the second got its slot and has not run yet
     second.task.cancel()
     await settled()
     assert log[-1] == "c"

@@ -1,4 +1,4 @@
-"""The servers that are known by name."""
+"""The table of servers known by name."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ OK = [
 
 
 async def sent(name: str, think: bool | None, budget: int | None, model: str = "Qwen/Qwen3-8B") -> dict[str, Any]:
-    """Return what a server of that name is sent."""
+    """Return the request that a server of that name gets."""
 
     def answer(path: str, body: dict[str, Any]) -> Reply:
         if "models" in path:

@@ -1,4 +1,4 @@
-"""The transformers engine on tiny models of the real architectures: the same tokens as ``generate`` gives."""
+"""The transformers engine on tiny models of the real architectures generates the same tokens as ``generate``."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def test_the_next_turn_prefills_only_what_is_new(load: Load) -> None:
     answer = await chat.ainvoke(first, max_tokens=8, think=False, **GREEDY)
     turn = [*first, AIMessage(answer.text), HumanMessage("Another one?")]
     again = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
-    # the empty thinking that the prompt ends in is not part of a history, so all before it is what can be kept
+    # the prompt ends in empty thinking, which is not part of a history, so only the tokens before it are reused
     assert again.usage_metadata["input_token_details"]["cache_read"] >= answer.usage_metadata["input_tokens"] - 5
     await forget(chat)
     fresh = await chat.ainvoke(turn, max_tokens=8, think=False, **GREEDY)
@@ -427,7 +427,7 @@ async def test_a_model_that_hangs_is_given_up_and_loaded_anew(
         return forward(work)
 
     monkeypatch.setattr(hanging.scheduler.runner, "forward", slow)
-    # on a busy machine the pass that hangs begins well behind the limit's first moment
+    # on a busy machine the hanging pass begins well after the limit
     monkeypatch.setattr(model_cache, "HANGING_FRACTION", 0.1)
     for name, value in limits.items():
         monkeypatch.setattr(chat.model_cache.settings, name, value)
@@ -447,7 +447,7 @@ async def test_a_model_that_hangs_counts_as_long_as_it_holds_its_memory(
 ) -> None:
     chat, go = await load("qwen2"), threading.Event()
     hanging = await chat.ready()
-    # room for one and a half of it
+    # memory for one and a half models
     monkeypatch.setattr(chat.model_cache.settings, "models_memory_mb", hanging.bytes * 3 // 2 // model_cache.MIB)
     forward = hanging.scheduler.runner.forward
     monkeypatch.setattr(hanging.scheduler.runner, "forward", lambda work: go.wait(100) and forward(work))

@@ -1,4 +1,4 @@
-"""Recordings on the transformers engine: the same tokens as ``generate`` gives, through the model's own processor."""
+"""Recordings on the transformers engine lead to the same tokens as ``generate`` with the model's processor."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chat(folder: Path) -> AsyncIterator[Any]:
-    """Load the model once: it takes seconds."""
+    """Load the model once, because loading takes seconds."""
     settings = Settings(home=folder.parent, engine="transformers", dtype="float32", threads=1, context_tokens=1024)
     pool = build_pool(settings)
     yield await pool.engine("transformers").load(str(folder))
@@ -121,7 +121,7 @@ async def test_any_rate_channels_and_format_are_taken(chat: Any) -> None:
 
 
 async def test_a_long_recording_is_heard_in_stretches(chat: Any, folder: Path) -> None:
-    """This model hears two seconds at once, a real one thirty."""
+    """The tiny model processes segments of two seconds, a real one thirty."""
     sound = tone(250, 5.0)
     stretches = [sound[: 2 * RATE], sound[2 * RATE : 4 * RATE], sound[4 * RATE :]]
     answer = await chat.ainvoke([message("What is it?", saved(sound, subtype="FLOAT"))], **GREEDY)

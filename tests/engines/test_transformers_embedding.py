@@ -1,4 +1,4 @@
-"""Embeddings by transformers: the last token counts, wherever padding stands."""
+"""Embeddings by transformers use the last token, whatever the padding."""
 
 from __future__ import annotations
 

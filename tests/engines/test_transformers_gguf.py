@@ -1,4 +1,4 @@
-"""The starter model's GGUF file on transformers: slow to load, so all of it in one test."""
+"""The starter model's GGUF file on transformers; in one test, because it loads slowly."""
 
 from __future__ import annotations
 

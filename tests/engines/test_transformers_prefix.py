@@ -1,4 +1,4 @@
-"""Which cache a prompt is given, and when caches go."""
+"""The prefix cache: which cache a prompt gets, and when caches are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens are drawn with the chances that transformers' own processors give them."""
+"""Tokens are sampled with the probabilities of transformers' logits processors."""
 
 from __future__ import annotations
 

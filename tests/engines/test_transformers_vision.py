@@ -1,4 +1,4 @@
-"""Pictures on the transformers engine: the same tokens as ``generate`` gives, through the model's own processor."""
+"""Images on the transformers engine lead to the same tokens as ``generate`` with the model's processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers as a test tells it to."""
+"""An HTTP server on loopback with the replies of a test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = Callable[[str, dict[str, Any]], "Reply"]
 
 @dataclass
 class Reply:
-    """What a request gets: a body, or lines that are sent one by one."""
+    """The reply to a request: a body, or lines that are sent one by one."""
 
     body: Any = None
     status: int = 200
@@ -29,7 +29,7 @@ class Reply:
 
 @dataclass
 class WebServer:
-    """Where it listens, and what it was asked."""
+    """The address of the server, and the requests it got."""
 
     url: str = ""
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

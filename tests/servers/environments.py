@@ -1,4 +1,4 @@
-"""Places in the user's cache folder for servers whose libraries have none in the project's own environment."""
+"""Environments in the user's cache folder for test servers that are not in the project's environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 600
 
 
 def python_with(name: str, *packages: str) -> str:
-    """Return the Python of an environment with these packages, installed at the first time; without a network, skip."""
+    """Return the Python of an environment with these packages, installed on first use; skips without a network."""
     home = _servers() / name
     python = home / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--only-binary=:all:", *packages]
@@ -25,7 +25,7 @@ def python_with(name: str, *packages: str) -> str:
 
 
 def node_with(name: str, package: str) -> Path:
-    """Return a folder with a package of npm's, installed at the first time; without npm or a network, skip."""
+    """Return a folder with an npm package, installed on first use; skips without npm or a network."""
     npm = shutil.which("npm") or pytest.skip("needs npm: apt-get install npm")
     home = _servers() / name
     _install(home, [package], [npm, "install", "--silent", "--ignore-scripts", "--prefix", str(home), package])

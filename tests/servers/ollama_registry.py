@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def registry(name: str, layers: dict[str, bytes]) -> Iterator[str]:
-    """Serve one model, made of layers by their kind; gives the name to pull it by."""
+    """Serve one model of layers by media type; yields the name to pull."""
     blobs = {f"sha256:{hashlib.sha256(data).hexdigest()}": data for data in layers.values()}
     config = json.dumps({"model_format": "gguf", "model_family": "llama"}).encode()
     blobs |= {f"sha256:{hashlib.sha256(config).hexdigest()}": config}
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         if with_body and "/blobs/" in self.path and not self.path.startswith(_STORE):
-            # a real registry sends whoever wants a file to its storage on another host
+            # a real registry redirects downloads to its storage on another host
             port = self.headers["Host"].rpartition(":")[2]
             self.send_response(307)
             self.send_header("Location", f"http://localhost:{port}{_STORE}{self.path}")
@@ -72,4 +72,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(part)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""How conversations become prompts, in the language of Ollama's templates."""
+"""Chat templates in the language of Ollama."""
 
 SCRIPTED = """\
 {{- range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}\

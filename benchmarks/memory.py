@@ -52,8 +52,8 @@ async def main(url, name, seconds):
     await memory.open()
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        turn = await memory.begin_turn(Inbound(f"{name} {number}", f"{name}-{number % 10}", person=name))
-        await memory.fail_turn(turn, "stopped", "", partial="answer")
+        turn = await memory.turns.begin(Inbound(f"{name} {number}", f"{name}-{number % 10}", person=name))
+        await memory.turns.fail(turn, "stopped", "", partial="answer")
         number += 1
         print(f"{name} {number - 1}", flush=True)
     await memory.aclose()
@@ -117,7 +117,7 @@ def store(kind: str) -> Iterator[str]:
 async def filled(url: str, rows: int) -> Memory:
     memory = Memory(url)
     await memory.open()
-    database = memory._database.whole_database
+    database = memory.database
     async with database.write() as connection:
         for statement in filling(rows, database.is_sqlite):
             await connection.execute(text(statement))
@@ -134,11 +134,11 @@ async def timed(work: Callable[..., Awaitable[Any]], *arguments: object) -> floa
 
 def context(memory: Memory, rows: int) -> Awaitable[Any]:
     key = f"c{random.randrange(rows // EACH)}"
-    return memory.context(Inbound("?", key, person="p" + key[1:]))
+    return memory.turns.context(Inbound("?", key, person="p" + key[1:]))
 
 
 def long_context(memory: Memory, rows: int) -> Awaitable[Any]:
-    return memory.context(Inbound("?", "c0", person="p0"), messages=EACH)
+    return memory.turns.context(Inbound("?", "c0", person="p0"), messages=EACH)
 
 
 def facts(memory: Memory, rows: int) -> Awaitable[Any]:

@@ -24,9 +24,10 @@ from qwendesk.knowledge.pgvector import PgVectorIndex
 from qwendesk.knowledge.readers.converter import Converter, ReadingLimits
 from qwendesk.knowledge.search import HybridSearch, SearchMode
 from qwendesk.knowledge.vectors import InMemoryVectorIndex, VectorIndex
-from qwendesk.memory.conversations.statements import is_conversation, is_person
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.database import Database
 from qwendesk.memory.memory import Memory
+from qwendesk.memory.people.repository import is_person
 from qwendesk.memory.records import EVERYBODY, DocumentScope
 from qwendesk.memory.tables.conversations import Conversation, PersonIdentity
 from qwendesk.memory.tenancy import TenantDatabase

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from filelock import AsyncFileLock
 from sqlalchemy import Connection, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -219,6 +220,16 @@ class Database:
             await self.engine.dispose()
         if self._watch:
             self._watch.forget()
+
+
+def upsert(dialect: str, table: type[Any]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that can have an ON CONFLICT clause.
+
+    Args:
+        dialect: the name of the SQL dialect, ``sqlite`` or ``postgresql``.
+        table: the table's class.
+    """
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def _make_writable(file: Path) -> None:

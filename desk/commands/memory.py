@@ -79,7 +79,7 @@ class Commands:
 
     async def _rate(self, thumb: Thumb, why: str, conversation: str, who: Who) -> str:
         try:
-            await self.memory.rate(conversation, Rating(thumb, comment=why or None), channel=who.channel)
+            await self.memory.feedback.rate(conversation, Rating(thumb, comment=why or None), channel=who.channel)
         except StoreError as error:
             if error.__cause__ is not None:  # the database failed
                 raise

@@ -79,7 +79,7 @@ class Ratings:
 
     async def _rate(self, call: Call, asked: Asked, thumb: Thumb, comment: str = "") -> Done:
         key, channel = _key(call), call.arrived.inbound.channel
-        await self.memory.rate(key, Rating(thumb, comment=comment or None), channel=channel, turn=asked.turn)
+        await self.memory.feedback.rate(key, Rating(thumb, comment=comment or None), channel=channel, turn=asked.turn)
         marks = (asked.sequence, thumbs(asked.sequence, thumb))
         if thumb == 1:
             return Done(unseen=say("rated_up", call.language), marks=marks)
@@ -97,7 +97,9 @@ class Ratings:
     async def _asked(self, call: Call, at: int | None = None) -> Asked | None:
         inbound = call.arrived.inbound
         before = inbound.sequence or 0
-        return await self.memory.asked(_key(call), inbound.person, before=before, at=at, channel=inbound.channel)
+        return await self.memory.feedback.asked(
+            _key(call), inbound.person, before=before, at=at, channel=inbound.channel
+        )
 
 
 def _key(call: Call) -> str:

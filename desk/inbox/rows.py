@@ -7,7 +7,7 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from qwendesk.memory.conversations.rows import title
+from qwendesk.memory.conversations.turns import title
 from qwendesk.messages import Attachment, Inbound, as_role, storable
 
 Row = dict[str, Any]

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
-from qwendesk.memory.people.erasure import nothing_left
+from qwendesk.memory.people.erasure import is_empty_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, RateBucket
 
@@ -201,7 +201,7 @@ def drop() -> Delete:
 @cache
 def drop_empty() -> Delete:
     """Delete a conversation of which nothing is left."""
-    return delete(Conversation).where(Conversation.id == bindparam("in_conversation"), *nothing_left())
+    return delete(Conversation).where(Conversation.id == bindparam("in_conversation"), *is_empty_conversation())
 
 
 @cache

@@ -133,10 +133,10 @@ class Turns:
 
     async def _take(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
         watch = Stopwatch()
-        stored = await self._memory.context(inbound)
+        stored = await self._memory.turns.context(inbound)
         # before this turn is stored, since it would be the last one then
         known = await self._last(inbound, stored.messages)
-        turn = await self._memory.begin_turn(inbound)
+        turn = await self._memory.turns.begin(inbound)
         said: list[str] = []
         try:
             async with asyncio.timeout(self._timeout) as limit:
@@ -145,18 +145,18 @@ class Turns:
                 state = await self._answer(inbound, stored, known, taken, listener)
             reply = _with_documents(write_reply(state, inbound.conversation, watch), taken, listener)
             self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
-            await self._memory.finish_turn(turn, reply)
+            await self._memory.turns.finish(turn, reply)
             self._later.note(_over(inbound, stored, state))
         except asyncio.CancelledError:
             why = "the desk was closed" if self._is_closing else "stopped by the person"
-            await asyncio.shield(self._memory.fail_turn(turn, "stopped", why, "".join(said)))
+            await asyncio.shield(self._memory.turns.fail(turn, "stopped", why, "".join(said)))
             raise
         except TimeoutError as error:
             text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
-            await self._memory.fail_turn(turn, "failed", text, "".join(said))
+            await self._memory.turns.fail(turn, "failed", text, "".join(said))
             raise EngineTimeout(text) from error
         except Exception as error:
-            await self._memory.fail_turn(turn, "failed", redact(str(error)), "".join(said))
+            await self._memory.turns.fail(turn, "failed", redact(str(error)), "".join(said))
             raise
         events.put_nowait(Finished(reply))
 
@@ -187,7 +187,7 @@ class Turns:
             return Known()
         key = (inbound.channel, inbound.conversation)
         if key not in self._known:
-            last = await self._memory.last_turn(inbound.conversation, channel=inbound.channel)
+            last = await self._memory.history.last_turn(inbound.conversation, channel=inbound.channel)
             self._remember(inbound, known_of(last))
         return self._known[key]
 

@@ -1,19 +1,28 @@
-"""Summaries in a SQL database."""
+"""Summaries of older turns, and how far a conversation has been searched for facts."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Row, func, insert, select, update
 from uuid_utils import uuid7
 
-from qwendesk.memory.conversations import summary_statements
 from qwendesk.memory.records import Line, Summary, Unread
-from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
+from qwendesk.memory.tables.conversations import Conversation, Message
+from qwendesk.memory.tables.facts import ConversationSummary
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+
+_LINE: tuple[Any, ...] = (Message.id, Message.sequence, Message.role, Message.text, Message.person_id)
 
 
 class Summaries:
-    """Keeps summaries beside the conversations of one tenant."""
+    """Stores the summaries of one tenant's conversations.
+
+    Args:
+        database: the tenant's view of the database.
+        account: the desk's account of the conversations.
+    """
 
     def __init__(self, database: TenantDatabase, account: str) -> None:
         self._database = database
@@ -21,70 +30,91 @@ class Summaries:
 
     @unit_of_work
     async def pending(self, conversation: str, *, channel: str = "python", limit: int = 400) -> Unread | None:
-        """Return what is not summarised yet, its oldest ``limit`` messages; None for an unknown conversation."""
+        """Return the oldest ``limit`` messages without a summary; None for an unknown conversation."""
         async with self._database.read() as connection:
-            found = (
-                await connection.execute(summary_statements.latest(), self._key(conversation, channel))
-            ).one_or_none()
+            found = await self._latest(connection, conversation, channel)
             if found is None:
                 return None
-            values = {"conversation": found.id, "after": found.to_sequence or 0, "limit": limit}
-            rows = await connection.execute(summary_statements.after(only_people=False), values)
-            lines = tuple(Line(*row) for row in rows)
+            messages = (
+                select(*_LINE)
+                .where(Message.conversation_id == found.id, Message.sequence > (found.to_sequence or 0))
+                .order_by(Message.sequence, Message.role.desc(), Message.part)
+                .limit(limit)
+            )
+            lines = tuple(Line(*row) for row in await connection.execute(messages))
         return Unread(found.id, lines, Summary(found.text, found.to_sequence) if found.to_sequence else None)
 
     @unit_of_work
     async def add(self, unread: Unread, to_sequence: int, text: str, model: str) -> bool:
         """Store a summary that covers ``unread`` up to ``to_sequence``.
 
-        Nothing is stored, and False returned, where one of its messages has been deleted meanwhile or another
-        summary goes as far.
+        Returns:
+            False, with nothing stored, where a message was deleted meanwhile or another summary covers them.
         """
+        id_ = unread.conversation
         after = unread.summary.to_sequence if unread.summary else 0
         covered = sum(line.sequence <= to_sequence for line in unread.lines)
-        stretch = {"conversation": unread.conversation, "after": after, "to": to_sequence}
-        only = {"conversation": unread.conversation}
+        of_messages = Message.conversation_id == id_, Message.sequence > after, Message.sequence <= to_sequence
+        reach = select(func.max(ConversationSummary.to_sequence)).where(ConversationSummary.conversation_id == id_)
         async with self._database.write() as connection:
-            await connection.execute(summary_statements.lock(), only)
-            there = (await connection.execute(summary_statements.still_there(), stretch)).scalar_one()
-            reach = (await connection.execute(summary_statements.reach(), only)).scalar_one()
-            if there != covered or not covered or (reach or 0) != after:
+            await connection.execute(select(Conversation.id).where(Conversation.id == id_).with_for_update())
+            found = (await connection.execute(select(func.count(Message.id)).where(*of_messages))).scalar_one()
+            reached = (await connection.execute(reach)).scalar_one() or 0
+            if not covered or found != covered or reached != after:
                 return False
-            row: dict[str, Any] = {"id": str(uuid7()), **only, "to_sequence": to_sequence, "text": text, "model": model}
-            row["conversation_id"] = row.pop("conversation")
-            await connection.execute(summary_statements.add(), row | {"created_at": datetime.now(UTC)})
+            row = {"id": str(uuid7()), "conversation_id": id_, "to_sequence": to_sequence, "text": text}
+            row |= {"model": model, "created_at": datetime.now(UTC)}
+            await connection.execute(insert(ConversationSummary), row)
         return True
 
     @unit_of_work
     async def latest(self, conversation: str, *, channel: str = "python") -> Summary | None:
         """Return the newest summary."""
         async with self._database.read() as connection:
-            found = (
-                await connection.execute(summary_statements.latest(), self._key(conversation, channel))
-            ).one_or_none()
+            found = await self._latest(connection, conversation, channel)
         return Summary(found.text, found.to_sequence) if found and found.to_sequence else None
 
     @unit_of_work
     async def unlearned(self, conversation: str, *, channel: str = "python", limit: int = 20) -> Unread | None:
-        """Return people's newest messages that have not been read for facts; None for an unknown conversation."""
+        """Return people's newest messages not yet searched for facts; None for an unknown conversation."""
         async with self._database.read() as connection:
-            found = (
-                await connection.execute(summary_statements.latest(), self._key(conversation, channel))
-            ).one_or_none()
+            found = await self._latest(connection, conversation, channel)
             if found is None:
                 return None
-            values = {"conversation": found.id, "after": found.learned_sequence, "limit": limit}
-            rows = (await connection.execute(summary_statements.newest_of_people(), values)).all()
+            messages = (
+                select(*_LINE)
+                .where(Message.conversation_id == found.id, Message.sequence > found.learned_sequence)
+                .where(Message.role == "user")
+                .order_by(Message.sequence.desc(), Message.part.desc())
+                .limit(limit)
+            )
+            rows = (await connection.execute(messages)).all()
         return Unread(found.id, tuple(Line(*row) for row in reversed(rows)))
 
     @unit_of_work
     async def mark_learned(self, unread: Unread) -> None:
-        """Remember that these messages have been read for facts."""
+        """Store that these messages have been searched for facts."""
         if not unread.lines:
             return
-        values = {"conversation": unread.conversation, "to": unread.lines[-1].sequence}
+        last = unread.lines[-1].sequence
+        is_behind = (Conversation.id == unread.conversation) & (Conversation.learned_sequence < last)
         async with self._database.write() as connection:
-            await connection.execute(summary_statements.mark_learned(), values)
+            await connection.execute(update(Conversation).where(is_behind).values(learned_sequence=last))
 
-    def _key(self, conversation: str, channel: str) -> dict[str, str]:
-        return {"channel": channel, "account": self._account, "key": conversation}
+    async def _latest(self, connection: TenantConnection, conversation: str, channel: str) -> Row[Any] | None:
+        """Return a conversation's id, how far it was searched for facts, and its newest summary."""
+        summary = ConversationSummary
+        columns: tuple[Any, ...] = (Conversation.id, Conversation.learned_sequence, summary.text, summary.to_sequence)
+        statement = (
+            select(*columns)
+            .select_from(Conversation)
+            .join_from(Conversation, summary, summary.conversation_id == Conversation.id, isouter=True)
+            .where(
+                Conversation.channel == channel,
+                Conversation.account == self._account,
+                Conversation.external_id == conversation,
+            )
+            .order_by(summary.to_sequence.desc())
+            .limit(1)
+        )
+        return (await connection.execute(statement)).one_or_none()

@@ -1,13 +1,13 @@
-"""Everything that is kept about a person, as plain JSON types."""
+"""Export everything stored about a person as plain JSON types."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, bindparam, exists, or_, select
+from sqlalchemy import Row, Select, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from qwendesk.memory.tables.conversations import (
@@ -24,21 +24,23 @@ from qwendesk.memory.tables.facts import ToolCall
 from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.tenancy import TenantConnection
 
-_DOCUMENT = KbDocument.__tablename__
-_SKIPPED = ("message", "tenant_id")
 FORMAT = 1
-"""Number of this form of export."""
+"""Version of the export's structure."""
+_SKIPPED = ("message", "tenant_id")
+Part = tuple[str, Select[Any]]
+"""A key of the export and the query of its rows."""
 
 
-async def everything(connection: TenantConnection, person: str) -> dict[str, Any] | None:
-    """Return all rows about a person; None where there is nobody of that id."""
-    values = {"of_person": person}
-    found = (await connection.execute(_person(), values)).one_or_none()
+async def export_person(connection: TenantConnection, person: str) -> dict[str, Any] | None:
+    """Return all rows about a person; None for an unknown person."""
+    statement = select(*Person.__table__.columns).where(Person.id == person)
+    found = (await connection.execute(statement)).one_or_none()
     if found is None:
         return None
     out: dict[str, Any] = {"format": FORMAT, "person": _plain(found)}
-    for name, statement in (*_of_conversations(), *_of_documents(), *_of_desk(), *_others()):
-        out[name] = [_plain(row) for row in await connection.execute(statement, values)]
+    for part in (_conversations, _documents, _inbox, _other_tables):
+        for name, query in part(person):
+            out[name] = [_plain(row) for row in await connection.execute(query)]
     return out
 
 
@@ -52,75 +54,57 @@ def _value(value: Any) -> Any:
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
 
 
-@cache
-def _person() -> Select[Any]:
-    return select(*Person.__table__.columns).where(Person.id == bindparam("of_person"))
-
-
-@cache
-def _of_conversations() -> tuple[tuple[str, Select[Any]], ...]:
-    """Give the person's conversations, messages with the answers beside them, files, turns and tool calls."""
+def _conversations(person: str) -> Iterator[Part]:
+    """Yield the person's conversations, messages with their answers, files, turns and tool calls."""
     asked = aliased(Message)
-    theirs = select(asked.conversation_id).where(asked.person_id == bindparam("of_person"))
-    questions = select(asked.id).where(asked.person_id == bindparam("of_person"))
-    beside = select(asked.id).where(
-        asked.conversation_id == Message.conversation_id,
-        asked.sequence == Message.sequence,
-        asked.person_id == bindparam("of_person"),
+    theirs = select(asked.conversation_id).where(asked.person_id == person)
+    questions = select(asked.id).where(asked.person_id == person)
+    answered = select(asked.id).where(
+        asked.conversation_id == Message.conversation_id, asked.sequence == Message.sequence, asked.person_id == person
     )
-    of_message = Message.conversation_id.in_(theirs), or_(Message.person_id == bindparam("of_person"), beside.exists())
+    of_messages = Message.conversation_id.in_(theirs), or_(Message.person_id == person, answered.exists())
     order = (Message.conversation_id, Message.sequence, Message.role.desc(), Message.part)
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
-    columns = {table: table.__table__.columns for table in (Conversation, Message, StoredAttachment, Turn, ToolCall)}
-    return (
-        ("conversations", select(*columns[Conversation]).where(Conversation.id.in_(theirs))),
-        ("messages", select(*columns[Message]).where(*of_message).order_by(*order)),
-        ("attachments", select(*columns[StoredAttachment]).where(StoredAttachment.message_id.in_(questions))),
-        ("turns", select(*columns[Turn]).where(Turn.question_id.in_(questions))),
-        ("tool_calls", select(*columns[ToolCall]).where(ToolCall.turn_id.in_(turns))),
-    )
+    yield "conversations", _all(Conversation).where(Conversation.id.in_(theirs))
+    yield "messages", _all(Message).where(*of_messages).order_by(*order)
+    yield "attachments", _all(StoredAttachment).where(StoredAttachment.message_id.in_(questions))
+    yield "turns", _all(Turn).where(Turn.question_id.in_(questions))
+    yield "tool_calls", _all(ToolCall).where(ToolCall.turn_id.in_(turns))
 
 
-@cache
-def _of_documents() -> tuple[tuple[str, Select[Any]], ...]:
-    """Give the documents meant for the person or for a conversation of the person's, and their text."""
+def _documents(person: str) -> Iterator[Part]:
+    """Yield the documents for the person or for one of the person's conversations, and their text."""
     asked = aliased(Message)
-    talks = select(asked.conversation_id).where(asked.person_id == bindparam("of_person"))
-    of_talk = KbDocument.person_id.is_(None) & KbDocument.conversation_id.in_(talks)
-    meant = or_(KbDocument.person_id == bindparam("of_person"), of_talk)
+    conversations = select(asked.conversation_id).where(asked.person_id == person)
+    of_conversation = KbDocument.person_id.is_(None) & KbDocument.conversation_id.in_(conversations)
+    is_theirs = or_(KbDocument.person_id == person, of_conversation)
     columns: tuple[Any, ...] = (KbChunk.document_id, KbChunk.ordinal, KbChunk.headings, KbChunk.place, KbChunk.text)
-    passages = select(*columns).join(KbDocument, KbDocument.id == KbChunk.document_id).where(meant)
-    return (
-        (_DOCUMENT, select(KbDocument.__table__).where(meant).order_by(KbDocument.id)),
-        (KbChunk.__tablename__, passages.order_by(KbChunk.document_id, KbChunk.ordinal)),
-    )
+    passages = select(*columns).join(KbDocument, KbDocument.id == KbChunk.document_id).where(is_theirs)
+    yield KbDocument.__tablename__, _all(KbDocument).where(is_theirs).order_by(KbDocument.id)
+    yield KbChunk.__tablename__, passages.order_by(KbChunk.document_id, KbChunk.ordinal)
 
 
-@cache
-def _of_desk() -> tuple[tuple[str, Select[Any]], ...]:
-    """Give what the desk took and sent, and whether the person may talk."""
+def _inbox(person: str) -> Iterator[Part]:
+    """Yield accepted messages, their files and answers, and the person's access."""
 
-    def named(table: Any) -> Any:
-        of = PersonIdentity
-        same = exists(of.id).where(of.channel == table.channel, of.external_user_id == table.person)
-        return same.where(of.person_id == bindparam("of_person"))
+    def is_named(table: Any) -> Any:
+        identity = PersonIdentity
+        same = exists(identity.id).where(identity.channel == table.channel, identity.external_user_id == table.person)
+        return same.where(identity.person_id == person)
 
-    taken = select(InboundEvent.id).where(named(InboundEvent))
-    return (
-        ("inbound_event", select(InboundEvent.__table__).where(named(InboundEvent)).order_by(InboundEvent.id)),
-        ("inbound_file", select(InboundFile.__table__).where(InboundFile.inbound_id.in_(taken))),
-        ("outbound", select(OutboundMessage.__table__).where(OutboundMessage.inbound_id.in_(taken))),
-        ("access", select(Access.__table__).where(named(Access))),
-    )
+    accepted = select(InboundEvent.id).where(is_named(InboundEvent))
+    yield "inbound_event", _all(InboundEvent).where(is_named(InboundEvent)).order_by(InboundEvent.id)
+    yield "inbound_file", _all(InboundFile).where(InboundFile.inbound_id.in_(accepted))
+    yield "outbound", _all(OutboundMessage).where(OutboundMessage.inbound_id.in_(accepted))
+    yield "access", _all(Access).where(is_named(Access))
 
 
-def _others() -> list[tuple[str, Select[Any]]]:
-    """Give the rows of every other table that names a person."""
-    told = ("message", _DOCUMENT)
-    tables = [table for table in Base.metadata.sorted_tables if "person_id" in table.c and table.name not in told]
-    return [(table.name, _of(table)) for table in tables]
+def _other_tables(person: str) -> Iterator[Part]:
+    """Yield the rows of every other table with a person."""
+    for table in Base.metadata.sorted_tables:
+        if "person_id" in table.c and table.name not in (Message.__tablename__, KbDocument.__tablename__):
+            yield table.name, select(table).where(table.c.person_id == person)
 
 
-@cache
-def _of(table: Table) -> Select[Any]:
-    return select(table).where(table.c.person_id == bindparam("of_person"))
+def _all(table: type[Base]) -> Select[Any]:
+    return select(*table.__table__.columns)

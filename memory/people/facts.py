@@ -1,4 +1,4 @@
-"""Facts in a SQL database."""
+"""Facts about people."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from uuid_utils import uuid7
 
-from qwendesk.memory.people import fact_statements
 from qwendesk.memory.people.fact_rules import Rules, mentioning, tidy
 from qwendesk.memory.people.records import UNWANTED, Fact, Learned, NewFact
+from qwendesk.memory.tables.conversations import Message, Person
+from qwendesk.memory.tables.facts import StoredFact
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 
-_LASTS = timedelta(hours=1)
-"""How long the numbers of a list hold: later, nobody has it before their eyes."""
+LIST_LIFETIME = timedelta(hours=1)
+"""How long a person may refer to the numbers of a shown list."""
+_COLUMNS: tuple[Any, ...] = (
+    StoredFact.id,
+    StoredFact.key,
+    StoredFact.value,
+    StoredFact.category,
+    StoredFact.confidence,
+    StoredFact.source_message_id,
+    StoredFact.valid_from,
+    StoredFact.valid_to,
+    StoredFact.superseded_by,
+    StoredFact.data,
+)
+"""In the order of ``Fact``'s fields."""
+_IS_LIVE = StoredFact.valid_to.is_(None)
 
 
 class Facts:
-    """Keeps facts beside the conversations of one tenant."""
+    """Stores the facts about one tenant's people.
+
+    A ``namespace`` is that of a LangGraph store; the empty one contains the desk's own facts.
+
+    Args:
+        database: the tenant's view of the database.
+        rules: decide which facts may be stored.
+    """
 
     def __init__(self, database: TenantDatabase, rules: Rules) -> None:
         self._database = database
@@ -27,30 +50,34 @@ class Facts:
 
     @unit_of_work
     async def known(self, person: str, *, namespace: str = "", limit: int = 200) -> list[Fact]:
-        """Return the facts that hold now, newest first."""
-        values = {"of_person": person, "of_namespace": namespace, "limit": limit}
+        """Return the facts that are valid now, newest first."""
+        statement = select(*_COLUMNS).where(*_of(person, namespace), _IS_LIVE)
         async with self._database.read() as connection:
-            return [Fact(*row) for row in await connection.execute(fact_statements.known(), values)]
+            found = await connection.execute(statement.order_by(StoredFact.id.desc()).limit(limit))
+            return [Fact(*row) for row in found]
 
     @unit_of_work
     async def past(self, person: str, key: str, *, namespace: str = "") -> list[Fact]:
-        """Return every value of a key there has been, newest first."""
-        values = {"of_person": person, "of_namespace": namespace, "of_key": key}
+        """Return all values of a key, newest first."""
+        statement = select(*_COLUMNS).where(*_of(person, namespace), StoredFact.key == key)
         async with self._database.read() as connection:
-            return [Fact(*row) for row in await connection.execute(fact_statements.past(), values)]
+            found = await connection.execute(statement.order_by(StoredFact.id.desc()))
+            return [Fact(*row) for row in found]
 
     @unit_of_work
     async def learn(self, person: str, facts: Sequence[NewFact], *, namespace: str = "") -> Learned:
-        """Keep what the rules accept, in one transaction; a new value closes the old one.
+        """Store the facts that the rules accept in one transaction; a new value closes the old one.
 
-        What comes from a message that has been deleted meanwhile, or about a person who wishes for none, is refused.
+        Facts from a deleted message, or about a person who wants none stored, are refused.
         """
-        # the last one of a key is what the person said last
+        # Of several facts with one key, the last one is what the person said last.
         fresh = {fact.key: fact for fact in (tidy(one, exact=bool(namespace)) for one in facts)}
+        # Locked, so that the person is not deleted meanwhile.
+        wish = select(Person.remembers).where(Person.id == person).with_for_update()
         async with self._database.write() as connection:
-            wish = (await connection.execute(fact_statements.wish(), {"of_person": person})).scalar_one_or_none()
-            if not wish:
-                why = "the person is not known" if wish is None else UNWANTED
+            remembers = (await connection.execute(wish)).scalar_one_or_none()
+            if not remembers:
+                why = "the person is not known" if remembers is None else UNWANTED
                 return Learned(refused=tuple((key, why) for key in fresh))
             sources = await _sources(connection, person, fresh.values())
             refused = {key: reason for key, fact in fresh.items() if (reason := self._refusal(fact, sources))}
@@ -60,7 +87,7 @@ class Facts:
 
     @unit_of_work
     async def close(self, person: str, key: str, *, namespace: str = "") -> bool:
-        """Let a fact cease to hold; tell whether it did hold."""
+        """End a fact's validity; return whether it was valid."""
         async with self._database.write() as connection:
             live = await _live(connection, person, [key], namespace)
             for fact in live.values():
@@ -71,62 +98,65 @@ class Facts:
     async def mentioning(self, person: str, what: str, *, namespace: str | None = None) -> list[Fact]:
         """Return the facts whose key or value mentions ``what``, oldest first.
 
-        Of a fact that ceased to hold, its older values are looked at too, unless the one that holds is among them.
+        Older values of a key are included unless its valid value is.
 
         Args:
             person: the person's id.
-            what: whole words, in any case, with accents or without; parts of words in scripts without spaces.
-            namespace: the shelf; None: all shelves.
+            what: whole words, in any case, with or without accents; parts of words in scripts without spaces.
+            namespace: the namespace; None: all of them.
         """
         async with self._database.read() as connection:
-            held = await _everything(connection, person)
+            held = await _all(connection, person)
         return [one.fact for one in _mentioning(held, what) if namespace in (None, one.namespace)]
 
     @unit_of_work
     async def delete(self, person: str, facts: Sequence[str]) -> list[Fact]:
-        """Delete facts by id, one that holds with all its past; return those that were there."""
+        """Delete facts by id, a valid one with its older values; return those that existed."""
         async with self._database.write() as connection:
-            held = await _everything(connection, person)
+            held = await _all(connection, person)
             meant = [one for one in held if one.fact.id in facts]
             await _delete(connection, person, held, meant)
         return [one.fact for one in meant]
 
     @unit_of_work
     async def forget(self, person: str, what: str | None, *, namespace: str | None = None) -> int:
-        """Delete the facts that mention ``what`` (None: all), as ``mentioning`` and ``delete`` do; return how many."""
+        """Delete the facts that mention ``what``, as ``mentioning`` and ``delete`` do; return the number of rows.
+
+        Args:
+            person: the person's id.
+            what: words to look for; None: delete all facts.
+            namespace: the namespace; None: all of them.
+        """
         async with self._database.write() as connection:
             if what is None:
-                shelf: dict[str, Any] = {} if namespace is None else {"of_namespace": namespace}
-                done = await connection.execute(
-                    fact_statements.delete_all(namespace is not None), {"of_person": person} | shelf
-                )
-                return done.rowcount
-            held = await _everything(connection, person)
+                return (await connection.execute(delete(StoredFact).where(*_of(person, namespace)))).rowcount
+            held = await _all(connection, person)
             meant = [one for one in _mentioning(held, what) if namespace in (None, one.namespace)]
             return await _delete(connection, person, held, meant)
 
     @unit_of_work
     async def show(self, person: str, facts: Sequence[str]) -> None:
-        """Keep which facts the person was shown as a numbered list."""
-        shown = {"facts": list(facts), "at": datetime.now(UTC).isoformat()}
+        """Store the ids of the numbered list that the person was shown."""
+        listed = {"facts": list(facts), "at": datetime.now(UTC).isoformat()}
         async with self._database.write() as connection:
-            await connection.execute(fact_statements.show(), {"of_person": person, "list": shown})
+            await connection.execute(update(Person).where(Person.id == person).values(listed_facts=listed))
 
     @unit_of_work
     async def shown(self, person: str) -> list[str]:
-        """Return the ids of the list that the person was shown last; none where that is more than an hour ago."""
+        """Return the ids of the list that the person was shown within the last hour."""
+        statement = select(Person.listed_facts).where(Person.id == person)
         async with self._database.read() as connection:
-            found = (await connection.execute(fact_statements.shown(), {"of_person": person})).scalar_one_or_none()
-        if not found or abs(datetime.now(UTC) - datetime.fromisoformat(found["at"])) >= _LASTS:
+            found = (await connection.execute(statement)).scalar_one_or_none()
+        if not found or abs(datetime.now(UTC) - datetime.fromisoformat(found["at"])) >= LIST_LIFETIME:
             return []
         return list(found["facts"])
 
     @unit_of_work
     async def namespaces(self, person: str) -> list[str]:
-        """Return the shelves that hold something now."""
+        """Return the namespaces with valid facts."""
+        statement = select(StoredFact.namespace).where(*_of(person, None), _IS_LIVE).distinct()
         async with self._database.read() as connection:
-            found = await connection.execute(fact_statements.namespaces(), {"of_person": person})
-            return sorted(found.scalars())
+            return sorted((await connection.execute(statement)).scalars())
 
     def _refusal(self, fact: NewFact, sources: dict[str, str]) -> str | None:
         if fact.source_message is None:
@@ -138,54 +168,61 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A fact and the shelf it stands on."""
+    """A fact with its namespace."""
 
     namespace: str
     fact: Fact
 
     @property
-    def place(self) -> tuple[str, str]:
+    def name(self) -> tuple[str, str]:
         return self.namespace, self.fact.key
 
 
-async def _everything(connection: TenantConnection, person: str) -> list[_Held]:
-    found = await connection.execute(fact_statements.everything(), {"of_person": person})
-    return [_Held(row[0], Fact(*row[1:])) for row in found]
+def _of(person: str, namespace: str | None) -> list[ColumnElement[bool]]:
+    of_person: list[ColumnElement[bool]] = [StoredFact.person_id == person]
+    return of_person if namespace is None else [*of_person, StoredFact.namespace == namespace]
+
+
+async def _all(connection: TenantConnection, person: str) -> list[_Held]:
+    """Return all present and past facts of a person, oldest first."""
+    statement = select(StoredFact.namespace, *_COLUMNS).where(*_of(person, None)).order_by(StoredFact.id)
+    return [_Held(row[0], Fact(*row[1:])) for row in await connection.execute(statement)]
 
 
 def _mentioning(held: Sequence[_Held], what: str) -> list[_Held]:
-    """Return what mentions it; older values only where the one that holds does not."""
+    """Return the facts that mention ``what``; older values only where the valid one does not."""
     is_meant = mentioning(what)
     found = [one for one in held if is_meant and is_meant(one.fact.key, one.fact.value)]
-    live = {one.place for one in found if one.fact.valid_to is None}
-    return [one for one in found if one.fact.valid_to is None or one.place not in live]
+    live = {one.name for one in found if one.fact.valid_to is None}
+    return [one for one in found if one.fact.valid_to is None or one.name not in live]
 
 
 async def _delete(connection: TenantConnection, person: str, held: Sequence[_Held], meant: Sequence[_Held]) -> int:
-    """Delete facts, with those that hold their past; return how many rows went."""
-    live = {one.place for one in meant if one.fact.valid_to is None}
-    ids = {one.fact.id for one in meant} | {one.fact.id for one in held if one.place in live}
-    done = await connection.execute(fact_statements.delete_some(), {"of_person": person, "facts": sorted(ids)})
-    return done.rowcount
+    """Delete facts, and the older values of those that are valid; return the number of rows."""
+    live = {one.name for one in meant if one.fact.valid_to is None}
+    ids = {one.fact.id for one in meant} | {one.fact.id for one in held if one.name in live}
+    these = *_of(person, None), StoredFact.id.in_(sorted(ids))
+    return (await connection.execute(delete(StoredFact).where(*these))).rowcount
 
 
 async def _sources(connection: TenantConnection, person: str, facts: Iterable[NewFact]) -> dict[str, str]:
-    """Return the texts of the messages the facts come from, those of this person that are still there."""
+    """Return the texts of the person's messages that facts come from, without deleted ones."""
     wanted = sorted({fact.source_message for fact in facts if fact.source_message})
     if not wanted:
         return {}
-    found = await connection.execute(fact_statements.sources(), {"messages": wanted, "of_person": person})
-    return {row.id: row.text for row in found}
+    columns: tuple[Any, ...] = (Message.id, Message.text)
+    statement = select(*columns).where(Message.id.in_(wanted), Message.person_id == person)
+    return {row.id: row.text for row in await connection.execute(statement)}
 
 
 async def _live(connection: TenantConnection, person: str, keys: list[str], namespace: str) -> dict[str, Fact]:
-    values = {"of_person": person, "of_namespace": namespace, "keys": keys}
-    rows = await connection.execute(fact_statements.live_values(), values)
-    return {fact.key: fact for fact in (Fact(*row) for row in rows)}
+    statement = select(*_COLUMNS).where(*_of(person, namespace), StoredFact.key.in_(keys), _IS_LIVE)
+    return {fact.key: fact for fact in (Fact(*row) for row in await connection.execute(statement))}
 
 
 async def _close(connection: TenantConnection, fact: str, now: datetime, successor: str | None) -> None:
-    await connection.execute(fact_statements.close(), {"fact": fact, "now": now, "successor": successor})
+    closed = {"valid_to": now, "superseded_by": successor}
+    await connection.execute(update(StoredFact).where(StoredFact.id == fact, _IS_LIVE).values(closed))
 
 
 async def _store(connection: TenantConnection, person: str, facts: list[NewFact], namespace: str) -> list[Fact]:
@@ -197,28 +234,22 @@ async def _store(connection: TenantConnection, person: str, facts: list[NewFact]
         if old and old.value == fact.value and old.data == fact.data:
             kept.append(old)
             continue
-        new = _row(fact, person, namespace, now)
+        id_ = str(uuid7())
+        row = {
+            "id": id_,
+            "person_id": person,
+            "namespace": namespace,
+            "key": fact.key,
+            "value": fact.value,
+            "data": fact.data,
+            "category": fact.category,
+            "confidence": fact.confidence,
+            "source_message_id": fact.source_message,
+            "valid_from": now,
+        }
         if old:
-            await _close(connection, old.id, now, new["id"])
-        await connection.execute(fact_statements.add(), new)
-        kept.append(_fact(fact, new["id"], now))
+            await _close(connection, old.id, now, id_)
+        await connection.execute(insert(StoredFact), row)
+        source = fact.source_message
+        kept.append(Fact(id_, fact.key, fact.value, fact.category, fact.confidence, source, now, data=fact.data))
     return kept
-
-
-def _row(fact: NewFact, person: str, namespace: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": str(uuid7()),
-        "person_id": person,
-        "namespace": namespace,
-        "key": fact.key,
-        "value": fact.value,
-        "data": fact.data,
-        "category": fact.category,
-        "confidence": fact.confidence,
-        "source_message_id": fact.source_message,
-        "valid_from": now,
-    }
-
-
-def _fact(fact: NewFact, id_: str, now: datetime) -> Fact:
-    return Fact(id_, fact.key, fact.value, fact.category, fact.confidence, fact.source_message, now, data=fact.data)

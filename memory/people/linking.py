@@ -1,4 +1,4 @@
-"""Join two channels into one person: a code that both sides enter."""
+"""Link two channels: both sides enter a code, and their two people are merged into one."""
 
 from __future__ import annotations
 
@@ -8,90 +8,138 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Row, Table, delete, insert, or_, select, update
+from sqlalchemy.orm import aliased
 from uuid_utils import uuid7
 
-from qwendesk.memory.people import statements
-from qwendesk.memory.people.joining import join
+from qwendesk.memory.audit import record
+from qwendesk.memory.documents import move_documents
 from qwendesk.memory.people.records import Code, Linked
+from qwendesk.memory.tables.conversations import Base, Person, PersonIdentity
+from qwendesk.memory.tables.documents import KbDocument
+from qwendesk.memory.tables.facts import LinkCode, StoredFact
 from qwendesk.memory.tenancy import TenantConnection
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""Without those that are taken for one another."""
-_LENGTH = 10
-"""Fifty bits: nobody guesses one within its time."""
-LASTS = timedelta(minutes=10)
+"""Without characters that look alike."""
+_CODE_CHARS = 10
+"""Fifty bits, which cannot be guessed within the code's lifetime."""
+_LIFETIME = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One channel's name of a person."""
+    """An identity and its person."""
 
     identity: str
     person: str
 
 
 async def new_code(connection: TenantConnection, side: Side) -> Code:
-    """Make a code; only its digest is kept."""
-    code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+    """Create a code in place of the identity's earlier one; only its digest is stored."""
+    code = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_CHARS))
     now = datetime.now(UTC)
-    await connection.execute(statements.void_codes(), {"owner": side.identity, "now": now})
+    await connection.execute(delete(LinkCode).where(or_(LinkCode.owner_id == side.identity, LinkCode.expires_at < now)))
     row = {
         "id": str(uuid7()),
         "digest": _digest(code),
         "owner_id": side.identity,
         "other_id": None,
         "owner_entered": False,
-        "expires_at": now + LASTS,
+        "expires_at": now + _LIFETIME,
     }
-    await connection.execute(statements.add_code(), row)
-    return Code(f"{code[:5]}-{code[5:]}", now + LASTS)
+    await connection.execute(insert(LinkCode), row)
+    return Code(f"{code[:5]}-{code[5:]}", now + _LIFETIME)
 
 
 async def enter(connection: TenantConnection, code: str, side: Side) -> Linked:
-    """Take a code from one side."""
-    now = datetime.now(UTC)
-    values = {"of_digest": _digest(code), "now": now, "latest": now + 2 * LASTS}
-    found = (await connection.execute(statements.code(), values)).one_or_none()
+    """Enter a code on one side."""
+    found = await _find(connection, code)
     if found is None:
         return "unknown"
     if side.identity == found.owner_id:
-        return await _from_owner(connection, found)
-    return await _from_other(connection, found, side)
-
-
-async def _from_owner(connection: TenantConnection, found: Any) -> Linked:
-    if found.other_id is None:
-        await _keep(connection, found.id, None, True)
-        return "waiting"
-    return await _joined(connection, found.id, found.owner_person, found.other_person)
-
-
-async def _from_other(connection: TenantConnection, found: Any, side: Side) -> Linked:
+        if found.other_id is None:
+            await _save(connection, found.id, other=None, owner_entered=True)
+            return "waiting"
+        return await _complete(connection, found.id, found.owner_person, found.other_person)
     if side.person == found.owner_person:
-        await connection.execute(statements.delete_code(), {"of_id": found.id})
+        await _delete(connection, found.id)
         return "same"
     if found.other_id not in (None, side.identity):
-        # a third side has it too: it has leaked, so it is void
-        await connection.execute(statements.delete_code(), {"of_id": found.id})
+        # A third identity has the code, so it has leaked and is void.
+        await _delete(connection, found.id)
         return "unknown"
     if found.owner_entered:
-        return await _joined(connection, found.id, found.owner_person, side.person)
-    await _keep(connection, found.id, side.identity, False)
+        return await _complete(connection, found.id, found.owner_person, side.person)
+    await _save(connection, found.id, other=side.identity, owner_entered=False)
     return "half"
 
 
-async def _joined(connection: TenantConnection, code: str, owner: str, other: str) -> Linked:
-    await connection.execute(statements.delete_code(), {"of_id": code})
+async def _find(connection: TenantConnection, code: str) -> Row[Any] | None:
+    """Return a valid code with the people of its two sides, locked until the end of the transaction."""
+    now = datetime.now(UTC)
+    owner, other = aliased(PersonIdentity), aliased(PersonIdentity)
+    columns: tuple[Any, ...] = (LinkCode.id, LinkCode.owner_id, LinkCode.other_id, LinkCode.owner_entered)
+    people = (
+        select(owner.person_id).where(owner.id == LinkCode.owner_id).scalar_subquery().label("owner_person"),
+        select(other.person_id).where(other.id == LinkCode.other_id).scalar_subquery().label("other_person"),
+    )
+    # A code that would be valid for longer was created before the clock was set back, and has expired.
+    is_valid = LinkCode.expires_at.between(now, now + 2 * _LIFETIME)
+    statement = select(*columns, *people).where(LinkCode.digest == _digest(code), is_valid)
+    return (await connection.execute(statement.with_for_update(of=LinkCode))).one_or_none()
+
+
+async def _complete(connection: TenantConnection, code: str, owner: str, other: str) -> Linked:
+    await _delete(connection, code)
     if owner == other:
         return "same"
-    await join(connection, into=min(owner, other), person=max(owner, other))
+    await _merge(connection, into=min(owner, other), person=max(owner, other))
     return "joined"
 
 
-async def _keep(connection: TenantConnection, code: str, other: str | None, entered: bool) -> None:
-    await connection.execute(statements.enter_code(), {"of_id": code, "other": other, "entered": entered})
+async def _save(connection: TenantConnection, code: str, *, other: str | None, owner_entered: bool) -> None:
+    values = {"other_id": other, "owner_entered": owner_entered}
+    await connection.execute(update(LinkCode).where(LinkCode.id == code).values(values))
+
+
+async def _delete(connection: TenantConnection, code: str) -> None:
+    await connection.execute(delete(LinkCode).where(LinkCode.id == code))
 
 
 def _digest(code: str) -> str:
-    plain = "".join(sign for sign in code.upper() if sign in _LETTERS)
+    plain = "".join(char for char in code.upper() if char in _LETTERS)
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+async def _merge(connection: TenantConnection, *, into: str, person: str) -> None:
+    """Move everything of a person to another; of two facts with one key the newer holds and the older is closed."""
+    both = Person.id.in_([into, person])
+    # Locked, so that nothing can be added to the person who is deleted.
+    wishes = select(Person.remembers).where(both).order_by(Person.id).with_for_update()
+    remembers = all((await connection.execute(wishes)).scalars().all())
+    await _close_double_facts(connection, into, person)
+    counts: dict[str, int] = {KbDocument.__tablename__: await move_documents(connection, into=into, person=person)}
+    for table in _tables_of_people():
+        move = update(table).where(table.c.person_id == person).values(person_id=into)
+        counts[table.name] = (await connection.execute(move)).rowcount
+    await connection.execute(update(Person).where(Person.id == into).values(remembers=remembers))
+    await connection.execute(delete(Person).where(Person.id == person))
+    await record(connection, "link", into, counts)
+
+
+async def _close_double_facts(connection: TenantConnection, into: str, person: str) -> None:
+    columns: tuple[Any, ...] = (StoredFact.id, StoredFact.namespace, StoredFact.key)
+    live = StoredFact.person_id.in_([into, person]), StoredFact.valid_to.is_(None)
+    newest: dict[tuple[str, str], str] = {}
+    for id_, *key in (await connection.execute(select(*columns).where(*live).order_by(StoredFact.id.desc()))).all():
+        successor = newest.setdefault((key[0], key[1]), id_)
+        if successor != id_:
+            closed = {"valid_to": datetime.now(UTC), "superseded_by": successor}
+            await connection.execute(update(StoredFact).where(StoredFact.id == id_).values(closed))
+
+
+def _tables_of_people() -> list[Table]:
+    """Return the tables with a person, except that of documents, which are moved with their passages."""
+    others = (table for table in Base.metadata.sorted_tables if table.name != KbDocument.__tablename__)
+    return [table for table in others if "person_id" in table.c]

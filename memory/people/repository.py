@@ -1,31 +1,38 @@
-"""People in a SQL database."""
+"""People and their identities on channels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Select, bindparam, insert, or_, select, update
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningInsert
+from uuid_utils import uuid7
 
 from qwendesk.errors import StoreError
 from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.audit import record
-from qwendesk.memory.conversations import rows
-from qwendesk.memory.conversations import statements as conversation_statements
-from qwendesk.memory.people import linking, statements
+from qwendesk.memory.database import upsert
+from qwendesk.memory.people import linking
 from qwendesk.memory.people.erasure import erase
-from qwendesk.memory.people.export import everything
+from qwendesk.memory.people.export import export_person
 from qwendesk.memory.people.records import Code, Erased, Identity, Linked, Person
+from qwendesk.memory.tables import conversations as tables
+from qwendesk.memory.tables.conversations import PersonIdentity
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+
+_ADD_PERSON = insert(tables.Person)
 
 
 class People:
-    """Keeps the people of one tenant.
+    """Stores the people of one tenant.
 
     Args:
         database: the tenant's view of the database.
-        account: what stands for the account of their names.
+        account: the desk's account of the identities.
         held: what this process holds of people's words outside the database.
     """
 
@@ -37,21 +44,25 @@ class People:
     @unit_of_work
     async def find(self, name: str, *, channel: str = "python") -> Person | None:
         """Return the person of that name on a channel."""
-        return await self._one(statements.by_name(), self._called(name, channel))
+        async with self._database.read() as connection:
+            return await self._find(connection, name, channel)
 
     @unit_of_work
     async def get(self, person: str) -> Person | None:
         """Return a person by id."""
-        return await self._one(statements.by_id(), {"of_person": person})
+        async with self._database.read() as connection:
+            return await _get(connection, person)
 
     @unit_of_work
     async def meet(self, name: str, *, channel: str = "python") -> Person:
-        """Return the person of that name on a channel, a new one where nobody has it."""
-        if known := await self._one(statements.by_name(), self._called(name, channel)):
-            return known
+        """Return the person of that name on a channel; add one where there is none."""
+        async with self._database.read() as connection:
+            if known := await self._find(connection, name, channel):
+                return known
         async with self._database.write() as connection:
             await self._enter(connection, name, channel)
-        met = await self._one(statements.by_name(), self._called(name, channel))
+        async with self._database.read() as connection:
+            met = await self._find(connection, name, channel)
         if met is None:
             raise StoreError(f"The person {name!r} on {channel!r} was removed while being added; try again.")
         return met
@@ -60,49 +71,55 @@ class People:
     async def named(self, text: str) -> list[Person]:
         """Return the people that a text may mean: an id, ``channel:name``, or a name on any channel."""
         channel, _, name = text.partition(":")
+        identity = aliased(PersonIdentity)
+        on_channel = (identity.channel == channel) & (identity.external_user_id == name)
+        meant = select(identity.person_id).where(or_(identity.external_user_id == text, on_channel))
+        statement = _people().where(or_(tables.Person.id == text, tables.Person.id.in_(meant)))
         async with self._database.read() as connection:
-            values = {"text": text, "channel": channel, "name": name}
-            return _people(await connection.execute(statements.by_any(), values))
+            return _grouped(await connection.execute(statement))
 
     @unit_of_work
     async def listed(self, *, limit: int = 100) -> list[Person]:
         """Return people, newest first."""
+        some = aliased(tables.Person)
+        newest = select(some.id).order_by(some.id.desc()).limit(limit)
         async with self._database.read() as connection:
-            return _people(await connection.execute(statements.newest(), {"limit": limit}))
+            return _grouped(await connection.execute(_people().where(tables.Person.id.in_(newest))))
 
     @unit_of_work
     async def set_remembers(self, person: str, wish: bool) -> None:
-        """Keep whether facts about the person may be learned and used."""
+        """Store whether facts about the person may be stored and used."""
+        statement = update(tables.Person).where(tables.Person.id == person).values(remembers=wish)
         async with self._database.write() as connection:
-            done = await connection.execute(statements.set_remembers(), {"of_person": person, "wish": wish})
-            if not done.rowcount:
-                raise _nobody(person)
+            if not (await connection.execute(statement)).rowcount:
+                raise _unknown(person)
 
     @unit_of_work
     async def export(self, person: str) -> dict[str, Any]:
-        """Return everything that is kept about a person as plain JSON types, files in base64."""
+        """Return everything stored about a person as plain JSON types, files in base64."""
         async with self._database.read() as connection:
-            found = await everything(connection, person)
+            found = await export_person(connection, person)
         if found is None:
-            raise _nobody(person)
+            raise _unknown(person)
         return found
 
     @unit_of_work
     async def forget(self, person: str, *, answering: str | None = None) -> Erased:
-        """Remove a person and everything that came from them, in one transaction; an audit line without content stays.
+        """Delete a person and everything that came from them in one transaction; an audit line without content stays.
 
-        Of a conversation with others, the person's messages, the answers to them and all summaries go. What waits to be
-        answered goes unanswered.
+        In a conversation with others, the person's messages, their answers and all summaries are deleted. Queued
+        messages of the person are not answered.
 
         Args:
             person: the person's id.
-            answering: the accepted message that asks for it; it stays until its answer is delivered.
+            answering: the accepted message with this request; it stays until its answer is delivered.
         """
-        known = await self._one(statements.by_id(), {"of_person": person})
+        async with self._database.read() as connection:
+            known = await _get(connection, person)
         async with self._database.write() as connection:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
-                raise _nobody(person)
+                raise _unknown(person)
             self._held.note(await record(connection, "forget", person, counts))
         await self._database.whole_database.vacuum()
         names = frozenset((name.channel, name.name) for name in (known.names if known else ()))
@@ -111,39 +128,99 @@ class People:
 
     @unit_of_work
     async def new_code(self, name: str, *, channel: str = "python") -> Code:
-        """Make a code for a person on this channel; the one before is void."""
+        """Create a link code for a person on this channel; an earlier one becomes void."""
         async with self._database.write() as connection:
-            return await linking.new_code(connection, await self._side(connection, name, channel))
+            return await linking.new_code(connection, await self._enter(connection, name, channel))
 
     @unit_of_work
     async def enter_code(self, code: str, name: str, *, channel: str = "python") -> Linked:
-        """Take a code that was entered on this channel; once both sides have, they are one person."""
+        """Enter a link code on this channel; once both sides have entered it, they are one person."""
         async with self._database.write() as connection:
-            return await linking.enter(connection, code, await self._side(connection, name, channel))
+            return await linking.enter(connection, code, await self._enter(connection, name, channel))
 
-    async def _one(self, statement: Any, values: dict[str, str]) -> Person | None:
-        async with self._database.read() as connection:
-            return next(iter(_people(await connection.execute(statement, values))), None)
+    async def _find(self, connection: TenantConnection, name: str, channel: str) -> Person | None:
+        values = {"channel": channel, "account": self._account, "person": name}
+        return next(iter(_grouped(await connection.execute(_by_name(), values))), None)
 
-    async def _side(self, connection: TenantConnection, name: str, channel: str) -> linking.Side:
-        await self._enter(connection, name, channel)
-        found = await connection.execute(statements.identity(), self._called(name, channel))
-        return linking.Side(*found.one())
-
-    async def _enter(self, connection: TenantConnection, name: str, channel: str) -> None:
-        """Add a person of that name where nobody has it."""
-        if (await connection.execute(statements.identity(), self._called(name, channel))).one_or_none():
-            return
-        person, identity = rows.person(name, channel, self._account, datetime.now(UTC))
-        await connection.execute(conversation_statements.add_person(), person)
-        await connection.execute(conversation_statements.add_identity(self._database.dialect), identity)
-
-    def _called(self, name: str, channel: str) -> dict[str, str]:
-        return {"name": name, "channel": channel, "account": self._account}
+    async def _enter(self, connection: TenantConnection, name: str, channel: str) -> linking.Side:
+        """Return a person's identity on a channel; add both where there are none."""
+        values = {"channel": channel, "account": self._account, "person": name}
+        found = (await connection.execute(_identity(), values)).one_or_none()
+        if found is None:
+            await add_person(connection, name, channel, self._account)
+            found = (await connection.execute(_identity(), values)).one()
+        return linking.Side(*found)
 
 
-def _people(found: Iterable[Row[*tuple[Any, ...]]]) -> list[Person]:
-    """Put the rows of each person together."""
+async def add_person(connection: TenantConnection, name: str, channel: str, account: str) -> str:
+    """Add a person with an identity; return the id of the person who owns the identity."""
+    now = datetime.now(UTC)
+    person = {"id": str(uuid7()), "created_at": now}
+    await connection.execute(_ADD_PERSON, person)
+    identity = {
+        "id": str(uuid7()),
+        "person_id": person["id"],
+        "channel": channel,
+        "account": account,
+        "external_user_id": name,
+        "created_at": now,
+    }
+    owner = await connection.execute(_add_identity(connection.raw.dialect.name), identity)
+    return str(owner.scalar_one())
+
+
+def is_person() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the identity with the parameters ``channel``, ``account`` and ``person``."""
+    return (
+        PersonIdentity.channel == bindparam("channel"),
+        PersonIdentity.account == bindparam("account"),
+        PersonIdentity.external_user_id == bindparam("person"),
+    )
+
+
+@cache
+def _add_identity(dialect: str) -> ReturningInsert[Any]:
+    """Add an identity unless it exists, and return the id of the person who owns it."""
+    key = ["tenant_id", "channel", "account", "external_user_id"]
+    # DO NOTHING would return no row, so the existing row is overwritten with its own value.
+    same = {"external_user_id": PersonIdentity.external_user_id}
+    statement = upsert(dialect, PersonIdentity).on_conflict_do_update(index_elements=key, set_=same)
+    return statement.returning(PersonIdentity.person_id)
+
+
+@cache
+def _identity() -> Select[Any]:
+    columns: tuple[Any, ...] = (PersonIdentity.id, PersonIdentity.person_id)
+    return select(*columns).where(*is_person())
+
+
+@cache
+def _by_name() -> Select[Any]:
+    person = select(PersonIdentity.person_id).where(*is_person())
+    return _people().where(tables.Person.id == person.scalar_subquery())
+
+
+def _people() -> Select[Any]:
+    """Select people with a row for each identity, newest person first."""
+    columns: tuple[Any, ...] = (
+        tables.Person.id,
+        tables.Person.remembers,
+        tables.Person.created_at,
+        PersonIdentity.channel,
+        PersonIdentity.external_user_id,
+    )
+    of_person = PersonIdentity.person_id == tables.Person.id
+    people = select(*columns).select_from(tables.Person).join(PersonIdentity, of_person, isouter=True)
+    return people.order_by(tables.Person.id.desc(), PersonIdentity.id)
+
+
+async def _get(connection: TenantConnection, person: str) -> Person | None:
+    found = await connection.execute(_people().where(tables.Person.id == person))
+    return next(iter(_grouped(found)), None)
+
+
+def _grouped(found: Iterable[Row[*tuple[Any, ...]]]) -> list[Person]:
+    """Make a person of the rows of their identities."""
     people: dict[str, Person] = {}
     for id_, remembers, created_at, channel, name in found:
         known = people.get(id_) or Person(id_, (), remembers, created_at)
@@ -152,5 +229,5 @@ def _people(found: Iterable[Row[*tuple[Any, ...]]]) -> list[Person]:
     return list(people.values())
 
 
-def _nobody(person: str) -> StoreError:
+def _unknown(person: str) -> StoreError:
     return StoreError(f"There is no person {person!r}; 'qwendesk memory list' shows all.")

@@ -227,7 +227,7 @@ class Desk:
         Raises:
             QwendeskError: there is no question yet, or no reply to it.
         """
-        history = await self.memory.history(conversation_of(person, conversation), channel=channel)
+        history = await self.memory.history.messages(conversation_of(person, conversation), channel=channel)
         asked = next((message for message in reversed(history) if message.role == "user"), None)
         if asked is None:
             raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
@@ -240,7 +240,7 @@ class Desk:
         self, conversation: str, *, channel: str = PYTHON, person: str | None = None
     ) -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt, by the names that ``ask`` was given."""
-        return await self.memory.last_turn(conversation_of(person, conversation), channel=channel)
+        return await self.memory.history.last_turn(conversation_of(person, conversation), channel=channel)
 
     async def _on_behalf(self, inbound: Inbound, person: str | None) -> Inbound:
         """Return a message as its person's own, once the rules of its channel let it pass.
@@ -266,7 +266,7 @@ class Desk:
             channel: the channel, such as ``"telegram"``; ``"python"`` has those of ``ask``; None: all channels.
             limit: the most conversations.
         """
-        return await self.memory.conversations(channel=channel, limit=limit)
+        return await self.memory.history.conversations(channel=channel, limit=limit)
 
     async def history(
         self, conversation: str, *, channel: str = PYTHON, person: str | None = None, limit: int = 200
@@ -280,7 +280,7 @@ class Desk:
             person: the person that ``ask`` was given.
             limit: the most messages.
         """
-        return await self.memory.history(conversation_of(person, conversation), channel=channel, limit=limit)
+        return await self.memory.history.messages(conversation_of(person, conversation), channel=channel, limit=limit)
 
     def _register_held_words(self, turns: Turns) -> None:
         """Let what this process holds of a person be dropped when the person is forgotten."""

@@ -272,7 +272,7 @@ def build_commands(
 
     async def why(inbound: Inbound) -> str | None:
         key = conversation_key(inbound.account, inbound.conversation)
-        turn = await memory.last_turn(key, channel=inbound.channel)
+        turn = await memory.history.last_turn(key, channel=inbound.channel)
         if turn is None:
             return None
         if not turn.receipt:

@@ -204,7 +204,7 @@ async def test_failed_code_is_tried_again_by_a_larger_model(make_desk: MakeDesk)
     async with small_first(make_desk, [bad, good]) as desk:
         await desk.ask("Hello there", model="small")
         events, reply = await listen(desk, "Write a Python function", conversation="c")
-        stored = (await desk.memory.history("c"))[-1].text
+        stored = (await desk.memory.history.messages("c"))[-1].text
     assert reply.text == stored == shown(events) == good
     assert (reply.receipt.model, reply.receipt.thinking) == ("big", True)
     assert reply.receipt.escalation.startswith("tried again with big, thinking: the check 'code runs' failed")
@@ -225,7 +225,7 @@ async def test_stopping_the_second_try_keeps_nothing_of_the_first(make_desk: Mak
             if again and isinstance(event, TextDelta):
                 break
         await stream.aclose()
-        kept = (await desk.memory.history("c"))[-1].text
+        kept = (await desk.memory.history.messages("c"))[-1].text
     assert again and "Let us see what comes out".startswith(kept.strip())
 
 
@@ -375,7 +375,7 @@ async def test_several_questions_go_to_their_specialists(make_desk: MakeDesk) ->
 
     async with make_desk(play, tools=[order_status]) as desk:
         events, reply = await listen(desk, THREE, conversation="c")
-        stored = (await desk.memory.history("c"))[-1].text
+        stored = (await desk.memory.history.messages("c"))[-1].text
         turn = await desk.last_turn("c")
     assert reply.text == stored == shown(events)
     places = [reply.text.index(part) for part in ("olleh", "3371", "Your parcel")]
@@ -456,7 +456,7 @@ async def test_a_part_that_breaks_off_shows_what_is_stored(
     break_off(monkeypatch, "37")
     async with make_desk(lambda messages: "All is well.") as desk:
         events, reply = await listen(desk, THREE, conversation="c")
-        stored = (await desk.memory.history("c"))[-1].text
+        stored = (await desk.memory.history.messages("c"))[-1].text
     assert reply.text == stored == shown(events)
     assert reply.text.count("All is well.") == 2 and "(out of order)" in reply.text
 
@@ -470,7 +470,7 @@ async def test_a_second_try_that_gives_nothing_leaves_the_first_answer(
         if second:
             break_off(monkeypatch, "mistake")
         events, reply = await listen(desk, "What is 37*91+4?", conversation="c")
-        stored = (await desk.memory.history("c"))[-1].text
+        stored = (await desk.memory.history.messages("c"))[-1].text
     assert reply.text == stored == shown(events) == "37 * 91 + 4 = 3372" + marked(WRONG_SUM)
     assert (reply.receipt.model, reply.receipt.thinking) == ("small", False)
     assert any("the first answer stands" in note for note in reply.receipt.notes)
@@ -566,7 +566,7 @@ async def test_what_a_stopped_part_kept_others_from_saying_is_not_stored_as_said
             await asyncio.sleep(0)
         listening.cancel()
         await asyncio.wait([listening])
-        stored = [message.text for message in await desk.memory.history("c") if message.role == "assistant"]
+        stored = [message.text for message in await desk.memory.history.messages("c") if message.role == "assistant"]
     assert "".join(stored).strip() == shown(seen).strip()
     assert "Python" in shown(seen)
 

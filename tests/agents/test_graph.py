@@ -182,7 +182,7 @@ async def test_leaving_early_stops_the_answer_and_keeps_what_was_said(make_desk:
                 break
         await stream.aclose()
         turn = await desk.last_turn("c")
-        history = await desk.memory.history("c")
+        history = await desk.memory.history.messages("c")
     assert turn.status == "stopped"
     assert history[-1].role == "assistant"
     assert "one two three four".startswith(history[-1].text)
@@ -244,7 +244,7 @@ async def test_a_closed_desk_says_how_to_open_it(make_desk: MakeDesk) -> None:
 async def test_what_is_said_before_a_call_is_kept(make_desk: MakeDesk) -> None:
     async with make_desk(["Let me compute that. " + call("python", code="6*7"), "It is 42."]) as desk:
         events = [event async for event in desk.stream("What is 6*7?", conversation="c")]
-        stored = (await desk.memory.history("c"))[-1].text
+        stored = (await desk.memory.history.messages("c"))[-1].text
     streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert stored == events[-1].reply.text == "Let me compute that.\n\nIt is 42."
     assert streamed.split() == stored.split()

@@ -27,10 +27,10 @@ async def _fill() -> None:
     store = Memory(load_settings().database)
     await store.open()
     for person in ("ada", "bob", "o'\"\0\x1b[2J"):
-        turn = await store.begin_turn(
+        turn = await store.turns.begin(
             Inbound(f"I am {person}", person, (Attachment("image", "i", b"x"),), person=person)
         )
-        await store.fail_turn(turn, "stopped", "", "Hello")
+        await store.turns.fail(turn, "stopped", "", "Hello")
     await store.facts.learn((await store.people.meet("ada")).id, [NewFact("home", "Rome")])
     await store.people.meet("ada", channel="slack")
     await store.aclose()

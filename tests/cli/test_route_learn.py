@@ -41,10 +41,10 @@ def store(turns: Iterable[Turn]) -> None:
                 receipt = replace(
                     receipt, role=wish, confidence=1, signals=(), wished_role=wish, role_without_override=role
                 )
-            turn = await memory.begin_turn(Inbound(question, f"c{number}"))
-            await memory.finish_turn(turn, Reply("answer", f"c{number}", receipt))
+            turn = await memory.turns.begin(Inbound(question, f"c{number}"))
+            await memory.turns.finish(turn, Reply("answer", f"c{number}", receipt))
             if rating:
-                await memory.rate(f"c{number}", rating)
+                await memory.feedback.rate(f"c{number}", rating)
         await memory.aclose()
 
     asyncio.run(work())

@@ -179,7 +179,7 @@ async def test_files_reach_the_turn(tmp_path: Path) -> None:
     async with running(tmp_path) as desk:
         await desk.say("what is this?", attachments=(picture,))
         await desk.settle()
-        found = await desk.desk.memory.history("c1", channel="test")
+        found = await desk.desk.memory.history.messages("c1", channel="test")
         assert found[0].attachments == (picture,)
 
 

@@ -34,7 +34,7 @@ async def test_the_first_answer_alone_says_it(tmp_path: Path) -> None:
         await desk.settle()
         assert desk.outlet.texts == [f"{LINE}\n\nAn answer.", "An answer.", "An answer.", f"{LINE}\n\nAn answer."]
         # what is kept of the conversation, and shown to models, is the answer alone
-        history = await desk.desk.memory.history(conversation_key("", "c1"), channel="test")
+        history = await desk.desk.memory.history.messages(conversation_key("", "c1"), channel="test")
         assert history and all(LINE not in message.text for message in history)
 
 

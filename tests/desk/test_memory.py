@@ -61,7 +61,7 @@ async def test_a_long_conversation_is_summarised_and_loses_nothing(make_desk: Ma
         assert "They spoke about pears." in messages[0].text
         assert not any("Pear number 0," in message.text for message in messages)
         assert any("Pear number 15," in message.text for message in messages)
-        assert len(await desk.memory.history("c", limit=1000)) == 34, "every message is still there"
+        assert len(await desk.memory.history.messages("c", limit=1000)) == 34, "every message is still there"
 
 
 async def test_facts_are_learned_checked_and_used(make_desk: MakeDesk) -> None:
@@ -147,7 +147,7 @@ async def test_the_commands(make_desk: MakeDesk) -> None:
         assert await run("/good") == "There is no answer in this conversation yet."
         await desk.ask("hello", conversation="c")
         assert "thank you" in await run("/good") and "other words" in await run("/bad too   long")
-        (turn,) = await desk.memory.turns()
+        (turn,) = await desk.memory.feedback.turns()
         assert [(rating.thumb, rating.comment) for rating in turn.ratings] == [(-1, "too long")]
         assert "I know nothing" in await run("/memory") and "From now on I neither" in await run("/memory off")
         assert "switched off" in await run("/remember home: Berlin") and "From now on" in await run("/memory on")
@@ -200,7 +200,7 @@ async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_h
         await desk.ask("my grandmother's recipe", conversation="c")
         gone = await desk.commands.run("/forget me yes", person="local", channel="python", conversation="c")
         assert gone == "You are forgotten. Deleted for good: messages and answers: 2, facts: 0."
-        assert await desk.memory.history("c") == []
+        assert await desk.memory.history.messages("c") == []
         found = [path.read_bytes() for path in await asyncio.to_thread(lambda: list(own_home.glob("qwendesk.db*")))]
         assert not any(b"grandmother" in content for content in found)
 

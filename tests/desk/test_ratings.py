@@ -34,7 +34,7 @@ async def tell(desk: Running, *texts: str, **more: Any) -> list[str]:
 
 
 async def ratings(desk: Running) -> list[tuple[Rating, ...]]:
-    return [turn.ratings for turn in reversed(await desk.desk.memory.turns())]
+    return [turn.ratings for turn in reversed(await desk.desk.memory.feedback.turns())]
 
 
 def faces(desk: Running, message: str) -> list[str]:
@@ -197,7 +197,7 @@ async def test_a_thumb_waits_its_turn_behind_the_answer_that_is_being_given(tmp_
 
 
 async def _questions(desk: Running) -> list[Any]:
-    return [replace(one) for one in await desk.desk.memory.history("c1", channel="test") if one.role == "user"]
+    return [replace(one) for one in await desk.desk.memory.history.messages("c1", channel="test") if one.role == "user"]
 
 
 def _pixel() -> bytes:

@@ -34,8 +34,8 @@ async def say(
 ) -> str:
     """Let a person say something and the desk answer; return the question's id."""
     inbound = Inbound(text, conversation, files, person=person, channel=channel)
-    turn = await memory.begin_turn(inbound)
-    await memory.finish_turn(turn, Reply(answer, conversation, RECEIPT))
+    turn = await memory.turns.begin(inbound)
+    await memory.turns.finish(turn, Reply(answer, conversation, RECEIPT))
     unread = await memory.summaries.pending(conversation, channel=channel, limit=100_000)
     assert unread
     return next(line.id for line in reversed(unread.lines) if line.role == "user")

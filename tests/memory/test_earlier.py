@@ -41,15 +41,15 @@ async def earlier(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def assert_everything_is_there(memory: Memory) -> None:
-    question, answer, *_ = await memory.history("c1")
+    question, answer, *_ = await memory.history.messages("c1")
     assert (question.text, answer.text) == ("My home is Berlin.", "Noted.")
     assert [(file.name, file.data) for file in question.attachments] == [("p.png", b"a picture")]
-    last = await memory.last_turn("c1")
+    last = await memory.history.last_turn("c1")
     assert (
         last and last.receipt and (last.question, last.answer, last.status) == ("How do I loop?", "With for.", "done")
     )
     assert last.receipt["role_without_override"] == "general" and last.receipt["sub_answers"][0]["question"] == "why?"
-    context = await memory.context(Inbound("hi", "c1", person="ada"))
+    context = await memory.turns.context(Inbound("hi", "c1", person="ada"))
     assert context.summary and (context.summary.text, context.summary.to_sequence) == ("They live in Berlin.", 1)
     assert [(fact.key, fact.value) for fact in context.facts] == [("home", "Rome")]
     ada = await memory.people.find("ada")
@@ -57,7 +57,7 @@ async def assert_everything_is_there(memory: Memory) -> None:
     assert [fact.value for fact in await memory.facts.past(ada.id, "home")] == ["Rome", "Berlin"]
     unread = await memory.summaries.unlearned("c1")
     assert unread and unread.lines == ()
-    ratings = [turn.ratings for turn in await memory.turns()]
+    ratings = [turn.ratings for turn in await memory.feedback.turns()]
     assert [(one.thumb, one.role, one.model) for (one,) in filter(None, ratings)] == [(-1, "coder", "scripted:m")]
     async with memory.scope.read() as connection:
         event = (await connection.execute(select(*InboundEvent.__table__.c))).one()

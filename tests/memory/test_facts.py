@@ -79,7 +79,7 @@ async def test_a_list_that_was_shown_is_kept_for_an_hour(
     assert await memory.facts.shown(ada) == [] == await memory.facts.shown("nobody")
     await memory.facts.show(ada, ["f2", "f1"])
     assert await memory.facts.shown(ada) == ["f2", "f1"]
-    monkeypatch.setattr("qwendesk.memory.people.facts._LASTS", timedelta(0))
+    monkeypatch.setattr("qwendesk.memory.people.facts.LIST_LIFETIME", timedelta(0))
     assert await memory.facts.shown(ada) == []
 
 
@@ -132,7 +132,7 @@ async def test_who_wants_none_has_none(memory: Memory, ada: str) -> None:
     await memory.people.set_remembers(ada, False)
     learned = await memory.facts.learn(ada, [NewFact("home", "Rome")])
     assert learned.refused == (("home", "the person does not want it"),)
-    assert (await memory.context(Inbound("hi", "new", person="ada"))).facts == ()
+    assert (await memory.turns.context(Inbound("hi", "new", person="ada"))).facts == ()
 
 
 async def test_nothing_is_learned_about_nobody(memory: Memory) -> None:
@@ -155,6 +155,6 @@ async def test_odd_names_and_values_are_cleaned(memory: Memory, ada: str) -> Non
 async def test_a_turn_begins_with_the_facts(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("name", "Ada")])
     await memory.facts.learn(ada, [NewFact("home", "Berlin")])
-    context = await memory.context(Inbound("hi", "new", person="ada"))
+    context = await memory.turns.context(Inbound("hi", "new", person="ada"))
     assert [(fact.key, fact.value) for fact in context.facts] == [("name", "Ada"), ("home", "Berlin")]
-    assert (await memory.context(Inbound("hi", "new", person="bob"))).facts == ()
+    assert (await memory.turns.context(Inbound("hi", "new", person="bob"))).facts == ()

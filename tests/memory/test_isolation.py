@@ -95,8 +95,11 @@ class World:
         seen: list[Any] = []
         for number in range(CONVERSATIONS):
             key = f"{name}-c{number}"
-            seen += [await memory.context(Inbound("?", key, person=name, channel=channel))]
-            seen += [await memory.history(key, channel=channel), await memory.last_turn(key, channel=channel)]
+            seen += [await memory.turns.context(Inbound("?", key, person=name, channel=channel))]
+            seen += [
+                await memory.history.messages(key, channel=channel),
+                await memory.history.last_turn(key, channel=channel),
+            ]
             seen += [
                 await memory.summaries.pending(key, channel=channel),
                 await memory.summaries.unlearned(key, channel=channel),
@@ -111,7 +114,11 @@ class World:
         memory = self.memories[tenant]
         people = await memory.people.listed()
         return repr(
-            [people, await memory.conversations(limit=1000), [await memory.people.export(one.id) for one in people]]
+            [
+                people,
+                await memory.history.conversations(limit=1000),
+                [await memory.people.export(one.id) for one in people],
+            ]
         )
 
 

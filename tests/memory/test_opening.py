@@ -78,7 +78,7 @@ async def test_opening_and_closing_twice_is_fine(make: Make) -> None:
     memory = make()
     await memory.open()
     await memory.open()
-    assert await memory.conversations() == []
+    assert await memory.history.conversations() == []
     await memory.aclose()
     await memory.aclose()
 
@@ -143,10 +143,10 @@ async def test_a_locked_file_fails_after_the_timeout(make: Make, file: Path) -> 
         with pytest.raises(
             StoreError, match=r"qwendesk\.db' is locked by another program \(waited 0\.2 s\); close that"
         ):
-            await memory.begin_turn(Inbound("q", "c1"))
-        assert await memory.history("c1") == []  # reading goes on
+            await memory.turns.begin(Inbound("q", "c1"))
+        assert await memory.history.messages("c1") == []  # reading goes on
         other.execute("ROLLBACK")
-    assert await memory.begin_turn(Inbound("q", "c1"))
+    assert await memory.turns.begin(Inbound("q", "c1"))
     await memory.aclose()
 
 
@@ -154,22 +154,22 @@ async def test_a_full_disk_is_named_and_recovered_from(make: Make) -> None:
     memory = make()
 
     await memory.open()
-    async with memory._database.write() as connection:
+    async with memory.scope.write() as connection:
         await connection.raw.execute(text("PRAGMA max_page_count=100"))
     with pytest.raises(StoreError, match="cannot grow, the disk is full; free some space"):
-        await memory.begin_turn(Inbound("x" * 1_000_000, "c1"))
-    assert await memory.begin_turn(Inbound("short", "c1"))
-    assert [message.text for message in await memory.history("c1")] == ["short"]
+        await memory.turns.begin(Inbound("x" * 1_000_000, "c1"))
+    assert await memory.turns.begin(Inbound("short", "c1"))
+    assert [message.text for message in await memory.history.messages("c1")] == ["short"]
     await memory.aclose()
 
 
 async def test_an_error_quotes_nobody(make: Make) -> None:
     memory = make()
     await memory.open()
-    async with memory._database.write() as connection:
+    async with memory.scope.write() as connection:
         await connection.raw.execute(text("DROP TABLE turn"))
     with pytest.raises(StoreError) as caught:
-        await memory.begin_turn(Inbound("my secret", "c1"))
+        await memory.turns.begin(Inbound("my secret", "c1"))
     assert "no such table: turn" in str(caught.value)
     assert "secret" not in str(caught.value) + str(caught.value.__cause__)
     await memory.aclose()

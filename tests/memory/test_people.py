@@ -144,7 +144,7 @@ async def test_an_export_has_everything(memory: Memory) -> None:
 
 async def dump(memory: Memory) -> str:
     """Return all rows of all tables as a text."""
-    async with memory._database.whole_database.read() as connection:
+    async with memory.database.read() as connection:
         found = [
             (table.name, row)
             for table in Base.metadata.sorted_tables
@@ -172,9 +172,9 @@ async def test_who_is_forgotten_is_in_no_row(memory: Memory) -> None:
         "person": 1,
         "person_identity": 1,
     }
-    assert [message.text for message in await memory.history("group")] == ["bob-word", "bob-echo"]
+    assert [message.text for message in await memory.history.messages("group")] == ["bob-word", "bob-echo"]
     assert [fact.value for fact in await memory.facts.known((await memory.people.meet("bob")).id)] == ["bob-town"]
-    async with memory._database.read() as connection:
+    async with memory.scope.read() as connection:
         (entry,) = await connection.execute(AuditEntry.__table__.select())  # type: ignore[attr-defined]
         assert (entry.action, entry.subject, entry.counts) == ("forget", ada, erased.counts)
         assert len(list(await connection.execute(ToolCall.__table__.select()))) == 1  # type: ignore[attr-defined]
@@ -207,7 +207,7 @@ async def test_what_is_learned_too_late_is_not_kept(memory: Memory) -> None:
     learned = await memory.facts.learn(again.id, [NewFact("home", "Berlin", source_message=message)])
     assert learned.refused == (("home", "its message is gone"),)
     assert unread and not await memory.summaries.add(unread, 1, "Ada lives in Berlin", "m")
-    assert (await memory.context(Inbound("hi", "c1", person="ada"))).summary is None
+    assert (await memory.turns.context(Inbound("hi", "c1", person="ada"))).summary is None
 
 
 async def test_forgetting_while_others_write(memory: Memory) -> None:
@@ -215,7 +215,7 @@ async def test_forgetting_while_others_write(memory: Memory) -> None:
     writing = [say(memory, f"bob {number}", person="bob", conversation=f"b{number}") for number in range(10)]
     await asyncio.gather(memory.people.forget(ada), *writing)
     assert "ada_" not in await dump(memory)
-    assert len([info for info in await memory.conversations() if info.key.startswith("b")]) == 10
+    assert len([info for info in await memory.history.conversations() if info.key.startswith("b")]) == 10
 
 
 async def accepted(memory: Memory, person: str, status: str) -> None:
@@ -263,7 +263,7 @@ async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
     monkeypatch.setattr(people_sql, "record", slow_record)
     forgetting = asyncio.create_task(memory.people.forget(ada))
     await deleted.wait()
-    beginning = asyncio.create_task(memory.begin_turn(Inbound("ada_word", "group", person="ada", sequence=0)))
+    beginning = asyncio.create_task(memory.turns.begin(Inbound("ada_word", "group", person="ada", sequence=0)))
     await held_up(memory)
     go_on.set()
     await forgetting

@@ -14,9 +14,9 @@ from tests.memory.test_people import dump, filled
 async def ask(memory: Memory, number: int) -> None:
     """Let Ada ask and the desk answer; where the question is gone by then, there is nothing to answer."""
     key = f"c{number % 3}"
-    turn = await memory.begin_turn(Inbound(f"ada_more {number}", key, person="ada"))
+    turn = await memory.turns.begin(Inbound(f"ada_more {number}", key, person="ada"))
     try:
-        await memory.finish_turn(turn, Reply(f"ada_echo {number}", key, RECEIPT))
+        await memory.turns.finish(turn, Reply(f"ada_echo {number}", key, RECEIPT))
     except StoreError as error:
         assert "There is no turn" in str(error)
 

@@ -21,7 +21,7 @@ from qwendesk.messages import Inbound
 async def main():
     memory = Memory(sys.argv[1])
     await memory.open()
-    await memory.begin_turn(Inbound("asked before the crash", "c1"))
+    await memory.turns.begin(Inbound("asked before the crash", "c1"))
     print("begun", flush=True)
     await asyncio.sleep(600)
 
@@ -34,8 +34,8 @@ from qwendesk.messages import Inbound
 
 async def turns(memory, conversation):
     for number in range(25):
-        turn = await memory.begin_turn(Inbound(f"q{number}", conversation))
-        await memory.fail_turn(turn, "stopped", "", partial=f"a{number}")
+        turn = await memory.turns.begin(Inbound(f"q{number}", conversation))
+        await memory.turns.fail(turn, "stopped", "", partial=f"a{number}")
 
 async def main():
     memory = Memory(sys.argv[1])
@@ -56,12 +56,12 @@ def child(code: str, file: Path, *arguments: str) -> subprocess.Popen[str]:
 async def test_a_conversation_goes_on_after_a_restart(make: Make) -> None:
     first = make()
     await first.open()
-    turn = await first.begin_turn(Inbound("my name is Ada", "c1", (Attachment("image", "image/png", b"face"),)))
-    await first.fail_turn(turn, "stopped", "", partial="Hello Ada")
+    turn = await first.turns.begin(Inbound("my name is Ada", "c1", (Attachment("image", "image/png", b"face"),)))
+    await first.turns.fail(turn, "stopped", "", partial="Hello Ada")
     await first.aclose()
     second = make()
     await second.open()
-    question, answer = await second.history("c1")
+    question, answer = await second.history.messages("c1")
     assert (question.text, answer.text) == ("my name is Ada", "Hello Ada")
     assert question.attachments[0].data == b"face"
     await second.aclose()
@@ -74,8 +74,8 @@ async def test_a_killed_process_loses_no_question(make: Make, file: Path) -> Non
     await asyncio.to_thread(killed.communicate)
     memory = make()
     await memory.open()
-    assert [message.text for message in await memory.history("c1")] == ["asked before the crash"]
-    await memory.begin_turn(Inbound("are you there?", "c1"))
+    assert [message.text for message in await memory.history.messages("c1")] == ["asked before the crash"]
+    await memory.turns.begin(Inbound("are you there?", "c1"))
     await memory.aclose()
     with closing(sqlite3.connect(file)) as raw:
         rows = raw.execute("SELECT sequence, status, error, finished_at IS NULL FROM turn ORDER BY sequence").fetchall()
@@ -90,13 +90,13 @@ async def test_processes_write_at_once(make: Make, file: Path) -> None:
     await memory.open()
     expected = [f"{kind}{number}" for number in range(25) for kind in "qa"]
     for key in (f"{name}-{number}" for name in "ab" for number in range(4)):
-        assert [message.text for message in await memory.history(key)] == expected
+        assert [message.text for message in await memory.history.messages(key)] == expected
     await memory.aclose()
 
 
 async def test_reading_before_writing_is_no_trap(make: Make, file: Path) -> None:
     await (memory := make()).open()
-    await memory.begin_turn(Inbound("q", "c1"))
+    await memory.turns.begin(Inbound("q", "c1"))
 
     async def count(database: Database) -> None:
         for _ in range(20):
@@ -116,7 +116,7 @@ async def test_cancelled_calls_are_stored_whole_or_not_at_all(make: Make, file: 
     memory = make()
     await memory.open()
     for steps in range(0, 60, 3):
-        task = asyncio.create_task(memory.begin_turn(Inbound("q", "c1", (Attachment("image", "image/png", b"x"),))))
+        task = asyncio.create_task(memory.turns.begin(Inbound("q", "c1", (Attachment("image", "image/png", b"x"),))))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
@@ -132,7 +132,7 @@ async def test_a_person_is_one_on_a_channel(make: Make, file: Path) -> None:
     memory = make()
     await memory.open()
     for conversation, person, channel in [("a", "ada", "x"), ("b", "ada", "x"), ("a", "bob", "x"), ("a", "ada", "y")]:
-        await memory.begin_turn(Inbound("q", conversation, person=person, channel=channel))
+        await memory.turns.begin(Inbound("q", conversation, person=person, channel=channel))
     await memory.aclose()
     with closing(sqlite3.connect(file)) as raw:
         names = raw.execute(

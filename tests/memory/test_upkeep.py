@@ -36,7 +36,7 @@ PICTURE = Attachment("image", "image/png", bytes(range(256)), "p.png")
 
 @pytest.fixture
 async def database(memory: Memory) -> AsyncIterator[Database]:
-    yield memory._database.whole_database
+    yield memory.database
 
 
 async def filled(memory: Memory) -> str:
@@ -63,7 +63,7 @@ async def test_a_backup_comes_back(memory: Memory, database: Database, tmp_path:
     await restore(database, tmp_path / "copy", force=True)
     assert await exported(memory) == before
     assert [person.names[0].name for person in await memory.people.listed()] == ["ada"]
-    assert [message.attachments for message in await memory.history("c1")][0] == (PICTURE,)
+    assert [message.attachments for message in await memory.history.messages("c1")][0] == (PICTURE,)
     assert (await check(database)).problems == ()
     assert await asyncio.to_thread(lambda: list(tmp_path.glob("*.part"))) == []
 
@@ -75,8 +75,8 @@ async def test_a_backup_goes_into_the_other_database(way: str, tmp_path: Path) -
         source, target = [Memory(url) for url in (urls if way.startswith("sqlite") else urls[::-1])]
         await source.open()
         before = await filled(source)
-        await backup(source._database.whole_database, tmp_path / "copy")
-        await restore(target._database.whole_database, tmp_path / "copy")
+        await backup(source.database, tmp_path / "copy")
+        await restore(target.database, tmp_path / "copy")
         assert await exported(target) == before
         assert await say(target, "and it goes on")
         await source.aclose()
@@ -91,7 +91,7 @@ async def test_a_backup_while_writing_is_of_one_moment(memory: Memory, database:
         for turn in range(1000):
             if turn == 1:
                 await begun.wait()
-            await memory.begin_turn(Inbound(f"{turn}", f"c{number}", person=f"p{number}"))
+            await memory.turns.begin(Inbound(f"{turn}", f"c{number}", person=f"p{number}"))
             if done.is_set():
                 return
 
@@ -105,7 +105,7 @@ async def test_a_backup_while_writing_is_of_one_moment(memory: Memory, database:
         await restore(database, tmp_path / f"copy{number}", force=True)
         assert (await check(database)).problems == ()
         for conversation in range(3):
-            found = [message.text for message in await memory.history(f"c{conversation}", limit=10_000)]
+            found = [message.text for message in await memory.history.messages(f"c{conversation}", limit=10_000)]
             assert found == [str(turn) for turn in range(len(found))] and found
 
 
@@ -158,7 +158,7 @@ def damage(file: Path) -> None:
 
 
 async def test_a_check_finds_a_damaged_file(file: Path, memory: Memory) -> None:
-    if memory._database.dialect != "sqlite":
+    if memory.scope.dialect != "sqlite":
         return
     for number in range(50):
         await say(memory, "x" * 2000, conversation=f"c{number}")
@@ -178,7 +178,7 @@ async def test_retention(memory: Memory, database: Database) -> None:
     await say(memory, "new")
     scoped = TenantDatabase(database, "default")
     would = await purge(scoped, split, dry_run=True)
-    assert len(await memory.history("c1")) == 4
+    assert len(await memory.history.messages("c1")) == 4
     assert await purge(scoped, split) == would
     assert would == {
         "conversation_summary": 1,
@@ -189,11 +189,11 @@ async def test_retention(memory: Memory, database: Database) -> None:
         "link_code": 0,
     }
     await database.vacuum(always=True)
-    assert [message.text for message in await memory.history("c1")] == ["new", "I see."]
-    assert [info.key for info in await memory.conversations()] == ["c1"]
+    assert [message.text for message in await memory.history.messages("c1")] == ["new", "I see."]
+    assert [info.key for info in await memory.history.conversations()] == ["c1"]
     ada = await memory.people.meet("ada")
     assert [fact.value for fact in await memory.facts.past(ada.id, "home")] == ["Rome"]
-    assert (await memory.context(Inbound("hi", "c1", person="ada"))).summary is None
+    assert (await memory.turns.context(Inbound("hi", "c1", person="ada"))).summary is None
     assert (await check(database)).problems == ()
 
 
@@ -204,7 +204,7 @@ async def test_retention_is_of_one_tenant(memory: Memory, database: Database) ->
     await say(other, "theirs")
     assert await tenants(database) == ["acme", "default"]
     await purge(TenantDatabase(database, "acme"), datetime.now(UTC) + timedelta(days=1))
-    assert await other.conversations() == [] and len(await memory.conversations()) == 1
+    assert await other.history.conversations() == [] and len(await memory.history.conversations()) == 1
 
 
 async def with_documents(memory: Memory) -> KnowledgeBase:

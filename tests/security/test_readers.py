@@ -172,7 +172,7 @@ async def test_a_reader_goes_with_a_forgotten_person(tmp_path: Path) -> None:
     try:
         for name in ("eve", "ann"):
             inbound = Inbound("Please read", name, person=name, channel="web")
-            await memory.begin_turn(inbound)
+            await memory.turns.begin(inbound)
             await knowledge.keep(Attachment("document", "text/plain", b"my order", "b.txt"), inbound)
         assert len(readers()) == 2
         await knowledge.drop(Forgotten(frozenset({("web", "eve"), ("mail", "eve")})))
@@ -255,7 +255,7 @@ async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) ->
     try:
         eve, ann = (Inbound("Please read", name, person=name, channel="web") for name in ("eve", "ann"))
         for inbound in (eve, ann):
-            await memory.begin_turn(inbound)
+            await memory.turns.begin(inbound)
         slow = asyncio.create_task(knowledge.keep(Attachment("document", "application/pdf", SLOW, "a.pdf"), eve))
         await until(lambda: bool(readers()))
         async with asyncio.timeout(PATIENCE):

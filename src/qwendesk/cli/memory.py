@@ -102,7 +102,7 @@ async def _list(limit: int, as_json: bool) -> None:
 
 async def _conversations(channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
-        found = await memory.conversations(channel=channel, limit=limit)
+        found = await memory.history.conversations(channel=channel, limit=limit)
     if as_json:
         rows = [asdict(one) | {"updated_at": one.updated_at.isoformat()} for one in found]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -119,7 +119,7 @@ async def _conversations(channel: str | None, limit: int, as_json: bool) -> None
 
 async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
-        named = [one for one in await memory.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
+        named = [one for one in await memory.history.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
         if channel is None and await memory.people.named(text):
             await _show_person(memory, text, as_json)
             if named and not as_json:
@@ -133,7 +133,7 @@ async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> No
         if len(named) > 1:
             channels = ", ".join(sorted(one.channel for one in named))
             raise ConfigError(f"There are conversations {text!r} on {channels}: add --channel NAME.")
-        messages = await memory.history(text, channel=named[0].channel, limit=limit, with_attachments=False)
+        messages = await memory.history.messages(text, channel=named[0].channel, limit=limit, with_attachments=False)
     if as_json:
         rows = [{"role": one.role, "text": one.text, "at": one.created_at.isoformat()} for one in messages]
         typer.echo(

@@ -163,9 +163,9 @@ def _message(wishes: Wishes) -> str | None:
 async def _converse(desk: Desk, session: Session) -> None:
     out, err = Console(), Console(stderr=True)
     out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
-    for message in (await desk.memory.history(session.conversation, channel=ConsoleChannel.manifest.name, limit=200))[
-        -2:
-    ]:
+    for message in (
+        await desk.memory.history.messages(session.conversation, channel=ConsoleChannel.manifest.name, limit=200)
+    )[-2:]:
         who = "you> " if message.role == "user" else ""
         out.print(who + printable(message.text), style="dim", markup=False, highlight=False)
 

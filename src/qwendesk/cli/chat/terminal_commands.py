@@ -52,7 +52,7 @@ class TerminalCommands:
 
     async def why(self, conversation: str) -> str | None:
         """Say why the conversation's last answer is as it is; None where there is none."""
-        turn = await self.memory.last_turn(conversation, channel=CHANNEL)
+        turn = await self.memory.history.last_turn(conversation, channel=CHANNEL)
         if turn and not turn.receipt:
             return f"The last answer has no receipt: it was {turn.status}."
         return explain(turn.receipt) if turn and turn.receipt else None
@@ -90,7 +90,7 @@ async def last_question(memory: Memory, conversation: str | None) -> Inbound:
         InputError: there is none yet.
     """
     here = conversation or await newest(memory)
-    history = await memory.history(here, channel=CHANNEL) if here else []
+    history = await memory.history.messages(here, channel=CHANNEL) if here else []
     asked = next((message for message in reversed(history) if message.role == "user"), None)
     if here is None or asked is None:
         raise InputError("There is no question yet that could be answered again; ask one first.")
@@ -124,7 +124,7 @@ async def answer_command(command: Command, settings: Settings, conversation: str
 
 async def newest(memory: Memory) -> str | None:
     """Return the conversation at the terminal in which something was said last."""
-    found = await memory.conversations(channel=CHANNEL, limit=1)
+    found = await memory.history.conversations(channel=CHANNEL, limit=1)
     return found[0].key if found else None
 
 

@@ -254,7 +254,7 @@ async def _database(settings: Settings) -> Finding:
     memory = Memory(settings.database)
     await memory.open()
     try:
-        newest = await memory.conversations(limit=1)
+        newest = await memory.history.conversations(limit=1)
     finally:
         await memory.aclose()
     seen = f"last used {newest[0].updated_at:%Y-%m-%d %H:%M}" if newest else "empty"

@@ -113,7 +113,7 @@ async def _all_pages(memory: Memory, since: datetime | None, limit: int) -> list
     turns: list[PastTurn] = []
     while len(turns) < limit:
         before = turns[-1].id if turns else None
-        page = await memory.turns(since=since, before=before, limit=min(_PAGE, limit - len(turns)))
+        page = await memory.feedback.turns(since=since, before=before, limit=min(_PAGE, limit - len(turns)))
         if not page:
             break
         turns += page

@@ -1,0 +1,300 @@
+"""Turns: begin, finish, fail, and the context that a turn begins with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, bindparam, delete, insert, literal, literal_column, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from uuid_utils import uuid7
+
+from qwendesk.errors import InputError, StoreError
+from qwendesk.memory.conversations.turn_context import read_context
+from qwendesk.memory.database import upsert
+from qwendesk.memory.people.repository import add_person
+from qwendesk.memory.records import StoredContext
+from qwendesk.memory.tables.conversations import Conversation, Message, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.tables.facts import ToolCall
+from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.messages import Attachment, Inbound, Receipt, Reply
+
+MAX_FILE_BYTES = 20 * 1024 * 1024
+TITLE_CHARS = 60
+_INTERRUPTED = "interrupted: the process ended before the answer"
+"""The error of a turn that a dead process left running."""
+_ADD_MESSAGE = insert(Message)
+_ADD_ATTACHMENT = insert(StoredAttachment)
+_ADD_TURN = insert(Turn)
+_ADD_TOOL_CALL = insert(ToolCall)
+
+
+class Turns:
+    """Stores the turns of one tenant.
+
+    Args:
+        database: the tenant's view of the database.
+        account: the desk's account of the conversations.
+    """
+
+    def __init__(self, database: TenantDatabase, account: str) -> None:
+        self._database = database
+        self._account = account
+
+    @unit_of_work
+    async def begin(self, inbound: Inbound) -> str:
+        """Store a message and a running turn in one transaction and return the turn's id.
+
+        A message with a sequence is stored under it once: begun again, it is the same turn. A turn of the same
+        conversation that a dead process left running is marked as failed.
+
+        Raises:
+            InputError: the message has a sequence, and its writer was forgotten before the turn began.
+        """
+        try:
+            return await self._begin(inbound)
+        except StoreError as error:
+            # The writer was forgotten or merged with another person meanwhile; the second try finds or adds them.
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            return await self._begin(inbound)
+
+    @unit_of_work
+    async def finish(self, turn_id: str, reply: Reply) -> None:
+        """Store the answer and close the turn in one transaction; a closed turn stays as it is."""
+        receipt = reply.receipt
+        changes = {
+            "status": "done",
+            "error": None,
+            "role": receipt.role,
+            "confidence": receipt.confidence,
+            "model": receipt.model,
+            "engine": receipt.engine,
+            "receipt": receipt.as_dict(),
+            "thinking": reply.thinking,
+        }
+        await self._close(turn_id, changes, reply.text, receipt)
+
+    @unit_of_work
+    async def fail(self, turn_id: str, status: Literal["failed", "stopped"], error: str, partial: str = "") -> None:
+        """Close the turn with an error and the partial answer; a closed turn stays as it is."""
+        await self._close(turn_id, {"status": status, "error": error}, partial or None)
+
+    @unit_of_work
+    async def context(
+        self, inbound: Inbound, *, messages: int = 200, facts: int = 50, with_attachments: bool = True
+    ) -> StoredContext:
+        """Return the newest messages after the summary, the summary, and the person's newest facts.
+
+        Args:
+            inbound: the message that begins the turn.
+            messages: the number of messages.
+            facts: the number of facts.
+            with_attachments: read the attachments of the newest few messages that have any.
+        """
+        async with self._database.read() as connection:
+            return await read_context(
+                connection, inbound, self._account, messages=messages, facts=facts, with_attachments=with_attachments
+            )
+
+    async def _begin(self, inbound: Inbound) -> str:
+        now = datetime.now(UTC)
+        files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
+        async with self._database.write() as connection:
+            conversation, sequence, person = await self._enter(connection, inbound, now)
+            parts = [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
+            question = _message_row(conversation, sequence, "user", inbound.text, inbound.model, now)
+            question |= {"person_id": person, "parts": parts}
+            if inbound.sequence is None:
+                await connection.execute(_ADD_MESSAGE, question)
+            elif not await self._add_once(connection, question):
+                return await _reopen(connection, conversation, sequence)
+            if files:
+                await connection.execute(_ADD_ATTACHMENT, [{**file, "message_id": question["id"]} for file in files])
+            turn = {
+                "id": str(uuid7()),
+                "conversation_id": conversation,
+                "sequence": sequence,
+                "question_id": question["id"],
+                "status": "running",
+                "started_at": now,
+            }
+            await connection.execute(_ADD_TURN, turn)
+        return str(turn["id"])
+
+    async def _enter(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
+        """Return the conversation's id, the turn's sequence and the person's id."""
+        entry = {
+            "id": str(uuid7()),
+            "channel": inbound.channel,
+            "account": self._account,
+            "external_id": inbound.conversation,
+            "next_sequence": 2,
+            "step": 1 if inbound.sequence is None else 0,
+            "title": title(inbound),
+            "created_at": now,
+            "updated_at": now,
+            "of_channel": inbound.channel,
+            "of_account": self._account,
+            "of_person": inbound.person,
+            "at": inbound.sequence,
+        }
+        entered = await connection.execute(_enter_conversation(self._database.dialect), entry)
+        conversation, next_sequence, person, has_left, is_awaited = entered.one()
+        # A person who is being forgotten at this moment is found by foreign keys later; the second try ends here.
+        if inbound.sequence is not None and not is_awaited:
+            raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
+        if has_left:
+            left = (Turn.conversation_id == conversation) & (Turn.status == "running")
+            closed = update(Turn).where(left).values(status="failed", error=_INTERRUPTED, finished_at=now)
+            await connection.execute(closed)
+        sequence = next_sequence - 1 if inbound.sequence is None else inbound.sequence
+        return (
+            conversation,
+            sequence,
+            person or await add_person(connection, inbound.person, inbound.channel, self._account),
+        )
+
+    async def _add_once(self, connection: TenantConnection, question: dict[str, Any]) -> bool:
+        """Store a question under its sequence; return False where it is stored already."""
+        added = await connection.execute(_add_message_once(self._database.dialect), question)
+        return added.scalar_one_or_none() is not None
+
+    async def _close(
+        self, turn_id: str, changes: Mapping[str, Any], answer: str | None, receipt: Receipt | None = None
+    ) -> None:
+        now = datetime.now(UTC)
+        async with self._database.write() as connection:
+            values = {**changes, "finished_at": now, "turn_id": turn_id}
+            closed = (await connection.execute(_close_turn(), values)).one_or_none()
+            if closed is None:
+                status = await connection.execute(select(Turn.status).where(Turn.id == turn_id))
+                if status.one_or_none() is None:
+                    raise StoreError(f"There is no turn {turn_id!r} in {self._database.name!r}; begin one first.")
+                return
+            if answer is not None:
+                model = receipt.model if receipt else None
+                row = _message_row(closed.conversation_id, closed.sequence, "assistant", answer, model, now)
+                await connection.execute(_ADD_MESSAGE, row)
+            if receipt and receipt.tools:
+                await connection.execute(_ADD_TOOL_CALL, _tool_call_rows(turn_id, receipt))
+
+
+def title(inbound: Inbound) -> str:
+    """Return the first words of a message, or the name of its first file."""
+    start = " ".join(inbound.text[: TITLE_CHARS * 8].split())
+    named = next((file.name or file.kind for file in inbound.attachments), "")
+    words = "".join(char for char in start if char.isprintable()) or named
+    return words if len(words) <= TITLE_CHARS else words[: TITLE_CHARS - 1].rstrip() + "…"
+
+
+async def _reopen(connection: TenantConnection, conversation: str, sequence: int) -> str:
+    """Run a turn again unless it is done, without its earlier answer; return its id."""
+    of_turn = (Turn.conversation_id == conversation) & (Turn.sequence == sequence)
+    turn = str((await connection.execute(select(Turn.id).where(of_turn))).scalar_one())
+    is_open = (Turn.id == turn) & (Turn.status != "done")
+    rerun = update(Turn).where(is_open).values(status="running", error=None, finished_at=None)
+    if (await connection.execute(rerun)).rowcount:
+        answer = (
+            Message.conversation_id == conversation,
+            Message.sequence == sequence,
+            Message.role == "assistant",
+        )
+        await connection.execute(delete(Message).where(*answer))
+    return turn
+
+
+@cache
+def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
+    """Create the conversation, or take its next sequence, in one round trip.
+
+    Returns its id, the sequence after the one taken, the person's id if known, whether a turn is still running, and
+    whether an accepted message with the sequence ``at`` still exists.
+    """
+    statement = upsert(dialect, Conversation)
+    person = select(PersonIdentity.person_id).where(
+        PersonIdentity.channel == bindparam("of_channel"),
+        PersonIdentity.account == bindparam("of_account"),
+        PersonIdentity.external_user_id == bindparam("of_person"),
+    )
+    # SQLite loses the table's name of a column inside RETURNING.
+    here: ColumnElement[str] = literal_column("conversation.id")
+    left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal("running", literal_execute=True))
+    accepted = select(InboundEvent.id).where(
+        InboundEvent.conversation_id == here, InboundEvent.sequence == bindparam("at")
+    )
+    taken = {
+        "next_sequence": Conversation.next_sequence + bindparam("step"),
+        "updated_at": statement.excluded.updated_at,
+    }
+    return statement.on_conflict_do_update(
+        index_elements=["tenant_id", "channel", "account", "external_id"], set_=taken
+    ).returning(Conversation.id, Conversation.next_sequence, person.scalar_subquery(), left.exists(), accepted.exists())
+
+
+@cache
+def _add_message_once(dialect: str) -> ReturningInsert[str]:
+    key = ["conversation_id", "sequence", "role", "part"]
+    return upsert(dialect, Message).on_conflict_do_nothing(index_elements=key).returning(Message.id)
+
+
+@cache
+def _close_turn() -> ReturningUpdate[str, int]:
+    """Close a turn that is open or was marked as interrupted; its values are parameters."""
+    is_open = (Turn.status == "running") | (Turn.error == _INTERRUPTED)
+    statement = update(Turn).where(Turn.id == bindparam("turn_id"), is_open)
+    return statement.returning(Turn.conversation_id, Turn.sequence)
+
+
+def _message_row(
+    conversation: str, sequence: int, role: str, text: str, model: str | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "id": str(uuid7()),
+        "conversation_id": conversation,
+        "sequence": sequence,
+        "role": role,
+        "part": 0,
+        "person_id": None,
+        "text": text,
+        "parts": None,
+        "model": model,
+        "created_at": now,
+    }
+
+
+def _attachment_row(ordinal: int, file: Attachment) -> dict[str, Any]:
+    size = len(file.data)
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"The file {file.name!r} has {size:,} bytes; send one of at most {MAX_FILE_BYTES:,} bytes.")
+    return {
+        "id": str(uuid7()),
+        "ordinal": ordinal,
+        "kind": file.kind,
+        "mime": file.mime,
+        "name": file.name,
+        "size": size,
+        "sha256": hashlib.sha256(file.data).hexdigest(),
+        "content": file.data,
+    }
+
+
+def _tool_call_rows(turn_id: str, receipt: Receipt) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "id": str(uuid7()),
+            "turn_id": turn_id,
+            "ordinal": ordinal,
+            "name": use.name,
+            "arguments": use.arguments,
+            "ok": use.ok,
+            "result": use.result,
+            "duration_ms": use.duration_ms,
+        }
+        for ordinal, use in enumerate(receipt.tools)
+    ]

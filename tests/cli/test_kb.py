@@ -49,7 +49,7 @@ def test_add_list_search_remove(docs: Path) -> None:
 def test_nothing_found_says_why(docs: Path) -> None:
     empty = RUN.invoke(app, ["search", "zebra"])
     assert empty.exit_code == 0 and empty.stderr == (
-        "Nothing was found. There are no documents yet: 'qwendesk kb add PATH' takes some in.\n"
+        "No passage was found. There are no documents yet: 'qwendesk kb add PATH' takes some in.\n"
     )
     RUN.invoke(app, ["add", str(docs)])
     assert "by words alone" in RUN.invoke(app, ["search", "zebra"]).stderr

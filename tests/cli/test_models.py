@@ -82,7 +82,7 @@ def test_pull_then_list_path_show_and_rm(home):
     refused = run("rm", "qwen3-4b", exit_code=1).output
     assert "'qwen3-4b' is not in the store" in refused and "Delete" not in refused, "nobody is asked in vain"
     assert path.is_file()
-    assert "0.2 MB are free again" in run("rm", "tiny", "--yes").stderr
+    assert "0.2 MB freed" in run("rm", "tiny", "--yes").stderr
     assert not path.exists()
 
 
@@ -142,7 +142,7 @@ def test_a_stopped_pull_is_taken_up_again(home, server, number):
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert stderr.splitlines()[-1] == (
-            "Stopped. What has come is kept: 'qwendesk models pull tiny' goes on from there."
+            "Stopped. The partial download is kept: 'qwendesk models pull tiny' continues it."
         )
     assert run("list", "--json").stdout.strip() == "[]"
     server.asked.clear()

@@ -1,4 +1,4 @@
-"""``qwendesk db``: care for the database."""
+"""``qwendesk db``: database maintenance."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-File = Annotated[Path, typer.Argument(help="The backup's file.")]
+File = Annotated[Path, typer.Argument(help="File of the backup or dump.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over what the database holds.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the database's content.")]
 Age = Annotated[str, typer.Option("--older-than", help="Age such as 90d, 12w, 18m or 2y.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -38,55 +38,55 @@ _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 @app.command()
 def upgrade(as_json: AsJson = False) -> None:
-    """Create the tables or bring them up to date (every start does so by itself)."""
+    """Create or migrate the tables; every start does this as well."""
     run_command(_upgrade(as_json))
 
 
 @app.command()
 def current(as_json: AsJson = False) -> None:
-    """Show the database's revision and the one this program needs."""
+    """Show the database's revision and the required one."""
     run_command(_current(as_json))
 
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Look for damage, broken references and tables that are not as they should be."""
+    """Check for damage, broken references and differing tables."""
     run_command(_check(as_json))
 
 
 @app.command()
 def backup(file: File, as_json: AsJson = False) -> None:
-    """Copy the database while others go on writing: of SQLite a database file, of PostgreSQL .jsonl.gz."""
+    """Back up the database while it is in use: a database file for SQLite, .jsonl.gz for PostgreSQL."""
     run_command(_backup(file, as_json))
 
 
 @app.command()
 def restore(file: File, force: Force = False, as_json: AsJson = False) -> None:
-    """Put a backup in the database's place; one of SQLite can go into PostgreSQL and the other way round."""
+    """Restore a backup, also from SQLite into PostgreSQL and vice versa."""
     run_command(_restore(file, force, as_json))
 
 
 @app.command()
 def dump(file: File, as_json: AsJson = False) -> None:
-    """Write a dump that any version from this one on can load, into SQLite or PostgreSQL: gzipped JSON Lines."""
+    """Write a dump as gzipped JSON Lines, which this and later versions load into SQLite or PostgreSQL."""
     run_command(_dump(file, as_json))
 
 
 @app.command()
 def load(file: File, force: Force = False, as_json: AsJson = False) -> None:
-    """Load a dump in place of the database's content; the dump may be of an earlier Qwendesk."""
+    """Replace the database's content with a dump, also of an earlier version."""
     run_command(_restore(file, force, as_json))
 
 
 @app.command()
 def purge(older_than: Age, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Remove turns that are older, with their files and summaries, and facts that ceased to hold before."""
+    """Delete older turns with their files and summaries, and facts that were superseded before."""
     run_command(_purge(older_than, dry_run, yes, as_json))
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Database]:
-    """Give the database of the settings as it is."""
+    """Yield the database of the settings without migrating it."""
     from qwendesk.memory.database import Database
     from qwendesk.settings import load_settings
 

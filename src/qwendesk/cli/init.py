@@ -1,4 +1,4 @@
-"""``qwendesk init``: write the settings of a new desk."""
+"""``qwendesk init``: create the settings of a new desk."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of desk that can be set up."""
+    """A template of a desk."""
 
     help: str
     next_steps: tuple[str, ...]
-    """What to do then; ``{}`` stands for the folder."""
+    """Next steps; ``{}`` is the folder."""
 
 
 KINDS = {
     "shop": Kind(
         "a web chat that answers customers from the shop's own documents",
         (
-            "qwendesk kb add documents       # the example's questions and answers; replace them by your own",
+            "qwendesk kb add documents       # the example's questions and answers; replace them with your own",
             "qwendesk serve                  # then open http://127.0.0.1:8377",
         ),
     ),
@@ -35,8 +35,8 @@ KINDS = {
         (
             "pip install 'qwendesk[telegram]'",
             "put the token of @BotFather into .env",
-            "qwendesk channels test telegram # says which bot it is",
-            "qwendesk serve                  # then write to the bot, and let yourself in by the code it shows",
+            "qwendesk channels test telegram # prints the bot's name",
+            "qwendesk serve                  # then write to the bot, and approve yourself with the code it shows",
         ),
     ),
     "slack": Kind(
@@ -44,7 +44,7 @@ KINDS = {
         (
             "pip install 'qwendesk[slack]'",
             "qwendesk channels manifest slack  # create the app from it, then put its tokens into .env",
-            "qwendesk channels test slack      # says which workspace it is",
+            "qwendesk channels test slack      # prints the workspace",
             "qwendesk serve",
         ),
     ),
@@ -52,14 +52,14 @@ KINDS = {
 _NAMES = {"env": ".env"}
 _PRIVATE = 0o600
 
-What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="The kind of desk.")]
-Folder = Annotated[Path, typer.Argument(help="The folder to write to; it is made where it does not exist.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is kept beside as NAME.bak.")]
+What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="Template of the desk.")]
+Folder = Annotated[Path, typer.Argument(help="Target folder; created if missing.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is kept as NAME.bak.")]
 
 
 @app.command(no_args_is_help=True)
 def init(kind: What, folder: Folder = Path(), force: Force = False) -> None:
-    """Write the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.
+    """Create the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.
 
     shop: a web chat that answers from documents, with examples. telegram: a bot. slack: an app.
     """
@@ -83,7 +83,7 @@ async def _init(kind: str, folder: Path, force: bool) -> None:
     steps = KINDS[kind].next_steps
     for step in (f"cd {quote(str(folder))}", *steps) if folder != Path() else steps:
         typer.echo(f"  {step}")
-    typer.echo("\n'qwendesk doctor' says what is still missing.")
+    typer.echo("\n'qwendesk doctor' lists what is missing.")
 
 
 def _write(kind: str, folder: Path, force: bool) -> list[Path]:
@@ -100,7 +100,7 @@ def _write(kind: str, folder: Path, force: bool) -> list[Path]:
             )
         for source, target in zip(sources, targets, strict=True):
             if target.is_file() and target.read_bytes() == source.read_bytes():
-                continue  # the file kept beside is the user's own
+                continue  # the backup is the user's file
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 target.replace(target.with_name(f"{target.name}.bak"))

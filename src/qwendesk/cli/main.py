@@ -1,4 +1,4 @@
-"""All commands; a command's module is imported when the command runs, so that ``--help`` stays quick."""
+"""The list of commands; a command's module is imported when the command runs."""
 
 from typing import Annotated, Any
 
@@ -6,24 +6,24 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
-    "init": "Write the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.",
-    "chat": "Talk with Qwen here in the terminal; the first run fetches a small model by itself.",
-    "serve": "Run the desk: the channels that are set up, the answering, the web server.",
-    "channels": "See which channels there are, check their credentials, and play them without a network.",
-    "models": "List, fetch and remove models.",
-    "route": "See why a message goes where it goes, measure the router, and teach it.",
-    "kb": "Give the desk documents to answer from, and search them.",
-    "pairing": "Decide who may talk with the desk.",
-    "messages": "See and retry messages that could not be answered or delivered.",
-    "memory": "Show, export and forget what is kept about people.",
-    "db": "Upgrade, check, back up, restore and thin out the database.",
-    "doctor": "Look at what is installed, reachable and missing, and say what to do next.",
+    "init": "Create the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.",
+    "chat": "Chat with Qwen in the terminal; the first run downloads a small model.",
+    "serve": "Run the desk: the configured channels, the worker, the web server.",
+    "channels": "List channels, check their credentials, and simulate them without a network.",
+    "models": "List, download and remove models.",
+    "route": "Explain routing decisions, measure the router, and train it.",
+    "kb": "Manage and search the knowledge base.",
+    "pairing": "Decide who may use the desk.",
+    "messages": "List and retry failed messages.",
+    "memory": "Show, export and delete stored data about people.",
+    "db": "Migrate, check, back up, dump and purge the database.",
+    "doctor": "Check installation and configuration, and print the next steps.",
 }
-"""Each command's line of help; ``qwendesk.cli.NAME`` holds its ``app``."""
+"""Help of each command; ``qwendesk.cli.NAME`` has its ``app``."""
 
 
 class _Commands(TyperGroup):
-    """Knows the commands by name, and loads only the one that is called."""
+    """A group that loads a command's module when the command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

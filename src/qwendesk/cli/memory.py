@@ -1,4 +1,4 @@
-"""``qwendesk memory``: what is kept about people, and its removal."""
+"""``qwendesk memory``: stored data about people."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from qwendesk.memory.people.records import Person
 
 _SEARCHED = 10_000
-"""Newest conversations among which one is looked up by its name."""
+"""Number of newest conversations that are searched by name."""
 app = typer.Typer(
-    help="Show, export and forget what is kept about people.",
+    help="Show, export and delete stored data about people.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="A person's id, name, or CHANNEL:NAME.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this new file instead.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this new file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many lines.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
 What = Annotated[
     str,
     typer.Argument(
@@ -42,12 +42,12 @@ What = Annotated[
         help="A person's id, name, or CHANNEL:NAME; or a conversation's name ('memory conversations' lists them).",
     ),
 ]
-OfChannel = Annotated[str | None, typer.Option("--channel", help="Conversations of this channel alone.")]
+OfChannel = Annotated[str | None, typer.Option("--channel", help="Only conversations of this channel.")]
 
 
 @app.command("list")
 def listed(limit: Limit = 100, as_json: AsJson = False) -> None:
-    """List the people who have written, newest first."""
+    """List the people, newest first."""
     run_command(_list(limit, as_json))
 
 
@@ -59,25 +59,25 @@ def conversations(channel: OfChannel = None, limit: Limit = 20, as_json: AsJson 
 
 @app.command()
 def show(what: What, channel: OfChannel = None, limit: Limit = 200, as_json: AsJson = False) -> None:
-    """Show a person's names and the facts that hold now, or the messages of a conversation."""
+    """Show a person's names and current facts, or the messages of a conversation."""
     run_command(_show(what, channel, limit, as_json))
 
 
 @app.command()
 def export(person: Who, out: Out = None) -> None:
-    """Write everything that is kept about a person as JSON, files in base64."""
+    """Export all data about a person as JSON, files in base64."""
     run_command(_export(person, out))
 
 
 @app.command()
 def forget(person: Who, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Remove a person and everything that came from them; a line without content stays in the audit."""
+    """Delete a person with all data; the audit log keeps a line without content."""
     run_command(_forget(person, yes, as_json))
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Memory]:
-    """Give the memory of the settings."""
+    """Yield the memory in the database of the settings."""
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
@@ -146,7 +146,7 @@ async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> No
 
 
 def _local(moment: datetime) -> str:
-    """Return a moment in this machine's time zone, to the minute."""
+    """Return a time in the local time zone, to the minute."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 

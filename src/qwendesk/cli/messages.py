@@ -1,4 +1,4 @@
-"""``qwendesk messages``: messages that could not be answered or delivered."""
+"""``qwendesk messages``: failed messages."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from qwendesk.settings import Settings
 
 app = typer.Typer(
-    help="See and retry messages that could not be answered or delivered.",
+    help="List and retry failed messages.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
-Ids = Annotated[list[str], typer.Argument(help="The messages' ids, as 'qwendesk messages failed' shows them; or all.")]
+Ids = Annotated[list[str], typer.Argument(help="Message ids from 'qwendesk messages failed', or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
 @app.command()
 def failed(as_json: AsJson = False) -> None:
-    """List the messages that were given up, newest first."""
+    """List the failed messages, newest first."""
     run_command(_failed(as_json))
 
 
 @app.command()
 def retry(ids: Ids) -> None:
-    """Put messages that were given up back into the queue."""
+    """Put failed messages back into the queue."""
     run_command(_retry(ids))
 
 
 @app.command()
 def dismiss(ids: Ids) -> None:
-    """Close messages that were given up, without an answer; what was said stays in the memory."""
+    """Close failed messages without an answer; their text stays in the memory."""
     run_command(_dismiss(ids))
 
 
@@ -58,7 +58,7 @@ async def _failed(as_json: bool) -> None:
         typer.echo(f"    {one_line(ticket.person)}: {one_line(' '.join(ticket.text.split())[:100])}")
         typer.echo(f"    {one_line(ticket.error)}")
     if not tickets:
-        typer.echo("No message was given up.", err=True)
+        typer.echo("There are no failed messages.", err=True)
 
 
 async def _retry(ids: list[str]) -> None:
@@ -95,7 +95,7 @@ def _refuse(unknown: list[str]) -> None:
 
 @asynccontextmanager
 async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
-    """Give the accepted messages and the settings that say where they are."""
+    """Yield the inbox of the settings' database, and the settings."""
     from qwendesk.desk.inbox.repository import Inbox
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings

@@ -1,4 +1,4 @@
-"""``qwendesk pairing``: who may talk with the desk."""
+"""``qwendesk pairing``: who may use the desk."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from qwendesk.settings import Settings
 
 app = typer.Typer(
-    help="Decide who may talk with the desk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="Decide who may use the desk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
-Name = Annotated[str, typer.Argument(help="The code that the person was shown, or CHANNEL:PERSON.")]
+Name = Annotated[str, typer.Argument(help="The person's pairing code, or CHANNEL:PERSON.")]
 Role = Annotated[str, typer.Option("--role", help="person, operator or owner.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
 @app.command("list")
 def list_guests(as_json: AsJson = False) -> None:
-    """List who asked to talk, and what was decided."""
+    """List pairing requests and decisions."""
     run_command(_list(as_json))
 
 
 @app.command()
 def approve(name: Name, role: Role = "person") -> None:
-    """Let somebody talk with the desk."""
+    """Approve a person."""
     run_command(_decide(name, "allowed", role))
 
 
 @app.command()
 def deny(name: Name) -> None:
-    """Keep somebody from talking with the desk, also one who could until now."""
+    """Deny a person, also one who was approved."""
     run_command(_decide(name, "denied", "person"))
 
 
@@ -76,10 +76,10 @@ async def _decide(name: str, state: GuestState, role: str) -> None:
 
 
 async def _check_channel(name: str, state: GuestState, settings: Settings, book: Guestbook) -> None:
-    """Refuse a decision that would change nothing.
+    """Refuse a decision without effect.
 
     Raises:
-        InputError: there is no such channel, or it asks its settings alone who may talk.
+        InputError: the channel does not exist, or its access is decided by its settings alone.
     """
     from qwendesk import plugins
     from qwendesk.errors import InputError

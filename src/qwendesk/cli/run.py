@@ -1,4 +1,4 @@
-"""Run a command's coroutine, and turn what goes wrong into one line and an exit code."""
+"""Run a command's coroutine; errors become one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C has ended, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 
 def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interrupted.", service: bool = False) -> T:
-    """Run a coroutine to its end and return its value.
+    """Run a coroutine and return its value.
 
     Args:
         coroutine: the command's work.
         interrupted: the line shown after Ctrl-C.
-        service: it runs for long and has much to do: a faster event loop is worth loading, where there is one.
+        service: whether it runs for long, so that uvloop is used if it is installed.
 
     Raises:
         typer.Exit: it failed (1) or was interrupted (130); the reason has been written to stderr.
@@ -44,7 +44,7 @@ def run_command(coroutine: Coroutine[Any, Any, T], *, interrupted: str = "Interr
 
 
 def fast_loop() -> Callable[[], AbstractEventLoop] | None:
-    """Return what makes uvloop's event loops; None where it is not to be had (Windows)."""
+    """Return uvloop's event loop factory; None if uvloop is not installed."""
     if find_spec("uvloop") is None:
         return None
     from uvloop import new_event_loop

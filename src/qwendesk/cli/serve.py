@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _SHOWN_CHARS = 80
-
-"""Characters of a stranger's first message that are shown."""
+"""Characters shown of a stranger's first message."""
 
 COMPONENTS = ("all", "ingress", "worker", "web")
 
@@ -43,7 +42,7 @@ Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; def
 
 @app.command()
 def serve(component: ComponentName = "all", host: Host = None, port: Port = None) -> None:
-    """Run the desk: the channels that are set up, the answering, the web server.
+    """Run the desk: the configured channels, the worker, the web server.
 
     Channels are set up in qwendesk.toml, each as a table [channels.NAME], or by variables QWENDESK_CHANNELS__NAME__KEY.
     """
@@ -64,7 +63,7 @@ async def _serve(component: str, given: dict[str, object]) -> None:
     from qwendesk.settings import load_settings, unknown_variables
 
     configure_logging()
-    # whatever the desk or a library writes from now on holds what people wrote
+    # files written from now on may contain people's messages
     os.umask(0o077)
     if component not in COMPONENTS:
         raise ConfigError(f"There is no component {component!r}; there are: {', '.join(COMPONENTS)}.")
@@ -81,11 +80,11 @@ async def _serve(component: str, given: dict[str, object]) -> None:
         await told.wait()
         warming.cancel()
         patience = f"{settings.shutdown_timeout:g} s"
-        typer.echo(f"Stopping: what is being answered may end, within {patience}; Ctrl-C again ends it now.")
+        typer.echo(f"Stopping: answers in progress get {patience}; Ctrl-C again stops at once.")
 
 
 async def _warm_up(service: Service) -> None:
-    """Load the model that answers first, and say so; what keeps it from that is in the log."""
+    """Load the default model and print that it is ready; errors are logged."""
     import logging
     from time import monotonic
 
@@ -111,7 +110,7 @@ async def _warm_up(service: Service) -> None:
 
 
 def _show_request(inbound: Inbound, code: str) -> None:
-    """Print who wants to write, the first words, and the command that lets them in."""
+    """Print a stranger's name and first words, and the command that approves the person."""
     from qwendesk.printable import one_line
 
     name = f"{inbound.display_name} ({inbound.person})" if inbound.display_name else inbound.person
@@ -147,15 +146,15 @@ def _greeting(service: Service) -> str:
 
 GRACE = 10.0
 
-"""Seconds that a service has for closing what it holds, beyond those for the answers in progress."""
+"""Seconds to close connections and files, in addition to ``shutdown_timeout``."""
 
 _LAST = 3.0
 
-"""Seconds after which the process is ended even where the interpreter itself is held up."""
+"""Seconds after which the process is killed even if the interpreter is blocked."""
 
 
 def listen(limit: float) -> asyncio.Event:
-    """Return what is set once SIGTERM or Ctrl-C tells the process to stop; the second one ends it at once.
+    """Return an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once.
 
     Args:
         limit: seconds after which a process that was told to stop is ended, whatever it does; it exits with 1 then.
@@ -164,7 +163,7 @@ def listen(limit: float) -> asyncio.Event:
     loop = asyncio.get_running_loop()
 
     def tell(number: int, frame: FrameType | None) -> None:
-        # a handler of the interpreter, not of the loop: it is called also while something holds up the loop
+        # a handler of the interpreter, since a blocked loop would not call its own
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         end_after(limit)
@@ -177,7 +176,7 @@ def listen(limit: float) -> asyncio.Event:
 
 
 def end_after(seconds: float) -> None:
-    """End this process after so many seconds, unless it has ended by then."""
+    """End this process after a number of seconds."""
     timer = threading.Timer(seconds, _end, [seconds])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""``qwendesk channels``: what there is, whether it is set up well, and a play without a network."""
+"""``qwendesk channels``: list, show, test and simulate channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qwendesk.channels.base import Channel, Setting
 
 app = typer.Typer(
-    help="See which channels there are, check their credentials, and play them without a network.",
+    help="List channels, check their credentials, and simulate them without a network.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -22,36 +22,36 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="A channel's name, such as telegram.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-Script = Annotated[Path | None, typer.Option("--script", help="What happens, in YAML; see --example.")]
-Example = Annotated[bool, typer.Option("--example", help="Print a script with every kind of step, and play nothing.")]
+Script = Annotated[Path | None, typer.Option("--script", help="Script of the simulation, in YAML; see --example.")]
+Example = Annotated[bool, typer.Option("--example", help="Print an example script with every kind of step and exit.")]
 Access = Annotated[
     str | None,
     typer.Option("--access", help="pairing, allowlist or open; default: the channel's own setting, else open."),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Who answers; the scripted engine needs no model.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Engine that answers; the scripted engine needs no model.")]
 
 
 @app.command("list")
 def list_channels(as_json: AsJson = False) -> None:
-    """List the channels, and which of them are set up."""
+    """List the channels and which of them are configured."""
     run_command(_list(as_json))
 
 
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show a channel's settings and what its platform can do."""
+    """Show a channel's settings and capabilities."""
     run_command(_show(name, as_json))
 
 
 @app.command()
 def test(name: Name) -> None:
-    """Try the credentials of a channel that is set up."""
+    """Check the credentials of a configured channel."""
     run_command(_test(name))
 
 
 @app.command()
 def manifest(name: Name) -> None:
-    """Print the file by which a platform sets the app up (Slack)."""
+    """Print the app manifest of a platform (Slack)."""
     run_command(_manifest(name))
 
 
@@ -64,7 +64,7 @@ def simulate(
     example: Example = False,
     as_json: AsJson = False,
 ) -> None:
-    """Play a conversation on a simulated platform against a running desk, in a database of its own."""
+    """Run a script on a simulated platform against a desk with a temporary database."""
     from qwendesk.cli.channels.simulation import print_example
     from qwendesk.cli.channels.simulation import simulate as play
 
@@ -148,7 +148,7 @@ async def _manifest(name: str) -> None:
     load("channels", name)
     file = files(f"qwendesk.channels.{name}") / "app_manifest.yaml" if name != "console" else None
     if file is None or not file.is_file():
-        raise ConfigError(f"{name} needs no file to be set up; 'qwendesk channels show {name}' prints its settings.")
+        raise ConfigError(f"{name} has no app manifest; 'qwendesk channels show {name}' prints its settings.")
     typer.echo(file.read_text("utf-8"), nl=False)
 
 

@@ -1,4 +1,4 @@
-"""A desk and a simulated platform, side by side for the length of a script."""
+"""``qwendesk channels simulate``: a desk and a simulated platform in one process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STRANGER = """\
 
 
 async def simulate(name: str, script: Path | None, engine: str, access: str | None, *, as_json: bool) -> None:
-    """Play a script and print who said what.
+    """Run a script and print the messages.
 
     Raises:
         ConfigError: the script does not hold, or the platform has no simulator.
@@ -54,7 +54,7 @@ async def simulate(name: str, script: Path | None, engine: str, access: str | No
 
 
 async def print_example(name: str) -> None:
-    """Print a script for a platform.
+    """Print an example script for a platform.
 
     Raises:
         ConfigError: it has no simulator.
@@ -77,13 +77,13 @@ def _steps(script: Path | None, access: str) -> list[ScenarioStep]:
 
 
 def _settings(folder: str, engine: str) -> Settings:
-    """Return the user's settings with any free port and a database of their own."""
+    """Return the user's settings with a free port and a temporary database."""
     database = f"sqlite+aiosqlite:///{folder}/desk.db"
     return load_settings(engine=engine, database_url=database, host="127.0.0.1", port=0, channels={})
 
 
 def _rules(name: str, access: str | None) -> dict[str, Any]:
-    """Return the channel's rules as the settings file has them; without any, everybody may write in a play."""
+    """Return the channel's access rules from the settings; by default a simulation is open to everybody."""
     own = load_settings().channels.get(name, {})
     rules = {"access": "open"} | {key: value for key, value in own.items() if key in RULES}
     return rules | ({"access": access} if access else {})

@@ -32,31 +32,29 @@ from qwendesk.settings import load_settings
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and leave.")]
+Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and exit.")]
 
-Image = Annotated[list[str] | None, typer.Option("--image", help="A picture to send with it; may be repeated.")]
+Image = Annotated[list[str] | None, typer.Option("--image", help="Picture to attach; may be repeated.")]
 
-Audio = Annotated[list[str] | None, typer.Option("--audio", help="A recording to send with it; may be repeated.")]
+Audio = Annotated[list[str] | None, typer.Option("--audio", help="Recording to attach; may be repeated.")]
 
 Document = Annotated[
     list[str] | None,
-    typer.Option("--file", help="A document (PDF, DOCX, XLSX, CSV, HTML, text) to ask about; may be repeated."),
+    typer.Option("--file", help="Document to attach (PDF, DOCX, XLSX, CSV, HTML, text); may be repeated."),
 ]
 
-RoleName = Annotated[str | None, typer.Option("--role", help="Ask general, coder, math, vision, thinking or audio.")]
+RoleName = Annotated[str | None, typer.Option("--role", help="Role: general, coder, math, vision, thinking or audio.")]
 
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model", help="Ask this model: NAME, ENGINE:NAME, a .gguf file, or qwen-coder and the like for a role."
-    ),
+    typer.Option("--model", help="Model: NAME, ENGINE:NAME, a .gguf file, or a virtual name such as qwen-coder."),
 ]
 
-Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering (models that can).")]
+Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering, on models that can.")]
 
-Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Go on with this conversation.")]
+Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Continue this conversation.")]
 
-Resume = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]
+Resume = Annotated[bool, typer.Option("--continue", help="Continue the newest conversation.")]
 
 EngineName = Annotated[
     str | None, typer.Option("--engine", help="llamacpp, transformers, ollama, scripted or a server such as vllm.")
@@ -79,7 +77,7 @@ def chat(
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Talk with Qwen here in the terminal; the first run fetches a small model by itself.
+    """Chat with Qwen in the terminal; the first run downloads a small model.
 
     Text may also be piped in: echo "What is 2+2?" | qwendesk chat
     """
@@ -92,12 +90,12 @@ def chat(
 
 _SMALL = 2.0
 
-"""Billions of parameters below which a person is warned."""
+"""Model size in billions of parameters below which a warning is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     message: str | None
     images: tuple[str, ...]
@@ -113,7 +111,7 @@ class Wishes:
 
 
 async def talk(wishes: Wishes) -> None:
-    """Do what the command line asked for."""
+    """Run the command with its options."""
     role, model = as_wish(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
@@ -148,7 +146,7 @@ def _role(name: str | None) -> Role | None:
 
 
 def _message(wishes: Wishes) -> str | None:
-    """Return the one message to answer, or None for a conversation at the terminal."""
+    """Return the single message to answer, or None for an interactive chat."""
     if wishes.message is not None:
         return wishes.message
     if (wishes.audio or wishes.documents) and sys.stdin.isatty():
@@ -186,7 +184,7 @@ async def _converse(desk: Desk, session: Session) -> None:
 
 
 async def _models(desk: Desk) -> list[str]:
-    """Return the models of the default engine that can be asked now; none where it does not answer."""
+    """Return the models available on the default engine; empty if it does not respond."""
     try:
         return [card.name for card in await desk.pool.models()]
     except QwendeskError:
@@ -194,7 +192,7 @@ async def _models(desk: Desk) -> list[str]:
 
 
 async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
-    """Fetch the first model where there is none, and say which one will answer."""
+    """Download the first model if there is none, and print which model answers."""
     choice = await desk.pool.choose(
         "general", session.model, lambda text, fraction: notices.show(Notice(text, fraction))
     )

@@ -1,4 +1,4 @@
-"""The terminal as a channel: a prompt with history, streamed answers, chat commands."""
+"""The terminal channel: a prompt with history, streamed answers, chat commands."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ COMMANDS = tuple(dict.fromkeys(re.findall(r"`(/\w+)", HELP)))
 """The chat commands of the terminal, such as ``/help``."""
 _HINT = "The terminal needs no settings and is not served: 'qwendesk chat' talks there."
 Explain = Callable[[str], Awaitable[str | None]]
-"""Says why a conversation's last answer is as it is; None where there is none yet."""
+"""Explains a conversation's last answer; None if there is none."""
 Answer = Callable[[str], Awaitable[str | None]]
-"""Answers a command that is the same on every channel; None where it is none of those."""
+"""Answers a command common to all channels; None for other commands."""
 CheckModel = Callable[[str], Awaitable[None]]
-"""Raises ``QwendeskError`` where there is no model of that name."""
+"""Raises ``QwendeskError`` if a model does not exist."""
 
 
 @dataclass(slots=True)
 class Session:
-    """What the person has chosen so far."""
+    """The person's choices in this session."""
 
     conversation: str = field(default_factory=lambda: uuid4().hex)
     role: Role | None = None
@@ -66,7 +66,7 @@ class Session:
 
 
 class ConsoleChannel(Channel):
-    """Reads lines from a terminal and shows the answers there."""
+    """Reads messages from a terminal and shows answers in it."""
 
     manifest = Manifest(
         "console", "Terminal", ChannelCapabilities(markup="markdown", max_length=1_000_000), hint=_HINT, is_served=False
@@ -96,12 +96,12 @@ class ConsoleChannel(Channel):
         self._last: Inbound | None = None
 
     async def start(self, accept: Accept) -> None:
-        """Hand over what is typed, until the person leaves; answers come by ``send``."""
+        """Pass typed lines on until the person leaves; answers arrive by ``send``."""
         async for line in self._lines():
             await accept(self._inbound(line))
 
     async def converse(self, handler: Handler) -> None:
-        """Prompt, show the answer as it comes, and begin again until the person leaves."""
+        """Prompt and show streamed answers until the person leaves."""
         async for line in self._lines():
             await self._take(line, handler)
 
@@ -120,7 +120,7 @@ class ConsoleChannel(Channel):
             if line.strip():
                 yield line.strip()
             if not (await asyncio.to_thread(self._history.stat)).st_size:
-                # it was emptied because the person is forgotten: so is what was typed and asked until now
+                # the history was emptied by /forget, so the session forgets its last question as well
                 prompt, self._last = self._prompt(), None
 
     def _prompt(self) -> PromptSession[str]:
@@ -132,16 +132,16 @@ class ConsoleChannel(Channel):
         return PromptSession(history=history, completer=completer, complete_while_typing=False)
 
     async def stop(self) -> None:
-        """Leave after the answer that is being given."""
+        """Leave after the current answer."""
         self._stopped = True
 
     async def send(self, message: Outbound) -> str | None:
-        """Show a whole reply."""
+        """Show a complete reply."""
         self._out.print(markdown(message.text))
         return message.key
 
     async def answer(self, inbound: Inbound, handler: Handler) -> None:
-        """Show one answer as it comes; Ctrl-C stops it, and only it."""
+        """Show one streamed answer; Ctrl-C stops only this answer."""
         task = asyncio.ensure_future(self._show(inbound, handler))
         with _interrupts(task):
             await asyncio.wait([task])
@@ -207,7 +207,7 @@ class ConsoleChannel(Channel):
                 await self._common(name, argument)
 
     async def _common(self, name: str, argument: str) -> None:
-        """Take a command that is the same on every channel."""
+        """Run a command common to all channels."""
         answer = await self._commands(f"/{name} {argument}") if self._commands else None
         if answer is None:
             self._say(f"There is no command /{name}; /help lists them.")
@@ -246,7 +246,7 @@ class ConsoleChannel(Channel):
 
 
 def line_completer(models: Sequence[str]) -> Completer:
-    """Return what completes a whole line on Tab: commands, and the roles and models behind ``/model``."""
+    """Return the completer: commands, and the roles and models of ``/model``."""
     from prompt_toolkit.completion import WordCompleter
 
     lines = [*COMMANDS, *(f"/model {name}" for name in ("auto", *ROLES, *models))]
@@ -254,7 +254,7 @@ def line_completer(models: Sequence[str]) -> Completer:
 
 
 class _interrupts:
-    """While it is entered, Ctrl-C cancels the task instead of ending the program."""
+    """Make Ctrl-C cancel the current task instead of ending the program."""
 
     def __init__(self, task: asyncio.Future[None]) -> None:
         self._task = task

@@ -1,4 +1,4 @@
-"""What was typed at this terminal: the prompt's history, a file beside the database."""
+"""The prompt's history file, in the data folder."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from qwendesk.settings import Settings
 
 PERSON = Inbound("", "").person
-"""Who sits at the terminal."""
+"""Name of the person at the terminal."""
 
 
 def history_file(settings: Settings) -> Path:
-    """Return where the prompt keeps what was typed."""
+    """Return the path of the history file."""
     return settings.data_dir / "prompt_history"
 
 
 def typed_here(person: Person) -> bool:
-    """Tell whether it is the person at the terminal."""
+    """Return whether a person is the one at the terminal."""
     return any((one.channel, one.name) == (ConsoleChannel.manifest.name, PERSON) for one in person.names)
 
 
 async def read_typed(file: Path) -> str:
-    """Return what was typed."""
+    """Return the lines of the history."""
     return await asyncio.to_thread(lambda: file.read_text("utf-8", errors="replace") if file.exists() else "")
 
 
 async def forget_typed(file: Path) -> bool:
-    """Empty the file, as a prompt that is open goes on writing to it; tell whether there was something in it."""
+    """Truncate the file, since an open prompt keeps writing to it; return whether it had content."""
     return await asyncio.to_thread(_empty, file)
 
 

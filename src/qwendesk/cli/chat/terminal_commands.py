@@ -1,4 +1,4 @@
-"""The commands of a chat at the terminal that need no model, in a conversation, as one message, or in a pipe."""
+"""Chat commands at the terminal, in a session, as a single message, or in a pipe."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _INSTEAD = {
     "nothink": "use --no-think",
     "new": "leave out --continue",
 }
-"""Commands that change what comes after them, and what does so for one message."""
+"""Commands that affect later messages, each with the option that affects a single one."""
 _LASTING = (*_INSTEAD, "exit", "quit")
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalCommands:
-    """Answers the commands of the person at the terminal."""
+    """Runs the commands of the person at the terminal."""
 
     memory: Memory
     history: Path
-    """The file of what was typed."""
+    """The history file."""
 
     async def run(self, line: str, conversation: str) -> str | None:
-        """Return the answer to a line such as ``/memory``, in Markdown; None where it is no command of these."""
+        """Return the answer to a line such as ``/memory``, in Markdown; None for other lines."""
         answer = await Commands(self.memory).run(line, person=PERSON, channel=CHANNEL, conversation=conversation)
         command = parse(line)
         if command and command.name == "forget" and is_goodbye(command.argument):
@@ -51,7 +51,7 @@ class TerminalCommands:
         return answer
 
     async def why(self, conversation: str) -> str | None:
-        """Say why the conversation's last answer is as it is; None where there is none."""
+        """Explain the conversation's last answer; None if there is none."""
         turn = await self.memory.history.last_turn(conversation, channel=CHANNEL)
         if turn and not turn.receipt:
             return f"The last answer has no receipt: it was {turn.status}."
@@ -59,11 +59,11 @@ class TerminalCommands:
 
 
 def command_in(message: str) -> Command | None:
-    """Return the command that one message is; None where it is one for a model.
+    """Return the command of a single message; None if the message is for a model.
 
     Raises:
         ConfigError: it is one that changes what comes after it, and nothing does.
-        InputError: there is none of that name; a model would only pretend to have done it.
+        InputError: the command does not exist.
     """
     command = parse(message)
     if command is None or not message.lstrip().startswith("/") or is_retry(message):
@@ -78,13 +78,13 @@ def command_in(message: str) -> Command | None:
 
 
 def is_retry(message: str) -> bool:
-    """Tell whether one message wants the last question answered again."""
+    """Return whether a message is ``/retry``."""
     command = parse(message)
     return command is not None and command.name == "retry"
 
 
 async def last_question(memory: Memory, conversation: str | None) -> Inbound:
-    """Return the question to answer again, of a conversation or of the newest one.
+    """Return the last question of a conversation, or of the newest conversation.
 
     Raises:
         InputError: there is none yet.
@@ -93,12 +93,12 @@ async def last_question(memory: Memory, conversation: str | None) -> Inbound:
     history = await memory.history.messages(here, channel=CHANNEL) if here else []
     asked = next((message for message in reversed(history) if message.role == "user"), None)
     if here is None or asked is None:
-        raise InputError("There is no question yet that could be answered again; ask one first.")
+        raise InputError("There is no question to answer again yet; ask one first.")
     return Inbound(asked.text, here, asked.attachments, channel=CHANNEL, retry=True)
 
 
 async def answer_command(command: Command, settings: Settings, conversation: str | None, *, as_json: bool) -> None:
-    """Do what a command says, without a model, and write the answer to stdout.
+    """Run a command and write its answer to stdout.
 
     Args:
         command: the command.
@@ -123,7 +123,7 @@ async def answer_command(command: Command, settings: Settings, conversation: str
 
 
 async def newest(memory: Memory) -> str | None:
-    """Return the conversation at the terminal in which something was said last."""
+    """Return the newest conversation at the terminal."""
     found = await memory.history.conversations(channel=CHANNEL, limit=1)
     return found[0].key if found else None
 

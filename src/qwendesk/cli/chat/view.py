@@ -1,4 +1,4 @@
-"""What a turn looks like in a terminal, and in a pipe."""
+"""Views of a turn: in a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """Return the text without control characters: an answer must not steer the terminal it is shown in."""
+    """Return a text without control characters, which could control the terminal."""
     return _CONTROLS.sub("", text)
 
 
 def markdown(text: str) -> Markdown:
-    """Return a text to be shown as Markdown, read as the other channels read it, the addresses of links beside them."""
+    """Return a text as Rich Markdown, parsed as on the other channels, with the URLs of links shown."""
     made = Markdown("", hyperlinks=False)
     parsed = reader().parse(text)
-    if not is_seen(render(text, "html"), "html"):  # marks without words are what was said
+    if not is_seen(render(text, "html"), "html"):  # markup without words is shown as written
         inline = Token("inline", "", 0, children=[Token("text", "", 0, content=text)])
         parsed = [Token("paragraph_open", "p", 1), inline, Token("paragraph_close", "p", -1)]
     made.parsed = list(_counted(parsed))
@@ -50,13 +50,13 @@ def markdown(text: str) -> Markdown:
 
 
 def _bare(tokens: Sequence[Token]) -> list[Token]:
-    """Leave out links whose label is the address already: it would be written twice."""
+    """Remove links whose label is their URL."""
     automatic = [place for place, token in enumerate(tokens) if token.type == "link_open" and token.info == "auto"]
     return [token for place, token in enumerate(tokens) if not {place, place - 2} & set(automatic)]
 
 
 def _counted(tokens: Iterable[Token]) -> Iterator[Token]:
-    """Begin a new list where numbers leave some out: what draws it counts on from the first."""
+    """Split lists with gaps in their numbers, since Rich numbers items consecutively."""
     before = ""
     for token in tokens:
         number = token.attrGet("value") if token.type == "list_item_open" else None
@@ -68,14 +68,14 @@ def _counted(tokens: Iterable[Token]) -> Iterator[Token]:
 
 
 class View(Protocol):
-    """Shows the events of one turn."""
+    """A view of the events of one turn."""
 
     def __enter__(self) -> Self:
         """Begin."""
         ...
 
     def __exit__(self, *exc: object) -> None:
-        """Leave the terminal as it was, also after an interruption."""
+        """Restore the terminal, also after an interruption."""
         ...
 
     def show(self, event: Event) -> None:
@@ -84,7 +84,7 @@ class View(Protocol):
 
 
 class TerminalView:
-    """Streams Markdown: finished blocks are printed for good, only the last one is redrawn."""
+    """Streams Markdown: finished blocks are printed, only the last one is redrawn."""
 
     def __init__(self, out: Console, notices: Console) -> None:
         self._out = out
@@ -94,12 +94,12 @@ class TerminalView:
         self._notes: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
-        """Begin drawing."""
+        """Start drawing."""
         self._live.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Print what is still being drawn."""
+        """Print the last block."""
         self._settle_thinking()
         self._live.stop()
         self._notices.clear()
@@ -155,7 +155,7 @@ class TerminalView:
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The last lines of something that is longer than the window."""
+    """The last lines of a renderable that exceeds the window."""
 
     whole: Markdown
 
@@ -167,7 +167,7 @@ class _Tail:
 
 
 class PlainView:
-    """Writes the answer's text as it comes, and nothing else; notices go beside it."""
+    """Writes the streamed text of the answer to stdout and notices to stderr."""
 
     def __init__(self, out: Console, notices: Console) -> None:
         self._out = out
@@ -198,7 +198,7 @@ class PlainView:
             self._out.file.write(event.text)
             self._out.file.flush()
         elif isinstance(event, AnswerReset) and self._written:
-            # what was written cannot be taken back: a blank line parts it from what counts
+            # written text cannot be withdrawn: a blank line separates it from the new answer
             self._out.file.write("\n" if self._ended else "\n\n")
             self._notices.show(Notice("What was written above is void: it is answered anew."))
         elif isinstance(event, Finished):
@@ -208,12 +208,12 @@ class PlainView:
 
 
 def view_for(out: Console, notices: Console) -> View:
-    """Return the view that suits where the answer goes."""
+    """Return the view for the given output."""
     return TerminalView(out, notices) if out.is_terminal else PlainView(out, notices)
 
 
 class NoticeLine:
-    """Notices: one line that is redrawn in a terminal, a line for each tenth of the way elsewhere."""
+    """Notices: one redrawn line in a terminal, otherwise a line per 10 % of progress."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -221,12 +221,12 @@ class NoticeLine:
         self._open = False
 
     def write(self, line: str) -> None:
-        """Write a line that stays."""
+        """Write a permanent line."""
         self.clear()
         self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, notice: Event) -> None:
-        """Show one notice; other events are not for this line."""
+        """Show one notice; other events are ignored."""
         if not isinstance(notice, Notice):
             return
         if notice.persistent:
@@ -244,7 +244,7 @@ class NoticeLine:
             self._console.print(_notice(notice), markup=False, highlight=False)
 
     def clear(self) -> None:
-        """Take the redrawn line away."""
+        """Clear the redrawn line."""
         if self._open:
             self._console.file.write("\r\x1b[2K")
             self._console.file.flush()
@@ -252,7 +252,7 @@ class NoticeLine:
 
 
 def split_settled(text: str) -> tuple[str, str]:
-    """Split streamed Markdown into what will not change any more and what may: before its last block.
+    """Split streamed Markdown before its last block, which may still change.
 
     A blank line has to stand before that block; one within a list, a quote or a block of code parts no blocks.
     """

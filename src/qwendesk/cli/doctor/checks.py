@@ -1,4 +1,4 @@
-"""Look at what is installed, reachable and missing; each finding says what to do next."""
+"""Checks of installation and configuration; each finding names the next step."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _TIGHT_MEMORY = 1.5e9
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
     status: Literal["ok", "note", "problem"]
-    """``problem`` keeps the desk from answering; ``note`` is good to know."""
+    """``problem`` prevents answers; ``note`` is information."""
     detail: str
     next_step: str = ""
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; nothing is fetched and no model is loaded."""
+    """Run all checks; nothing is downloaded and no model is loaded."""
     pool = build_pool(settings)
     try:
         findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
@@ -76,7 +76,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 def _broken_plugins() -> list[Finding]:
-    """Return a problem for each installed plug-in that cannot be used; engines are looked at one by one anyway."""
+    """Return a problem for each unusable plug-in; engines have their own check."""
     found = list[Finding]()
     for kind in (kind for kind in plugins.KINDS if kind != "engines"):
         for name in plugins.names(kind):
@@ -117,7 +117,7 @@ def _strange_variables() -> list[Finding]:
 
 
 def _file() -> Finding:
-    """Say which file the settings are read from, where there is one, or would be."""
+    """Return the settings file, or where it is expected."""
     file = config_file().absolute()
     if file.is_file():
         return Finding("settings file", "ok", str(file))
@@ -125,7 +125,7 @@ def _file() -> Finding:
 
 
 def _exposure(settings: Settings) -> list[Finding]:
-    """Look for what lets other people of this machine or network in: the account, readable secrets, plain HTTP."""
+    """Check the exposure to others: a root account, readable secrets, plain HTTP."""
     findings = list[Finding]()
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         step = "Run it as a user of its own: useradd --system qwendesk."
@@ -154,7 +154,7 @@ def _no_channel() -> Finding:
 
 
 async def _channel(name: str, settings: Settings) -> Finding:
-    """Look whether a channel that is set up could be started; nobody is asked."""
+    """Check whether a configured channel can start; its platform is not contacted."""
     title = f"channel {name}"
     try:
         channel = await check_channel(name, settings)
@@ -178,7 +178,7 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _policy(settings: Settings) -> Finding:
-    """Look whether the desk can be opened with the user's own policy of routing, where there is one."""
+    """Check the user's routing policy, if there is one."""
     file = settings.data_dir / POLICY_FILE
     try:
         load_policy(file)
@@ -188,12 +188,12 @@ def _policy(settings: Settings) -> Finding:
 
 
 def _engines(settings: Settings) -> list[str]:
-    """Return the engines to look at: the installed ones and the servers that were set up."""
+    """Return the engines to check: installed engines and configured servers."""
     return list(dict.fromkeys([*plugins.names("engines"), *settings.servers, settings.engine]))
 
 
 async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool) -> Finding:
-    """Look at one engine; ``covered``: another model could answer for it."""
+    """Check one engine; ``covered``: whether another model can answer instead."""
     title = f"engine {name}" + (" (default)" if name == settings.engine else "")
     try:
         engine = pool.engine(name)
@@ -201,7 +201,7 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
             return Finding(title, "note", "not set up", engine.missing_setup)
         async with asyncio.timeout(settings.connect_timeout + 5):
             names = [card.name for card in await pool.models(name)]
-    except Exception as error:  # an installed engine may raise anything; the doctor names it and goes on
+    except Exception as error:  # an installed engine may raise any error; it becomes a finding
         needed = isinstance(error, PluginError) or (name == settings.engine and not covered)
         return Finding(title, "problem" if needed else "note", reason(error))
     where = f"{engine.address}: " if engine.address else ""
@@ -214,7 +214,7 @@ async def _engine(name: str, pool: ModelPool, settings: Settings, covered: bool)
 
 
 async def _model(title: str, name: str, pool: ModelPool, otherwise: str) -> Finding:
-    """Look whether a model that the settings name is there; ``otherwise`` says what happens until then."""
+    """Check whether a configured model is available; ``otherwise`` says what happens if not."""
     try:
         async with asyncio.timeout(pool.settings.connect_timeout + 5):
             choice = await pool.find(name)
@@ -224,7 +224,7 @@ async def _model(title: str, name: str, pool: ModelPool, otherwise: str) -> Find
 
 
 def _models_of(settings: Settings) -> list[str]:
-    """Return the models that the settings name, for all roles and for single ones."""
+    """Return the configured models, for all roles and for single roles."""
     return list(dict.fromkeys(name for name in (settings.model, *settings.roles.values()) if name))
 
 
@@ -306,7 +306,7 @@ async def _full_sandbox() -> Finding:
 
 
 async def _readers() -> Finding:
-    """Say how far the processes that read files are kept from the machine."""
+    """Return how the file reader processes are isolated."""
     isolation = Isolation()
     if await isolation.works():
         detail = "read files in bubblewrap: no network, no files, an unprivileged user"
@@ -326,7 +326,7 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding
 
 
 def _shown(url: str) -> str:
-    """Return a database's file, or its URL without its password."""
+    """Return the database's file, or its URL without the password."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return unquote(parsed.database or "in memory")

@@ -1,4 +1,4 @@
-"""``qwendesk doctor``: what is there, what is missing, what to do next."""
+"""``qwendesk doctor``: checks of installation and configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Look at what is installed, reachable and missing, and say what to do next.
+    """Check installation and configuration, and print the next steps.
 
     The exit code is 1 where something keeps the desk from answering.
     """

@@ -1,4 +1,4 @@
-"""``qwendesk kb``: give the desk documents to answer from, and search them."""
+"""``qwendesk kb``: manage and search the knowledge base."""
 
 from __future__ import annotations
 
@@ -20,32 +20,30 @@ if TYPE_CHECKING:
     from qwendesk.memory.records import DocumentScope
 
 app = typer.Typer(
-    help="Give the desk documents to answer from, and search them.",
+    help="Manage and search the knowledge base.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
-Sources = Annotated[list[str], typer.Argument(help="Files, folders (with their folders) or web addresses.")]
-Question = Annotated[str, typer.Argument(help="What to look for, in any language.")]
-Which = Annotated[list[str], typer.Argument(help="Documents: their path, address, name or id.")]
+Sources = Annotated[list[str], typer.Argument(help="Files, folders (recursive) or URLs.")]
+Question = Annotated[str, typer.Argument(help="The question, in any language.")]
+Which = Annotated[list[str], typer.Argument(help="Documents by path, URL, name or id.")]
 Questions = Annotated[
     list[Path] | None,
-    typer.Argument(
-        help='JSON Lines of {"question", "document", "lang"} on your documents, or sets in the form of SQuAD (.json).'
-    ),
+    typer.Argument(help='JSON Lines of {"question", "document", "lang"} on your documents, or SQuAD files (.json).'),
 ]
-SetName = Annotated[str | None, typer.Option("--set", help="debian-faq (what is asked without files) or help.")]
+SetName = Annotated[str | None, typer.Option("--set", help="debian-faq (default without files) or help.")]
 Languages = Annotated[str | None, typer.Option("--languages", help="Languages of the set, such as en,de,zh, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-Private = Annotated[bool, typer.Option("--private", help="Let addresses lead into your own network.")]
-Hidden = Annotated[bool, typer.Option("--hidden", help="Read hidden sheets, rows and columns too.")]
+Private = Annotated[bool, typer.Option("--private", help="Allow URLs in private networks.")]
+Hidden = Annotated[bool, typer.Option("--hidden", help="Read hidden sheets, rows and columns as well.")]
 Person = Annotated[str | None, typer.Option("--person", help="Only for this person, as CHANNEL:NAME.")]
 Talk = Annotated[str | None, typer.Option("--conversation", help="Only for this conversation, as CHANNEL:KEY.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many passages.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="Number of passages.")]
 ModeName = Annotated[str, typer.Option("--mode", help="hybrid, words or vectors.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Everything = Annotated[bool, typer.Option("--all", help="Embed everything anew, not only what has no vector.")]
+Everything = Annotated[bool, typer.Option("--all", help="Embed all passages, not only those without a vector.")]
 
 
 @app.command()
@@ -57,7 +55,7 @@ def add(
     conversation: Talk = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in documents; unchanged ones are passed over."""
+    """Add documents; unchanged documents are skipped."""
     outcomes = run_command(
         _add(sources, private, hidden, person, conversation), interrupted="Stopped. What is in stays in."
     )
@@ -84,13 +82,13 @@ def search(
     conversation: Talk = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the passages that answer a question best."""
+    """Show the best passages for a question."""
     run_command(_search(question, limit, mode, person, conversation, as_json))
 
 
 @app.command()
 def rm(documents: Which, yes: Yes = False) -> None:
-    """Remove documents, with all that was made of them; the files themselves stay."""
+    """Remove documents from the knowledge base; the files are kept."""
     found = run_command(_matching(documents))
     for document in found:
         typer.echo(one_line(f"{document.title}  {document.uri}"), err=True)
@@ -102,7 +100,7 @@ def rm(documents: Which, yes: Yes = False) -> None:
 
 @app.command()
 def reindex(everything: Everything = False, as_json: AsJson = False) -> None:
-    """Take in anew what was read differently before, and give each passage a vector of the current model."""
+    """Read documents of older versions again, and embed passages with the current model."""
     result = run_command(_reindex(everything), interrupted="Stopped. What is done stays done.")
     documents, passages = _counted(result["documents"], "document"), _counted(result["passages"], "passage")
     typer.echo(json.dumps(result) if as_json else f"{documents} read anew, {passages} embedded.")
@@ -112,7 +110,7 @@ def reindex(everything: Everything = False, as_json: AsJson = False) -> None:
 def evaluate(
     files: Questions = None, set_name: SetName = None, languages: Languages = None, as_json: AsJson = False
 ) -> None:
-    """Measure how often the right document is among the first five; sets are asked in a base of their own."""
+    """Measure how often the right document is among the first five; question sets use a temporary database."""
     from qwendesk.cli.kb.evaluate import run_evaluation
 
     run_command(run_evaluation(files or [], set_name, languages, as_json))
@@ -180,7 +178,7 @@ async def _search(
         scope = await _scope(base, person, conversation)
         found = await base.search(question, scope, limit=limit, mode=known[mode])
         if not found:
-            typer.echo(f"Nothing was found. {await base.explain_no_results(scope)}", err=True)
+            typer.echo(f"No passage was found. {await base.explain_no_results(scope)}", err=True)
     if as_json:
         typer.echo(json.dumps([passage.as_dict() for passage in found], ensure_ascii=False, indent=2))
         return
@@ -207,7 +205,7 @@ def _is_called(document: StoredDocument, name: str) -> bool:
         path = Path(name).expanduser().resolve()
     except (OSError, ValueError):
         return False
-    # a folder stands for all that is in it
+    # a folder means all its files
     return document.uri == str(path) or (path.is_dir() and document.uri.startswith(f"{path}/"))
 
 
@@ -221,7 +219,10 @@ async def _reindex(everything: bool) -> dict[str, int]:
 
     async with open_base() as base:
         if base.model is None:
-            typer.echo("There is no embedding model, so no vectors: 'qwendesk doctor' says how to get one.", err=True)
+            typer.echo(
+                "No embedding model is installed: 'qwendesk doctor' says how to get one.",
+                err=True,
+            )
         with reading(1) as progress:
             read = await base.reread_outdated()
             embedded = await base.reindex(progress.step("passages"), replace_vectors=everything)
@@ -229,7 +230,7 @@ async def _reindex(everything: bool) -> dict[str, int]:
 
 
 def open_base(*, private: bool = False) -> AbstractAsyncContextManager[KnowledgeBase]:
-    """Open the knowledge base of the settings, with their embedding model."""
+    """Open the knowledge base of the settings with its embedding model."""
     from contextlib import asynccontextmanager
 
     from qwendesk.knowledge.embeddings.base import make_embedder

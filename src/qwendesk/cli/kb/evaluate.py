@@ -1,4 +1,4 @@
-"""Measure search on a question set, in a database of its own, or on questions about one's own documents."""
+"""``qwendesk kb eval``: measure search on question sets or on questions about own documents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WIDTH = 18
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Return the numbers of one base: by the way of searching, and by language."""
+    """Return the results of one knowledge base by search mode and language."""
     lines = [_head(result), "", f"{'':10}{'recall@5':>10}{'MRR':>8}{'ms p50':>9}"]
     for mode in _modes(result):
         row = result[mode]
@@ -50,7 +50,7 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def set_table(result: Mapping[str, Any]) -> str:
-    """Return the numbers of a set in several languages, recall@5 and MRR of each way of searching side by side."""
+    """Return recall@5 and MRR of a question set by language, for each search mode."""
     modes = _modes(result)
     lines = [_head(result), "", f"{'recall@5 (MRR)':{_WIDTH}}" + "".join(f"{mode:>16}" for mode in modes)]
     lines += ["own language", *_rows(result["by_language"], modes), _row("all", result, modes)]
@@ -83,7 +83,7 @@ SETS = (DEBIAN_FAQ, "help")
 
 USUAL = ("en", "de", "ja", "ru", "zh")
 
-"""Languages of the Debian FAQ that are asked where none are named: all ten take twice as long."""
+"""Default languages of the Debian FAQ; all ten take twice as long."""
 
 Opened = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
 
@@ -106,7 +106,7 @@ async def run_evaluation(files: list[Path], name: str | None, languages: str | N
 
 
 def _own_questions(files: list[Path]) -> Path | None:
-    """Return the one file of questions about one's own documents; files in the form of SQuAD end in ``.json``."""
+    """Return the file of questions about own documents; SQuAD files end in ``.json``."""
     own = [file for file in files if file.suffix.lower() != ".json"]
     if own and len(files) > 1:
         raise ConfigError(f"Give one file of questions such as {str(own[0])!r}, or files in the form of SQuAD (.json).")
@@ -163,7 +163,7 @@ async def _built_in() -> dict[str, Any]:
 
 @asynccontextmanager
 async def _empty_bases(*, remembering: bool = False) -> AsyncIterator[Opened]:
-    """Give bases that are gone afterwards, with the embedding model of the settings, asked once for each question."""
+    """Yield a factory of temporary knowledge bases with the embedding model of the settings."""
     embedder = make_embedder(engine_parts(load_settings()))
     try:
         with tempfile.TemporaryDirectory() as folder:

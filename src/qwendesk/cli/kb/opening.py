@@ -1,4 +1,4 @@
-"""Show how far reading documents is: a bar on a terminal, nothing elsewhere; always on stderr."""
+"""Progress of reading documents: a bar on stderr if it is a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = 40
 
 
 class Reading:
-    """The bars: one for the documents, one for the passages of the document at hand."""
+    """Two progress bars: documents, and passages of the current document."""
 
     def __init__(self, bars: Progress, total: int) -> None:
         self._bars = bars
@@ -24,18 +24,18 @@ class Reading:
         self._passages: TaskID = bars.add_task("", total=None)
 
     def step(self, source: str) -> Callable[[int, int], None]:
-        """Return what is told how many passages of a source are done."""
+        """Return a callback for the progress of a source."""
         self.begin(source)
         return self.tell
 
     def begin(self, source: str) -> None:
-        """Begin a source."""
+        """Start a source."""
         name = source if len(source) <= _NAME else "…" + source[1 - _NAME :]
         shown = escape(one_line(name))
         self._bars.reset(self._passages, description=shown, total=None)
 
     def tell(self, done: int, total: int) -> None:
-        """Tell how far the source is."""
+        """Update the progress of the source."""
         self._bars.update(self._passages, completed=done, total=max(total, 1))
 
     def done(self, outcome: IngestResult) -> None:
@@ -45,7 +45,7 @@ class Reading:
 
 @contextmanager
 def reading(total: int) -> Iterator[Reading]:
-    """Show the bars while documents are read."""
+    """Show the progress bars while documents are read."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:

@@ -1,4 +1,4 @@
-"""``qwendesk models``: what can be used, what is here, fetching and removing."""
+"""``qwendesk models``: list, show, download, remove and recommend models."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from qwendesk.models.store.record import StoredModel
 
 app = typer.Typer(
-    help="List, fetch and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="List, download and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
 WIDE = 160
-"""Width of tables that go to a file or a program."""
+"""Table width if the output is not a terminal."""
 EngineName = Annotated[
-    str | None, typer.Option("--engine", help="List what this engine has, such as ollama, and what is in its memory.")
+    str | None, typer.Option("--engine", help="List the models of this engine, such as ollama, and which are loaded.")
 ]
-PullName = Annotated[str, typer.Argument(help="The model's name; ollama:NAME lets the Ollama server fetch it.")]
+PullName = Annotated[str, typer.Argument(help="The model's name; ollama:NAME pulls it on the Ollama server.")]
 Name = Annotated[str, typer.Argument(help="The model's name, such as qwen2.5-coder-0.5b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-All = Annotated[bool, typer.Option("--all", help="List the whole catalogue, not only what is here.")]
+All = Annotated[bool, typer.Option("--all", help="List the whole catalogue, not only installed models.")]
 SourceName = Annotated[
-    str | None, typer.Option("--source", help="Ask this source only: index, huggingface, modelscope or ollama.")
+    str | None, typer.Option("--source", help="Use only this source: index, huggingface, modelscope or ollama.")
 ]
-FromFile = Annotated[Path | None, typer.Option("--from", help="Take in this GGUF file instead of fetching one.")]
+FromFile = Annotated[Path | None, typer.Option("--from", help="Import this GGUF file instead of downloading one.")]
 Task = Annotated[str, typer.Option("--task", help="general, coder, math, vision, thinking or audio.")]
-Memory = Annotated[float | None, typer.Option("--memory", help="GB of memory for it; default: what is free.")]
-Language = Annotated[str | None, typer.Option("--language", help="A language that matters, such as it or sw.")]
+Memory = Annotated[float | None, typer.Option("--memory", help="GB of memory for the model; default: the free memory.")]
+Language = Annotated[str | None, typer.Option("--language", help="Required language, such as it or sw.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command("list")
 def list_models(everything: All = False, engine: EngineName = None, as_json: AsJson = False) -> None:
-    """List the models that are here, or all that are known."""
+    """List the installed models, or the whole catalogue."""
     if engine:
         from qwendesk.cli.models.server_models import show_models
 
@@ -54,14 +54,14 @@ def list_models(everything: All = False, engine: EngineName = None, as_json: AsJ
 
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show what is known of a model, and whether it is here."""
+    """Show a model's card and whether it is installed."""
     run_command(_show(name, as_json))
 
 
 @app.command()
 def pull(name: PullName, source: SourceName = None, file: FromFile = None) -> None:
-    """Fetch a model; an interrupted pull goes on where it stopped."""
-    again = f"Stopped. What has come is kept: 'qwendesk models pull {name}' goes on from there."
+    """Download a model; an interrupted download continues."""
+    again = f"Stopped. The partial download is kept: 'qwendesk models pull {name}' continues it."
     from qwendesk.cli.models.server_models import engine_of, pull_through
 
     engine, inner = engine_of(name)
@@ -71,17 +71,17 @@ def pull(name: PullName, source: SourceName = None, file: FromFile = None) -> No
 
 @app.command()
 def rm(name: Name, yes: Yes = False) -> None:
-    """Delete a model's files, an interrupted pull's included."""
+    """Delete a model's files, partial downloads included."""
     if not yes:
         run_command(_see_it_is_here(name))
         typer.confirm(f"Delete the files of {name!r}?", abort=True, err=True)
     freed = run_command(_remove(name))
-    typer.echo(f"Removed {name}: {freed / 1e6:,.1f} MB are free again.", err=True)
+    typer.echo(f"Removed {name}: {freed / 1e6:,.1f} MB freed.", err=True)
 
 
 @app.command()
 def path(name: Name) -> None:
-    """Write the path of a model's GGUF file."""
+    """Print the path of a model's GGUF file."""
     typer.echo(run_command(_path(name)))
 
 
@@ -89,7 +89,7 @@ def path(name: Name) -> None:
 def recommend(
     task: Task = "general", memory: Memory = None, language: Language = None, as_json: AsJson = False
 ) -> None:
-    """Say which models suit this machine, a task and a language, and why."""
+    """Recommend models for this machine, a task and a language, with reasons."""
     from qwendesk.cli.models.recommendations import show_recommendations
 
     run_command(show_recommendations(task, memory, language, as_json))
@@ -97,7 +97,7 @@ def recommend(
 
 @app.command()
 def test(name: Name, as_json: AsJson = False) -> None:
-    """Load a model, let it answer, and say how fast and healthy it is."""
+    """Load a model, let it answer, and print its speed and health."""
     from qwendesk.cli.models.recommendations import show_trial
 
     run_command(show_trial(name, as_json))
@@ -114,7 +114,7 @@ async def _list(everything: bool, as_json: bool) -> None:
     elif rows:
         _print_table(rows)
     else:
-        typer.echo("No model is here yet. 'qwendesk models list --all' shows what there is.", err=True)
+        typer.echo("No model is installed. 'qwendesk models list --all' lists the catalogue.", err=True)
 
 
 async def _show(name: str, as_json: bool) -> None:
@@ -139,7 +139,7 @@ async def _pull(name: str, source: str | None, file: Path | None) -> str:
 
 
 async def _see_it_is_here(name: str) -> None:
-    """Raise the error that removing it would, before anybody is asked."""
+    """Raise the error that removing the model would raise, before the confirmation."""
     catalogue, store = _open()
     store.check(_card(catalogue, name, store))
 
@@ -166,7 +166,7 @@ def _open() -> tuple[Catalogue, ModelStore]:
 
 
 def _card(catalogue: Catalogue, name: str, store: ModelStore | None = None) -> ModelCard:
-    """Return a model's card, a bare one for what is here but in no catalogue any more."""
+    """Return a model's card; a minimal one if an installed model is not in the catalogue."""
     from qwendesk.models.card import ModelCard
 
     known = store is None or any(record.name == name for record in store.installed())

@@ -1,4 +1,4 @@
-"""Show how far a pull is: a bar on a terminal, a line now and then elsewhere; always on stderr."""
+"""Progress of downloads on stderr: a bar on a terminal, otherwise occasional lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from rich.progress import (
 from qwendesk.models.sources.base import PullProgress
 
 LINE_EVERY = 5.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 @contextmanager
 def pull_progress() -> Iterator[Callable[[PullProgress], None]]:
-    """Give a function that shows the progress it is told."""
+    """Yield a function that shows download progress."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(console)
@@ -37,7 +37,7 @@ def pull_progress() -> Iterator[Callable[[PullProgress], None]]:
 
 @contextmanager
 def engine_progress() -> Iterator[Callable[[str, float | None], None]]:
-    """Give a function that shows what an engine says it is doing, and how far it is."""
+    """Yield a function that shows an engine's progress."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Told(console)
@@ -54,7 +54,7 @@ def engine_progress() -> Iterator[Callable[[str, float | None], None]]:
 
 
 class _Told:
-    """Writes a line where something new is being done, and now and then while it goes on."""
+    """Writes a line when a task starts and occasionally while it runs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,7 +79,7 @@ class _Bar:
         if progress.note:
             self._bars.console.print(progress.note, markup=False, highlight=False)
         elif progress.source != self._source:
-            # a new task, so that bytes of an earlier pull do not count as speed
+            # a new task, so that bytes downloaded earlier do not count as speed
             self._bars.remove_task(self._task)
             self._source = progress.source
             self._task = self._bars.add_task(

@@ -1,4 +1,4 @@
-"""Show recommendations and trials of models."""
+"""``qwendesk models recommend`` and ``qwendesk models test``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qwendesk.settings import load_settings
 from qwendesk.wiring import build_pool
 
 _SHARE = 0.7
-"""Part of the free memory that a model may take."""
+"""Share of the free memory that a model may use."""
 
 
 async def show_recommendations(task: str, memory: float | None, language: str | None, as_json: bool) -> None:
@@ -45,7 +45,7 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
 
 
 def _language(given: str) -> str:
-    """Return the code of a language that is written as a code, with a country or without, or in English.
+    """Return the code of a language given as a code, with or without a country, or by its English name.
 
     Raises:
         ConfigError: there is none like it.
@@ -61,7 +61,7 @@ def _language(given: str) -> str:
 
 
 async def show_trial(name: str, as_json: bool) -> None:
-    """Measure a model and print what was found."""
+    """Benchmark a model and print the result."""
     pool = build_pool(load_settings())
     try:
         choice = await pool.choose("general", name)

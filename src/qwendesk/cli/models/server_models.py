@@ -1,4 +1,4 @@
-"""Models that an engine's own server has: listed with what is in its memory, and fetched through it."""
+"""Models of an engine's server: list, show loaded ones, pull."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from qwendesk.models.card import ModelCard
 
 _WIDE = 160
-"""Width of tables that go to a file or a program."""
+"""Table width if the output is not a terminal."""
 
 
 def engine_of(name: str) -> tuple[str, str]:
-    """Split ``engine:name``; the engine is empty for the model store, which is llama.cpp's, and where none is named."""
+    """Split ``engine:name``; the engine is empty for the model store and if none is named."""
     from qwendesk import plugins
     from qwendesk.engines.servers import SERVER_KINDS
 
@@ -29,7 +29,7 @@ def engine_of(name: str) -> tuple[str, str]:
 
 
 async def pull_through(engine: str, name: str) -> str:
-    """Let an engine's server fetch a model; return the name to use it by."""
+    """Pull a model on an engine's server and return its name."""
     from qwendesk.cli.models.progress import engine_progress
     from qwendesk.settings import load_settings
     from qwendesk.wiring import build_pool
@@ -43,7 +43,7 @@ async def pull_through(engine: str, name: str) -> str:
 
 
 async def show_models(engine: str, as_json: bool) -> None:
-    """Write what an engine can use now."""
+    """Print the models that an engine can use now."""
     from qwendesk.settings import load_settings
     from qwendesk.wiring import build_pool
 
@@ -99,7 +99,7 @@ def _loaded(row: dict[str, Any]) -> str:
     if row["until"] is None:
         return "yes"
     left = (datetime.fromisoformat(row["until"]) - datetime.now(UTC)).total_seconds()
-    # a server that keeps a model for good names a day centuries away
+    # a server that keeps a model always reports an expiry centuries away
     return f"for {max(left, 0) / 60:.0f} min" if left < 7 * 24 * 3600 else "for good"
 
 

@@ -1,4 +1,4 @@
-"""``qwendesk route eval``."""
+"""``qwendesk route eval`` and ``qwendesk route replay``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _THUMBS = {1: " (was rated up)", -1: " (was rated down)"}
 
 
 async def replay(since: str | None, policy: Path | None, router: str | None, limit: int, as_json: bool) -> None:
-    """Tell where questions of the past would go now."""
+    """Print which past questions would be routed differently now."""
     begin, settings = moment(since), load_settings()
     rules, chosen = chosen_policy(policy, settings), await chosen_router(router, settings)
     report = Replay(lambda signals: decide(signals, chosen, rules))

@@ -20,7 +20,7 @@ from qwendesk.settings import load_settings
 
 
 async def explain(text: str, images: list[Path], router: str | None, as_json: bool) -> None:
-    """Tell where a message would go, and why.
+    """Print a message's role and the reasons for it.
 
     Raises:
         InputError: the message is empty.

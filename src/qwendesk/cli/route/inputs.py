@@ -1,4 +1,4 @@
-"""Which router a command works with, and which moment ``--since`` means."""
+"""Inputs of the route commands: router, policy, stored turns, ``--since``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
-    """Return the router of that name or file, ready for use; None takes the one of the settings.
+    """Return a router by name or file, ready for use; None: the router of the settings.
 
     Raises:
         ConfigError: there is no such router.
@@ -37,7 +37,7 @@ async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
 
 
 def chosen_policy(file: Path | None, settings: Settings) -> RoutingPolicy:
-    """Return the policy of that file; None takes the one in force.
+    """Return the policy of a file; None: the current policy.
 
     Raises:
         ConfigError: it does not hold.
@@ -57,7 +57,7 @@ def _router(name: str | None, settings: Settings) -> TrainedRouter:
 
 
 def moment(since: str | None, now: datetime | None = None) -> datetime | None:
-    """Return the moment that ``24h``, ``7d``, ``2w`` or an ISO date stands for; a date alone is of this time zone.
+    """Return the time of ``24h``, ``7d``, ``2w`` or an ISO date; a date is in the local time zone.
 
     Raises:
         ConfigError: it is none of them.
@@ -79,15 +79,15 @@ _PAGE = 500
 
 _STEP = 50
 
-"""Turns after which a bar moves."""
+"""Turns per step of the progress bar."""
 
 _SHORT = 1000
 
-"""Turns up to which no bar is needed."""
+"""Number of turns up to which no progress bar is shown."""
 
 
 async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
-    """Return the newest turns of the settings' database, at most so many."""
+    """Return the newest turns in the database of the settings."""
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
@@ -97,7 +97,7 @@ async def stored_turns(settings: Settings, since: datetime | None, limit: int) -
 
 
 def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTurn]]:
-    """Yield a few turns at a time; where there are many, a bar on stderr shows how far it is."""
+    """Yield turns in batches; with many turns a progress bar is shown on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     quiet = len(turns) <= _SHORT or not console.is_terminal

@@ -21,12 +21,12 @@ from qwendesk.routing.training.refit import RefitMetrics, RefitResult, refit
 from qwendesk.settings import Settings, load_settings
 
 _MOST = 200_000
-"""Turns that are looked at."""
+"""Number of turns read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     since: str | None
     out: Path | None
@@ -37,7 +37,7 @@ class Lesson:
 
 
 async def learn(wish: Lesson) -> None:
-    """Collect examples, train with them, or take the last training back."""
+    """Collect examples, train with them, or undo the last training."""
     if sum((wish.undo, wish.fit is not None, wish.apply or wish.out is not None)) > 1:
         raise ConfigError("Give one of --fit, --undo, or --out and --apply.")
     settings = load_settings()
@@ -51,7 +51,7 @@ async def learn(wish: Lesson) -> None:
 
 
 async def _collect(wish: Lesson, settings: Settings) -> Path | None:
-    """Write the examples of past turns; None where there are none."""
+    """Write the examples of past turns; None if there are none."""
     found = collect_examples(await stored_turns(settings, moment(wish.since), _MOST))
     file = wish.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
     if not found.examples:
@@ -102,7 +102,7 @@ def _left_out(found: CollectedExamples) -> list[str]:
 
 
 async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
-    """Train with a file's examples; put the router in place unless it has lost by it."""
+    """Train with a file's examples, and install the router unless its accuracy dropped."""
     own = await asyncio.to_thread(read_questions, file)
     typer.echo(f"Training with {len(own)} examples (half a minute or so) ...", err=True)
     result = await asyncio.to_thread(refit, own, embeddings=settings.router == "accurate")

@@ -1,4 +1,4 @@
-"""The policy as a text: a commented file to begin with, and what is in force with where it comes from."""
+"""``qwendesk route policy``: show, write and check the routing policy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load
 from qwendesk.settings import load_settings
 
 _RULES = """\
-# Rules of your own, after attachments and before the conversation; the first that fits is taken.
-# when: contains (words or phrases, '*' at a word's end), language (ISO 639-1), channel; all given have to hold.
+# Your rules, applied after attachments and before the conversation; the first match is used.
+# when: contains (words or phrases, '*' at a word's end), language (ISO 639-1), channel; all given must match.
 # then: role (general, coder, math, thinking), model, think; at least one.
 #
 # [[rule]]
@@ -29,14 +29,14 @@ _RULES = """\
 
 
 def default_text() -> str:
-    """Return a file that changes nothing: each value is there, commented out, with what it means."""
+    """Return a policy file with all default values, commented out and explained."""
     head = "# How messages are routed. Every line that begins with '# name =' shows what holds without it.\n"
     tables = [_table(name, table) for name, table in RoutingPolicy() if isinstance(table, BaseModel)]
     return "\n".join([head, *tables, _RULES])
 
 
 def in_force(file: Path) -> list[dict[str, Any]]:
-    """Return every value with where it comes from: ``default`` or the file.
+    """Return every value with its source: ``default`` or the file.
 
     Raises:
         ConfigError: the file does not hold.
@@ -63,7 +63,7 @@ def _table(name: str, table: BaseModel) -> str:
 
 
 async def show_policy(as_json: bool) -> None:
-    """Print every value with where it comes from."""
+    """Print every value with its source."""
     file = _file()
     rows = in_force(file)
     if as_json:
@@ -74,7 +74,7 @@ async def show_policy(as_json: bool) -> None:
 
 
 async def write_policy() -> None:
-    """Write the commented default file; one that is there stays.
+    """Write the commented default file; an existing file is kept.
 
     Raises:
         ConfigError: there is a file, or none can be written.
@@ -92,7 +92,7 @@ async def write_policy() -> None:
 
 
 async def check_policy(file: Path) -> None:
-    """Read a file and say that it holds.
+    """Read a policy file and print that it is valid.
 
     Raises:
         ConfigError: it does not; the text names line and field.
@@ -105,7 +105,7 @@ async def check_policy(file: Path) -> None:
 
 
 def _doubts(policy: RoutingPolicy) -> list[str]:
-    """Name the models of rules that no catalogue knows; a server may still have them, so that they are no mistakes."""
+    """Return notes on models of rules that are not in the catalogue; a server may have them."""
     catalogue = load_catalogue(load_settings().data_dir / "models.toml")
     doubts = []
     for number, rule in enumerate(policy.rule, 1):

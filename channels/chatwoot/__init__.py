@@ -1,1 +1,1 @@
-"""Chatwoot, as its agent bot."""
+"""The Chatwoot channel: an agent bot with a signed webhook."""

@@ -1,4 +1,4 @@
-"""The Chatwoot channel: an agent bot that answers while a conversation is pending."""
+"""The Chatwoot channel: an agent bot that answers pending conversations; file downloads with redirects."""
 
 from __future__ import annotations
 
@@ -31,39 +31,41 @@ _MAX_REDIRECTS = 3
 
 
 class ChatwootFiles:
-    """Fetches what lies on Chatwoot, or where Chatwoot says that it lies.
+    """Downloads files of Chatwoot and of the storage that Chatwoot redirects to.
 
     Args:
-        base_url: Chatwoot's address, which may be one of a private network; no other may.
-        calls: speaks with Chatwoot.
-        largest: bytes that a file may have.
-        allowed: tells whether another address may be asked.
+        base_url: Chatwoot's URL, the only one that may be in a private network.
+        api: The HTTP client of Chatwoot.
+        max_bytes: The largest allowed size of a file.
+        allowed: Returns whether another server's address is allowed.
     """
 
     def __init__(
-        self, base_url: str, calls: HttpApi, largest: int, allowed: Callable[[Address], bool] = is_public
+        self, base_url: str, api: HttpApi, max_bytes: int, allowed: Callable[[Address], bool] = is_public
     ) -> None:
         self._home = urlsplit(base_url)
-        self._calls = calls
-        self._largest = largest
-        self._elsewhere = Fetcher(most=largest, allowed=allowed)
+        self._api = api
+        self._max_bytes = max_bytes
+        self._storage = Fetcher(most=max_bytes, allowed=allowed)
 
     async def fetch(self, url: str) -> bytes:
-        """Return a file.
+        """Download a file.
 
         Raises:
-            ChannelError: it cannot be had, or lies where it is not fetched from.
+            ChannelError: The download failed, or its URL is not allowed.
         """
         if not self._is_home(url):
-            raise ChannelError(f"A file lies outside of {self._home.netloc}; it is not fetched.", permanent=True)
+            raise ChannelError(f"A file is outside of {self._home.netloc}; it is not downloaded.", permanent=True)
         for _ in range(_MAX_REDIRECTS + 1):
             if not self._is_home(url):
-                return await self._outside(url)
-            found = await self._calls.look(url, self._largest)
+                return await self._fetch_from_storage(url)
+            found = await self._api.look(url, self._max_bytes)
             if isinstance(found, bytes):
                 return found
             url = _redirect_url(url, found)
-        raise ChannelError(f"A file is sent on more than {_MAX_REDIRECTS} times; it is not fetched.", permanent=True)
+        raise ChannelError(
+            f"A file is redirected more than {_MAX_REDIRECTS} times; it is not downloaded.", permanent=True
+        )
 
     def _is_home(self, url: str) -> bool:
         try:
@@ -72,20 +74,20 @@ class ChatwootFiles:
             return False
         return (parts.scheme, parts.netloc) == (self._home.scheme, self._home.netloc)
 
-    async def _outside(self, url: str) -> bytes:
+    async def _fetch_from_storage(self, url: str) -> bytes:
         if not url.startswith(("https://", f"{self._home.scheme}://")):
-            raise ChannelError("A file is sent on to an address without TLS; it is not fetched.", permanent=True)
+            raise ChannelError("A file is redirected to a URL without TLS; it is not downloaded.", permanent=True)
         try:
-            return (await self._elsewhere.fetch(url)).data
+            return (await self._storage.fetch(url)).data
         except (InputError, ValueError) as error:
-            raise ChannelError(f"A file was sent on, and was not to be had: {error}.", permanent=True) from error
+            raise ChannelError(f"A redirected file was not downloaded: {error}.", permanent=True) from error
 
 
 def _redirect_url(url: str, place: str) -> str:
     try:
         return urljoin(url, place)
     except ValueError as error:
-        raise ChannelError(f"A file is sent on to what is no address: {error}.", permanent=True) from error
+        raise ChannelError(f"A file is redirected to an invalid URL: {error}.", permanent=True) from error
 
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ _MAX_BODY_BYTES = 2**20
 
 FETCH_TIMEOUT_SECONDS = 3.0
 
-"""Chatwoot waits five seconds, never calls again, and gives a conversation to people where nobody answered."""
+"""Chatwoot waits five seconds for a response, does not repeat a call, and hands over to agents without one."""
 
 _NOT_FOUND = 404
 
@@ -102,14 +104,14 @@ _ADVICE = "Copy the agent bot's access token again into QWENDESK_CHANNELS__CHATW
 
 
 class ChatwootChannel(Channel):
-    """Called for every message; answers over Chatwoot's API."""
+    """A Chatwoot agent bot: receives messages by webhook and answers over the API."""
 
     manifest = Manifest(
         "chatwoot",
         "Chatwoot",
         ChannelCapabilities(markup="markdown", max_length=20_000, max_file_in=MAX_FILE_BYTES),
         (
-            Setting("base_url", "Chatwoot's address, such as https://app.chatwoot.com.", required=True),
+            Setting("base_url", "Chatwoot's URL, such as https://app.chatwoot.com.", required=True),
             Setting("token", "The agent bot's access token.", True, True),
             Setting("secret", "The agent bot's webhook secret.", True, True),
         ),
@@ -122,53 +124,53 @@ class ChatwootChannel(Channel):
         self._secret = secret.encode()
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
-        self._calls = HttpApi(self.manifest.title, _ADVICE)
+        self._api = HttpApi(self.manifest.title, _ADVICE)
         self._fetching = FileFetcher(most=1)
-        self._files = ChatwootFiles(self._base_url, self._calls, MAX_FILE_BYTES)
+        self._files = ChatwootFiles(self._base_url, self._api, MAX_FILE_BYTES)
 
     async def start(self, accept: Accept) -> None:
-        """Wait to be called."""
+        """Accept webhook calls until ``stop``."""
         self._accept = accept
         await self._stopping.wait()
 
     async def stop(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         self._accept = None
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
-        """Write into the conversation as the bot."""
+        """Post a message to the conversation as the bot."""
         path = f"accounts/{int(message.account)}/conversations/{int(message.conversation)}/messages"
         body = {"content": message.text, "message_type": "outgoing", "private": False}
         answer = await self._post(path, body)
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
 
     async def check(self) -> str:
-        """Write into a conversation that cannot be: only whom Chatwoot knows is told that there is none."""
-        # a bot may not ask who it is (BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source), but it may create messages
+        """Post to a conversation that does not exist: with a valid token the response is 404."""
+        # bots may create messages, but not call the profile endpoint: BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source
         url = f"{self._base_url}/api/v1/accounts/0/conversations/0/messages"
-        status = await self._calls.status(url, {"api_access_token": self._token})
+        status = await self._api.status(url, {"api_access_token": self._token})
         if status != _NOT_FOUND:
             advice = f" {_ADVICE}" if status in (401, 403) else ""
             raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))
         return f"connected to {self._base_url}"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the agent bot's webhook."""
+        """Return the route of the agent bot's webhook."""
         from starlette.routing import Route
 
-        return [Route("/", self._called, methods=["POST"])]
+        return [Route("/", self._handle_webhook, methods=["POST"])]
 
     async def aclose(self) -> None:
         """Close the connections."""
         self._stopping.set()
-        await self._calls.aclose()
+        await self._api.aclose()
 
     async def _post(self, path: str, body: dict[str, object]) -> object:
         headers = {"api_access_token": self._token, "content-type": "application/json"}
-        return await self._calls.post(f"{self._base_url}/api/v1/{path}", json.dumps(body).encode(), headers)
+        return await self._api.post(f"{self._base_url}/api/v1/{path}", json.dumps(body).encode(), headers)
 
-    async def _called(self, request: Request) -> Response:
+    async def _handle_webhook(self, request: Request) -> Response:
         from starlette.responses import Response
 
         if not self._may_be_signed(request.headers):
@@ -189,7 +191,7 @@ class ChatwootChannel(Channel):
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("A call of Chatwoot cannot be read: %r.", error)
             return Response(status_code=200)
-        return Response(status_code=200 if parsed is None or await self._taken(parsed, self._accept) else 503)
+        return Response(status_code=200 if parsed is None or await self._accept_message(parsed, self._accept) else 503)
 
     def _may_be_signed(self, headers: Mapping[str, str]) -> bool:
         """Tell whether it is worth reading what a caller sends."""
@@ -200,8 +202,8 @@ class ChatwootChannel(Channel):
         expected = "sha256=" + hmac.digest(self._secret, f"{moment}.".encode() + body, "sha256").hex()
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
 
-    async def _taken(self, parsed: ChatwootMessage, accept: Accept) -> bool:
-        """Hand a message over; False: the desk is busy, and Chatwoot opens the conversation for people."""
+    async def _accept_message(self, parsed: ChatwootMessage, accept: Accept) -> bool:
+        """Hand a message over; False if the desk is busy: Chatwoot then hands the conversation to agents."""
         inbound = parsed.inbound
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):

@@ -1,4 +1,4 @@
-"""From a Chatwoot webhook to a message for the desk; source: https://www.chatwoot.com/docs (agent bots, webhooks)."""
+"""Parse webhook bodies to inbound messages; see https://www.chatwoot.com/docs (agent bots, webhooks)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from qwendesk.messages import Inbound, storable
 
 @dataclass(frozen=True, slots=True)
 class ChatwootFile:
-    """A file that waits on Chatwoot's storage."""
+    """An attachment with its download URL."""
 
     url: str
     kind: str
     name: str
-    """Without a kind: what it is."""
+    """The file name; for an unsupported attachment, its type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatwootMessage:
-    """A customer's message and the files it speaks of."""
+    """A parsed webhook call: the customer's message and its files."""
 
     inbound: Inbound
     files: tuple[ChatwootFile, ...] = ()
 
 
 def parse(body: dict[str, Any]) -> ChatwootMessage | None:
-    """Return what a customer wrote; None for events, notes, agents' answers, and conversations that people have taken.
+    """Return a customer's message; None for other events, private notes, agents' messages and open conversations.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it has not the shape that the documents promise.
+        LookupError, TypeError, ValueError, AttributeError: The body does not conform to the documentation.
     """
     if body.get("event") != "message_created" or body.get("message_type") not in ("incoming", 0) or body.get("private"):
         return None
@@ -67,7 +67,7 @@ def _files(attachments: Any) -> list[ChatwootFile]:
 
 def _file(attachment: dict[str, Any], kind: str) -> ChatwootFile:
     url = attachment.get("data_url")
-    if not (url and kind):  # a contact and a place have none, a video nobody looks at
+    if not (url and kind):  # contacts and locations have no URL; videos are not supported
         return ChatwootFile("", "", str(attachment.get("file_type") or "file")[:20])
     return ChatwootFile(str(url), kind, unquote(str(url).partition("?")[0].rpartition("/")[2])[:200])
 

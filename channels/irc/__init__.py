@@ -1,1 +1,1 @@
-"""IRC: a nick that is spoken to in channels and privately."""
+"""The IRC channel, on irctokens."""

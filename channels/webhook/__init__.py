@@ -1,1 +1,1 @@
-"""Any program that can call and be called, with signed bodies."""
+"""The generic webhook channel: signed HTTP calls in both directions, for any program."""

@@ -1,4 +1,4 @@
-"""The generic webhook: a program posts messages here and gets the answers at its own address."""
+"""The generic webhook: a program posts messages to the desk and receives answers at its own URL."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 MAX_BODY_BYTES = 28 * 2**20
-"""A file of 20 MiB in base64, and its message."""
+"""A file of 20 MiB in base64 and its message."""
 _ADVICE = "Check QWENDESK_CHANNELS__WEBHOOK__URL and QWENDESK_CHANNELS__WEBHOOK__SECRET."
 
 
 class WebhookChannel(Channel):
-    """Signed calls in and out, each with a name by which a repeated one is known."""
+    """Signed calls in both directions, each with an id that identifies repetitions."""
 
     manifest = Manifest(
         "webhook",
@@ -41,7 +41,7 @@ class WebhookChannel(Channel):
             max_file_in=MAX_FILE_BYTES,
         ),
         (
-            Setting("url", "Where answers are posted, such as https://shop.example/answers.", required=True),
+            Setting("url", "The URL to which answers are posted, such as https://shop.example/answers.", required=True),
             Setting("secret", "The key of both signatures: whsec_ and 24 to 64 bytes in base64.", True, True),
         ),
         hint="Make a secret: echo whsec_$(openssl rand -base64 32). Post messages, signed as Standard Webhooks say, to "
@@ -51,7 +51,7 @@ class WebhookChannel(Channel):
 
     def __init__(self, url: str, secret: str) -> None:
         if not is_web_address(url):
-            raise ConfigError(f"'url' of the webhook is {url!r}; it is an address like 'https://shop.example/answers'.")
+            raise ConfigError(f"'url' of the webhook is {url!r}; set a URL such as 'https://shop.example/answers'.")
         signing_key(secret)
         self._url = url
         self._secret = secret
@@ -60,39 +60,39 @@ class WebhookChannel(Channel):
         self._calls = HttpApi(self.manifest.title, _ADVICE)
 
     async def start(self, accept: Accept) -> None:
-        """Wait to be called."""
+        """Accept calls until ``stop``."""
         self._accept = accept
         await self._stopping.wait()
 
     async def stop(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         self._accept = None
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
-        """Post a message; the name of the call is its key."""
+        """Post a message; the call's id is the message's key."""
         body = json.dumps(_payload("message", message), ensure_ascii=False).encode()
         answer = await self._calls.post(self._url, body, signed_headers(self._secret, message.key, body))
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else message.key
 
     async def check(self) -> str:
-        """Call the other side with nothing to show."""
+        """Post a signed ping to the program."""
         body = json.dumps({"type": "ping"}).encode()
         await self._calls.post(self._url, body, signed_headers(self._secret, "ping", body))
-        return f"{self._url} takes signed calls"
+        return f"{self._url} accepts signed calls"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return where the other side posts to."""
+        """Return the route that the program posts to."""
         from starlette.routing import Route
 
-        return [Route("/", self._called, methods=["POST"])]
+        return [Route("/", self._handle_call, methods=["POST"])]
 
     async def aclose(self) -> None:
         """Close the connections."""
         self._stopping.set()
         await self._calls.aclose()
 
-    async def _called(self, request: Request) -> Response:
+    async def _handle_call(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
         body = await read_body(request, MAX_BODY_BYTES) if has_fresh_signature(request.headers) else b""
@@ -101,7 +101,7 @@ class WebhookChannel(Channel):
         name = verified_id(self._secret, request.headers, body)
         if name is None:
             return JSONResponse(
-                {"error": "the signature does not hold, or its time is more than five minutes off"}, 401
+                {"error": "the signature is invalid, or its timestamp differs by more than five minutes"}, 401
             )
         if self._accept is None:
             return JSONResponse({"error": "the desk is stopping"}, 503)
@@ -117,10 +117,10 @@ class WebhookChannel(Channel):
 
 
 def parse(body: Any, name: str) -> Inbound:
-    """Return the message in a call's body.
+    """Return the message of a call's body.
 
     Raises:
-        ValueError: something is missing or of the wrong kind; the text names it.
+        ValueError: A field is missing or has the wrong type; the text names it.
     """
     if not isinstance(body, dict):
         raise ValueError("the body has to be a JSON object with 'conversation' and 'text'")
@@ -128,7 +128,7 @@ def parse(body: Any, name: str) -> Inbound:
     if not isinstance(text, str):
         raise ValueError("'text' has to be a string")
     if not isinstance(conversation, str) or not conversation:
-        raise ValueError("'conversation' is missing or no string: the name that you give the conversation")
+        raise ValueError("'conversation' is missing or no string: set your id of the conversation")
     files = body.get("attachments") or []
     if not isinstance(files, list):
         raise ValueError("'attachments' has to be a list")
@@ -147,16 +147,16 @@ def parse(body: Any, name: str) -> Inbound:
 
 
 def _quotes(body: dict[str, Any]) -> list[Quote]:
-    """Return what the message replies to.
+    """Return the quoted message of a reply.
 
     Raises:
-        ValueError: it is of the wrong kind.
+        ValueError: The quote has the wrong type.
     """
     quote = body.get("quote")
     if quote is None:
         return []
     if not isinstance(quote, dict) or not isinstance(quote.get("text"), str):
-        raise ValueError("'quote' has to be an object with the string 'text', and 'name' where it is known")
+        raise ValueError("'quote' has to be an object with the string 'text', and optionally 'name'")
     return [Quote(storable(quote["text"]), storable(str(quote.get("name") or "")))]
 
 
@@ -164,7 +164,7 @@ def _file(file: Any) -> Attachment:
     """Return an attachment.
 
     Raises:
-        ValueError: it lacks something.
+        ValueError: A field is missing or invalid.
     """
     if not isinstance(file, dict) or not all(isinstance(file.get(key), str) for key in ("mime", "data")):
         raise ValueError("each of 'attachments' has to be an object with the strings 'mime' and 'data' (base64)")

@@ -1,4 +1,4 @@
-"""Signatures as the Standard Webhooks specification has them: HMAC-SHA256 over id, time and body.
+"""Signatures of the Standard Webhooks specification: HMAC-SHA256 over id, timestamp and body.
 
 Source: https://github.com/standard-webhooks/standard-webhooks, version 1.0.
 """
@@ -15,7 +15,7 @@ from qwendesk.errors import ConfigError
 
 
 def signed_headers(secret: str, name: str, body: bytes, now: float | None = None) -> dict[str, str]:
-    """Return the headers for a body; ``name`` is the same whenever the same message is sent."""
+    """Return the headers of a signed body; a repeated message has the same ``name``."""
     moment = str(int(time.time() if now is None else now))
     return {
         "webhook-id": name,
@@ -26,13 +26,13 @@ def signed_headers(secret: str, name: str, body: bytes, now: float | None = None
 
 
 def has_fresh_signature(headers: Mapping[str, str], now: float | None = None) -> bool:
-    """Tell whether a call is fresh and has what a signature needs: a body need not be read of any other."""
+    """Return whether a call is recent and has a signature; the body of other calls is not read."""
     named = headers.get("webhook-id") and "v1," in headers.get("webhook-signature", "")
     return bool(named) and is_recent(headers.get("webhook-timestamp", ""), now)
 
 
 def verified_id(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> str | None:
-    """Return the name of a delivery whose signature holds and is fresh; None for any other."""
+    """Return the id of a recent call with a valid signature; None for other calls."""
     if not has_fresh_signature(headers, now):
         return None
     name, moment = headers["webhook-id"], headers["webhook-timestamp"]
@@ -42,14 +42,14 @@ def verified_id(secret: str, headers: Mapping[str, str], body: bytes, now: float
 
 
 def signing_key(secret: str) -> bytes:
-    """Return the key in a secret.
+    """Return the key of a secret.
 
     Raises:
-        ConfigError: it is not written as ``whsec_`` and base64, or is short.
+        ConfigError: The secret is not ``whsec_`` and base64, or its key is shorter than 24 bytes.
     """
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except ValueError:  # base64 has no such signs, or no such length
+    except ValueError:  # not base64
         key = b""
     if not secret.startswith("whsec_") or len(key) < 24:
         raise ConfigError(

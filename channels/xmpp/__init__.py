@@ -1,1 +1,1 @@
-"""XMPP: an account that is written to directly and in rooms."""
+"""The XMPP channel with private chats and multi-user rooms, on slixmpp."""

@@ -1,4 +1,4 @@
-"""The XMPP channel on slixmpp."""
+"""The XMPP channel: session, rooms, chat states, corrections, and file downloads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qwendesk.safe_fetch import Address, Fetched, Fetcher, is_public, resolved
 
 
 class XmppChannel(PersistentConnectionChannel, Channel):
-    """An account; rooms are entered where they are named in the settings."""
+    """An XMPP account that joins the rooms of its settings."""
 
     manifest = Manifest(
         "xmpp",
@@ -41,72 +41,76 @@ class XmppChannel(PersistentConnectionChannel, Channel):
         (
             Setting("jid", "The desk's account, such as desk@example.org.", required=True),
             Setting("password", "Its password.", True, True),
-            Setting("rooms", "Rooms to be in, such as help@rooms.example.org.", default=()),
-            Setting("nick", "Its name in rooms; empty: the account's."),
-            Setting("host", "The server's address; empty: what the account's domain says."),
+            Setting("rooms", "Rooms to join, such as help@rooms.example.org.", default=()),
+            Setting("nick", "Its nick in rooms; empty: the account's name."),
+            Setting("host", "The server's address; empty: from the DNS records of the account's domain."),
             Setting("port", "Its port, where an address is set.", default=5222),
-            Setting("security", "How it is kept secret.", default="starttls", choices=("starttls", "tls", "none")),
-            Setting("trusted_files", "Addresses in one's own network to fetch files below.", default=()),
+            Setting(
+                "security", "How the connection is encrypted.", default="starttls", choices=("starttls", "tls", "none")
+            ),
+            Setting(
+                "trusted_files", "URL prefixes in a private network from which files may be downloaded.", default=()
+            ),
         ),
         needs=("slixmpp",),
         simulator="qwendesk.testing.simulators.xmpp:XmppSimulator",
     )
 
     def make_connection(self) -> Connection:
-        """Make a session."""
+        """Create a session."""
         return XmppSession(self._settings, self.enqueue)
 
 
 _PORTS = {"http": 80, "https": 443}
 
 
-async def fetch_file(url: str, largest: int, trusted: Sequence[str] = ()) -> Attachment:
-    """Return the file at an address of the open internet.
+async def fetch_file(url: str, max_bytes: int, trusted: Sequence[str] = ()) -> Attachment:
+    """Download a file from the public internet.
 
     Args:
-        url: the address; it may be all that one needs to have the file, so it is told to nobody.
-        largest: bytes that the file may have.
-        trusted: addresses below which a file may lie in one's own network; where it sends on to may not.
+        url: The file's URL; it may contain a secret, so errors show only its host.
+        max_bytes: The max_bytes allowed size.
+        trusted: URL prefixes that may be in a private network; redirects from them may not.
 
     Raises:
-        ChannelError: it cannot be had.
+        ChannelError: The download failed or is not allowed.
     """
     is_trusted = url.startswith(tuple(start.rstrip("/") + "/" for start in trusted))
     try:
-        found = await _found(url, largest, is_trusted)
+        found = await _download(url, max_bytes, is_trusted)
     except InputError as error:
         reason = str(error).replace(repr(url), "that")
-        raise ChannelError(f"A file on {_host(url)!r} was not fetched: {reason}.", permanent=True) from error
+        raise ChannelError(f"A file on {_host(url)!r} was not downloaded: {reason}.", permanent=True) from error
     except ValueError as error:
-        raise ChannelError("A file was not fetched: what was written is no address.", permanent=True) from error
+        raise ChannelError("A file was not downloaded: its URL is invalid.", permanent=True) from error
     return Attachment(kind_of(found.mime), found.mime or "application/octet-stream", found.data, found.name)
 
 
-async def _found(url: str, largest: int, trusted: bool) -> Fetched:
+async def _download(url: str, max_bytes: int, trusted: bool) -> Fetched:
     if not trusted:
-        return await Fetcher(most=largest).fetch(url)
+        return await Fetcher(most=max_bytes).fetch(url)
     if ".." in unquote(urlsplit(url).path).replace("\\", "/").split("/"):
-        raise InputError("its address leads out of the trusted one")
-    home = _TrustedServer(url)
-    return await Fetcher(most=largest, allowed=home.allows, resolve=home.resolve).fetch(url)
+        raise InputError("its path leaves the trusted prefix")
+    server = _TrustedServer(url)
+    return await Fetcher(most=max_bytes, allowed=server.allows, resolve=server.resolve).fetch(url)
 
 
 class _TrustedServer:
-    """Lets one server lie in one's own network, and no other that it sends on to."""
+    """Allows private addresses for one server, not for servers that it redirects to."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._home = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-        self._is_home = False
+        self._server = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        self._is_trusted = False
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """Return a name's addresses, which are asked about next."""
-        self._is_home = (host, port) == self._home
+        """Return the addresses of a host and remember whether it is the trusted server."""
+        self._is_trusted = (host, port) == self._server
         return await resolved(host, port)
 
     def allows(self, address: Address) -> bool:
-        """Tell whether an address of the name that was resolved last may be asked."""
-        return self._is_home or is_public(address)
+        """Return whether an address of the host that was resolved last is allowed."""
+        return self._is_trusted or is_public(address)
 
 
 def _host(url: str) -> str:
@@ -122,7 +126,7 @@ _TRANSIENT_CONDITIONS = {
 
 _INVALID_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-"""What no XML can hold: one such character would end the connection."""
+"""Characters that XML 1.0 excludes: the server closes a stream that contains one."""
 
 _OCCUPANT_ID = "urn:xmpp:occupant-id:0"
 
@@ -132,17 +136,17 @@ _NICK_CHANGED = 303
 
 
 class XmppSession(Connection):
-    """Made anew for each connection."""
+    """One session of the account."""
 
     title = "XMPP"
 
     def __init__(self, settings: Values, put: Enqueue) -> None:
         super().__init__(settings, put)
         self._nick = settings["nick"] or JID(settings["jid"]).user
-        self.vouching = {JID(room).bare: False for room in settings["rooms"]}
-        """The rooms to be in, and whether each tells people apart by lasting names."""
-        self._stays = defaultdict[str, str](lambda: uuid4().hex)
-        """Of whom nothing lasting is known: what they are called for as long as they stay."""
+        self.occupant_ids = {JID(room).bare: False for room in settings["rooms"]}
+        """The rooms to join, and whether each supports occupant ids."""
+        self._temporary_ids = defaultdict[str, str](lambda: uuid4().hex)
+        """Ids of occupants without a known account or occupant id, valid until they leave."""
         security = settings["security"]
         plain = security == "none"
         allowed = {"feature_mechanisms": {"unencrypted_plain": plain, "unencrypted_scram": plain}}
@@ -151,72 +155,72 @@ class XmppSession(Connection):
             client.register_plugin(f"xep_{number}")
         client.enable_direct_tls, client.enable_starttls = security == "tls", security == "starttls"
         client.enable_plaintext = plain
-        client.add_event_handler("message", self.tolerant(self._hear))
-        client.add_event_handler("message_error", self.tolerant(self._refused))
+        client.add_event_handler("message", self.tolerant(self._handle_message))
+        client.add_event_handler("message_error", self.tolerant(self._handle_error))
         wrong = f"the server refuses {settings['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
         client.add_event_handler("failed_all_auth", lambda _: self.fail(wrong, permanent=True))
         for broken in ("connection_failed", "ssl_invalid_chain", "disconnected"):
             client.add_event_handler(broken, lambda why: self.fail(f"the server is not reached, {why or 'it hung up'}"))
 
     async def open(self) -> None:
-        """Log in and enter the rooms."""
+        """Log in and join the rooms."""
         self.client.connect(self._settings["host"] or None, self._settings["port"])
         await self.wait_for(self.client.wait_until("session_start"))
-        for room in self.vouching:
-            await self.wait_for(self._enter(room))
+        for room in self.occupant_ids:
+            await self.wait_for(self._join(room))
 
     def listen(self, listening: bool) -> None:
-        """Let the server give this connection what is written to the account, or keep that for one that listens."""
+        """Set the presence priority: a negative one makes the server route messages to other sessions."""
         self.client.send_presence(ppriority=0 if listening else -1)
 
     async def ping(self, name: str) -> None:
-        """Ask the server for a sign; that it cannot give one is a sign too."""
+        """Ping the server; an error reply counts as an answer."""
         await self.client.plugin["xep_0199"].ping()
 
     def status(self) -> str:
-        """Say in one line as whom the desk is connected."""
-        return f"connected as {self.client.boundjid.full}, in {len(self.vouching)} rooms"
+        """Return the full JID and the number of rooms."""
+        return f"connected as {self.client.boundjid.full}, in {len(self.occupant_ids)} rooms"
 
     async def send(self, message: Outbound) -> str:
-        """Send a message and return its id, by which it is known however often it is sent."""
-        stanza = self._written(message)
+        """Send a message and return its id, which is the same for each repetition."""
+        stanza = self._text_stanza(message)
         stanza["id"] = sha256(message.key.encode()).hexdigest()[:32]
         await self._deliver(stanza)
         return str(stanza["id"])
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Correct a message that was sent."""
-        stanza = self._written(message)
+        """Send a correction of a sent message."""
+        stanza = self._text_stanza(message)
         stanza["replace"]["id"] = message_id
         await self._deliver(stanza)
 
     async def typing(self, conversation: str) -> None:
-        """Show that an answer is being written."""
+        """Send the chat state ``composing``."""
         self._stanza(conversation, "composing").send()
 
     def nick_in(self, room: str) -> str:
-        """Return what the desk is called in a room; empty: that is none of its rooms."""
+        """Return the desk's nick in a room; empty if it is none of the desk's rooms."""
         nicks = self.client.plugin["xep_0045"].our_nicks[None]
-        return str(nicks.get(JID(room), self._nick)) if room in self.vouching else ""
+        return str(nicks.get(JID(room), self._nick)) if room in self.occupant_ids else ""
 
     def author_of(self, message: Message) -> str:
-        """Return who wrote a message, as their server or the room vouches for it, or somebody who may be anybody."""
+        """Return the author's verified JID or occupant id; otherwise a temporary id with the prefix ``unproven:``."""
         sender, muc = message["from"], self.client.plugin["xep_0045"]
-        if sender.bare not in self.vouching:
+        if sender.bare not in self.occupant_ids:
             return str(sender.bare)
         if real := muc.get_jid_property(sender.bare, sender.resource, "jid"):
             return JID(real).bare
-        if self.vouching[sender.bare] and (lasting := message["occupant-id"]["id"]):
+        if self.occupant_ids[sender.bare] and (lasting := message["occupant-id"]["id"]):
             return f"{sender.bare}/{lasting}"
-        return f"unproven:{sender.full}/{self._stays[sender.full]}"
+        return f"unproven:{sender.full}/{self._temporary_ids[sender.full]}"
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the session."""
         await super().close()
         self.client.cancel_connection_attempt()
         await self.client.disconnect(wait=1.0)
 
-    def _hear(self, message: Message) -> None:
+    def _handle_message(self, message: Message) -> None:
         nick, author = self.nick_in(message["from"].bare), self.author_of(message)
         if parsed := parse(message, self.client.boundjid, nick, author):
             inbound, urls = parsed
@@ -224,13 +228,13 @@ class XmppSession(Connection):
             self._put(inbound, *(partial(fetch_file, url, MAX_FILE_BYTES, trusted) for url in urls))
 
     def _stanza(self, conversation: str, state: str) -> Message:
-        """Return a message that says so far only what the desk is doing."""
+        """Return a message that contains only a chat state."""
         message = self.client.make_message(JID(conversation))
-        message["type"] = "groupchat" if conversation in self.vouching else "chat"
+        message["type"] = "groupchat" if conversation in self.occupant_ids else "chat"
         message["chat_state"] = state
         return message
 
-    def _written(self, outbound: Outbound) -> Message:
+    def _text_stanza(self, outbound: Outbound) -> Message:
         message = self._stanza(outbound.conversation, "active")
         message["body"] = _INVALID_XML.sub("\ufffd", outbound.text)
         if outbound.reply_to:
@@ -241,27 +245,27 @@ class XmppSession(Connection):
         async with self.confirming(message["id"], message["to"].bare):
             message.send()
 
-    def _refused(self, message: Message) -> None:
+    def _handle_error(self, message: Message) -> None:
         error = message["error"]
         permanent = error["type"] != "wait" and error["condition"] not in _TRANSIENT_CONDITIONS
         self.refuse(message["id"], f"{error['condition']} {error['text']}".rstrip(), permanent=permanent)
 
-    async def _enter(self, room: str) -> None:
+    async def _join(self, room: str) -> None:
         muc, disco = self.client.plugin["xep_0045"], self.client.plugin["xep_0030"]
-        self.client.add_event_handler(f"muc::{room}::got_offline", self.tolerant(self._left))
+        self.client.add_event_handler(f"muc::{room}::got_offline", self.tolerant(self.handle_leave))
         try:
             await muc.join_muc_wait(JID(room), self._nick, maxstanzas=0)
         except PresenceError as error:
-            raise ChannelError(f"The room {room!r} cannot be entered: {error.condition} {error.text}.") from error
-        with suppress(IqError, IqTimeout):  # a room that does not say what it can
-            self.vouching[room] = await disco.supports(JID(room), feature=_OCCUPANT_ID)
+            raise ChannelError(f"The room {room!r} cannot be joined: {error.condition} {error.text}.") from error
+        with suppress(IqError, IqTimeout):  # the room does not answer service discovery
+            self.occupant_ids[room] = await disco.supports(JID(room), feature=_OCCUPANT_ID)
 
-    def _left(self, presence: Presence) -> None:
-        """Note that somebody has left a room: who takes a nick that was left is somebody else.
+    def handle_leave(self, presence: Presence) -> None:
+        """Drop the temporary id of an occupant who left: the next one with the nick is another person.
 
-        Where the desk itself has left one, and not for another nick, the session ends.
+        If the desk itself has left, not by a change of nick, the session ends.
         """
-        self._stays.pop(presence["from"].full, None)
+        self._temporary_ids.pop(presence["from"].full, None)
         codes = presence["muc"]["status_codes"]
         if _SELF_PRESENCE in codes and _NICK_CHANGED not in codes:
-            self.fail(f"the desk was put out of the room {presence['from'].bare!r}")
+            self.fail(f"the desk was removed from the room {presence['from'].bare!r}")

@@ -1,4 +1,4 @@
-"""From a stanza to a message for the desk."""
+"""Parse message stanzas to inbound messages: mentions, replies, files and encrypted messages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ _STABLE_ID = "{urn:xmpp:sid:0}stanza-id"
 
 
 def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, list[str]] | None:
-    """Return what a stanza says to the desk, and the address of the file that came with it, if one did.
+    """Return the message of a stanza and the URL of its file; None if it does not address the desk.
 
     Args:
-        message: the stanza.
-        own: the desk's account.
-        nick: what the desk is called in the room where it was written, or through which it came privately; empty:
-            it has to do with no room.
-        author: who wrote it.
+        message: The stanza.
+        own: The desk's account.
+        nick: The desk's nick in the room of a group or private room message; empty outside of rooms.
+        author: The author's id.
 
     Raises:
-        ValueError, TypeError, LookupError: it is no stanza as the standards have it.
+        ValueError, TypeError, LookupError: The stanza does not conform to the XMPP standards.
     """
     sender, group = message["from"], message["type"] == "groupchat"
     url, encrypted = str(message["oob"]["url"]), any(message.xml.find(name) is not None for name in _ENCRYPTED)
@@ -60,7 +59,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
 
 
 def _quote(message: Message, own: bool) -> list[Quote]:
-    """Return what a client put above a reply for those that cannot show replies."""
+    """Return the reply fallback of a client as a quote."""
     said = storable(str(message["reply"].get_fallback_body()))
     lines = [line.removeprefix(">").removeprefix(" ") for line in said.splitlines()]
     named = bool(lines) and lines[0].endswith(":") and len(lines) > 1
@@ -69,20 +68,20 @@ def _quote(message: Message, own: bool) -> list[Quote]:
 
 
 def _is_new_message(message: Message, own: JID, nick: str) -> bool:
-    """Tell whether it is a message of somebody else, said now; what waited for the desk alone is said now too."""
+    """Return whether a message is new: not the desk's own, no correction, and no history of a room."""
     sender = message["from"]
     if message["type"] not in ("chat", "normal", "groupchat") or message["replace"]["id"]:
         return False
     if message["type"] != "groupchat":
-        return bool(sender.user and sender.bare != own.bare)  # without a user it is a server's own announcement
+        return bool(sender.user and sender.bare != own.bare)  # without a local part it is an announcement of a server
     said_before = message.get_plugin("delay", check=True) is not None
     return bool(nick and sender.resource not in ("", nick) and not said_before)
 
 
 def _event_id(message: Message, server: str) -> str | None:
-    """Return a message's name: its server's, or one of all that can be told, since clients count from one again.
+    """Return the stable id of the server, or a hash of sender, id and body, because clients reuse ids.
 
-    None: its sender did not name it.
+    None if the stanza has no id.
     """
     for given in message.xml.iterfind(_STABLE_ID):
         if given.get("by") == server and given.get("id"):

@@ -119,7 +119,7 @@ async def met(**other: Any) -> AsyncIterator[tuple[Server, IrcConnection, asynci
         await listening.wait_closed()
 
 
-async def test_a_server_may_have_some_abilities_and_not_others() -> None:
+async def test_a_server_may_have_some_capabilities_and_not_others() -> None:
     async with met(account="desk", password="x") as (server, connection, opening):
         assert server.told[:3] == ["CAP REQ account-tag", "CAP REQ message-tags", "CAP REQ sasl"]
         server.say(":s CAP * ACK :account-tag ", ":s CAP * NAK :message-tags", ":s CAP * ACK :sasl ")
@@ -131,7 +131,7 @@ async def test_a_server_may_have_some_abilities_and_not_others() -> None:
         await server.until("CAP END")
         server.say(":s 001 desk :Welcome")
         await opening
-        assert connection.abilities == {"account-tag", "sasl"}
+        assert connection.capabilities == {"account-tag", "sasl"}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
         server.say(":desk!d@h JOIN #help", ":s 474 desk #other :banned", ":op!o@h KICK #Help desk :enough")
         await server.until("JOIN #help key")
         await server.until("JOIN #other")
-        assert connection.trouble == "IRC: the desk is not in #other (banned), #help (put out enough)."
+        assert connection.trouble == "IRC: the desk is not in #other (banned), #help (kicked enough)."
         server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
         await server.until("PONG x")
         assert connection.trouble == "" and not connection.closed.done()

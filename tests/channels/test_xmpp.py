@@ -234,7 +234,7 @@ async def session() -> XmppSession:
 def left(session: XmppSession, nick: str, *codes: int) -> None:
     presence = session.client.make_presence(ptype="unavailable", pfrom=f"{ROOM}/{nick}")
     presence["muc"]["status_codes"] = set(codes)
-    session._left(presence)
+    session.handle_leave(presence)
 
 
 async def test_where_a_room_vouches_for_nobody_a_nick_is_somebody_for_one_stay(session: XmppSession) -> None:
@@ -251,7 +251,7 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: XmppSession
     left(session, "desk", 110, 303)
     assert not session.closed.done()
     left(session, "desk", 110, 307)
-    assert "put out of the room" in str(session.closed.result())
+    assert "removed from the room" in str(session.closed.result())
 
 
 async def test_a_connection_on_which_nothing_answers_is_given_up(
@@ -271,5 +271,5 @@ async def test_a_lasting_name_counts_only_where_the_room_gives_it(session: XmppS
     message = session.client.make_message(JID("desk@here.example"), mfrom=JID(f"{ROOM}/anna"))
     message["occupant-id"]["id"] = "1f"
     assert session.author_of(message).startswith("unproven:")
-    session.vouching[ROOM] = True
+    session.occupant_ids[ROOM] = True
     assert session.author_of(message) == f"{ROOM}/1f"

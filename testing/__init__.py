@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qwendesk.testing.conformance.channel import ChannelConformance as ChannelConformance
-    from qwendesk.testing.conformance.channel import RecordingDesk as RecordingDesk
+    from qwendesk.testing.conformance.channel_fixtures import RecordingDesk as RecordingDesk
     from qwendesk.testing.conformance.engine import EngineConformance as EngineConformance
     from qwendesk.testing.conformance.engine_media import PictureConformance as PictureConformance
     from qwendesk.testing.conformance.engine_media import RecordingConformance as RecordingConformance
@@ -28,7 +28,7 @@ _MODULES = {
     "Fault": "simulators.base",
     "PictureConformance": "conformance.engine_media",
     "RecordingConformance": "conformance.engine_media",
-    "RecordingDesk": "conformance.channel",
+    "RecordingDesk": "conformance.channel_fixtures",
     "SeenMessage": "simulators.base",
     "Simulator": "simulators.base",
     "UserMessage": "simulators.base",

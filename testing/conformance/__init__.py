@@ -1,1 +1,1 @@
-"""Conformance kits: what every channel and every engine must do, as test classes to inherit from."""
+"""Conformance kits: test classes that the tests of each channel and each engine inherit."""

@@ -1,8 +1,8 @@
-"""What an engine has to do with pictures and recordings, as tests that its own tests inherit.
+"""Conformance kit of engines with pictures and recordings.
 
-As with ``qwendesk.testing.conformance.engine``, a subclass gives the fixtures ``engine`` and ``model``: any model
-that sees, or hears, in a window of 1,024 tokens or more. Of random weights is enough: what it says has to differ,
-not to be true.
+As with ``qwendesk.testing.conformance.engine``, a subclass defines the fixtures ``engine`` and ``model``: any vision
+or audio model with a context of 1,024 tokens or more. Random weights are enough: answers have to differ, not to be
+correct.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tok
 
 
 class MediaConformance:
-    """The behaviours that pictures and recordings have in common."""
+    """The tests that pictures and recordings share."""
 
     @abstractmethod
     def part(self, number: int) -> dict[str, Any]:
-        """Return a part of a message; another number is another picture or recording of the same size."""
+        """Return a content part; different numbers give different media of the same size."""
 
     @abstractmethod
     def broken(self) -> list[dict[str, Any]]:
-        """Return parts that cannot be read."""
+        """Return content parts that cannot be decoded."""
 
     @abstractmethod
     def able(self, capabilities: ModelCapabilities) -> bool:
-        """Tell whether the model says that it has the sense."""
+        """Return whether the capabilities include the modality."""
 
     @pytest.fixture
     async def chat(self, engine: Engine, model: str) -> QwenChat:
         """Load the model."""
         return await engine.load(model)
 
-    async def test_it_says_that_it_can(self, chat: QwenChat) -> None:
-        """Capabilities name the sense."""
+    async def test_capabilities_include_the_modality(self, chat: QwenChat) -> None:
+        """``capabilities`` include the modality."""
         assert self.able(chat.capabilities)
 
     async def test_each_one_changes_prompt_and_answer(self, chat: QwenChat) -> None:
-        """What is shown counts and is not the same as something else; several in one message do too."""
+        """Different media give different prompts and answers, also several in one message."""
         without, one, other, both = [await _ask(chat, *map(self.part, numbers)) for numbers in ((), (1,), (2,), (1, 2))]
         assert without[1] < one[1] == other[1] < both[1]
         assert len({without[0], one[0], other[0], both[0]}) == 4
 
     async def test_answers_side_by_side_get_their_own(self, chat: QwenChat) -> None:
-        """Nobody sees or hears what was sent to somebody else."""
+        """Concurrent chats get the answers of their own media."""
         alone = [await _ask(chat, self.part(number)) for number in range(3)]
         assert await asyncio.gather(*(_ask(chat, self.part(number)) for number in range(3))) == alone
 
     async def test_the_conversation_goes_on(self, chat: QwenChat) -> None:
-        """The next turn still knows it, and need not work it out again."""
+        """The next turn reads the media from the prompt cache."""
         first = _message(self.part(1))
         answer = await chat.ainvoke([first], **STILL)
         again = await chat.ainvoke([first, AIMessage("I see."), HumanMessage("Sure?")], **STILL)
         assert answer.usage_metadata and again.usage_metadata
         assert again.usage_metadata["input_token_details"]["cache_read"] > answer.usage_metadata["input_tokens"] // 2
 
-    async def test_what_cannot_be_read_is_an_error(self, chat: QwenChat) -> None:
-        """The error ends its own answer only."""
+    async def test_undecodable_media_are_an_error(self, chat: QwenChat) -> None:
+        """The error ends only its own answer."""
         for part in self.broken():
             with pytest.raises(EngineError):
                 await chat.ainvoke([_message(part)], **STILL)
@@ -76,10 +76,10 @@ class MediaConformance:
 
 
 class PictureConformance(MediaConformance):
-    """The same for pictures."""
+    """All tests with pictures."""
 
     def part(self, number: int) -> dict[str, Any]:
-        """Return a picture: a square of its own colour on white."""
+        """Return a picture: a coloured square on white."""
         from PIL import Image
 
         image = Image.new("RGB", (168, 112), "white")
@@ -89,21 +89,21 @@ class PictureConformance(MediaConformance):
         return _picture(f"data:image/png;base64,{_text(held)}")
 
     def broken(self) -> list[dict[str, Any]]:
-        """Return what is no picture, one that would fill all memory, and the address of one, which nobody may fetch."""
+        """Return invalid data, a decompression bomb, and a remote URL, which the engine may not fetch."""
         bomb = base64.b64encode(_huge_png()).decode("ascii")
         broken = [_picture(f"data:image/png;base64,{data}") for data in ("AAAA", bomb)]
         return [*broken, _picture("https://example.org/a.png")]
 
     def able(self, capabilities: ModelCapabilities) -> bool:
-        """Tell whether it sees."""
+        """Return whether the model has vision."""
         return capabilities.vision
 
 
 class RecordingConformance(MediaConformance):
-    """The same for recordings."""
+    """All tests with recordings."""
 
     def part(self, number: int) -> dict[str, Any]:
-        """Return a recording: a tone of its own pitch."""
+        """Return a recording: a tone."""
         import numpy as np
         import soundfile
 
@@ -112,11 +112,11 @@ class RecordingConformance(MediaConformance):
         return _recording(_text(held))
 
     def broken(self) -> list[dict[str, Any]]:
-        """Return what is no recording."""
+        """Return invalid audio data."""
         return [_recording("AAAA"), _recording(_text(io.BytesIO(b"RIFF and nothing")))]
 
     def able(self, capabilities: ModelCapabilities) -> bool:
-        """Tell whether it hears."""
+        """Return whether the model accepts audio."""
         return capabilities.audio
 
 
@@ -138,7 +138,7 @@ def _recording(data: str) -> dict[str, Any]:
 
 
 def _huge_png() -> bytes:
-    """Return the few bytes of a picture of 3.6 thousand million pixels."""
+    """Return a small PNG file with 3.6 billion pixels."""
     size = struct.pack(">II", 60_000, 60_000) + bytes((8, 2, 0, 0, 0))
     chunks = ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
     written = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwendesk.channels.base import Channel
-from qwendesk.testing.conformance.channel import RecordingDesk
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from tests.ports import listens
 
 

@@ -18,7 +18,8 @@ from qwendesk.channels.chatwoot.channel import ChatwootChannel, ChatwootFiles
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage, serve
 from qwendesk.testing.simulators.chatwoot import ChatwootSimulator
 

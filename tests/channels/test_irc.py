@@ -18,7 +18,8 @@ from qwendesk.channels.irc.channel import IrcChannel, IrcConnection
 from qwendesk.channels.irc.parse import parse, split_lines
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.irc import IrcSimulator
 from tests.channels.local_server import running

@@ -15,7 +15,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.parse import parse
 from qwendesk.errors import ConfigError
-from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 from tests.examples import examples

@@ -17,7 +17,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import Settings
-from qwendesk.testing.conformance.channel import RecordingDesk
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from tests.channels.mail_platform import DESK
 
 ANNA = "anna@people.example"

@@ -13,7 +13,8 @@ from qwendesk.channels.markup.shape import shape
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Outbound
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
 from tests.channels.synapse import Homeserver, MatrixPlatform, running_synapse
 
@@ -34,7 +35,7 @@ class TestMatrix(ChannelConformance):
         async with MatrixPlatform(homeserver, tmp_path) as simulator:
             yield simulator
 
-    async def test_a_repeated_delivery_has_the_same_name(
+    async def test_a_repeated_delivery_has_the_same_event_id(
         self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
         """After a restart the desk goes on where it had read to, under the names it knows."""

@@ -16,7 +16,8 @@ from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import SlackIdentity, to_plain_text
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 
@@ -39,7 +40,7 @@ class TestSocketMode(ChannelConformance):
     async def test_an_answer_in_a_channel_goes_into_the_thread_of_its_question(
         self, simulator: SlackSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        from qwendesk.testing.conformance.channel import answer_to
+        from qwendesk.testing.conformance.channel_fixtures import answer_to
 
         stamp = await simulator.write(UserMessage("hello", chat="5", group=True, mention=True))
         (inbound,) = await desk.received()

@@ -11,7 +11,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.slack.parse import SlackEvent, SlackIdentity, parse
 from qwendesk.messages import Attachment
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 

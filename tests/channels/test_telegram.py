@@ -21,7 +21,8 @@ from qwendesk.desk.commands.memory import Commands as MemoryCommands
 from qwendesk.desk.commands.rating import Ratings
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
-from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 

@@ -16,7 +16,7 @@ from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Button, Outbound
 from qwendesk.service import Service
-from qwendesk.testing.conformance.channel import PIXEL
+from qwendesk.testing.conformance.channel_fixtures import PIXEL
 from tests.channels import telegram_test_api, telemelya
 from tests.channels.telegram_test_api import TelegramTestApi, running_telegram_test_api
 from tests.channels.telemelya import Telemelya, door, running_telemelya

@@ -15,7 +15,7 @@ from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.entities import TelegramIdentity
 from qwendesk.channels.telegram.parse import TelegramUpdate, parse
 from qwendesk.messages import Admission
-from qwendesk.testing.conformance.channel import PIXEL, RecordingDesk, serve_routes
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk, serve_routes
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 

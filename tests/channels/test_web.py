@@ -23,7 +23,8 @@ from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import MAX_FRAME_BYTES as MOST_READ
 from qwendesk.server.web import WebServer, build_app
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.web import WebSimulator
 
@@ -38,7 +39,7 @@ class TestWeb(ChannelConformance):
         async with WebSimulator() as simulator:
             yield simulator
 
-    async def test_a_platform_that_asks_to_wait_is_obeyed(
+    async def test_a_rate_limit_says_how_long_to_wait(
         self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         # nothing stands between the desk and its page but the connection, and that may break

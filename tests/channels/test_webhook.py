@@ -14,7 +14,8 @@ from qwendesk.channels.webhook.signature import signed_headers, signing_key, ver
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.server.web import build_app
-from qwendesk.testing.conformance.channel import ChannelConformance, RecordingDesk
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.webhook import SECRET, WebhookSimulator
 

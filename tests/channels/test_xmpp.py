@@ -13,7 +13,8 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.xmpp.channel import XmppChannel, XmppSession
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
-from qwendesk.testing.conformance.channel import PIXEL, ChannelConformance, RecordingDesk, answer_to
+from qwendesk.testing.conformance.channel import ChannelConformance
+from qwendesk.testing.conformance.channel_fixtures import PIXEL, RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.xmpp import XmppSimulator
 from tests.channels.local_server import running

@@ -201,6 +201,6 @@ async def _questions(desk: Running) -> list[Any]:
 
 
 def _pixel() -> bytes:
-    from qwendesk.testing.conformance.channel import PIXEL
+    from qwendesk.testing.conformance.channel_fixtures import PIXEL
 
     return PIXEL

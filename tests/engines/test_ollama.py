@@ -11,7 +11,7 @@ from ollama import ShowResponse
 from qwendesk.engines.ollama.client import OllamaClient
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.settings import Settings, load_settings
-from qwendesk.testing.conformance.channel import PIXEL
+from qwendesk.testing.conformance.channel_fixtures import PIXEL
 from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve
 from tests.servers.fake_ollama import SHOWN, fake_chat, fake_ollama, lines, stream

@@ -23,7 +23,7 @@ from qwendesk.channels.web.protocol import read
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import signed_headers
 from qwendesk.messages import Admission, Inbound
-from qwendesk.testing.conformance.channel import serve_routes
+from qwendesk.testing.conformance.channel_fixtures import serve_routes
 from qwendesk.testing.simulators.telegram import TOKEN, TelegramSimulator
 from qwendesk.testing.simulators.webhook import SECRET
 

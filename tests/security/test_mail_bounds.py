@@ -18,7 +18,7 @@ from qwendesk.channels.mail.html import rendered
 from qwendesk.channels.mail.limits import Limits
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import newest
-from qwendesk.testing.conformance.channel import RecordingDesk
+from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
 pytestmark = pytest.mark.slow

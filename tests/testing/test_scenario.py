@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk.errors import ConfigError
-from qwendesk.testing.conformance.channel import PIXEL
+from qwendesk.testing.conformance.channel_fixtures import PIXEL
 from qwendesk.testing.scenario import read_script
 from qwendesk.testing.scenario_steps import read_file
 from qwendesk.testing.simulators.irc import IrcSimulator

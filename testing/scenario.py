@@ -1,4 +1,4 @@
-"""A script of what happens on a platform: people write, the platform has its bad days, and something is expected."""
+"""Read and play scripts of a simulated platform: messages of people, faults of the platform, and expectations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT = """\
 - write: {text: "After a malformed delivery"}
 - expect: {messages: 4}
 """
-"""What is played where no script is given."""
+"""The script that ``qwendesk channels simulate`` plays by default."""
 _HEAD = f"""\
 # A step is one of: {", ".join(ScenarioStep.model_fields)}. docs/reference/simulator.md explains all their keys.
 """
@@ -44,21 +44,21 @@ _GROUP = """\
 - expect: {{contains: "anybody", seconds: 30}}
 """
 Show = Callable[[str, str], None]
-"""Is told who does what."""
+"""Receives who does what."""
 
 
 def example(capabilities: ChannelCapabilities, simulator: Simulator) -> str:
-    """Return a script with one of each kind of step that a platform can have."""
+    """Return a script with all kinds of steps that a platform supports."""
     files, buttons = _FILE * bool(capabilities.max_file_in), _BUTTONS * bool(capabilities.buttons)
     group = _GROUP.format(locale=", locale: de" * simulator.sends_locale) * capabilities.groups
     return _HEAD + DEFAULT + files + _EDIT * simulator.users_can_edit + buttons + group
 
 
 def read_script(text: str, name: str) -> list[ScenarioStep]:
-    """Return the steps of a script in YAML.
+    """Return the steps of a YAML script.
 
     Raises:
-        ConfigError: it does not hold; the text names the step.
+        ConfigError: The script is invalid; the text names the step.
     """
     try:
         steps = yaml.safe_load(text)
@@ -70,32 +70,32 @@ def read_script(text: str, name: str) -> list[ScenarioStep]:
 
 
 def check_script(steps: Sequence[ScenarioStep], name: str, simulator: Simulator, manifest: Manifest) -> None:
-    """See whether a platform can play a script, from its beginning.
+    """Check that a platform supports all steps of a script.
 
     Raises:
-        ConfigError: it cannot; the text names the step.
+        ConfigError: It does not support a step; the text names the step.
     """
-    written = False
+    has_message = False
     for number, step in enumerate(steps, 1):
-        problem = _unplayable(step, simulator, manifest, written)
+        problem = _problem(step, simulator, manifest, has_message)
         if problem:
             raise ConfigError(f"{name}, step {number}: {problem}")
-        written = written or step.write is not None
+        has_message = has_message or step.write is not None
 
 
-def _unplayable(step: ScenarioStep, simulator: Simulator, manifest: Manifest, written: bool) -> str | None:
-    if (step.repeat or step.press or step.edit) and not written:
-        return "nothing was written yet; a step 'write' has to come before."
+def _problem(step: ScenarioStep, simulator: Simulator, manifest: Manifest, has_message: bool) -> str | None:
+    if (step.repeat or step.press or step.edit) and not has_message:
+        return "no message was written yet; put a step 'write' before this one."
     if step.edit and not simulator.users_can_edit:
-        return f"edit: on {manifest.title} nobody can change what they wrote."
+        return f"edit: on {manifest.title} people cannot edit messages."
     if step.write and "locale" in step.write.model_fields_set and not simulator.sends_locale:
-        return f"write.locale: {manifest.title} does not say which language people read."
+        return f"write.locale: {manifest.title} does not report the language of people."
     if step.write and step.write.file and not manifest.capabilities.max_file_in:
         return f"write.file: {manifest.title} takes no files."
-    return _misnamed(step.write or step.press, simulator, manifest) or _unreadable(step.write)
+    return _id_problem(step.write or step.press, simulator, manifest) or _file_problem(step.write)
 
 
-def _misnamed(what: WriteStep | PressStep | None, simulator: Simulator, manifest: Manifest) -> str | None:
+def _id_problem(what: WriteStep | PressStep | None, simulator: Simulator, manifest: Manifest) -> str | None:
     names = [what.person, *([what.chat] if what.chat else [])] if what and simulator.numeric_ids else []
     wrong = next((name for name in names if not name.removeprefix("-").isdecimal()), None)
     return (
@@ -103,24 +103,24 @@ def _misnamed(what: WriteStep | PressStep | None, simulator: Simulator, manifest
     )
 
 
-def _unreadable(write: WriteStep | None) -> str | None:
+def _file_problem(write: WriteStep | None) -> str | None:
     try:
         if write:
-            write.written()
+            write.to_message()
     except ConfigError as error:
         return f"write.file: {error}"
     return None
 
 
 async def play(steps: Sequence[ScenarioStep], simulator: Simulator, show: Show) -> list[str]:
-    """Play a script and return what was expected in vain."""
+    """Play a script and return the expectations that were not met."""
     player = _Player(simulator, show)
     problems = [(number, await player.play(step)) for number, step in enumerate(steps, 1)]
     return [f"step {number}: {problem}" for number, problem in problems if problem]
 
 
 class _Player:
-    """Plays steps on a platform, and tells of them."""
+    """Plays steps on a platform and shows each."""
 
     def __init__(self, simulator: Simulator, show: Show) -> None:
         self._simulator = simulator
@@ -129,13 +129,13 @@ class _Player:
         self._told = 0
 
     async def play(self, step: ScenarioStep) -> str | None:
-        """Play a step and return what was expected in vain."""
+        """Play a step and return the expectation that was not met."""
         if step.write:
             self._writer = step.write.person
-            self._show(self._writer, _said(step.write))
-            await self._simulator.write(step.write.written())
+            self._show(self._writer, _message_line(step.write))
+            await self._simulator.write(step.write.to_message())
         elif step.edit:
-            self._show(self._writer, f"edits that: {step.edit}")
+            self._show(self._writer, f"edits the message: {step.edit}")
             await self._simulator.edit(step.edit)
         elif step.press:
             return await self._press(step.press)
@@ -147,15 +147,15 @@ class _Player:
 
     async def _press(self, press: PressStep) -> str | None:
         self._show(press.person, f"presses {press.button}")
-        pressed = press.written(self._simulator)
+        pressed = press.to_message(self._simulator)
         if pressed is None:
             return f"no message has a button {press.button!r}"
         await self._simulator.write(pressed)
         return None
 
     async def _expect(self, expect: ExpectStep) -> str | None:
-        self._show("script", expect.told(self._simulator))
-        problem = await _look(expect, self._simulator)
+        self._show("script", expect.describe(self._simulator))
+        problem = await _check_expectation(expect, self._simulator)
         for shown in self._simulator.messages[self._told :]:
             self._show("desk", shown.text)
         self._told = len(self._simulator.messages)
@@ -169,15 +169,15 @@ class _Player:
             self._show("platform", f"will fail: {', '.join(step.fault)}")
             self._simulator.faults += step.fault
         else:
-            self._show("platform", "delivers something malformed")
+            self._show("platform", "delivers a malformed update")
             await self._simulator.deliver_malformed(step.malformed)
 
 
-def _said(write: WriteStep) -> str:
+def _message_line(write: WriteStep) -> str:
     return " ".join(filter(None, (write.text, f"[{write.file.name}]" if write.file else "")))
 
 
-async def _look(expect: ExpectStep, simulator: Simulator) -> str | None:
+async def _check_expectation(expect: ExpectStep, simulator: Simulator) -> str | None:
     def seen(platform: Simulator) -> bool:
         enough = expect.messages is None or len(platform.messages) >= expect.messages
         labels = [label for shown in platform.messages for label, _ in shown.buttons]

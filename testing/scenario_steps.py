@@ -1,4 +1,4 @@
-"""A file that a person sends, as her app tells what it is: by how it begins, else by its name."""
+"""The steps of a scenario, and the files that people send in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Attachment, kind_of
 from qwendesk.testing.simulators.base import Fault, Simulator, UserMessage
 
-_SIGNS = (
+_SIGNATURES = (
     (0, b"\x89PNG\r\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"GIF8", "image/gif"),
@@ -24,15 +24,14 @@ _SIGNS = (
     (0, b"ID3", "audio/mpeg"),
     (0, b"%PDF-", "application/pdf"),
 )
-
-"""Where a kind of file has its sign, the sign, and its MIME type."""
+"""Offset and value of each file signature, and its MIME type."""
 
 
 def read_file(path: Path) -> Attachment:
-    """Return a file as it is sent: a picture, a recording, or a document.
+    """Return a file as an attachment with the kind of its content, or else of its name.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: The file cannot be read.
     """
     try:
         data = path.read_bytes()
@@ -43,14 +42,14 @@ def read_file(path: Path) -> Attachment:
 
 
 def _mime(data: bytes, name: str) -> str:
-    for place, sign, mime in _SIGNS:
-        if data.startswith(sign, place):
+    for offset, signature, mime in _SIGNATURES:
+        if data.startswith(signature, offset):
             return mime
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 class WriteStep(BaseModel):
-    """What a person sends."""
+    """A message that a person sends."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,34 +63,34 @@ class WriteStep(BaseModel):
     file: Path | None = Field(default=None, validation_alias=AliasChoices("file", "picture"))
 
     @model_validator(mode="after")
-    def _something(self) -> WriteStep:
+    def _has_content(self) -> WriteStep:
         if not (self.text or self.file):
             raise ValueError("a message needs 'text' or 'file'")
         return self
 
-    def written(self) -> UserMessage:
-        """Return it as the simulator takes it.
+    def to_message(self) -> UserMessage:
+        """Return the message for the simulator.
 
         Raises:
-            ConfigError: the file cannot be read.
+            ConfigError: The file cannot be read.
         """
         values = self.model_dump(exclude={"file"})
         return UserMessage(**values, files=(read_file(self.file),) if self.file else ())
 
 
 class PressStep(BaseModel):
-    """A button that a person presses, under the newest message that has it."""
+    """A button that a person presses, in the newest message that has it."""
 
     model_config = ConfigDict(extra="forbid")
 
     button: str
-    """How its label begins."""
+    """The beginning of the button's label."""
     person: str = "1001"
     chat: str = ""
     group: bool = False
 
-    def written(self, simulator: Simulator) -> UserMessage | None:
-        """Return it as the simulator takes it; None where no message has such a button."""
+    def to_message(self, simulator: Simulator) -> UserMessage | None:
+        """Return the press for the simulator; None if no message has the button."""
         for shown in reversed(simulator.messages):
             for label, value in shown.buttons:
                 if label.startswith(self.button):
@@ -100,37 +99,37 @@ class PressStep(BaseModel):
 
 
 class ExpectStep(BaseModel):
-    """What the person has to see, in time."""
+    """What a person has to see within a time limit."""
 
     model_config = ConfigDict(extra="forbid")
 
     contains: str | None = None
-    """A part of some message."""
+    """A part of a message."""
     messages: int | None = Field(default=None, ge=0)
-    """How many messages there are in all."""
+    """The exact number of messages."""
     button: str | None = None
-    """The label of a button under some message."""
+    """The label of a button of a message."""
     seconds: float = Field(default=15, gt=0)
-    """How long it may take."""
+    """The time limit."""
 
     @model_validator(mode="after")
-    def _something(self) -> ExpectStep:
+    def _has_content(self) -> ExpectStep:
         if not self.wanted:
-            raise ValueError("say what has to be seen: 'contains', 'messages' or 'button'")
+            raise ValueError("set 'contains', 'messages' or 'button'")
         return self
 
     @property
     def wanted(self) -> dict[str, Any]:
-        """What has to be seen."""
+        """The conditions, without the time limit."""
         return self.model_dump(exclude_none=True, exclude={"seconds"})
 
-    def told(self, simulator: Simulator) -> str:
-        """Return what is waited for, and for how long."""
+    def describe(self, simulator: Simulator) -> str:
+        """Return the condition and its time limit as text."""
         return f"waits up to {self.seconds:g} s for {self.wanted}; {len(simulator.messages)} messages so far"
 
 
 class ScenarioStep(BaseModel):
-    """One thing that happens."""
+    """One step of a scenario: one of the fields is set."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -143,22 +142,21 @@ class ScenarioStep(BaseModel):
     malformed: Any = None
 
     @model_validator(mode="after")
-    def _one_thing(self) -> ScenarioStep:
+    def _has_one_field(self) -> ScenarioStep:
         if len(self.model_fields_set) != 1:
             raise ValueError(f"a step is one of: {', '.join(_keys())}")
         (kind,) = self.model_fields_set
-        if kind != "malformed" and not getattr(self, kind):  # nonsense may be nothing
-            raise ValueError(f"there is nothing behind '{kind}:'; {_TELLS.get(kind) or _table(kind)}")
+        if kind != "malformed" and not getattr(self, kind):  # a malformed delivery may be empty
+            raise ValueError(f"'{kind}:' has no value; {_SCALAR_HELP.get(kind) or _table_help(kind)}")
         return self
 
 
-_TELLS = {
+_SCALAR_HELP = {
     "edit": "it takes the new text, such as 'edit: Hello there'",
     "repeat": "it takes 'true'",
     "fault": "it takes a list, such as 'fault: [slow_down]'",
 }
-
-"""What stands behind steps that are no tables."""
+"""The values of steps without a table."""
 
 _KINDS: dict[str, type[BaseModel]] = {"write": WriteStep, "press": PressStep, "expect": ExpectStep}
 
@@ -166,10 +164,10 @@ _EXAMPLES = {"write": "{text: Hello}", "press": "{button: 👍}", "expect": "{me
 
 
 def read_step(step: Any, name: str) -> ScenarioStep:
-    """Return a step.
+    """Return a validated step.
 
     Raises:
-        ConfigError: it does not hold; the text begins with the name.
+        ConfigError: The step is invalid; the text begins with the name.
     """
     try:
         return ScenarioStep.model_validate(step)
@@ -186,16 +184,16 @@ def _reason(found: ErrorDetails) -> str:
     if found["type"] == "value_error":
         return f"{found['ctx']['error']}."
     if found["type"] in ("model_type", "dict_type"):
-        return f"{_table(str(found['loc'][0]) if found['loc'] else '')}."
+        return f"{_table_help(str(found['loc'][0]) if found['loc'] else '')}."
     return f"{found['msg']}."
 
 
-def _table(kind: str) -> str:
+def _table_help(kind: str) -> str:
     return (
         f"this has to be a table, such as {_EXAMPLES.get(kind, '{key: value}')}; known keys: {', '.join(_keys(kind))}"
     )
 
 
 def _keys(kind: str = "", *_: str) -> list[str]:
-    """Return the keys that a step has, or what is in it."""
+    """Return the keys of a step, or of the table of a kind of step."""
     return list(_KINDS.get(kind, ScenarioStep).model_fields)

@@ -23,7 +23,9 @@ MALFORMED: tuple[Any, ...] = (
 class InboundConformance(ChannelFixtures):
     """Messages, deliveries, groups, files, and pressed buttons."""
 
-    async def test_a_message_arrives_complete(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
+    async def test_a_message_arrives_complete(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """A message has its text, person, conversation and event id."""
         await simulator.write(UserMessage("Grüße, 世界 & <b>you</b>", locale="de"))
         (inbound,) = await desk.received()
@@ -139,7 +141,9 @@ class InboundConformance(ChannelFixtures):
         await simulator.write(UserMessage("rate:1", reply_to=sent, press=True))
         assert (await desk.received(2))[1].text == "rate:1"
 
-    async def test_malformed_deliveries_do_no_harm(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
+    async def test_malformed_deliveries_do_no_harm(
+        self, simulator: Simulator, channel: Channel, desk: RecordingDesk
+    ) -> None:
         """The channel accepts the next message after malformed deliveries."""
         for payload in MALFORMED:
             with suppress(ConnectionError):

@@ -1,1 +1,1 @@
-"""Simulators of chat platforms."""
+"""Simulated chat platforms that channels connect to without a network."""

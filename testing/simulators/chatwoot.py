@@ -1,4 +1,4 @@
-"""Chatwoot without a network: its agent bot's webhook and the part of its API that a bot uses."""
+"""Simulated Chatwoot: the agent bot's webhook and the API endpoints that a bot uses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATUS = {"gone": 404, "broken": 502, "slow_down": 429, "bad_markup": 422}
 
 
 class ChatwootSimulator(Simulator):
-    """A desk of people with one inbox."""
+    """A Chatwoot account with one inbox."""
 
     uses_webhook = numeric_ids = True
 
@@ -28,51 +28,51 @@ class ChatwootSimulator(Simulator):
         super().__init__()
         self.webhook = WebhookClient()
         self.status: dict[str, str] = {}
-        """The state of each conversation; those not named are pending."""
+        """The status of each conversation; ``pending`` by default."""
         self.stores: dict[str, str] = {}
-        """Where files lie that are not here, by their names."""
+        """Redirect URLs of files by name."""
         self._url = ""
         self._number = 0
         self._files: dict[str, tuple[str, bytes]] = {}
         self._last: dict[str, Any] = {}
 
     def settings(self) -> dict[str, Any]:
-        """Return what an administrator would copy out of Chatwoot."""
+        """Return the channel settings of this account."""
         return {"base_url": self._url, "token": TOKEN, "secret": SECRET.decode()}
 
-    async def write(self, written: UserMessage) -> str:
-        """Let a customer write; the desk is called."""
+    async def write(self, message: UserMessage) -> str:
+        """Call the desk's webhook with a customer's message."""
         self._number += 1
-        conversation = (written.chat or written.person).lstrip("-")
+        conversation = (message.chat or message.person).lstrip("-")
         self._last = {
             "event": "message_created",
             "id": self._number,
-            "content": written.text,
+            "content": message.text,
             "message_type": "incoming",
             "private": False,
             "account": {"id": 1, "name": "Acme"},
             "conversation": {"id": int(conversation), "status": self.status.get(conversation, "pending")},
             "sender": {
-                "id": int(written.person),
+                "id": int(message.person),
                 "name": "Anna",
-                "type": "agent_bot" if written.bot else "contact",
-                "additional_attributes": {"browser_language": written.locale},
+                "type": "agent_bot" if message.bot else "contact",
+                "additional_attributes": {"browser_language": message.locale},
             },
-            "attachments": [self._kept(file.name, file.mime, file.data) for file in written.files],
+            "attachments": [self._kept(file.name, file.mime, file.data) for file in message.files],
         }
         await self.repeat()
         return str(self._number)
 
     async def repeat(self) -> None:
-        """Call the desk again."""
+        """Call the webhook again with the last message."""
         await self.call(json.dumps(self._last).encode())
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Call the desk with nonsense, well signed."""
+        """Call the webhook with an invalid, correctly signed body."""
         await self.call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
 
     async def call(self, body: bytes, *, secret: bytes = SECRET, now: float | None = None) -> int:
-        """Call the desk and return the status of its answer."""
+        """Call the webhook and return the status of the response."""
         moment = str(int(time.time() if now is None else now))
         signature = "sha256=" + hmac.digest(secret, f"{moment}.".encode() + body, "sha256").hex()
         self.webhook.url = f"{self.desk_url}/channels/chatwoot/"
@@ -87,7 +87,7 @@ class ChatwootSimulator(Simulator):
         routes = [
             Route("/api/v1/profile", self._profile),
             Route("/api/v1/accounts/0/conversations/0/messages", self._nowhere, methods=["POST"]),
-            Route(f"{base}/messages", self._written, methods=["POST"]),
+            Route(f"{base}/messages", self._message, methods=["POST"]),
             Route("/rails/active_storage/blobs/redirect/{name}", self._sent_on),
             Route("/files/{name}", self._download),
         ]
@@ -115,7 +115,7 @@ class ChatwootSimulator(Simulator):
         name = request.path_params["name"]
         return RedirectResponse(self.stores.get(name, f"/files/{quote(name)}"), 302)
 
-    async def _written(self, request: Request) -> Response:
+    async def _message(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
         if request.headers.get("api_access_token") != TOKEN:

@@ -1,4 +1,4 @@
-"""An IRC server that runs here: the desk's nick, one channel, and people who write."""
+"""Simulated IRC server: one client, the desk, and one channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSALS: dict[Fault, tuple[str, str]] = {
 
 
 class IrcSimulator(Simulator):
-    """Speaks the real protocol over TCP; every group is the one channel, and a PING ends a message."""
+    """An IRC server on TCP; all groups are one channel, and PING ends a message of several lines."""
 
     sends_retry_after = False
     sends_locale = False
@@ -36,31 +36,31 @@ class IrcSimulator(Simulator):
         self._last = b""
 
     def settings(self) -> dict[str, Any]:
-        """Return what the channel's settings have to be."""
+        """Return the channel settings of this server."""
         where = {"host": "127.0.0.1", "port": self._port, "tls": False, "line_seconds": 0.0}
         return where | {"nick": _DESK, "channels": _CHANNEL, "account": _ACCOUNT, "password": _PASSWORD}
 
     async def wait_started(self) -> None:
-        """Wait until the desk is there."""
+        """Wait until the desk has joined the channel."""
         await self._present.wait()
 
-    async def write(self, written: UserMessage) -> str:
-        """Let a person write."""
+    async def write(self, message: UserMessage) -> str:
+        """Deliver a person's message."""
         self._number += 1
-        name, nick = f"m{self._number}", f"p{written.person}"
-        text = f"{_DESK}: {written.text}" if written.mention else written.text
-        tags = {"msgid": name} | ({"bot": ""} if written.bot else {})
-        to = _CHANNEL if written.group else _DESK
+        name, nick = f"m{self._number}", f"p{message.person}"
+        text = f"{_DESK}: {message.text}" if message.mention else message.text
+        tags = {"msgid": name} | ({"bot": ""} if message.bot else {})
+        to = _CHANNEL if message.group else _DESK
         self._last = build("PRIVMSG", [to, text], f"{nick}!{nick}@people.example", tags).format().encode()
         await self.repeat()
         return name
 
     async def repeat(self) -> None:
-        """Deliver the last message once more."""
+        """Deliver the last message again."""
         await self.deliver_malformed(self._last)
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Deliver a line as it is; anything else in lines that are none."""
+        """Deliver bytes as a line, other values in invalid lines."""
         await self._present.wait()
         text = json.dumps(payload, default=repr).encode()
         lines = [payload] if isinstance(payload, bytes) else [b"PRIVMSG " + text, b"@ :", b":x PRIVMSG desk :" + text]
@@ -73,9 +73,9 @@ class IrcSimulator(Simulator):
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         stack.callback(server.close)
-        stack.callback(self._hang_up)
+        stack.callback(self._close_client)
 
-    def _hang_up(self) -> None:
+    def _close_client(self) -> None:
         if self._client:
             self._client.writer.close()
 
@@ -88,24 +88,24 @@ class IrcSimulator(Simulator):
             self._present.clear()
         writer.close()
 
-    def is_there(self, client: _Client) -> None:
-        """Take a connection for the desk's."""
+    def set_client(self, client: _Client) -> None:
+        """Set the connection on which the desk receives messages."""
         self._client = client
         self._present.set()
 
-    def see(self, name: str, target: str, lines: list[str]) -> None:
-        """Show a message to the person."""
+    def record(self, name: str, target: str, lines: list[str]) -> None:
+        """Record a message of the desk."""
         self.messages.append(SeenMessage(name, target, "\n".join(lines), None, ["\n".join(lines)]))
         self.notify()
 
-    def see_typing(self, target: str) -> None:
-        """Show that the desk writes."""
+    def record_typing(self, target: str) -> None:
+        """Record a typing notification."""
         self.typing.append(target)
         self.notify()
 
 
 class _Client:
-    """The server's end of one connection."""
+    """One connection of a client to the server."""
 
     def __init__(self, platform: IrcSimulator, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -114,7 +114,7 @@ class _Client:
         self._target = ""
 
     def take(self, line: Line) -> None:
-        """Answer a line."""
+        """Handle a line of the client."""
         match line.command, line.params:
             case "CAP", ["REQ", ability]:
                 self._say("CAP", "*", "ACK", ability)
@@ -126,9 +126,9 @@ class _Client:
                 wanted = "\0".join((_ACCOUNT, _ACCOUNT, _PASSWORD)).encode()
                 self._say("903" if base64.b64decode(proof) == wanted else "904", _DESK, "SASL")
             case "JOIN", [_]:
-                self._platform.is_there(self)
+                self._platform.set_client(self)
             case "TAGMSG", [target]:
-                self._platform.see_typing(target)
+                self._platform.record_typing(target)
             case "PRIVMSG", [target, text]:
                 self._shown(target, text)
             case "PING", [name]:
@@ -150,7 +150,7 @@ class _Client:
     def _pong(self, name: str) -> None:
         lines, self._lines = self._lines, []
         if lines:
-            self._platform.see(name, self._target, lines)
+            self._platform.record(name, self._target, lines)
         self._say("PONG", _HERE, name)
 
     def _say(self, command: str, *values: str) -> None:

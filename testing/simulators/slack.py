@@ -1,4 +1,4 @@
-"""Slack without a network: the Web API a bot uses, Socket Mode, and signed calls, from Slack's public documentation."""
+"""Simulated Slack: the Web API methods that a bot uses, Socket Mode, and signed HTTP requests."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ BOT_TOKEN, APP_TOKEN, SECRET = "xoxb-simulated", "xapp-simulated", "simulated-se
 TEAM, BOT = "T1", "UBOT"
 _ERRORS = {"gone": "channel_not_found", "bad_markup": "invalid_blocks"}
 REDELIVERY = 1.0
-"""Seconds after which a delivery over the socket is repeated where nobody has acknowledged it."""
+"""Seconds after which a Socket Mode delivery without acknowledgement is repeated."""
 
 
 class SlackSimulator(Simulator):
-    """A workspace.
+    """A Slack workspace.
 
     Args:
-        uses_webhook: whether events come over HTTP; else over Socket Mode.
+        uses_webhook: Whether events are delivered over HTTP; False: over Socket Mode.
     """
 
     users_can_edit = True
@@ -43,48 +43,48 @@ class SlackSimulator(Simulator):
         self.uses_webhook = uses_webhook
         self.webhook = WebhookClient()
         self.closed: set[str] = set()
-        """Channels that the app is no member of."""
+        """Channels without the app."""
         self.elsewhere: dict[str, Attachment] = {}
-        """Files of other workspaces by their names; an event does not say where they are."""
+        """Files of other workspaces by id; events do not contain their URL."""
         self.threads: dict[str, dict[str, Any]] = {}
-        """The messages that threads are about, by the threads' time stamps."""
+        """The first message of each thread, by its ``thread_ts``."""
         self.requests: list[str] = []
         """The Web API method of each call, oldest first."""
         self._url = ""
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: tuple[str, dict[str, Any]] = ("", {})
-        self._written = UserMessage(), ""
+        self._message = UserMessage(), ""
         self._socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._connected = asyncio.Event()
 
     def settings(self) -> dict[str, Any]:
-        """Return the tokens this workspace knows, and its address."""
+        """Return the tokens and the base URL of this workspace."""
         way = {"signing_secret": SECRET} if self.uses_webhook else {"app_token": APP_TOKEN}
         return {"bot_token": BOT_TOKEN, "base_url": f"{self._url}/api/"} | way
 
     async def wait_started(self) -> None:
-        """Wait until the app has said who it is, and has opened its socket."""
+        """Wait until the app has called ``auth.test``, or has opened its Socket Mode connection."""
         async with asyncio.timeout(30):
             await self._connected.wait()
 
-    async def write(self, written: UserMessage) -> str:
-        """Deliver what a person does."""
+    async def write(self, message: UserMessage) -> str:
+        """Deliver a person's message or button press."""
         self._number += 1
         stamp = f"{1_780_000_000 + self._number}.000100"
-        if written.press:
-            self._last = ("interactive", self._press(written))
+        if message.press:
+            self._last = ("interactive", self._press(message))
         else:
-            self._last = ("events_api", self._event(written, stamp))
-            self._written = written, stamp
+            self._last = ("events_api", self._event(message, stamp))
+            self._message = message, stamp
         await self.repeat()
         return stamp
 
     async def edit(self, text: str) -> None:
-        """Deliver that the last message was changed."""
+        """Deliver an edit of the last message."""
         self._number += 1
-        written, stamp = self._written
-        before, now = (self._event(one, stamp)["event"] for one in (written, replace(written, text=text)))
+        message, stamp = self._message
+        before, now = (self._event(one, stamp)["event"] for one in (message, replace(message, text=text)))
         place = {key: now.pop(key) for key in ("channel", "channel_type")}
         moment = f"{1_780_000_000 + self._number}.000100"
         edited = now | {"type": "message", "edited": {"user": now["user"], "ts": moment}}
@@ -94,18 +94,18 @@ class SlackSimulator(Simulator):
         await self.repeat()
 
     async def command(self, text: str, person: str = "1001", channel: str = "") -> None:
-        """Let a person use the slash command."""
+        """Deliver a person's slash command."""
         self._number += 1
         form = {"command": "/qwendesk", "text": text, "user_id": f"U{person}", "channel_id": channel or f"D{person}"}
         form["response_url"] = f"{self._url}/response/{channel or person}"
         await self._deliver("slash_commands", form | {"team_id": TEAM, "trigger_id": f"t{self._number}"})
 
     async def repeat(self) -> None:
-        """Deliver the last thing again, as Slack does that saw no answer."""
+        """Deliver the last event again."""
         await self._deliver(*self._last)
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Deliver nonsense, well signed or well enveloped."""
+        """Deliver an invalid payload, correctly signed or in a valid envelope."""
         if self.uses_webhook:
             body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
             await self.call(body, "application/json")
@@ -113,7 +113,7 @@ class SlackSimulator(Simulator):
             await self._deliver("events_api", payload)
 
     async def call(self, body: bytes, kind: str, *, secret: str = SECRET, now: float | None = None) -> int:
-        """Call the desk and return the status of its answer."""
+        """Call the desk and return the status of the response."""
         moment = str(int(time.time() if now is None else now))
         digest = hmac.new(secret.encode(), f"v0:{moment}:".encode() + body, hashlib.sha256).hexdigest()
         headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}", "content-type": kind}
@@ -143,35 +143,35 @@ class SlackSimulator(Simulator):
             form = {"payload": json.dumps(payload)} if kind == "interactive" else payload
             await self.call(urlencode(form).encode(), "application/x-www-form-urlencoded")
 
-    def _event(self, written: UserMessage, stamp: str) -> dict[str, Any]:
-        channel = f"C{written.chat.lstrip('-')}" if written.group else f"D{written.chat or written.person}"
-        text = html.escape(written.text, quote=False)
+    def _event(self, message: UserMessage, stamp: str) -> dict[str, Any]:
+        channel = f"C{message.chat.lstrip('-')}" if message.group else f"D{message.chat or message.person}"
+        text = html.escape(message.text, quote=False)
         event: dict[str, Any] = {
-            "type": "app_mention" if written.mention else "message",
+            "type": "app_mention" if message.mention else "message",
             "channel": channel,
-            "channel_type": "channel" if written.group else "im",
-            "text": f"<@{BOT}> {text}" if written.mention else text,
+            "channel_type": "channel" if message.group else "im",
+            "text": f"<@{BOT}> {text}" if message.mention else text,
             "ts": stamp,
-            "user": f"U{written.person}",
+            "user": f"U{message.person}",
         }
-        event |= {"bot_id": "B9", "subtype": "bot_message"} if written.bot else {}
-        event |= {"thread_ts": written.reply_to} if written.reply_to else {}
-        if written.files:
-            event |= {"subtype": "file_share", "files": [self._kept(file) for file in written.files]}
+        event |= {"bot_id": "B9", "subtype": "bot_message"} if message.bot else {}
+        event |= {"thread_ts": message.reply_to} if message.reply_to else {}
+        if message.files:
+            event |= {"subtype": "file_share", "files": [self._kept(file) for file in message.files]}
         return self._envelope(event)
 
     def _envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         return {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{self._number}", "event": event}
 
-    def _press(self, written: UserMessage) -> dict[str, Any]:
-        shown = next(shown for shown in self.messages if shown.id == written.reply_to)
+    def _press(self, message: UserMessage) -> dict[str, Any]:
+        shown = next(shown for shown in self.messages if shown.id == message.reply_to)
         return {
             "type": "block_actions",
             "trigger_id": f"t{self._number}",
-            "user": {"id": f"U{written.person}"},
+            "user": {"id": f"U{message.person}"},
             "channel": {"id": shown.chat},
             "message": {"ts": shown.id},
-            "actions": [{"action_id": "choice0", "value": written.text}],
+            "actions": [{"action_id": "choice0", "value": message.text}],
         }
 
     def _kept(self, file: Attachment) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class SlackSimulator(Simulator):
                 await socket.send_json(envelope)
                 if not await self._acknowledged(socket, envelope["envelope_id"]):
                     await self._socket.put(envelope)
-        except (Exception, asyncio.CancelledError):  # the app has gone, in whichever way, or the platform is closed
+        except (Exception, asyncio.CancelledError):  # the app has disconnected, or the simulator stops
             return
 
     async def _acknowledged(self, socket: WebSocket, envelope: str) -> bool:

@@ -1,4 +1,4 @@
-"""Telegram without a network: the part of the Bot API that a bot like this uses, from its public documentation."""
+"""Simulated Telegram: the Bot API methods that the channel uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.messages import Attachment
 from qwendesk.testing.simulators.base import Fault, SeenMessage, Simulator, UserMessage, WebhookClient, serve
-from qwendesk.testing.simulators.telegram_html import Entities, Refused
+from qwendesk.testing.simulators.telegram_html import HtmlParser, Refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOKEN = "4242:simulated-token"
 BOT = {"id": 4242, "is_bot": True, "first_name": "Desk", "username": "desk_bot"}
 VOICES = ("audio/ogg", "audio/opus")
-"""What people's own apps record; any other recording is music."""
+"""MIME types of voice messages; other audio files are music."""
 _FAULTS: dict[Fault, tuple[int, str]] = {
     "gone": (403, "Forbidden: bot was blocked by the user"),
     "broken": (502, "Bad Gateway"),
@@ -29,10 +29,10 @@ _FAULTS: dict[Fault, tuple[int, str]] = {
 
 
 class TelegramSimulator(Simulator):
-    """The Bot API on a free port.
+    """A Bot API server.
 
     Args:
-        uses_webhook: whether the desk is called; else it polls.
+        uses_webhook: Whether updates are sent to the webhook; False: the bot polls.
     """
 
     users_can_edit = numeric_ids = True
@@ -42,7 +42,7 @@ class TelegramSimulator(Simulator):
         self.uses_webhook = uses_webhook
         self.webhook = WebhookClient()
         self.moved: dict[str, str] = {}
-        """Groups that have become others."""
+        """New ids of groups that were upgraded to supergroups."""
         self.webhook_secret = ""
         """The secret token that ``setWebhook`` has set."""
         self.requests: list[str] = []
@@ -53,11 +53,11 @@ class TelegramSimulator(Simulator):
         self._number = 0
         self._files: dict[str, bytes] = {}
         self._last: dict[str, Any] = {}
-        self._written: tuple[UserMessage, dict[str, Any]] = UserMessage(), {}
+        self._user_message: tuple[UserMessage, dict[str, Any]] = UserMessage(), {}
         self._url = ""
 
     def settings(self) -> dict[str, Any]:
-        """Return a token that this platform knows, and its address."""
+        """Return the token and the base URL of this server."""
         return {
             "token": TOKEN,
             "base_url": self._url,
@@ -66,30 +66,30 @@ class TelegramSimulator(Simulator):
         }
 
     async def wait_started(self) -> None:
-        """Wait until the bot polls, or has said where it is to be called."""
+        """Wait until the bot polls, or has set its webhook."""
         async with asyncio.timeout(30):
             await self._polled.wait()
 
-    async def write(self, written: UserMessage) -> str:
-        """Put an update into the queue, or call the desk with it."""
+    async def write(self, user_message: UserMessage) -> str:
+        """Deliver a person's message or button press as an update."""
         self._number += 1
-        message = self._message(written)
-        if written.press:
-            query = {"id": f"q{self._number}", "from": message["from"], "chat_instance": "1", "data": written.text}
-            shown = next(shown for shown in self.messages if shown.id == written.reply_to)
+        message = self._message(user_message)
+        if user_message.press:
+            query = {"id": f"q{self._number}", "from": message["from"], "chat_instance": "1", "data": user_message.text}
+            shown = next(shown for shown in self.messages if shown.id == user_message.reply_to)
             update = {"callback_query": query | {"message": message | {"message_id": int(shown.id), "from": BOT}}}
         else:
             update = {"message": message}
-            self._written = written, message
+            self._user_message = user_message, message
         self._last = {"update_id": 7000 + self._number} | update
         await self._deliver(self._last)
         return str(message["message_id"])
 
     async def edit(self, text: str) -> None:
-        """Deliver the last message once more, as one that was edited; whichever kinds of update the bot asked for."""
+        """Deliver an edit of the last message, whatever the bot's ``allowed_updates``."""
         self._number += 1
-        written, message = self._written
-        edited = message | _said(replace(written, text=text)) | {"edit_date": message["date"] + 60}
+        user_message, message = self._user_message
+        edited = message | _said(replace(user_message, text=text)) | {"edit_date": message["date"] + 60}
         self._last = {"update_id": 7000 + self._number, "edited_message": edited}
         await self._deliver(self._last)
 
@@ -98,7 +98,7 @@ class TelegramSimulator(Simulator):
         await self._deliver(self._last)
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Deliver a broken update; the queue gives even these a number."""
+        """Deliver an invalid update; in polling it gets an ``update_id``."""
         if self.uses_webhook:
             await self._call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
         elif isinstance(payload, dict):
@@ -126,21 +126,27 @@ class TelegramSimulator(Simulator):
     async def _call(self, body: bytes) -> None:
         await self.webhook.call(body, {"X-Telegram-Bot-Api-Secret-Token": self.webhook_secret})
 
-    def _message(self, written: UserMessage) -> dict[str, Any]:
-        chat = int(written.chat or written.person)
+    def _message(self, user_message: UserMessage) -> dict[str, Any]:
+        chat = int(user_message.chat or user_message.person)
         person = {
-            "id": int(written.person),
-            "is_bot": written.bot,
+            "id": int(user_message.person),
+            "is_bot": user_message.bot,
             "first_name": "Anna",
-            "language_code": written.locale,
+            "language_code": user_message.locale,
         }
-        kind = {"type": "supergroup", "title": "Team"} if written.group else {"type": "private", "first_name": "Anna"}
+        kind = (
+            {"type": "supergroup", "title": "Team"} if user_message.group else {"type": "private", "first_name": "Anna"}
+        )
         message = {"message_id": 100 + self._number, "date": 1_780_000_000, "from": person, "chat": {"id": chat} | kind}
-        if written.reply_to:
-            message["reply_to_message"] = {"message_id": int(written.reply_to), "from": BOT, "chat": message["chat"]}
-        for file in written.files:
+        if user_message.reply_to:
+            message["reply_to_message"] = {
+                "message_id": int(user_message.reply_to),
+                "from": BOT,
+                "chat": message["chat"],
+            }
+        for file in user_message.files:
             message |= self._file(file)
-        return message | _said(written)
+        return message | _said(user_message)
 
     def _file(self, file: Attachment) -> dict[str, Any]:
         name = f"file{len(self._files)}"
@@ -194,7 +200,7 @@ class TelegramSimulator(Simulator):
         return True
 
     async def _do_getupdates(self, form: dict[str, Any]) -> list[dict[str, Any]]:
-        """Wait for updates; those before the offset are forgotten."""
+        """Return updates from the offset on; drop those before it."""
         offset = int(form.get("offset", 0))
         async with self._news:
             self._updates = [update for update in self._updates if update["update_id"] >= offset]
@@ -202,7 +208,7 @@ class TelegramSimulator(Simulator):
             try:
                 async with asyncio.timeout(float(form.get("timeout", 0))):
                     await self._news.wait_for(lambda: self._updates)
-            except (TimeoutError, asyncio.CancelledError):  # nothing came, or the platform is being closed
+            except (TimeoutError, asyncio.CancelledError):  # no update arrived, or the simulator stops
                 return []
             return list(self._updates)
 
@@ -258,7 +264,7 @@ class TelegramSimulator(Simulator):
                 raise Refused(429, f"Too Many Requests: retry after {self.retry_after}", retry_after=self.retry_after)
             if fault != "bad_markup" or form.get("parse_mode"):
                 raise Refused(*_FAULTS[fault])
-        text = Entities().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
+        text = HtmlParser().text(form["text"]) if form.get("parse_mode") == "HTML" else form["text"]
         if not text.strip():
             raise Refused(400, "Bad Request: message text is empty")
         if len(text.encode("utf-16-le")) // 2 > 4096:
@@ -278,11 +284,11 @@ class TelegramSimulator(Simulator):
         return {"message_id": int(shown.id), "date": 1_780_000_000, "chat": chat, "from": BOT, "text": shown.text}
 
 
-def _said(written: UserMessage) -> dict[str, Any]:
-    text = f"@{BOT['username']} {written.text}" if written.mention else written.text
+def _said(user_message: UserMessage) -> dict[str, Any]:
+    text = f"@{BOT['username']} {user_message.text}" if user_message.mention else user_message.text
     name = {"type": "mention", "offset": 0, "length": len(BOT["username"]) + 1}  # type: ignore[arg-type]
-    marks = {"caption_entities" if written.files else "entities": [name]} if written.mention else {}
-    return {"caption" if written.files else "text": text} | marks if text else {}
+    marks = {"caption_entities" if user_message.files else "entities": [name]} if user_message.mention else {}
+    return {"caption" if user_message.files else "text": text} | marks if text else {}
 
 
 def _buttons(form: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""Telegram's HTML as the simulated Bot API reads it, and how that refuses what it cannot take."""
+"""Parse Telegram's HTML with the errors of the Bot API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TAGS = {"b", "i", "u", "s", "code", "pre", "a", "blockquote"}
 
 
 class Refused(Exception):
-    """The API answers with an error."""
+    """An error response of the Bot API."""
 
     def __init__(self, code: int, text: str, **parameters: Any) -> None:
         super().__init__(text)
@@ -19,14 +19,18 @@ class Refused(Exception):
         )
 
 
-class Entities(HTMLParser):
-    """Reads Telegram's HTML; what the API would refuse is refused."""
+class HtmlParser(HTMLParser):
+    """Parser of Telegram's HTML."""
 
-    def text(self, written: str) -> str:
-        """Return what is read, without its tags."""
+    def text(self, markup: str) -> str:
+        """Return the text without tags.
+
+        Raises:
+            Refused: The Bot API would refuse the markup.
+        """
         self._read: list[str] = []
         self._tags: list[str] = []
-        self.feed(written)
+        self.feed(markup)
         self.close()
         if self._tags:
             raise Refused(
@@ -35,16 +39,16 @@ class Entities(HTMLParser):
         return "".join(self._read)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a tag that the API knows."""
+        """Open a supported tag."""
         if tag not in TAGS:
             raise Refused(400, f'Bad Request: can\'t parse entities: Unsupported start tag "{tag}"')
         self._tags.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the tag that was opened last."""
+        """Close the last open tag."""
         if not self._tags or self._tags.pop() != tag:
             raise Refused(400, "Bad Request: can't parse entities: Unmatched end tag")
 
     def handle_data(self, data: str) -> None:
-        """Keep a piece of text."""
+        """Collect text."""
         self._read.append(data)

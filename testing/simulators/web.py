@@ -1,4 +1,4 @@
-"""A visitor's page without a browser: it speaks the page's side of the socket."""
+"""Simulated pages of the web chat, without a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class WebSimulator(Simulator):
-    """One page for each person. A fault of any kind is the same here: the connection breaks at a delivery."""
+    """One page for each person; each fault closes the page's connection at a delivery."""
 
     uses_webhook = True
 
@@ -29,35 +29,35 @@ class WebSimulator(Simulator):
         self._number = 0
 
     def settings(self) -> dict[str, Any]:
-        """Return settings; there is nothing to know of this platform."""
+        """Return the channel settings."""
         return {"title": "Simulated"}
 
-    async def write(self, written: UserMessage) -> str:
-        """Type a message, or press a button."""
+    async def write(self, message: UserMessage) -> str:
+        """Send a person's message or button press from her page."""
         self._number += 1
         name = f"m{self._number}"
-        if not written.bot:  # a page has no way to say that it is a program
-            frame = _frame(name, written)
-            page = await self.page(written.person)
+        if not message.bot:  # a page cannot mark its visitor as a bot
+            frame = _frame(name, message)
+            page = await self.page(message.person)
             self._last = page, frame
             await page.say(frame)
         return name
 
     async def repeat(self) -> None:
-        """Send the last message again, as a page does that did not hear of it."""
+        """Send the last frame again."""
         if self._last:
             page, frame = self._last
             await page.say(frame)
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Send nonsense from a page that is known, both as bytes and as text."""
+        """Send an invalid frame, as bytes and as text."""
         page = await self.page("1001")
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         for sent in (data, data.decode("utf-8", "replace")):
             await page.raw(sent)
 
     async def page(self, person: str) -> Page:
-        """Return a person's page, which is opened the first time."""
+        """Return a person's page; open it on first use."""
         if person not in self.pages:
             self.pages[person] = page = Page(self, person)
             self._open.push_async_callback(page.aclose)
@@ -65,11 +65,11 @@ class WebSimulator(Simulator):
         return self.pages[person]
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Nothing runs before somebody writes."""
+        """Start nothing: pages open on first use."""
 
 
 class Page:
-    """One open page: what it is shown, and what it has to say again."""
+    """One page with its connection and its frames that the desk has not confirmed."""
 
     def __init__(self, platform: WebSimulator, person: str) -> None:
         self.session = f"simulated-session-of-{person}".ljust(32, "-")
@@ -81,7 +81,7 @@ class Page:
         self._welcome = asyncio.Event()
 
     async def connect(self) -> None:
-        """Open the socket, say hello and all that was not taken."""
+        """Connect, send ``hello``, and send unconfirmed frames again."""
         from websockets.asyncio.client import connect
 
         self._welcome.clear()
@@ -95,17 +95,17 @@ class Page:
             await self.raw(json.dumps(frame))
 
     async def say(self, frame: dict[str, Any]) -> None:
-        """Send a frame, again and again until it is taken."""
+        """Send a frame and repeat it until the desk confirms it."""
         self._pending[frame["id"]] = frame
         await self.raw(json.dumps(frame))
 
     async def raw(self, data: str | bytes) -> None:
-        """Send anything."""
+        """Send data unchanged."""
         assert self._socket
         await self._socket.send(data)
 
     async def drop(self) -> None:
-        """Lose the connection."""
+        """Close the connection."""
         if self._socket:
             await self._socket.close()
         if self._reading:
@@ -161,10 +161,10 @@ class Page:
         shown.buttons = tuple((button.face, button.value) for button in buttons)
 
 
-def _frame(name: str, written: UserMessage) -> dict[str, Any]:
-    if written.press:
-        return {"type": "press", "id": name, "value": written.text}
+def _frame(name: str, message: UserMessage) -> dict[str, Any]:
+    if message.press:
+        return {"type": "press", "id": name, "value": message.text}
     files = [
-        {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()} for file in written.files
+        {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()} for file in message.files
     ]
-    return {"type": "message", "id": name, "text": written.text, "locale": written.locale, "files": files}
+    return {"type": "message", "id": name, "text": message.text, "locale": message.locale, "files": files}

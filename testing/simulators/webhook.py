@@ -1,4 +1,4 @@
-"""A program on the other side of the generic webhook."""
+"""Simulated program at the other end of the generic webhook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATUS = {"gone": 410, "broken": 502, "slow_down": 429, "bad_markup": 400}
 
 
 class WebhookSimulator(Simulator):
-    """Posts messages and shows the answers."""
+    """A program that posts messages and receives answers."""
 
     uses_webhook = True
 
@@ -31,40 +31,40 @@ class WebhookSimulator(Simulator):
         self._last: tuple[str, bytes] = ("", b"")
 
     def settings(self) -> dict[str, Any]:
-        """Return this program's address and the secret both sides know."""
+        """Return the program's URL and the shared secret."""
         return {"url": f"{self._url}/answers", "secret": SECRET}
 
     def wrong_settings(self, secret: str) -> dict[str, Any]:
-        """Return a secret that is well made, and not this program's."""
+        """Return settings with a valid secret that is not the program's."""
         return self.settings() | {secret: f"whsec_{base64.b64encode(bytes(32)).decode()}"}
 
-    async def write(self, written: UserMessage) -> str:
+    async def write(self, message: UserMessage) -> str:
         """Post a message."""
         self._number += 1
         body = {
             "id": f"m{self._number}",
-            "text": written.text,
-            "conversation": written.chat or written.person,
-            "person": written.person,
-            "locale": written.locale,
-            "group": written.group,
+            "text": message.text,
+            "conversation": message.chat or message.person,
+            "person": message.person,
+            "locale": message.locale,
+            "group": message.group,
             "attachments": [
                 {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()}
-                for file in written.files
+                for file in message.files
             ],
         }
-        if not written.bot and (written.mention or not written.group):  # whoever calls decides what the desk hears
+        if not message.bot and (message.mention or not message.group):  # the program filters messages itself
             self._last = (f"msg_{self._number}", json.dumps(body).encode())
             await self._call(*self._last)
         return str(body["id"])
 
     async def repeat(self) -> None:
-        """Post the last message again, as it was."""
+        """Post the last message again."""
         if self._last[1]:
             await self._call(*self._last)
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Post nonsense, well signed."""
+        """Post an invalid, correctly signed body."""
         self._number += 1
         await self._call(f"bad_{self._number}", payload if isinstance(payload, bytes) else json.dumps(payload).encode())
 

@@ -1,4 +1,4 @@
-"""An XMPP server that runs here: one account, one room, and people who write to it."""
+"""Simulated XMPP server: the desk's account and one room."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REPLY, _COMPOSING = "{urn:xmpp:reply:0}reply", "{http://jabber.org/protocol/cha
 
 
 class XmppSimulator(Simulator):
-    """Speaks the real protocol over TCP; every group is the one room."""
+    """An XMPP server on TCP; all groups are one room."""
 
     sends_retry_after = False
     users_can_edit = True
@@ -56,16 +56,16 @@ class XmppSimulator(Simulator):
         self._written = UserMessage(), ""
 
     def settings(self) -> dict[str, Any]:
-        """Return what the channel's settings have to be."""
+        """Return the channel settings of this server."""
         where = {"host": "127.0.0.1", "port": self._port, "security": "none", "trusted_files": self._files_url}
         return where | {"jid": _DESK, "password": _PASSWORD, "rooms": _ROOM}
 
     async def wait_started(self) -> None:
-        """Wait until the desk is there."""
+        """Wait until the desk is online."""
         await self._present.wait()
 
     async def write(self, written: UserMessage) -> str:
-        """Let a person write."""
+        """Deliver a person's message."""
         self._number += 1
         name = f"m{self._number}"
         self._written = written, name
@@ -74,7 +74,7 @@ class XmppSimulator(Simulator):
         return name
 
     async def edit(self, text: str) -> None:
-        """Let whoever wrote last correct that message; a correction of a correction names the first one, too."""
+        """Deliver a correction of the last message; each correction names the original message."""
         self._number += 1
         written, name = self._written
         correction = f"<replace id='{name}' xmlns='urn:xmpp:message-correct:0'/>"
@@ -85,25 +85,25 @@ class XmppSimulator(Simulator):
         sender = f"{_ROOM}/p{written.person}" if written.group else f"p{written.person}@{_DOMAIN}/phone"
         text = f"desk: {written.text}" if written.mention else written.text
         body = f"<body>{escape(text)}</body>{more}"
-        kind = "headline" if written.bot else kind  # there is no sign for programs but that nobody answers them
+        kind = "headline" if written.bot else kind  # XMPP has no mark of bots; nobody replies to headlines
         where = f"from={quoteattr(sender)} to='{_DESK}'"
         self._last = f"<message {where} id='{name}' type='{kind}'>{body}</message>"
         await self.repeat()
 
     async def repeat(self) -> None:
-        """Deliver the last message once more."""
+        """Deliver the last message again."""
         await self._present.wait()
         await self._told(self._last.encode())
 
     async def deliver_malformed(self, payload: Any) -> None:
-        """Deliver nonsense: bytes into the stream, anything else in a stanza."""
+        """Deliver bytes into the stream, other values in invalid stanzas."""
         await self._present.wait()
         if isinstance(payload, bytes):
             await self._told(payload)
             with suppress(UnicodeDecodeError):
                 payload.decode()
                 return
-            await self._gone()  # a client hangs up where a stream is broken
+            await self._gone()  # a client closes a malformed stream
             return
         text = escape(json.dumps(payload))
         for sender in ("@@", f"{_ROOM}/", ""):
@@ -115,7 +115,7 @@ class XmppSimulator(Simulator):
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         stack.callback(server.close)
-        stack.callback(self._hang_up)
+        stack.callback(self._close_stream)
 
     def _offered(self, name: str, data: bytes, mime: str) -> str:
         self._files[name] = data, mime
@@ -139,22 +139,22 @@ class XmppSimulator(Simulator):
         stream = _Stream(self, writer)
         with suppress(ET.ParseError, ConnectionError):
             while data := await reader.read(65536):
-                stream.fed(data)
+                stream.feed(data)
         if self._stream is stream:
             self._present.clear()
         writer.close()
 
-    def _hang_up(self) -> None:
+    def _close_stream(self) -> None:
         if self._stream:
             self._stream.writer.close()
 
-    def is_there(self, stream: _Stream) -> None:
-        """Take a connection for the one that the desk listens on."""
+    def set_stream(self, stream: _Stream) -> None:
+        """Set the connection on which the desk receives messages."""
         self._stream = stream
         self._present.set()
 
     def take(self, stanza: ET.Element) -> str:
-        """Show a message to the person and return what the server answers."""
+        """Record a message of the desk and return the server's reply."""
         if stanza.find(_COMPOSING) is not None:
             self.typing.append(stanza.get("to", ""))
         body = stanza.findtext("{jabber:client}body")
@@ -181,7 +181,7 @@ class XmppSimulator(Simulator):
 
 
 class _Stream:
-    """The server's end of one connection."""
+    """One connection of a client to the server."""
 
     def __init__(self, platform: XmppSimulator, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -193,8 +193,8 @@ class _Stream:
         self._parser: Any = ET.XMLPullParser(("start", "end"))
         self._depth = 0
 
-    def fed(self, data: bytes) -> None:
-        """Read what has come."""
+    def feed(self, data: bytes) -> None:
+        """Parse received data."""
         parser = self._parser
         parser.feed(data)
         for event, element in parser.read_events():
@@ -216,7 +216,7 @@ class _Stream:
             case "presence" if "/" in stanza.get("to", ""):
                 self._say(_entered(stanza.get("to", "")))
             case "presence" if stanza.get("to") is None:
-                self._platform.is_there(self)
+                self._platform.set_stream(self)
             case "message":
                 self._say(self._platform.take(stanza))
 
@@ -236,7 +236,7 @@ class _Stream:
 
 
 def _entered(occupant: str) -> str:
-    """Return what a room tells somebody who comes in: that they are in it, and its subject."""
+    """Return a room's replies to a join: the own presence and the subject."""
     item = "<item affiliation='member' role='participant'/><status code='110'/>"
     presence = f"<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>"
     room = occupant.partition("/")[0]

@@ -194,7 +194,7 @@ class ChatwootChannel(Channel):
         return Response(status_code=200 if parsed is None or await self._accept_message(parsed, self._accept) else 503)
 
     def _may_be_signed(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether it is worth reading what a caller sends."""
+        """Return whether a request is recent and has a signature; the body of other requests is not read."""
         return is_recent(headers.get("X-Chatwoot-Timestamp", "")) and bool(headers.get("X-Chatwoot-Signature"))
 
     def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:

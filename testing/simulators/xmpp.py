@@ -107,8 +107,8 @@ class XmppSimulator(Simulator):
             return
         text = escape(json.dumps(payload))
         for sender in ("@@", f"{_ROOM}/", ""):
-            nonsense = f"<message from='{sender}' type='chat' id=''><replace/><body>{text}</body></message>"
-            await self._told(nonsense.encode())
+            malformed = f"<message from='{sender}' type='chat' id=''><replace/><body>{text}</body></message>"
+            await self._told(malformed.encode())
 
     async def _start(self, stack: AsyncExitStack) -> None:
         self._files_url = await stack.enter_async_context(serve(Starlette(routes=[Route("/{name}", self._file)])))

@@ -27,17 +27,17 @@ class LocalServer(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return what starts it, to stay in the foreground."""
+        """Return the command line that runs the server in the foreground."""
 
     async def start(self) -> None:
-        """Start, and wait until it listens."""
+        """Start the server and wait until it accepts connections."""
         self._process = await asyncio.to_thread(self._run)
         async with asyncio.timeout(20):
             while not listens(self.port):  # noqa: ASYNC110 - another program's port can only be tried
                 await asyncio.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop the one process that was started here."""
+        """Stop the process of this server."""
         process, self._process = self._process, None
         if process:
             process.terminate()
@@ -50,7 +50,7 @@ class LocalServer(ABC):
 
 @asynccontextmanager
 async def running(channel: Channel, desk: RecordingDesk) -> AsyncIterator[None]:
-    """Let a channel listen."""
+    """Run a channel."""
     task = asyncio.create_task(channel.start(desk.accept))
     try:
         await channel.check()

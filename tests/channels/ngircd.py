@@ -41,19 +41,19 @@ Ports = {secret_port}
 
 @dataclass
 class Ngircd(LocalServer):
-    """The server."""
+    """An ngIRCd server."""
 
     secret_port: int
     password: str = "server-password"
 
     def command(self) -> list[str]:
-        """Return the program with its settings."""
+        """Return the command line with its settings."""
         return [_program(), "-n", "-f", str(self.folder / "ngircd.conf")]
 
 
 @contextmanager
 def installed_ngircd(folder: Path) -> Iterator[Ngircd]:
-    """Prepare a server that is not started yet, and stop it at the end."""
+    """Prepare a server without starting it, and stop it at the end."""
     _program()
     server = Ngircd(folder, free_port(), free_port())
     Certificate.make(folder, "127.0.0.1")
@@ -67,7 +67,7 @@ def installed_ngircd(folder: Path) -> Iterator[Ngircd]:
 
 @dataclass
 class Person:
-    """Somebody with a client that shows all lines."""
+    """A person with a client that records all lines."""
 
     writer: asyncio.StreamWriter
     heard: list[Line] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Person:
         self.writer.write(build(command, list(values)).format().encode() + b"\r\n")
 
     async def until(self, what: Callable[[Line], bool]) -> Line:
-        """Wait for a line."""
+        """Wait for a received line."""
         async with asyncio.timeout(30):
             while not (found := [line for line in self.heard if what(line)]):
                 self.came.clear()
@@ -99,11 +99,11 @@ class Person:
         return found[0]
 
     def texts(self) -> list[str]:
-        """Return what was said."""
+        """Return the texts of the received messages."""
         return [line.params[1] for line in self.heard if line.command == "PRIVMSG"]
 
     async def go(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.writer.close()
         if self.reading:
             await self.reading

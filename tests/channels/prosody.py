@@ -49,18 +49,18 @@ Component "files.{domain}" "http_file_share"
 
 @dataclass
 class Prosody(LocalServer):
-    """The server."""
+    """A Prosody server."""
 
     http: int
 
     def register(self, name: str) -> str:
-        """Make an account and return its address."""
+        """Create an account and return its JID."""
         command = self._command("prosodyctl", "register", name, DOMAIN, PASSWORD)
         subprocess.run(command, check=True, capture_output=True)
         return f"{name}@{DOMAIN}"
 
     def command(self) -> list[str]:
-        """Return the program with its settings."""
+        """Return the command line with its settings."""
         return self._command("prosody", "-F")
 
     def _command(self, program: str, *arguments: str) -> list[str]:
@@ -69,7 +69,7 @@ class Prosody(LocalServer):
 
 @contextmanager
 def installed_prosody(folder: Path) -> Iterator[Prosody]:
-    """Prepare a server that is not started yet, and stop it at the end."""
+    """Prepare a server without starting it, and stop it at the end."""
     _program("prosody")
     server = Prosody(folder, free_port(), free_port())
     Certificate.make(folder, DOMAIN)
@@ -84,7 +84,7 @@ def installed_prosody(folder: Path) -> Iterator[Prosody]:
 
 @dataclass
 class Person:
-    """Somebody with a client."""
+    """A person with a client."""
 
     client: ClientXMPP
     heard: list[Message] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Person:
 
     @classmethod
     async def come(cls, server: Prosody, name: str) -> Person:
-        """Make an account and log in."""
+        """Create an account and log in."""
         jid = await asyncio.to_thread(server.register, name)
         allowed = {"feature_mechanisms": {"unencrypted_plain": True, "unencrypted_scram": True}}
         person = cls(ClientXMPP(f"{jid}/phone", PASSWORD, plugin_config=allowed))
@@ -111,21 +111,21 @@ class Person:
         return person
 
     async def enter(self, room: str, nick: str = "") -> None:
-        """Go into a room."""
+        """Join a room."""
         muc = self.client.plugin["xep_0045"]
         await muc.join_muc_wait(JID(room), nick or self.client.boundjid.user, maxstanzas=0, timeout=20)
 
     async def leave(self, room: str) -> None:
-        """Go out of a room."""
+        """Leave a room."""
         self.client.plugin["xep_0045"].leave_muc(JID(room), self.client.boundjid.user)
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the server has done with all that was sent before."""
+        """Wait until the server has processed all sent stanzas."""
         await self.client.plugin["xep_0030"].get_info(DOMAIN)
 
     def say(self, to: str, text: str, kind: str = "chat", **more: str) -> str:
-        """Write something."""
+        """Send a message."""
         message = self.client.make_message(to, text, mtype=kind)
         for name, value in more.items():
             plugin, _, part = name.partition("_")
@@ -134,7 +134,7 @@ class Person:
         return str(message["id"])
 
     async def until(self, what: Any) -> None:
-        """Wait until something has been heard."""
+        """Wait until a condition on the received messages holds."""
         async with asyncio.timeout(30):
             while not what(self):
                 self.came.clear()

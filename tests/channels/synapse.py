@@ -59,13 +59,13 @@ _TROUBLES = {
 
 @dataclass(frozen=True)
 class Homeserver:
-    """A running Synapse."""
+    """A running Synapse server."""
 
     url: str
     secret: str
 
     def register(self, name: str) -> str:
-        """Make an account and return its password."""
+        """Create an account and return its password."""
         password = secrets.token_hex(8)
         with httpx.Client(base_url=self.url, timeout=60) as client:
             path = "/_synapse/admin/v1/register"
@@ -79,7 +79,7 @@ class Homeserver:
 
 @contextmanager
 def running_synapse(folder: Path) -> Iterator[Homeserver]:
-    """Start Synapse, and stop it."""
+    """Start a Synapse server, and stop it at the end."""
     python = _python()
     port = free_port()
     secret = secrets.token_hex(16)
@@ -98,7 +98,7 @@ def running_synapse(folder: Path) -> Iterator[Homeserver]:
 
 
 class MatrixPlatform(Simulator):
-    """A room on the homeserver with the desk and a person in it, behind a gate that can make trouble."""
+    """A room with the desk and a person on the homeserver, behind a proxy that injects faults."""
 
     users_can_edit = True
 
@@ -114,7 +114,7 @@ class MatrixPlatform(Simulator):
         self._clients: dict[str, AsyncClient] = {}
         self._gate = ""
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
-        """What calls are answered with whose path has a part in it."""
+        """Status and body of the responses to requests, by a part of their path."""
 
     @property
     def last_event(self) -> str:
@@ -134,7 +134,7 @@ class MatrixPlatform(Simulator):
         return super().wrong_settings(secret) | {"data_dir": str(self._folder / "another")}
 
     async def wait_started(self) -> None:
-        """Let the person invite the desk, and wait until it has come."""
+        """Invite the desk and wait until it has joined."""
         self._rooms[""] = await self._room(["anna"])
 
     async def write(self, written: UserMessage) -> str:
@@ -157,7 +157,7 @@ class MatrixPlatform(Simulator):
         return self._last[2]
 
     async def edit(self, text: str) -> None:
-        """Let the person replace her last message, as clients do: with a version for those that do not know edits."""
+        """Edit the person's last message, with the fallback text for older clients."""
         room, content, event = self._last
         relation = {"m.relates_to": {"rel_type": "m.replace", "event_id": event}}
         named = f"{self._names['desk']}: " if "m.mentions" in content else ""
@@ -165,17 +165,17 @@ class MatrixPlatform(Simulator):
         await self._say(room, now | {"body": f"* {now['body']}", "m.new_content": now} | relation)
 
     async def react(self, message_id: str, sign: str) -> None:
-        """Let the person react to a message."""
+        """Send the person's reaction to a message."""
         relation = {"rel_type": "m.annotation", "event_id": message_id, "key": sign}
         await self._clients["anna"].room_send(self._rooms[""], "m.reaction", {"m.relates_to": relation})
 
     async def reply(self, text: str, to: str, old: str = "") -> None:
-        """Let the person reply to a message, with what an older client puts above it where ``old`` is given."""
+        """Send the person's reply to a message, with a reply fallback if ``old`` is given."""
         relation = {"m.relates_to": {"m.in_reply_to": {"event_id": to}}}
         await self._say(self._rooms[""], {"msgtype": "m.text", "body": f"{old}{text}"} | relation)
 
     async def repeat(self) -> None:
-        """Nothing: a homeserver repeats by itself what was not reached."""
+        """Do nothing: the homeserver repeats events that were not synced."""
 
     async def deliver_malformed(self, payload: Any) -> None:
         content = payload if isinstance(payload, dict) else {"body": repr(payload)}
@@ -223,7 +223,7 @@ class MatrixPlatform(Simulator):
             while not await self._is_in(first, room):  # noqa: ASYNC110 - the homeserver has to be asked
                 await asyncio.sleep(0.05)
             while self._encrypted and not list(first.device_store.active_user_devices(self.desk_user)):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)  # a person's client encrypts for the devices it has heard of
+                await asyncio.sleep(0.05)  # the person's client encrypts for the devices that it knows
         return str(room)
 
     async def _is_in(self, client: AsyncClient, room: str) -> bool:
@@ -236,7 +236,7 @@ class MatrixPlatform(Simulator):
         return str(getattr(answer, "event_id", ""))
 
     async def _watch(self, client: AsyncClient) -> None:
-        """See what the person's client sees."""
+        """Record the events of the person's client."""
         since = None
         while True:
             answer = await client.sync(5000, since=since, full_state=since is None)
@@ -266,7 +266,7 @@ class MatrixPlatform(Simulator):
         self.messages.append(SeenMessage(event["event_id"], room, content["body"], replied, [content["body"]]))
 
     async def _pass(self, request: Request) -> Response:
-        """Pass a request on to the homeserver, or make trouble."""
+        """Forward a request to the homeserver, or respond with a fault."""
         from starlette.responses import JSONResponse, Response
 
         path = request.url.path
@@ -299,5 +299,5 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _python() -> str:
-    """Return a Python that has Synapse."""
+    """Return the path of a Python with Synapse."""
     return os.environ.get("QWENDESK_TEST_SYNAPSE") or python_with("synapse", "matrix-synapse>=1.150,<2")

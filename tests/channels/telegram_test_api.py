@@ -37,7 +37,7 @@ _IN_A_MESSAGE = {"message_id", "chat", "text", "reply_markup"}
 
 @dataclass
 class TelegramTestApi:
-    """The server, and the person with the id ``CHAT`` in front of it."""
+    """The server and the person with the id ``CHAT``."""
 
     inner: str
     client: httpx.AsyncClient
@@ -47,7 +47,7 @@ class TelegramTestApi:
     over: bool = False
 
     async def say(self, text: str) -> None:
-        """Write to the bot."""
+        """Send a message to the bot."""
         await self._told("sendMessage", _written(text))
 
     async def press(self, value: str, message_id: str) -> None:
@@ -56,19 +56,19 @@ class TelegramTestApi:
         await self._told("sendCallback", {"botToken": TOKEN, "from": _PERSON, "message": message, "data": value})
 
     async def shown(self) -> list[dict[str, Any]]:
-        """Return the bot's messages as they are now, oldest first."""
+        """Return the current texts of the bot's messages, oldest first."""
         history = (await self._told("getUpdatesHistory", {"token": TOKEN}))["result"]
         return [one["message"] for one in history if "chat_id" in one.get("message", {})]
 
     async def until(self, what: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """Wait until the bot has said something."""
+        """Wait until a condition on the bot's messages holds."""
         async with asyncio.timeout(30):
             while not what(seen := await self.shown()):  # noqa: ASYNC110 - the server has to be asked
                 await asyncio.sleep(0.05)
         return seen
 
     async def called(self, request: Request) -> Response:
-        """Pass one call of the bot on; what comes back gets the form that the Bot API promises."""
+        """Forward a call of the bot and convert the response to the form of the Bot API."""
         from starlette.responses import JSONResponse
 
         method = request.path_params["method"]
@@ -91,7 +91,7 @@ class TelegramTestApi:
         return JSONResponse(found, answer.status_code, headers=_LAST)
 
     async def _updates(self, offset: str = "0", timeout: str = "0", **_: str) -> list[dict[str, Any]]:
-        """Wait for updates as a long poll does, and give each again until a later one is asked for."""
+        """Long-poll for updates; repeat each until the offset passes it."""
         self.waiting = [update for update in self.waiting if update["update_id"] >= int(offset)]
         until = time.monotonic() + int(timeout)
         for number in itertools.count():
@@ -110,7 +110,7 @@ class TelegramTestApi:
 
 @asynccontextmanager
 async def running_telegram_test_api() -> AsyncIterator[TelegramTestApi]:
-    """Start it, and stop it."""
+    """Start the server, and stop it at the end."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
@@ -130,7 +130,7 @@ async def running_telegram_test_api() -> AsyncIterator[TelegramTestApi]:
                 yield made
                 made.over = True
                 async with made.polling:
-                    pass  # the poll that was given up has ended
+                    pass  # the cancelled poll has ended
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 20)

@@ -38,13 +38,13 @@ CHAT = 1001
 
 @dataclass(frozen=True)
 class Telemelya:
-    """The server, and the person with its id ``CHAT`` in front of it."""
+    """The server and the person with the id ``CHAT``."""
 
     url: str
     client: httpx.AsyncClient
 
     async def say(self, text: str, **more: Any) -> None:
-        """Write to the bot."""
+        """Send a message to the bot."""
         body = {"chat_id": CHAT, "text": text} | more
         await self._asked("POST", "send_update", params={"bot_token": TOKEN}, json=body)
 
@@ -56,7 +56,7 @@ class Telemelya:
         await self.say("", **more)
 
     async def registered(self) -> None:
-        """Wait until the bot has said where it is to be called."""
+        """Wait until the bot has set its webhook."""
         async with asyncio.timeout(30):
             while True:
                 answer = await self.client.post(f"{self.url}/bot{TOKEN}/getWebhookInfo")
@@ -65,12 +65,12 @@ class Telemelya:
                 await asyncio.sleep(0.05)
 
     async def calls(self) -> list[dict[str, Any]]:
-        """Return what the bot has called, oldest first, but for signs that it is typing."""
+        """Return the bot's API calls without typing actions, oldest first."""
         found = await self._asked("GET", "responses", params={"session_id": "default"})
         return [call for call in found["responses"] if call["method"] != "sendChatAction"]
 
     async def until(self, what: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """Wait until the bot has called something."""
+        """Wait until a condition on the bot's calls holds."""
         async with asyncio.timeout(30):
             while not what(seen := await self.calls()):  # noqa: ASYNC110 - the server has to be asked
                 await asyncio.sleep(0.05)
@@ -84,7 +84,7 @@ class Telemelya:
 
 @asynccontextmanager
 async def running_telemelya(folder: Path) -> AsyncIterator[Telemelya]:
-    """Start it, and stop it."""
+    """Start the server, and stop it at the end."""
     python = await asyncio.to_thread(python_with, "telemelya", *_PACKAGES)
     port, redis, store = free_port(), free_port(), free_port()
     told = {
@@ -116,7 +116,7 @@ async def running_telemelya(folder: Path) -> AsyncIterator[Telemelya]:
 
 @asynccontextmanager
 async def door(target: Callable[[], str], secret: Callable[[], str]) -> AsyncIterator[str]:
-    """Show the secret with each call, which this server forgets to do; gives the address to be called at."""
+    """Serve a proxy that adds the secret token, which this server does not send; yield its URL."""
     from starlette.applications import Starlette
     from starlette.responses import Response
     from starlette.routing import Route

@@ -1,4 +1,4 @@
-"""The Chatwoot agent bot."""
+"""The Chatwoot channel."""
 
 from __future__ import annotations
 

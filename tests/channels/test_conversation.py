@@ -1,4 +1,4 @@
-"""What a person can do on each channel beside asking: thumbs and commands, through the whole desk."""
+"""Ratings and chat commands on each channel, with a whole desk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ASKED: list[str] = []
 
 @asynccontextmanager
 async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simulator]:
-    """Run a whole desk with one simulated platform."""
+    """Run a desk with one simulated platform."""
     port = free_port()
     kind = load("channels", name)
     async with simulator_for(kind) as simulator:
@@ -64,7 +64,7 @@ async def played(simulator: Simulator, script: str) -> None:
 
 
 async def nothing_to_stop(simulator: Simulator) -> None:
-    """Write "/stop" until it is answered: one that comes while the message before is closed stops that, silently."""
+    """Write "/stop" until it is answered: one that arrives while the previous message ends stops that one silently."""
 
     def told(seen: Simulator) -> bool:
         return any("nothing to stop" in text for text in seen.texts())

@@ -1,4 +1,4 @@
-"""IRC: the simulated platform, and a real server."""
+"""The IRC channel with the simulator and with a real server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TestSimulated(ChannelConformance):
         await channel.check()
         begun = asyncio.get_running_loop().time()
         await channel.send(Outbound("k", "anna anna", "\n".join("123456789")))
-        assert asyncio.get_running_loop().time() - begun >= 0.5  # four at once, five more
+        assert asyncio.get_running_loop().time() - begun >= 0.5  # a burst of four, then five more
         assert simulator.texts() == ["\n".join("123456789")]
         await channel.aclose()
 
@@ -72,7 +72,7 @@ class TestSimulated(ChannelConformance):
 
 
 class Server:
-    """Says what a test lets it say, and keeps what it was told."""
+    """A server that sends the test's lines and records the client's."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

@@ -1,4 +1,4 @@
-"""Matrix through a real homeserver, in the open and encrypted."""
+"""The Matrix channel with a real homeserver, in plain and encrypted rooms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TestMatrix(ChannelConformance):
     async def test_a_repeated_delivery_has_the_same_event_id(
         self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
-        """After a restart the desk goes on where it had read to, under the names it knows."""
+        """After a restart the channel continues at the stored sync position with the same event ids."""
         await simulator.write(UserMessage("before"))
         await desk.received(1)
         await channel.stop()

@@ -1,4 +1,4 @@
-"""What is read of a room's events."""
+"""Parsing of Matrix events."""
 
 from __future__ import annotations
 

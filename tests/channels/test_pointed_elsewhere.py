@@ -1,4 +1,4 @@
-"""What a person points at, on XMPP, IRC and over the webhook, and whether the desk is called by its name."""
+"""Replies and quotes on XMPP, IRC and the webhook, and mentions of the desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slack, over Socket Mode and over HTTP."""
+"""The Slack channel with Socket Mode and with HTTP."""
 
 from __future__ import annotations
 

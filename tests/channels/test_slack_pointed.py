@@ -1,4 +1,4 @@
-"""What a person points at on Slack is seen: shared messages, threads, links, files of other workspaces."""
+"""Shared messages, threads, links and files of other workspaces on Slack."""
 
 from __future__ import annotations
 

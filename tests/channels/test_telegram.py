@@ -1,4 +1,4 @@
-"""Telegram, polled and called."""
+"""The Telegram channel with polling and with a webhook."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_a_thumb_in_a_group_waits_for_its_turn(monkeypatch: pytest.MonkeyP
     now += 1.5
     await limit.wait("-7:3")
     assert slept == [telegram_channel.GROUP_INTERVAL_SECONDS - 1.5]
-    # the thumb took the turn, so what comes next waits for a whole one
+    # the rating was recorded as a message, so the next edit waits for a whole interval
     with pytest.raises(ChannelError) as caught:
         limit.check("-7")
     assert caught.value.retry_after == telegram_channel.GROUP_INTERVAL_SECONDS

@@ -1,4 +1,4 @@
-"""Telegram against a server that others have written: the desk's own fake may share the desk's mistakes."""
+"""The Telegram channel with independent servers: the project's simulator may share the channel's mistakes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANSWER = "One two three four five six seven eight nine ten."
 
 @dataclass
 class Parts:
-    """A running desk, its channel and its model, and the server."""
+    """A running desk with its channel and engine, and the server with a webhook."""
 
     channel: TelegramChannel
     engine: ScriptedEngine
@@ -37,7 +37,7 @@ class Parts:
 
 @dataclass
 class Polled:
-    """The same before the other server."""
+    """The same with the polling server."""
 
     channel: TelegramChannel
     engine: ScriptedEngine

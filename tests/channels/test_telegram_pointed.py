@@ -1,4 +1,4 @@
-"""What a person points at on Telegram is seen: replies, quotes, links, forwarded messages, albums."""
+"""Replies, quotes, links, forwarded messages and albums on Telegram."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def test_an_album_of_a_group_is_whole_though_one_picture_alone_calls_the_d
 
 
 async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
-    """A process that ends between two pictures has confirmed neither."""
+    """A process that ends between two pictures of an album has confirmed neither."""
     async with TelegramSimulator() as simulator:
         simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
         first, second = RecordingDesk(), RecordingDesk()

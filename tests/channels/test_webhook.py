@@ -1,4 +1,4 @@
-"""The signed webhook, in and out."""
+"""The webhook channel: signed calls in both directions."""
 
 from __future__ import annotations
 
@@ -110,5 +110,5 @@ async def test_the_address_without_its_last_slash_takes_calls_too() -> None:
     transport = httpx.ASGITransport(build_app(health, {"webhook": channel.routes()}))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
         answer = await client.post("/channels/webhook", content=BODY, headers=signed_headers(SECRET, "m", BODY))
-    assert answer.status_code == 503 and "stopping" in answer.json()["error"]  # it is not started here
+    assert answer.status_code == 503 and "stopping" in answer.json()["error"]  # the channel is not started
     await channel.aclose()

@@ -1,4 +1,4 @@
-"""XMPP: the simulated platform, and a real server."""
+"""The XMPP channel with the simulator and with a real server."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class TestProsody:
         asked = anna.say(ROOM, "desk: what is 2+2?", "groupchat")
         (inbound,) = await desk.received()
         assert (inbound.text, inbound.group, inbound.conversation) == ("what is 2+2?", True, ROOM)
-        assert inbound.person == f"anna@{DOMAIN}"  # the desk made the room, and may see who is in it
+        assert inbound.person == f"anna@{DOMAIN}"  # the desk has created the room, so it sees the real JIDs
         await channel.send(answer_to(inbound, "Four", channel))
         await anna.until(lambda one: one.heard and one.heard[-1]["body"] == "Four")
         assert anna.heard[-1]["reply"]["id"] == asked
@@ -258,7 +258,7 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: XmppSession
 async def test_a_connection_on_which_nothing_answers_is_given_up(
     session: XmppSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # it is connected to nothing
+    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # the session is not connected
     async with asyncio.timeout(60):
         assert "silent" in str(await session.wait_closed())
 

@@ -1,4 +1,4 @@
-"""What scripts of the simulator send, and what simulated platforms make of it."""
+"""Scenarios: files that scripts send, and steps that a platform does not support."""
 
 from __future__ import annotations
 

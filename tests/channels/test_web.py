@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import best_language
-from qwendesk.channels.web.protocol import LARGEST_FILE, MAX_FRAME_BYTES, MOST_TEXT, Said, Unreadable, read
+from qwendesk.channels.web.protocol import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
 from qwendesk.channels.web.sessions import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
@@ -279,7 +279,7 @@ async def test_a_frame_that_is_far_too_large_ends_its_connection_with_a_reason()
     try:
         async with connect(f"ws://127.0.0.1:{server.port}/channels/web/socket", max_size=None) as socket:
             assert await hello(socket) == "welcome"
-            await socket.send("x" * (MAX_FRAME_BYTES + 1))
+            await socket.send("x" * (LARGEST_FRAME + 1))
             assert json.loads(await socket.recv()) == {"type": "refused", "text": "This is too large."}
             with pytest.raises(ConnectionClosed) as caught:
                 await socket.send("x" * (MOST_READ + 1))

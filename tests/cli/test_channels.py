@@ -143,8 +143,8 @@ def test_a_script_that_does_not_hold_is_named_with_its_step(home: Path, text: st
     ("text", "reason"),
     [
         ("- write: {text: hi, file: chat.yaml}\n", "step 1: write.file: IRC takes no files"),
-        ("- write: {text: hi, locale: it}\n", "step 1: write.locale: IRC does not say which language"),
-        ("- write: {text: hi}\n- edit: ho\n", "step 2: edit: on IRC nobody can change what they wrote"),
+        ("- write: {text: hi, locale: it}\n", "step 1: write.locale: IRC does not report the language"),
+        ("- write: {text: hi}\n- edit: ho\n", "step 2: edit: on IRC people cannot edit messages"),
     ],
 )
 def test_what_a_platform_does_not_have_is_said_before_anything_is_played(home: Path, text: str, reason: str) -> None:
@@ -182,7 +182,7 @@ def test_the_example_is_played_to_its_end(home: Path, name: str) -> None:
     result = simulated(name, "--script", str(script), "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     said = json.loads(result.stdout)["said"]
-    assert any(line["text"].startswith("edits that: ") for line in said)
+    assert any(line["text"].startswith("edits the message: ") for line in said)
 
 
 def test_a_file_of_any_kind_is_sent(home: Path) -> None:

@@ -1,1 +1,1 @@
-"""The LangGraph: state, router, graph, one module for each expert."""
+"""The LangGraph application: graph, state, nodes, selection of models and tools, checks of answers."""

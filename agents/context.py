@@ -36,14 +36,14 @@ class TurnContext:
     own_tools: tuple[str, ...] = ()
     """Tools of the embedding program, offered to every role that has tools."""
     max_tool_rounds: int = 4
-    """How often in one turn the model may call tools."""
+    """Maximum number of tool rounds in a turn."""
     thinking: Literal["auto", "on", "off"] = "auto"
     policy: RoutingPolicy = RoutingPolicy()
-    """How a decision is made, where the user has a say."""
+    """Routing policy of the user."""
     think_budget: int | None = None
     """Tokens after which thinking is closed; None: no limit."""
     prompts: Path | None = None
-    """Folder whose templates come before the built-in ones."""
+    """Folder whose templates override the built-in ones."""
     system_context: str | None = None
     """Text of the desk's operators for each system prompt."""
     seed: int | None = None

@@ -1,4 +1,4 @@
-"""Ask a small model for the role of a message, if the words leave it open and the policy allows that."""
+"""Ask a small model for the role of a message that the classifier leaves open, if the policy allows it."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def question_message(inbound: Inbound, recalled: tuple[Attachment, ...] = (), do
 
     Args:
         inbound: the message.
-        recalled: pictures of older messages that it is about.
-        documents: what the model is told of the documents that came with it.
+        recalled: pictures of an older message that it refers to.
+        documents: text about its attached documents.
     """
     inbound = replace(inbound, text="\n\n".join(filter(None, (documents, inbound.text)))) if documents else inbound
     pictures = [part for part in inbound.attachments if part.kind == "image"] or list(recalled)
@@ -76,7 +76,7 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
 def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext) -> dict[str, Any]:
     """Return thinking, sampling and seed of an answer's call."""
     settings: dict[str, Any] = {"think": state["think"]}
-    # the setting goes to every model: one of a server may think although nothing is known of it
+    # the setting goes to every model: a model of a server may think without saying so
     if budget := state.get("think_budget") or context.think_budget:
         settings["think_budget"] = budget
     if only_reports(state):
@@ -110,12 +110,12 @@ def answer_text(state: TurnState) -> str:
 
 
 def only_reports(state: TurnState) -> bool:
-    """Tell whether a small model has only to report the result of its tool."""
+    """Return whether a small model only reports the result of its tool."""
     return selects_tool(chosen_model(state).card) and any(map(_is_result, _turn(state)))
 
 
 def _turn(state: TurnState) -> list[BaseMessage]:
-    """Return this turn's messages as the current try is given them."""
+    """Return this turn's messages for the prompt of the current try."""
     return [*state.get("retry_prompt", ()), *state["messages"][state.get("try_start", 0) :]]
 
 

@@ -1,4 +1,4 @@
-"""Which model plays a role: the best one available, unless one in memory is nearly as good."""
+"""Select the model for a role: the best available one, or a loaded one that is nearly as good."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LANGUAGES_BY_COVERAGE = (
     "en", "zh", "es", "fr", "de", "ja", "it", "ru", "ar", "ko", "vi", "th", "pt", "id", "nl", "pl", "tr", "he", "hi",
     "cs", "sv", "fa", "uk", "bn", "ur", "ms", "ro", "hu", "el", "da", "fi", "no", "nb", "sk", "bg", "hr", "sr", "ca",
 )  # fmt: skip
-"""The family's languages, in the order in which models with few of them have them."""
+"""Languages of the model family, in the order in which smaller models support them."""
 _MULTILINGUAL_FROM = 100
-"""Number of languages from which a model counts as made for every language."""
+"""Number of supported languages from which a model counts as supporting all languages."""
 _SIZE_DOUBLING_WEIGHT = 0.25
-"""Worth of twice the size; being made for the role is worth 1."""
+"""Gain in suitability for twice the size; being made for the role gains 1."""
 _ROLE_RANK_PENALTY = 0.2
-"""How much less each further role of a model's list is worth."""
+"""Loss in suitability for each position in a model's list of roles."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSelection:
-    """The model that plays a role, with the receipt's reasons and notes."""
+    """The selected model, with reasons and notes for the receipt."""
 
     choice: SelectedModel | None
     reasons: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class ModelSelection:
 async def select_model(
     pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: ModelPolicy, progress: Progress
 ) -> ModelSelection:
-    """Return the model for a decision: wished for, named by a rule or the settings, or the best by its costs."""
+    """Return the model that the person, a rule or the settings name, else the most suitable one."""
     role = decision.role
     if wish:
         return ModelSelection(await pool.choose(role, wish, progress))
@@ -65,7 +65,7 @@ def refine_selection(
     language: str | None,
     policy: ModelPolicy,
 ) -> ModelSelection:
-    """Return the model after weighing languages and the models in memory."""
+    """Return the model after considering the language and the loaded models."""
     able = [card for card in cards if supports_language(card, language)] if policy.languages else list(cards)
     reasons: tuple[str, ...] = ()
     if policy.languages and not supports_language(choice.card, language):
@@ -84,13 +84,13 @@ def refine_selection(
 
 
 def supports_language(card: ModelCard, language: str | None) -> bool:
-    """Tell whether a model was made for a language; an undecided one is no reason against it."""
+    """Return whether a model supports a language; an unknown language counts as supported."""
     if language is None or card.languages >= _MULTILINGUAL_FROM:
         return True
     return language in _LANGUAGES_BY_COVERAGE[: card.languages]
 
 
 def suitability(role: Role, card: ModelCard) -> float:
-    """Return how well a model suits a role: made for it counts up to 1, each doubling of its size a quarter."""
+    """Return how well a model suits a role: up to 1 for being made for it, 0.25 for each doubling of its size."""
     made = max(0.0, 1 - _ROLE_RANK_PENALTY * card.roles.index(role)) if role in card.roles else 0.0
     return made + _SIZE_DOUBLING_WEIGHT * log2(max(card.parameters, 0.1))

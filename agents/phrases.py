@@ -1,4 +1,4 @@
-"""The fixed sentences of answers, in the person's language."""
+"""Fixed sentences of answers, translated into the person's language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import resources
 
 
 def phrase(name: str, language: str | None) -> str:
-    """Return a sentence in a language, in English where it is not translated."""
+    """Return a sentence in a language, or in English if it is not translated."""
     texts = phrases()[name]
     return texts.get(language or "en", texts["en"])
 

@@ -1,4 +1,4 @@
-"""When an answer gets a second try, and by which model: a larger one, or the same one with thinking on."""
+"""Decide whether an answer is retried, and by which model: a larger one, or the same one with thinking."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def find_fault(
         text: the answer.
         checks: its checks.
         has_result: whether a tool returned something.
-        policy: which faults the user wants to be retried.
-        unmended: names of checks that another answer would not pass either.
+        policy: the faults that are retried.
+        unmended: names of checks that a retry cannot fix.
     """
     failed = next((check for check in checks if check.outcome == "failed" and check.name not in unmended), None)
     if policy.empty and not text and not has_result:
@@ -48,7 +48,7 @@ def find_fault(
 
 
 def is_repeated(text: str, context: ConversationContext, language: str | None = None) -> bool:
-    """Tell whether the person asks the same again; "go on" and "make it faster" may well be said twice."""
+    """Return whether the person repeats a question; short follow-ups such as "go on" do not count."""
     if not context.questions:
         return False
     same = _normalize(text)
@@ -62,7 +62,7 @@ def is_repeated(text: str, context: ConversationContext, language: str | None = 
 async def select_retry(
     context: TurnContext, inbound: Inbound, decision: Decision, choice: SelectedModel, thinks: bool
 ) -> RetryStep | None:
-    """Return the model of a second try; None if no stronger one is here."""
+    """Return the model of a second try; None if no stronger one is available."""
     settings = context.pool.settings
     bound = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
     may = inbound.think is not False and decision.think is not False and context.thinking != "off"
@@ -88,10 +88,10 @@ def stronger_model(
     """Return the second try: the next larger model that suits the role, else the same one with thinking on.
 
     Args:
-        role: the role that is played.
-        choice: the model that played it.
+        role: the role of the answer.
+        choice: the model of the first try.
         thinks: whether that model thought.
-        cards: the models that are there.
+        cards: the available models.
         bound: whether the person, a rule or the settings named the model.
         may: whether thinking is allowed.
     """

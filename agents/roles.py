@@ -1,4 +1,4 @@
-"""The specialists, one module each."""
+"""The roles: prompt, tools, sampling and checks of each."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from qwendesk.tools.sandbox import PythonSandbox
 
 Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
 
-"""Checks an answer's text to a message; returns an empty list if there is nothing to check."""
+"""Checks the text of an answer; returns an empty list if there is nothing to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleDefinition:
-    """One specialist."""
+    """Configuration of one role."""
 
     role: Role
     prompt: str
-    """Name of its template."""
+    """Name of the prompt template."""
     tools: tuple[str, ...] | None = None
-    """Names of the installed tools it is offered; None: all there are; empty: no tools whatever."""
+    """Names of the offered tools; None: all installed tools; empty: no tools."""
     thinks: bool = False
-    """Whether a model that can think does so for this role without being asked."""
+    """Whether a model with thinking mode thinks for this role by default."""
     temperature: float | None = None
-    """Sampling temperature where the model is not thinking; None: the model's own."""
+    """Sampling temperature without thinking; None: the model's default."""
     checkers: tuple[Checker, ...] = field(default=())
 
 
@@ -36,7 +36,7 @@ AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code,))
 
-"""No tools: its work is the code itself, and small models answer with a tool call in place of code when offered one."""
+"""Without tools: small models that are offered one answer with a call instead of code."""
 
 
 GENERAL = RoleDefinition(role="general", prompt="general", checkers=(check_arithmetic,))
@@ -59,9 +59,9 @@ ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {
     expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)
 }
 
-"""Every specialist there is, by role."""
+"""All role definitions by role."""
 
 
 def role_definition(role: Role) -> RoleDefinition:
-    """Return the role's specialist; a role without one of its own is served by the generalist."""
+    """Return the definition of a role; the general one if the role has none."""
     return ROLE_DEFINITIONS.get(role, GENERAL)

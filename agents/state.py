@@ -80,7 +80,7 @@ class TurnInput(TypedDict):
     """Summary and facts about the person, for the system prompt."""
 
     documents: NotRequired[str]
-    """What the model is told of the documents that came with the message."""
+    """Text about the documents attached to the message, for the prompt."""
     inbound: Inbound
     history: list[BaseMessage]
     """Older turns of the conversation, oldest first."""
@@ -102,18 +102,18 @@ class TurnState(TypedDict, total=False):
     signals: Signals
     decision: Decision
     role_without_override: Role | None
-    """The role that the router would choose without the person's wish; None without a wish."""
+    """The role that the router would choose without the person's override; None without an override."""
     choice: SelectedModel | None
     think: bool
     think_budget: int | None
     thinking_reason: str
     retry_request: RetryRequest | None
     retry_prompt: list[BaseMessage]
-    """What the second try is given in place of the messages before it."""
+    """Messages that replace the earlier ones in the prompt of the second try."""
     try_start: int
     """Index of the first of this turn's messages that belongs to the current try."""
     escalation: str | None
-    """Why this is the second try."""
+    """Reason for the second try; None in the first."""
     kept_answer: str
     """The first try's answer, if the second gave none."""
     machine_notice: str
@@ -126,9 +126,9 @@ class TurnState(TypedDict, total=False):
     """This turn's messages: the question, tool calls, their results, the answer."""
     tool_uses: Annotated[list[ToolUse], operator.add]
     tool_rounds: int
-    """How often tools have been called."""
+    """Number of tool rounds so far."""
     tools_stopped: str | None
-    """Why no more tools may be called."""
+    """Reason why no more tools may be called."""
     thinking: Annotated[str, operator.add]
     usage: Annotated[TokenUsage, operator.add]
     checks: list[Check]

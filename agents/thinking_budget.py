@@ -1,4 +1,4 @@
-"""Whether a model thinks before it answers, and for how long at most."""
+"""Decide whether a model thinks before it answers, and with which token budget."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from qwendesk.routing.base import Decision
 from qwendesk.routing.policy.policy_file import RoutingPolicy
 
 _MAX_THINKING_SHARE = 0.75
-"""Share of the longest answer that may be thinking, so that there is room for the answer."""
+"""Maximum share of the output tokens for thinking; the rest is left for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPlan:
-    """Whether the model thinks, and for how many tokens at most."""
+    """Whether the model thinks, and its token budget."""
 
     think: bool = False
     budget: int | None = None
-    """Most tokens of thinking; None where the model does not think."""
+    """Maximum tokens of thinking; None if the model does not think."""
     notes: tuple[str, ...] = ()
     reason: str = ""
-    """Why it thinks or does not, in words."""
+    """Reason for thinking or not, for the receipt."""
 
 
 def plan_thinking(
@@ -35,15 +35,15 @@ def plan_thinking(
     policy: RoutingPolicy,
     most: int,
 ) -> ThinkingPlan:
-    """Return the plan for a message: by the person's wish, a rule, the setting, then how hard it is.
+    """Return the plan for a message by the person's override, a rule, the setting, then its difficulty.
 
     Args:
-        decision: where the message goes.
+        decision: the routing decision.
         card: the model that answers.
-        wish: what the person asked for.
+        wish: the person's override.
         setting: the desk's setting.
-        policy: from which difficulty on, and how many tokens.
-        most: the most tokens of thinking.
+        policy: threshold and budget.
+        most: maximum tokens of thinking.
     """
     ability = card.thinking if card else "none"
     if ability == "none":
@@ -54,7 +54,7 @@ def plan_thinking(
         notes = ("this model always thinks before it answers",) if wish is False else ()
         return ThinkingPlan(True, _budget(decision, policy, most), notes, "its model always does")
     asked, why = _should_think(decision, wish, setting, policy)
-    # a wish for thinking or for a role counts as the hardest message
+    # an override of thinking or role counts as the hardest message
     full = wish is True or decision.decided_by == "override"
     return (
         ThinkingPlan(True, _budget(decision, policy, most, full=full), reason=why)
@@ -64,13 +64,13 @@ def plan_thinking(
 
 
 def max_thinking_tokens(context: TurnContext) -> int:
-    """Return the most tokens of thinking: of the policy file, else of the settings, else most of the longest answer."""
+    """Return the maximum tokens of thinking: of the policy, else of the settings, else a share of the output limit."""
     longest = int(context.pool.settings.max_output_tokens * _MAX_THINKING_SHARE)
     return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 
 def _should_think(decision: Decision, wish: bool | None, setting: str, policy: RoutingPolicy) -> tuple[bool, str]:
-    """Return whether to think, and who says so."""
+    """Return whether to think, with the reason."""
     if wish is not None:
         return wish, "you asked for it" if wish else "you asked for an answer without"
     if decision.think is not None:
@@ -85,7 +85,7 @@ def _should_think(decision: Decision, wish: bool | None, setting: str, policy: R
 
 
 def _budget(decision: Decision, policy: RoutingPolicy, most: int, *, full: bool = False) -> int:
-    """Return half of the most tokens for a message that is just hard enough, up to all of them for the hardest."""
+    """Return the budget: half of the maximum at the threshold of difficulty, rising to the maximum."""
     at = policy.thinking.at
     if full or at >= 1:
         return most

@@ -1,4 +1,4 @@
-"""Which tools a model is offered, and how.
+"""Select the tools that a model is offered.
 
 A model of two billion parameters or more chooses freely among all tools of its role: the prompt, and with it the
 prompt cache, stays the same from turn to turn. A smaller model answers nearly everything with a call once it is shown

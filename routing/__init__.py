@@ -1,1 +1,1 @@
-"""Routing: which role answers a message, and why. It uses no model and no engine."""
+"""Routing: choose the role that answers a message, without a model or an engine."""

@@ -1,4 +1,4 @@
-"""What a conversation knows of its last turns when a new message comes."""
+"""The router port, and the values it works with: signals, conversation context, decision."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from qwendesk.messages import Attachment, Role
 
 @dataclass(frozen=True, slots=True)
 class ConversationContext:
-    """The last turns, as far as they tell where the next message belongs."""
+    """The last turns of a conversation, as far as routing uses them."""
 
     role: Role | None = None
-    """Who answered last; None in a new conversation."""
+    """Role of the last answer; None in a new conversation."""
     questions: tuple[str, ...] = ()
-    """The last messages of the person, oldest first."""
+    """Last messages of the person, oldest first."""
     answer: str = ""
     """The last answer."""
     pictures: tuple[Attachment, ...] = ()
-    """The pictures that came with the last message that had any."""
+    """Pictures of the last message that had any."""
     picture_age: int = 0
-    """How many messages of the person ago that was; 1 is the last message, 0: there was none."""
+    """Age of the pictures in messages of the person: 1 is the last message, 0: no pictures."""
 
 
 TextRole = Literal["general", "coder", "math", "thinking"]
 
-"""What words alone can ask for; pictures and sound decide for themselves."""
+"""Roles that a text alone can lead to; pictures and recordings are routed by their kind."""
 
 
 DecidedBy = Literal["override", "attachment", "rule", "conversation", "classifier", "abstention"]
 
-"""What a decision was made by, the strongest claim first."""
+"""The ground of a decision, highest precedence first."""
 
 
 TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
@@ -40,7 +40,7 @@ TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What can be seen of a message without understanding it."""
+    """Features of a message that need no model."""
 
     text: str
     language: str | None = None
@@ -48,15 +48,15 @@ class Signals:
     images: int = 0
     audio: int = 0
     role: Role | None = None
-    """The specialist the person asked for."""
+    """The role that the person asked for."""
     channel: str = "python"
     conversation_context: ConversationContext = ConversationContext()
-    """What the conversation knows of its last turns."""
+    """The last turns of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The role a message goes to and why."""
+    """The role of a message, and the reasons."""
 
     role: Role
     confidence: float
@@ -65,25 +65,25 @@ class Decision:
     signals: tuple[str, ...] = ()
     """The reasons, strongest first, in words."""
     probabilities: Mapping[TextRole, float] = field(default_factory=dict)
-    """Each text role's share, calibrated; empty where no classifier decided."""
+    """Calibrated probability of each text role; empty without a classifier."""
     needs_thinking: float = 0.0
-    """How likely it needs thinking, whatever its domain: 0 to 1."""
+    """Probability that the message needs thinking, 0 to 1."""
     decided_by: DecidedBy = "classifier"
     abstained: bool = False
-    """Whether too little spoke for any role, so that it is only the generalist's for want of a better one."""
+    """Whether no role was likely enough, so that the general role answers."""
     model: str | None = None
     """The model that a rule of the policy names."""
     think: bool | None = None
     """Whether to think, by a rule of the policy."""
     recalls_picture: bool = False
-    """Whether the conversation's last picture belongs to the message."""
+    """Whether the message refers to the conversation's last picture."""
     lacks_picture: bool = False
-    """Whether the message speaks of a picture that was never sent."""
+    """Whether the message refers to a picture that was not sent."""
 
 
 class Router(Protocol):
     """Chooses a role by the words of a message."""
 
     def route(self, signals: Signals) -> Decision:
-        """Return the role for a text; never raises, whatever the text is."""
+        """Return the role for a text; must not raise."""
         ...

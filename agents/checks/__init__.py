@@ -1,1 +1,1 @@
-"""Check what can be checked of an answer without asking a model."""
+"""Checks of answers that need no model."""

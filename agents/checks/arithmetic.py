@@ -1,4 +1,4 @@
-"""Recompute the sums that an answer states."""
+"""Recompute the calculations that an answer states."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CHAIN = re.compile(r"(?<![\w.,)\]^])[-(\d][\d\s.,+\-*/^()]*(?:[=≈][-\d\s.,+*/
 _NUMBER = re.compile(r"\d[\d.,]*")
 _OPERATOR = re.compile(r"\d[\s)]*[-+*/^]")
 _MAX_CLAIMS = 8
-"""Statements that are recomputed in one answer."""
+"""Maximum number of statements that are recomputed in an answer."""
 _MAX_LINE_CHARS = 400
-"""Characters of a line that is read; a longer one is no sum that a person could follow."""
+"""Maximum length of a line that is searched for calculations."""
 
 
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
@@ -39,7 +39,7 @@ async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound |
 
 
 def find_claims(text: str) -> list[tuple[str, str, str]]:
-    """Return what the text claims of numbers, as (left, sign, right); a chain gives one claim for each sign."""
+    """Return the equations of a text as (left, sign, right); a chain gives one for each sign."""
     for latex, plain in _LATEX.items():
         text = text.replace(latex, plain)
     lines = (line for line in text.translate(_SIGNS).splitlines() if len(line) <= _MAX_LINE_CHARS)
@@ -66,7 +66,7 @@ async def _evaluate(side: str, sandbox: PythonSandbox, inbound: Inbound | None) 
 
 
 def _is_unambiguous(side: str) -> bool:
-    """Tell whether each number has one reading: ``1,5`` is one and a half, or fifteen, or two numbers."""
+    """Return whether each number has one reading; ``1,5`` has several."""
     return bool(side) and all(
         re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d+)?|\d+(?:\.\d+)?", n) for n in _NUMBER.findall(side)
     )

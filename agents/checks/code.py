@@ -17,7 +17,7 @@ def python_blocks(text: str) -> list[str]:
 
 
 async def check_code(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
-    """Run the answer's Python blocks together, as a reader would."""
+    """Run all Python blocks of the answer together."""
     blocks = python_blocks(text)
     if not blocks:
         return []

@@ -1,4 +1,4 @@
-"""Check that an answer does not stand as if a failed step had worked."""
+"""Check that an answer does not hide a failed tool call."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from qwendesk.messages import Check, ToolUse
 
 ADMITS_FAILURE = "says that a tool failed"
 CALCULATORS = ("python", "algebra")
-"""Tools that can stand in for each other."""
+"""Tools that can replace each other."""
 _SENTENCES = re.compile(r"[.!?。！？؟।](?:\s|$)|[。！？]|\n+")
 _MAX_REASON_CHARS = 200
 _MAX_REFUSAL_CHARS = 400
-"""Length up to which an answer can be a mere refusal; a longer one says something too."""
+"""Maximum length of a refusal; a longer answer has other content."""
 
 
 def check_failures(text: str, uses: Sequence[ToolUse], known: Container[str]) -> list[Check]:
-    """Look for failed calls without a successful retry; an answer that is more than an apology has to be marked.
+    """Report failed calls without a successful retry; the check fails if the answer says more than an apology.
 
     Args:
         text: the answer.
@@ -35,13 +35,13 @@ def check_failures(text: str, uses: Sequence[ToolUse], known: Container[str]) ->
 
 
 def unresolved_failures(uses: Sequence[ToolUse], known: Container[str]) -> list[ToolUse]:
-    """Return the failed calls that no later one made good, the last one of each tool."""
+    """Return the failed calls without a later success, the last one of each tool."""
     open_calls = [use for index, use in enumerate(uses) if not use.ok and not _is_resolved(index, uses, known)]
     return list({use.name: use for use in open_calls}.values())
 
 
 def only_admits_failure(text: str) -> bool:
-    """Tell whether an answer says no more than that something did not work."""
+    """Return whether an answer only says that something did not work."""
     text = text.strip()
     if not text:
         return True
@@ -62,13 +62,13 @@ def is_apology(sentence: str) -> bool:
 
 
 def failure_reason(use: ToolUse) -> str:
-    """Return why a call failed in one line; empty where that says nothing to a person."""
+    """Return the reason of a failed call in one line; empty if there is none for a person."""
     line = use.reason.strip().partition("\n")[0].strip().rstrip(".")
     return line if len(line) <= _MAX_REASON_CHARS else f"{line[:_MAX_REASON_CHARS]}…"
 
 
 def _is_resolved(index: int, uses: Sequence[ToolUse], known: Container[str]) -> bool:
-    """Tell whether later rounds hold a success for this failure: each makes one failure of an earlier round good."""
+    """Return whether a later round has a success for this failure; each success counts for one failure."""
     failed = uses[index]
     later = [use for use in uses if use.ok and use.round > failed.round]
     if failed.name not in known:

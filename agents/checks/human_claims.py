@@ -1,4 +1,4 @@
-"""Whether somebody asks if a human answers, and whether an answer claims so: by words, in many languages."""
+"""Detect questions whether a human answers, and answers that claim to be human, in many languages."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ _QUOTED = re.compile(
 _SENTENCE = re.compile(r"[^.?!;\n。？！؟।]+[.?!;。？！؟।]*|[.]")
 _SPACES = re.compile(r"[^\S\n]+")
 _ASKS = re.compile(r"[?？؟]|;\s*\Z|หรอ|ไหม|มย|[吗嗎呢]|か\W*\Z|(?:까|나요|가요|니|냐|지)\W*\Z")
-"""What shows that a sentence asks, with a sign or without."""
+"""Signs and words that mark a question."""
 _LETTERS = str.maketrans({"ł": "l", "đ": "d", "ø": "o", "ı": "i", "æ": "ae"})
-"""Letters that are not written as another one with an accent."""
+"""Letters that Unicode does not decompose."""
 _MAX_WORDS, _MAX_WORDS_BEHIND, _MAX_OTHER_WORDS = 24, 2, 5
-"""Words of a sentence that may ask, behind the word for a human in it, and of all other sentences beside it."""
+"""Maximum words of a question, behind its noun, and in all other sentences."""
 _CHECK_INTERVAL_CHARS, _OVERLAP_CHARS = 48, 120
-"""Characters of an answer that come between two looks at it, and that are looked at once more."""
+"""Characters between two searches of a streamed answer, and characters that are searched again."""
 _SENTENCE_END = re.compile(r"[.!?\n。！？]")
 _PENDING = re.compile(r"(?:[^\s.!?。！？]{1,24}\s+)?[^\s.!?。！？]{0,24}\Z")
-"""Words that what follows may change: "human" may become "human resources"."""
+"""Last words of a text, which the next word may change: "human" may become "human resources"."""
 _MAX_PENDING = 60
 _OPEN_QUOTE = re.compile(r"[\"“„«「『][^\"”“»」』\n]*\Z")
 _NUMBERED = r"(?! \d+(?![\d%]))"
-"""What has a number is a name, as in ``person 3``."""
+"""A noun with a number is a name, as in ``person 3``."""
 _MAX_UNSPACED_REST_CHARS = 14
-"""Characters behind the word in languages without spaces between words."""
+"""Maximum characters behind the noun in languages without spaces between words."""
 _MAX_WHOLE_WORD_CHARS = 4
-"""Letters up to which a cue for a translation or a story has to be a whole word."""
+"""Maximum length of a cue for a text task that matches whole words only."""
 _MAX_CHARS = 2000
 _SPEAKING_MACHINES = frozenset(
     ("bot", "robot", "robo", "roboter", "ai", "ki", "ia", "chatbot", "бот", "робот", "ии", "בוט", "روبوت", "ربات")
 )
-"""Words for a machine that mean one who talks."""
+"""Words for a machine that talks."""
 
 
 @dataclass(frozen=True, slots=True)
 class HumanQuestion:
-    """Somebody asks whether a human answers."""
+    """A question whether a human answers."""
 
     says: str
-    """The truth, in the language of the question."""
+    """The true statement, in the language of the question."""
     is_all: bool
-    """Whether the message asks hardly anything else."""
+    """Whether the message asks nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ class _LanguageCues:
 
 
 def asks_for_human(text: str, language: str | None = None) -> HumanQuestion | None:
-    """Return the answer to a message that asks whether a human or a machine answers; None for any other message.
+    """Return the statement for a message that asks whether a human answers; None for other messages.
 
     Args:
         text: the message.
-        language: the conversation's language; it comes first where a question is one in several.
+        language: the conversation's language, which is tried first.
     """
     plain = normalize(_QUOTED.sub(" ", text[:_MAX_CHARS]))
     for start, end in _sentences_of_person(plain):
@@ -95,7 +95,7 @@ def asks_for_human(text: str, language: str | None = None) -> HumanQuestion | No
 
 
 def _sentences_of_person(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where sentences are that are no material for a translation, a story or the like."""
+    """Yield the spans of sentences that are not the material of a text task such as a translation."""
     is_announced = False
     for sentence in _SENTENCE.finditer(text):
         is_work = _is_text_task(sentence[0])
@@ -109,10 +109,10 @@ def _is_text_task(text: str) -> bool:
 
 
 class ClaimGuard:
-    """Finds the claim to be human in an answer while it is being written.
+    """Detects a claim to be human in a streamed answer.
 
     Args:
-        question: the person's message; where it asks for a translation or a story, nothing is a claim.
+        question: the person's message; in an answer to a text task nothing counts as a claim.
         language: the conversation's language.
     """
 
@@ -124,9 +124,9 @@ class ClaimGuard:
         self._looked = self._came = 0
 
     def claims(self, piece: str) -> str | None:
-        """Take the next piece; return the truth where the text so far claims to be human.
+        """Add a chunk; return the true statement if the text so far claims to be human.
 
-        It is looked at where a sentence ends and every few words; ``rest`` looks at what is left.
+        The text is searched at the end of a sentence and every few words; ``rest`` searches the remainder.
         """
         self._text += piece
         if len(self._text) - self._came < _CHECK_INTERVAL_CHARS and not _SENTENCE_END.search(piece):
@@ -135,7 +135,7 @@ class ClaimGuard:
         return self._look(final=False)
 
     def rest(self) -> str | None:
-        """Return the truth where what was not looked at yet claims to be human."""
+        """Search the remainder; return the true statement if it claims to be human."""
         return self._look(final=True)
 
     def _look(self, *, final: bool) -> str | None:
@@ -148,14 +148,14 @@ class ClaimGuard:
 
 
 def _without_pending(text: str) -> str:
-    """Return an answer without the end that what follows may change: an open quotation, the last two words."""
+    """Return an answer without an open quotation and the last words, which the next chunk may change."""
     closed = _OPEN_QUOTE.sub("", text)
     pending = _PENDING.search(closed[-_MAX_PENDING:])
     return closed[: len(closed) - len(pending[0])] if pending else closed
 
 
 def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
-    """Return the truth where an answer claims to be human, outside of quotations; else None."""
+    """Return the true statement if an answer claims to be human outside quotations; else None."""
     plain = normalize(_QUOTED.sub(" ", answer))
     if not _any_claim().search(plain):
         return None
@@ -166,12 +166,12 @@ def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
 
 
 def warm_up() -> None:
-    """Compile the words (about a quarter of a second), so that the first message need not wait."""
+    """Compile the patterns in advance (about 0.25 s)."""
     _any_claim()
 
 
 def normalize(text: str) -> str:
-    """Return a text in lower case and without accents, as it is compared."""
+    """Return a text in lower case and without accents."""
     apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))
     bare = unicodedata.normalize("NFC", "".join(char for char in apart if unicodedata.category(char) != "Mn"))
     return _SPACES.sub(" ", bare)
@@ -224,12 +224,12 @@ def _compile_language(code: str, values: dict[str, Any]) -> _LanguageCues:
 
 
 def _line_patterns(line: str, values: dict[str, Any], apart: str) -> Iterator[str]:
-    """Return the patterns of a line: one with two words for a human or a machine means one of each.
+    """Yield the patterns of a line; two nouns in it are one for a human and one for a machine.
 
     Args:
-        line: how it is said, as in the file.
+        line: the phrase of the file.
         values: the language's words.
-        apart: words that may not stand between.
+        apart: words that may not stand between the parts.
     """
     human, machine = (normalize(values[name]) for name in ("human", "machine"))
     basic = "|".join([word for word in human.split("|") if " " in word][:6] + human.split("|")[:1])

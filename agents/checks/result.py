@@ -1,4 +1,4 @@
-"""Check that an answer contains what its tools found; only numbers and formulas are compared, never the words."""
+"""Check that an answer contains the results of its tools; numbers and formulas are compared, words are not."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class StatedNumber:
     """A number in a text."""
 
     shown: str
-    """The number as it is written, with its unit."""
+    """The number as written, with its unit."""
     values: frozenset[Fraction]
-    """What it may mean: several where the language does not decide."""
+    """Possible values; several if the number format is ambiguous."""
     decimals: int
     unit: str = ""
-    """Its unit or currency, in one spelling for all languages; empty where none is known."""
+    """Unit or currency in one spelling for all languages; empty if none is known."""
     is_part: bool = False
-    """It is a part of something else, such as a date, a time, a range or an order's name."""
+    """Whether it is part of a date, a time, a range or an identifier."""
 
 
 def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
@@ -82,7 +82,7 @@ def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
 
     Args:
         text: the text.
-        language: its language; None where it is not known, so that a number such as ``1.000`` keeps both readings.
+        language: its language; None keeps both readings of a number such as ``1.000``.
     """
     text = plain_digits(text).replace("{,}", ",").replace("−", "-")
     with suppress(ValueError):  # a mixed number, or a fraction of a grouped one: its parts are numbers too
@@ -95,7 +95,7 @@ def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
 
 
 def times_in(text: str) -> list[tuple[str, int | None]]:
-    """Return the times of day of a text, each as it is written and in minutes; None for one that does not exist."""
+    """Return the times of day of a text, each as written and in minutes; None for an impossible time."""
     text = _OFFSET.sub(" ", plain_digits(text))
     return [
         (found[0], _minutes(int(found[1]), int(found[2]), (found[3] or "").lower())) for found in _TIME.finditer(text)
@@ -103,7 +103,7 @@ def times_in(text: str) -> list[tuple[str, int | None]]:
 
 
 def without_times(text: str) -> str:
-    """Return a text without the times of day in it, which are no numbers of their own; offsets from UTC stay."""
+    """Return a text without its times of day; offsets from UTC stay."""
     text = plain_digits(text)
     offsets = [found.span() for found in _OFFSET.finditer(text)]
     return _TIME.sub(lambda one: one[0] if any(a <= one.start() < b for a, b in offsets) else " ", text)
@@ -128,7 +128,7 @@ def _stated(number: re.Match[str], text: str, language: str | None) -> StatedNum
 
 
 def _values(digits: str, language: str | None) -> list[str]:
-    """Return the readings of a number; models write a point for decimals in texts of any language."""
+    """Return the readings of a number; models use a decimal point in any language."""
     known = language if language and convention_of(language) == "point" else None
     try:
         return [one.text for one in readings(digits, known, written="")]
@@ -137,7 +137,7 @@ def _values(digits: str, language: str | None) -> list[str]:
 
 
 def _find_unit(text: str, number: re.Match[str]) -> tuple[str, str]:
-    """Return the unit that stands behind a number, or the currency before it, and the number as it is written."""
+    """Return the unit behind a number or the currency before it, and the number as written."""
     if before := _CURRENCY_PREFIX.search(text[: number.start()]):
         return _CURRENCY_SIGNS[before[1].lower()], f"{before[0]}{number[0]}"
     behind = text[number.end() : number.end() + 40]
@@ -148,12 +148,12 @@ def _find_unit(text: str, number: re.Match[str]) -> tuple[str, str]:
 
 
 def _unit_candidates(text: str) -> Iterator[str]:
-    """Yield what may be a unit at the start of a text: a word, or, where words are not set apart, some letters."""
+    """Yield candidates for a unit at the start of a text: a word, or letters in scripts without spaces."""
     found = re.match(r"[\s\u00a0-]?([^\W\d_]+|[%€$£¥₹]|°[CF])", text)
     if found is None:
         return
     yield found[1]
-    # many languages add an ending to a unit's name
+    # many languages inflect the names of units
     yield from (found[1][:-ending] for ending in (1, 2) if len(found[1]) >= 3 + ending)
     if not found[1].isascii():
         yield from (found[1][:length] for length in range(min(4, len(found[1]) - 1), 0, -1) if len(found[1]) > 1)
@@ -161,7 +161,7 @@ def _unit_candidates(text: str) -> Iterator[str]:
 
 @cache
 def _unit_words() -> dict[str, str]:
-    """Return the words for units in many languages."""
+    """Return the names of units in many languages."""
     from babel.units import format_unit
 
     words = dict(_CURRENCY_SIGNS)
@@ -183,7 +183,7 @@ _MAX_LOOKED_UP_CHARS = 300
 
 _MAX_NUMBERS_SHOWN = 8
 
-"""Numbers that are listed as compared."""
+"""Maximum number of compared numbers in the detail of a check."""
 
 _LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 
@@ -205,12 +205,12 @@ GROUNDED = "has only numbers that were looked up"
 
 
 def check_result(text: str, uses: Sequence[ToolUse], language: str | None = None) -> list[Check]:
-    """Look for the last calculator's short result in the answer; a number may be rounded there.
+    """Check that the answer states the last short result of a calculator; it may be rounded.
 
     Args:
         text: the answer.
         uses: the turn's calls.
-        language: the answer's language, by which its numbers are read.
+        language: the answer's language, for its number format.
     """
     results = [use.result.strip() for use in uses if use.ok and use.name in _CALCULATORS]
     if not results or not (pieces := _result_parts(results[-1])):
@@ -220,7 +220,7 @@ def check_result(text: str, uses: Sequence[ToolUse], language: str | None = None
 
 
 def report_unchecked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[Check]:
-    """Say of a calculator's result that nobody could look for it in the answer."""
+    """Report a calculator's result that cannot be searched for in the answer."""
     used = any(use.ok and use.name in _CALCULATORS for use in uses)
     if not used or any(check.name == STATES_RESULT for check in checks):
         return []
@@ -228,7 +228,7 @@ def report_unchecked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[C
 
 
 def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: str | None = None) -> list[Check]:
-    """Look for numbers in the answer, with their units, that neither the question nor a looked-up result holds."""
+    """Check that each number of the answer stands in the question or in a looked-up result."""
     results = [use.result.strip() for use in uses if use.ok and use.name not in _CALCULATORS]
     if not results:
         return []
@@ -248,7 +248,7 @@ def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: 
 
 
 def check_choices(text: str, uses: Sequence[ToolUse]) -> list[Check]:
-    """Look for the places that a name may mean, where the clock was asked for an ambiguous one."""
+    """Check that the answer names all places of an ambiguous name that the clock returned."""
     results = [use.result for use in uses if use.ok and use.name == _CLOCK]
     lines = [line.removeprefix("- ") for line in results[-1].split("\n") if line.startswith("- ")] if results else []
     if not lines:
@@ -258,7 +258,7 @@ def check_choices(text: str, uses: Sequence[ToolUse]) -> list[Check]:
 
 
 def _names_choice(text: str, line: str, lines: Sequence[str]) -> bool:
-    """Tell whether a text holds a choice's time, or what tells its place from the others."""
+    """Return whether a text has a choice's time or a word that only this choice has."""
     others = " ".join(other for other in lines if other != line).casefold()
     words = [word for word in re.findall(r"[^\W\d_]{4,}", line) if word.casefold() not in others]
     said = {minutes for _, minutes in times_in(text)}
@@ -267,7 +267,7 @@ def _names_choice(text: str, line: str, lines: Sequence[str]) -> bool:
 
 
 def _result_parts(result: str) -> list[str]:
-    """Return what an answer has to hold of a result: one piece, several solutions, or the results of both readings."""
+    """Return the parts of a result that an answer must state: solutions, or the results of both readings."""
     if both := _READINGS.findall(result):
         return both
     if "\n" in result or len(result) > _MAX_RESULT_CHARS or not re.search(r"\d", result):
@@ -276,7 +276,7 @@ def _result_parts(result: str) -> list[str]:
 
 
 def _states(text: str, piece: str, language: str | None) -> bool:
-    """Tell whether a text holds a result, exact or as decimals."""
+    """Return whether a text states a result, exact or as decimals."""
     return any(
         _states_number(text, form, language) if _NUMERIC.fullmatch(form) else _states_formula(text, form)
         for form in map(str.strip, piece.split("≈"))
@@ -298,19 +298,19 @@ def _rounds_to(wanted: Fraction, value: Fraction, number: StatedNumber) -> bool:
 
 
 def _states_formula(text: str, formula: str) -> bool:
-    """Tell whether a formula stands in a text as a whole, not as a part of a longer one."""
+    """Return whether a text has the formula, not as part of a longer one."""
     piece = re.escape(_normalize(formula))
     return bool(piece) and re.search(rf"(?<![\w.^*/+-]){piece}{_ENDS}", _normalize(text)) is not None
 
 
 def _is_known(number: StatedNumber, known: Sequence[StatedNumber]) -> bool:
-    """Tell whether a number was looked up: with the same unit, where one of both has one that is known."""
+    """Return whether a number was looked up; units are compared if both are known."""
     same = [one for one in known if one.values & number.values]
     return any(not one.unit or not number.unit or one.unit == number.unit for one in same)
 
 
 def _normalize(text: str) -> str:
-    """Return the text without what writing varies in: spaces, signs of multiplication, separators, final zeros."""
+    """Return the text without spaces, signs of multiplication, separators and final zeros."""
     plain = re.sub(r"\\[a-z]+|[*×·{}$\\]", "", text.translate(_RESULT_SIGNS).replace("**", "^").replace("{,}", ""))
     plain = re.sub(r"\s*([-+/^=(),;])\s*", r"\1", plain).replace(",", "")
     plain = re.sub(r"(?<=\d)\s+(?=[A-Za-z](?![A-Za-z]))", "", plain)

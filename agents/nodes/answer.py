@@ -64,7 +64,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)
     guard = ClaimGuard(state["inbound"].text, state["language"])
-    # closed at once where emitting fails: a stream that is only dropped keeps its place in the model's queue
+    # closed at once if emitting fails: a stream that is only dropped keeps its place in the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
@@ -88,7 +88,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
 
 
 def _opening(state: TurnState, collected: CollectedStream) -> str:
-    """Return the beginning of the answer: that a machine answers, if the person asks for that."""
+    """Return the machine notice that opens the answer, if the person asked for it."""
     opening = f"{notice}\n\n" if (notice := state.get("machine_notice")) else ""
     collected.text.append(opening)
     return opening

@@ -1,4 +1,4 @@
-"""Collect the signals of the message: language, attachments, the person's wishes."""
+"""Collect the signals of the message: language, attachments, the person's overrides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finish the answer: marks of failed checks, sources, or the words that decline."""
+"""Finish the answer: corrections of failed checks, sources, or a refusal without a model."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _failures(state: TurnState, context: TurnContext) -> list[str]:
 
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Say that no model can do this, that a machine answers, or ask for the missing picture."""
+    """Answer without a model: no model for the role, the machine notice, or a missing picture."""
     decision, language = state["decision"], state["language"]
     text = state.get("machine_notice", "")
     if not text:
@@ -92,12 +92,12 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
 
 
 def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -> str:
-    """Return the sentence for a role that no model here can play.
+    """Return the sentence for a role without an available model.
 
     Args:
         role: the role.
         language: the person's language.
-        hint: whether to say how such a model is added, which only concerns operators.
+        hint: whether to add how an operator installs such a model.
     """
     if role not in _MISSING_MODEL_HINTS:
         return _NO_ANSWER
@@ -107,7 +107,7 @@ def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -
 
 
 def cited_sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
-    """Return document and place of the passages that an answer cites, or of the one it was plainly taken from."""
+    """Return document and place of the passages that an answer cites, or of the closest passage."""
     found = [use.result for use in uses if use.ok and use.name == TOOL_NAME]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Choose the role, the model that plays it, and whether it thinks."""
+"""Choose the role, its model, and whether the model thinks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from qwendesk.routing.policy.decision import route_message, unmet_override
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Decide by signals; if there is no model at all, the starter model is fetched first."""
+    """Choose role and model by the message's signals; the starter model is pulled if there is no model."""
     context, signals, inbound = runtime.context, state["signals"], state["inbound"]
     may_split = not inbound.model and not inbound.attachments
     if context.slow_router:
@@ -79,13 +79,13 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
 
 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
-    """Let the desk itself answer a person who asks for a human: a model's answer may be untrue."""
+    """Answer a question whether a human answers without a model, whose answer may be untrue."""
     decision = replace(decision, signals=("asks whether a human answers",), lacks_picture=False)
     return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
 
 
 async def _choose_model(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:
-    """Return the model for a decision and its thinking, and tell the listener."""
+    """Return the model for a decision and its thinking plan, and emit the choice."""
     inbound = state["inbound"]
     recalled = state["conversation_context"].pictures if decision.recalls_picture else ()
     question = question_message(inbound, recalled, state.get("documents", ""))
@@ -147,7 +147,7 @@ def _asked_before(state: TurnState) -> bool:
 
 
 def _notify(notes: Iterable[str], context: TurnContext) -> list[str]:
-    """Tell the person at once of deviations from the wish, and return them for the receipt."""
+    """Emit notices about unmet overrides, and return them for the receipt."""
     told = list(notes)
     for note in told:
         context.emit(Notice(f"{note[0].upper()}{note[1:]}.", persistent=True))

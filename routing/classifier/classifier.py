@@ -1,4 +1,4 @@
-"""Which domain a text is of, and whether it needs thinking: two linear models and their calibration in one file."""
+"""The classifier of domain and thinking: two calibrated linear models in one file."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Classifier:
     thinking: LinearModel
     """Without and with thinking."""
     temperatures: Array
-    """By what the log-odds of domain and thinking are divided, so that a probability means what it says."""
+    """Temperatures of domain and thinking, which divide the log-odds to calibrate the probabilities."""
     thresholds: Array
-    """The least share of domain and thinking that counts as a decision."""
+    """Minimum probability of a role, and of thinking, that counts as a decision."""
 
     @property
     def uses_embeddings(self) -> bool:
-        """Whether a text's meaning is among its features, behind its signs."""
+        """Whether the features include a sentence embedding."""
         return len(self.mean) > len(FEATURE_NAMES)
 
     def standardize(self, values: Array) -> Array:
@@ -50,7 +50,7 @@ class Classifier:
         return softmax(self.domain.logits(self.standardize(values)) / self.temperatures[0])
 
     def needs_thinking(self, values: Array) -> Array:
-        """Return how likely a text needs thinking, whatever its domain."""
+        """Return the probability that a text needs thinking."""
         result: Array = softmax(self.thinking.logits(self.standardize(values)) / self.temperatures[1])[..., 1]
         return result
 
@@ -59,14 +59,14 @@ class Classifier:
         return self.role_probabilities(values)[0]
 
     def role_probabilities(self, values: Array) -> tuple[Array, Array]:
-        """Return the probability of each text role, and how likely a text needs thinking, whatever its domain."""
+        """Return the probability of each text role, and the probability that a text needs thinking."""
         domains, thinks = self.domains(values), self.needs_thinking(values)
         other = domains[..., 0]
         roles = np.stack([other * (1 - thinks), domains[..., 1], domains[..., 2], other * thinks], axis=-1)
         return roles, thinks
 
     def save(self, file: Path) -> None:
-        """Write the classifier; the same numbers give the same bytes."""
+        """Write the classifier; equal numbers give equal bytes."""
         np.savez(file, names=np.array((*FEATURE_NAMES, *EMBEDDING_FEATURES)[: len(self.mean)]), **self._arrays())
 
     def _arrays(self) -> dict[str, Any]:
@@ -83,10 +83,10 @@ class Classifier:
 
 
 def read_classifier_file(file: IO[bytes]) -> Classifier:
-    """Return a classifier that `Classifier.save` has written; nothing in the file is executed.
+    """Return a classifier that `Classifier.save` wrote; no code of the file is executed.
 
     Raises:
-        ValueError: it was made for other features than these.
+        ValueError: the file was trained on other features.
     """
     with np.load(file, allow_pickle=False) as arrays:
         if tuple(arrays["names"]) not in (FEATURE_NAMES, (*FEATURE_NAMES, *EMBEDDING_FEATURES)):
@@ -102,7 +102,7 @@ def read_classifier_file(file: IO[bytes]) -> Classifier:
 
 
 def load_classifier(artefact: str = ARTEFACT) -> Classifier:
-    """Return a classifier that ships with the package, read once."""
+    """Return a built-in classifier; it is read once."""
     return _load_built_in(artefact)
 
 

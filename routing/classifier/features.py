@@ -1,4 +1,4 @@
-"""What can be counted in a text of any language: its structure, and the kinds of words in it."""
+"""Features of a text in any language: its structure and the kinds of its words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qwendesk.routing.signals.cues import KINDS, CueMatcher, fold, load_cues, wo
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One sign: its name as a feature, how it is found, and what it is called in words."""
+    """A structural feature: its name, pattern and reason in words."""
 
     name: str
     pattern: re.Pattern[str]
@@ -83,16 +83,16 @@ PATTERNS = (
     _pattern("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
 )
 
-"""All signs, in the order of the features made of them."""
+"""All patterns, in the order of their features."""
 
 
 _HEAD_CHARS, _TAIL_CHARS = 1600, 500
 
-"""Characters looked at from a long text's beginning and end: what is asked stands there."""
+"""Characters used of the beginning and the end of a long text."""
 
 _FIRST_WORDS = 4
 
-"""Words that count as a text's first."""
+"""Number of words that count as the first of a text."""
 
 
 _QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
@@ -103,7 +103,7 @@ _SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
 
 _MAX_GREETING_WORDS, _MAX_GREETING_CHARS, _MIN_REQUEST_CHARS = 14, 90, 8
 
-"""The most words and characters of a greeting, and the least that has to follow."""
+"""Maximum words and characters of a greeting, and minimum characters behind it."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -115,7 +115,7 @@ _LABEL = re.compile(
     rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
 )
 
-"""Dates, times, years, and numbers by which orders, rooms and products are called: none of them is calculated with."""
+"""Dates, times, years and identifiers, which are not used in calculations."""
 
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
 
@@ -138,18 +138,18 @@ FEATURE_NAMES = (
     "code_data", "long_puzzle", "options_puzzle", "options_math",
 )  # fmt: skip
 
-"""The features' names, in order."""
+"""Names of the features, in order."""
 
 
 def clip(text: str) -> str:
-    """Return the part of a text that is looked at: its beginning, and its end where it is long."""
+    """Return the beginning and the end of a long text; a short text whole."""
     if len(text) <= _HEAD_CHARS + _TAIL_CHARS:
         return text
     return f"{text[:_HEAD_CHARS]}\n{text[-_TAIL_CHARS:]}"
 
 
 def without_greeting(text: str, cues: CueMatcher) -> str:
-    """Return a text without the polite sentence it opens with, where enough follows."""
+    """Return a text without its opening greeting, if enough follows."""
     opening, _, matter = _partition(text)
     if len(matter) < _MIN_REQUEST_CHARS or len(matter) <= len(opening) / 2:
         return text
@@ -168,7 +168,7 @@ def _partition(text: str) -> tuple[str, str, str]:
 
 
 def extract_features(text: str, cues: CueMatcher | None = None) -> NDArray[np.float32]:
-    """Return a text's features, in the order of `FEATURE_NAMES`; None takes the cues that ship with the package."""
+    """Return a text's features, in the order of `FEATURE_NAMES`; None uses the built-in cues."""
     cues = cues or load_cues()
     text = without_greeting(clip(text), cues)
     words = words_of(fold(text))
@@ -178,7 +178,7 @@ def extract_features(text: str, cues: CueMatcher | None = None) -> NDArray[np.fl
 
 
 def _interactions(seen: dict[str, float]) -> list[float]:
-    """Return what only means something together: "how many" with numbers is a sum, without them a riddle or a fact."""
+    """Return products of features: "how many" with numbers is a calculation, without them a riddle or a fact."""
     asked = float(seen["how_many"] > 0)
     given = float(seen["numbers_count"] > 0 or seen["numbers"] > 0.6)
     return [
@@ -196,7 +196,7 @@ def _interactions(seen: dict[str, float]) -> list[float]:
 
 
 def _word_count(text: str, words: list[str]) -> float:
-    """Return how many words a text has, as if all scripts put spaces between them."""
+    """Return the number of words, estimated for scripts without spaces."""
     dense = len(_UNSPACED_SCRIPTS.findall(text))
     return max(1.0, len(words) + dense / 2.5)
 

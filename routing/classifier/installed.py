@@ -1,4 +1,4 @@
-"""The router a user has trained: put in place, taken back, and preferred where it holds."""
+"""Install, restore and load a router that the user has trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_classifier(file: Path) -> Classifier:
     """Return the classifier of a file.
 
     Raises:
-        ConfigError: it cannot be read, is no router, or was made for other features than these.
+        ConfigError: it cannot be read, is not a router, or was trained on other features.
     """
     try:
         with file.open("rb") as opened:
@@ -35,7 +35,7 @@ def read_classifier(file: Path) -> Classifier:
     except OSError as error:
         raise ConfigError(f"The router {str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
-        # numpy takes what is no archive for a pickle, and says so
+        # numpy reports a file that is not an archive as a pickle
         fault = f"is no router for this Qwendesk ({error})" if is_zipfile(file) else "is not a router file"
         raise ConfigError(
             f"{str(file)!r} {fault}: make it anew with 'qwendesk route learn --fit', "
@@ -47,7 +47,7 @@ def read_classifier(file: Path) -> Classifier:
 
 
 def load_installed(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
-    """Return the classifier a user has put into a folder, or the one that ships where there is none that holds."""
+    """Return the valid classifier of a folder, else the built-in one."""
     if folder is None or not (folder / artefact).is_file():
         return load_classifier(artefact)
     try:
@@ -58,7 +58,7 @@ def load_installed(folder: Path | None, artefact: str = ARTEFACT) -> Classifier:
 
 
 def install_classifier(classifier: Classifier, folder: Path) -> Path:
-    """Put a classifier into a folder at once or not at all, keep the one before it, and return the file."""
+    """Write a classifier to a folder atomically, keep the previous one, and return the file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / ARTEFACTS["accurate" if classifier.uses_embeddings else "default"]
     new = file.with_name(f"new-{file.name}")
@@ -70,7 +70,7 @@ def install_classifier(classifier: Classifier, folder: Path) -> Path:
 
 
 def restore_previous(folder: Path, artefact: str = ARTEFACT) -> str:
-    """Go back by one, to the router before or to the one that ships; return in words which is used now."""
+    """Restore the previous router, or the built-in one; return which one is used, in words."""
     file = folder / artefact
     previous = _previous_file(file)
     if previous.is_file():
@@ -87,7 +87,7 @@ def _previous_file(file: Path) -> Path:
 
 
 def _is_valid(classifier: Classifier) -> bool:
-    """Tell whether a classifier can be computed with."""
+    """Return whether shapes and numbers of a classifier are valid."""
     size = len((*FEATURE_NAMES, *EMBEDDING_FEATURES)) if classifier.uses_embeddings else len(FEATURE_NAMES)
     shapes = {
         classifier.mean.shape == (size,),

@@ -1,4 +1,4 @@
-"""Linear models that begin with what is known beforehand, fitted with numpy alone."""
+"""Softmax regression with a prior on the weights, in numpy."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def softmax(logits: Array) -> Array:
 def fit(
     values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, hold: float, free: Array | None = None
 ) -> LinearModel:
-    """Return the model that explains the questions best without moving far from the prior.
+    """Fit a softmax regression with an L2 penalty on the distance from the prior.
 
     Args:
         values: standardised features, a row for each question.
         labels: the class of each question.
-        shares: how much each question counts; they add up to 1.
-        prior: the weights to begin with, features by classes.
-        hold: the penalty on the square of what a weight has moved.
-        free: 1 for each feature whose weights may move, 0 for the others; None lets all move.
+        shares: weights of the questions; they add up to 1.
+        prior: initial weights, features by classes.
+        hold: strength of the penalty.
+        free: 1 for each trainable feature, 0 for the others; None: all.
     """
     wanted = np.eye(prior.shape[1])[labels]
     moves = np.ones((len(prior), 1)) if free is None else free[:, None]

@@ -1,4 +1,4 @@
-"""What a text is about, as numbers of a small multilingual encoder on the CPU: the extra ``accurate``."""
+"""Sentence embeddings of a small multilingual encoder on the CPU: the extra ``accurate``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from qwendesk.messages import storable
 from qwendesk.routing.classifier.linear import Array, LinearModel, fit
 
 EMBEDDING_FEATURES = tuple(f"meaning_{number}" for number in range(384))
-"""The numbers' names, behind those of the signs."""
+"""Names of the embedding's features, behind the structural ones."""
 REGULARIZATION, EMBEDDING_WEIGHT = 0.01, 0.5
-"""How small the weights of meaning are held, and how much they count beside the signs; chosen on sources left out."""
+"""L2 penalty on the embedding's weights, and their share beside other features; chosen by leaving sources out."""
 _HEAD_CHARS, _TAIL_CHARS = 500, 200
-"""Characters read of a long text's beginning and end: each costs time."""
+"""Characters read of the beginning and the end of a long text; each costs time."""
 _STANDARDIZED_NORM = 6.0
-"""The length of a usual text's standardised numbers."""
+"""Norm of an average text's standardized embedding."""
 _THREADS_VARIABLE = "OMP_NUM_THREADS"
 _ENCODER_LOCK = Lock()
 
 
 def embed(text: str) -> Array:
-    """Return a text's meaning; about 50 ms for a short one.
+    """Return the embedding of a text; about 50 ms for a short one.
 
     Raises:
         ConfigError: the encoder is not installed.
@@ -62,7 +62,7 @@ def load_encoder() -> Any:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have OpenMP, which looks only when it is loaded, use one core: two that wait for each other are slower."""
+    """Limit OpenMP, which reads its variable when it is loaded, to one thread, which is faster here."""
     before = os.environ.get(_THREADS_VARIABLE)
     os.environ[_THREADS_VARIABLE] = "1"
     try:
@@ -75,12 +75,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def standardization(vectors: Array) -> tuple[Array, Array]:
-    """Return mean and scale under which each number counts alike."""
+    """Return mean and scale that standardize embeddings."""
     scale: Array = (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1]) / _STANDARDIZED_NORM
     return vectors.mean(axis=0), scale
 
 
 def fit_embeddings(standard: Array, labels: NDArray[np.int64], shares: Array, classes: int) -> LinearModel:
-    """Return a model of meaning alone, already weakened to what it counts beside the signs."""
+    """Fit a model of embeddings, scaled by its share beside the other features."""
     fitted = fit(standard, labels, shares, np.zeros((standard.shape[1], classes)), REGULARIZATION)
     return LinearModel(fitted.weights * EMBEDDING_WEIGHT, fitted.offsets * EMBEDDING_WEIGHT)

@@ -1,4 +1,4 @@
-"""The router in use: features, classifier, abstention, and the reasons in words."""
+"""The trained router: features, classifier, abstention, and reasons in words."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _SHAPE_REASONS = {
 
 
 def _reason(name: str) -> str:
-    """Return a feature's reason; empty where it would tell a person nothing."""
+    """Return the reason of a feature; empty if it has none for a person."""
     kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last")
     signs = {pattern.name: pattern.why for pattern in PATTERNS}
     return _SHAPE_REASONS.get(name) or _KIND_REASONS.get(kind) or signs.get(kind, "")
@@ -65,33 +65,33 @@ def _reason(name: str) -> str:
 
 EMBEDDING_REASON = "what the whole text is about"
 
-"""The reason of the numbers of meaning, together."""
+"""Reason of all embedding features together."""
 
 FEATURE_REASONS: tuple[str, ...] = tuple(map(_reason, FEATURE_NAMES))
 
-"""A reason for each feature, in the features' order."""
+"""Reason of each feature, in the order of features."""
 
 
 _MAX_REASONS = 3
 
-"""How many reasons are told."""
+"""Maximum number of reasons."""
 
 _IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
 
-"""A sign speaks by being there, a meaning by where it lies."""
+"""1 for embedding features, which are centred before they are explained."""
 
 _MIN_LOG_ODDS = 0.25
 
-"""Log-odds under which a reason is not worth telling."""
+"""Minimum log-odds of a reason."""
 
 
 class TrainedRouter:
-    """Chooses a role by a small trained classifier, in any script, in under a millisecond.
+    """Chooses a role by a small trained classifier in under a millisecond.
 
     Args:
-        classifier: what to choose by; None takes it from the folder, when it is first needed.
-        folder: where a user's own classifier may be; without one, the one that ships with the package is taken.
-        tier: ``accurate`` reads a text's meaning too; it needs the extra of that name, and about 50 ms a message.
+        classifier: the classifier; None loads it from the folder on first use.
+        folder: folder of a user's classifier; the built-in one is used if there is none.
+        tier: ``accurate`` uses sentence embeddings, too; it needs the extra of that name and about 50 ms a message.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class TrainedRouter:
 
     @property
     def uses_embeddings(self) -> bool:
-        """Whether a decision takes the time of reading a text's meaning."""
+        """Whether a decision computes a sentence embedding."""
         return self._load().uses_embeddings
 
     def warm_up(self) -> None:
-        """Load the classifier and the cues, so that the first message need not wait."""
+        """Load the classifier and the cues in advance."""
         if self._load().uses_embeddings:
             load_encoder()
         load_cues()
 
     def route(self, signals: Signals) -> Decision:
-        """Return the role for a text; below the thresholds it is the generalist's."""
+        """Return the role for a text; the general role below the thresholds."""
         classifier = self._load()
         values = read_features(signals.text, embeddings=classifier.uses_embeddings)
         shares, needs_thinking = classifier.role_probabilities(values)
@@ -142,13 +142,13 @@ class TrainedRouter:
 
 
 def read_features(text: str, *, embeddings: bool) -> Array:
-    """Return a text's features: its signs and, where it is asked for, its meaning."""
+    """Return the features of a text, with its embedding on request."""
     signs = extract_features(text).astype(np.float64)
     return np.concatenate([signs, embed(text)]) if embeddings else signs
 
 
 def choose_role(classifier: Classifier, values: Array) -> tuple[TextRole, bool]:
-    """Return the role for a text's features, and whether it was a decision rather than an abstention."""
+    """Return the role for features, and whether it is a decision, not an abstention."""
     return _choose_by_probability(classifier, classifier.probabilities(values))
 
 
@@ -163,7 +163,7 @@ def _choose_by_probability(classifier: Classifier, shares: Array) -> tuple[TextR
 
 
 def explain_role(classifier: Classifier, values: Array, role: TextRole) -> list[str]:
-    """Return what in a text speaks for a role, strongest first."""
+    """Return the reasons for a role, strongest first."""
     present = (values - classifier.mean * _IS_EMBEDDING[: len(values)]) / classifier.scale
     column = {"coder": 1, "math": 2}.get(role, 0)
     gain = present * (classifier.domain.weights[:, column] - classifier.domain.weights.mean(axis=1))

@@ -1,4 +1,4 @@
-"""From signals to a decision, strongest claim first: wish, attachments, own rules, conversation, words, abstention."""
+"""Decide the role by precedence: override, attachments, rules, conversation, words, abstention."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from qwendesk.routing.signals.followup import is_follow_up, refers_to_last_pictu
 
 _MAX_RULE_CHARS = 8000
 
-"""Characters of a message that are looked at."""
+"""Maximum characters of a message that rules are matched against."""
 
 _UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
-    """Return the first rule that fits, and why in words."""
+    """Return the first matching rule, with the reason."""
     if not rules:
         return None
     text = fold(signals.text[:_MAX_RULE_CHARS])
@@ -33,7 +33,7 @@ def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule
 
 
 def _match_conditions(when: RuleConditions, signals: Signals, text: str) -> list[str] | None:
-    """Return what was found for each condition; None where one does not hold."""
+    """Return the reason for each condition; None if one does not hold."""
     reasons = []
     if when.contains:
         found = next((phrase for phrase in when.contains if _pattern(phrase).search(text)), None)
@@ -53,7 +53,7 @@ def _match_conditions(when: RuleConditions, signals: Signals, text: str) -> list
 
 @lru_cache(maxsize=1000)
 def _pattern(phrase: str) -> re.Pattern[str]:
-    """Return a pattern that takes time in proportion to the text: a star stands only at the end of a word."""
+    """Return a pattern with linear run time: a star stands only at the end of a word."""
     folded = fold(" ".join(phrase.split()))
     words = [re.escape(word.rstrip("*")) + (r"\w*+" if word.endswith("*") else "") for word in folded.split(" ")]
     inner = r"\s+".join(words)
@@ -62,15 +62,15 @@ def _pattern(phrase: str) -> re.Pattern[str]:
 
 _STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")
 
-"""Who keeps a conversation while its topic lasts; the others are chosen anew for each message."""
+"""Roles that keep a conversation for follow-ups on the same topic."""
 
 _TOPIC_CHANGE_CONFIDENCE = 0.6
 
-"""How sure the words have to be of another specialist to leave one, or to be about code rather than about a picture."""
+"""Minimum confidence of the words to change the role, or to be about code rather than a picture."""
 
 _CONVERSATION_CONFIDENCE = 0.8
 
-"""The confidence told where the conversation decides: its cues are right about so often."""
+"""Confidence of a decision by the conversation: the measured accuracy of its cues."""
 
 DEFAULT_POLICY = RoutingPolicy()
 
@@ -83,13 +83,13 @@ class RoutingResult:
     subquestions: tuple[SubQuestion, ...] = ()
     """The questions of a message that holds several; empty for one."""
     role_without_override: Role | None = None
-    """The role that the message would get without the person's wish; None without a wish."""
+    """The role that the message would get without the person's override; None without an override."""
 
 
 def route_message(
     signals: Signals, router: Router, policy: RoutingPolicy = DEFAULT_POLICY, *, may_split: bool = True
 ) -> RoutingResult:
-    """Return the decision for a message, its sub-questions, and its role without the person's wish.
+    """Return the decision for a message, its sub-questions, and its role without the person's override.
 
     Args:
         signals: the signals of the message.
@@ -104,7 +104,7 @@ def route_message(
 
 
 def decide(signals: Signals, router: Router, policy: RoutingPolicy = DEFAULT_POLICY) -> Decision:
-    """Return where the message goes and why; no model is asked."""
+    """Return the decision for a message without its sub-questions."""
     if by_claim := _by_override(signals) or _by_attachments(signals):
         return by_claim
     decision = router.route(signals)
@@ -157,7 +157,7 @@ def _by_attachments(signals: Signals) -> Decision | None:
 
 
 def _by_conversation(signals: Signals, words: Decision, policy: RoutingPolicy) -> Decision | None:
-    """Return what the last turns say of a message, unless its words clearly say something else."""
+    """Return a decision by the last turns, unless the words clearly lead to another role."""
     text, context, language = signals.text, signals.conversation_context, signals.language
     elsewhere = (
         words.role in ("coder", "math") and words.role != context.role and words.confidence >= _TOPIC_CHANGE_CONFIDENCE
@@ -205,7 +205,7 @@ def _vision_decision(
 
 
 def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
-    """Take the words' role, or abstain where too little speaks for one."""
+    """Return the classifier's decision, or an abstention below the minimum confidence."""
     if not decision.abstained and decision.confidence >= policy.abstain.below:
         return decision
     reasons = decision.signals if decision.abstained else ("too little speaks for one specialist",)

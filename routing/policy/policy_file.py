@@ -1,4 +1,4 @@
-"""The policy file: what a user may set of how messages are routed, and its checks."""
+"""The policy file: the user's settings for routing, and their validation."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ class _Table(BaseModel):
 
 
 class ConversationPolicy(_Table):
-    """How a message is seen in its conversation."""
+    """Use of the conversation in routing."""
 
     sticky_roles: bool = True
-    """A short message that goes on with the topic stays with the specialist who answered last."""
+    """A short follow-up on the same topic keeps the role of the last answer."""
     picture_turns: int = Field(default=4, ge=0)
-    """For so many messages a question such as "what colour was it?" is about the last picture; 0: only when named."""
+    """Messages for which a question such as "what colour was it?" is about the last picture; 0: only if named."""
 
 
 class AbstentionPolicy(_Table):
-    """What happens where too little speaks for one specialist."""
+    """Handling of messages for which no role is likely enough."""
 
     below: float = Field(default=0.34, ge=0, le=1)
-    """Least share of a role that counts as a decision."""
+    """Minimum probability of a role that counts as a decision."""
     think: bool = True
-    """The generalist thinks about such a message, if its model can."""
+    """The general role thinks about such a message, if its model can."""
     ask: bool = False
-    """Ask a small model, with thinking off, where the message belongs."""
+    """Ask a small model, with thinking off, for the role."""
     ask_model: str | None = None
-    """Which model is asked, as ``NAME`` or ``ENGINE:NAME``; by default the smallest there is."""
+    """The model to ask, as ``NAME`` or ``ENGINE:NAME``; by default the smallest."""
 
 
 class ThinkingPolicy(_Table):
-    """When a model that can think does so unasked."""
+    """When a model thinks by default, and for how long."""
 
     at: float = Field(default=0.5, ge=0, le=1)
-    """How likely a message has to need it."""
+    """Minimum probability that a message needs thinking."""
     budget: int | None = Field(default=None, ge=16)
-    """Most tokens of thinking; a message just hard enough gets half. Without it: the setting ``think_budget``, at most
+    """Maximum tokens of thinking; a message at the threshold gets half. Default: the setting ``think_budget``, at most
     three quarters of the longest answer."""
 
 
 class ModelPolicy(_Table):
-    """What counts besides the role when a model is chosen."""
+    """Selection of models beside the role."""
 
     model_switch_threshold: float = Field(default=0.5, ge=0)
-    """How much better another model has to be to be loaded instead of using one that is: made for the role counts up
-    to 1, each doubling of its size a quarter. 0: always the best one."""
+    """How much more suitable a model must be than a loaded one to be loaded: up to 1 for being made for the role, 0.25
+    for each doubling of size. 0: always the most suitable model."""
     languages: bool = True
-    """A model is not chosen for a language it was not made for, if another one is there."""
+    """Prefer models that support the message's language."""
 
 
 class SplitPolicy(_Table):
@@ -71,18 +71,18 @@ class SplitPolicy(_Table):
 
     enabled: bool = True
     at: float = Field(default=0.7, ge=0, le=1)
-    """How sure the router has to be of each part."""
+    """Minimum confidence for each question."""
     most: int = Field(default=4, ge=2, le=8)
-    """Most parts of a message; one with more is not split."""
+    """Maximum number of questions; a message with more is not split."""
 
 
 class EscalationPolicy(_Table):
-    """What sends a question to a larger model, or to thinking, once a turn."""
+    """Faults after which an answer is retried once with a larger model or with thinking."""
 
     checks: bool = True
     """A check of the answer failed."""
     empty: bool = True
-    """There was no answer."""
+    """The answer was empty."""
     refused: bool = True
     """The model said that it cannot help."""
     repeated: bool = True
@@ -90,14 +90,14 @@ class EscalationPolicy(_Table):
 
 
 class RuleConditions(_Table):
-    """The conditions of a rule; all that are given have to hold."""
+    """Conditions of a rule; all given ones must hold."""
 
     contains: tuple[str, ...] = ()
-    """Words or phrases, one of which the message has to hold; ``*`` at a word's end stands for any ending."""
+    """Words or phrases, one of which the message must contain; ``*`` at a word's end matches any ending."""
     language: str | tuple[str, ...] = ()
-    """ISO 639-1 codes, one of which is the message's language."""
+    """ISO 639-1 codes, one of which must be the message's language."""
     channel: str | tuple[str, ...] = ()
-    """Channels, one of which it came through."""
+    """Names of channels, one of which the message must come from."""
 
     @field_validator("contains", mode="before")
     @classmethod
@@ -126,14 +126,14 @@ class RuleConditions(_Table):
 
 
 class Rule(_Table):
-    """One rule of the user's own."""
+    """A rule of the user."""
 
     when: RuleConditions
     role: Role | None = None
     model: str | None = None
     think: bool | None = None
     why: str = ""
-    """What the receipt says; by default which words were found."""
+    """Reason in the receipt; by default the words found."""
 
     @field_validator("role", mode="before")
     @classmethod
@@ -154,7 +154,7 @@ class Rule(_Table):
 
 
 class RoutingPolicy(_Table):
-    """All that can be set."""
+    """All settings of the policy file."""
 
     conversation: ConversationPolicy = ConversationPolicy()
     abstain: AbstentionPolicy = AbstentionPolicy()
@@ -163,23 +163,23 @@ class RoutingPolicy(_Table):
     split: SplitPolicy = SplitPolicy()
     escalate: EscalationPolicy = EscalationPolicy()
     rule: tuple[Rule, ...] = ()
-    """The user's own rules; the first one that fits is taken."""
+    """The user's rules; the first match applies."""
 
 
 def load_policy(file: Path) -> RoutingPolicy:
-    """Return the policy of a file; without one, all is as it comes.
+    """Return the policy of a file, or the default policy without a file.
 
     Raises:
-        ConfigError: the file does not hold; the text names line, field and what is allowed.
+        ConfigError: the file is not valid; the text names line, field and allowed values.
     """
     return read_policy(file) if file.is_file() else RoutingPolicy()
 
 
 def read_policy(file: Path) -> RoutingPolicy:
-    """Return the policy of a file that has to be there.
+    """Return the policy of an existing file.
 
     Raises:
-        ConfigError: it cannot be read or does not hold.
+        ConfigError: it cannot be read or is not valid.
     """
     try:
         text = file.read_text("utf-8")
@@ -194,7 +194,7 @@ def read_policy(file: Path) -> RoutingPolicy:
 
 
 def _fault(fault: dict[str, Any], text: str) -> str:
-    """Name the place, what is wrong, and what may stand there."""
+    """Return the place of a fault, the fault and the allowed values."""
     place = [part for part in fault["loc"] if part not in ("str", "tuple[str, ...]")]
     name = _name(place)
     said = fault["msg"].removeprefix("Value error, ")
@@ -206,7 +206,7 @@ def _fault(fault: dict[str, Any], text: str) -> str:
 
 
 def _name(place: list[Any]) -> str:
-    """Return a key as a person would name it: rules are counted from 1, as receipts do."""
+    """Return the name of a key; rules are counted from 1, as in receipts."""
     if len(place) > 1 and place[0] == "rule" and isinstance(place[1], int):
         return ": ".join(filter(None, (f"rule {place[1] + 1}", ".".join(map(str, place[2:])))))
     return ".".join(map(str, place))
@@ -224,7 +224,7 @@ def _known(place: list[Any]) -> list[str]:
 
 
 def _line(place: list[Any], text: str) -> int:
-    """Return the line of a key, as near as it can be found: TOML's reader does not keep it."""
+    """Return the approximate line of a key, which the TOML parser does not keep."""
     lines = text.splitlines()
     start = _table_line(place, lines)
     key = next((str(part) for part in reversed(place) if not isinstance(part, int)), "")

@@ -1,4 +1,4 @@
-"""Messages that hold several questions: cut where the text itself shows it, kept whole wherever that is in doubt."""
+"""Split a message that holds several questions; a message is kept whole in doubt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
 from qwendesk.routing.signals.language import is_function_word
 
 _MAX_MESSAGE_CHARS = 1500
-"""Characters from which a message is a text rather than a few questions."""
+"""Maximum length of a message that is split."""
 _SENTENCES = re.compile(r"(?<=[.!?؟])\s+(?=\S)|(?<=[。！？])|\n+")
 _ITEM = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)", re.MULTILINE)
 _NUMBERED = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=[^\W\d])")
@@ -24,18 +24,18 @@ _RELATIVE = re.compile(r"\ban?\s+(?:\w+\s+){1,3}?that\s+\w+[^\Ws]s\b", re.IGNORE
 _PROPER_NAME = re.compile(r"\s[^\W\d_a-z]\w{3,}")
 _UNSPACED_SCRIPTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _UNSPLITTABLE_SIGNS = ("```", "{", "\\", "$", "|", "\t")
-"""Signs of code, formulas and tables: such a message is one piece of work."""
+"""Signs of code, formulas and tables, which are not split."""
 _TOPIC_PREFIX_CHARS = 5
-"""Letters from which a word that two parts share shows one topic."""
+"""Length of the prefix by which two parts share a word, and so a topic."""
 _MIN_WORDS = 2
-"""Words of the shortest part."""
+"""Minimum words of a part."""
 _INTRODUCTION = re.compile(r"^[^:：?!.\n\d]{1,60}[:：]\s*")
-"""What comes before the questions, such as "I need three things:"."""
+"""Introduction before the questions, such as "I need three things:"."""
 _SUM = re.compile(r"\d\s*[-+*/×÷^%]\s*\(?\d")
 _OWN_TOPIC_KINDS = (1 << KINDS.index("service")) | (1 << KINDS.index("assist"))
-"""A customer's words and everyday errands: matters of their own."""
+"""Kinds of words that name a topic of their own."""
 _MAX_COURTESY_WORDS = 4
-"""Words up to which a sentence may be a mere courtesy."""
+"""Maximum words of a courtesy."""
 
 
 _CuePatterns = dict[str, re.Pattern[str]]
@@ -43,7 +43,7 @@ _CuePatterns = dict[str, re.Pattern[str]]
 
 @dataclass(frozen=True, slots=True)
 class SubQuestion:
-    """One question of a message and where it goes."""
+    """One question of a message, and its decision."""
 
     text: str
     decision: Decision
@@ -52,14 +52,14 @@ class SubQuestion:
 def find_subquestions(
     signals: Signals, decision: Decision, router: Router, policy: SplitPolicy
 ) -> tuple[SubQuestion, ...]:
-    """Return the questions of a message that holds several, where nobody has said who is to answer."""
+    """Return the questions of a message, unless an override, an attachment or a rule decided it."""
     if decision.decided_by not in ("classifier", "abstention") or signals.images or signals.audio or decision.model:
         return ()
     return split_message(signals, router, policy)
 
 
 def split_message(signals: Signals, router: Router, policy: SplitPolicy) -> tuple[SubQuestion, ...]:
-    """Return the questions of a message for different specialists; none where it is one, or in doubt."""
+    """Return the questions of a message for different roles; empty for one question or in doubt."""
     text = signals.text.strip()
     if not policy.enabled or len(text) > _MAX_MESSAGE_CHARS or any(sign in text for sign in _UNSPLITTABLE_SIGNS):
         return ()
@@ -75,7 +75,7 @@ def split_message(signals: Signals, router: Router, policy: SplitPolicy) -> tupl
 
 
 def _find_requests(text: str, cues: _CuePatterns) -> list[str]:
-    """Return the requests of a message in order; none where a piece is no request of its own."""
+    """Return the requests of a message in order; empty if a part is not a request."""
     if items := _list_items(text):
         pieces = [" ".join(item.split()) for item in items]
     else:
@@ -94,7 +94,7 @@ def _find_requests(text: str, cues: _CuePatterns) -> list[str]:
 
 
 def _list_items(text: str) -> list[str]:
-    """Return the items of a list, one a line or all in one; empty where there is none."""
+    """Return the items of a list, one a line or all in one line; empty without a list."""
     items = _ITEM.split(text)
     if len(items) > 2:
         return items[1:]
@@ -127,7 +127,7 @@ def _is_courtesy(sentence: str, cues: _CuePatterns) -> bool:
 
 
 def _is_confident(question: SubQuestion, least: float, cues: _CuePatterns) -> bool:
-    """Tell whether the part's domain is plain; between general and thinking there is nothing to be sure of."""
+    """Return whether the domain of a part is certain; general and thinking count as one domain."""
     decision, shares = question.decision, question.decision.probabilities
     if decision.role != "coder" and _SUM.search(question.text):
         return True
@@ -138,7 +138,7 @@ def _is_confident(question: SubQuestion, least: float, cues: _CuePatterns) -> bo
 
 
 def _has_own_topic(piece: str, cues: _CuePatterns) -> bool:
-    """Tell whether a part names what it is about: "which is faster?" goes with the part before it."""
+    """Return whether a part names its topic: "which is faster?" belongs to the part before it."""
     if cues["who"].match(piece) and _PROPER_NAME.search(piece):
         return True
     words = words_of(fold(piece))
@@ -155,7 +155,7 @@ def _domain(decision: Decision) -> str:
 
 
 def _share_topic(pieces: list[str]) -> bool:
-    """Tell whether two parts speak of the same thing."""
+    """Return whether two parts share a word, and so a topic."""
     seen: set[str] = set()
     for piece in pieces:
         words = {
@@ -170,7 +170,7 @@ def _share_topic(pieces: list[str]) -> bool:
 
 
 def _merge_same_domain(questions: list[SubQuestion]) -> list[SubQuestion]:
-    """Put neighbours of one domain together."""
+    """Merge adjacent questions of one domain."""
     merged = questions[:1]
     for question in questions[1:]:
         last = merged[-1]
@@ -194,14 +194,14 @@ def _tables() -> dict[str, dict[str, str]]:
 
 @cache
 def _question_word_prefixes() -> set[str]:
-    """Return the beginnings of words that only ask: sharing them means nothing."""
+    """Return the prefixes of question words, which do not name a topic."""
     phrases = ",".join(_tables()["starts"].values()).replace(",", " ")
     return {fold(word)[:_TOPIC_PREFIX_CHARS] for word in phrases.split()}
 
 
 @cache
 def _cue_patterns(language: str | None) -> _CuePatterns:
-    """Return what is looked for in a language that has cues; English is looked for in all."""
+    """Return the cue patterns of a language, and of English."""
     words = {kind: _cue_words(lines, language) for kind, lines in _tables().items()}
     starts, joins = _alternation(words["starts"]), _alternation(words["joins"])
     join = rf"(?:[,;，、]\s*|\s+)(?:{joins})[,\s]*(?=[¿¡]*{starts})|[,;，；]\s*(?=[¿¡]*{starts})|[;；]\s*"
@@ -222,7 +222,7 @@ def _cue_words(lines: dict[str, str], language: str | None) -> list[str]:
 
 
 def _alternation(words: list[str], *, anywhere: bool = False) -> str:
-    """Return a pattern of any of the words: whole ones, where the script has spaces."""
+    """Return a pattern for any of the words, whole words in scripts with spaces."""
     if not words:
         return r"(?!)"
     if anywhere:

@@ -1,4 +1,4 @@
-"""Words that mark a message's place in a conversation, in many languages, read from the ``*_cues.toml`` files."""
+"""Match cue words of many languages, which the ``*cues.toml`` files list by kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = (
     "service", "talk", "numbers",
 )  # fmt: skip
 
-"""The kinds of words, in the order of the features made of them."""
+"""Kinds of cue words, in the order of their features."""
 
 
 _WORD = re.compile(
@@ -25,11 +25,11 @@ _WORD = re.compile(
 
 _UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
-"""Scripts that put no spaces between words, and Korean, whose words grow at the end."""
+"""Scripts without spaces between words, and Korean, whose words take suffixes."""
 
 _PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
 
-"""Scripts in which articles and prepositions are written together with the word behind them."""
+"""Scripts that join articles and prepositions with the next word."""
 
 _MAX_PREFIX_CHARS = 4
 
@@ -41,15 +41,15 @@ _LETTER_VARIANTS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیک
 
 _MAX_WHOLE_WORD_CHARS = 3
 
-"""Letters up to which a cue stands for itself only."""
+"""Maximum length of a cue that matches whole words only."""
 
 _MAX_NORMALIZED_GROWTH = 4
 
-"""Signs that one sign may become; a few stand for a whole sentence, and would make a text 18 times as long."""
+"""Maximum growth of a text by normalization; single characters may expand to a sentence."""
 
 
 def fold(text: str) -> str:
-    """Return a text without case, marks and the letters that people write in two ways."""
+    """Return a text in lower case, without diacritics and variants of letters."""
     if text.isascii():
         return text.lower()
     bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", text)[: _MAX_NORMALIZED_GROWTH * len(text)])
@@ -57,12 +57,12 @@ def fold(text: str) -> str:
 
 
 def words_of(folded: str) -> list[str]:
-    """Return the words of a folded text; a run of a script without spaces is one word."""
+    """Return the words of a folded text; a run of an unspaced script is one word."""
     return _WORD.findall(folded)
 
 
 class CueMatcher:
-    """Finds which kinds of words stand where."""
+    """Finds the positions of cues in a list of words."""
 
     def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
         self._whole: dict[str, int] = {}
@@ -75,7 +75,7 @@ class CueMatcher:
         self._longest_dense = max(map(len, self._dense), default=0)
 
     def find(self, words: list[str]) -> Iterator[tuple[int, int]]:
-        """Yield (index of the word, bits of its kinds) for each cue."""
+        """Yield (index of the word, bit mask of kinds) for each cue."""
         for index, word in enumerate(words):
             if word > "\u0e00" and _UNSPACED_SCRIPTS.match(word):
                 yield from ((index, mask) for mask in self._in_dense(word))
@@ -99,7 +99,7 @@ class CueMatcher:
             return mask
         following = words[index + 1]
         for rest, whole, bits in phrases:
-            # many phrases begin alike: nearly all end here
+            # many phrases share their first word: this test rejects nearly all
             if following.startswith(rest[0]) and _continues_phrase(
                 words[index + 1 : index + 1 + len(rest)], rest, whole
             ):
@@ -107,7 +107,7 @@ class CueMatcher:
         return mask
 
     def _in_dense(self, word: str) -> Iterator[int]:
-        """Yield the kinds of the longest cue at each place."""
+        """Yield the kinds of the longest cue at each position."""
         place, dense = 0, self._dense
         while place < len(word):
             for end in range(min(len(word), place + self._longest_dense), place, -1):
@@ -135,7 +135,7 @@ class CueMatcher:
 
 
 def _continues_phrase(found: list[str], rest: list[str], whole: bool) -> bool:
-    """Return whether words are the rest of a phrase, whose last word may go on unless it has to stand whole."""
+    """Return whether words continue a phrase; its last word may be a prefix unless it must match whole."""
     if len(found) < len(rest) or found[:-1] != rest[:-1]:
         return False
     return found[-1] == rest[-1] or (not whole and found[-1].startswith(rest[-1]))
@@ -154,27 +154,27 @@ _FILES = ("followup", "picture")
 
 _NO_POSITION = 1_000_000
 
-"""Letters up to which a word means different things in different languages."""
+"""Position of a cue that does not occur."""
 
 
 @dataclass(frozen=True, slots=True)
 class CueMatches:
-    """The words of a text, and which kinds of cues stand at which of them."""
+    """The words of a text, and the positions of cues by kind."""
 
     words: list[str]
     at: dict[str, set[int]]
 
     def has(self, *kinds: str) -> bool:
-        """Tell whether there is a cue of one of the kinds."""
+        """Return whether a cue of one of the kinds occurs."""
         return any(kind in self.at for kind in kinds)
 
     def first(self, kind: str) -> int:
-        """Return where the first cue of a kind stands; far behind the last word where there is none."""
+        """Return the position of the first cue of a kind; a very large number without one."""
         return min(self.at.get(kind, {_NO_POSITION}))
 
 
 def match_cues(file: str, text: str, language: str | None = None) -> CueMatches:
-    """Find a file's cues in a text; of a known language, the shortest words of others count for nothing."""
+    """Find the cues of a file in a text; with a known language, short cues of other languages are ignored."""
     kinds, cues = _load_matcher(file, language)
     words = words_of(fold(text))
     at: dict[str, set[int]] = {}
@@ -186,7 +186,7 @@ def match_cues(file: str, text: str, language: str | None = None) -> CueMatches:
 
 
 def warm_up() -> None:
-    """Read the files, so that the first message need not wait."""
+    """Read the cue files in advance."""
     for file in _FILES:
         _load_matcher(file, None)
         _load_matcher(file, "en")

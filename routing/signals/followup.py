@@ -1,4 +1,4 @@
-"""Whether a message goes on with the topic of the last turn: short, leaning on it, and with little that is new."""
+"""Detect follow-ups on the last turn, and references to pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_SHORT_WORDS = 14
 
 _MAX_SHORT_CJK_CHARS = 13
 
-"""Signs up to which a message in Chinese, Japanese or Korean is short."""
+"""Maximum characters of a short message in Chinese, Japanese or Korean."""
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -28,34 +28,34 @@ _PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞА-ЯΑ-Ω]\w{2,}")
 
 _MIN_CONTENT_WORD_CHARS = 4
 
-"""Letters from which a word is taken to carry a meaning of its own."""
+"""Minimum length of a content word."""
 
 _UNRELATED_KINDS = _kind_mask("service", "assist", "talk")
 
-"""A customer's words, everyday errands, small talk: matters that are no specialist's."""
+"""Kinds of words that belong to no specialised role."""
 
 _KINDS_OF_ROLE: dict[str, int] = {
     "coder": _kind_mask("tech", "code", "data"),
     "math": _kind_mask("math", "numbers"),
 }
 
-"""Words of a specialist's own matters: they are never new to it."""
+"""Kinds of words of a role's own topic, which are not new to it."""
 
 _STEM_CHARS = 4
 
-"""Letters in which two forms of a word agree."""
+"""Length of the prefix by which forms of a word match."""
 
 _KNOWN_CONTEXT_CHARS = 3000
 
-"""Characters of the last question and of its answer whose words are not new."""
+"""Characters of the last question and answer whose words count as known."""
 
 _SHARED_CONTEXT_CHARS = 500
 
-"""Characters of the last answer whose words show that a message is about it; in a long one, any word may stand."""
+"""Characters of the last answer whose words show that a message refers to it."""
 
 _MIN_SHARED_WORD_CHARS = 3
 
-"""Letters from which a word that both have shows that."""
+"""Minimum length of a shared word."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -63,7 +63,7 @@ _REFERENCE_CUES = ("opens", "refers", "changes", "shows", "polite")
 
 
 def is_follow_up(text: str, context: ConversationContext, language: str | None = None) -> bool:
-    """Tell whether a message leans on the last question and its answer."""
+    """Return whether a message continues the last question and answer."""
     if not is_short(text):
         return False
     marks = match_cues("followup", text, language)
@@ -76,7 +76,7 @@ def is_follow_up(text: str, context: ConversationContext, language: str | None =
 
 
 def is_short(text: str) -> bool:
-    """Tell whether a message has only a few words."""
+    """Return whether a message has few words."""
     text = text.strip()
     return (
         len(text) <= _MAX_SHORT_CHARS
@@ -86,24 +86,24 @@ def is_short(text: str) -> bool:
 
 
 def depends_on_previous(marks: CueMatches) -> bool:
-    """Tell whether a message cannot be understood without the one before it."""
+    """Return whether a message cannot be understood without the one before it."""
     return _cue_position(marks, "opens") == 0 or marks.has("refers")
 
 
 @dataclass(frozen=True, slots=True)
 class TopicOverlap:
-    """What a message has to do with the last turn."""
+    """Overlap of a message with the last turn."""
 
     news: int
-    """How much in it has nothing to do with that: a point for each word, two for a name or a matter of its own."""
+    """Words without relation to the last turn; names and other topics count twice."""
     shared: int
-    """Words and numbers of its own that stood there."""
+    """Words and numbers that occur in both."""
 
 
 def topic_overlap(
     text: str, marks: CueMatches, context: ConversationContext, asked: frozenset[int] = frozenset()
 ) -> TopicOverlap:
-    """Return what a message has to do with the last turn; ``asked`` are further words known to be about it."""
+    """Return the overlap of a message with the last turn; ``asked`` are positions of further related words."""
     cued = asked.union(*(marks.at.get(kind, set()) for kind in _REFERENCE_CUES))
     kinds = dict(load_cues().find(marks.words))
     own = {index for index, bits in kinds.items() if bits & _KINDS_OF_ROLE.get(context.role or "general", 0)}
@@ -119,7 +119,7 @@ def topic_overlap(
 
 
 def _allowed_new_words(marks: CueMatches, tie: TopicOverlap) -> int:
-    """Return how much may be new in a message that leans on the last turn; -1 where it does not."""
+    """Return the number of new words that a follow-up may have; -1 if the message is no follow-up."""
     change = _cue_position(marks, "changes") <= 2
     if marks.has("refers"):
         return 4 if change else 2
@@ -129,7 +129,7 @@ def _allowed_new_words(marks: CueMatches, tie: TopicOverlap) -> int:
 
 
 def _cue_position(marks: CueMatches, kind: str) -> int:
-    """Return where the first cue of a kind stands, courtesies not counted."""
+    """Return the position of the first cue of a kind, without courtesies."""
     first = marks.first(kind)
     return first - sum(index < first for index in marks.at.get("polite", ()))
 
@@ -141,15 +141,15 @@ def _stems(context: ConversationContext, characters: int) -> set[str]:
 
 _MAX_REFERENCE_CHARS = 600
 
-"""Characters of a message that are looked at; it names its picture at the beginning."""
+"""Characters of a message that are searched for a reference to a picture."""
 
 _MAX_NEW_WORDS = 2
 
-"""New words in a message that may still be about a picture."""
+"""Maximum new words of a message about a picture."""
 
 
 def refers_to_last_picture(text: str, context: ConversationContext, turns: int, language: str | None = None) -> bool:
-    """Tell whether a message is about the last picture, which came at most so many messages ago or is named."""
+    """Return whether a message is about the last picture, which it names or which is at most ``turns`` messages old."""
     if not context.pictures:
         return False
     marks = match_cues("picture", text[:_MAX_REFERENCE_CHARS], language)
@@ -171,7 +171,7 @@ def refers_to_last_picture(text: str, context: ConversationContext, turns: int, 
 
 
 def refers_to_missing_picture(text: str, context: ConversationContext, language: str | None = None) -> bool:
-    """Tell whether a message points to a picture although none was ever sent."""
+    """Return whether a message refers to a picture although none was sent."""
     if context.pictures or len(text) > _MAX_REFERENCE_CHARS:
         return False
     marks = match_cues("picture", text, language)

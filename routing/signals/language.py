@@ -1,4 +1,4 @@
-"""The language of a message that is nothing but a greeting, thanks or a farewell."""
+"""Identify the language of a message by py3langid, function words and greetings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 _MAX_GREETING_WORDS = 5
 
-"""Words of the longest greeting."""
+"""Maximum words of a greeting."""
 
 _MAX_NAME_WORDS = 2
 
-"""Words that may follow it, where each begins with a capital letter: a name."""
+"""Maximum capitalised words of a name behind a greeting."""
 
 _REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 
-"""A letter three times and more: "ciaooo"."""
+"""A letter repeated three times or more: "ciaooo"."""
 
 
 def greeting_language(text: str) -> str | None:
-    """Return the one language in which a text is a greeting, perhaps with a name behind it; None for any other text."""
+    """Return the language of a greeting, with or without a name; None if it is ambiguous or no greeting."""
     spoken = text.split()
     if not 0 < len(spoken) <= _MAX_GREETING_WORDS + _MAX_NAME_WORDS:
         return None
@@ -51,7 +51,7 @@ def _trailing_names(words: list[str]) -> int:
 
 @cache
 def _greetings() -> dict[str, str]:
-    """Return the language of each phrase that has only one."""
+    """Return the language of each greeting that belongs to one language."""
     table = tomllib.loads(resources.files(__package__).joinpath("greetings.toml").read_text("utf-8"))
     codes: dict[str, set[str]] = {}
     for code, line in table.items():
@@ -63,8 +63,8 @@ def _greetings() -> dict[str, str]:
 def load_identifier(codes: Iterable[str]) -> Any:
     """Return an identifier for some languages; takes about half a second.
 
-    The tables hold every language's features, some 75 MB, and the messages of one desk touch a few of them. Mapped from
-    a file without a name, only those stay in memory, and the rest goes when the identifier does.
+    The tables hold the features of all languages, about 75 MB, of which a desk uses few. They are mapped from an
+    unnamed temporary file, so that only the used pages stay in memory.
     """
     import numpy as np
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -72,7 +72,7 @@ def load_identifier(codes: Iterable[str]) -> Any:
     whole = LanguageIdentifier.from_model_file(MODEL_FILE)
     whole.set_languages(list(codes))
     moves = np.frombuffer(whole.tk_nextmove, whole.tk_nextmove.typecode)
-    # a view is looked up in as fast as what it stands for; single numbers of an array are three times as slow
+    # a memoryview is indexed three times as fast as a numpy array
     return LanguageIdentifier(
         _memory_mapped(whole.nb_ptc),
         whole.nb_pc,
@@ -85,7 +85,7 @@ def load_identifier(codes: Iterable[str]) -> Any:
 
 
 def _memory_mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return an array that lies in a file; the array itself where no file can be made."""
+    """Return a copy of an array that is mapped from a file; the array itself if no file can be created."""
     import numpy as np
 
     try:
@@ -103,37 +103,37 @@ _NON_LANGUAGE = re.compile(
     re.DOTALL,
 )
 
-"""Code, addresses and numbers: they are the same in every language."""
+"""Code, addresses and numbers, which belong to no language."""
 
 _PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
 
-"""A capitalised word behind another one: a title or a name, mostly in English."""
+"""A capitalised word behind another word: a title or a name."""
 
 _MAX_TEXT_CHARS = 400
 
-"""Characters that are looked at; more of them change nothing."""
+"""Maximum characters that are used."""
 
 _MIN_LATIN_LETTERS = 6
 
-"""Letters of the Latin alphabet under which a text says nothing about its language."""
+"""Minimum Latin letters of a text with an identifiable language."""
 
 _MIN_OTHER_WORDS = 3
 
-"""Words that have to be left for names to be set aside."""
+"""Minimum words that must remain to remove names."""
 
 _FUNCTION_WORD_WEIGHT = 1.6
 
-"""What a language's own small word counts, in nats."""
+"""Weight of a function word, in nats."""
 
 _MIN_PROBABILITY = 0.3
 
 _MIN_ODDS_OVER_SECOND = 1.5
 
-"""How many times as likely as the second the first language has to be, unless they are near."""
+"""Minimum odds of the first language over the second, similar languages excepted."""
 
 
 def identify_language(text: str) -> str | None:
-    """Return the text's language as an ISO 639-1 code, or None where code, numbers and names leave it open."""
+    """Return the text's language as an ISO 639-1 code, or None if code, numbers and names leave it undecided."""
     words = _language_text(text)
     if greeted := greeting_language(words):
         return greeted
@@ -149,45 +149,45 @@ def identify_language(text: str) -> str | None:
 
 
 def english_name(code: str | None) -> str | None:
-    """Return a language's English name; None where the code is None or unknown."""
+    """Return the English name of a language; None for None or an unknown code."""
     return _names().get(code or "")
 
 
 def language_code(name: str) -> str | None:
-    """Return the ISO 639-1 code of a language's English name; None where it is none that is told apart."""
+    """Return the ISO 639-1 code for an English name of a language; None if it is not supported."""
     return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
 
 
 def is_function_word(word: str) -> bool:
-    """Tell whether a folded word is one of those that only hold sentences together, in any language."""
+    """Return whether a folded word is a function word of any language."""
     return word in _function_words()
 
 
 def warm_up() -> None:
-    """Load the identifier (about half a second), so that the first message need not wait."""
+    """Load the identifier in advance (about 0.5 s)."""
     _identifier()
 
 
 def _language_text(text: str) -> str:
-    """Return what the person has written in words; shouting is the same as speaking."""
+    """Return the words that the person wrote; text in capitals is lowered."""
     words = _NON_LANGUAGE.sub(" ", own_words(text)[: _MAX_TEXT_CHARS * 4])[:_MAX_TEXT_CHARS].strip()
     return words.lower() if words.isupper() else words
 
 
 def _without_names(words: str) -> str:
-    """Return the words without names in them, where enough other words remain."""
+    """Return the text without names, if enough other words remain."""
     rest = _PROPER_NAME.sub(" ", words)
     return rest if len(rest.split()) >= _MIN_OTHER_WORDS else words
 
 
 def _only_names(words: str) -> bool:
-    """Return whether there is nothing but a few capitalised words."""
+    """Return whether a text is only a few capitalised words."""
     parts = words.split()
     return words.isascii() and 1 < len(parts) <= _MIN_OTHER_WORDS and all(part[0].isupper() for part in parts)
 
 
 def _count_function_words(words: list[str]) -> dict[str, int]:
-    """Return how many small words of its own each language has in a text."""
+    """Return the number of function words by language."""
     found: dict[str, int] = {}
     for word in set(words):
         for code in _function_words().get(word, ()):

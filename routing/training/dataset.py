@@ -1,4 +1,4 @@
-"""The labelled public questions that the classifier is trained and measured on."""
+"""Labelled public questions for training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LabelledQuestion:
     lang: str = ""
     """ISO 639-1 code."""
     group: str = ""
-    """The same for translations of one question: they never stand on both sides of a test."""
+    """Equal for translations of one question, which are never split between training and test."""
     source: str = ""
 
 
 def load_questions() -> list[LabelledQuestion]:
-    """Return the questions that ship with the package."""
+    """Return the built-in questions."""
     text = resources.files(__package__).joinpath("data", "questions.jsonl").read_text("utf-8")
     return list(parse_questions(text.split("\n"), "questions.jsonl"))
 
@@ -39,7 +39,7 @@ def read_questions(file: Path) -> list[LabelledQuestion]:
         ConfigError: the file cannot be read, or a line is not such a question.
     """
     try:
-        # not splitlines: it would cut a text in two at the rarer signs for a line's end
+        # not splitlines, which also splits at rare line separators inside a text
         lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The questions {str(file)!r} cannot be read: {_read_error(error)}.") from error
@@ -56,7 +56,7 @@ def _read_error(error: OSError | UnicodeDecodeError) -> str:
 
 
 def parse_questions(lines: Iterable[str], name: str) -> Iterator[LabelledQuestion]:
-    """Yield the questions of JSON lines; empty lines do not count.
+    """Yield the questions of JSON lines; empty lines are skipped.
 
     Raises:
         ConfigError: a line is not a question; the text names the line.

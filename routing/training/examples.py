@@ -1,4 +1,4 @@
-"""What past turns teach the router: examples from overrides and ratings, for a person to look through."""
+"""Collect training examples from overrides and ratings of past turns, for review by a person."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECRET = re.compile(
     re.DOTALL,
 )
 
-"""Keys and tokens: by their known beginnings, or long and of letters and digits."""
+"""Keys and tokens: known prefixes, or long strings of letters and digits."""
 
 _NAMED_SECRET = re.compile(
     r"(?i)(\b(?:pass(?:word|wort|phrase)?|passwd|pwd|pin|secret|token|api[_ -]?key|contraseña|clave|senha|mot de passe"
@@ -40,11 +40,11 @@ _LONG_NUMBER = re.compile(r"(?<![\w.])\+?(?:\(?\d{1,4}\)?[ ./-]?){2,6}\d{2,4}(?!
 
 _MIN_ACCOUNT_DIGITS = 9
 
-"""Digits from which a number may be a telephone's, a card's or an account's."""
+"""Minimum digits of a phone, card or account number."""
 
 
 def mask_secrets(text: str) -> str:
-    """Return the text without keys, passwords, addresses of mail, telephone, card and account numbers."""
+    """Mask keys, passwords, mail addresses, and phone, card and account numbers."""
     text = _SECRET.sub(lambda found: "x" * min(len(found[0]), 32), text)
     text = _NAMED_SECRET.sub(lambda found: found[1] + "xxxx", text)
     text = _LOGIN.sub(r"\1xxxx@", text)
@@ -58,26 +58,26 @@ def _mask_number(found: re.Match[str]) -> str:
 
 
 def _mask_characters(text: str) -> str:
-    """Return a text of the same shape that says nothing."""
+    """Replace letters and digits, keeping the shape of the text."""
     return _DIGITS.sub("0", _LETTERS.sub("X", text))
 
 
 _MAX_QUESTION_CHARS = 4000
 
-"""Characters of a question that are kept: the router looks at no more."""
+"""Maximum characters of an example."""
 
 _ROLE_BY_MODEL_NAME = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
 
-"""What a model's name says of its specialty."""
+"""Role of a specialised model, by a part of its name."""
 
 _MIN_QUESTION_CHARS = 2
 
-"""Letters under which a question teaches nothing."""
+"""Minimum letters and digits of an example."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A question and where it should have gone; the form that ``route eval`` reads."""
+    """A question with its role, in the format of ``route eval``."""
 
     text: str
     label: TextRole
@@ -92,16 +92,16 @@ class TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class CollectedExamples:
-    """What was found in past turns."""
+    """Examples found in past turns."""
 
     turns: int
     examples: Sequence[TrainingExample]
     left_out: dict[str, int]
-    """How many turns gave a reason to learn and were left out, by why."""
+    """Number of turns left out, by reason."""
 
 
 def collect_examples(turns: Iterable[PastTurn]) -> CollectedExamples:
-    """Return the examples in past turns, newest first; of the same question the newest one counts."""
+    """Return the examples of past turns, newest first; of equal questions the newest counts."""
     ordered = sorted(turns, key=lambda turn: turn.id)
     repeated = set(_continued_overrides(ordered))
     examples: dict[str, TrainingExample] = {}
@@ -119,7 +119,7 @@ def collect_examples(turns: Iterable[PastTurn]) -> CollectedExamples:
 
 
 def requested_role(turn: PastTurn) -> str | None:
-    """Return the role that the person asked for, or that the wished model is made for."""
+    """Return the role of the person's override; an overriding model stands for its role."""
     receipt = turn.receipt or {}
     if role := receipt.get("wished_role"):
         return str(role)
@@ -128,7 +128,7 @@ def requested_role(turn: PastTurn) -> str | None:
 
 
 def _continued_overrides(ordered: Sequence[PastTurn]) -> Iterator[str]:
-    """Yield the turns whose wish was only still in force: it was spoken for an earlier question."""
+    """Yield the turns whose override was set for an earlier question and is still active."""
     last: dict[tuple[str, str], str | None] = {}
     for turn in ordered:
         key, wish = (turn.channel, turn.conversation), requested_role(turn)
@@ -138,7 +138,7 @@ def _continued_overrides(ordered: Sequence[PastTurn]) -> Iterator[str]:
 
 
 def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
-    """Return what a turn teaches, or why it teaches nothing; None where there was no reason to expect it."""
+    """Return the example of a turn, or why it is left out; None without override and rating."""
     found = _label_by_rating(turn) or _label_by_override(turn, repeated)
     if found is None or isinstance(found, str):
         return found

@@ -1,4 +1,4 @@
-"""Measure a router on labelled questions, with the time and memory it takes."""
+"""Measure accuracy, calibration, latency and memory of a router."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SELECTIVE_PERCENTAGES = (50, 70, 90)
 
 _MIN_LANGUAGE_QUESTIONS = 8
 
-"""Questions under which a language's accuracy says nothing."""
+"""Minimum questions of a language whose accuracy is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class GradedAnswer:
-    """What a router said to one question."""
+    """A router's answer to one labelled question."""
 
     label: TextRole
     role: TextRole
@@ -34,12 +34,12 @@ class GradedAnswer:
 
     @property
     def right(self) -> bool:
-        """Whether it was the question's own role."""
+        """Whether the role equals the label."""
         return self.role == self.label
 
 
 def scores(answers: Sequence[GradedAnswer]) -> dict[str, Any]:
-    """Return all measures of a router's answers; there has to be one."""
+    """Return all metrics of a router's answers, of which there must be at least one."""
     by_language = {lang: round(accuracy(group), 4) for lang, group in sorted(_by_language(answers).items())}
     enough = [
         by_language[lang] for lang, group in _by_language(answers).items() if len(group) >= _MIN_LANGUAGE_QUESTIONS
@@ -73,7 +73,7 @@ def most_confident(answers: Sequence[GradedAnswer], percent: int) -> Sequence[Gr
 
 
 def confusion(answers: Sequence[GradedAnswer]) -> dict[str, dict[str, int]]:
-    """Return how often each label was taken for each role."""
+    """Return the confusion matrix: counts by label and role."""
     roles: tuple[str, ...] = TEXT_ROLES
     table = {label: dict.fromkeys(roles, 0) for label in roles}
     for answer in answers:
@@ -82,7 +82,7 @@ def confusion(answers: Sequence[GradedAnswer]) -> dict[str, dict[str, int]]:
 
 
 def calibration_bins(answers: Sequence[GradedAnswer]) -> list[tuple[float, float, int]]:
-    """Return (mean confidence, accuracy, number) of answers of like confidence, least sure first."""
+    """Return (mean confidence, accuracy, number) of each bin of confidence, in ascending order."""
     groups: dict[int, list[GradedAnswer]] = defaultdict(list)
     for answer in answers:
         groups[min(int(answer.confidence * _CALIBRATION_BINS), _CALIBRATION_BINS - 1)].append(answer)
@@ -92,7 +92,7 @@ def calibration_bins(answers: Sequence[GradedAnswer]) -> list[tuple[float, float
 
 
 def calibration_error(answers: Sequence[GradedAnswer]) -> float:
-    """Return how far confidence and accuracy are apart on average (ECE)."""
+    """Return the expected calibration error (ECE)."""
     return sum(abs(sure - right) * number for sure, right, number in calibration_bins(answers)) / len(answers)
 
 
@@ -116,7 +116,7 @@ def _role_scores(answers: Sequence[GradedAnswer], role: TextRole) -> dict[str, f
 
 
 def measure_router(router: Router, questions: Sequence[LabelledQuestion]) -> dict[str, Any]:
-    """Return accuracy, calibration, latency and memory of a router; there has to be a question."""
+    """Return accuracy, calibration, latency and memory of a router on at least one question."""
     router.route(Signals(questions[0].text))
     answers, times = [], []
     for question in questions:

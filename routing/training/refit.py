@@ -1,4 +1,4 @@
-"""Train the router anew with examples of one's own, and see beforehand whether it loses anything by it."""
+"""Retrain the router with the user's examples, and compare it with the router before."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from qwendesk.routing.training.train import (
 )
 
 OWN_SOURCE = "own"
-"""The source of examples of one's own."""
+"""Source of the user's examples."""
 TOLERANCE = {"accuracy": 0.005, "ece": 0.01}
-"""How much accuracy may fall and the calibration error may rise on the questions that ship: what chance does alone."""
+"""Tolerated loss of accuracy and rise of calibration error on the built-in questions, the size of random variation."""
 _FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RefitMetrics:
-    """How a router does on questions it has not seen."""
+    """Metrics of a router on unseen questions."""
 
     accuracy: float
-    """On the questions that ship, each source left out of training in turn."""
+    """Accuracy on the built-in questions, leaving one source out at a time."""
     accuracy3: float
-    """The same, thinking counted as general."""
+    """The same, with thinking counted as general."""
     ece: float
-    """The same questions' calibration error."""
+    """Calibration error on the same questions."""
     own: float
-    """On the examples of one's own; those it is judged by are left out of training."""
+    """Cross-validated accuracy on the user's examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefitResult:
-    """A router trained anew, beside the one trained on the questions that ship."""
+    """A retrained router, with metrics before and after."""
 
     classifier: Classifier
     examples: int
@@ -55,7 +55,7 @@ class RefitResult:
 
     @property
     def losses(self) -> list[str]:
-        """What gets worse by more than is tolerated, in words."""
+        """Metrics that worsen by more than the tolerance, in words."""
         found = []
         if self.after.accuracy < self.before.accuracy - TOLERANCE["accuracy"]:
             found.append(f"accuracy falls from {self.before.accuracy:.3f} to {self.after.accuracy:.3f}")
@@ -77,11 +77,11 @@ class RefitResult:
 def refit(
     own: Sequence[LabelledQuestion], base: Sequence[LabelledQuestion] | None = None, *, embeddings: bool = False
 ) -> RefitResult:
-    """Return a router trained on the questions that ship and on one's own; takes half a minute or so.
+    """Return a router trained on the built-in questions and the user's; takes about half a minute.
 
     Args:
-        own: the examples of one's own, at least one.
-        base: questions to take in the place of those that ship.
+        own: the user's examples, at least one.
+        base: questions that replace the built-in ones.
         embeddings: whether the router reads sentence embeddings, too.
     """
     shipped = build_training_set(load_questions() if base is None else base, embeddings=embeddings)
@@ -116,13 +116,13 @@ def _fold(question: LabelledQuestion) -> int:
 
 
 def _folds(shipped: TrainingSet, added: TrainingSet) -> list[Classifier]:
-    """Return a classifier for each fold of one's own examples that has not seen it."""
+    """Return for each fold of the user's examples a classifier trained without it."""
     folds = np.array([_fold(question) for question in added.questions])
     return [train(_concatenate(shipped, added.part(folds != fold))) for fold in range(_FOLDS)]
 
 
 def _share_right(by_fold: Sequence[Classifier], added: TrainingSet) -> float:
-    """Return the share of one's own examples that the classifier of their fold gets right."""
+    """Return the accuracy on the user's examples, each by the classifier of its fold."""
     rows = zip(added.questions, added.values, strict=True)
     return round(
         fmean(choose_role(by_fold[_fold(question)], values)[0] == question.label for question, values in rows), 4

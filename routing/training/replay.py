@@ -1,4 +1,4 @@
-"""What the present router and policy would do with past turns."""
+"""Replay past turns with the current router and policy."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from qwendesk.routing.signals.language import identify_language
 from qwendesk.routing.training.examples import mask_secrets, requested_role
 
 _MAX_RECENT_QUESTIONS = 5
-"""A person's last messages that a conversation knows."""
+"""Maximum recent messages in a conversation context."""
 _PLACEHOLDER_PICTURE = Attachment("image", "image/png", b"")
-"""Stands for the one that came: what it shows does not matter here."""
+"""Stands for a stored picture, whose content is not needed."""
 _MAX_EXAMPLES = 5
-"""Examples kept of each change."""
+"""Maximum examples of each change."""
 _MAX_EXAMPLE_CHARS = 200
-"""Characters of an example that are kept."""
+"""Maximum characters of an example."""
 
 DecideFunction = Callable[[Signals], Decision]
-"""Where a message would go now."""
+"""Returns the current decision for a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedTurn:
-    """A turn that would go elsewhere."""
+    """A turn whose role changes."""
 
     text: str
     language: str | None
     confidence: float
-    """How sure the router is now."""
+    """Current confidence."""
     before: float | None
-    """How sure it was then."""
+    """Confidence at the time of the turn."""
     why: str
     rating: int | None
-    """What the person thought of the answer then: 1, -1 or nothing."""
+    """Rating of the answer: 1, -1 or None."""
     turn: str
 
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """All turns that would move from one role to another."""
+    """Turns that change from one role to another."""
 
     old: str
     new: str
@@ -56,7 +56,7 @@ class RoleChange:
 
 @dataclass(slots=True)
 class Replay:
-    """Collects what would change; give it turns one by one, oldest first, so that each is seen in its conversation."""
+    """Collects changes of roles; turns are added oldest first, to build up the context of each conversation."""
 
     decide: DecideFunction
     turns: int = 0
@@ -64,14 +64,14 @@ class Replay:
     unanswered: int = 0
     wishes: int = 0
     wishes_met_then: int = 0
-    """Wishes for the role that the router would have chosen anyway."""
+    """Overrides that equal the router's choice at that time."""
     wishes_met_now: int = 0
     _contexts: dict[tuple[str, str], ConversationContext] = field(default_factory=dict)
     _moves: dict[tuple[str, str], list[ReplayedTurn]] = field(default_factory=lambda: defaultdict(list))
     _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
 
     def add(self, turn: PastTurn) -> None:
-        """Look at one turn; the person's wish is set aside, so that the router's own choices are compared."""
+        """Add a turn; the person's override is ignored, to compare the choices of the router."""
         self.turns += 1
         receipt = turn.receipt or {}
         old = receipt.get("role_without_override") or turn.role
@@ -119,13 +119,13 @@ class Replay:
         self._counts[old, decision.role].update(count=1, rated_up=rating == 1, rated_down=rating == -1)
         examples = self._moves[old, decision.role]
         examples.append(_replayed_turn(turn, decision, rating))
-        # those that people have rated tell most, then those the router is surest of
+        # rated turns first, then by confidence
         examples.sort(key=lambda example: (example.rating is None, -example.confidence))
         del examples[_MAX_EXAMPLES:]
 
 
 def signals_of(turn: PastTurn, context: ConversationContext) -> Signals:
-    """Return what could be seen of a turn's message, without the person's wish."""
+    """Return the signals of a turn's message, without the person's override."""
     language = identify_language(turn.question) or (turn.receipt or {}).get("language")
     return Signals(
         turn.question, language, turn.kinds.count("image"), turn.kinds.count("audio"), None, turn.channel, context
@@ -133,7 +133,7 @@ def signals_of(turn: PastTurn, context: ConversationContext) -> Signals:
 
 
 def context_after(context: ConversationContext, turn: PastTurn) -> ConversationContext:
-    """Return what a conversation knows after a turn."""
+    """Return the conversation context after a turn."""
     questions = (*context.questions, turn.question)[-_MAX_RECENT_QUESTIONS:]
     role = as_role(turn.role or "") or context.role
     if "image" in turn.kinds:

@@ -1,4 +1,4 @@
-"""Meanings of training questions, computed once and kept: the encoder takes minutes for all of them."""
+"""Train the router's classifier, evaluate it with sources left out, and write its file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from qwendesk.routing.training.metrics import GradedAnswer, accuracy, scores
 
 _SAVE_INTERVAL = 250
 
-"""Questions after which what is done is saved."""
+"""Number of questions between two writes of the cache."""
 
 
 def cached_embeddings(texts: Sequence[str], file: Path | None = None) -> Array:
-    """Return the meanings of texts, those known already from a file in the user's cache."""
+    """Return the embeddings of texts, cached in a file, since computing all of them takes minutes."""
     file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-meanings.npz"
     known = _read_cache(file)
     keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
@@ -52,7 +52,7 @@ def _read_cache(file: Path) -> dict[str, Array]:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(zip(map(str, arrays["keys"]), arrays["vectors"], strict=True))
     except (OSError, ValueError, KeyError, BadZipFile, EOFError):
-        return {}  # none yet, or broken: they are computed anew
+        return {}  # missing or damaged: the embeddings are computed
 
 
 def _write_cache(file: Path, known: dict[str, Array]) -> None:
@@ -64,17 +64,17 @@ def _write_cache(file: Path, known: dict[str, Array]) -> None:
 
 REGULARIZATION = 0.5
 
-"""How strongly weights are held to the priors; chosen by leaving sources out."""
+"""Penalty on the distance of weights from the priors; chosen by leaving sources out."""
 
 _MIN_SPREAD = 0.05
 
-"""Added to each feature's spread, so that a rare sign does not count beyond measure."""
+"""Added to each feature's standard deviation, to limit the effect of rare features."""
 
 _TEMPERATURES = np.linspace(0.4, 2.0, 33)
 
 _THRESHOLDS = (0.34, 0.5)
 
-"""Below this share no role is decided on; from this share on a text of no other domain needs thinking."""
+"""Minimum probability of a role, and of thinking."""
 
 _CLASSIFIED_DOMAINS = frozenset({"coder", "math"})
 
@@ -94,7 +94,7 @@ class TrainingSet:
 def build_training_set(
     questions: Sequence[LabelledQuestion], cues: CueMatcher | None = None, *, embeddings: bool = False
 ) -> TrainingSet:
-    """Return questions with their features: signs and, where it is asked for, meaning."""
+    """Return questions with their features, and embeddings on request."""
     signs = np.array([extract_features(question.text, cues) for question in questions], dtype=np.float64)
     if not embeddings:
         return TrainingSet(questions, signs)
@@ -102,7 +102,7 @@ def build_training_set(
 
 
 def train(seen: TrainingSet) -> Classifier:
-    """Return the classifier fitted to questions, uncalibrated."""
+    """Return an uncalibrated classifier fitted to questions."""
     signs, meanings = seen.values[:, : len(FEATURE_NAMES)], seen.values[:, len(FEATURE_NAMES) :]
     classifier = _train_on_signs(TrainingSet(seen.questions, signs))
     return _add_embeddings(classifier, seen.questions, meanings) if meanings.size else classifier
@@ -136,7 +136,7 @@ def _train_on_signs(seen: TrainingSet) -> Classifier:
 
 
 def _add_embeddings(signs: Classifier, questions: Sequence[LabelledQuestion], meanings: Array) -> Classifier:
-    """Return a classifier of signs and meaning: the log-odds of both, added."""
+    """Return a classifier that adds the log-odds of features and embeddings."""
     mean, scale = standardization(meanings)
     standard = (meanings - mean) / scale
     roles = np.array([TEXT_ROLES.index(question.label) for question in questions])
@@ -161,11 +161,11 @@ def _stack_models(first: LinearModel, second: LinearModel) -> LinearModel:
 def leave_groups_out(
     everything: TrainingSet, held_out: Callable[[LabelledQuestion], str]
 ) -> list[tuple[LabelledQuestion, Classifier, Array]]:
-    """Return each question with a classifier that has seen nothing of its kind, nor a translation of it.
+    """Return each question with a classifier trained without its group and its translations.
 
     Args:
         everything: all questions.
-        held_out: what is left out together, such as a question's source.
+        held_out: returns the key by which questions are left out together, such as the source.
     """
     keys = np.array([held_out(question) for question in everything.questions])
     groups = np.array([question.group or str(at) for at, question in enumerate(everything.questions)])
@@ -179,7 +179,7 @@ def leave_groups_out(
 
 
 def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> Array:
-    """Return the temperatures of domain and thinking under which unseen questions are least surprising."""
+    """Return the temperatures of domain and thinking with the least log loss on unseen questions."""
     domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
     rows = list(seen)
     if not rows:
@@ -203,7 +203,7 @@ def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]])
 
 
 def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> list[GradedAnswer]:
-    """Return what held-out classifiers say, each calibrated by the other sources only."""
+    """Return the answers of held-out classifiers, each calibrated on the other sources."""
     kept = list(rows)
     temperatures = {
         source: fit_temperatures(row for row in kept if row[0].source != source)
@@ -219,7 +219,7 @@ def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train on all questions, write the artefact, and print how the same training does on sources left out."""
+    """Train on all questions, write the file, and print the accuracy with sources left out."""
     parser = argparse.ArgumentParser(description="Train the router and write its artefact.")
     parser.add_argument("--accurate", action="store_true", help="read meanings too; minutes, the first time")
     parser.add_argument("--output", type=Path, help="the artefact's file; the one that ships, by default")
@@ -250,7 +250,7 @@ def _table(rows: Sequence[tuple[LabelledQuestion, Classifier, Array]]) -> str:
 
 
 def _question_weights(questions: Sequence[LabelledQuestion]) -> Array:
-    """Return how much each question counts: sources by the root of their size, roles alike."""
+    """Return the weights of questions: sources by the root of their size, roles equally."""
     sources = Counter(question.source for question in questions)
     labels = np.array([question.label for question in questions])
     shares = np.array([sources[question.source] ** -0.5 for question in questions])
@@ -261,19 +261,19 @@ def _question_weights(questions: Sequence[LabelledQuestion]) -> Array:
 
 
 def _priors() -> Array:
-    """Return the weights known beforehand, features by roles."""
+    """Return the prior weights, features by roles."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
     return np.array([[tables[role].get(name, 0.0) for role in TEXT_ROLES] for name in FEATURE_NAMES])
 
 
 def _trainable_features() -> Array:
-    """Return 1 for each feature that data sets may teach, 0 for those in which they differ by how they were made."""
+    """Return 1 for each trainable feature, 0 for features that depend on how a data set was made."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
     return np.array([float(name not in tables["held"]["features"]) for name in FEATURE_NAMES])
 
 
 def _best_temperature(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
-    """Return by what log-odds have to be divided to be least surprised by the labels."""
+    """Return the temperature with the least log loss."""
     at = np.arange(len(labels))
     losses = [
         -(weights * np.log(softmax(logits / temperatures)[at, labels] + 1e-9)).sum() for temperatures in _TEMPERATURES

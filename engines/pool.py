@@ -282,7 +282,9 @@ class ModelPool:
         if port.uses_store:
             return SelectedModel(engine, self._parts.store.served(self._catalogued(name)))
         cards = {card.name: card for card in await (self.models(engine) if ignore_cooldown else self._cards(engine))}
-        card = cards.get(name) or cards.get(f"{name}:latest") or self._parts.catalogue.among(cards.values(), name)
+        card = (
+            cards.get(name) or cards.get(f"{name}:latest") or self._parts.catalogue.find_on_server(cards.values(), name)
+        )
         card = card or port.fetchable(name)
         if card is None and port.is_listing_complete:
             raise EngineUnavailable(port.explain_missing(name, cards))

@@ -1,1 +1,1 @@
-"""The knowledge base: documents in, passages out."""
+"""The knowledge base: read, index and search documents."""

@@ -15,7 +15,6 @@ from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
 
 SearchMode = Literal["hybrid", "words", "vectors"]
-
 CANDIDATES_PER_RANKING = 50
 """Number of passages that each ranking contributes."""
 _RRF_CONSTANT = 60

@@ -1,1 +1,1 @@
-"""Models: which ones exist, which one suits a machine, where their files come from."""
+"""Models: the catalogue, recommendations for a machine, and the files of models."""

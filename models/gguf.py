@@ -1,4 +1,4 @@
-"""How long a GGUF file has to be, by what its own header says: a download that broke off is recognised by it."""
+"""GGUF files: check the header, detect truncation, find the projector beside a model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import struct
 from pathlib import Path
 
 MAGIC = b"GGUF"
-
 _MIN_HEADER_BYTES = 24
-
-"""Bytes of the shortest header of the format."""
+"""Size of the shortest header."""
 
 
 def header_fault(file: Path) -> str | None:
-    """Say why a file can be no model; None where it may be one."""
+    """Return why a file cannot be a GGUF model; None: its beginning is valid."""
     try:
         with file.open("rb") as opened:
             head = opened.read(_MIN_HEADER_BYTES)
@@ -24,35 +22,29 @@ def header_fault(file: Path) -> str | None:
     if not head:
         return "is empty"
     if not head.startswith(MAGIC):
-        return f"is no GGUF file (it begins with {head[:4]!r})"
+        return f"is not a GGUF file (it begins with {head[:4]!r})"
     return "ends within its header: it is truncated" if len(head) < _MIN_HEADER_BYTES else None
 
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-
-"""Bytes of a value, by the format's number of its type; texts (8) and lists (9) have a length of their own."""
-
+"""Bytes of a metadata value by type number; strings (8) and arrays (9) have variable length."""
 _TEXT, _LIST = 8, 9
-
 _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)}
 
 _BLOCKS |= {10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 30: (1, 2)}
 
-"""How many numbers of a tensor lie in how many bytes, by the format's number of its type."""
-
-_KNOWN = tuple(MAGIC + version.to_bytes(4, "little") for version in (2, 3))
-
-"""How files of the format's known versions begin."""
-
+"""Numbers and bytes of a tensor block, by type number."""
+_SUPPORTED = tuple(MAGIC + version.to_bytes(4, "little") for version in (2, 3))
+"""First bytes of the supported versions."""
 _ALIGNMENT = b"general.alignment"
 
 
 def truncation_fault(file: Path) -> str | None:
-    """Say that a GGUF file is shorter than its header promises; None where it is not, or is none of the format's."""
+    """Return that a GGUF file is shorter than its header says; None: it is complete or of another format."""
     size = file.stat().st_size
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            needed = _Header(held).end if held[: len(_KNOWN[0])] in _KNOWN else 0
+            needed = _Header(held).end if held[: len(_SUPPORTED[0])] in _SUPPORTED else 0
     except struct.error:
         return "is truncated: it ends within its header"
     except (ValueError, KeyError, OSError):
@@ -63,7 +55,7 @@ def truncation_fault(file: Path) -> str | None:
 
 
 class _Header:
-    """Reads through a header; ``end`` is where the last tensor ends, or begins where its type is unknown."""
+    """Parses a header; ``end`` is the end of the last tensor, or its beginning if its type is unknown."""
 
     def __init__(self, held: mmap.mmap) -> None:
         self._held, self._at = held, len(MAGIC) + 4
@@ -102,7 +94,7 @@ class _Header:
         if kind != _TEXT:
             self._at += _SIZES[kind] * count
             return
-        # vocabularies have hundreds of thousands of these
+        # written for speed: vocabularies have hundreds of thousands of strings
         read, held, at = struct.Struct("<Q").unpack_from, self._held, self._at
         for _ in range(count):
             at += 8 + read(held, at)[0]
@@ -120,19 +112,18 @@ class _Header:
 
 
 _PROJECTOR = "mmproj"
-
 _QUANT = re.compile(r"[-_.](i?q\d\w*|b?f16|fp16|f32|ud|model)$")
 
 
-def find_projector(file: Path, *, senses: bool) -> Path | None:
-    """Return the projector that belongs to a model file; None: there is none.
+def find_projector(file: Path, *, is_multimodal: bool) -> Path | None:
+    """Return the projector of a model file in the same folder; None: there is none.
 
-    One that carries the model's name belongs to it. One of a general name (``mmproj-F16.gguf``) does where the model
-    is known to see or hear (``senses``), or where no other model lies in the folder.
+    A projector with the model's name belongs to the model. A general one (``mmproj-F16.gguf``) belongs to it if the
+    model is multimodal, or is the only model in the folder.
 
     Args:
-        file: the model's file.
-        senses: whether the model is known to see or hear.
+        file: the file of the model.
+        is_multimodal: whether the model is known to take images or audio.
     """
     beside = sorted(file.parent.glob("*.gguf"))
     projectors = [path for path in beside if _PROJECTOR in path.name.lower()]
@@ -141,12 +132,12 @@ def find_projector(file: Path, *, senses: bool) -> Path | None:
     wanted = _name(file)
     named = [path for path in projectors if _name(path) and wanted.startswith(_name(path))]
     alone = len(beside) - len(projectors) == 1
-    general = [path for path in projectors if not _name(path)] if senses or alone else []
+    general = [path for path in projectors if not _name(path)] if is_multimodal or alone else []
     return next(iter([*sorted(named, key=lambda path: -len(_name(path))), *general]), None)
 
 
 def _name(file: Path) -> str:
-    """Return the model's name in a file's name, without what says how it is stored."""
+    """Return the model name in a file name, without suffixes of the quantisation."""
     name = f"-{file.stem.lower()}".replace(_PROJECTOR, "")
     while (shorter := _QUANT.sub("", name)) != name:
         name = shorter

@@ -1,4 +1,4 @@
-"""Which model suits this machine and this task: the largest that fits, is quick enough and is made for it."""
+"""Recommend models for a machine and a role: the largest that fit in memory and are fast enough."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
 
 _GB_PER_BILLION_PARAMETERS = 0.62
-"""File size of a billion parameters at 4 bits (Q4_K_M), in GB, where the catalogue holds no size."""
+"""File size of a billion parameters at 4 bits (Q4_K_M), in GB, if the catalogue has no size."""
 _OVERHEAD_GB = 0.8
 """Memory for the context and the program, in GB."""
 _GB_PER_SECOND_PER_CORE = 6.5
-"""Weights that one CPU core reads a second, in GB: the starter model's 27 tokens/s on two cores."""
+"""Weights that one CPU core reads per second, in GB; measured as 27 tokens/s of the starter model on two cores."""
 _MANY_LANGUAGES = 119
-"""Languages that only the newer series know."""
+"""Number of languages of the newer series, which support less common ones."""
 _COMMON_LANGUAGES = [
     "en",
     "zh",
@@ -47,12 +47,12 @@ _COMMON_LANGUAGES = [
     "ur",
     "ms",
 ]
-"""Languages that every series knows well."""
+"""Languages that every series supports well."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineResources:
-    """What there is to run a model on."""
+    """Free memory and CPU cores of a machine."""
 
     memory_gb: float
     cores: int
@@ -60,13 +60,13 @@ class MachineResources:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A model, what it needs, and why it was chosen."""
+    """A recommended model with its requirements and the reasons."""
 
     card: ModelCard
     size_gb: float
     """Size of the file at 4 bits."""
     needs_gb: float
-    """Memory while it answers."""
+    """Memory in use while the model answers."""
     tokens_per_second: float
     """Estimated speed on the machine's CPU."""
     reasons: tuple[str, ...]
@@ -78,27 +78,29 @@ def recommend(
     *,
     role: Role = "general",
     language: str | None = None,
-    slowest: float = 5.0,
-    most: int = 3,
+    min_tokens_per_second: float = 5.0,
+    limit: int = 3,
 ) -> list[Recommendation]:
-    """Return the best models for a task, best first; nothing where none fits.
+    """Return the best models for a role, best first; empty: no model fits.
 
     Args:
-        cards: the models to choose among.
-        machine: where it is to run.
-        role: the task.
-        language: ISO 639-1 code of a language that matters.
-        slowest: tokens a second below which an answer takes too long.
-        most: how many to return.
+        cards: the candidates.
+        machine: the machine.
+        role: the role.
+        language: ISO 639-1 code of a required language.
+        min_tokens_per_second: least acceptable speed.
+        limit: maximum number of results.
     """
     able = [card for card in cards if role in card.roles and _speaks(card, language) and card.weights]
     rated = [_rate(card, machine, role, language) for card in able]
-    fitting = [each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= slowest]
-    return sorted(fitting, key=lambda each: (each.card.roles.index(role), -each.card.parameters))[:most]
+    fitting = [
+        each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= min_tokens_per_second
+    ]
+    return sorted(fitting, key=lambda each: (each.card.roles.index(role), -each.card.parameters))[:limit]
 
 
 def estimate_size_gb(card: ModelCard) -> float:
-    """Return the size of a model's file at 4 bits, in GB."""
+    """Return the size of a model file at 4 bits, in GB."""
     known = card.weights.bytes if card.weights else None
     return known / 1e9 if known else card.parameters * _GB_PER_BILLION_PARAMETERS
 

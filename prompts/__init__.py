@@ -1,4 +1,4 @@
-"""One Jinja template a role; a person's own file of the same name comes before the built-in one."""
+"""Jinja templates of the prompts; a user's file of the same name replaces a built-in one."""
 
 from qwendesk.prompts.rendering import render
 

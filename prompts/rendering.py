@@ -1,4 +1,4 @@
-"""Fill in the templates."""
+"""Render the prompt templates."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def render(template: str, *, folder: Path | None = None, **values: object) -> st
     """Return the text of a template.
 
     Args:
-        template: its name, such as ``general``.
-        folder: where a person's own templates lie; one of the same name is taken before the built-in one.
-        values: what the template uses; None stands for "not known". A text is written on one line, a ``Block`` as it
-            is.
+        template: name of the template, such as ``general``.
+        folder: folder of the user's templates; one of the same name replaces the built-in one.
+        values: variables of the template; None stands for "not known". A string is rendered on one line, a
+            ``Block`` unchanged.
 
     Raises:
-        ConfigError: there is no such template, a value is missing, or a person's own template is wrong.
+        ConfigError: there is no such template, a value is missing, or the user's template is invalid.
     """
     try:
         return _environment(folder).get_template(template + _SUFFIX).render(values).strip()
@@ -37,20 +37,20 @@ def render(template: str, *, folder: Path | None = None, **values: object) -> st
     except MissingValue as error:
         raise ConfigError(f"The prompt {template!r} needs a value that was not given: {error.message}.") from None
     except (TemplateError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The prompt {template!r} cannot be filled in: {error}") from None
+        raise ConfigError(f"The prompt {template!r} cannot be rendered: {error}") from None
 
 
 def built_in() -> list[str]:
-    """Return the names of the built-in templates; partials, which begin with ``_``, are left out."""
+    """Return the names of the built-in templates, without partials, which begin with ``_``."""
     found = (file.name for file in files(__package__).iterdir() if file.name.endswith(_SUFFIX))
     return sorted(name.removesuffix(_SUFFIX) for name in found if not name.startswith("_"))
 
 
 @lru_cache(maxsize=8)
 def _environment(folder: Path | None) -> Environment:
-    loaders = [FunctionLoader(_packaged)]
+    loaders = [FunctionLoader(_built_in_template)]
     if folder is not None:
-        loaders.insert(0, FunctionLoader(lambda name: _own(folder, name)))
+        loaders.insert(0, FunctionLoader(lambda name: _user_template(folder, name)))
     environment = SandboxedEnvironment(
         loader=ChoiceLoader(loaders),
         undefined=StrictUndefined,
@@ -63,19 +63,19 @@ def _environment(folder: Path | None) -> Environment:
     return environment
 
 
-def _packaged(name: str) -> str | None:
+def _built_in_template(name: str) -> str | None:
     file = files(__package__) / name
-    return file.read_text("utf-8") if _is_plain(name) and file.is_file() else None
+    return file.read_text("utf-8") if _is_file_name(name) and file.is_file() else None
 
 
-def _own(folder: Path, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-    """Read a person's own template; it is read again once the file has changed."""
+def _user_template(folder: Path, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+    """Return source, path and freshness check of a user's template."""
     file = folder / name
-    if not _is_plain(name) or not file.is_file():
+    if not _is_file_name(name) or not file.is_file():
         return None
     stamp = file.stat().st_mtime_ns
     return file.read_text("utf-8"), str(file), lambda: file.is_file() and file.stat().st_mtime_ns == stamp
 
 
-def _is_plain(name: str) -> bool:
+def _is_file_name(name: str) -> bool:
     return Path(name).name == name

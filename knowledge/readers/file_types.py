@@ -1,4 +1,4 @@
-"""What kind of file something is: by what it holds, then by its name."""
+"""Detect the kind of a file: by its content first, then by its type and name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Literal
 from qwendesk.errors import InputError
 
 FileKind = Literal["markdown", "text", "html", "csv", "xlsx", "docx", "pdf", "office"]
-"""``office`` is an archive that its reader looks into: no archive is opened in the desk's own process."""
-
+"""``office`` is an archive whose reader detects the kind, because only worker processes open archives."""
 SUFFIXES: dict[str, FileKind] = {
     ".md": "markdown",
     ".markdown": "markdown",
@@ -28,7 +27,7 @@ SUFFIXES: dict[str, FileKind] = {
     ".docx": "docx",
     ".pdf": "pdf",
 }
-"""Files of a folder with other endings are passed over."""
+"""File name suffixes that are read; other files of a folder are skipped."""
 _MIMES: dict[str, FileKind] = {
     "text/markdown": "markdown",
     "text/html": "html",
@@ -39,7 +38,7 @@ _MIMES: dict[str, FileKind] = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
 QUICK_KINDS: frozenset[FileKind] = frozenset(("markdown", "text", "csv"))
-"""Kinds that are read in moments, and for which a reader is kept free."""
+"""Kinds that are read quickly, and for which one worker is kept free."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 
@@ -47,7 +46,7 @@ def detect_kind(data: bytes, name: str, mime: str = "") -> FileKind:
     """Return the kind of a file.
 
     Raises:
-        InputError: it is of none that can be read, or empty.
+        InputError: the file is empty or of an unsupported kind.
     """
     if not data.strip():
         raise InputError("the file is empty")

@@ -1,4 +1,7 @@
-"""HTML: what a person would read of a page; scripts, styles and hidden parts are left out."""
+"""Read HTML as the visible text of the page, without scripts, styles and hidden elements.
+
+Private-use characters mark line breaks and headings in the tree before its text is taken.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,21 @@ from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Sect
 from qwendesk.knowledge.readers.text import decode_with_notes
 
 BREAK = "\ue000"
-"""A new line."""
-
-
+"""Marks a line break."""
 OPEN, CLOSE = "\ue001", "\ue002"
-"""The beginning of a heading, followed by its level, and its end."""
-
-
+"""Mark the beginning of a heading, followed by its level, and its end."""
 SPACE = "\ue003"
-"""A blank of preformatted text, which is kept."""
-
-
+"""Marks a space of preformatted text."""
 MARKS = re.compile("[\ue000-\ue003]")
 
 
 def line(text: str) -> str:
-    """Return a text on one line."""
+    """Join a text to one line."""
     return " ".join(text.split())
 
 
 def plain(text: str) -> str:
-    """Return a marked line as text."""
+    """Return a marked line as plain text."""
     return MARKS.sub(lambda found: " " if found[0] == SPACE else "", line(text)).rstrip()
 
 
@@ -41,7 +38,7 @@ _CHOICES = ("checkbox", "radio")
 
 
 def read_forms(body: LexborNode) -> None:
-    """Write out what fields hold and offer."""
+    """Replace form fields by their values and options."""
     for node in body.css("input"):
         node.replace_with(_field(node))
     for node in body.css("select,datalist"):
@@ -70,13 +67,11 @@ def _option(node: LexborNode) -> str:
 
 _RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")
 _LOWERED = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
-
-
 _TAB = 4
 
 
 def read_inline(body: LexborNode) -> None:
-    """Replace elements whose meaning is lost in plain text by signs that say it."""
+    """Replace elements that plain text cannot show, such as superscripts and numbered items, by characters."""
     for node in body.css("sup"):
         node.replace_with(_raised(node))
     for node in body.css("sub"):
@@ -99,11 +94,11 @@ def read_inline(body: LexborNode) -> None:
 def _raised(node: LexborNode) -> str:
     text = line(node.text())
     if node.css_first("a") or not text:
-        # a reference to a note is no power
+        # a link is a reference to a note, not an exponent
         return text and f" [{text.strip('[]')}]"
     if all(ord(sign) in _RAISED for sign in text):
         return text.translate(_RAISED)
-    # 1st, 2e, TM and the like are written as they are spoken
+    # 1st, 2e and TM are written without a mark
     is_ending = len(text) > 1 and text.isalpha()
     return text if is_ending or not text.isalnum() else f"^{text}"
 
@@ -138,18 +133,14 @@ def _number(node: LexborNode, name: str, other: int) -> int:
 
 _BAR = " | "
 _MAX_COLUMNS = 1_000
-
-
 _MAX_ROWS_SPANNED = 1_000
 _LAYOUT_HEADINGS = "h1,h2,h3,h4,h5,h6"
-
-
 Spanned = dict[int, tuple[str, int]]
-"""By column: the text of a cell that reaches down, and for how many further rows."""
+"""Text and number of remaining rows of each cell that spans rows, by column."""
 
 
 def read_tables(body: LexborNode) -> None:
-    """Replace each table by its rows, the innermost first; a table that only lays a page out by its cells."""
+    """Replace each table by its rows, innermost first, and a layout table by its cells."""
     for table in reversed(body.css("table")):
         if _is_layout(table):
             for node in table.css("tr,td,th"):
@@ -176,7 +167,7 @@ def _rows(table: LexborNode) -> Iterator[str]:
 
 
 def _filled(row: LexborNode, spanned: Spanned) -> tuple[list[str], Spanned]:
-    """Return a row's cells, those that reach down from above among them, and what reaches further down."""
+    """Return the cells of a row, including those that span it from above, and the cells that span further rows."""
     below = {column: (text, left - 1) for column, (text, left) in spanned.items() if left > 1}
     cells: list[str] = []
     column = 0
@@ -198,7 +189,7 @@ def _cells(row: LexborNode) -> Iterator[LexborNode]:
 
 
 def _text(cell: LexborNode) -> str:
-    """Return a cell on one line: its paragraphs one after another, the items of lists divided."""
+    """Return the text of a cell on one line, with list items separated."""
     lines = [line(each) for each in cell.text(deep=True).split(BREAK)]
     divider = "; " if cell.css_first("li,dd") or _BAR in cell.text(deep=True) else " "
     return divider.join(filter(None, lines))
@@ -223,17 +214,17 @@ _HIDDEN = re.compile(
     r"|font-size\s*:\s*0*(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|!|$))",
     re.IGNORECASE,
 )
-"""Styles of an element that nobody sees."""
+"""Styles that hide an element."""
 _HEADING = re.compile(f"{OPEN}([1-6])(.*?){CLOSE}", re.DOTALL)
 _META = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""\A\s*<\?xml[^>]+encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
-_HEAD = 4096
+_DECLARATION_BYTES = 4096
 """Bytes at the beginning of a page that may declare its encoding."""
 
 
 def read_html(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Return the page's text under its headings."""
-    found = (pattern.search(data[:_HEAD]) for pattern in (_XML, _META))
+    """Decode a page and return its text by headings."""
+    found = (pattern.search(data[:_DECLARATION_BYTES]) for pattern in (_XML, _META))
     labels = [options.encoding, *(match[1].decode("ascii") for match in found if match)]
     page = decode_with_notes(data, filter(None, labels))
     document = parse_html(page.text)
@@ -241,7 +232,7 @@ def read_html(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
 
 
 def parse_html(page: str) -> Document:
-    """Return a page's text under its headings."""
+    """Return the text of a page by headings."""
     tree = LexborHTMLParser(MARKS.sub("", page))
     named = tree.css_first("title")
     title = line(named.text()) if named else ""
@@ -253,8 +244,8 @@ def parse_html(page: str) -> Document:
 
 
 def _mark(body: LexborNode) -> None:
-    """Put marks where blocks and headings begin and end, and write out what only the layout shows."""
-    for node in [*body.css(_DROPPED), *(node for node in body.css("[style]") if _is_unseen(node))]:
+    """Remove hidden elements and mark blocks, headings, forms and tables."""
+    for node in [*body.css(_DROPPED), *(node for node in body.css("[style]") if _is_hidden(node))]:
         node.decompose()
     read_inline(body)
     read_forms(body)
@@ -266,7 +257,7 @@ def _mark(body: LexborNode) -> None:
         node.replace_with(f"{OPEN}{(node.tag or 'h6')[1]}{node.text()}{CLOSE}")
 
 
-def _is_unseen(node: LexborNode) -> bool:
+def _is_hidden(node: LexborNode) -> bool:
     return bool(_HIDDEN.search(node.attributes.get("style") or ""))
 
 

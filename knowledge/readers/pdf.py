@@ -1,4 +1,4 @@
-"""PDF: the text of each page."""
+"""Read PDF files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Sect
 from qwendesk.knowledge.readers.text import normalize_text
 
 _MAX_PAGES = 5_000
-"""Most pages of one document."""
 
 
 def read_pdf(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Return the pages in order."""
+    """Return the text of each page, in order."""
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
@@ -23,7 +22,7 @@ def read_pdf(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
             raise InputError("it is encrypted; save it without a password") from error
         raise InputError("it is damaged, or no PDF") from error
     if len(document) > _MAX_PAGES:
-        raise InputError(f"it has {len(document):,} pages; at most {_MAX_PAGES:,} are taken")
+        raise InputError(f"it has {len(document):,} pages; the limit is {_MAX_PAGES:,}: split it into several files")
     sections = tuple(_pages(document))
     if not sections:
         raise InputError("it holds no text, only pictures (a scan?); make the text readable with OCR first")

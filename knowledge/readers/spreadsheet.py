@@ -1,4 +1,4 @@
-"""Spreadsheets: each sheet's rows, with the names of its columns; what is hidden is left out unless it is asked for."""
+"""Read Excel workbooks: the rows of each sheet with their column names, by default without hidden parts."""
 
 from __future__ import annotations
 
@@ -21,36 +21,30 @@ from qwendesk.knowledge.readers.tables import rows_as_text
 from qwendesk.knowledge.readers.text import normalize_text
 
 _TRUE = ("1", "true")
-
-_NONE = ("0", "0.0")
-
+_ZERO = ("0", "0.0")
 _BUILT_IN_PERCENTS = (9, 10)
-
-"""Number formats without an entry of their own: 0% and 0.00%."""
-
+"""Built-in number formats 0% and 0.00%."""
 _LITERAL = re.compile(r'"[^"]*"|[\\_*].')
-
-"""What a number format writes as it is: a percent sign in it is shown, and the number is not multiplied."""
-
+"""Literal text in a number format; a percent sign in it does not multiply the number."""
 _WORKBOOK = "xl/workbook.xml"
 
 
 @dataclass(slots=True)
 class SheetLayout:
-    """A sheet's particulars; rows and columns are counted from 0."""
+    """Hidden rows, hidden columns and percent cells of a sheet, counted from 0."""
 
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: list[range] = field(default_factory=list)
     percents: set[tuple[int, int]] = field(default_factory=set)
-    """Cells, as row and column, whose number is shown as percent."""
+    """Cells (row, column) whose number is shown as percent."""
 
     def hides(self, column: int) -> bool:
-        """Tell whether a column is hidden."""
+        """Return whether a column is hidden."""
         return any(column in columns for columns in self.hidden_columns)
 
 
 def read_layouts(archive: zipfile.ZipFile) -> dict[str, SheetLayout]:
-    """Return the particulars of each sheet of a workbook by the sheet's name; of one that cannot be read none."""
+    """Return the layout of each sheet by name, without sheets that cannot be read."""
     percents = _percent_styles(archive)
     return {name: _layout(archive, part, percents) for name, part in _parts(archive)}
 
@@ -68,7 +62,7 @@ def _parts(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def _percent_styles(archive: zipfile.ZipFile) -> set[int]:
-    """Return the numbers of the cell styles that show percent."""
+    """Return the numbers of cell styles that show percent."""
     formats = set(_BUILT_IN_PERCENTS)
     styles: list[int] = []
     within = ""
@@ -102,7 +96,7 @@ def _layout(archive: zipfile.ZipFile, part: str, percents: set[int]) -> SheetLay
 
 
 def _is_hidden(node: ElementTree.Element, extent: str) -> bool:
-    return node.get("hidden") in _TRUE or node.get(extent) in _NONE
+    return node.get("hidden") in _TRUE or node.get(extent) in _ZERO
 
 
 def _nodes(archive: zipfile.ZipFile, part: str, tag: str) -> list[ElementTree.Element]:
@@ -110,7 +104,7 @@ def _nodes(archive: zipfile.ZipFile, part: str, tag: str) -> list[ElementTree.El
 
 
 def _events(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[ElementTree.Element, bool]]:
-    """Yield each element of a part as it begins and as it ends; nothing of a part that is missing or broken."""
+    """Yield each element of a part at its start and end, until the part ends or breaks."""
     try:
         file: IO[bytes] = archive.open(part)
     except KeyError:
@@ -139,20 +133,19 @@ def _column(cell: str) -> int:
     return column - 1
 
 
-_DIGITS = ".15g"
-
-"""A number as spreadsheets show it: 0.3, not 0.30000000000000004."""
+_NUMBER_FORMAT = ".15g"
+"""Precision of spreadsheets: 0.3, not 0.30000000000000004."""
 
 
 def read_workbook(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Return the sheets in order."""
+    """Return the sheets as sections, in order."""
     check_archive(data)
     try:
         book = python_calamine.load_workbook(io.BytesIO(data))
     except python_calamine.PasswordError as error:
         raise InputError("it is encrypted; save it without a password") from error
     except python_calamine.CalamineError as error:
-        raise InputError(f"it is no workbook that can be read ({error})") from error
+        raise InputError(f"the workbook cannot be read ({error})") from error
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         known = read_layouts(archive)
     left = _Omitted()
@@ -161,7 +154,7 @@ def read_workbook(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Docume
 
 
 class _Omitted:
-    """Counts what is left out."""
+    """Counts hidden parts that are left out."""
 
     def __init__(self) -> None:
         self.sheets = self.rows = self.columns = 0
@@ -194,7 +187,7 @@ def _rows(sheet: Any, layout: SheetLayout) -> list[list[str]]:
         for line, row in enumerate(sheet.to_python(skip_empty_area=False))
     ]
     for (top, column), (bottom, _) in sheet.merged_cell_ranges or ():
-        # a value that reaches down over rows is that of each; across columns it stands once
+        # a merged value is repeated in each row, but not in each column
         for line in range(top + 1, min(bottom + 1, len(rows))):
             if column < min(len(rows[line]), len(rows[top])) and not rows[line][column]:
                 rows[line][column] = rows[top][column]
@@ -202,7 +195,7 @@ def _rows(sheet: Any, layout: SheetLayout) -> list[list[str]]:
 
 
 def _shown_rows(rows: Sequence[Sequence[str]], layout: SheetLayout, left: _Omitted) -> list[list[str]]:
-    """Return the rows that a person sees; a hidden one is empty, so that the others keep their numbers."""
+    """Return the visible rows; a hidden row becomes empty, so that the others keep their numbers."""
     width = max(map(len, rows), default=0)
     seen = [column for column in range(width) if not layout.hides(column)]
     left.columns += width - len(seen)
@@ -215,7 +208,7 @@ def _shown_rows(rows: Sequence[Sequence[str]], layout: SheetLayout, left: _Omitt
 
 def _shown(cell: Any, *, is_percent: bool) -> str:
     if isinstance(cell, int | float) and not isinstance(cell, bool):
-        return f"{cell * 100:{_DIGITS}}%" if is_percent else _number(cell)
+        return f"{cell * 100:{_NUMBER_FORMAT}}%" if is_percent else _number(cell)
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
     if isinstance(cell, date | time):
@@ -224,4 +217,4 @@ def _shown(cell: Any, *, is_percent: bool) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else f"{value:{_DIGITS}}"
+    return str(int(value)) if float(value).is_integer() else f"{value:{_NUMBER_FORMAT}}"

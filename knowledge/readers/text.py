@@ -1,4 +1,8 @@
-"""Plain text."""
+"""Read plain text and Markdown, and decode bytes to text.
+
+A declared encoding is tried first, then a detected one. Every uncertainty and repair is noted; characters that no
+database or model can store are removed.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +13,57 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from markdown_it import MarkdownIt
-
 from qwendesk.errors import InputError
 from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Section
 from qwendesk.knowledge.readers.encoding_detection import detect_encoding
 from qwendesk.messages import storable
 
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
-
 _ESCAPED = re.compile(rb"\x1b[$(][@-Z]|\x1b\$[()][@-Z]")
-"""How text in ISO-2022 changes its set of signs; all its bytes are ASCII."""
-
-
+"""Escape sequences of ISO-2022, whose bytes are all ASCII."""
 _ESCAPED_ENCODINGS = ("iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
 _CONTROLS = re.compile(r"[\x01-\x08\x0b-\x1f\x7f\u200b\u2060\ufeff\ufffe\uffff]")
-
-
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BINARY_SHARE = 0.01
-
-
-_FEW_CONTROLS = 2
-_INTACT = 3
-"""Letters of valid UTF-8 for each broken byte from which on text counts as damaged UTF-8."""
-
-
-_TWICE = 200_000
-"""Letters of a line that is looked through for letters that were encoded twice."""
+_ALLOWED_CONTROLS = 2
+_MIN_VALID_PER_BROKEN = 3
+"""Least number of valid non-ASCII characters for each broken byte in text that is damaged UTF-8."""
+_MAX_REPAIRED_LINE_CHARS = 200_000
+"""Longer lines are not checked for characters that were encoded twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """A text, and what a reader of it should know of how it was decoded."""
+    """A decoded text with remarks on its encoding."""
 
     text: str
     notes: tuple[str, ...] = ()
 
 
 def decode(data: bytes) -> str:
-    """Return the text.
+    """Return the text of a file.
 
     Raises:
-        InputError: these bytes are no text.
+        InputError: the bytes are not text.
     """
     return decode_with_notes(data).text
 
 
 def decode_with_notes(data: bytes, declared: Iterable[str] = ()) -> DecodedText:
-    """Return the text with notes on its encoding.
+    """Return the text of a file with remarks on its encoding.
 
     Args:
         data: the whole file.
-        declared: the names of encodings that the file or its sender gives, the most trusted first.
+        declared: encodings named by the file or its sender, the most trusted first.
 
     Raises:
-        InputError: these bytes are no text.
+        InputError: the bytes are not text.
     """
     found = _marked(data) or _escaped(data) or _named(data, declared) or _detected(data)
     if _is_binary(found.text):
@@ -82,14 +74,14 @@ def decode_with_notes(data: bytes, declared: Iterable[str] = ()) -> DecodedText:
 
 
 def normalize_text(text: str) -> str:
-    """Return the text with line ends alike and without control characters."""
+    """Return the text in NFC, with uniform line ends and without control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return unicodedata.normalize("NFC", storable(_CONTROLS.sub("", lines)))
 
 
 def _marked(data: bytes) -> DecodedText | None:
-    """Decode by the mark at the beginning (BOM)."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    """Decode by the byte order mark."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
     return _replaced(data, encoding) if encoding else None
 
 
@@ -101,7 +93,7 @@ def _escaped(data: bytes) -> DecodedText | None:
 
 
 def _named(data: bytes, declared: Iterable[str]) -> DecodedText | None:
-    """Decode as UTF-8 where it is that, else by a declared encoding."""
+    """Decode as UTF-8 if valid, else by a declared encoding."""
     text = _strictly(data, "utf-8") if b"\0" not in data else None
     if text is not None and not _is_binary(text):
         return DecodedText(text)
@@ -145,13 +137,13 @@ def _replaced(data: bytes, encoding: str) -> DecodedText:
 
 
 def _is_binary(text: str) -> bool:
-    return len(_BINARY.findall(text)) > max(_FEW_CONTROLS, _BINARY_SHARE * len(text))
+    return len(_BINARY.findall(text)) > max(_ALLOWED_CONTROLS, _BINARY_SHARE * len(text))
 
 
 def _is_nearly_utf8(data: bytes) -> bool:
     text = data.decode("utf-8", errors="replace")
     broken = text.count("\ufffd")
-    return sum(1 for sign in text if sign > "\x7f") - broken >= _INTACT * broken
+    return sum(1 for sign in text if sign > "\x7f") - broken >= _MIN_VALID_PER_BROKEN * broken
 
 
 def _strictly(data: bytes, encoding: str) -> str | None:
@@ -162,7 +154,7 @@ def _strictly(data: bytes, encoding: str) -> str | None:
 
 
 def _python_name(label: str) -> str | None:
-    """Return Python's name for an encoding as the web calls it: ``iso-8859-1`` means ``cp1252`` there."""
+    """Return Python's name of an encoding label of the web, where ``iso-8859-1`` means ``cp1252``."""
     import webencodings
 
     found = webencodings.lookup(label.strip())
@@ -175,11 +167,11 @@ def _python_name(label: str) -> str | None:
 
 
 def _repaired(text: str) -> tuple[str, int]:
-    """Return the text with lines repaired whose letters were encoded twice (``GrÃ¶ÃŸe``), and how many they are."""
+    """Repair lines whose characters were encoded twice (``GrÃ¶ÃŸe``); return the text and their number."""
     if text.isascii():
         return text, 0
     lines = text.split("\n")
-    repaired = [line if line.isascii() or len(line) > _TWICE else _fix()(line) for line in lines]
+    repaired = [line if line.isascii() or len(line) > _MAX_REPAIRED_LINE_CHARS else _fix()(line) for line in lines]
     return "\n".join(repaired), sum(a != b for a, b in zip(lines, repaired, strict=True))
 
 
@@ -195,27 +187,25 @@ def _counted(count: int, word: str) -> str:
 
 
 def read_text(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Take the text as it is; lines are counted."""
+    """Return plain text as one section with counted lines."""
     found = decode_with_notes(data, options.encodings)
     return Document("", (Section(found.text, unit="line"),), found.notes)
 
 
-_FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _TITLE = re.compile(r"""^title:\s*["']?(.+?)["']?\s*$""", re.MULTILINE)
-
-
 Heading = tuple[int, int, int, str]
-"""First line, line behind it, level, text."""
+"""First line, line after it, level, text."""
 
 
 def read_markdown(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Divide the text at its headings; ``#`` in a code block is none."""
+    """Split Markdown at its headings; ``#`` in a code block is not a heading."""
     found = decode_with_notes(data, options.encodings)
     text = found.text
-    front = _FRONT.match(text)
+    front = _FRONT_MATTER.match(text)
     named = _TITLE.search(front[1]) if front else None
     if front:
-        # as many empty lines, so that lines are counted as in the file
+        # keep the number of lines, so that citations match the file
         text = "\n" * front[0].count("\n") + text[front.end() :]
     headings = _headings(text)
     title = named[1] if named else next((heading[3] for heading in headings if heading[2] == 1), "")
@@ -223,6 +213,8 @@ def read_markdown(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Docume
 
 
 def _headings(text: str) -> list[Heading]:
+    from markdown_it import MarkdownIt
+
     tokens = MarkdownIt("commonmark").parse(text)
     found: list[Heading] = []
     for token, inline in zip(tokens, tokens[1:], strict=False):

@@ -1,1 +1,1 @@
-"""Model sources: hubs, package indexes, the Ollama registry, local files."""
+"""Sources of model files: hubs, package indexes, the Ollama registry, local files."""

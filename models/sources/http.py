@@ -1,4 +1,4 @@
-"""HTTP for the sources: small answers, and downloads that go on where they broke off."""
+"""HTTP client of the sources: small requests, and downloads that resume after an interruption."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from qwendesk.models.sources.partial_file import PartialFile
 from qwendesk.proxies import naming_the_proxy
 
 MAX_IDLE_ATTEMPTS = 3
-"""How often in a row a download may bring nothing before it is given up."""
+"""Consecutive attempts without new data before a download fails."""
 _CONNECTION_ERRORS = (httpx.TransportError, httpx.StreamError)
 
 
 class SourceClient:
-    """One HTTP client for the length of a pull."""
+    """HTTP client of one pull."""
 
     def __init__(self, client: httpx.AsyncClient, remotes: SourceSettings) -> None:
         self._client = client
@@ -31,10 +31,10 @@ class SourceClient:
         self._asking = asyncio.Semaphore(8)
 
     async def get(self, url: str, accept: str = "application/json") -> httpx.Response:
-        """Return a small answer.
+        """Send a GET request and return the response.
 
         Raises:
-            SourceFailed: nothing useful came within the time limits.
+            SourceFailed: the request failed or timed out.
         """
         limit = self._remotes.connect_timeout
         try:
@@ -50,14 +50,14 @@ class SourceClient:
         return answer
 
     async def json(self, url: str, accept: str = "application/json") -> Any:
-        """Return a small answer's JSON value."""
+        """Send a GET request and return the JSON value of the response."""
         return read_json(await self.get(url, accept))
 
     async def download(self, url: str, part: PartialFile, size: int | None, report: ByteCallback) -> None:
-        """Append to ``part`` what it lacks of the file at ``url``, as often as the connection breaks.
+        """Append the missing bytes of the file at ``url`` to ``part`` and resume after interruptions.
 
         Raises:
-            SourceFailed: several tries in a row brought nothing, or the server refuses.
+            SourceFailed: several consecutive attempts brought no data, or the server refused.
         """
         idle, start = 0, part.size
         while size is None or part.size != size:
@@ -79,9 +79,9 @@ class SourceClient:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.size}-"} if part.size else {})
         async with self._client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # the part is as long as the file or longer, and nothing says that it is the same file
+                # the part has at least the size of the file, and it may be another version
                 await part.discard()
-                raise httpx.ReadError("the server holds less than was fetched before")
+                raise httpx.ReadError("the file is shorter than what was downloaded before")
             _check(answer)
             if not _is_resumed(answer, part.size):
                 await part.discard()
@@ -104,10 +104,10 @@ class SourceClient:
 async def open_client(
     remotes: SourceSettings, transport: httpx.AsyncBaseTransport | None
 ) -> AsyncIterator[SourceClient]:
-    """Open an HTTP client with the environment's proxies and certificates.
+    """Open an HTTP client with the proxies and certificates of the environment.
 
     Raises:
-        ConfigError: a proxy or certificate that the environment names cannot be used.
+        ConfigError: a proxy or certificate of the environment cannot be used.
     """
     timeout = httpx.Timeout(remotes.read_timeout, connect=remotes.connect_timeout)
     agent = {"User-Agent": f"qwendesk/{__version__}"}
@@ -123,19 +123,19 @@ async def open_client(
 
 
 def host(url: str) -> str:
-    """Return the host of an address: never the name and password that may stand before it."""
+    """Return the host of a URL, without user name and password."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
-        return "an address that cannot be read"
+        return "an invalid address"
     return parsed.netloc.decode("ascii") or "an address without a host"
 
 
 def read_json(answer: httpx.Response) -> Any:
-    """Return an answer's JSON value.
+    """Return the JSON value of a response.
 
     Raises:
-        SourceFailed: it is something else.
+        SourceFailed: the response is not JSON.
     """
     try:
         return answer.json()
@@ -144,7 +144,7 @@ def read_json(answer: httpx.Response) -> Any:
 
 
 def _verification() -> ssl.SSLContext | bool:
-    """Trust the certificates that pip trusts, where httpx's own variables do not say."""
+    """Use the certificates configured for pip, unless the variables of httpx are set."""
     bundle = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
     if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
         return True
@@ -162,7 +162,7 @@ def _check(answer: httpx.Response) -> None:
 
 
 def _is_resumed(answer: httpx.Response, size: int) -> bool:
-    """Tell whether the answer begins at byte ``size``; a server may ignore the range and begin anew."""
+    """Return whether the response begins at byte ``size``; a server may ignore the range."""
     if not size:
         return True
     given = answer.headers.get("Content-Range", "")

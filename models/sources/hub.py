@@ -1,4 +1,4 @@
-"""Hugging Face and ModelScope: repositories of files, with sums in their listings."""
+"""Hugging Face and ModelScope: repositories whose listings contain checksums."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """A file in a repository's listing."""
+    """A file in the listing of a repository."""
 
     path: str
     bytes: int | None
@@ -45,15 +45,15 @@ class _Hub(ModelSource):
 
     @abstractmethod
     def _repo(self, weights: Weights) -> str | None:
-        """Return the model's repository here."""
+        """Return the repository of the model on this hub."""
 
     @abstractmethod
     async def _list(self, repo: str) -> list[RepositoryFile]:
-        """Return the repository's files."""
+        """Return the files of a repository."""
 
     @abstractmethod
     def _address(self, repo: str, path: str) -> str:
-        """Return where a file is downloaded from."""
+        """Return the download URL of a file."""
 
     def offers(self, card: ModelCard) -> bool:
         return card.weights is not None and self._repo(card.weights) is not None
@@ -81,7 +81,7 @@ class _Hub(ModelSource):
 
 
 class HuggingFace(_Hub):
-    """The Hugging Face Hub, or a mirror of it."""
+    """The Hugging Face Hub or a mirror."""
 
     name = "huggingface"
     title = "Hugging Face"
@@ -98,7 +98,7 @@ class HuggingFace(_Hub):
 
 
 class ModelScope(_Hub):
-    """ModelScope's hub."""
+    """The ModelScope hub."""
 
     name = "modelscope"
     title = "ModelScope"
@@ -124,7 +124,7 @@ def hubs(web: SourceClient, remotes: SourceSettings) -> list[ModelSource]:
 
 def _hugging_face_entry(item: dict[str, Any]) -> RepositoryFile:
     lfs = item.get("lfs") if isinstance(item.get("lfs"), dict) else {}
-    # outside of LFS, `oid` is git's own SHA-1 and of no use here
+    # outside LFS, `oid` is a git SHA-1, which cannot be compared
     return _entry(item["path"], lfs.get("size", item.get("size")) if lfs else item.get("size"), (lfs or {}).get("oid"))
 
 
@@ -139,7 +139,7 @@ def _dicts(value: object) -> list[dict[str, Any]]:
 
 
 def _model_files(listing: Sequence[RepositoryFile], filename: str, repo: str) -> list[RepositoryFile]:
-    """Find the file, else the numbered parts of one that was cut up."""
+    """Return the file, or its numbered parts."""
     whole = _matching(listing, filename)
     if whole:
         return whole[:1]
@@ -155,7 +155,7 @@ def _model_files(listing: Sequence[RepositoryFile], filename: str, repo: str) ->
 def _projector(listing: Sequence[RepositoryFile], pattern: str, repo: str) -> RepositoryFile:
     found = _matching(listing, pattern)
     if not found:
-        raise SourceFailed(f"{repo} holds no file {pattern!r}, which the model needs to see or hear")
+        raise SourceFailed(f"{repo} holds no file {pattern!r}, which the model needs for images and audio")
     return min(found, key=lambda entry: entry.bytes or 0)
 
 
@@ -165,7 +165,7 @@ def _matching(listing: Sequence[RepositoryFile], pattern: str) -> list[Repositor
 
 
 def _with_catalogue_values(file: RemoteFile, weights: Weights) -> RemoteFile:
-    """Let the catalogue's size and sum stand over the listing's."""
+    """Replace size and checksum of the listing by those of the catalogue; refuse another version."""
     for ours, theirs in ((weights.sha256, file.sha256), (weights.bytes, file.bytes)):
         if ours and theirs and ours != theirs:
             raise SourceFailed(f"holds another version of {file.name!r} ({theirs} instead of {ours})")

@@ -1,4 +1,4 @@
-"""A file on this machine as a source: ``qwendesk models pull NAME --from FILE``."""
+"""A local file as a source: ``qwendesk models pull NAME --from FILE``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBERED = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 
 
 class LocalFile(ModelSource):
-    """A GGUF file the user has, with its other numbered parts and its projector where they lie beside it."""
+    """A GGUF file on this machine, with its numbered parts and its projector in the same folder."""
 
     name = "file"
 
@@ -24,19 +24,19 @@ class LocalFile(ModelSource):
         self.place = f"file {str(file)!r}"
 
     def offers(self, card: ModelCard) -> bool:
-        """Tell yes: the user has said so."""
+        """Return True, because the user named the file."""
         return True
 
     async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
-        """Look which files there are."""
+        """Return the file, its parts and its projector."""
         files = [_remote(path, card) for path in self._parts()]
         if card.vision or card.audio:
-            beside = find_projector(self._file, senses=True)
+            beside = find_projector(self._file, is_multimodal=True)
             files += [_remote(beside, card, "projector")] if beside else []
         return tuple(files)
 
     async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
-        """Copy what is missing."""
+        """Copy the missing bytes."""
         with await asyncio.to_thread(Path(file.url).open, "rb") as original:
             original.seek(part.size)
             while block := await asyncio.to_thread(original.read, BLOCK_BYTES):
@@ -52,12 +52,12 @@ class LocalFile(ModelSource):
         stem, count = self._file.name[: numbered.start()], numbered[1]
         parts = [self._file.with_name(f"{stem}-{n:05}-of-{count}.gguf") for n in range(1, int(count) + 1)]
         if missing := [part.name for part in parts if not part.is_file()]:
-            raise SourceFailed(f"its other parts have to lie beside it; missing: {', '.join(missing)}")
+            raise SourceFailed(f"its other parts have to be in the same folder; missing: {', '.join(missing)}")
         return parts
 
 
 def _remote(path: Path, card: ModelCard, kind: ModelFileKind = "model") -> RemoteFile:
-    # a file of the catalogue's own name has to be that very file; any other the user answers for
+    # a file with the name in the catalogue has to be that file; any other is accepted as it is
     same = card.weights if card.weights and card.weights.filename == path.name else None
     stat = path.stat()
     if same and same.bytes and stat.st_size != same.bytes:

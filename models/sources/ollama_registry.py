@@ -1,4 +1,4 @@
-"""Ollama's registry: manifests that name blobs by their sums."""
+"""The Ollama registry, whose manifests name blobs by their checksums."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _KINDS: dict[str, ModelFileKind] = {
     "application/vnd.ollama.image.model": "model",
     "application/vnd.ollama.image.projector": "projector",
 }
-
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class OllamaRegistry(ModelSource):
-    """The library behind ``ollama pull``; no Ollama has to be installed."""
+    """The library behind ``ollama pull``; Ollama need not be installed."""
 
     name = "ollama"
 
@@ -30,11 +29,11 @@ class OllamaRegistry(ModelSource):
         self.place = "Ollama's registry"
 
     def offers(self, card: ModelCard) -> bool:
-        """Tell whether the catalogue names a tag, and a GGUF model at all."""
+        """Return whether the catalogue names a tag and a GGUF file."""
         return bool(card.ollama and card.weights)
 
     async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
-        """Read the manifest of the card's first tag."""
+        """Return the files in the manifest of the first tag."""
         name, _, tag = card.ollama[0].partition(":")
         base = f"{self._url}/v2/{name if '/' in name else f'library/{name}'}"
         manifest = await self._web.json(f"{base}/manifests/{tag or 'latest'}", _MANIFEST)
@@ -60,7 +59,7 @@ def _file(card: ModelCard, base: str, layer: dict[str, Any]) -> RemoteFile | Non
     digest = str(layer.get("digest", ""))
     if not kind or not _DIGEST.fullmatch(digest):
         return None
-    # another quantisation run than the hubs' file: it gets a name of its own, and its digest is its sum
+    # quantised separately from the file on the hubs, so it gets another name; its digest is its checksum
     name = f"{card.name}-ollama.gguf" if kind == "model" else f"mmproj-{card.name}-ollama.gguf"
     size = layer.get("size")
     return RemoteFile(

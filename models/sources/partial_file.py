@@ -1,4 +1,4 @@
-"""A file that is still growing, with its sum kept as it grows."""
+"""A partially downloaded file with an incremental checksum."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PartialFile:
-    """An unfinished file; opening it again goes on where the last pull stopped.
+    """A partial file; opening it again continues after its last byte.
 
-    Disk work runs in threads; one method at a time.
+    Disk access runs in threads; methods must not run concurrently.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,11 +42,11 @@ class PartialFile:
 
     @property
     def sha256(self) -> str:
-        """The sum of all bytes so far."""
+        """SHA-256 of all bytes so far."""
         return self._sum.hexdigest()
 
     async def write(self, data: bytes) -> None:
-        """Append.
+        """Append bytes.
 
         Raises:
             ModelStoreError: the disk is full or cannot be written.
@@ -54,17 +54,17 @@ class PartialFile:
         await _complete_write(asyncio.to_thread(self._append, data))
 
     async def truncate(self, size: int) -> None:
-        """Cut back to ``size`` bytes, because what comes after cannot be trusted."""
+        """Truncate to ``size`` bytes, because later bytes cannot be trusted."""
         if size != self.size:
             await _complete_write(asyncio.to_thread(self._cut, size))
 
     async def flush(self) -> None:
-        """Put everything on the disk."""
+        """Write all data to disk (fsync)."""
         with _describe_disk_errors(self.path):
             await asyncio.to_thread(os.fsync, self._file.fileno())
 
     async def discard(self) -> None:
-        """Forget every byte."""
+        """Truncate to zero bytes."""
         await self.truncate(0)
 
     async def head(self, count: int) -> bytes:
@@ -74,7 +74,7 @@ class PartialFile:
     def _open(self) -> None:
         with _describe_disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # unbuffered: what was written is in the file even after kill -9
+            # unbuffered, so that written bytes survive kill -9
             self._file = self.path.open("ab", buffering=0)
             self._rehash()
 
@@ -97,7 +97,7 @@ class PartialFile:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's sha256; blocks."""
+    """Return the SHA-256 of a file; blocks."""
     return _hash_file(path)[1].hexdigest()
 
 
@@ -117,20 +117,20 @@ def _read_head(path: Path, count: int) -> bytes:
 
 @contextmanager
 def _describe_disk_errors(path: Path) -> Iterator[None]:
-    """Say what a disk error means."""
+    """Convert disk errors to errors with the next step."""
     try:
         yield
     except OSError as error:
         if error.errno in _DISK_FULL_ERRNOS:
             raise ModelStoreError(
                 f"The disk is full while writing {str(path)!r}: free some space and pull again, "
-                "it goes on from here; or set QWENDESK_MODELS_DIR to a folder on a larger disk."
+                "which resumes the download; or set QWENDESK_MODELS_DIR to a folder on a larger disk."
             ) from error
         raise ModelStoreError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
 
 
 async def _complete_write(write: Coroutine[Any, Any, None]) -> None:
-    """Wait for a write even when cancelled: a thread cannot be stopped, and nobody may close the file under it."""
+    """Wait for a write even when cancelled, because the file must not be closed while a thread writes."""
     task = asyncio.ensure_future(write)
     try:
         await asyncio.shield(task)

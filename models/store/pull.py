@@ -1,4 +1,4 @@
-"""One pull: ask the sources, take the first that gives the model, check it, put it into place."""
+"""Download one model: query the sources, use the first that has it, check the files and store them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from pathlib import Path
 
 from qwendesk.errors import ModelStoreError
 from qwendesk.models.card import ModelCard
-from qwendesk.models.gguf import truncation_fault
+from qwendesk.models.gguf import MAGIC, truncation_fault
 from qwendesk.models.sources.base import ModelSource, ProgressCallback, PullProgress, RemoteFile, SourceFailed
 from qwendesk.models.sources.partial_file import PartialFile
 from qwendesk.models.store.record import RECORD_FILE, StoredModel, StoredModelFile, write_record
 
-MAGIC = b"GGUF"
 PREFERRED_SOURCE_SECONDS = 3.0
-"""Seconds that a preferred source may take to answer before a quicker one is taken."""
+"""Seconds to wait for a preferred source before a faster one is used."""
 MIN_FREE_BYTES = 16 << 20
-"""Bytes of disk that have to stay free."""
-
+"""Bytes that have to stay free on the disk."""
 Plan = tuple[RemoteFile, ...]
 FreeBytes = Callable[[Path], int]
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the bytes that are free where ``folder`` is or will be."""
+    """Return the free bytes of the disk on which ``folder`` is or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -36,19 +34,19 @@ def free_bytes(folder: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What one pull works with."""
+    """One download of a model."""
 
     card: ModelCard
     folder: Path
-    """The model's own folder."""
+    """Folder of the model."""
     progress: ProgressCallback
     free: FreeBytes = free_bytes
 
     async def run(self, sources: Sequence[ModelSource]) -> StoredModel:
-        """Fetch the model from the first source that can give it.
+        """Download the model from the first source that has it.
 
         Raises:
-            ModelStoreError: no source could, each with its reason; or the disk is full.
+            ModelStoreError: every source failed, with the reasons; or the disk is full.
         """
         failures: list[str] = []
         async with _query_sources(sources, self.card) as plans:
@@ -73,14 +71,14 @@ class Pull:
             stored.append(await self._file(source, file, self._meter(source, before, total)))
             before += size or stored[-1].bytes
         record = StoredModel(self.card.name, tuple(stored), source.name, datetime.now(UTC).isoformat("T", "seconds"))
-        await asyncio.to_thread(self._settle, record)
+        await asyncio.to_thread(self._finish, record)
         self.progress(PullProgress(self.card.name, source.name, total or record.bytes, total or record.bytes))
         return record
 
     async def _file(self, source: ModelSource, file: RemoteFile, meter: Callable[[int], None]) -> StoredModelFile:
         final, path = self.folder / file.name, self.folder / file.part_name
         if file.sha256 and final.exists() and not path.exists():
-            # a pull that was killed between file and record, or a file that was damaged: checked like any part
+            # left by a pull killed before the record was written, or damaged: checked like a partial file
             final.replace(path)
         async with PartialFile(path) as part:
             had = part.size
@@ -103,8 +101,8 @@ class Pull:
     async def _check(self, file: RemoteFile, part: PartialFile) -> None:
         fault = _mismatch(file, part)
         if not fault and (head := await part.head(len(MAGIC))) != MAGIC:
-            fault = f"{file.name} is no GGUF file (it begins with {head!r})"
-        # where nobody has told its size and sum, its own header does
+            fault = f"{file.name} is not a GGUF file (it begins with {head!r})"
+        # the header detects truncation if size and checksum are unknown
         if not fault and (short := await asyncio.to_thread(truncation_fault, part.path)):
             fault = f"{file.name} {short}"
         if fault:
@@ -122,8 +120,8 @@ class Pull:
                 f"{str(self.folder.parent)!r}: free some space, or set QWENDESK_MODELS_DIR to a larger disk."
             )
 
-    def _settle(self, record: StoredModel) -> None:
-        """Write the record and sweep out what older versions and other sources have left."""
+    def _finish(self, record: StoredModel) -> None:
+        """Write the record and delete files of older versions and other sources."""
         write_record(self.folder, record)
         keep = {RECORD_FILE, *(file.name for file in record.files)}
         for path in self.folder.iterdir():
@@ -142,7 +140,7 @@ class Pull:
 async def _query_sources(
     sources: Iterable[ModelSource], card: ModelCard
 ) -> AsyncIterator[dict[ModelSource, asyncio.Task[Plan]]]:
-    """Ask all sources at once, so that several silent ones take no longer than one."""
+    """Query all sources concurrently, so that unresponsive ones are waited for only once."""
     tasks = {source: asyncio.create_task(source.plan(card)) for source in sources}
     try:
         yield dict(tasks)
@@ -153,7 +151,7 @@ async def _query_sources(
 
 
 async def _next_plan(plans: dict[ModelSource, asyncio.Task[Plan]]) -> tuple[ModelSource, asyncio.Task[Plan]]:
-    """Take the preferred source, but one that keeps silent only after those that have answered."""
+    """Return the preferred source, or one that has answered if the preferred one has not in time."""
     first = next(iter(plans))
     await asyncio.wait([plans[first]], timeout=PREFERRED_SOURCE_SECONDS)
     chosen = next((source for source, plan in plans.items() if plan.done()), first)
@@ -164,7 +162,7 @@ def _mismatch(file: RemoteFile, part: PartialFile) -> str:
     if file.bytes is not None and part.size != file.bytes:
         return f"{file.name} has {part.size} bytes instead of {file.bytes}"
     if file.sha256 and part.sha256 != file.sha256:
-        return f"{file.name} has the sum {part.sha256} instead of {file.sha256}"
+        return f"{file.name} has the checksum {part.sha256} instead of {file.sha256}"
     return ""
 
 

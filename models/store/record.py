@@ -1,4 +1,4 @@
-"""The small file beside each model that says what it is, so that nothing has to be hashed to know."""
+"""The record file of a stored model, with the sizes and checksums of its files."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class StoredModel:
 
     name: str
     files: tuple[StoredModelFile, ...]
-    """The model's own first part first."""
+    """Files; the first part of the model is first."""
     source: str
-    """Where it came from."""
+    """Name of the source."""
     pulled_at: str
-    """When, in ISO 8601, UTC."""
+    """Time of the pull in ISO 8601, UTC."""
 
     @property
     def bytes(self) -> int:
@@ -42,12 +42,12 @@ class StoredModel:
         return next((file for file in self.files if file.kind == kind), None)
 
     def faults(self, folder: Path) -> list[str]:
-        """Say which files are missing or of another size than recorded."""
+        """Return which files are missing or have another size than recorded."""
         return [fault for file in self.files if (fault := _fault(folder / file.name, file.bytes))]
 
 
 def read_record(folder: Path) -> StoredModel | None:
-    """Return what a model's folder records; None: nothing that can be read."""
+    """Return the record in a model folder; None: there is no valid one."""
     try:
         tree = json.loads((folder / RECORD_FILE).read_text("utf-8"))
         files = tuple(StoredModelFile(**file) for file in tree.pop("files"))
@@ -58,7 +58,7 @@ def read_record(folder: Path) -> StoredModel | None:
 
 
 def write_record(folder: Path, record: StoredModel) -> None:
-    """Write the record at one stroke."""
+    """Write the record atomically."""
     fresh = folder / f"{RECORD_FILE}.part"
     fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
     fresh.replace(folder / RECORD_FILE)

@@ -50,7 +50,7 @@ def talk(tmp_path: Path) -> Talk:
 
         async def check(model: str) -> None:
             if model == "nonsense":
-                raise ConfigError("No model is called 'nonsense'.")
+                raise ConfigError("There is no model 'nonsense'.")
 
         channel = ConsoleChannel(
             session or Session("c"),
@@ -113,7 +113,7 @@ async def test_the_commands(talk: Talk) -> None:
         "/no_think",
         "no answer in this conversation yet",
         "There is no command /nonsense",
-        "No model is called 'nonsense'",
+        "There is no model 'nonsense'",
     ):
         assert words in screen
 

@@ -96,7 +96,7 @@ def test_list_all_names_the_whole_family(home):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pull", "tinny"], "Error: No model is called 'tinny': did you mean 'tiny'?"),
+        (["pull", "tinny"], "Error: There is no model 'tinny': did you mean 'tiny'?"),
         (["path", "tiny"], "Error: The model 'tiny' is not here: it has not been pulled. Run: qwendesk models pull"),
         (["rm", "tiny", "--yes"], "Error: 'tiny' is not in the store"),
         (["pull", "tiny", "--source", "moon"], "Error: There is no source 'moon'"),

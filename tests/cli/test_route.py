@@ -125,7 +125,7 @@ def test_a_rule_for_a_model_that_is_unknown_is_doubted(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(rule.format("qwen3-8b") + rule.format("nonsense"), "utf-8")
     told = RUN.invoke(app, ["policy", "--check", str(tmp_path / "p.toml")])
     assert told.exit_code == 0
-    assert "rule 2: model: No model is called 'nonsense'" in told.stderr
+    assert "rule 2: model: There is no model 'nonsense'" in told.stderr
     assert "rule 1" not in told.stderr
 
 

@@ -129,7 +129,7 @@ async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: P
     ("wrong", "told"),
     [
         ({"engine": "nope"}, "No engine is called 'nope'"),
-        ({"engine": "llamacpp", "model": "nope"}, "No model is called 'nope'"),
+        ({"engine": "llamacpp", "model": "nope"}, "There is no model 'nope'"),
         ({"channels": {"console": {}}}, "'qwendesk chat' talks there"),
     ],
 )

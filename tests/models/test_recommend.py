@@ -38,5 +38,8 @@ def test_a_rare_language_needs_a_series_that_knows_it() -> None:
 
 def test_a_mixture_of_experts_counts_its_active_part_for_speed() -> None:
     dense, mixed = CATALOGUE.get("qwen3-32b"), CATALOGUE.get("qwen3-30b-a3b")
-    rated = {each.card.name: each for each in recommend([dense, mixed], MachineResources(64, 16), slowest=0, most=9)}
+    rated = {
+        each.card.name: each
+        for each in recommend([dense, mixed], MachineResources(64, 16), min_tokens_per_second=0, limit=9)
+    }
     assert rated[mixed.name].tokens_per_second > 5 * rated[dense.name].tokens_per_second

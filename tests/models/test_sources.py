@@ -46,7 +46,7 @@ async def test_hugging_face_gives_a_file_with_its_sum(server, store):
 async def test_a_listing_with_another_sum_than_the_file_is_refused(server, store):
     files = {"tiny-q4_k_m.gguf": DATA}
     server.put_hugging_face("Us/Tiny-GGUF", files, listed={"tiny-q4_k_m.gguf": "0" * 64})
-    with pytest.raises(ModelStoreError, match=f"has the sum {sum_of(DATA)} instead of 0000"):
+    with pytest.raises(ModelStoreError, match=f"has the checksum {sum_of(DATA)} instead of 0000"):
         await store.pull(CARD, source="huggingface")
 
 
@@ -126,7 +126,7 @@ async def test_another_source_goes_on_where_the_first_broke_off(server, store):
 
 async def test_a_page_instead_of_the_model_is_refused(server, store):
     server.put_hugging_face("Us/Tiny-GGUF", {"tiny-q4_k_m.gguf": b"<html>Please log in</html>"})
-    with pytest.raises(ModelStoreError, match=r"is no GGUF file \(it begins with b'<htm'\)"):
+    with pytest.raises(ModelStoreError, match=r"is not a GGUF file \(it begins with b'<htm'\)"):
         await store.pull(CARD, source="huggingface")
 
 

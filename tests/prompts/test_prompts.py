@@ -67,7 +67,7 @@ def test_a_changed_own_template_is_read_again(tmp_path):
 
 def test_a_wrong_own_template_is_a_clear_error(tmp_path):
     (tmp_path / "general.jinja").write_text("{% if %}", "utf-8")
-    with pytest.raises(ConfigError, match="'general' cannot be filled in"):
+    with pytest.raises(ConfigError, match="'general' cannot be rendered"):
         render("general", folder=tmp_path)
 
 

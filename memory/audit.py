@@ -1,4 +1,4 @@
-"""The audit: what was done to the data, without any of its content."""
+"""The audit log of operations on the data, without content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADD = insert(AuditEntry)
 
 
 async def record(connection: TenantConnection, action: str, subject: str, counts: Mapping[str, int]) -> str:
-    """Add a line in the transaction that does what it tells of; return its id."""
+    """Add an audit line in the transaction of the operation; return its id."""
     row = {"id": str(uuid7()), "at": datetime.now(UTC), "action": action, "subject": subject, "counts": dict(counts)}
     await connection.execute(_ADD, row)
     return str(row["id"])

@@ -1,4 +1,4 @@
-"""Database errors as ``StoreError``: which database, what happened, what to do."""
+"""Convert database errors to ``StoreError`` with the database, the cause and the next step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.file_watch import Vanished
+from qwendesk.memory.file_watch import FileReplacedError
 
 DISK_FULL = "the disk is full"
 _ADVICE = {
@@ -36,18 +36,18 @@ _GENERAL = {
     "SQLITE_CORRUPT": "the database is damaged",
     "SQLITE_IOERR": "the disk reports an error",
 }
-"""The same without names, for those who do not run the desk."""
+"""The causes without names, for people who do not operate the desk."""
 LASTING = frozenset({DISK_FULL, _GENERAL["SQLITE_READONLY"], _GENERAL["SQLITE_IOERR"], _GENERAL["SQLITE_CORRUPT"]})
-"""Reasons that stay until somebody does something about them."""
+"""Causes that last until an operator removes them."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ABOUT_A_VALUE = "22"
-"""PostgreSQL's class of errors whose text quotes the value."""
+"""PostgreSQL's class of errors that quote a value."""
 
 
 @contextmanager
 def explained(name: str, timeout: float) -> Iterator[None]:
-    """Turn errors of the database ``name`` into ``StoreError``."""
+    """Convert errors of the database ``name`` to ``StoreError``."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
@@ -55,15 +55,15 @@ def explained(name: str, timeout: float) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> tuple[BaseException, str]:
-    """Return the driver's own error and SQLite's name of it."""
+    """Return the driver's error and its name in SQLite."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    # Extended codes, such as SQLITE_READONLY_DIRECTORY, begin with the plain one.
+    # Extended codes, such as SQLITE_READONLY_DIRECTORY, begin with the primary one.
     return cause, "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
 
 
 def _general(error: Exception) -> str:
     cause, code = _cause(error)
-    if isinstance(cause, Vanished):
+    if isinstance(cause, FileReplacedError):
         return "the database was removed"
     if isinstance(cause, OSError):
         return DISK_FULL if cause.errno in _NO_SPACE else "the database cannot be opened"
@@ -74,16 +74,16 @@ def _reason(error: Exception, timeout: float) -> str:
     cause, code = _cause(error)
     if code in _ADVICE:
         return _ADVICE[code].format(timeout=timeout)
-    if isinstance(cause, Vanished):
+    if isinstance(cause, FileReplacedError):
         return "was removed or replaced while it was open; put the same file back, or restart the desk"
     if isinstance(cause, OSError):
         return f"cannot be opened ({cause.strerror or cause}); set QWENDESK_HOME to a folder that can be written"
-    return f"failed: {_told(cause).strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"
+    return f"failed: {_message(cause).strip().rstrip('.')}; try again, and see 'qwendesk doctor' if it stays so"
 
 
-def _told(cause: BaseException) -> str:
-    """Return the driver's own words, as SQLAlchemy's may quote what a person wrote; so may most of PostgreSQL's."""
-    told = getattr(getattr(cause, "diag", None), "message_primary", None)
-    if told and str(getattr(cause, "sqlstate", "")).startswith(_ABOUT_A_VALUE):
+def _message(cause: BaseException) -> str:
+    """Return the driver's message; SQLAlchemy's and most of PostgreSQL's details may quote a person's text."""
+    message = getattr(getattr(cause, "diag", None), "message_primary", None)
+    if message and str(getattr(cause, "sqlstate", "")).startswith(_ABOUT_A_VALUE):
         return type(cause).__name__
-    return told or str(cause)
+    return message or str(cause)

@@ -1,4 +1,4 @@
-"""Changes of documents from outside the knowledge base: what goes with a person, and what moves to another."""
+"""Documents for the rest of the memory: revision, deletion, move to another person, and checks."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.documents import EPOCH, KbChunk, KbDocument, KbEmbedding, KbState
 from qwendesk.memory.tenancy import TenantConnection
 
-_MADE = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'"
+_VECTOR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'"
 
 
 async def note_change(connection: TenantConnection) -> None:
-    """Raise the tenant's revision, so that whoever keeps vectors in memory looks again."""
+    """Increment the tenant's revision, which invalidates vectors in memory."""
     await connection.execute(_raise_revision(connection.raw.dialect.name), {"revision": 1})
 
 
 async def note_removal(connection: TenantConnection) -> None:
-    """Note a change by which documents went, and let their words be gone from SQLite's index."""
+    """Increment the revision after a deletion, and remove deleted terms from SQLite's index."""
     await note_change(connection)
     if connection.raw.dialect.name == "sqlite":
-        # FTS5 only marks a deleted word; it leaves the file when the parts of the index are merged
+        # FTS5 only marks a deleted term; merging the segments of the index removes it from the file.
         await connection.raw.exec_driver_sql("INSERT INTO kb_chunk_fts (kb_chunk_fts) VALUES ('optimize')")
 
 
 async def move_documents(connection: TenantConnection, *, into: str, person: str) -> int:
-    """Give a person's documents to another; of two with one address the newer stays."""
+    """Move a person's documents to another person; of two with one address the newer stays."""
     values = {
         "of_person": person,
         "into": into,
@@ -76,7 +76,7 @@ async def _doubles(connection: TenantConnection, values: dict[str, str]) -> list
 
 
 async def _move_indexed(connection: TenantConnection, values: dict[str, str]) -> None:
-    for table in (await connection.raw.execute(text(_MADE))).scalars().all():
+    for table in (await connection.raw.execute(text(_VECTOR_TABLES))).scalars().all():
         moving = text(
             f'UPDATE "{table}" SET scope = replace(scope, :old, :new) WHERE tenant_id = :tenant AND chunk_id IN '
             "(SELECT c.id FROM kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE d.person_id = :of_person)"
@@ -105,7 +105,7 @@ def _delete() -> Delete:
     return delete(KbDocument).where(KbDocument.id.in_(bindparam("documents", expanding=True)))
 
 
-def _theirs() -> Select[Any]:
+def _chunks_of_person() -> Select[Any]:
     of_theirs = select(KbChunk.id).join(KbDocument, KbDocument.id == KbChunk.document_id)
     return of_theirs.where(KbDocument.person_id == bindparam("of_person"))
 
@@ -118,7 +118,11 @@ def _scope_of_chunks() -> Update:
 
 @cache
 def _scope_of_embeddings() -> Update:
-    return update(KbEmbedding).where(KbEmbedding.chunk_id.in_(_theirs())).values(scope=_renamed(KbEmbedding.scope))
+    return (
+        update(KbEmbedding)
+        .where(KbEmbedding.chunk_id.in_(_chunks_of_person()))
+        .values(scope=_renamed(KbEmbedding.scope))
+    )
 
 
 @cache
@@ -131,7 +135,7 @@ def _renamed(scope: Any) -> Any:
     return func.replace(scope, bindparam("old"), bindparam("new"))
 
 
-_FAULTS = {
+_PROBLEMS = {
     "{} documents without all of their passages": (
         "kb_document d WHERE d.chunks <> (SELECT count(*) FROM kb_chunk c WHERE c.document_id = d.id)"
     ),
@@ -143,36 +147,35 @@ _FAULTS = {
     ),
     "{} vectors are not of the size they say": "kb_embedding WHERE length(vector) <> 2 * dimension",
 }
+"""Problems, and the query of the rows concerned."""
 
-"""What is wrong, and the rows of which it is."""
-
-_STEP = "read the documents anew ('qwendesk kb rm' and 'kb add') or restore a backup"
+_ADVICE = "read the documents anew ('qwendesk kb rm' and 'kb add') or restore a backup"
 
 
-async def faults(database: Database) -> list[str]:
-    """Return what is wrong with documents, passages, vectors, and SQLite's index of words."""
+async def find_problems(database: Database) -> list[str]:
+    """Return problems of documents, passages, vectors and SQLite's full-text index."""
     found = []
     async with database.read() as connection:
-        for fault, rows in _FAULTS.items():
+        for problem, rows in _PROBLEMS.items():
             if count := (await connection.execute(text(f"SELECT count(*) FROM {rows}"))).scalar_one():
-                found.append(f"{fault.format(count)}: {_STEP}")
-    return found + (await _index_faults(database) if database.is_sqlite else [])
+                found.append(f"{problem.format(count)}: {_ADVICE}")
+    return found + (await _index_problems(database) if database.is_sqlite else [])
 
 
-async def _index_faults(database: Database) -> list[str]:
+async def _index_problems(database: Database) -> list[str]:
     async with database.write() as connection:
         try:
-            # 1: compare it with the table that it is of
+            # 1: compare the index with its table.
             await connection.exec_driver_sql(
                 "INSERT INTO kb_chunk_fts (kb_chunk_fts, rank) VALUES ('integrity-check', 1)"
             )
         except DBAPIError:
-            return [f"the full-text index does not fit the passages: {_STEP}"]
+            return [f"the full-text index does not fit the passages: {_ADVICE}"]
     return []
 
 
 async def epoch(database: Database) -> int:
-    """Return the newest epoch of any tenant's documents."""
+    """Return the highest epoch of all tenants' documents."""
     if database.file and not database.file.exists():
         return 0
     async with database.read() as connection:
@@ -186,7 +189,7 @@ def _epoch(connection: Connection) -> int:
 
 
 async def begin_epoch(database: Database, number: int) -> None:
-    """Let all who keep vectors in memory read them anew."""
+    """Begin an epoch, which invalidates vectors and passage ids in memory."""
     later = max(number, await epoch(database) + 1)
     async with database.write() as connection:
         await connection.execute(update(KbState).values(revision=later * EPOCH))

@@ -1,4 +1,4 @@
-"""Whether a SQLite file is still the one that its connections write to: SQLite does not notice that it was removed."""
+"""Detects that an open SQLite file was removed or replaced, which SQLite does not notice."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ Identity = tuple[int, int]
 """Device and inode."""
 
 
-class Vanished(OSError):
-    """The file, or its journal, was removed or replaced while it was open."""
+class FileReplacedError(OSError):
+    """The file or its journal was removed or replaced while it was open."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(errno.ENOENT, "was removed or replaced while it was open", str(file))
 
 
 class FileWatch:
-    """Remembers the identity of the files that connections have open, and compares.
+    """Compares the identity of the database file and its journal with the open ones.
 
     Args:
-        file: the database; its journal lies beside it.
+        file: the database file; its journal is in the same folder.
     """
 
     def __init__(self, file: Path) -> None:
@@ -30,30 +30,30 @@ class FileWatch:
         self._connections = 0
 
     def opened(self) -> None:
-        """Count a connection that was opened."""
+        """Count an opened connection."""
         self._connections += 1
 
     def closed(self) -> None:
-        """Count a connection that is closed; SQLite removes the journal with the last one."""
+        """Count a closed connection; SQLite removes the journal with the last one."""
         self._connections -= 1
         if not self._connections:
             self._noted.pop(self._journal, None)
 
     def check(self) -> None:
-        """Note the files that are new, and compare those that were noted before.
+        """Store the identity of new files and compare that of known ones.
 
         Raises:
-            Vanished: a file is gone, or another one is in its place.
+            FileReplacedError: a file was removed or replaced.
         """
         for file in (self._file, self._journal) if self._connections else (self._file,):
             if file not in self._noted and (found := _identity(file)):
                 self._noted[file] = found
         for file, noted in self._noted.items():
             if _identity(file) != noted:
-                raise Vanished(file)
+                raise FileReplacedError(file)
 
     def forget(self) -> None:
-        """Forget the files, whose connections are closed."""
+        """Drop the stored identities after all connections were closed."""
         self._noted.clear()
 
 

@@ -1,4 +1,4 @@
-"""LangGraph's own checkpointers: the state of one turn that is under way, never the conversation itself."""
+"""LangGraph on this memory: checkpointers for running turns, and a store of facts."""
 
 from __future__ import annotations
 
@@ -26,25 +26,23 @@ from sqlalchemy import make_url
 from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory.database import Database
 from qwendesk.memory.people.facts import Facts
-from qwendesk.memory.people.records import Fact, NewFact
+from qwendesk.memory.records import Fact, NewFact
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
 _CONNECTIONS = 4
-
 SUFFIX = ".turns"
-
-"""Added to the name of the SQLite file: checkpoints are many small writes that would hold up the conversations'."""
+"""Added to the name of the SQLite file; in the same file, checkpoints would delay the writes of conversations."""
 
 
 @asynccontextmanager
 async def checkpointer(url: str) -> AsyncIterator[BaseCheckpointSaver[str]]:
-    """Give the checkpointer that goes with a database, its tables made.
+    """Open the checkpointer of a database with its tables.
 
-    Use one thread for each turn and delete it when the turn is over: a finished turn that is run again on its thread
-    would add its answer once more.
+    Use one thread for each turn and delete it after the turn: a finished turn run again on its thread would add its
+    answer twice.
 
     Raises:
         ConfigError: its package is not installed.
@@ -80,19 +78,17 @@ async def _on_postgresql(stack: AsyncExitStack, url: str) -> BaseCheckpointSaver
     dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     pool = AsyncConnectionPool(dsn, min_size=1, max_size=_CONNECTIONS, open=False, kwargs=options)
-    # the pool's rows are dictionaries by ``row_factory``, which its type does not tell
+    # The pool's rows are dictionaries because of ``row_factory``, which its type does not show.
     saver = AsyncPostgresSaver(await stack.enter_async_context(pool))  # type: ignore[arg-type]
     await saver.setup()
     return saver
 
 
 OWN = ("facts",)
+"""The namespace of the desk's own facts."""
 
-"""The namespace of the desk's own shelf."""
-
-_MOST = 1000
-
-"""Items of a namespace that a search looks at, newest first."""
+_MAX_SEARCHED_ITEMS = 1000
+"""Newest items of a namespace that a search compares."""
 
 Namespace = tuple[str, ...]
 
@@ -108,18 +104,18 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class FactStore(BaseStore):
-    """One person's facts; asynchronous only. A search ranks by words in common."""
+    """A person's facts as a LangGraph store, asynchronous only; a search ranks by common words."""
 
     def __init__(self, facts: Facts, person: str) -> None:
         self._facts = facts
         self._person = person
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Refuse: the memory is asynchronous."""
+        """Raise ``StoreError``: the memory is asynchronous."""
         raise StoreError("This store is asynchronous: use aget, aput, asearch and abatch.")
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do the operations in their order."""
+        """Run the operations in order."""
         return [await self._do(op) for op in ops]
 
     async def _do(self, op: Op) -> Result:
@@ -133,18 +129,18 @@ class FactStore(BaseStore):
         return await self._list(op)
 
     async def _get(self, op: GetOp) -> Item | None:
-        past = await self._facts.past(self._person, op.key, namespace=_shelf(op.namespace))
+        past = await self._facts.past(self._person, op.key, namespace=_namespace_text(op.namespace))
         return next((_item(fact, op.namespace) for fact in past if fact.valid_to is None), None)
 
     async def _put(self, op: PutOp) -> None:
-        shelf = _shelf(op.namespace)
+        namespace = _namespace_text(op.namespace)
         if op.value is None:
-            await self._facts.close(self._person, op.key, namespace=shelf)
+            await self._facts.close(self._person, op.key, namespace=namespace)
             return
         data = dict(op.value)
         written = json.dumps(data, ensure_ascii=False, sort_keys=True, default=str)
         fact = NewFact(op.key, str(data.get("value", written)) if op.namespace == OWN else written, data=data)
-        learned = await self._facts.learn(self._person, [fact], namespace=shelf)
+        learned = await self._facts.learn(self._person, [fact], namespace=namespace)
         if learned.refused:
             raise StoreError(f"The item {op.key!r} is not kept: {learned.refused[0][1]}.")
 
@@ -152,7 +148,9 @@ class FactStore(BaseStore):
         found: list[SearchItem] = []
         for namespace in await self._namespaces():
             if namespace[: len(op.namespace_prefix)] == op.namespace_prefix:
-                facts = await self._facts.known(self._person, namespace=_shelf(namespace), limit=_MOST)
+                facts = await self._facts.known(
+                    self._person, namespace=_namespace_text(namespace), limit=_MAX_SEARCHED_ITEMS
+                )
                 found += [_found(fact, namespace, op.query) for fact in facts]
         kept = [item for item in found if _matches(item.value, op.filter)]
         if op.query:
@@ -165,11 +163,11 @@ class FactStore(BaseStore):
         return sorted(cut)[op.offset : op.offset + op.limit]
 
     async def _namespaces(self) -> list[Namespace]:
-        return [tuple(shelf.split(".")) if shelf else OWN for shelf in await self._facts.namespaces(self._person)]
+        return [tuple(text.split(".")) if text else OWN for text in await self._facts.namespaces(self._person)]
 
 
-def _shelf(namespace: Namespace) -> str:
-    """Return a namespace as one text; LangGraph's labels hold no dots."""
+def _namespace_text(namespace: Namespace) -> str:
+    """Return a namespace as text; LangGraph's labels contain no dots."""
     return "" if namespace == OWN else ".".join(namespace)
 
 
@@ -183,11 +181,11 @@ def _item(fact: Fact, namespace: Namespace) -> Item:
 
 
 def _found(fact: Fact, namespace: Namespace, query: str | None) -> SearchItem:
-    score = _likeness(query, f"{fact.key} {fact.value}") if query else None
+    score = _common_words(query, f"{fact.key} {fact.value}") if query else None
     return SearchItem(namespace, fact.key, _value(fact), fact.valid_from, fact.valid_from, score)
 
 
-def _likeness(query: str, text: str) -> float:
+def _common_words(query: str, text: str) -> float:
     words = set(re.findall(r"\w+", query.casefold()))
     return sum(word in text.casefold() for word in words) / len(words) if words else 0.0
 
@@ -202,9 +200,9 @@ def _compares(value: Any, condition: Any) -> bool:
     try:
         return all(_COMPARISONS[name](value, other) for name, other in condition.items())
     except KeyError as error:
-        raise StoreError(f"A filter knows no {error.args[0]!r}; it knows {', '.join(_COMPARISONS)}.") from None
+        raise StoreError(f"A filter has no operator {error.args[0]!r}; use one of {', '.join(_COMPARISONS)}.") from None
     except TypeError:
-        return False  # things of different kinds have no order
+        return False  # Values of different types have no order.
 
 
 def _fits(namespace: Namespace, condition: MatchCondition) -> bool:

@@ -1,17 +1,108 @@
-"""Values of stored conversations."""
+"""Values that the repositories return: messages, turns, summaries, ratings, facts, people, document scopes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from qwendesk.messages import Attachment, Role
+
+Category = Literal["identity", "contact", "place", "work", "family", "preference", "interest", "health", "other"]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+"""Categories of facts; ``health`` is stored only where the settings allow it."""
+
+
+EMPTY = "it is empty"
+HEALTH = "it is about health, which is not kept here"
+UNWANTED = "the person does not want it"
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """A fact to be stored."""
+
+    key: str
+    """Subject of the fact, such as ``name`` or ``home town``; a new value of a key replaces the old one."""
+    value: str
+    category: Category = "other"
+    confidence: float = 1.0
+    """0 to 1; 1 where the person asked for it to be stored."""
+    source_message: str | None = None
+    """Id of the message it comes from."""
+    data: dict[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A stored fact."""
+
+    id: str
+    key: str
+    value: str
+    category: str
+    confidence: float
+    source_message: str | None
+    valid_from: datetime
+    valid_to: datetime | None = None
+    """When it stopped being valid; None: it is valid."""
+    superseded_by: str | None = None
+    """Id of the fact that replaced it."""
+    data: dict[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Facts that were stored and refused."""
+
+    kept: tuple[Fact, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    """Key and reason of each refused fact, without its value."""
+
+
+Linked = Literal["joined", "half", "waiting", "same", "unknown"]
+"""Result of entering a code: both sides are one person now; the other side has yet to enter it; the first side has
+entered it and waits for the other; both sides were one person already; no such code is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person's name on a channel."""
+
+    channel: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person and their names on channels."""
+
+    id: str
+    names: tuple[Identity, ...]
+    remembers: bool
+    """Whether facts about the person may be stored and used."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A code that links two channels of a person."""
+
+    code: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Number of deleted rows."""
+
+    counts: dict[str, int]
+    """Rows by table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was said up to a turn."""
+    """A summary of a conversation up to a turn."""
 
     text: str
     to_sequence: int
@@ -19,27 +110,27 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One message that is to be summarised or read for facts."""
+class TurnLine:
+    """A message to be summarised or searched for facts."""
 
     id: str
     sequence: int
     role: str
     text: str
     person: str | None
-    """Id of the person who wrote it; None: the desk did."""
+    """Id of the person who wrote it; None: the desk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A stretch of a conversation that some background work has not read yet."""
+    """Messages of a conversation that background work has not processed yet."""
 
     conversation: str
     """The conversation's id, not its key."""
-    lines: tuple[Line, ...]
+    lines: tuple[TurnLine, ...]
     """Oldest first."""
     summary: Summary | None = None
-    """What came before."""
+    """Summary of earlier messages."""
 
 
 TurnStatus = Literal["running", "done", "failed", "stopped"]
@@ -47,7 +138,7 @@ TurnStatus = Literal["running", "done", "failed", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message of a conversation, from the person or from the desk."""
+    """A message from a person or from the desk."""
 
     id: str
     role: Literal["user", "assistant"]
@@ -58,12 +149,12 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A question, what became of it, and why the answer is as it is."""
+    """A question with its answer, status and receipt."""
 
     conversation: str
     question: str
     answer: str | None
-    """None while no answer is stored; what there was of it where the turn was stopped."""
+    """None: no answer is stored; the partial answer of a stopped turn."""
     status: TurnStatus
     receipt: dict[str, Any] | None
     """The receipt as plain JSON types; None until the turn is done."""
@@ -73,22 +164,22 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class ConversationInfo:
-    """A conversation in a list."""
+    """An entry in the list of conversations."""
 
     key: str
     title: str
     """The first words of the first message."""
     messages: int
     updated_at: datetime
-    """When the newest question came."""
+    """Time of the newest question."""
     channel: str = "python"
     person: str = ""
-    """Who wrote last, by the channel's own name; empty where it is not known."""
+    """Name on the channel of the person who wrote last; empty where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFact:
-    """A fact about the person who writes, as a model is told it."""
+    """A fact about the person for the model's prompt."""
 
     key: str
     value: str
@@ -96,63 +187,62 @@ class KnownFact:
 
 @dataclass(frozen=True, slots=True)
 class StoredContext:
-    """What a turn begins with."""
+    """The context of a turn."""
 
     messages: list[StoredMessage]
-    """Those that the summary does not cover, oldest first."""
+    """Messages after the summary, oldest first."""
     summary: Summary | None
     facts: tuple[KnownFact, ...]
-    """Oldest first, so that a new one changes nothing before it; none where the person wants none to be used."""
+    """Oldest first, so that a new fact keeps the prompt's prefix; none where the person allows none to be used."""
 
 
 Thumb = Literal[1, -1]
-
-"""Up or down."""
+"""1: up; -1: down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What somebody thought of an answer."""
+    """A person's rating of an answer."""
 
     thumb: Thumb
     role: Role | None = None
-    """The specialist that would have been better."""
+    """The role that would have been better."""
     model: str | None = None
     """The model that would have been better."""
     comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that was answered, as the person who asked it comes back to it."""
+class AskedQuestion:
+    """An answered question that a person refers to."""
 
     turn: str
     sequence: int
-    """Its place in the conversation."""
+    """The turn's sequence in the conversation."""
     text: str
     attachments: tuple[Attachment, ...]
     mine: bool
-    """Whether it was asked by the person who comes back to it."""
+    """Whether the same person asked it."""
     newest: bool
-    """Whether nothing was asked after it."""
+    """Whether it is the newest question."""
     again: bool
-    """Whether the answer is a second try already."""
+    """Whether the answer is a second attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """A turn as it went, for those who look at many of them."""
+    """A closed turn with its ratings, for evaluation."""
 
     id: str
     conversation: str
     channel: str
     question: str
     kinds: tuple[str, ...]
-    """What came with the question, such as ``image``."""
+    """Kinds of the question's attachments, such as ``image``."""
     answer: str
-    """What there is of an answer."""
+    """The answer, possibly partial or empty."""
     role: str | None
-    """Who answered; None where nobody did."""
+    """Role that answered; None without an answer."""
     receipt: dict[str, Any] | None
     """The receipt as plain JSON types; with ``wish``, ``role_without_override`` and ``language`` among it."""
     started_at: datetime
@@ -161,7 +251,7 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class DocumentScope:
-    """Whom a document is for: everybody of a tenant, one person, one conversation, or one person in one of them."""
+    """Readers of a document: everybody of a tenant, a person, a conversation, or a person in a conversation."""
 
     tenant: str = "default"
     person: str | None = None
@@ -171,14 +261,14 @@ class DocumentScope:
 
     @property
     def key(self) -> str:
-        """The scope inside its tenant as one text; empty: everybody."""
+        """The scope within its tenant as text; empty: everybody."""
         return _key(self.person, self.conversation)
 
     @property
     def visible(self) -> tuple[str, ...]:
-        """The keys of all documents that somebody with this scope may read."""
-        people, talks = {None, self.person}, {None, self.conversation}
-        return tuple(sorted(_key(person, talk) for person in people for talk in talks))
+        """Keys of all documents that a reader with this scope may read."""
+        people, conversations = {None, self.person}, {None, self.conversation}
+        return tuple(sorted(_key(person, conversation) for person in people for conversation in conversations))
 
 
 def _key(person: str | None, conversation: str | None) -> str:
@@ -187,4 +277,4 @@ def _key(person: str | None, conversation: str | None) -> str:
 
 
 EVERYBODY = DocumentScope()
-"""Documents for everybody of the default tenant; as a reader, one who sees only those."""
+"""Documents for everybody of the default tenant; as a reader, access to those only."""

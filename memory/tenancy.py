@@ -1,7 +1,7 @@
-"""One tenant's view of the database: every statement is narrowed to the tenant's rows before it is run.
+"""One tenant's view of the database: every statement is restricted to the tenant's rows before it runs.
 
-Repositories are given a ``TenantDatabase`` and nothing else, so no query of theirs can reach another tenant: the
-narrowing is done here, for every table of a statement, those of its subqueries included.
+Repositories receive a ``TenantDatabase`` only, so no query can reach another tenant's rows: each table of a statement
+is restricted here, including those of its subqueries.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class TenantDatabase:
 
     def __init__(self, database: Database, tenant: str) -> None:
         self.whole_database = database
-        """For what concerns all tenants: opening, closing, upkeep."""
+        """The database of all tenants, for opening, closing and maintenance."""
         self.tenant = tenant
         self.name = database.name
         self.dialect = database.engine.dialect.name
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[TenantConnection]:
-        """Give a connection inside a transaction whose statements all see one committed state."""
+        """Open a read-only transaction whose statements see one committed state."""
         async with self.whole_database.read() as connection:
             yield TenantConnection(connection, self.tenant)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[TenantConnection]:
-        """Give a connection inside a transaction, which is committed unless an error is raised."""
+        """Open a transaction that is committed at the end and rolled back on an error."""
         async with self.whole_database.write() as connection:
             yield TenantConnection(connection, self.tenant)
 
@@ -60,13 +60,13 @@ class TenantConnection:
     """A connection that runs statements on one tenant's rows only."""
 
     raw: AsyncConnection
-    """For the queue's own tables and for tests; a repository has no business with it."""
+    """The unrestricted connection, for the queue's tables and SQL that is not of one tenant."""
     tenant: str
 
     async def execute(
         self, statement: Executable, values: Values | Sequence[Values] = ()
     ) -> CursorResult[*tuple[Any, ...]]:
-        """Run a statement, narrowed to the tenant."""
+        """Run a statement restricted to the tenant's rows."""
         scoped = narrowed(statement)
         if isinstance(values, Mapping):
             return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, values))
@@ -76,14 +76,14 @@ class TenantConnection:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """A statement that names the tenant."""
+    """A statement restricted to a tenant, which is a parameter."""
 
     statement: Executable
     adds_rows: bool
     has_criteria: bool
 
     def filled(self, tenant: str, values: Values) -> dict[str, Any]:
-        """Return the statement's values with the tenant among them."""
+        """Return the statement's parameters with the tenant added."""
         filled = dict(values)
         if self.adds_rows:
             filled["tenant_id"] = tenant
@@ -94,10 +94,12 @@ class Narrowed:
 
 @lru_cache(maxsize=512)
 def narrowed(statement: Executable) -> Narrowed:
-    """Return the statement with the tenant's criterion on every table in it.
+    """Return the statement with a condition on the tenant for every table.
+
+    The result is cached: restricting a large statement takes milliseconds.
 
     Raises:
-        StoreError: it is of a kind that cannot be narrowed, such as raw SQL.
+        StoreError: a statement of this kind cannot be restricted, such as raw SQL.
     """
     scoped = _scoped(statement)
     criteria = any(getattr(part, "key", None) == OF_TENANT for part in visitors.iterate(scoped))
@@ -126,13 +128,13 @@ def _is_ours(table: Any) -> ColumnElement[bool]:
 
 
 def _criteria(froms: Sequence[FromClause], optional: bool = False) -> Iterator[ColumnElement[bool]]:
-    """Give the criterion of each table that a query reads itself; a subquery has been narrowed on its own."""
+    """Yield the condition of each table that a query reads itself; subqueries are restricted separately."""
     for item in froms:
         if isinstance(item, Join):
             yield from _criteria([item.left], optional or item.full)
             yield from _criteria([item.right], optional or item.full or item.isouter)
         elif _is_table(item) and "tenant_id" in item.c:
-            # in an outer join the row may be missing; no row that is there lacks a tenant
+            # In an outer join the row may be missing; an existing row always has a tenant.
             yield _is_ours(item) | item.c.tenant_id.is_(None) if optional else _is_ours(item)
 
 
@@ -150,7 +152,7 @@ R = TypeVar("R", bound=_Repository)
 def unit_of_work(
     method: Callable[Concatenate[R, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[R, P], Coroutine[Any, Any, T]]:
-    """Make a repository's method one unit of work, done whole or not at all."""
+    """Run a repository's method to its end even if its caller is cancelled."""
 
     @wraps(method)
     async def run(self: R, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -10,7 +10,7 @@ from qwendesk.desk.translations import say, words, words_of_all
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import tidy
 from qwendesk.memory.people.facts import Facts
-from qwendesk.memory.people.records import Fact, NewFact
+from qwendesk.memory.records import Fact, NewFact
 from qwendesk.search_terms import fold
 
 _NUMBERS = re.compile(r"\d{1,4}\.?(?:(?:,\s*|\s+)\d{1,4}\.?)*")

@@ -8,8 +8,7 @@ from qwendesk.desk.commands.forget import NOTE, Forgetting, Who, shown_list, tol
 from qwendesk.desk.translations import say
 from qwendesk.errors import StoreError
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.records import EMPTY, HEALTH, UNWANTED, NewFact
-from qwendesk.memory.records import Rating, Thumb
+from qwendesk.memory.records import EMPTY, HEALTH, UNWANTED, NewFact, Rating, Thumb
 
 NAMES = ("memory", "remember", "forget", "good", "bad", "link")
 """The commands; ``help_NAME`` in the catalogues says what each does."""

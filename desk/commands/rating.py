@@ -10,7 +10,7 @@ from qwendesk.desk.delivery.outbox import Outbox
 from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.translations import say
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.records import Asked, Rating, Thumb
+from qwendesk.memory.records import AskedQuestion, Rating, Thumb
 from qwendesk.messages import Button, Inbound
 
 UP, DOWN = "👍", "👎"
@@ -77,7 +77,7 @@ class Ratings:
         # who reacted to a message sees the reaction
         return done if found["of"] is None or _PLACE.fullmatch(found["of"]) else replace(done, unseen="")
 
-    async def _rate(self, call: Call, asked: Asked, thumb: Thumb, comment: str = "") -> Done:
+    async def _rate(self, call: Call, asked: AskedQuestion, thumb: Thumb, comment: str = "") -> Done:
         key, channel = _key(call), call.arrived.inbound.channel
         await self.memory.feedback.rate(key, Rating(thumb, comment=comment or None), channel=channel, turn=asked.turn)
         marks = (asked.sequence, thumbs(asked.sequence, thumb))
@@ -87,14 +87,14 @@ class Ratings:
             return Done(ask=_again(call, asked), marks=marks)
         return Done(say("rated_down", call.language), marks=marks)
 
-    async def _meant(self, call: Call, of: str | None) -> Asked | None:
+    async def _meant(self, call: Call, of: str | None) -> AskedQuestion | None:
         """Return the turn that a thumb stands under: named by its place, or by the platform's name of the message."""
         if of is None:
             return await self._asked(call)
         place = int(of) if _PLACE.fullmatch(of) else await self.outbox.place_of(call.arrived.conversation_id, of)
         return await self._asked(call, place) if place is not None else None
 
-    async def _asked(self, call: Call, at: int | None = None) -> Asked | None:
+    async def _asked(self, call: Call, at: int | None = None) -> AskedQuestion | None:
         inbound = call.arrived.inbound
         before = inbound.sequence or 0
         return await self.memory.feedback.asked(
@@ -107,7 +107,7 @@ def _key(call: Call) -> str:
     return conversation_key(inbound.account, inbound.conversation)
 
 
-def _again(call: Call, asked: Asked) -> Inbound:
+def _again(call: Call, asked: AskedQuestion) -> Inbound:
     """Return the question once more, for whoever is next up the chain."""
     return replace(
         call.arrived.inbound, text=asked.text, attachments=asked.attachments, retry=True, unsupported_media=None

@@ -17,8 +17,7 @@ from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import is_grounded
-from qwendesk.memory.people.records import CATEGORIES, Category, Fact, NewFact
-from qwendesk.memory.records import Line
+from qwendesk.memory.records import CATEGORIES, Category, Fact, NewFact, TurnLine
 from qwendesk.prompts import render
 from qwendesk.quoting import indented
 
@@ -79,7 +78,7 @@ class Learner:
         size = choice.card.parameters
         return self.wish == "on" or size <= 0 or size >= _LARGE_ENOUGH
 
-    async def _learn(self, person: str, lines: Sequence[Line], choice: SelectedModel) -> None:
+    async def _learn(self, person: str, lines: Sequence[TurnLine], choice: SelectedModel) -> None:
         known = await self.memory.people.get(person)
         if not lines or known is None or not known.remembers:
             return
@@ -88,7 +87,7 @@ class Learner:
         if facts:
             await self.memory.facts.learn(person, facts)
 
-    async def _ask(self, lines: Sequence[Line], known: list[Fact], choice: SelectedModel) -> list[Any]:
+    async def _ask(self, lines: Sequence[TurnLine], known: list[Fact], choice: SelectedModel) -> list[Any]:
         model = await self.pool.load(choice)
         system = render("facts", folder=self.prompts, known=known)
         said = "\n\n".join(f"Message: {indented(line.text[:_LONGEST])}" for line in lines)
@@ -107,7 +106,7 @@ def facts_in(text: str) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
-def sourced(item: Any, lines: Sequence[Line]) -> NewFact | None:
+def sourced(item: Any, lines: Sequence[TurnLine]) -> NewFact | None:
     """Return a proposed fact with the newest message that says so; None where it is no fact or none does."""
     if not isinstance(item, dict) or not all(isinstance(item.get(name), str) for name in ("key", "value")):
         return None

@@ -12,7 +12,7 @@ from qwendesk.desk.turns.background import Over
 from qwendesk.desk.turns.conversation_context import tokens_of
 from qwendesk.engines.pool import ModelPool
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.records import Line, Unread
+from qwendesk.memory.records import TurnLine, Unread
 from qwendesk.prompts import render
 from qwendesk.quoting import indented
 
@@ -56,7 +56,7 @@ class Summariser:
             await self.memory.summaries.add(unread, lines[-1].sequence, text, choice.card.name)
 
 
-def older(lines: Sequence[Line], keep: int, read: int) -> list[Line]:
+def older(lines: Sequence[TurnLine], keep: int, read: int) -> list[TurnLine]:
     """Return the oldest whole turns, at most ``read`` tokens of them, but none of the newest ``keep`` tokens."""
     turns = sorted({line.sequence for line in lines})
     sizes = {turn: tokens_of(line.text for line in lines if line.sequence == turn) for turn in turns}
@@ -72,7 +72,7 @@ def older(lines: Sequence[Line], keep: int, read: int) -> list[Line]:
     return [line for line in lines if line.sequence <= last]
 
 
-def transcript(unread: Unread, lines: Sequence[Line]) -> str:
+def transcript(unread: Unread, lines: Sequence[TurnLine]) -> str:
     """Return what was said, with the summary of what came before."""
     before = [f"Before: {indented(unread.summary.text)}"] if unread.summary else []
     said = [f"{'Person' if line.role == 'user' else 'Assistant'}: {indented(_cut(line.text))}" for line in lines]

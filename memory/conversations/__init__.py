@@ -1,1 +1,1 @@
-"""Repositories of conversations, turns, summaries and ratings."""
+"""Repositories of turns, conversations, summaries and feedback."""

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.conversations.history import attachments_of
-from qwendesk.memory.records import Asked, PastTurn, Rating
+from qwendesk.memory.records import AskedQuestion, PastTurn, Rating
 from qwendesk.memory.tables.conversations import Conversation, Feedback, Message, PersonIdentity, Turn
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 
@@ -69,7 +69,7 @@ class TurnFeedback:
     @unit_of_work
     async def asked(
         self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
-    ) -> Asked | None:
+    ) -> AskedQuestion | None:
         """Return an answered question of a conversation; without ``at``, the newest that the person asked.
 
         Args:
@@ -90,7 +90,7 @@ class TurnFeedback:
             if found is None:
                 return None
             files = await attachments_of(connection, [found.question] if found.parts else [])
-        return Asked(
+        return AskedQuestion(
             found.id,
             found.sequence,
             found.text,

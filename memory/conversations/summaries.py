@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from uuid_utils import uuid7
 
-from qwendesk.memory.records import Line, Summary, Unread
+from qwendesk.memory.records import Summary, TurnLine, Unread
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.facts import ConversationSummary
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -41,7 +41,7 @@ class Summaries:
                 .order_by(Message.sequence, Message.role.desc(), Message.part)
                 .limit(limit)
             )
-            lines = tuple(Line(*row) for row in await connection.execute(messages))
+            lines = tuple(TurnLine(*row) for row in await connection.execute(messages))
         return Unread(found.id, lines, Summary(found.text, found.to_sequence) if found.to_sequence else None)
 
     @unit_of_work
@@ -89,7 +89,7 @@ class Summaries:
                 .limit(limit)
             )
             rows = (await connection.execute(messages)).all()
-        return Unread(found.id, tuple(Line(*row) for row in reversed(rows)))
+        return Unread(found.id, tuple(TurnLine(*row) for row in reversed(rows)))
 
     @unit_of_work
     async def mark_learned(self, unread: Unread) -> None:

@@ -63,7 +63,7 @@ async def check(database: Database) -> DatabaseState:
     if state.revision != state.head:
         problems.append(f"revision {state.revision} is behind {state.head}: run 'qwendesk db upgrade'")
     elif not problems:
-        problems += await _differences(database) or await documents.faults(database)
+        problems += await _differences(database) or await documents.find_problems(database)
     return DatabaseState(state.revision, state.head, tuple(problems[:_MAX_PROBLEMS]))
 
 

@@ -1,4 +1,4 @@
-"""Retention: remove what is older than a person or a law wants it kept."""
+"""Retention: delete data older than a given time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from qwendesk.memory.tables.facts import ConversationSummary, LinkCode, StoredFa
 from qwendesk.memory.tenancy import TenantDatabase
 
 
-class _Undo(Exception):
-    """Ends a transaction that was only a trial."""
+class _DryRunOver(Exception):
+    """Rolls back the transaction of a dry run."""
 
 
 async def tenants(database: Database) -> list[str]:
@@ -29,17 +29,17 @@ async def tenants(database: Database) -> list[str]:
 
 
 async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = False) -> dict[str, int]:
-    """Remove one tenant's turns older than ``before``, what was made from them, and facts closed before it.
+    """Delete one tenant's turns older than ``before``, data derived from them, and facts closed before it.
 
-    What holds now about a person stays until it is forgotten. Return how many rows of each table went, or would go.
+    Valid facts stay. Returns the number of rows of each table that were, or in a dry run would be, deleted.
     """
     counts: dict[str, int] = {}
-    with suppress(_Undo):
+    with suppress(_DryRunOver):
         async with database.write() as connection:
             for table, statement in _steps().items():
                 counts[table] = (await connection.execute(statement, {"before": before})).rowcount
             if dry_run:
-                raise _Undo
+                raise _DryRunOver
             if counts[KbDocument.__tablename__]:
                 await note_removal(connection)
             await record(connection, "purge", before.isoformat(), counts)
@@ -48,7 +48,7 @@ async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = F
 
 @cache
 def _steps() -> dict[str, Delete]:
-    """Give the statements in their order: a summary holds the words of the messages that go."""
+    """Return the statements in order; a summary contains the words of deleted messages."""
     before: BindParameter[datetime] = bindparam("before")
     asked, old = aliased(Message), aliased(Message)
     beside = exists(asked.id).where(

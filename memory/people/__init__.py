@@ -1,1 +1,1 @@
-"""Who writes: names on channels, links between them, everything about a person, and its removal."""
+"""Repositories of people and facts; linking, export and erasure of people."""

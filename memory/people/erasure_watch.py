@@ -1,4 +1,4 @@
-"""Notice that another process has forgotten a person, so that this one drops what it holds of anybody."""
+"""Notice the erasure of a person by another process, so that this one drops its caches."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _POLL_SECONDS = 15.0
 log = logging.getLogger(__name__)
 
 
-class Forgettings:
-    """Reads the audit for people who were forgotten, by any process.
+class ErasureWatch:
+    """Polls the audit log for erased people.
 
     Args:
         database: the tenant's view of the database.
-        held: what this process holds of people's words.
+        held: what this process holds of people's words outside the database.
     """
 
     def __init__(self, database: TenantDatabase, held: HeldWords) -> None:
@@ -32,16 +32,16 @@ class Forgettings:
         self._last: str | None = None
 
     async def watch(self, seconds: float = _POLL_SECONDS) -> None:
-        """Look again and again, until it is cancelled."""
+        """Poll until cancelled."""
         while True:
             try:
                 await self.look()
             except StoreError as error:
-                log.info("It is looked for forgotten people later: %s", error)
+                log.info("Erased people could not be read, trying again later: %s", error)
             await asyncio.sleep(seconds)
 
     async def look(self) -> None:
-        """Drop what is held of anybody, where another process has forgotten somebody since the last look."""
+        """Drop all held words if another process has erased a person since the last call."""
         async with self._database.read() as connection:
             found = [str(id_) for id_ in (await connection.execute(_since(), {"last": self._last or ""})).scalars()]
         is_first, self._last = self._last is None, max(found, default=self._last or "")

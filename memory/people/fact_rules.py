@@ -1,4 +1,4 @@
-"""Whether a fact mentions something: whole words of any script, whatever their case and accents."""
+"""Rules of stored facts: what a fact mentions, secrets in a text, and which facts are refused."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from functools import cache
 import regex
 from stdnum import iban, luhn
 
-from qwendesk.memory.people.records import EMPTY, HEALTH, NewFact
+from qwendesk.memory.records import EMPTY, HEALTH, NewFact
 from qwendesk.messages import storable
 from qwendesk.search_terms import fold
 
 _UNSPACED = ("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
-
-"""Scripts without spaces between words, and Korean, whose words carry endings: there a part of a word is found."""
+"""Scripts without spaces between words, and Korean with its suffixes: parts of words match in them."""
 
 _LETTERS = str.maketrans("ıøłđ", "iold")
-
-"""Letters with a stroke, which are no accents to Unicode."""
+"""Letters with a stroke, which Unicode does not decompose."""
 
 
 def mentioning(what: str) -> Callable[[str, str], bool] | None:
-    """Return what tells whether a key and its value mention ``what``; None where it names nothing."""
+    """Return a function that tells whether a key or value mentions ``what``; None where ``what`` has no words.
+
+    Whole words of any script match, regardless of case and accents.
+    """
     wanted = _bare(what.replace(":", " "))
     if not wanted:
         return None
-    word = _of_a_word()
+    word = _word_character()
     before = rf"(?<!{word})" if regex.match(word, wanted[0], regex.V1) else ""
     after = rf"(?!{word})" if regex.match(word, wanted[-1], regex.V1) else ""
     pattern = regex.compile(before + regex.escape(wanted) + after, regex.V1)
@@ -39,8 +40,8 @@ def mentioning(what: str) -> Callable[[str, str], bool] | None:
 
 
 @cache
-def _of_a_word() -> str:
-    """Give the signs that may not stand beside a word that is found."""
+def _word_character() -> str:
+    """Return the class of characters that may not adjoin a match."""
     unspaced = "".join(rf"\p{{Script={name}}}" for name in _UNSPACED)
     return rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{unspaced}\u30fc\u3005]]"
 
@@ -85,13 +86,12 @@ _MIN_IBAN_CHARS = 15
 
 _RUN = re.compile(r"[A-Za-z0-9+/_=.~!@#$%^&*-]{16,}")
 
-_BITS = 3.3
-
-"""Entropy of a character above which a long run of mixed characters is taken for a key; words have less."""
+_MIN_KEY_ENTROPY = 3.3
+"""Bits of entropy of a character from which a long mixed run is taken for a key; words have less."""
 
 
 def secret_in(text: str) -> str | None:
-    """Return what kind of secret a text holds; None where it holds none."""
+    """Return the kind of secret in a text; None without a secret."""
     for kind, shape in _SHAPES.items():
         if shape.search(text):
             return kind
@@ -104,8 +104,8 @@ def secret_in(text: str) -> str | None:
     return None
 
 
-def speaks_of_secret(text: str) -> bool:
-    """Tell whether a text names a password or the like, in any of some thirty languages."""
+def mentions_secret(text: str) -> bool:
+    """Return whether a text mentions a password or the like, in about thirty languages."""
     return bool(_WORDS.search(text))
 
 
@@ -114,7 +114,7 @@ def _is_card(digits: str) -> bool:
 
 
 def _is_account(text: str) -> bool:
-    """Check for an IBAN at the beginning; the pattern may have matched words after it."""
+    """Return whether the text begins with an IBAN; the pattern may have matched words after it."""
     plain = iban.compact(text)
     return any(iban.is_valid(plain[:length]) for length in range(_MIN_IBAN_CHARS, len(plain) + 1))
 
@@ -125,11 +125,11 @@ def _looks_random(run: str) -> bool:
     kinds = sum(bool(re.search(kind, run)) for kind in (r"[a-z]", r"[A-Z]", r"\d"))
     size = len(run)
     entropy = -sum(count / size * math.log2(count / size) for count in Counter(run).values())
-    return kinds >= 2 and bool(re.search(r"\d", run)) and entropy >= _BITS and not _is_plain(run)
+    return kinds >= 2 and bool(re.search(r"\d", run)) and entropy >= _MIN_KEY_ENTROPY and not _is_plain(run)
 
 
 def _is_plain(run: str) -> bool:
-    """Tell whether a run is only words and numbers with signs between them, such as an address or a date."""
+    """Return whether a run consists of words and numbers with separators, such as an address or a date."""
     parts = re.split(r"[-_./=]+", run)
     return all(re.fullmatch(r"[A-Za-z]*|\d{1,8}|[A-Z]?[a-z]+\d{1,4}|\d{1,4}[A-Za-z]{1,3}", part) for part in parts)
 
@@ -155,22 +155,22 @@ _HEALTH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which facts are kept."""
+    """Decides which facts are stored."""
 
     allow_health: bool = False
 
     def refusal(self, fact: NewFact, source: str | None = None) -> str | None:
-        """Return why a fact may not be kept, without its value; None where it may.
+        """Return why a fact may not be stored, without its value; None where it may.
 
         Args:
             fact: a tidy fact.
-            source: the text it was learned from; the fact has to be found there.
+            source: the text that the fact must be found in.
         """
         if not fact.key or not fact.value:
             return EMPTY
         if reason := secret_in(f"{fact.key}: {fact.value}"):
             return f"it holds {reason}"
-        if speaks_of_secret(fact.key) or speaks_of_secret(fact.value):
+        if mentions_secret(fact.key) or mentions_secret(fact.value):
             return "it is about a password or the like"
         if not self.allow_health and _is_health(fact, source):
             return HEALTH
@@ -178,9 +178,11 @@ class Rules:
 
 
 def tidy(fact: NewFact, *, exact: bool = False) -> NewFact:
-    """Return the fact in one line each for key and value, without control characters, cut to their length.
+    """Return the fact with key and value normalised: one line, no control characters, limited length.
 
-    ``exact`` leaves key and value as a program chose them.
+    Args:
+        fact: the fact.
+        exact: keep key and value as a program chose them.
     """
     if exact:
         return replace(fact, key=storable(fact.key), value=storable(fact.value))
@@ -190,15 +192,15 @@ def tidy(fact: NewFact, *, exact: bool = False) -> NewFact:
 
 
 def is_grounded(value: str, source: str) -> bool:
-    """Tell whether all words of a value were said."""
+    """Return whether all words of a value occur in a text."""
     said = _folded(source)
     words = re.findall(r"\w+", _folded(value))
     return bool(words) and all(word in said for word in words)
 
 
-def _line(text: str, longest: int) -> str:
+def _line(text: str, max_chars: int) -> str:
     normal = unicodedata.normalize("NFC", storable(text))
-    return " ".join(_CONTROLS.sub(" ", normal).split())[:longest].strip()
+    return " ".join(_CONTROLS.sub(" ", normal).split())[:max_chars].strip()
 
 
 def _is_health(fact: NewFact, source: str | None) -> bool:
@@ -207,16 +209,16 @@ def _is_health(fact: NewFact, source: str | None) -> bool:
 
 
 def _ungrounded(fact: NewFact, source: str) -> str | None:
-    """Say where a model made a fact up, or took it from a sentence about a secret."""
+    """Return why a fact is not supported by its source, or that it comes from a sentence about a secret."""
     if not is_grounded(fact.value, source):
         return "the person did not say so"
-    if any(speaks_of_secret(sentence) for sentence in _around(fact.value, source)):
+    if any(mentions_secret(sentence) for sentence in _around(fact.value, source)):
         return "it was said of a password or the like"
     return None
 
 
 def _around(value: str, source: str) -> list[str]:
-    """Return the sentences that hold one of the value's words."""
+    """Return the sentences with one of the value's words."""
     words = re.findall(r"\w+", _folded(value))
     return [part for part in _ENDS.split(source) if any(word in _folded(part) for word in words)]
 

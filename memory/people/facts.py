@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.memory.people.fact_rules import Rules, mentioning, tidy
-from qwendesk.memory.people.records import UNWANTED, Fact, Learned, NewFact
+from qwendesk.memory.records import UNWANTED, Fact, Learned, NewFact
 from qwendesk.memory.tables.conversations import Message, Person
 from qwendesk.memory.tables.facts import StoredFact
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work

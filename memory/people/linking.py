@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from qwendesk.memory.audit import record
 from qwendesk.memory.documents import move_documents
-from qwendesk.memory.people.records import Code, Linked
+from qwendesk.memory.records import IssuedCode, Linked
 from qwendesk.memory.tables.conversations import Base, Person, PersonIdentity
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import LinkCode, StoredFact
@@ -35,7 +35,7 @@ class Side:
     person: str
 
 
-async def new_code(connection: TenantConnection, side: Side) -> Code:
+async def new_code(connection: TenantConnection, side: Side) -> IssuedCode:
     """Create a code in place of the identity's earlier one; only its digest is stored."""
     code = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_CHARS))
     now = datetime.now(UTC)
@@ -49,7 +49,7 @@ async def new_code(connection: TenantConnection, side: Side) -> Code:
         "expires_at": now + _LIFETIME,
     }
     await connection.execute(insert(LinkCode), row)
-    return Code(f"{code[:5]}-{code[5:]}", now + _LIFETIME)
+    return IssuedCode(f"{code[:5]}-{code[5:]}", now + _LIFETIME)
 
 
 async def enter(connection: TenantConnection, code: str, side: Side) -> Linked:

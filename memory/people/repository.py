@@ -19,7 +19,7 @@ from qwendesk.memory.database import upsert
 from qwendesk.memory.people import linking
 from qwendesk.memory.people.erasure import erase
 from qwendesk.memory.people.export import export_person
-from qwendesk.memory.people.records import Code, Erased, Identity, Linked, Person
+from qwendesk.memory.records import Erased, Identity, IssuedCode, Linked, PersonRecord
 from qwendesk.memory.tables import conversations as tables
 from qwendesk.memory.tables.conversations import PersonIdentity
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -42,19 +42,19 @@ class People:
         self._account = account
 
     @unit_of_work
-    async def find(self, name: str, *, channel: str = "python") -> Person | None:
+    async def find(self, name: str, *, channel: str = "python") -> PersonRecord | None:
         """Return the person of that name on a channel."""
         async with self._database.read() as connection:
             return await self._find(connection, name, channel)
 
     @unit_of_work
-    async def get(self, person: str) -> Person | None:
+    async def get(self, person: str) -> PersonRecord | None:
         """Return a person by id."""
         async with self._database.read() as connection:
             return await _get(connection, person)
 
     @unit_of_work
-    async def meet(self, name: str, *, channel: str = "python") -> Person:
+    async def meet(self, name: str, *, channel: str = "python") -> PersonRecord:
         """Return the person of that name on a channel; add one where there is none."""
         async with self._database.read() as connection:
             if known := await self._find(connection, name, channel):
@@ -68,7 +68,7 @@ class People:
         return met
 
     @unit_of_work
-    async def named(self, text: str) -> list[Person]:
+    async def named(self, text: str) -> list[PersonRecord]:
         """Return the people that a text may mean: an id, ``channel:name``, or a name on any channel."""
         channel, _, name = text.partition(":")
         identity = aliased(PersonIdentity)
@@ -79,7 +79,7 @@ class People:
             return _grouped(await connection.execute(statement))
 
     @unit_of_work
-    async def listed(self, *, limit: int = 100) -> list[Person]:
+    async def listed(self, *, limit: int = 100) -> list[PersonRecord]:
         """Return people, newest first."""
         some = aliased(tables.Person)
         newest = select(some.id).order_by(some.id.desc()).limit(limit)
@@ -127,7 +127,7 @@ class People:
         return Erased(counts)
 
     @unit_of_work
-    async def new_code(self, name: str, *, channel: str = "python") -> Code:
+    async def new_code(self, name: str, *, channel: str = "python") -> IssuedCode:
         """Create a link code for a person on this channel; an earlier one becomes void."""
         async with self._database.write() as connection:
             return await linking.new_code(connection, await self._enter(connection, name, channel))
@@ -138,7 +138,7 @@ class People:
         async with self._database.write() as connection:
             return await linking.enter(connection, code, await self._enter(connection, name, channel))
 
-    async def _find(self, connection: TenantConnection, name: str, channel: str) -> Person | None:
+    async def _find(self, connection: TenantConnection, name: str, channel: str) -> PersonRecord | None:
         values = {"channel": channel, "account": self._account, "person": name}
         return next(iter(_grouped(await connection.execute(_by_name(), values))), None)
 
@@ -214,18 +214,18 @@ def _people() -> Select[Any]:
     return people.order_by(tables.Person.id.desc(), PersonIdentity.id)
 
 
-async def _get(connection: TenantConnection, person: str) -> Person | None:
+async def _get(connection: TenantConnection, person: str) -> PersonRecord | None:
     found = await connection.execute(_people().where(tables.Person.id == person))
     return next(iter(_grouped(found)), None)
 
 
-def _grouped(found: Iterable[Row[*tuple[Any, ...]]]) -> list[Person]:
+def _grouped(found: Iterable[Row[*tuple[Any, ...]]]) -> list[PersonRecord]:
     """Make a person of the rows of their identities."""
-    people: dict[str, Person] = {}
+    people: dict[str, PersonRecord] = {}
     for id_, remembers, created_at, channel, name in found:
-        known = people.get(id_) or Person(id_, (), remembers, created_at)
+        known = people.get(id_) or PersonRecord(id_, (), remembers, created_at)
         names = (*known.names, Identity(channel, name)) if name is not None else known.names
-        people[id_] = Person(id_, names, remembers, created_at)
+        people[id_] = PersonRecord(id_, names, remembers, created_at)
     return list(people.values())
 
 

@@ -20,7 +20,7 @@ from qwendesk.desk.delivery.transcript import PastLines
 from qwendesk.desk.runtime import Answering, Office
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
-from qwendesk.memory.people.erasure_watch import Forgettings
+from qwendesk.memory.people.erasure_watch import ErasureWatch
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
@@ -112,7 +112,7 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.office = await self._open_office(stack)
-            watch = asyncio.create_task(Forgettings(self.office.database, self._memory.held_words).watch())
+            watch = asyncio.create_task(ErasureWatch(self.office.database, self._memory.held_words).watch())
             stack.push_async_callback(_end, watch)
             self._attach_channels()
             await self.office.start()

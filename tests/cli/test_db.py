@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from qwendesk.cli import db, memory
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.migrations import upgrade
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.settings import load_settings
 

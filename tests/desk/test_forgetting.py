@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from qwendesk.desk.translations import say
 from qwendesk.errors import EngineUnavailable
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.memory.tables.inbox import RateBucket
 from qwendesk.messages import Inbound

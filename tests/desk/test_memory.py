@@ -13,8 +13,7 @@ from qwendesk.desk.turns.conversation_context import within
 from qwendesk.desk.turns.fact_learner import facts_in, sourced
 from qwendesk.desk.turns.summariser import older
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.memory.people.records import NewFact
-from qwendesk.memory.records import KnownFact, Line
+from qwendesk.memory.records import KnownFact, NewFact, TurnLine
 from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
@@ -205,8 +204,8 @@ async def test_forgetting_me_removes_the_conversation(make_desk: MakeDesk, own_h
         assert not any(b"grandmother" in content for content in found)
 
 
-def line(sequence: int, role: str, size: int) -> Line:
-    return Line(f"{sequence}{role}", sequence, role, "x" * size * 3, None)
+def line(sequence: int, role: str, size: int) -> TurnLine:
+    return TurnLine(f"{sequence}{role}", sequence, role, "x" * size * 3, None)
 
 
 def test_the_newest_turns_are_never_summarised() -> None:
@@ -234,7 +233,7 @@ def test_a_models_json_may_be_broken(text: str, count: int) -> None:
 
 
 def test_only_what_was_said_becomes_a_fact() -> None:
-    lines = [Line("m1", 1, "user", "I live in Rome", "p"), Line("m2", 2, "user", "In Berlin now", "p")]
+    lines = [TurnLine("m1", 1, "user", "I live in Rome", "p"), TurnLine("m2", 2, "user", "In Berlin now", "p")]
     fact = sourced({"key": "home", "value": "Berlin", "category": "place"}, lines)
     assert fact and (fact.source_message, fact.category) == ("m2", "place")
     for item in ({"key": "home", "value": "Paris"}, {"key": 1, "value": "Rome"}, "Rome", None, {}):

@@ -6,7 +6,7 @@ import pytest
 
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import mentioning
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.messages import Inbound
 from tests.memory.talk import say
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.messages import Attachment, Inbound
 from tests.memory.talk import say
 

@@ -21,6 +21,7 @@ Make = Callable[..., Memory]
 
 OPEN = """
 import asyncio, sys
+from qwendesk.memory.memory import Memory
 
 async def main():
     memory = Memory(sys.argv[1])

@@ -15,7 +15,7 @@ from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.audit import record
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people import repository as people_sql
-from qwendesk.memory.people.records import Identity, NewFact
+from qwendesk.memory.records import Identity, NewFact
 from qwendesk.memory.tables.conversations import Base, Conversation
 from qwendesk.memory.tables.facts import AuditEntry, ToolCall
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage

@@ -16,6 +16,7 @@ Make = Callable[..., Memory]
 
 BEGIN = """
 import asyncio, sys
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound
 
 async def main():
@@ -30,6 +31,7 @@ asyncio.run(main())
 
 WRITE = """
 import asyncio, sys
+from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound
 
 async def turns(memory, conversation):

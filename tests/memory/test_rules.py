@@ -3,7 +3,7 @@
 import pytest
 
 from qwendesk.memory.people.fact_rules import Rules, secret_in, tidy
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 
 SECRETS = [
     "4111 1111 1111 1111",

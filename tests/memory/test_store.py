@@ -12,7 +12,7 @@ from langgraph.store.base import BaseStore
 from qwendesk.errors import StoreError
 from qwendesk.memory.langgraph import OWN, SUFFIX, FactStore, checkpointer
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from qwendesk.memory.maintenance.check import check, revision
 from qwendesk.memory.maintenance.retention import purge, tenants
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.migrations import upgrade
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.messages import Attachment, Inbound
 from tests import postgres_server

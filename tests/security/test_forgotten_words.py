@@ -22,7 +22,7 @@ from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
 from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.erasure_watch import Forgettings
+from qwendesk.memory.people.erasure_watch import ErasureWatch
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
@@ -159,7 +159,7 @@ async def test_nothing_of_a_visitor_stays(own_home: Path, caplog: pytest.LogCapt
 
 async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
     async with served(own_home) as (service, memory):
-        watch = Forgettings(memory.scope, memory.held_words)
+        watch = ErasureWatch(memory.scope, memory.held_words)
         await watch.look()
         async with page(service.settings.port, "s") as visitor:
             await visitor.say(f"My word is {LEFT + RIGHT}")

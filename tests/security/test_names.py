@@ -15,7 +15,7 @@ from qwendesk.desk.access_repository import Guest, Guestbook
 from qwendesk.desk.commands.access import _shown
 from qwendesk.logs import SafeFormatter
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.records import NewFact
+from qwendesk.memory.records import NewFact
 from qwendesk.messages import Inbound
 from qwendesk.printable import many_lines, one_line
 from qwendesk.settings import load_settings

@@ -19,7 +19,7 @@ from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
     from qwendesk.memory.memory import Memory
-    from qwendesk.memory.people.records import Person
+    from qwendesk.memory.records import PersonRecord
 
 _SEARCHED = 10_000
 """Number of newest conversations that are searched by name."""
@@ -206,7 +206,7 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
     typer.echo(json.dumps({"person": person.id, "removed": counts}) if as_json else f"removed {removed}")
 
 
-async def _one(memory: Memory, text: str) -> Person:
+async def _one(memory: Memory, text: str) -> PersonRecord:
     found = await memory.people.named(text)
     if not found:
         raise ConfigError(f"There is no person {text!r}; 'qwendesk memory list' shows all.")
@@ -216,10 +216,10 @@ async def _one(memory: Memory, text: str) -> Person:
     return found[0]
 
 
-def _names(person: Person) -> str:
+def _names(person: PersonRecord) -> str:
     return ", ".join(one_line(f"{one.channel}:{one.name}") for one in person.names) or "(no name)"
 
 
-def _plain(person: Person) -> dict[str, Any]:
+def _plain(person: PersonRecord) -> dict[str, Any]:
     names = [{"channel": one.channel, "name": one.name} for one in person.names]
     return {"id": person.id, "names": names, "remembers": person.remembers, "since": person.created_at.isoformat()}

@@ -10,7 +10,7 @@ from qwendesk.cli.chat.console_channel import ConsoleChannel
 from qwendesk.messages import Inbound
 
 if TYPE_CHECKING:
-    from qwendesk.memory.people.records import Person
+    from qwendesk.memory.records import PersonRecord
     from qwendesk.settings import Settings
 
 PERSON = Inbound("", "").person
@@ -22,7 +22,7 @@ def history_file(settings: Settings) -> Path:
     return settings.data_dir / "prompt_history"
 
 
-def typed_here(person: Person) -> bool:
+def typed_here(person: PersonRecord) -> bool:
     """Return whether a person is the one at the terminal."""
     return any((one.channel, one.name) == (ConsoleChannel.manifest.name, PERSON) for one in person.names)
 

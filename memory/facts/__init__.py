@@ -1,1 +1,0 @@
-"""What is known about a person: learned, superseded, forgotten."""

@@ -1,1 +1,0 @@
-"""What older turns said, in short."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from irctokens.line import Line
 
-from qwendesk.channels.markup.cuts import divide_plain
+from qwendesk.channels.markup.text_split import split_plain
 from qwendesk.channels.mentions import is_mentioned, strip_mention
 from qwendesk.messages import Inbound, storable
 
@@ -58,7 +58,7 @@ def split_lines(text: str, names: str) -> Iterator[str]:
     """Split a text into lines that fit with the names that the server adds."""
     limit = _MAX_LINE_BYTES - len(names.encode())
     for line in re.split(r"[\r\n\0]+", text.replace("\x01", "")):
-        yield from divide_plain(line.rstrip(), lambda part: len(part.encode()) <= limit)
+        yield from split_plain(line.rstrip(), lambda part: len(part.encode()) <= limit)
 
 
 def normalize_name(name: str) -> str:

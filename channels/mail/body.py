@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from qwendesk.channels.mail.charsets import decode
-from qwendesk.channels.mail.headers import Mail, children, data_of, file_name, parameter, raw, text
-from qwendesk.channels.mail.html import rendered
-from qwendesk.channels.mail.limits import Limits, structure
+from qwendesk.channels.mail.headers import Mail, children, file_name, parameter, payload_of, raw, text
+from qwendesk.channels.mail.html import render_html
+from qwendesk.channels.mail.limits import MailLimits, parse_structure
 from qwendesk.messages import Attachment, kind_of, storable
 
 _SIGNATURE = "-- "
 
 
-def unflowed(text: str, *, joined: bool) -> str:
+def join_flowed_lines(text: str, *, joined: bool) -> str:
     """Return a text whose paragraphs are lines.
 
     Args:
@@ -93,7 +93,7 @@ class Body:
     """What of it the desk cannot read."""
 
 
-def body_of(mail: Mail, limits: Limits) -> Body:
+def read_body(mail: Mail, limits: MailLimits) -> Body:
     """Return the texts and files of a mail."""
     body = Body()
     if mail.is_multipart():
@@ -104,7 +104,7 @@ def body_of(mail: Mail, limits: Limits) -> Body:
     return body
 
 
-def _gather(part: Mail, body: Body, limits: Limits) -> None:
+def _gather(part: Mail, body: Body, limits: MailLimits) -> None:
     """Add what a part holds; parts stand no deeper in one another than ``limits.depth``."""
     kind = part.get_content_type()
     if kind in ("message/rfc822", "message/global"):
@@ -120,12 +120,12 @@ def _gather(part: Mail, body: Body, limits: Limits) -> None:
         _leaf(part, body, limits)
 
 
-def _each(parts: list[Mail], body: Body, limits: Limits) -> None:
+def _each(parts: list[Mail], body: Body, limits: MailLimits) -> None:
     for part in parts:
         _gather(part, body, limits)
 
 
-def _alternative(parts: list[Mail], body: Body, limits: Limits) -> None:
+def _alternative(parts: list[Mail], body: Body, limits: MailLimits) -> None:
     """Add the version that reads best, and the files of all versions: Apple Mail puts them into one alone."""
     versions: list[Body] = []
     for part in parts:
@@ -160,9 +160,9 @@ def _agree(plain: str, other: str) -> bool:
     return len(words - set(_WORD.findall(other.casefold()))) <= min(_MAX_OTHER_WORDS, len(words) // 3)
 
 
-def _forwarded(part: Mail, body: Body, limits: Limits) -> None:
+def _forwarded(part: Mail, body: Body, limits: MailLimits) -> None:
     for mail in _embedded(part, limits):
-        inner = body_of(mail, replace(limits, depth=limits.depth // 2))
+        inner = read_body(mail, replace(limits, depth=limits.depth // 2))
         heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := text(mail, name)))
         shown = "\n".join(["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]).strip()
         if len(shown) > _MAX_FORWARDED_CHARS and len(body.files) < limits.files:
@@ -173,7 +173,7 @@ def _forwarded(part: Mail, body: Body, limits: Limits) -> None:
         body.unsupported_media = body.unsupported_media or inner.unsupported_media
 
 
-def _embedded(part: Mail, limits: Limits) -> list[Mail]:
+def _embedded(part: Mail, limits: MailLimits) -> list[Mail]:
     """Return the mail that a part passes on; some programs send it in base64, which the standard forbids."""
     inner = children(part)[:1]
     if not inner or raw(part, "Content-Transfer-Encoding").lower() != "base64":
@@ -181,11 +181,11 @@ def _embedded(part: Mail, limits: Limits) -> list[Mail]:
     if limits.depth <= 1:
         return []
     with suppress(ValueError):
-        return [structure(b64decode(data_of(inner[0])), limits)[0]]
+        return [parse_structure(b64decode(payload_of(inner[0])), limits)[0]]
     return inner
 
 
-def _leaf(part: Mail, body: Body, limits: Limits, *, is_alone: bool = False) -> None:
+def _leaf(part: Mail, body: Body, limits: MailLimits, *, is_alone: bool = False) -> None:
     kind, name = part.get_content_type(), file_name(part)
     if kind in _SIGNATURES or kind in _NOT_SHOWN or name.lower() in _SIGNATURE_FILES:
         return
@@ -204,33 +204,33 @@ def _leaf(part: Mail, body: Body, limits: Limits, *, is_alone: bool = False) -> 
 
 
 def _file(part: Mail, kind: str, name: str) -> Attachment:
-    return Attachment(kind_of(kind), kind, data_of(part), storable(name)[:200])
+    return Attachment(kind_of(kind), kind, payload_of(part), storable(name)[:200])
 
 
-def _content(part: Mail, limits: Limits) -> str:
-    return decode(data_of(part)[: limits.text_bytes], parameter(part, "charset"))
+def _content(part: Mail, limits: MailLimits) -> str:
+    return decode(payload_of(part)[: limits.text_bytes], parameter(part, "charset"))
 
 
-def _plain(part: Mail, limits: Limits) -> str:
+def _plain(part: Mail, limits: MailLimits) -> str:
     content = _content(part, limits)
     if parameter(part, "format").lower() == "flowed":
-        return unflowed(content, joined=parameter(part, "delsp").lower() == "yes")
+        return join_flowed_lines(content, joined=parameter(part, "delsp").lower() == "yes")
     return content
 
 
-def _html(part: Mail, limits: Limits) -> str:
-    data = data_of(part)[: limits.text_bytes]
+def _html(part: Mail, limits: MailLimits) -> str:
+    data = payload_of(part)[: limits.text_bytes]
     named = _META.search(data[:2048])
-    return rendered(decode(data, parameter(part, "charset") or (named[1].decode("ascii") if named else "")))
+    return render_html(decode(data, parameter(part, "charset") or (named[1].decode("ascii") if named else "")))
 
 
-def _calendar(part: Mail, limits: Limits) -> str:
+def _calendar(part: Mail, limits: MailLimits) -> str:
     """Return what an invitation says that people read."""
     lines = _FOLD.sub("", _content(part, limits)).splitlines()
     return "\n".join(line for line in lines if _EVENT.match(line))
 
 
-_READERS: dict[str, Callable[[Mail, Limits], str]] = {
+_READERS: dict[str, Callable[[Mail, MailLimits], str]] = {
     "text/plain": _plain,
     "text/markdown": _plain,
     "text/html": _html,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import submit
-from qwendesk.channels.mail.limits import Limits
+from qwendesk.channels.mail.limits import MailLimits
 from qwendesk.channels.mail.parse import Thread, parse
 from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped
 from qwendesk.desk.commands.chat_commands import parse as parse_command
@@ -112,7 +112,7 @@ class MailChannel(Channel):
         self._own = str(settings["address"])
         self._authserv = str(settings["trusted_authserv"]).strip()
         self.proves_senders = bool(self._authserv)
-        self._limits = Limits(
+        self._limits = MailLimits(
             parts=int(settings["max_parts"]),
             depth=int(settings["max_depth"]),
             files=int(settings["max_files"]),

@@ -19,7 +19,7 @@ _SCREEN_PX = 1024.0
 _KNOWN_MEDIA = {"screen", "all", "only", "and"}
 _KNOWN_FEATURES = {"min-width", "max-width", "min-device-width", "max-device-width"}
 _NESTING = {"media", "supports", "layer", "container", "document", "-moz-document"}
-LOOKED_AT = {
+USED_PROPERTIES = {
     "display", "visibility", "opacity", "filter", "content-visibility", "mso-hide", "zoom", "scale", "transform",
     "font", "font-size", "letter-spacing", "white-space", "text-indent", "clip", "clip-path", "overflow", "overflow-x",
     "overflow-y", "color", "-webkit-text-fill-color", "background", "background-color", "background-image", "left",
@@ -28,11 +28,11 @@ LOOKED_AT = {
 }  # fmt: skip
 """Properties that say whether text can be seen, and how it stands in lines."""
 
-Declared = dict[str, Any]
+Declarations = dict[str, Any]
 """Properties with their values, as tinycss2 reads them."""
 
 
-class TooComplex(Exception):
+class TooManyComparisons(Exception):
     """Style sheets take more time than a mail is given."""
 
 
@@ -47,7 +47,7 @@ class _Rule:
     """Whether it is known for which elements the rule holds."""
 
 
-class Sheet:
+class StyleSheets:
     """The style sheets of one mail.
 
     Args:
@@ -61,7 +61,7 @@ class Sheet:
         self._left = _MAX_COMPARISONS
         source = "\n".join(sources)
         if len(source) > _MAX_SHEET_CHARS:
-            raise TooComplex
+            raise TooManyComparisons
         for number, (prelude, declarations, is_certain) in enumerate(_rules(source)):
             for compounds, combinators in selectors(prelude):
                 order = (*specificity(compounds), number)
@@ -69,7 +69,7 @@ class Sheet:
                 rule = _Rule(compounds, combinators, order, declarations, known)
                 self._by_key[key_of(compounds[-1])].append(rule)
 
-    def declared(self, path: Sequence[Element], style: str = "") -> tuple[Declared, Declared]:
+    def declared(self, path: Sequence[Element], style: str = "") -> tuple[Declarations, Declarations]:
         """Return the properties of the last element of a path, by the rules that hold, and with those that may hold.
 
         Args:
@@ -111,13 +111,13 @@ class Sheet:
         for place in places:
             self._left -= 1
             if self._left < 0:
-                raise TooComplex
+                raise TooManyComparisons
             if compound.holds(path[place]):
                 found.append(place)
         return found
 
 
-def _cascade(rules: Iterable[_Rule], own: Iterable[Any]) -> Declared:
+def _cascade(rules: Iterable[_Rule], own: Iterable[Any]) -> Declarations:
     """Return what rules and an element's own style come to together."""
     found: list[tuple[tuple[bool, bool, tuple[int, int, int, int]], Any]] = [
         ((one.important, False, rule.order), one) for rule in rules for one in rule.declarations
@@ -131,11 +131,11 @@ def _contents(content: Any) -> list[Any]:
     try:
         return list(tinycss2.parse_blocks_contents(content, skip_comments=True, skip_whitespace=True))
     except RecursionError as error:
-        raise TooComplex from error
+        raise TooManyComparisons from error
 
 
 def _declarations(contents: Iterable[Any]) -> list[Any]:
-    return [one for one in contents if one.type == "declaration" and one.lower_name in LOOKED_AT]
+    return [one for one in contents if one.type == "declaration" and one.lower_name in USED_PROPERTIES]
 
 
 def _rules(source: str) -> Iterator[tuple[list[Any], list[Any], bool]]:

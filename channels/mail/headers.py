@@ -16,7 +16,7 @@ Mail: TypeAlias = "Message[str, str]"
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
-def own_parts(mail: Mail) -> Iterator[Mail]:
+def walk_own_parts(mail: Mail) -> Iterator[Mail]:
     """Yield a mail and its parts, without those of mails that it forwards."""
     left = [mail]
     while left:
@@ -32,7 +32,7 @@ def children(part: Mail) -> list[Mail]:
     return [one for one in inner if isinstance(one, Message)]
 
 
-def data_of(part: Mail) -> bytes:
+def payload_of(part: Mail) -> bytes:
     """Return the bytes of a part that has no parts; none where they cannot be had."""
     try:
         data = part.get_payload(decode=True)

@@ -12,10 +12,19 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from qwendesk.channels.mail.css import Sheet, TooComplex
-from qwendesk.channels.mail.html_layout import HARD, LINE, PARAGRAPH, SPACE, bounded, protected, settled, without_marks
+from qwendesk.channels.mail.css import StyleSheets, TooManyComparisons
+from qwendesk.channels.mail.html_layout import (
+    HARD,
+    LINE,
+    PARAGRAPH,
+    SPACE,
+    protected,
+    settled,
+    truncate_html,
+    without_marks,
+)
 from qwendesk.channels.mail.selectors import Element
-from qwendesk.channels.mail.visibility import Look, look_of
+from qwendesk.channels.mail.visibility import ComputedStyle, compute_style
 
 _MAX_CHARS = 2**18
 """Characters of a page that are read; programs write more than people do."""
@@ -50,8 +59,8 @@ class _Frame:
     node: LexborNode | None
     """The child that is read next."""
     element: Element
-    look: Look
-    doubt: Look
+    look: ComputedStyle
+    doubt: ComputedStyle
     """How it would look if all rules held of which that is not known."""
     pieces: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
@@ -67,20 +76,20 @@ class _Frame:
         return self.look.is_seen and self.doubt.is_seen
 
 
-def text_of(html: str) -> str:
+def html_to_text(html: str) -> str:
     """Return the text of a page without the older mails that it quotes, one block a line."""
-    said = (line for line in rendered(html).split("\n") if not line.startswith(">"))
+    said = (line for line in render_html(html).split("\n") if not line.startswith(">"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip()
 
 
-def rendered(html: str) -> str:
+def render_html(html: str) -> str:
     """Return the text of a page as it is seen; what is quoted has ``> `` before it. Empty where it cannot be told."""
-    root = LexborHTMLParser(bounded(without_marks(html[:_MAX_CHARS]))).root
+    root = LexborHTMLParser(truncate_html(without_marks(html[:_MAX_CHARS]))).root
     if root is None:
         return ""
     try:
         return _Reader(root).read()
-    except TooComplex:
+    except TooManyComparisons:
         return ""
 
 
@@ -92,13 +101,13 @@ class _Reader:
     """
 
     def __init__(self, root: LexborNode) -> None:
-        self._sheet = Sheet(
+        self._sheet = StyleSheets(
             style.text(deep=True) for style in root.css("style") if _is_for_screens(style.attributes.get("media"))
         )
         self._left = _MAX_ELEMENTS
         self._links: set[str] = set()
         self._path: list[Element] = []
-        self._frames = [_Frame(root, Element.of("#page", {}), Look(), Look())]
+        self._frames = [_Frame(root, Element.of("#page", {}), ComputedStyle(), ComputedStyle())]
         self._root = root
 
     def read(self) -> str:
@@ -134,9 +143,9 @@ class _Reader:
             return
         self._path.append(element)
         declared, perhaps = self._sheet.declared(self._path, element.attributes.get("style") or "")
-        look = look_of(frame.look, element, declared)
+        look = compute_style(frame.look, element, declared)
         is_known = perhaps is declared and frame.doubt is frame.look
-        doubt = look if is_known else look_of(frame.doubt, element, perhaps)
+        doubt = look if is_known else compute_style(frame.doubt, element, perhaps)
         display = "".join(token.serialize() for token in declared.get("display", ())).strip().lower()
         if look.is_gone or doubt.is_gone:
             self._path.pop()
@@ -194,7 +203,7 @@ def _is_for_screens(media: str | None) -> bool:
     return not media or any(word in media.lower() for word in ("all", "screen", "not", "width", ","))
 
 
-def _written(text: str, look: Look) -> str:
+def _written(text: str, look: ComputedStyle) -> str:
     return protected(text) if look.keeps_lines else text
 
 

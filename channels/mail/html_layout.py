@@ -38,7 +38,7 @@ _NEVER_OPEN = {
 _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
 
 
-def bounded(html: str) -> str:
+def truncate_html(html: str) -> str:
     """Return a page without comments, up to where it goes too deep."""
     html = _DATA.sub("data:", _CHOICE.sub(r"<\1div", _COMMENT.sub(r"\1", html)))
     opened: dict[str, int] = {}

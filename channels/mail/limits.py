@@ -17,7 +17,7 @@ _MAX_HEADER_CHARS = 8000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MailLimits:
     """How much of a mail is read; what is beyond is left out, and what stands before it is still read."""
 
     parts: int = 500
@@ -65,7 +65,7 @@ class _Policy(Compat32):
         return value[:_MAX_HEADER_CHARS]
 
 
-def structure(data: bytes, limits: Limits) -> tuple[Mail, bool]:
+def parse_structure(data: bytes, limits: MailLimits) -> tuple[Mail, bool]:
     """Return a mail's parts, and whether all of them were read.
 
     Args:

@@ -47,7 +47,7 @@ class _Reading:
     """How many more lines are looked at that a signature may begin with."""
 
 
-def newest(text: str, *, forwarded: bool = False) -> str:
+def strip_quotes(text: str, *, forwarded: bool = False) -> str:
     """Return what was written last; all of it where nothing but quotes is there.
 
     Args:

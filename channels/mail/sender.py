@@ -57,7 +57,7 @@ def sender_of(mail: Mail, own: str, authserv: str) -> Sender | None:
     name, address = next((one for one in _addresses(raw(mail, "Reply-To")) if one[1] != own), wrote[0])
     if _PROGRAM.match(address) or _NO_REPLY.match(address):
         return None
-    return Sender(address, name, address == clear_sender(mail) and is_proven(mail, address, authserv))
+    return Sender(address, name, address == clear_sender(mail) and is_authenticated(mail, address, authserv))
 
 
 def clear_sender(mail: Mail) -> str | None:
@@ -68,7 +68,7 @@ def clear_sender(mail: Mail) -> str | None:
     return (found[1] or found[2]).lower() if found else None
 
 
-def is_proven(mail: Mail, address: str, authserv: str) -> bool:
+def is_authenticated(mail: Mail, address: str, authserv: str) -> bool:
     """Tell whether the mail server named ``authserv`` found that a mail is of the very domain it says it is of."""
     verdict = next((said for server, said in _verdicts(mail) if authserv and server == authserv.lower()), "")
     domain = address.rpartition("@")[2]

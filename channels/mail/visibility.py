@@ -10,7 +10,7 @@ from typing import Any
 import tinycss2
 from tinycss2.color4 import parse_color
 
-from qwendesk.channels.mail.css import Declared
+from qwendesk.channels.mail.css import Declarations
 from qwendesk.channels.mail.selectors import Element
 
 RGB = tuple[float, float, float]
@@ -41,7 +41,7 @@ _NOTHING = re.compile(r"(?:opacity\(\s*0*\.?0*%?\s*\)|opacity\s*=\s*0*\s*\))", r
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ComputedStyle:
     """How text looks."""
 
     is_gone: bool = False
@@ -69,7 +69,7 @@ class Look:
         return any(abs(one - other) > _NEAR for one, other in zip(shown, self.background, strict=True))
 
 
-def look_of(parent: Look, element: Element, declared: Declared) -> Look:
+def compute_style(parent: ComputedStyle, element: Element, declared: Declarations) -> ComputedStyle:
     """Return how an element's text looks that stands in another one."""
     if not declared and element.tag not in _OWN_LOOK and not _OWN_LOOK & element.attributes.keys():
         return parent
@@ -128,7 +128,7 @@ def _is_invisible(value: str, inherited: bool) -> bool:
     return inherited and value not in ("visible", "initial")
 
 
-def _is_moved_away(element: Element, declared: Declared, values: dict[str, str], font_px: float) -> bool:
+def _is_moved_away(element: Element, declared: Declarations, values: dict[str, str], font_px: float) -> bool:
     if any(_is_far(name, px) for name in _SIDES for px in _lengths(declared.get(name, ()), font_px)):
         return True
     if any(px <= -_FAR_PX for px in _lengths_within(declared.get("transform", ()), font_px)):
@@ -145,7 +145,7 @@ def _is_far(name: str, px: float) -> bool:
     return px <= -_FAR_PX or (name in _PLACES and px > _BEYOND_PX)
 
 
-def _is_flat(element: Element, declared: Declared, values: dict[str, str], font_px: float) -> bool:
+def _is_flat(element: Element, declared: Declarations, values: dict[str, str], font_px: float) -> bool:
     """Tell whether an element is given no room."""
     if element.tag in _TABLE:
         return False
@@ -181,7 +181,7 @@ def _lengths_within(value: Sequence[Any], font_px: float) -> Iterator[float]:
             yield from (one.value * 2 for one in token.arguments if one.type == "percentage" and one.value <= -150)
 
 
-def _font_px(inherited: float, declared: Declared) -> float:
+def _font_px(inherited: float, declared: Declarations) -> float:
     size = inherited
     for name in ("font", "font-size"):  # what was declared last of the two is not known: the smaller one counts
         if name in declared:
@@ -208,7 +208,7 @@ def _size(value: Sequence[Any], inherited: float) -> float | None:
 _NAMED_SIZES = {"xx-small", "x-small", "small", "medium", "large", "x-large", "xx-large", "xxx-large", "initial"}
 
 
-def _coloured(look: Look, element: Element, declared: Declared) -> Look:
+def _coloured(look: ComputedStyle, element: Element, declared: Declarations) -> ComputedStyle:
     background = _background(look.background, element, declared)
     color, alpha = look.color, look.alpha
     if element.tag in ("font", "body", "basefont"):
@@ -253,7 +253,7 @@ _BY_LIGHTNESS = {"lab": 100.0, "lch": 100.0, "oklab": 1.0, "oklch": 1.0}
 """Colour spaces of which only the lightness is looked at, with its largest value."""
 
 
-def _background(under: RGB | None, element: Element, declared: Declared) -> RGB | None:
+def _background(under: RGB | None, element: Element, declared: Declarations) -> RGB | None:
     found = _named_color(element.attributes.get("bgcolor"))
     is_picture = bool(element.attributes.get("background"))
     for name in ("background", "background-color", "background-image"):

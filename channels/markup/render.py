@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from qwendesk.channels.base import Markup
-from qwendesk.channels.markup.blocks import number_of
-from qwendesk.channels.markup.dialect import dialect
+from qwendesk.channels.markup.dialect import item_number, make_parser
 from qwendesk.channels.markup.inline import STYLES, Inline, Style
 
 if TYPE_CHECKING:
@@ -46,14 +45,14 @@ def written(text: str, markup: Markup) -> str:
 
 
 @cache
-def reader() -> MarkdownIt:
+def markdown_parser() -> MarkdownIt:
     """Return the reader of Markdown."""
-    return dialect(_SCHEMES)
+    return make_parser(_SCHEMES)
 
 
 @cache
 def _web_page() -> MarkdownIt:
-    page = dialect(_WEB_SCHEMES, breaks=True)
+    page = make_parser(_WEB_SCHEMES, breaks=True)
     page.core.ruler.push("alignment", _aligned)
     return page
 
@@ -69,7 +68,7 @@ def _aligned(state: StateCore) -> None:
 def _tree(text: str) -> SyntaxTreeNode:
     from markdown_it.tree import SyntaxTreeNode
 
-    return SyntaxTreeNode(reader().parse(text))
+    return SyntaxTreeNode(markdown_parser().parse(text))
 
 
 class _Blocks:
@@ -85,7 +84,7 @@ class _Blocks:
             "code_block": lambda node: style.block(node.content.rstrip("\n"), ""),
             "blockquote": lambda node: style.quote(self.write(node)),
             "bullet_list": lambda node: self._list(node, lambda item: "• "),
-            "ordered_list": lambda node: self._list(node, lambda item: f"{number_of(item)}{node.markup} "),
+            "ordered_list": lambda node: self._list(node, lambda item: f"{item_number(item)}{node.markup} "),
             "table": lambda node: style.block(_table(node), ""),
             "hr": lambda node: "———",
         }

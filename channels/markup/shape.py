@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qwendesk.channels.base import ChannelCapabilities, Markup
-from qwendesk.channels.markup.cuts import divide_plain
 from qwendesk.channels.markup.render import render, written
-from qwendesk.channels.markup.split import divide
+from qwendesk.channels.markup.split import split_markdown
+from qwendesk.channels.markup.text_split import split_plain
 
 _MEASURES: dict[str, Callable[[str], int]] = {
     "characters": len,
@@ -41,13 +41,13 @@ def shape(text: str, capabilities: ChannelCapabilities) -> list[MessagePart]:
     """Return the messages for a text in Markdown; none for one without a single visible character."""
     markup = capabilities.markup
     text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
-    parts = divide(text, _fits(capabilities))
+    parts = split_markdown(text, _fits(capabilities))
     pieces = [_piece(part, markup) for part in parts if is_visible(part)]
     if shown := [piece for piece in pieces if is_seen(piece.text, markup)]:
         return shown
     # all of it is marks without words: then the marks are what was said
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
-    raw = divide_plain(text, lambda part: measure(written(part, markup)) <= longest)
+    raw = split_plain(text, lambda part: measure(written(part, markup)) <= longest)
     return [MessagePart(written(part, markup), part) for part in raw if is_visible(part)]
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qwendesk.channels.markup.blocks import number_of
-from qwendesk.channels.markup.cuts import Fits, by_characters, count_fitting, divide_text
-from qwendesk.channels.markup.render import reader
+from qwendesk.channels.markup.dialect import item_number
+from qwendesk.channels.markup.render import markdown_parser
+from qwendesk.channels.markup.text_split import Fits, count_fitting, split_characters, split_paragraph
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -35,7 +35,7 @@ class _Part:
     """Whether it has to begin a message: behind the piece before it, it would read differently."""
 
 
-def divide(text: str, fits: Fits) -> list[str]:
+def split_markdown(text: str, fits: Fits) -> list[str]:
     """Return the parts of a text, in order; each fits, and cuts are made where a reader minds them least.
 
     Args:
@@ -53,7 +53,7 @@ def _parts(text: str, fits: Fits) -> Iterator[_Part]:
 def _blocks(text: str) -> list[str]:
     """Return the source of the topmost blocks; between them only blank lines are left out."""
     lines = text.split("\n")
-    starts = sorted({token.map[0] for token in reader().parse(text) if token.level == 0 and token.map})
+    starts = sorted({token.map[0] for token in markdown_parser().parse(text) if token.level == 0 and token.map})
     if starts:
         starts[0] = 0
     ends = [*starts[1:], len(lines)]
@@ -63,7 +63,7 @@ def _blocks(text: str) -> list[str]:
 
 def _block_parts(block: str, fits: Fits) -> Iterator[_Part]:
     """Return the parts of one block that does not fit."""
-    tokens = reader().parse(block)
+    tokens = markdown_parser().parse(block)
     kind = tokens[0].type if tokens else ""
     if kind in ("bullet_list_open", "ordered_list_open"):
         yield from _list_parts(_items(block, tokens), fits)
@@ -81,8 +81,8 @@ def _divided(kind: str, block: str, tokens: Sequence[Token], fits: Fits) -> Sequ
     if kind == "table_open":
         return _divide_table(block.split("\n"), fits)
     if kind == "blockquote_open" and fits(_quoted("x")):
-        return [_quoted(part) for part in divide(_QUOTED.sub("", block), lambda part: fits(_quoted(part)))]
-    return divide_text(block, fits)
+        return [_quoted(part) for part in split_markdown(_QUOTED.sub("", block), lambda part: fits(_quoted(part)))]
+    return split_paragraph(block, fits)
 
 
 def _quoted(text: str) -> str:
@@ -97,7 +97,7 @@ def _items(block: str, tokens: Sequence[Token]) -> list[str]:
     items = ["\n".join(lines[start:end]).rstrip("\n") for start, end in zip(starts, ends, strict=True)]
     if tokens[0].type == "bullet_list_open":
         return items
-    return [_numbered(item, number_of(token)) for item, token in zip(items, opened, strict=True)]
+    return [_numbered(item, item_number(token)) for item, token in zip(items, opened, strict=True)]
 
 
 def _numbered(item: str, number: int) -> str:
@@ -121,7 +121,7 @@ def _list_parts(items: Sequence[str], fits: Fits) -> Iterator[_Part]:
 
 
 def _ends_in_numbers(text: str) -> bool:
-    return reader().parse(text)[-1].type == "ordered_list_close"
+    return markdown_parser().parse(text)[-1].type == "ordered_list_close"
 
 
 def _item_parts(item: str, fits: Fits) -> list[_Part]:
@@ -129,14 +129,14 @@ def _item_parts(item: str, fits: Fits) -> list[_Part]:
     first, *others = item.split("\n")
     mark = _MARKER.match(first.expandtabs(4))
     if mark is None or not fits(f"{mark[0]}x"):
-        return [_Part(part) for part in divide_text(item, fits)]
+        return [_Part(part) for part in split_paragraph(item, fits)]
     width = max(2, len(mark[0]))
     content = "\n".join([first.expandtabs(4)[len(mark[0]) :], *(_dedented(line, width) for line in others)])
 
     def whole(part: str) -> str:
         return mark[0].ljust(width) + re.sub(r"\n(?=[^\n])", "\n" + " " * width, part)
 
-    start, *rest = divide(content.strip("\n"), lambda part: fits(whole(part)) and fits(part))
+    start, *rest = split_markdown(content.strip("\n"), lambda part: fits(whole(part)) and fits(part))
     return [_Part(whole(start), "\n"), *map(_Part, rest)]
 
 
@@ -156,7 +156,7 @@ def _divide_table(lines: list[str], fits: Fits) -> list[str]:
     head = "\n".join(lines[:2]) + "\n"
     rows = [row for row in lines[2:] if fits(head + row)]
     if len(rows) < len(lines) - 2 or not rows:
-        return divide_text("\n".join(lines), fits)  # a table so wide that its rows are lines of text
+        return split_paragraph("\n".join(lines), fits)  # a table so wide that its rows are lines of text
     return _wrapped(rows, head, "", fits)
 
 
@@ -170,8 +170,8 @@ def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]
         return fits(whole(part))
 
     if not within("x"):
-        return divide_text("\n".join(lines), fits)
-    short = [piece for line in lines for piece in ([line] if within(line) else by_characters(line, within))]
+        return split_paragraph("\n".join(lines), fits)
+    short = [piece for line in lines for piece in ([line] if within(line) else split_characters(line, within))]
     return [whole(part) for part in _packed([_Part(piece, "\n") for piece in short], within)]
 
 

@@ -1,1 +1,1 @@
-"""The web chat: a page, a widget for any site, and the socket between them and the desk."""
+"""The web chat: a page, a widget for any website, and the WebSocket that connects them with the desk."""

@@ -1,4 +1,4 @@
-"""The web chat: visitors of a site talk to the desk, without an account."""
+"""The web chat: visitors of a website write to the desk without an account."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from qwendesk.channels.base import (
 )
 from qwendesk.channels.relay import Frame, Relay
 from qwendesk.channels.retry import sleep_unless_stopped
-from qwendesk.channels.web.pages import Look
-from qwendesk.channels.web.protocol import LARGEST_FILE
-from qwendesk.channels.web.sessions import FORGOTTEN, Room, Rooms, shown
-from qwendesk.channels.web.socket import LATER, POLICY, Visit
+from qwendesk.channels.web.pages import ChatPage
+from qwendesk.channels.web.protocol import MAX_FILE_BYTES
+from qwendesk.channels.web.sessions import FORGOTTEN, VisitorSession, VisitorSessions, shown_frame
+from qwendesk.channels.web.socket import POLICY_VIOLATION, TRY_AGAIN_LATER, PageConnection
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.held_words import Forgotten
 from qwendesk.messages import Outbound
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-MOST_SOCKETS = 2000
+MAX_CONNECTIONS = 2000
 _POLL_SECONDS, _RELAYED_POLL_SECONDS = 0.5, 5.0
 """Intervals in which answers of another process are read from the database: without the relay, and with it."""
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
 
 
 class WebChannel(Channel):
-    """A page with a socket. A visitor is whoever holds the random token that the page has made for itself."""
+    """A page with a WebSocket; a random token that the page makes identifies its visitor."""
 
     manifest = Manifest(
         "web",
@@ -55,14 +55,14 @@ class WebChannel(Channel):
             edit_interval=0.15,
             typing=3.0,
             buttons=8,
-            max_file_in=LARGEST_FILE,
+            max_file_in=MAX_FILE_BYTES,
             shows_machine_notice=True,
         ),
         (
-            Setting("title", "What stands over the chat.", default="Chat"),
-            Setting("greeting", "What a visitor reads first; empty: a greeting in the visitor's language."),
-            Setting("origins", "Sites that may show the chat, such as https://shop.example.", default=()),
-            Setting("accent", "The colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
+            Setting("title", "Title over the chat.", default="Chat"),
+            Setting("greeting", "First message on the page; empty: a greeting in the visitor's language."),
+            Setting("origins", "Websites that may embed the chat, such as https://shop.example.", default=()),
+            Setting("accent", "Colour of buttons and of the visitor's own messages.", default="#5b4bd6"),
         ),
         simulator="qwendesk.testing.simulators.web:WebSimulator",
         component="web",
@@ -75,10 +75,11 @@ class WebChannel(Channel):
             raise ConfigError(f"'origins' of the web chat has {wrong!r}; an origin is like 'https://shop.example'.")
         if not _COLOUR.fullmatch(accent):
             raise ConfigError(f"'accent' of the web chat is {accent!r}; a colour is like '#5b4bd6'.")
-        self._look = Look(title, greeting, accent, sites)
-        self._rooms = Rooms()
+        self.page = ChatPage(title, greeting, accent, sites)
+        self.sessions = VisitorSessions()
+        """Sessions that this process serves."""
         self._accept: Accept | None = None
-        self._sockets = 0
+        self._connections = 0
         self._started = False
         self._stopping = asyncio.Event()
         self._transcript: Transcript | None = None
@@ -90,10 +91,10 @@ class WebChannel(Channel):
     ) -> None:
         """Receive the transcript and the relay, by which pages get what this process has not sent itself."""
         self._transcript, self._relay, self._component = transcript, relay, component
-        self._look = replace(self._look, machine=machine_notice)
+        self.page = replace(self.page, machine_notice=machine_notice)
 
     async def start(self, accept: Accept) -> None:
-        """Wait for visitors; where others answer them, look for the answers."""
+        """Accept messages until ``stop``; where workers answer them, look for their answers."""
         self._accept, self._started = accept, True
         if self._component != "web":
             await self._stopping.wait()
@@ -104,95 +105,95 @@ class WebChannel(Channel):
             tasks.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Take no more messages; pages are told to keep theirs."""
+        """Accept no more messages; pages send theirs again later."""
         self._accept = None
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
-        """Show a message to all pages of the visitor, now or when they are back; its key is its name."""
-        frame = shown(message.key, message.text, message.buttons)
+        """Show a message on all pages of the visitor, now or when they reconnect; return its key as its id."""
+        frame = shown_frame(message.key, message.text, message.buttons)
         if self._is_worker:  # the message is in the database already, from where pages get it without the relay
-            await self._tell(message.conversation, frame)
+            await self._publish(message.conversation, frame)
         else:
-            self._room(message.conversation).show(frame)
+            self._session(message.conversation).show(frame)
         return message.key
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Change a message where it stands; one that this process does not know is shown."""
-        frame = shown(message_id, message.text, message.buttons)
+        """Change a message in place; show one that this process does not know."""
+        frame = shown_frame(message_id, message.text, message.buttons)
         if self._is_worker:
-            await self._tell(message.conversation, frame)
+            await self._publish(message.conversation, frame)
         else:
-            self._room(message.conversation).change(frame)
+            self._session(message.conversation).change(frame)
 
     async def typing(self, conversation: str) -> None:
-        """Show three dots."""
+        """Show the typing sign."""
         if self._is_worker:
-            await self._tell(conversation, {"type": "typing"})
+            await self._publish(conversation, {"type": "typing"})
         else:
-            self._room(conversation).tell({"type": "typing"})
+            self._session(conversation).broadcast({"type": "typing"})
 
     async def check(self) -> str:
-        """Say where the page is."""
+        """Return the address of the page."""
         return "the page is at /channels/web/ of the desk's web server"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the page, its files and the socket."""
+        """Return the routes of the page, its files and the WebSocket."""
         from starlette.routing import WebSocketRoute
 
-        return [*self._look.routes(), WebSocketRoute("/socket", self._connected)]
+        return [*self.page.routes(), WebSocketRoute("/socket", self._connected)]
 
     async def aclose(self) -> None:
-        """Let ``start`` return."""
+        """Let ``start`` return and close the relay."""
         self._stopping.set()
         if self._relay:
             await self._relay.aclose()
 
     async def drop(self, forgotten: Forgotten) -> None:
-        """Drop what is kept of a person, here and at the processes where the person's pages are open."""
+        """Drop a person's messages, in this process and in those that serve the person's pages."""
         if forgotten.names is None:
-            for key in self._rooms.refresh():
-                await self._enter(key)
+            for key in self.sessions.reset():
+                await self._load_session(key)
         for key in forgotten.names_on(self.manifest.name):
-            self._rooms.forget(key)
-            await self._tell(key, FORGOTTEN)
+            self.sessions.forget(key)
+            await self._publish(key, FORGOTTEN)
 
-    def _room(self, key: str) -> Room:
+    def _session(self, key: str) -> VisitorSession:
         if not self._started:
-            raise ChannelError("The web chat is not open yet; it is tried again.")
-        return self._rooms.room(key)
+            raise ChannelError("The web chat is not open yet; delivery is tried again.")
+        return self.sessions.open(key)
 
     async def _connected(self, socket: WebSocket) -> None:
-        if not self._look.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
-            self._look.tell_refused(socket.headers.get("origin"))
-            await socket.close(POLICY)
+        if not self.page.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
+            self.page.log_refused(socket.headers.get("origin"))
+            await socket.close(POLICY_VIOLATION)
             return
-        if self._sockets >= MOST_SOCKETS:
-            await socket.close(LATER)
+        if self._connections >= MAX_CONNECTIONS:
+            await socket.close(TRY_AGAIN_LATER)
             return
-        self._sockets += 1
+        self._connections += 1
         try:
-            await Visit(socket, self._enter, lambda: self._accept, self._tell).run()
+            await PageConnection(socket, self._load_session, lambda: self._accept, self._publish).run()
         finally:
-            self._sockets -= 1
+            self._connections -= 1
 
-    async def _tell(self, key: str, frame: Frame) -> None:
-        """Let the visitor's pages at other processes see it."""
+    async def _publish(self, key: str, frame: Frame) -> None:
+        """Send a frame to the visitor's pages at other processes."""
         if self._relay:
             await self._relay.send(key, frame)
 
     def _receive(self, key: str, frame: Frame) -> None:
         """Show a frame of another process in a session of this one; other sessions read the database when opened."""
-        room = self._rooms.known(key)
-        if room is None:
+        session = self.sessions.get(key)
+        if session is None:
             return
         if frame == FORGOTTEN:
-            self._rooms.forget(key)
+            self.sessions.forget(key)
             return
         if frame["type"] == "typing":
-            room.tell(frame)
+            session.broadcast(frame)
         else:
-            room.change(frame)
+            session.change(frame)
 
     @property
     def _is_worker(self) -> bool:
@@ -213,20 +214,20 @@ class WebChannel(Channel):
         return [replace(message, id=message.id.removeprefix(f"{key}:")) for message in stored]
 
     async def _catch_up(self) -> None:
-        for key, room in self._rooms.waiting(monotonic()) if self._transcript else ():
+        for key, session in self.sessions.waiting(monotonic()) if self._transcript else ():
             try:
                 found = await self._stored(key)
             except StoreError as error:
                 log.warning("Answers for the web chat could not be looked up: %s", error)
                 return
-            room.catch_up(found)
+            session.catch_up(found)
 
-    async def _enter(self, key: str) -> Room:
-        room = self._rooms.room(key)
-        if self._transcript and not room.recalled:
+    async def _load_session(self, key: str) -> VisitorSession:
+        session = self.sessions.open(key)
+        if self._transcript and not session.is_loaded:
             try:
-                room.recollect(await self._stored(key))
-                room.recalled = True
-            except StoreError as error:  # it is looked up when the page is back the next time
+                session.load(await self._stored(key))
+                session.is_loaded = True
+            except StoreError as error:  # the page gets it when it reconnects
                 log.warning("What a visitor was shown before could not be looked up: %s", error)
-        return room
+        return session

@@ -1,4 +1,4 @@
-"""The files of the web chat, and the headers that keep the page to itself."""
+"""The files of the web chat and their security headers."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _LABELS = (
     "greeting", "connecting", "close", "messages", "writing", "chosen", "your_message", "write", "choose", "attach",
     "send", "machine",
 )  # fmt: skip
-_TOLD = ("connecting", "large_file", "large", "broken_file", "good", "bad")
-"""Texts that the page's script says."""
-_FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
-_LONGEST_WISH = 500
-_MOST_TOLD = 100
+_SCRIPT_TEXTS = ("connecting", "large_file", "large", "broken_file", "good", "bad")
+"""Texts that the page's script shows."""
+_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
+_MAX_LANGUAGE_HEADER_CHARS = 500
+_MAX_LOGGED_SITES = 100
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How the page looks, and on which sites."""
+class ChatPage:
+    """Appearance of the page, and the websites that may embed it."""
 
     title: str
     greeting: str
-    """What a visitor reads first; empty: a greeting in the visitor's language."""
+    """First message on the page; empty: a greeting in the visitor's language."""
     accent: str
     origins: tuple[str, ...] = ()
-    """Sites that may show the chat, beside the desk's own; ``*``: any."""
-    machine: str | bool = True
-    """What says that a machine answers; True: the built-in text in the visitor's language, False: nothing."""
-    _told: set[str] = field(default_factory=set, compare=False)
-    """Sites that were refused, and logged."""
+    """Websites that may embed the chat, besides the desk's own; ``*``: any."""
+    machine_notice: str | bool = True
+    """Says that a machine answers; True: the built-in text in the visitor's language, False: no text."""
+    _logged_sites: set[str] = field(default_factory=set, compare=False)
+    """Refused sites that the log has named."""
 
     def allows(self, origin: str | None, host: str) -> bool:
-        """Return whether a page of that origin may talk; a program that is no browser names none."""
+        """Tell whether a page of this origin may connect; a program that is no browser sends no origin."""
         if not origin or "*" in self.origins:
             return True
         try:
@@ -56,24 +56,24 @@ class Look:
         except ValueError:
             return False
 
-    def tell_refused(self, origin: str | None) -> None:
-        """Log, once for each, that a site may not show the chat."""
-        if origin and origin not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(origin)
+    def log_refused(self, origin: str | None) -> None:
+        """Log that a site may not embed the chat, once for each site."""
+        if origin and origin not in self._logged_sites and len(self._logged_sites) < _MAX_LOGGED_SITES:
+            self._logged_sites.add(origin)
             log.warning("The web chat was refused to %r: 'origins' in [channels.web] does not have it.", origin[:200])
 
-    def page(self, language: str) -> str:
+    def render(self, language: str) -> str:
         """Return the page in a language."""
-        labels = {name: say(f"web_{name}", language) for name in (*_LABELS, *_TOLD)}
+        labels = {name: say(f"web_{name}", language) for name in (*_LABELS, *_SCRIPT_TEXTS)}
         values = labels | {"title": self.title, "greeting": self.greeting or labels["greeting"], "lang": language}
-        values["machine"] = labels["machine"] if self.machine is True else self.machine or ""
-        values["machine_hidden"] = "" if self.machine else "hidden"
-        values["texts"] = json.dumps({name: labels[name] for name in _TOLD}, ensure_ascii=False)
-        values["dir"] = "rtl" if language in _FROM_THE_RIGHT else "ltr"
+        values["machine"] = labels["machine"] if self.machine_notice is True else self.machine_notice or ""
+        values["machine_hidden"] = "" if self.machine_notice else "hidden"
+        values["texts"] = json.dumps({name: labels[name] for name in _SCRIPT_TEXTS}, ensure_ascii=False)
+        values["dir"] = "rtl" if language in _RIGHT_TO_LEFT else "ltr"
         return Template(_static("chat.html")).substitute({name: html.escape(text) for name, text in values.items()})
 
     def file(self, name: str) -> str:
-        """Return another file of the page as it is served."""
+        """Return another file of the page with the settings filled in."""
         text = _static(name)
         match name:
             case "style.css":
@@ -83,7 +83,7 @@ class Look:
         return text
 
     def headers(self, name: str) -> dict[str, str]:
-        """Return what the browser is to allow a file; a script for other sites may be loaded by them."""
+        """Return the response headers of a file; other sites may load all but the page itself."""
         if name != "chat.html":
             return {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
         policy = (
@@ -113,9 +113,9 @@ class Look:
         if request.headers.get("sec-fetch-dest") in ("iframe", "frame"):
             site = _origin(request.headers.get("referer", ""))
             if not self.allows(site, request.headers.get("host", "")):
-                self.tell_refused(site)
+                self.log_refused(site)
         wished = request.query_params.get("lang", ""), request.headers.get("accept-language", "")
-        body = self.page(best_language(*wished))
+        body = self.render(best_language(*wished))
         return Response(body, media_type="text/html", headers=self.headers("chat.html"))
 
     def _serve(self, name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
@@ -130,13 +130,14 @@ class Look:
 
 
 def best_language(*wishes: str) -> str:
-    """Return the language that is wished for most, of those that there are texts in.
+    """Return the most preferred of the languages that have texts.
 
     Args:
-        wishes: each as in the header ``Accept-Language``: ``de-AT, it;q=0.5``; the first that names a known one counts.
+        wishes: each in the form of ``Accept-Language``: ``de-AT, it;q=0.5``; the first that has a known language
+            counts.
     """
     for wish in wishes:
-        tags = [part.strip().partition(";") for part in wish[:_LONGEST_WISH].split(",")]
+        tags = [part.strip().partition(";") for part in wish[:_MAX_LANGUAGE_HEADER_CHARS].split(",")]
         for tag, _, weight in sorted(tags, key=lambda tag: -_weight(tag[2])):
             if (language := known_language(tag.strip())) and _weight(weight) > 0:
                 return language
@@ -144,7 +145,7 @@ def best_language(*wishes: str) -> str:
 
 
 def _origin(referer: str) -> str:
-    """Return the site of a page that a browser names, empty where it names none."""
+    """Return the origin of a ``Referer``; empty if it has none."""
     try:
         scheme, place = urlsplit(referer)[:2]
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a page sends, read with care: anybody may write to the socket."""
+"""Frames that a page sends, validated: anybody may connect to the WebSocket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from uuid import uuid4
 from qwendesk.channels.ingest import read_json
 from qwendesk.messages import Attachment, Inbound, kind_of, storable
 
-MOST_TEXT = 64 * 1024
-"""Bytes of UTF-8 in one message."""
-LARGEST_FILE = 5 * 2**20
-LARGEST_FRAME = 8 * 2**20
-"""A file of 5 MiB in base64, and its message."""
+MAX_TEXT_BYTES = 64 * 1024
+"""Bytes of UTF-8 in the text of one message."""
+MAX_FILE_BYTES = 5 * 2**20
+MAX_FRAME_BYTES = 8 * 2**20
+"""Room for a file of the maximum size in base64 and its message."""
 _SESSION = re.compile(r"[A-Za-z0-9_-]{32,64}")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,100}")
@@ -25,31 +25,31 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """A page has opened, or is back."""
+class HelloFrame:
+    """A page has connected or reconnected."""
 
     key: str
-    """The conversation's key, made of the visitor's secret; the secret itself is kept nowhere."""
+    """Key of the conversation: a hash of the visitor's secret, which is not stored."""
     seen: int
-    """The newest place in the conversation that the page knows."""
+    """Highest sequence number that the page has received."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A visitor has written something, or pressed a button."""
+class MessageFrame:
+    """A visitor has written a message or pressed a button."""
 
     id: str
-    """The page's name for it: the same name is the same message."""
+    """Id that the page gave it; a repeated id is the same message."""
     text: str
     locale: str | None = None
     files: tuple[Attachment, ...] = ()
     too_large: bool = False
-    """Whether a file was left out."""
+    """Whether a file was skipped because of its size."""
     pressed: bool = False
-    """Whether it is the value of a button."""
+    """Whether the text is the value of a button."""
 
     def inbound(self, key: str) -> Inbound:
-        """Return it as the desk takes it."""
+        """Return the message for the desk."""
         return Inbound(
             self.text,
             key,
@@ -63,71 +63,71 @@ class Said:
         )
 
 
-class Unreadable(ValueError):
-    """A frame is nothing that a page sends; ``name`` is that of its message, where it has one."""
+class InvalidFrame(ValueError):
+    """A frame that no page sends; ``name`` is the id of its message, if it has one."""
 
     def __init__(self, text: str, name: str | None) -> None:
         super().__init__(text)
         self.name = name
 
 
-def read(data: str | bytes) -> Hello | Said:
-    """Return what a frame says.
+def read_frame(data: str | bytes) -> HelloFrame | MessageFrame:
+    """Validate a frame.
 
     Raises:
         ValueError: it is too large, or no JSON.
-        Unreadable: it is nothing that a page sends.
+        InvalidFrame: no page sends such a frame.
     """
-    if len(data) > LARGEST_FRAME:
+    if len(data) > MAX_FRAME_BYTES:
         raise ValueError("This is too large.")
     try:
         frame = read_json(data)
     except ValueError:
         raise ValueError("This is not JSON.") from None
     try:
-        return _understood(frame)
+        return _parse(frame)
     except ValueError as error:
         name = frame.get("id") if isinstance(frame, dict) else None
         known = isinstance(name, str) and _ID.fullmatch(name)
-        raise Unreadable(str(error), name if known else None) from None
+        raise InvalidFrame(str(error), name if known else None) from None
 
 
-def _understood(frame: Any) -> Hello | Said:
+def _parse(frame: Any) -> HelloFrame | MessageFrame:
     kind = frame.get("type") if isinstance(frame, dict) else None
     if kind == "hello":
         return _hello(frame)
     if kind == "message":
-        return _said(frame)
+        return _message(frame)
     if kind == "press":
-        return _pressed(frame)
+        return _press(frame)
     raise ValueError("This is nothing that can be read here.")
 
 
-def key_of(session: str) -> str:
-    """Return the conversation's key: from it, nobody can get the session back."""
+def conversation_key(session: str) -> str:
+    """Return the conversation's key, from which the session token cannot be computed."""
     return hashlib.sha256(session.encode()).hexdigest()
 
 
-def _hello(frame: dict[str, Any]) -> Hello:
+def _hello(frame: dict[str, Any]) -> HelloFrame:
     session, seen = frame.get("session"), frame.get("seen", 0)
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         raise ValueError("The session is no token.")
     if not isinstance(seen, int) or isinstance(seen, bool):
         raise ValueError("'seen' is no number.")
-    return Hello(key_of(session), seen)
+    return HelloFrame(conversation_key(session), seen)
 
 
-def _said(frame: dict[str, Any]) -> Said:
-    text, files = _text(frame, "text", MOST_TEXT), frame.get("files", [])
+def _message(frame: dict[str, Any]) -> MessageFrame:
+    text, files = _text(frame, "text", MAX_TEXT_BYTES), frame.get("files", [])
     if not isinstance(files, list) or len(files) > 10:
         raise ValueError("'files' is no short list.")
-    read = [_file(file) for file in files]
-    whole = tuple(file for file in read if len(file.data) <= LARGEST_FILE)
-    return Said(_id(frame), text, _locale(frame), whole, len(whole) < len(read))
+    given = [_file(file) for file in files]
+    taken = tuple(file for file in given if len(file.data) <= MAX_FILE_BYTES)
+    return MessageFrame(_id(frame), text, _locale(frame), taken, len(taken) < len(given))
 
 
-def _pressed(frame: dict[str, Any]) -> Said:
-    return Said(_id(frame), _text(frame, "value", 64), _locale(frame), pressed=True)
+def _press(frame: dict[str, Any]) -> MessageFrame:
+    return MessageFrame(_id(frame), _text(frame, "value", 64), _locale(frame), pressed=True)
 
 
 def _text(frame: dict[str, Any], name: str, most: int) -> str:

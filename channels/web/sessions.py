@@ -1,4 +1,4 @@
-"""What each visitor was shown, and the sockets that are open: a page that comes back gets what it missed."""
+"""Sessions of visitors: the messages that each was shown, and the sockets of their open pages."""
 
 from __future__ import annotations
 
@@ -12,182 +12,193 @@ from qwendesk.channels.relay import Frame
 from qwendesk.messages import Button
 
 FORGOTTEN: Frame = {"type": "forgotten"}
-"""Tells pages that what they show is gone."""
-MOST_SHOWN = 100
-"""Messages of one conversation that are kept."""
-MOST_CHARACTERS = 32 * 2**20
-"""Characters of all conversations that are kept; those that nobody looks at go first, the oldest ahead."""
-MOST_LINKS = 8
-"""Sockets of one conversation: a person with more open pages than that is none."""
-_MOST_WAITING = 256
-_LOOK_EVERY = 200
-"""HttpApi between two looks at how much is kept."""
+"""Tells pages to remove all messages."""
+MAX_MESSAGES = 100
+"""Messages of one session that are kept."""
+MAX_TOTAL_CHARS = 32 * 2**20
+"""Characters of all sessions that are kept; sessions without an open page are dropped first, the oldest ahead."""
+MAX_SOCKETS = 8
+"""Open pages of one session."""
+_MAX_QUEUED_FRAMES = 256
+_SESSION_OVERHEAD_CHARS = 1000
+_TRIM_INTERVAL = 200
+"""Calls of ``VisitorSessions.open`` between two trims."""
 
 
 def frame_of(message: ShownMessage) -> Frame:
     """Return the frame that shows a stored message."""
     if message.from_person:
         return {"type": "said", "id": message.id, "text": message.text, "files": []}
-    return shown(message.id, message.text, message.buttons)
+    return shown_frame(message.id, message.text, message.buttons)
 
 
-def shown(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
-    """Return a message of the desk as a page is shown it."""
+def shown_frame(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
+    """Return the frame that shows a message of the desk."""
     rows = [{"label": button.label, "value": button.value, "chosen": button.chosen} for button in buttons]
     return {"type": "shown", "id": name, "text": text} | ({"buttons": rows} if rows else {})
 
 
-class Link:
-    """One open socket, as those see it who have something to show."""
+class PageSocket:
+    """Queue of the frames for one open page."""
 
     def __init__(self) -> None:
-        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue(_MOST_WAITING)
+        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue(_MAX_QUEUED_FRAMES)
 
     def put(self, frame: Frame) -> None:
-        """Show a frame; a page that reads too slowly is cut off and comes back for the rest."""
-        if self._frames.qsize() >= _MOST_WAITING - 1:
-            self.cut()
+        """Queue a frame; close the socket of a page that reads too slowly: it gets the rest when it reconnects."""
+        if self._frames.qsize() >= _MAX_QUEUED_FRAMES - 1:
+            self.close()
         else:
             self._frames.put_nowait(frame)
 
-    def cut(self) -> None:
-        """End the connection; what waits is told when the page is back."""
+    def close(self) -> None:
+        """Drop the queued frames and close the socket."""
         while not self._frames.empty():
             self._frames.get_nowait()
         self._frames.put_nowait(None)
 
-    def forget(self) -> None:
-        """Drop what waits to be sent, unless the connection is to be closed."""
-        waiting = []
+    def clear(self) -> None:
+        """Drop the queued frames; a request to close the socket stays."""
+        queued = []
         while not self._frames.empty():
-            waiting.append(self._frames.get_nowait())
-        if None in waiting:
+            queued.append(self._frames.get_nowait())
+        if None in queued:
             self._frames.put_nowait(None)
 
     async def next(self) -> Frame | None:
-        """Return the next frame to send; None: the connection is to be closed."""
+        """Return the next frame to send; None to close the socket."""
         return await self._frames.get()
 
 
-class Room:
-    """One conversation: what is seen in it, in order, and who looks."""
+class VisitorSession:
+    """One visitor's conversation: its messages in order, and its open pages."""
 
     def __init__(self) -> None:
-        self.links: list[Link] = []
-        self.recalled = False
-        """Whether what was sent before this process began has been looked up."""
+        self.sockets: list[PageSocket] = []
+        self.is_loaded = False
+        """Whether messages that were stored before this process started have been added."""
         self.waits_until = 0.0
-        """When an answer that another process gives is no longer looked for."""
+        """Monotonic time until which answers of another process are looked up."""
         self.size = 0
-        self._shown: dict[str, Frame] = {}
+        """Characters of all messages."""
+        self._frames: dict[str, Frame] = {}
         self._seq = 0
 
-    def tell(self, frame: Frame) -> None:
-        """Send a frame to all who look; nobody else will ever see it."""
-        for link in tuple(self.links):
-            link.put(frame)
+    @property
+    def frames(self) -> list[Frame]:
+        """Frames of the kept messages, in order."""
+        return list(self._frames.values())
+
+    def broadcast(self, frame: Frame) -> None:
+        """Send a frame to all open pages without keeping it."""
+        for socket in tuple(self.sockets):
+            socket.put(frame)
 
     def show(self, frame: Frame) -> None:
-        """Show a message and keep it; one of the same name is replaced, an equal one is nothing new."""
-        known = self._shown.get(frame["id"])
+        """Keep a message and send it to all open pages; replace one of the same id, ignore an equal one."""
+        known = self._frames.get(frame["id"])
         if known and {**known, "seq": 0} == {**frame, "seq": 0}:
             return
         self._seq = max(self._seq + 1, int(time() * 1000))  # grows over restarts, too
-        self._shown[frame["id"]] = kept = {**frame, "seq": self._seq}
+        self._frames[frame["id"]] = kept = {**frame, "seq": self._seq}
         self.size += len(frame["text"]) - (len(known["text"]) if known else 0)
-        while len(self._shown) > MOST_SHOWN:
-            self.size -= len(self._shown.pop(next(iter(self._shown)))["text"])
-        self.tell({**kept, "type": "edited"} if known else kept)
+        while len(self._frames) > MAX_MESSAGES:
+            self.size -= len(self._frames.pop(next(iter(self._frames)))["text"])
+        self.broadcast({**kept, "type": "edited"} if known else kept)
 
     def change(self, frame: Frame) -> None:
-        """Change a message; its buttons stay where it is given no others."""
-        self.show({**self._shown.get(frame["id"], {}), **frame})
+        """Change a message; it keeps its buttons unless the frame has others."""
+        self.show({**self._frames.get(frame["id"], {}), **frame})
 
-    def forget(self) -> None:
-        """Drop what was shown and what waits to be sent, here and on the open pages."""
-        self._shown.clear()
+    def clear(self) -> None:
+        """Drop all messages and queued frames, here and on the open pages."""
+        self._frames.clear()
         self.size = 0
-        for link in self.links:
-            link.forget()
-        self.tell(FORGOTTEN)
+        for socket in self.sockets:
+            socket.clear()
+        self.broadcast(FORGOTTEN)
 
-    def recollect(self, past: Sequence[ShownMessage]) -> None:
+    def load(self, stored: Sequence[ShownMessage]) -> None:
         """Put stored messages before those that this process has shown."""
-        here, self._shown = self._shown, {}
-        for message in past[-MOST_SHOWN:]:
+        here, self._frames = self._frames, {}
+        for message in stored[-MAX_MESSAGES:]:
             if message.id not in here:
                 self.show(frame_of(message))
-        self._shown |= here
+        self._frames |= here
 
-    def catch_up(self, past: Sequence[ShownMessage]) -> None:
+    def catch_up(self, stored: Sequence[ShownMessage]) -> None:
         """Show stored messages that are missing; of one that is still being written the session has the newer text."""
-        for message in past[-MOST_SHOWN:]:
-            if message.id not in self._shown or (message.is_complete and not message.from_person):
+        for message in stored[-MAX_MESSAGES:]:
+            if message.id not in self._frames or (message.is_complete and not message.from_person):
                 self.change(frame_of(message))
 
-    def join(self, link: Link, seen: int) -> None:
-        """Let a page look, and show it what has come or changed after ``seen``.
+    def join(self, socket: PageSocket, seen: int) -> None:
+        """Add an open page and send it the messages that are newer than ``seen``.
 
-        A place that is yet to come was given before the clock was set back: the page is shown all, by name.
+        A ``seen`` in the future was given before the clock was set back: the page gets all messages.
         """
         seen = seen if seen <= self._seq else 0
-        for frame in self._shown.values():
+        for frame in self._frames.values():
             if frame["seq"] > seen:
-                link.put(frame)
-        self.links.append(link)
-        if len(self.links) > MOST_LINKS:
-            self.links.pop(0).cut()
+                socket.put(frame)
+        self.sockets.append(socket)
+        if len(self.sockets) > MAX_SOCKETS:
+            self.sockets.pop(0).close()
 
-    def leave(self, link: Link) -> None:
-        """Let a page go."""
-        if link in self.links:
-            self.links.remove(link)
+    def leave(self, socket: PageSocket) -> None:
+        """Remove a page."""
+        if socket in self.sockets:
+            self.sockets.remove(socket)
 
 
-class Rooms:
-    """All conversations that are remembered here."""
+class VisitorSessions:
+    """All sessions that this process keeps, by the keys of their conversations."""
 
     def __init__(self) -> None:
-        self._rooms: OrderedDict[str, Room] = OrderedDict()
+        self._sessions: OrderedDict[str, VisitorSession] = OrderedDict()
         self._calls = 0
 
-    def room(self, key: str) -> Room:
-        """Return a conversation's room; it counts as just used."""
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all sessions, the most recently used last."""
+        return list(self._sessions)
+
+    def open(self, key: str) -> VisitorSession:
+        """Return a session, made if it is new; mark it as just used."""
         self._calls += 1
-        if self._calls % _LOOK_EVERY == 0:
+        if self._calls % _TRIM_INTERVAL == 0:
             self._trim()
-        room = self._rooms.setdefault(key, Room())
-        self._rooms.move_to_end(key)
-        return room
+        session = self._sessions.setdefault(key, VisitorSession())
+        self._sessions.move_to_end(key)
+        return session
+
+    def get(self, key: str) -> VisitorSession | None:
+        """Return a session; None if this process has none of that key."""
+        return self._sessions.get(key)
 
     def forget(self, key: str) -> None:
-        """Drop what is kept of a conversation; pages that are open stay in it."""
-        if room := self._rooms.get(key):
-            room.forget()
-            if not room.links:
-                del self._rooms[key]
+        """Drop the messages of a session; open pages stay in it."""
+        if session := self._sessions.get(key):
+            session.clear()
+            if not session.sockets:
+                del self._sessions[key]
 
-    def refresh(self) -> list[str]:
-        """Drop what is kept of all conversations; return those that pages look at, to be filled from the database."""
-        for key, room in list(self._rooms.items()):
-            room.forget()
-            room.recalled = False
-            if not room.links:
-                del self._rooms[key]
-        return list(self._rooms)
+    def reset(self) -> list[str]:
+        """Drop the messages of all sessions; return the keys of those with open pages, to be loaded again."""
+        for key, session in list(self._sessions.items()):
+            session.clear()
+            session.is_loaded = False
+            if not session.sockets:
+                del self._sessions[key]
+        return self.keys
 
-    def known(self, key: str) -> Room | None:
-        """Return a conversation's room where somebody has been in it."""
-        return self._rooms.get(key)
-
-    def waiting(self, now: float) -> list[tuple[str, Room]]:
-        """Return the conversations in which somebody looks and waits for an answer."""
-        return [(key, room) for key, room in self._rooms.items() if room.links and room.waits_until > now]
+    def waiting(self, now: float) -> list[tuple[str, VisitorSession]]:
+        """Return the sessions with an open page that wait for an answer at this monotonic time."""
+        return [(key, one) for key, one in self._sessions.items() if one.sockets and one.waits_until > now]
 
     def _trim(self) -> None:
-        # an empty room costs something as well
-        size = sum(room.size + 1000 for room in self._rooms.values())
-        for key in [key for key, room in self._rooms.items() if not room.links]:
-            if size <= MOST_CHARACTERS:
+        size = sum(session.size + _SESSION_OVERHEAD_CHARS for session in self._sessions.values())
+        for key in [key for key, session in self._sessions.items() if not session.sockets]:
+            if size <= MAX_TOTAL_CHARS:
                 return
-            size -= self._rooms.pop(key).size + 1000
+            size -= self._sessions.pop(key).size + _SESSION_OVERHEAD_CHARS

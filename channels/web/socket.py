@@ -1,4 +1,4 @@
-"""One page's connection: what it sends is handed over, what is shown to it is sent."""
+"""The WebSocket of one open page: accept the messages it sends, send the frames it is shown."""
 
 from __future__ import annotations
 
@@ -11,122 +11,128 @@ from typing import TYPE_CHECKING
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.relay import Frame
-from qwendesk.channels.web.protocol import Hello, Said, Unreadable, read
-from qwendesk.channels.web.sessions import Link, Room
+from qwendesk.channels.web.protocol import HelloFrame, InvalidFrame, MessageFrame, read_frame
+from qwendesk.channels.web.sessions import PageSocket, VisitorSession
 from qwendesk.desk.rate_limiter import Allowance
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-Tell = Callable[[str, Frame], Awaitable[None]]
-"""Says to other processes what a visitor wrote here."""
-Enter = Callable[[str], Awaitable[Room]]
-"""Gives the room of a conversation's key, with what was shown there before."""
-_PATIENCE = 30.0
-"""Seconds in which a connection has to say who it is."""
-_BURST = 40
-_A_SECOND = 8.0
-ANSWER_WITHIN = 900.0
-"""Seconds in which another process's answer is looked for."""
-POLICY, LATER = 1008, 1013
-"""Codes with which a socket is closed."""
+Publish = Callable[[str, Frame], Awaitable[None]]
+"""Sends a frame of a conversation to other processes."""
+OpenSession = Callable[[str], Awaitable[VisitorSession]]
+"""Returns the session of a conversation's key, with its stored messages."""
+_HELLO_TIMEOUT_SECONDS = 30.0
+_BURST_FRAMES = 40
+_FRAMES_PER_SECOND = 8.0
+_THREAD_BYTES = 100_000
+"""Frames larger than this are read in a thread."""
+ANSWER_TIMEOUT_SECONDS = 900.0
+"""Time for which answers of another process are looked up."""
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+"""WebSocket close codes."""
 
 
-class Visit:
+class PageConnection:
     """One connection, from its first frame to its last.
 
     Args:
-        accept: gives what takes messages; None while the desk stops.
-        tell: lets the visitor's pages at other processes see what is written here.
+        socket: the WebSocket.
+        open_session: returns a visitor's session.
+        accept: returns the function that accepts messages; None while the desk stops.
+        publish: sends what the visitor writes to the visitor's pages at other processes.
     """
 
-    def __init__(self, socket: WebSocket, enter: Enter, accept: Callable[[], Accept | None], tell: Tell) -> None:
+    def __init__(
+        self, socket: WebSocket, open_session: OpenSession, accept: Callable[[], Accept | None], publish: Publish
+    ) -> None:
         self._socket = socket
-        self._enter = enter
+        self._open_session = open_session
         self._accept = accept
-        self._tell = tell
-        self._link = Link()
-        self._room: Room | None = None
+        self._publish = publish
+        self._outgoing = PageSocket()
+        self._session: VisitorSession | None = None
         self._key = ""
-        self._allowance = Allowance(_BURST, _A_SECOND * 3600)
-        self._is_too_fast = False
+        self._allowance = Allowance(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
+        self._exceeded_rate = False
 
     async def run(self) -> None:
-        """Talk until either side is gone."""
+        """Exchange frames until either side closes the connection."""
         await self._socket.accept()
         writing = asyncio.create_task(self._write())
         try:
             await self._read()
         finally:
-            if self._room:
-                self._room.leave(self._link)
+            if self._session:
+                self._session.leave(self._outgoing)
             writing.cancel()
             await asyncio.wait([writing])
 
     async def _read(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(None if self._room else _PATIENCE):
+                async with asyncio.timeout(None if self._session else _HELLO_TIMEOUT_SECONDS):
                     message = await self._socket.receive()
             except TimeoutError:
-                self._link.cut()
+                self._outgoing.close()
                 message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             if not self._allowance.spend():
-                self._is_too_fast = True
-                self._link.cut()
+                self._exceeded_rate = True
+                self._outgoing.close()
                 continue
-            await self._take(message.get("text") or message.get("bytes") or "")
+            await self._receive(message.get("text") or message.get("bytes") or "")
 
-    async def _take(self, data: str | bytes) -> None:
+    async def _receive(self, data: str | bytes) -> None:
         try:
-            frame = await asyncio.to_thread(read, data) if len(data) > 100_000 else read(data)
+            frame = await asyncio.to_thread(read_frame, data) if len(data) > _THREAD_BYTES else read_frame(data)
         except ValueError as error:
-            # with its name, so that the page does not send it again for ever
-            name = error.name if isinstance(error, Unreadable) else None
-            self._link.put({"type": "refused", "text": str(error)} | ({"id": name} if name else {}))
+            # with the id of its message, so that the page does not send it again for ever
+            name = error.name if isinstance(error, InvalidFrame) else None
+            self._outgoing.put({"type": "refused", "text": str(error)} | ({"id": name} if name else {}))
             return
-        if isinstance(frame, Hello):
-            await self._greet(frame)
-        elif self._room is None:
-            self._link.put({"type": "refused", "text": "Say hello first."})
+        if isinstance(frame, HelloFrame):
+            await self._join(frame)
+        elif self._session is None:
+            self._outgoing.put({"type": "refused", "text": "Say hello first."})
         else:
-            self._link.put(await self._hand_over(frame, self._room))
+            self._outgoing.put(await self._submit(frame, self._session))
 
-    async def _greet(self, hello: Hello) -> None:
-        if self._room:
-            self._room.leave(self._link)
-        self._room, self._key = await self._enter(hello.key), hello.key
-        self._room.waits_until = monotonic() + ANSWER_WITHIN
-        self._room.join(self._link, hello.seen)
-        self._link.put({"type": "welcome"})
+    async def _join(self, hello: HelloFrame) -> None:
+        if self._session:
+            self._session.leave(self._outgoing)
+        self._session, self._key = await self._open_session(hello.key), hello.key
+        self._session.waits_until = monotonic() + ANSWER_TIMEOUT_SECONDS
+        self._session.join(self._outgoing, hello.seen)
+        self._outgoing.put({"type": "welcome"})
 
-    async def _hand_over(self, said: Said, room: Room) -> Frame:
+    async def _submit(self, message: MessageFrame, session: VisitorSession) -> Frame:
+        """Hand a message to the desk and return the frame that answers it."""
         accept = self._accept()
         if accept is None:
-            return {"type": "busy", "id": said.id, "after": 2}
+            return {"type": "busy", "id": message.id, "after": 2}
         address = self._socket.client.host if self._socket.client else ""
-        admission = await accept(replace(said.inbound(self._key), address=address))
-        room.waits_until = monotonic() + ANSWER_WITHIN
+        admission = await accept(replace(message.inbound(self._key), address=address))
+        session.waits_until = monotonic() + ANSWER_TIMEOUT_SECONDS
         match admission.outcome:
             case "busy":
-                return {"type": "busy", "id": said.id, "text": admission.text, "after": admission.retry_after or 1}
+                return {"type": "busy", "id": message.id, "text": admission.text, "after": admission.retry_after or 1}
             case "refused":
-                return {"type": "refused", "id": said.id, "text": admission.text}
-            case "accepted" if not said.pressed:
-                names = [file.name or file.mime for file in said.files]
-                frame: Frame = {"type": "said", "id": said.id, "text": said.text, "files": names}
-                room.show(frame)
-                # it is stored, and an answer will come: the person sees so before a worker says it
-                room.tell({"type": "typing"})
-                await self._tell(self._key, frame)
-        return {"type": "taken", "id": said.id}
+                return {"type": "refused", "id": message.id, "text": admission.text}
+            case "accepted" if not message.pressed:
+                names = [file.name or file.mime for file in message.files]
+                frame: Frame = {"type": "said", "id": message.id, "text": message.text, "files": names}
+                session.show(frame)
+                # the message is stored: show the typing sign before a worker sends it
+                session.broadcast({"type": "typing"})
+                await self._publish(self._key, frame)
+        return {"type": "taken", "id": message.id}
 
     async def _write(self) -> None:
         from starlette.websockets import WebSocketDisconnect
 
-        with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side is gone; reading says so as well
-            while frame := await self._link.next():
+        with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the page is gone; reading notices it as well
+            while frame := await self._outgoing.next():
                 await self._socket.send_json(frame)
-            await self._socket.close(POLICY if self._is_too_fast else LATER)
+            await self._socket.close(POLICY_VIOLATION if self._exceeded_rate else TRY_AGAIN_LATER)

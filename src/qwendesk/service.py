@@ -11,7 +11,7 @@ from typing import Any, Self
 from qwendesk.app import Desk
 from qwendesk.channels.base import Channel, Component
 from qwendesk.channels.delivery_adapter import ChannelTranscript, DeliveryAdapter
-from qwendesk.channels.markup.literals import drop_texts
+from qwendesk.channels.markup.inline_rules import drop_texts
 from qwendesk.channels.relay import Relay
 from qwendesk.channels.supervisor import ChannelSupervisor
 from qwendesk.desk.access import PairingRequest

@@ -12,7 +12,7 @@ from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
 from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.slack.channel import SlackChannel
-from qwendesk.channels.web.pages import Look
+from qwendesk.channels.web.pages import ChatPage
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.testing.simulators.webhook import SECRET
 
@@ -59,7 +59,7 @@ async def test_of_a_call_without_a_signature_no_body_is_read(channel: Channel) -
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b"])
 def test_an_origin_that_is_none_may_not_talk(origin: str) -> None:
-    assert not Look("", "", "").allows(origin, "desk.example")
+    assert not ChatPage("", "", "").allows(origin, "desk.example")
 
 
 async def _posted(channel: Channel, moment: str | None, signature: str | bytes, body: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.channels.mail.html import rendered, text_of
+from qwendesk.channels.mail.html import html_to_text, render_html
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ from qwendesk.channels.mail.html import rendered, text_of
     ],
 )
 def test_a_page_becomes_the_text_that_is_seen(html: str, text: str) -> None:
-    assert rendered(html) == text
+    assert render_html(html) == text
 
 
 def test_of_quotes_nothing_is_read() -> None:
-    assert text_of("<p>a</p><blockquote>old<p>er</p></blockquote>b") == "a\n\nb"
+    assert html_to_text("<p>a</p><blockquote>old<p>er</p></blockquote>b") == "a\n\nb"

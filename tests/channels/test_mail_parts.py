@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from qwendesk.channels.mail.channel import MailChannel
-from qwendesk.channels.mail.html import text_of
+from qwendesk.channels.mail.html import html_to_text
 from qwendesk.channels.mail.parse import parse
-from qwendesk.channels.mail.quotes import newest
+from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
-from qwendesk.service import Service
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
+from qwendesk.wiring import access_policy
 from tests.channels.mail_platform import DESK
 
 ANNA = "anna@people.example"
@@ -26,12 +26,12 @@ SERVER = "mx.acme.example"
 
 @pytest.mark.parametrize("piece", ["On ", "\n", "> ", "From: a\n", "On 1:\n", "a:\n", "-----", "x@"])
 def test_twice_the_text_takes_no_more_than_a_few_times_as_long_to_read(piece: str) -> None:
-    assert _growth(newest, piece * (80_000 // len(piece))) < 8
+    assert _growth(strip_quotes, piece * (80_000 // len(piece))) < 8
 
 
 @pytest.mark.parametrize("piece", ["<a ", "<", "&", "<!--", "<p"])
 def test_a_page_that_is_none_is_read_in_a_moment(piece: str) -> None:
-    assert _growth(text_of, piece * (40_000 // len(piece))) < 8
+    assert _growth(html_to_text, piece * (40_000 // len(piece))) < 8
 
 
 @pytest.mark.parametrize("sign", ['"', "(", "=?utf-8?q?", "a,"])
@@ -63,11 +63,11 @@ def test_a_long_header_takes_no_longer_than_its_beginning(sign: str) -> None:
     ],
 )
 def test_of_a_mail_the_newest_part_is_read(text: str, kept: str) -> None:
-    assert newest(text) == kept
+    assert strip_quotes(text) == kept
 
 
 def test_a_quote_in_html_is_left_out() -> None:
-    assert text_of("<p>a</p><blockquote>x<blockquote>y</blockquote></blockquote><p>b  <b>c</b></p>") == "a\n\nb c"
+    assert html_to_text("<p>a</p><blockquote>x<blockquote>y</blockquote></blockquote><p>b  <b>c</b></p>") == "a\n\nb c"
 
 
 def test_another_ones_mail_cannot_be_kept_away_by_its_name() -> None:
@@ -183,8 +183,7 @@ def test_nobody_is_in_charge_where_senders_are_not_proven(tmp_path: Path) -> Non
     rules = {"operators": [ANNA], "access": "allowlist"}
     for authserv, role in (("", "person"), (SERVER, "operator")):
         settings = Settings(home=tmp_path, channels={"mail": rules})
-        service = Service(settings, channels={"mail": _channel(trusted_authserv=authserv)})
-        assert service._house("mail").role_of(ANNA) == role
+        assert access_policy("mail", _channel(trusted_authserv=authserv), settings).role_of(ANNA) == role
 
 
 def _channel(**more: str) -> MailChannel:

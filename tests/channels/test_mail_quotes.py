@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwendesk.channels.mail.parse import parse
-from qwendesk.channels.mail.quotes import newest
+from qwendesk.channels.mail.quotes import strip_quotes
 from tests.channels.mail_platform import DESK
 
 DESK_NAME = "Desk <desk@acme.example>"
@@ -59,7 +59,7 @@ ANNOUNCED = {
 @pytest.mark.parametrize("line", ANNOUNCED.values(), ids=ANNOUNCED)
 def test_sentences_before_and_after_a_quote_are_kept_in_every_language(line: str) -> None:
     text = f"The parcel is lost.\n\n{line}\n\n> Which address?\n> And which town?\n\n12 Main Street"
-    assert newest(text) == "The parcel is lost.\n\n12 Main Street"
+    assert strip_quotes(text) == "The parcel is lost.\n\n12 Main Street"
 
 
 HEADS = {
@@ -98,7 +98,7 @@ HEADS = {
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 @pytest.mark.parametrize("rule", ["", "________________________________\n", "-----Original Message-----\n"])
 def test_an_older_mail_without_quote_signs_is_left_out_in_every_language(head: str, rule: str) -> None:
-    assert newest(f"Thanks!\n\n{rule}{head}\n\nThe older mail.") == "Thanks!"
+    assert strip_quotes(f"Thanks!\n\n{rule}{head}\n\nThe older mail.") == "Thanks!"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_older_mail_without_quote_signs_is_left_out_in_every_language(head: s
 )  # fmt: skip
 @pytest.mark.parametrize("dashes", ["-----{}-----", "-------- {} --------", "------------------ {} ------------------"])
 def test_what_stands_below_the_words_original_message_is_left_out(words: str, dashes: str) -> None:
-    assert newest(f"Thanks!\n{dashes.format(words)}\nThe older mail.") == "Thanks!"
+    assert strip_quotes(f"Thanks!\n{dashes.format(words)}\nThe older mail.") == "Thanks!"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_stands_below_the_words_original_message_is_left_out(words: str, da
     ],
 )
 def test_nothing_that_a_person_wrote_is_taken_for_something_else(text: str) -> None:
-    assert newest(text) == text
+    assert strip_quotes(text) == text
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_nothing_that_a_person_wrote_is_taken_for_something_else(text: str) -> N
     ],
 )  # fmt: skip
 def test_answers_among_quotes_are_kept_and_signatures_are_not(text: str, kept: str) -> None:
-    assert newest(text) == kept
+    assert strip_quotes(text) == kept
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_answers_among_quotes_are_kept_and_signatures_are_not(text: str, kept: s
 )  # fmt: skip
 def test_a_mail_that_is_passed_on_is_what_is_written_about(mark: str) -> None:
     text = f"Is this a fraud?\n\n{mark}\nFrom: Bank <b@bank.example>\nDate: Monday\nSubject: Your account\n\nPay now."
-    assert newest(text) == text
+    assert strip_quotes(text) == text
 
 
 @pytest.mark.parametrize(

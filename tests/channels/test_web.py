@@ -17,8 +17,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import best_language
-from qwendesk.channels.web.protocol import LARGEST_FILE, LARGEST_FRAME, MOST_TEXT, Said, Unreadable, read
-from qwendesk.channels.web.sessions import MOST_LINKS, MOST_SHOWN, Link, Room, Rooms
+from qwendesk.channels.web.protocol import (
+    MAX_FILE_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_TEXT_BYTES,
+    InvalidFrame,
+    MessageFrame,
+    read_frame,
+)
+from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_SOCKETS, PageSocket, VisitorSession, VisitorSessions
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import MAX_FRAME_BYTES as MOST_READ
@@ -176,8 +183,8 @@ class TestWeb(ChannelConformance):
         self, simulator: WebSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         page = await simulator.page("1001")
-        large = base64.b64encode(b"x" * (LARGEST_FILE + 1)).decode()
-        await page.raw(json.dumps({"type": "message", "id": "a", "text": "ü" * (MOST_TEXT // 2 + 1)}))
+        large = base64.b64encode(b"x" * (MAX_FILE_BYTES + 1)).decode()
+        await page.raw(json.dumps({"type": "message", "id": "a", "text": "ü" * (MAX_TEXT_BYTES // 2 + 1)}))
         await page.raw("x" * 9_000_000)
         await simulator.wait_until(lambda seen: len(simulator.refused) == 2)
         file = {"mime": "image/png", "name": "a.png", "data": large}
@@ -279,7 +286,7 @@ async def test_a_frame_that_is_far_too_large_ends_its_connection_with_a_reason()
     try:
         async with connect(f"ws://127.0.0.1:{server.port}/channels/web/socket", max_size=None) as socket:
             assert await hello(socket) == "welcome"
-            await socket.send("x" * (LARGEST_FRAME + 1))
+            await socket.send("x" * (MAX_FRAME_BYTES + 1))
             assert json.loads(await socket.recv()) == {"type": "refused", "text": "This is too large."}
             with pytest.raises(ConnectionClosed) as caught:
                 await socket.send("x" * (MOST_READ + 1))
@@ -297,11 +304,11 @@ async def hello(socket: Any) -> str:
 async def test_settings_reach_the_page_escaped() -> None:
     values = {"title": "<b>$x", "greeting": "A & B", "origins": "https://a.example, https://b.example/"}
     channel = WebChannel.create(WebChannel.manifest.read(values))
-    page, css = channel._look.page("en"), channel._look.file("style.css")
+    page, css = channel.page.render("en"), channel.page.file("style.css")
     assert "&lt;b&gt;$x" in page and "<b>" not in page and "A &amp; B" in page and "#5b4bd6" in css
-    assert "frame-ancestors 'self' https://a.example https://b.example" in str(channel._look.headers("chat.html"))
-    assert channel._look.allows("https://b.example", "desk.example")
-    assert not channel._look.allows("https://c.example", "desk.example")
+    assert "frame-ancestors 'self' https://a.example https://b.example" in str(channel.page.headers("chat.html"))
+    assert channel.page.allows("https://b.example", "desk.example")
+    assert not channel.page.allows("https://c.example", "desk.example")
 
 
 @pytest.mark.parametrize("values", [{"accent": "red; }"}, {"origins": "shop.example"}, {"origins": "https://a b"}])
@@ -330,13 +337,13 @@ def test_settings_that_would_reach_into_headers_are_refused(values: dict[str, st
 )
 def test_frames_that_no_page_sends_are_refused(frame: Any) -> None:
     with pytest.raises(ValueError, match="."):
-        read(json.dumps(frame))
+        read_frame(json.dumps(frame))
 
 
 @pytest.mark.parametrize(
     ("frame", "name"),
     [
-        ({"type": "message", "id": "m1", "text": "x" * (MOST_TEXT + 1)}, "m1"),
+        ({"type": "message", "id": "m1", "text": "x" * (MAX_TEXT_BYTES + 1)}, "m1"),
         ({"type": "message", "id": "m2", "text": "see", "files": [{"data": "§"}]}, "m2"),
         ({"type": "press", "id": "m3", "value": 5}, "m3"),
         ({"type": "message", "id": "<b>", "text": "hello"}, None),
@@ -344,38 +351,38 @@ def test_frames_that_no_page_sends_are_refused(frame: Any) -> None:
     ],
 )
 def test_a_page_learns_which_of_its_messages_was_refused(frame: Any, name: str | None) -> None:
-    with pytest.raises(Unreadable) as caught:
-        read(json.dumps(frame))
+    with pytest.raises(InvalidFrame) as caught:
+        read_frame(json.dumps(frame))
     assert caught.value.name == name
 
 
 def test_deep_json_and_broken_text_do_no_harm() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        read("[" * 100_000)
+        read_frame("[" * 100_000)
     file = {"mime": "bad mime\r\n", "data": base64.b64encode(PIXEL).decode(), "name": "a"}
-    said = read(json.dumps({"type": "message", "text": "a\0b\ud800", "locale": "de-AT", "files": [file]}))
-    assert isinstance(said, Said) and said.text == "a\ufffdb\ufffd" and said.locale == "de-AT" and said.id
+    said = read_frame(json.dumps({"type": "message", "text": "a\0b\ud800", "locale": "de-AT", "files": [file]}))
+    assert isinstance(said, MessageFrame) and said.text == "a\ufffdb\ufffd" and said.locale == "de-AT" and said.id
     assert [(one.kind, one.mime) for one in said.files] == [("document", "application/octet-stream")]
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Room()
-    for number in range(MOST_SHOWN + 5):
-        room.show({"type": "shown", "id": str(number), "text": "ab"})
-    assert room.size == MOST_SHOWN * 2
-    slow = Link()
-    room.join(slow, 0)
+    session = VisitorSession()
+    for number in range(MAX_MESSAGES + 5):
+        session.show({"type": "shown", "id": str(number), "text": "ab"})
+    assert session.size == MAX_MESSAGES * 2
+    slow = PageSocket()
+    session.join(slow, 0)
     for _ in range(1000):
-        room.tell({"type": "typing"})
+        session.broadcast({"type": "typing"})
     assert await slow.next() is None  # cut off: it comes back for the rest
-    links = [Link() for _ in range(MOST_LINKS)]
+    links = [PageSocket() for _ in range(MAX_SOCKETS)]
     for link in links:
-        room.join(link, 10**15)
-    assert len(room.links) == MOST_LINKS and slow not in room.links
-    monkeypatch.setattr("qwendesk.channels.web.sessions.MOST_CHARACTERS", 100_000)
-    rooms = Rooms()
-    looked_at = Link()
-    rooms.room("looked at").join(looked_at, 0)
+        session.join(link, 10**15)
+    assert len(session.sockets) == MAX_SOCKETS and slow not in session.sockets
+    monkeypatch.setattr("qwendesk.channels.web.sessions.MAX_TOTAL_CHARS", 100_000)
+    sessions = VisitorSessions()
+    looked_at = PageSocket()
+    sessions.open("looked at").join(looked_at, 0)
     for number in range(1000):
-        rooms.room(str(number))
-    assert len(rooms._rooms) < 500 and looked_at in rooms.room("looked at").links
+        sessions.open(str(number))
+    assert len(sessions.keys) < 500 and looked_at in sessions.open("looked at").sockets

@@ -64,9 +64,9 @@ async def test_every_question_has_one_answer_though_the_connection_breaks(browse
         assert "scripted" in first and await page.locator("main img").count() == 0
         channel = desk.channels["web"]
         assert isinstance(channel, WebChannel)
-        for room in channel._rooms._rooms.values():
-            for link in room.links:
-                link.cut()
+        for session in map(channel.sessions.open, channel.sessions.keys):
+            for socket in session.sockets:
+                socket.close()
         await page.get_by_text("Connecting").wait_for()
         assert len(await ask(page, "and now?", 2)) == 2
     # the desk is started again, on the same address; what was written meanwhile waits in the page
@@ -161,7 +161,7 @@ async def test_a_table_keeps_to_the_sides_that_it_names_though_the_page_allows_n
         await ask(page, "hello", 1)
         channel = desk.channels["web"]
         assert isinstance(channel, WebChannel)
-        (visitor,) = channel._rooms._rooms
+        (visitor,) = channel.sessions.keys
         table = render("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |", "html")
         await channel.send(Outbound("table", visitor, table))
         await page.locator("td").nth(2).wait_for()

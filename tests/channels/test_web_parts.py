@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.relay import FrameAssembler, Relay, split_frame
-from qwendesk.channels.web.sessions import Room
+from qwendesk.channels.web.sessions import VisitorSession
 from tests import postgres_server
 from tests.channels.slow_worker import WORDS
 
@@ -262,10 +262,10 @@ async def test_what_is_said_is_heard_and_a_broken_connection_is_made_again(url: 
 
 
 def test_a_page_keeps_what_is_newer_than_the_database() -> None:
-    room = Room()
-    room.change({"type": "shown", "id": "k", "text": "word one two"})
+    session = VisitorSession()
+    session.change({"type": "shown", "id": "k", "text": "word one two"})
     stored = [ShownMessage("k", "word", is_complete=False), ShownMessage("old", "before")]
-    room.catch_up([*stored, ShownMessage("mine", "asked", from_person=True)])
-    assert [frame["text"] for frame in room._shown.values()] == ["word one two", "before", "asked"]
-    room.catch_up([ShownMessage("k", "word one two three")])
-    assert room._shown["k"]["text"] == "word one two three"
+    session.catch_up([*stored, ShownMessage("mine", "asked", from_person=True)])
+    assert [frame["text"] for frame in session.frames] == ["word one two", "before", "asked"]
+    session.catch_up([ShownMessage("k", "word one two three")])
+    assert session.frames[0]["text"] == "word one two three"

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.pages import Look
+from qwendesk.channels.web.pages import ChatPage
 from qwendesk.desk.inbox.rows import conversation_key
 from qwendesk.desk.machine_notice import MachineNotices
 from qwendesk.desk.translations import languages, say
@@ -82,7 +82,7 @@ async def _no_messages(conversation: str) -> list[ShownMessage]:
 async def test_it_is_said_in_the_persons_language(language: str) -> None:
     line = BUILT_IN.first_line("test", {}, language)
     assert line == say("machine_notice", language) and (language == "en" or line != LINE)
-    assert say("web_machine", language) in Look("Chat", "", "#000000").page(language)
+    assert say("web_machine", language) in ChatPage("Chat", "", "#000000").render(language)
 
 
 @pytest.mark.parametrize(("given", "said"), [("A robot of ours answers.", "A robot of ours answers."), (False, "")])

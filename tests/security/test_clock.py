@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from qwendesk.channels.http_api import parse_retry_after
-from qwendesk.channels.web.sessions import Link, Room, shown
+from qwendesk.channels.web.sessions import PageSocket, VisitorSession, shown_frame
 from qwendesk.desk.access import House
 from qwendesk.desk.admission_limits import Limits
 from qwendesk.memory.tables.facts import LinkCode
@@ -97,11 +97,11 @@ async def test_a_link_code_of_a_later_clock_does_not_hold(tmp_path: Path) -> Non
         assert await people.enter_code(code.code, "bob", channel="other") == "unknown"
 
 
-def test_a_page_that_saw_more_than_the_room_knows_is_shown_all() -> None:
-    room, link = Room(), Link()
-    room.show(shown("a", "hello"))
-    room.join(link, 2**53)
-    assert link._frames.get_nowait() == {"type": "shown", "id": "a", "text": "hello", "seq": room._seq}
+def test_a_page_that_saw_more_than_the_session_knows_is_shown_all() -> None:
+    session, link = VisitorSession(), PageSocket()
+    session.show(shown_frame("a", "hello"))
+    session.join(link, 2**53)
+    assert link._frames.get_nowait() == {"type": "shown", "id": "a", "text": "hello", "seq": session._seq}
 
 
 @pytest.mark.parametrize("said", ["Wed, 21 Oct 2099 07:28:00 GMT", "99999999999"])

@@ -19,7 +19,7 @@ from qwendesk.channels.chatwoot.channel import ChatwootChannel
 from qwendesk.channels.ingest import MAX_JSON_DEPTH, read_json
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.web.protocol import read
+from qwendesk.channels.web.protocol import read_frame
 from qwendesk.channels.webhook.channel import WebhookChannel
 from qwendesk.channels.webhook.signature import signed_headers
 from qwendesk.messages import Admission, Inbound
@@ -107,7 +107,7 @@ async def test_a_telegram_update_is_read_up_to_a_limit() -> None:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_frame_of_the_web_chat_that_cannot_be_read_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        read(HOSTILE[kind].encode("utf-8", "surrogateescape"))
+        read_frame(HOSTILE[kind].encode("utf-8", "surrogateescape"))
 
 
 def test_what_is_not_deep_is_read() -> None:

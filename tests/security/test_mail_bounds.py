@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from qwendesk.channels.mail.channel import MailChannel
-from qwendesk.channels.mail.html import rendered
-from qwendesk.channels.mail.limits import Limits
+from qwendesk.channels.mail.html import render_html
+from qwendesk.channels.mail.limits import MailLimits
 from qwendesk.channels.mail.parse import parse
-from qwendesk.channels.mail.quotes import newest
+from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from tests.channels.mail_platform import DESK, MailPlatform, dovecot
 
@@ -123,7 +123,7 @@ def test_what_was_written_before_the_hostile_part_is_read(name: str) -> None:
 def test_a_hundred_thousand_parts_are_no_more_work_than_the_limit() -> None:
     raw = _parts(100_000).encode()
     assert _seconds(lambda: _try(raw)) < 3
-    inbound = parse(raw, DESK, limits=Limits(parts=10))
+    inbound = parse(raw, DESK, limits=MailLimits(parts=10))
     assert inbound is not None and inbound.text.count("\n\na") == 9 and inbound.unsupported_media == "large file"
 
 
@@ -136,11 +136,11 @@ def test_limits_are_settings() -> None:
 def test_only_so_many_files_are_taken() -> None:
     file = "--x\r\nContent-Type: image/png\r\n\r\ndata\r\n"
     raw = f'{HEAD}Content-Type: multipart/mixed; boundary="x"\r\n\r\n--x\r\n{SAID}{file * 200}'.encode()
-    inbound = parse(raw, DESK, limits=Limits(files=20))
+    inbound = parse(raw, DESK, limits=MailLimits(files=20))
     assert inbound is not None and len(inbound.attachments) == 20
 
 
-@pytest.mark.parametrize("read", [newest, rendered])
+@pytest.mark.parametrize("read", [strip_quotes, render_html])
 @pytest.mark.parametrize("piece", ["-- \n", "a 10:00:\n", "from: x@y\n", "---- original ----\n", "<p>\n", "\n>\n"])
 def test_four_times_the_text_takes_about_four_times_as_long(read: Callable[[str], str], piece: str) -> None:
     short, long = piece * (20_000 // len(piece)), piece * (80_000 // len(piece))

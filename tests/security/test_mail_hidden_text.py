@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.channels.mail.html import rendered
+from qwendesk.channels.mail.html import render_html
 from qwendesk.channels.mail.parse import parse
 from tests.channels.mail_platform import DESK
 
@@ -32,7 +32,7 @@ STYLES = [
 @pytest.mark.parametrize("tag", ["div", "span", "p"])
 def test_text_that_a_style_hides_is_not_read(style: str, tag: str) -> None:
     html = f"<p>Hello</p><{tag} style='{style}'>{SECRET} <b>and <i>{SECRET}</i></b></{tag}><p>Bye</p>"
-    assert rendered(html).split() == ["Hello", "Bye"]
+    assert render_html(html).split() == ["Hello", "Bye"]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -56,7 +56,7 @@ def test_text_that_a_style_sheet_hides_is_not_read(style: str, selector: str, at
     html = (
         f"<style>p{{color:black}} {selector}{{{style}}}</style><div><p>Hello</p><div {attributes}>{SECRET}</div></div>"
     )
-    assert SECRET not in rendered(html)
+    assert SECRET not in render_html(html)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_text_that_a_style_sheet_hides_is_not_read(style: str, selector: str, at
     ],
 )
 def test_a_style_sheet_hides_in_every_way(sheet: str) -> None:
-    assert SECRET not in rendered(f"<style>{sheet}</style><p>Hello</p><div id=i class=h>{SECRET}</div>")
+    assert SECRET not in render_html(f"<style>{sheet}</style><p>Hello</p><div id=i class=h>{SECRET}</div>")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_style_sheet_hides_in_every_way(sheet: str) -> None:
     ],
 )
 def test_what_mail_programs_do_not_show_is_not_read(html: str) -> None:
-    assert SECRET not in rendered(f"<p>Hello</p>{html}")
+    assert SECRET not in render_html(f"<p>Hello</p>{html}")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_mail_programs_do_not_show_is_not_read(html: str) -> None:
     ],
 )
 def test_what_is_seen_is_read(html: str, seen: str) -> None:
-    assert rendered(html) == seen
+    assert render_html(html) == seen
 
 
 def test_letters_that_no_program_shows_are_not_read() -> None:

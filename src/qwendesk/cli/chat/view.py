@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
-from qwendesk.channels.markup.render import reader, render
+from qwendesk.channels.markup.render import markdown_parser, render
 from qwendesk.channels.markup.shape import is_seen
 from qwendesk.messages import (
     AnswerReset,
@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 def markdown(text: str) -> Markdown:
     """Return a text as Rich Markdown, parsed as on the other channels, with the URLs of links shown."""
     made = Markdown("", hyperlinks=False)
-    parsed = reader().parse(text)
+    parsed = markdown_parser().parse(text)
     if not is_seen(render(text, "html"), "html"):  # markup without words is shown as written
         inline = Token("inline", "", 0, children=[Token("text", "", 0, content=text)])
         parsed = [Token("paragraph_open", "p", 1), inline, Token("paragraph_close", "p", -1)]
@@ -257,7 +257,7 @@ def split_settled(text: str) -> tuple[str, str]:
     A blank line has to stand before that block; one within a list, a quote or a block of code parts no blocks.
     """
     lines = text.splitlines(keepends=True)
-    starts = [token.map[0] for token in reader().parse(text) if token.level == 0 and token.map]
+    starts = [token.map[0] for token in markdown_parser().parse(text) if token.level == 0 and token.map]
     begins = next((line for line in reversed(starts) if line and not lines[line - 1].strip()), 0)
     cut = sum(map(len, lines[:begins]))
     return text[:cut], text[cut:]

@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"(?P<sign>[#>|`~=+*_-])|(?P<number>\d{1,9})(?P<point>[.)])"
 """How a line may begin that is no paragraph."""
 
 
-def divide_plain(text: str, fits: Fits) -> list[str]:
+def split_plain(text: str, fits: Fits) -> list[str]:
     """Return the parts of a text without markup."""
     parts = []
     while text and not fits(text):
@@ -31,7 +31,7 @@ def divide_plain(text: str, fits: Fits) -> list[str]:
     return [part for part in [*parts, text] if part.strip()]
 
 
-def divide_text(text: str, fits: Fits) -> list[str]:
+def split_paragraph(text: str, fits: Fits) -> list[str]:
     """Return the parts of one block of Markdown; emphasis and code that one of them cannot hold go on in the next."""
     parts: list[str] = []
 
@@ -49,7 +49,7 @@ def divide_text(text: str, fits: Fits) -> list[str]:
     return [part for part in [*parts, _escaped(text) if parts else text] if part.strip()]
 
 
-def by_characters(text: str, fits: Fits) -> Iterator[str]:
+def split_characters(text: str, fits: Fits) -> Iterator[str]:
     """Yield the parts of a line, whatever stands in it."""
     while text and not fits(text):
         end = _last_character(text, fits)

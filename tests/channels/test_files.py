@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from qwendesk.channels.ingest import with_attachments
-from qwendesk.channels.xmpp.channel import fetch_file
+from qwendesk.channels.xmpp.session import fetch_file
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound
 from qwendesk.testing.simulators.base import serve

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from irctokens.line import tokenise
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.irc.channel import IrcChannel, IrcConnection
+from qwendesk.channels.irc.channel import IrcChannel
+from qwendesk.channels.irc.connection import IrcConnection
 from qwendesk.channels.irc.parse import parse, split_lines
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound

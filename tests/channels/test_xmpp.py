@@ -10,7 +10,8 @@ import pytest
 from slixmpp import JID
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.xmpp.channel import XmppChannel, XmppSession
+from qwendesk.channels.xmpp.channel import XmppChannel
+from qwendesk.channels.xmpp.session import XmppSession
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Outbound
 from qwendesk.testing.conformance.channel import ChannelConformance

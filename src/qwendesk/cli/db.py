@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qwendesk.memory.database import Database
 
 app = typer.Typer(
-    help="Upgrade, check, back up, dump, load and purge the database.",
+    help="Migrate, check, back up, dump, load and purge the database.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

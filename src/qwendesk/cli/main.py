@@ -16,7 +16,7 @@ COMMANDS = {
     "pairing": "Decide who may use the desk.",
     "messages": "List and retry failed messages.",
     "memory": "Show, export and delete stored data about people.",
-    "db": "Migrate, check, back up, dump and purge the database.",
+    "db": "Migrate, check, back up, dump, load and purge the database.",
     "doctor": "Check installation and configuration, and print the next steps.",
 }
 """Help of each command; ``qwendesk.cli.NAME`` has its ``app``."""

@@ -6,9 +6,10 @@ import pytest
 
 from qwendesk.errors import ToolError
 from qwendesk.tools.bubblewrap import Bubblewrap
-from qwendesk.tools.python import MOST_CHARS, python_tool
+from qwendesk.tools.python import python_tool
 from qwendesk.tools.python_worker import show_last
 from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.value_text import MAX_OUTPUT_CHARS
 
 
 class NoBubblewrap(Bubblewrap):
@@ -54,7 +55,7 @@ async def test_the_result_is_what_was_printed_and_the_last_value(run, code, resu
 
 async def test_a_long_result_is_cut_with_a_note(run):
     result = await run("print('a' * 9000)")
-    assert len(result) == MOST_CHARS
+    assert len(result) == MAX_OUTPUT_CHARS
     assert result.endswith("[cut: 9,000 characters in all]")
 
 

@@ -20,7 +20,7 @@ SYNONYMS = {"rückgabe": "return", "zuruckgeben": "return", "ruckgabe": "return"
 
 
 class WordVectors:
-    """Texts with the same words, or their synonyms, have alike vectors."""
+    """An embedding model that gives similar vectors to texts with the same words or their synonyms."""
 
     def __init__(self, name: str = "test:words", dimension: int = 64) -> None:
         self.name = name

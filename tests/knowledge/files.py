@@ -56,7 +56,7 @@ def xlsx(rows: list[list[str | float]]) -> bytes:
 
 
 def workbook(*sheets: tuple[str, str, str]) -> bytes:
-    """Write a workbook: each sheet with its name, its state (``visible``, ``hidden``) and its XML.
+    """Return a workbook: each sheet with its name, its state (``visible``, ``hidden``) and its XML.
 
     Cells of style 1 show percent; those of style 3 have a percent sign behind their number as it is.
     """
@@ -92,7 +92,7 @@ def _cell(value: str | float) -> str:
 
 
 def pdf(*pages: str, trailer: str = "") -> bytes:
-    """Write a PDF whose pages show a line of text each."""
+    """Return a PDF with one line of text on each page."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>"]
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>")
@@ -119,7 +119,7 @@ def _pdf_of(objects: list[str], trailer: str = "") -> bytes:
 
 
 def slow_pdf(depth: int = 12, times: int = 10) -> bytes:
-    """Write a PDF of 3 KB whose one page is drawn through forms that each draw the next one several times."""
+    """Return a PDF of 3 KB whose page nests forms, each of which draws the next several times."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
     drawing = "/Contents 4 0 R /Resources << /XObject << /X 5 0 R >> >>"
     objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] {drawing} >>")

@@ -1,4 +1,4 @@
-"""Passages are short, whole, and say where they are."""
+"""Splitting documents into passages with citations."""
 
 from qwendesk.knowledge.base import Document, Section
 from qwendesk.knowledge.chunking import MAX_PASSAGE_LENGTH, split_document, text_length

@@ -1,4 +1,4 @@
-"""Embedding models: the embedded one, and those of servers."""
+"""Embedding models: the built-in one and those on servers."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_only_vectors_of_one_length_are_taken(rows: Any) -> None:
 
 @pytest.mark.model
 async def test_llama_cpp_embeds_a_gguf_file() -> None:
-    """Any language model can stand in: what counts is that vectors come, alike for alike texts."""
+    """Any language model works here: similar texts get similar vectors."""
     from qwendesk.engines.pool import ModelPool
 
     settings = Settings(embedder="llamacpp:qwen2.5-coder-0.5b")

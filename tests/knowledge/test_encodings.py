@@ -1,4 +1,4 @@
-"""Text in old encodings is stored as it was written, and what is not certain is noted."""
+"""Decoding of text in legacy encodings, with notes on uncertainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in questions, on the embedded model."""
+"""Search quality on the built-in questions with the default embedding model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pages from the web: redirects are looked at, one's own network stays out of reach."""
+"""Fetching of web pages: redirects are checked and private networks refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qwendesk.safe_fetch import Address, Fetcher, is_public
 
 
 class Site:
-    """Answers each path as it was told, and remembers who was asked for what."""
+    """A server that answers each path as configured and records the requests."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -51,7 +51,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 def fetcher(most: int = 100_000, time_limit: float = 10) -> Fetcher:
-    """Return one for which 127.0.0.1 is the open internet under the name site.test; nothing else is."""
+    """Return a fetcher that accepts only 127.0.0.1, under the name site.test, as a public address."""
 
     async def resolve(host: str, port: int) -> list[str]:
         return {"site.test": ["127.0.0.1"], "mixed.test": ["127.0.0.1", "10.0.0.1"]}.get(host, [host])

@@ -1,4 +1,4 @@
-"""Question sets that bring their documents, in the form of SQuAD and from the Debian FAQ."""
+"""Question sets with documents: the SQuAD format and the Debian FAQ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of file, whole and broken, through the worker process."""
+"""Readers of all kinds of files, intact and broken, in the worker process."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_texts_in_old_encodings(converter: Converter, encoding: str) -> No
 
 @cache
 def bomb() -> bytes:
-    """Return a small archive that unpacks to 210 MB; made when a test runs, since that takes a second."""
+    """Return a small archive that unpacks to 210 MB; created on demand, because that takes a second."""
     return archive({"word/document.xml": b"<w>" + b"A" * 210_000_000})
 
 

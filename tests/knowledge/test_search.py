@@ -1,4 +1,4 @@
-"""What is found, in which script, and by whom."""
+"""Search: scripts, ranking, scopes and tenants."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ async def test_a_scope_of_another_tenant_is_refused(base: KnowledgeBase) -> None
 
 
 async def test_nobody_finds_what_is_meant_for_another(kb_url: str) -> None:
-    """Every scope has a document, all with the same words; each reader finds exactly those of its own."""
+    """Every scope has a document with the same words; each reader finds exactly the readable ones."""
     async with of_both(kb_url) as bases:
         await add_owners(kb_url)
         for number, scope in enumerate(scopes()):
@@ -249,7 +249,7 @@ async def test_what_belongs_to_a_person_goes_with_the_person(kb_url: str, embedd
 
 
 async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None:
-    """The other tenant's passages all match better, and there are more of them than are looked at."""
+    """The other tenant has better matches, and more of them than a search ranks."""
     async with of_both(kb_url) as bases:
         base = bases["default"]
         crowd = "\n\n".join(f"secret recipe {'x' * 800} {number}" for number in range(260))
@@ -261,7 +261,7 @@ async def test_a_large_base_of_another_tenant_hides_nothing(kb_url: str) -> None
 
 
 async def test_the_settings_of_a_search_by_index_hold_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the server's own the index gives 40 of 50, and all rows are compared instead."""
+    """With the default settings of the server, the index returns 40 of 50 rows."""
     told = text("SELECT CAST(current_setting('hnsw.ef_search') AS int), 0.0")
     monkeypatch.setattr(pgvector, "search_statement", lambda *of, exact=False: told)
     with postgres_server.database() as url:

@@ -1,4 +1,4 @@
-"""Rows stay rows, forms are read, powers stay powers, and what is hidden is left out."""
+"""Reading of tables, forms, superscripts and hidden parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model file that broke off on its way is recognised by what its own header promises."""
+"""Detection of truncated GGUF files by their header."""
 
 from __future__ import annotations
 

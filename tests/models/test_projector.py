@@ -1,4 +1,4 @@
-"""Which projector beside a GGUF file belongs to it, and what a model is served with."""
+"""Choice of the projector beside a GGUF file, and its effect on the served model."""
 
 from __future__ import annotations
 

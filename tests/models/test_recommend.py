@@ -1,4 +1,4 @@
-"""Recommendations: by memory, by speed, by task, by language."""
+"""Recommendations by memory, speed, role and language."""
 
 import pytest
 

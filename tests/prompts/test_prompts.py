@@ -60,7 +60,7 @@ def test_a_changed_own_template_is_read_again(tmp_path):
     file = tmp_path / "general.jinja"
     for number, text in enumerate(["one", "two"]):
         file.write_text(text, "utf-8")
-        # the clock of a file system may be too coarse to tell two writes apart
+        # the timestamps of a file system may not distinguish two writes
         os.utime(file, ns=(number, number))
         assert render("general", folder=tmp_path) == text
 

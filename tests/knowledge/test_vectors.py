@@ -1,4 +1,4 @@
-"""The matrix finds what comparing everything finds."""
+"""Search in memory: reduced vectors find the same passages as exact comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents come whole or not at all, and once."""
+"""Ingestion: documents are stored completely or not at all, and once."""
 
 from __future__ import annotations
 

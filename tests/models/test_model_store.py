@@ -2,6 +2,7 @@ import asyncio
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,6 @@ from qwendesk.errors import EngineUnavailable, ModelStoreError
 from qwendesk.models.card import ModelCard, Weights
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.sources.base import PullProgress, SourceSettings
-from qwendesk.models.sources.partial_file import PartialFile
 from qwendesk.models.store.model_store import ModelStore
 from qwendesk.settings import STARTER_MODEL, Settings
 from tests.model_server import Fault, ModelServer, made_up_model, sum_of
@@ -167,22 +167,22 @@ async def test_too_little_disk_is_told_before_anything_is_fetched(server, tmp_pa
 async def test_a_disk_that_fills_up_keeps_the_part(server, store, monkeypatch):
     class FullDisk:
         def __init__(self, file):
-            self._file = file
+            self.file = file
 
         def write(self, data):
-            if self._file.tell() + len(data) > 100_000:
+            if self.file.tell() + len(data) > 100_000:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return self._file.write(data)
+            return self.file.write(data)
 
         def __getattr__(self, name):
-            return getattr(self._file, name)
+            return getattr(self.file, name)
 
-    def open_on_full_disk(part):
-        real(part)
-        part._file = FullDisk(part._file)
+    def open_on_full_disk(path, mode="r", *of, **options):
+        file = real(path, mode, *of, **options)
+        return FullDisk(file) if mode == "ab" else file
 
-    real = PartialFile._open
-    monkeypatch.setattr(PartialFile, "_open", open_on_full_disk)
+    real = Path.open
+    monkeypatch.setattr(Path, "open", open_on_full_disk)
     with pytest.raises(ModelStoreError, match="The disk is full while writing .*free some space and pull again"):
         await store.pull(CARD)
     [part] = (store.folder / "tiny").glob("*.part")

@@ -1,4 +1,4 @@
-"""A word is found however it is written: signs that nobody sees, vowel signs, width, case, endings of one sign."""
+"""Search terms: invisible characters, vowel signs, width, case and one-letter endings."""
 
 from __future__ import annotations
 

@@ -98,9 +98,9 @@ def test_unanswerable_questions_are_not_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "does not have the form of SQuAD"),
-        ("[]", "does not have the form of SQuAD"),
-        ('{"data": [{"paragraphs": [{"context": "x"}]}]}', "does not have the form of SQuAD"),
+        ("{", "is not in the SQuAD format"),
+        ("[]", "is not in the SQuAD format"),
+        ('{"data": [{"paragraphs": [{"context": "x"}]}]}', "is not in the SQuAD format"),
         ('{"data": []}', "holds no questions"),
     ],
 )

@@ -202,7 +202,7 @@ async def test_a_reader_that_was_taken_over_is_not_believed(
     (tmp_path / "lying_reader.py").write_text(f"import sys\nsys.stdin.readline()\nprint('{answer}', flush=True)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     process = ReaderProcess("eve", Isolation("/no/bwrap"), "lying_reader")
-    with pytest.raises(InputError, match="broke the program"):
+    with pytest.raises(InputError, match="the program that reads it crashed"):
         await process.read("text", b"x", DEFAULT_OPTIONS, PATIENCE)
     await process.end()
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Delete,
-    Insert,
-    Select,
-    Update,
-    bindparam,
     delete,
     func,
     inspect,
@@ -19,10 +13,9 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from qwendesk.memory.database import Database
+from qwendesk.memory.database import Database, upsert
 from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.documents import EPOCH, KbChunk, KbDocument, KbEmbedding, KbState
 from qwendesk.memory.tenancy import TenantConnection
@@ -32,7 +25,9 @@ _VECTOR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_sch
 
 async def note_change(connection: TenantConnection) -> None:
     """Increment the tenant's revision, which invalidates vectors in memory."""
-    await connection.execute(_raise_revision(connection.raw.dialect.name), {"revision": 1})
+    grown = {"revision": KbState.revision + 1}
+    statement = upsert(connection.raw.dialect.name, KbState)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=grown), {"revision": 1})
 
 
 async def note_removal(connection: TenantConnection) -> None:
@@ -45,94 +40,49 @@ async def note_removal(connection: TenantConnection) -> None:
 
 async def move_documents(connection: TenantConnection, *, into: str, person: str) -> int:
     """Move a person's documents to another person; of two with one address the newer stays."""
-    values = {
-        "of_person": person,
-        "into": into,
-        "old": DocumentScope(person=person).key,
-        "new": DocumentScope(person=into).key,
-    }
-    if doubles := await _doubles(connection, values):
-        await connection.execute(_delete(), {"documents": doubles})
-    for scope in (_scope_of_chunks(), _scope_of_embeddings()):
-        await connection.execute(scope, values)
+    old, new = DocumentScope(person=person).key, DocumentScope(person=into).key
+    if doubles := await _doubles(connection, into, person):
+        await connection.execute(delete(KbDocument).where(KbDocument.id.in_(doubles)))
+    documents = select(KbDocument.id).where(KbDocument.person_id == person)
+    chunks = select(KbChunk.id).where(KbChunk.document_id.in_(documents))
+    for table, of_person in (
+        (KbEmbedding, KbEmbedding.chunk_id.in_(chunks)),
+        (KbChunk, KbChunk.document_id.in_(documents)),
+    ):
+        await connection.execute(update(table).where(of_person).values(scope=func.replace(table.scope, old, new)))
     if connection.raw.dialect.name == "postgresql":
-        await _move_indexed(connection, values)
-    moved = (await connection.execute(_move(), values)).rowcount
+        await _move_in_vector_tables(connection, person, old, new)
+    values = {"person_id": into, "scope": func.replace(KbDocument.scope, old, new)}
+    moved = (await connection.execute(update(KbDocument).where(KbDocument.person_id == person).values(values))).rowcount
     if moved or doubles:
         await note_removal(connection)
     return moved
 
 
-async def _doubles(connection: TenantConnection, values: dict[str, str]) -> list[str]:
-    both = {"both": [values["of_person"], values["into"]]}
+async def _doubles(connection: TenantConnection, into: str, person: str) -> list[str]:
+    """Return the older ones of two documents with one address."""
+    old, new = DocumentScope(person=person).key, DocumentScope(person=into).key
+    columns: tuple[Any, ...] = (KbDocument.id, KbDocument.scope, KbDocument.uri)
+    of_both = select(*columns).where(KbDocument.person_id.in_([person, into]))
     newest: set[tuple[str, str]] = set()
     doubles = []
-    for id_, scope, uri in await connection.execute(_of_both(), both):
-        place = (scope.replace(values["old"], values["new"]), uri)
-        if place in newest:
+    for id_, scope, uri in await connection.execute(of_both.order_by(KbDocument.added_at.desc(), KbDocument.id.desc())):
+        address = (scope.replace(old, new), uri)
+        if address in newest:
             doubles.append(id_)
-        newest.add(place)
+        newest.add(address)
     return doubles
 
 
-async def _move_indexed(connection: TenantConnection, values: dict[str, str]) -> None:
+async def _move_in_vector_tables(connection: TenantConnection, person: str, old: str, new: str) -> None:
+    """Change the scope in PostgreSQL's tables of vector indexes, which have no class."""
+    values = {"person": person, "old": old, "new": new, "tenant": connection.tenant}
     for table in (await connection.raw.execute(text(_VECTOR_TABLES))).scalars().all():
         moving = text(
             f'UPDATE "{table}" SET scope = replace(scope, :old, :new) WHERE tenant_id = :tenant AND chunk_id IN '
-            "(SELECT c.id FROM kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE d.person_id = :of_person)"
+            "(SELECT c.id FROM kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE d.person_id = :person)"
         )
-        known = {name: values[name] for name in ("old", "new", "of_person")}
-        await connection.raw.execute(moving, known | {"tenant": connection.tenant})
-
-
-@cache
-def _raise_revision(dialect: str) -> Insert:
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    grown = {"revision": KbState.revision + 1}
-    statement: Insert = insert(KbState).on_conflict_do_update(index_elements=["tenant_id"], set_=grown)
-    return statement
-
-
-@cache
-def _of_both() -> Select[Any]:
-    columns: tuple[Any, ...] = (KbDocument.id, KbDocument.scope, KbDocument.uri)
-    both = KbDocument.person_id.in_(bindparam("both", expanding=True))
-    return select(*columns).where(both).order_by(KbDocument.added_at.desc(), KbDocument.id.desc())
-
-
-@cache
-def _delete() -> Delete:
-    return delete(KbDocument).where(KbDocument.id.in_(bindparam("documents", expanding=True)))
-
-
-def _chunks_of_person() -> Select[Any]:
-    of_theirs = select(KbChunk.id).join(KbDocument, KbDocument.id == KbChunk.document_id)
-    return of_theirs.where(KbDocument.person_id == bindparam("of_person"))
-
-
-@cache
-def _scope_of_chunks() -> Update:
-    documents = select(KbDocument.id).where(KbDocument.person_id == bindparam("of_person"))
-    return update(KbChunk).where(KbChunk.document_id.in_(documents)).values(scope=_renamed(KbChunk.scope))
-
-
-@cache
-def _scope_of_embeddings() -> Update:
-    return (
-        update(KbEmbedding)
-        .where(KbEmbedding.chunk_id.in_(_chunks_of_person()))
-        .values(scope=_renamed(KbEmbedding.scope))
-    )
-
-
-@cache
-def _move() -> Update:
-    values: dict[str, Any] = {"person_id": bindparam("into"), "scope": _renamed(KbDocument.scope)}
-    return update(KbDocument).where(KbDocument.person_id == bindparam("of_person")).values(values)
-
-
-def _renamed(scope: Any) -> Any:
-    return func.replace(scope, bindparam("old"), bindparam("new"))
+        await connection.raw.execute(moving, values)
 
 
 _PROBLEMS = {

@@ -1,1 +1,1 @@
-"""SQL memory: conversations, messages, receipts."""
+"""The database: opening, tenants, tables, migrations, and a file for each repository of stored data."""

@@ -1,1 +1,1 @@
-"""Where people write: the terminal, and every chat network."""
+"""Chat platforms: the channel port, what channels share, and one folder for each platform."""

@@ -1,4 +1,4 @@
-"""The port of a chat channel: a manifest that says what it can do, and ``start``, ``stop``, ``send``."""
+"""The channel port: a manifest that describes a chat platform, and a ``Channel`` that connects to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from qwendesk.held_words import Forgotten
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
-"""Answers a message at once; yields what happens, last ``Finished``. Closing it stops the answer."""
+"""Answers a message; yields events, the last one ``Finished``. Closing the generator stops the answer."""
 Accept = Callable[[Inbound], Awaitable[Admission]]
-"""Takes a message for good: once it returns, the message survives a killed process."""
+"""Accepts a message durably: once it returns, the message survives a killed process."""
 Component = Literal["all", "ingress", "worker", "web"]
 """Part of the desk that a process runs: everything, accepting messages, answering them, or serving web pages."""
 
@@ -45,11 +45,11 @@ Transcript = Callable[[str], Awaitable[Sequence[ShownMessage]]]
 """Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
 MAX_FILE_BYTES = 20 * 2**20
-"""What channels take of a file whose platform sets no limit of its own, in bytes."""
+"""Size limit of a file on platforms that set none."""
 
 
 def skipped_media(sizes: Iterable[int]) -> str | None:
-    """Return what is said of the files that are not taken, by their sizes in bytes; None where all are."""
+    """Return why files are skipped, from their sizes in bytes; None if no file is."""
     known = list(sizes)
     if any(size > MAX_FILE_BYTES for size in known):
         return "large file"
@@ -57,41 +57,41 @@ def skipped_media(sizes: Iterable[int]) -> str | None:
 
 
 Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
-"""How a channel writes bold and code: not at all, in HTML, in Telegram's few tags, as Slack does, as Markdown does."""
+"""Markup of messages: none, HTML, Telegram's subset of HTML, Slack's mrkdwn, or Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapabilities:
-    """What a platform can do; the desk shapes its messages by it."""
+    """Capabilities of a platform, by which the desk formats its messages."""
 
     markup: Markup = "plain"
     max_length: int = 4000
     """Longest text of one message after markup, in ``length_unit``."""
     length_unit: Literal["characters", "utf16", "bytes"] = "characters"
     edits: bool = False
-    """Whether a message that was sent can be changed; answers are then streamed by edits."""
+    """Whether sent messages can be changed; answers are then streamed by edits."""
     edit_interval: float = 1.0
-    """Least number of seconds between two edits in one conversation."""
+    """Minimum seconds between two edits in one conversation."""
     typing: float | None = None
-    """Seconds that a typing sign lasts; None: the platform has none."""
+    """Seconds that a typing sign lasts; None: no typing sign."""
     buttons: int = 0
-    """How many buttons a message may have."""
+    """Maximum number of buttons of a message."""
     groups: bool = False
-    """Whether several people may write in one conversation."""
+    """Whether a conversation can have several people."""
     max_file_in: int = 0
-    """Largest file that can be fetched, in bytes, mostly ``MAX_FILE_BYTES``; 0: files are not taken."""
+    """Maximum size of an incoming file in bytes, mostly ``MAX_FILE_BYTES``; 0: no files."""
     by_letter: bool = False
-    """Whether answers go to an address that anybody can give as a sender's, so that few may go unasked."""
+    """Whether answers go to a sender address that anybody can forge, so that unsolicited messages are limited."""
     shows_machine_notice: bool = False
     """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
     one_process: bool = False
-    """Whether only the process that listens can send, because it alone has the keys."""
+    """Whether only the process that receives can send, because it alone has the keys."""
 
 
 Value = str | int | float | bool | tuple[str, ...]
-"""What a setting may be."""
+"""Type of a setting's value."""
 _GIVEN: dict[type, Any] = {bool: bool, tuple: list}
-"""What may be given for a setting of a type; for one of any other type: a text or a number."""
+"""Types accepted for a setting of a type; any other type accepts text and numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ class Setting:
     secret: bool = False
     required: bool = False
     default: Value = ""
-    """Also says which type the setting has; a tuple stands for a list, which may be a text with commas, too."""
+    """Its type is the setting's type; a tuple stands for a list, which may be given as text with commas."""
     choices: tuple[str, ...] = ()
-    """All that it may be; empty: anything of its type."""
+    """Allowed values; empty: any value of its type."""
 
 
 COMMON_SETTINGS = (
@@ -122,54 +122,54 @@ COMMON_SETTINGS = (
     Setting("feedback_buttons", "Whether answers have two thumbs under them.", default=True),
     Setting("machine_notice", "What says that a machine answers: true, a text of your own, or false.", default=True),
 )
-"""Settings of every channel, which the desk reads itself."""
+"""Settings of every channel, read by the desk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is known of a channel before its library is imported."""
+    """Description of a channel, available before its library is imported."""
 
     name: str
     title: str
     capabilities: ChannelCapabilities
     settings: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
-    """Modules that its extra, ``qwendesk[NAME]``, brings."""
+    """Modules installed by its extra, ``qwendesk[NAME]``."""
     hint: str = ""
-    """What else a person has to know who sets it up."""
+    """Further setup instructions."""
     simulator: str = ""
-    """Where its simulated platform is, as ``package.module:Class``; empty: it has none."""
+    """Its simulator as ``package.module:Class``; empty: none."""
     component: Literal["ingress", "web"] = "ingress"
     """Component that accepts its messages where the desk runs as several processes."""
     has_page: bool = False
     """Whether its address on the web server is a page for people."""
     is_served: bool = True
-    """Whether a running desk has it; what does not is a program of its own, which the hint names."""
+    """Whether ``serve`` can run it; otherwise it is a separate command, which the hint names."""
 
     def check_served(self) -> None:
-        """See whether a desk can have the channel.
+        """Check that ``serve`` can run the channel.
 
         Raises:
-            ConfigError: it cannot; the text says what talks there.
+            ConfigError: it cannot; the text names the command to use.
         """
         if not self.is_served:
             raise ConfigError(self.hint)
 
     def check_installed(self) -> None:
-        """See whether the platform's library is there.
+        """Check that the platform's library is installed.
 
         Raises:
-            ConfigError: it is not; the text says how to get it.
+            ConfigError: it is not; the text says how to install it.
         """
         missing = [module for module in self.needs if find_spec(module) is None]
         if missing:
             raise ConfigError(f"{self.title} needs {', '.join(missing)}: pip install 'qwendesk[{self.name}]'")
 
     def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every setting with its value; a variable's text is turned into the setting's type.
+        """Validate settings and return all of them, text converted to each setting's type.
 
         Raises:
-            ConfigError: one is unknown, missing or of another type.
+            ConfigError: a setting is unknown, missing or of another type.
         """
         known = {setting.name: setting for setting in self.settings}
         if unknown := sorted(values.keys() - known.keys()):
@@ -200,7 +200,7 @@ class Manifest:
 
 
 def _read(value: Any, kind: type) -> Any:
-    """Return what a value means for a setting of that type: a variable is a text, whatever it says."""
+    """Convert a value, which environment variables give as text, towards a setting's type."""
     if kind is bool and isinstance(value, str):
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
     if kind is tuple and isinstance(value, str):
@@ -212,7 +212,7 @@ def _read(value: Any, kind: type) -> Any:
 
 
 def _parts(text: str) -> list[str]:
-    """Return the parts of a list, which a variable gives in JSON or with commas."""
+    """Split the text of a list, in JSON or separated by commas."""
     if text.lstrip().startswith("["):
         with suppress(ValueError):  # a name may begin so, too
             return [str(part) for part in json.loads(text)]
@@ -220,20 +220,20 @@ def _parts(text: str) -> list[str]:
 
 
 class Channel(ABC):
-    """One place where people write."""
+    """A connection to one chat platform."""
 
     manifest: ClassVar[Manifest]
     proves_senders: bool = True
-    """Whether the platform vouches for who wrote a message; where it does not, nobody is an operator or owner."""
+    """Whether the platform authenticates senders; otherwise nobody is an operator or owner."""
 
     @property
     def trouble(self) -> str:
-        """Why it does not hear all that it should although it runs, such as a room that it was put out of."""
+        """Why a running channel misses messages, such as a room that it was removed from; empty: it misses none."""
         return ""
 
     @classmethod
     def create(cls, settings: Mapping[str, Any]) -> Self:
-        """Make the channel from its settings, as ``manifest.read`` gives them; nothing is connected yet."""
+        """Create the channel from settings that ``manifest.read`` has validated, without connecting."""
         return cls(**settings)
 
     def attach(  # noqa: B027 - most channels need none of it
@@ -253,9 +253,9 @@ class Channel(ABC):
 
     @abstractmethod
     async def start(self, accept: Accept) -> None:
-        """Take messages and hand them over until ``stop``.
+        """Receive messages and pass them to ``accept`` until ``stop``.
 
-        A message may be acknowledged to the platform only after ``accept`` has returned.
+        Acknowledge a message to the platform only after ``accept`` has returned.
 
         Raises:
             ChannelError: the platform refuses the credentials.
@@ -263,34 +263,34 @@ class Channel(ABC):
 
     @abstractmethod
     async def stop(self) -> None:
-        """Take no more messages; ``start`` returns. Sending still works until ``aclose``."""
+        """Stop receiving; ``start`` returns. Sending works until ``aclose``."""
 
     @abstractmethod
     async def send(self, message: Outbound) -> str | None:
-        """Deliver one message, already split and in the channel's markup, and return the platform's id for it.
+        """Deliver one message, already split and in the channel's markup, and return the platform's id of it.
 
         Raises:
-            ChannelError: it was not delivered; ``retry_after`` says when to try again, ``permanent`` that it is vain.
+            ChannelError: it was not delivered; ``retry_after`` says when to retry, ``permanent`` not to retry.
         """
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Replace the text of a message that was sent; an unchanged text is no error."""
+        """Replace the text of a sent message; an unchanged text is no error."""
         raise ChannelError(f"{self.manifest.title} cannot change a message that was sent.", permanent=True)
 
     async def typing(self, conversation: str) -> None:  # noqa: B027 - most platforms show nothing
-        """Show for a moment that an answer is being written."""
+        """Show the typing sign."""
 
     async def check(self) -> str:
-        """Try the credentials and return one line that says as whom the channel is connected.
+        """Check the credentials and return one line that names the connected account.
 
         Raises:
-            ChannelError: they do not hold; the text says what to do.
+            ChannelError: they are rejected; the text says what to do.
         """
         return "nothing to check"
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return what the desk's web server is to answer under ``/channels/NAME/``; they hand over after ``start``."""
+        """Return routes for ``/channels/NAME/`` of the desk's web server; they accept messages after ``start``."""
         return ()
 
-    async def aclose(self) -> None:  # noqa: B027 - a channel that holds nothing need not say so
-        """Free connections."""
+    async def aclose(self) -> None:  # noqa: B027 - optional
+        """Close connections."""

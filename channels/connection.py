@@ -1,4 +1,4 @@
-"""One lasting connection to a platform: entering rooms, reading, asking, and noticing the end."""
+"""One persistent connection to a platform: join rooms, read, ping, and detect its loss."""
 
 from __future__ import annotations
 
@@ -16,28 +16,26 @@ from qwendesk.messages import Inbound, Outbound
 
 T = TypeVar("T")
 Values = dict[str, Any]
-"""A channel's settings, as ``manifest.read`` gives them."""
+"""A channel's settings, validated by ``manifest.read``."""
 log = logging.getLogger(__name__)
-_SECONDS = 20.0
-_ASK_SECONDS = 60.0
-"""After so long the other side is asked whether it is still there: a connection can be lost without a sign."""
-_OUTSIDE_SECONDS = 30.0
-"""After so long the desk tries again to enter a room that it was put out of, or not let into."""
+TIMEOUT_SECONDS = 20.0
+PING_INTERVAL_SECONDS = 60.0
+REJOIN_SECONDS = 30.0
 
 
 class Enqueue(Protocol):
-    """Takes what people write, without waiting for the desk."""
+    """Queues incoming messages without waiting for the desk."""
 
     def __call__(self, inbound: Inbound, *files: Fetch) -> None:
-        """Take a message with its files."""
+        """Queue a message with its files."""
 
 
 class Connection(ABC):
-    """One connection; made, opened, ended, and never used again.
+    """One connection, opened once and not reused after it has closed.
 
     Args:
-        settings: the channel's.
-        put: is given each message that comes.
+        settings: the channel's settings.
+        put: queues each incoming message.
     """
 
     title: ClassVar[str]
@@ -48,26 +46,26 @@ class Connection(ABC):
         self._put = put
         self.closed: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
         self.rooms: dict[str, Callable[[], object]] = {}
-        """The rooms that the desk ought to be in, and how it asks to enter."""
+        """The rooms to be in, each with a function that asks to join it."""
         self._not_joined: dict[str, str] = {}
-        """Those of them that it is not in, and why."""
+        """Rooms that are not joined, and why."""
         self.pending: dict[str, list[ChannelError]] = {}
-        """The messages on their way, by their names, and how each was refused."""
+        """Messages that are not confirmed yet, by name, each with its refusals."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def trouble(self) -> str:
-        """What cannot be heard over this connection, and why; empty: all that was asked for is heard."""
+        """The rooms that are not joined, and why; empty: all are joined."""
         rooms = ", ".join(f"{room} ({why})" for room, why in self._not_joined.items())
         return f"{self.title}: the desk is not in {rooms}." if rooms else ""
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect, log in and enter rooms.
+        """Connect, log in and join rooms.
 
         Raises:
-            ChannelError: that cannot be done.
+            ChannelError: connecting or logging in failed.
         """
 
     @abstractmethod
@@ -79,63 +77,63 @@ class Connection(ABC):
         """
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Replace the text of a message that was sent."""
+        """Replace the text of a sent message."""
         raise ChannelError(f"{self.title} cannot change a message that was sent.", permanent=True)
 
     async def typing(self, conversation: str) -> None:  # noqa: B027 - some platforms show nothing
-        """Show that an answer is being written."""
+        """Show the typing sign."""
 
     @abstractmethod
     def status(self) -> str:
-        """Say in one line as whom the desk is connected."""
+        """Return one line that names the connected account."""
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.fail("the desk has hung up")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def listen(self, listening: bool) -> None:  # noqa: B027 - not every platform wants to be told
-        """Say whether this connection takes what is written to the desk's account."""
+    def listen(self, listening: bool) -> None:  # noqa: B027 - optional
+        """Tell the platform whether this connection receives messages for the desk's account."""
 
-    async def ping(self, name: str) -> None:  # noqa: B027 - some platforms are heard of all the time
-        """Ask the other side for a sign that it is there; is done again and again while the desk listens.
+    async def ping(self, name: str) -> None:  # noqa: B027 - optional
+        """Check that the server responds; called regularly while the channel listens.
 
         Args:
-            name: of the message after which it is asked, for a platform that repeats it.
+            name: of the message that was sent before the ping, for platforms that echo it.
         """
 
     async def wait_closed(self) -> ChannelError:
-        """Wait for the end, and return why it came; a connection can be lost without a sign, so one is asked for."""
+        """Wait until the connection closes and return why; ping the server, since a loss may go unnoticed."""
         while not self.closed.done():
             with suppress(ChannelError):
                 await self.wait_for(self.ping("alive"))
-            await asyncio.wait([self.closed], timeout=_ASK_SECONDS)
+            await asyncio.wait([self.closed], timeout=PING_INTERVAL_SECONDS)
         return self.closed.result()
 
     def fail(self, why: object, *, permanent: bool = False) -> None:
-        """Note that the connection is of no use any more."""
+        """Mark the connection as closed."""
         if not self.closed.done():
             self.closed.set_result(ChannelError(f"{self.title}: {why}.", permanent=permanent))
 
     def warn(self, what: str) -> None:
-        """Write down what is odd, and no reason to end."""
+        """Log an anomaly that does not end the connection."""
         log.warning("%s: %s.", self.title, what)
 
     @asynccontextmanager
     async def confirming(self, name: str, to: str) -> AsyncIterator[list[ChannelError]]:
-        """Be sure of a message that is sent inside: the platform answers in order, so it is asked for a sign after it.
+        """Confirm a message that is sent inside by a ping after it: the platform answers in order.
 
         Args:
-            name: the message's; ``refuse`` goes by it.
-            to: where it goes; what else goes there waits, as some platforms name in a refusal nothing but the place.
+            name: of the message, as ``refuse`` receives it.
+            to: its destination, to which one message is sent at a time: some refusals name only the destination.
 
         Yields:
-            How it was refused so far.
+            The refusals so far.
 
         Raises:
-            ChannelError: it was refused, or the connection is lost.
+            ChannelError: the message was refused, or the connection was lost.
         """
         refusals: list[ChannelError] = []
         async with self._locks.setdefault(to, asyncio.Lock()):
@@ -152,59 +150,59 @@ class Connection(ABC):
             raise refusals[0]
 
     def refuse(self, name: str, why: str, *, permanent: bool) -> None:
-        """Note that the platform does not take a message."""
+        """Record that the platform refused a message."""
         if name in self.pending:
             self.pending[name].append(ChannelError(f"{self.title} refuses the message: {why}.", permanent=permanent))
 
     def start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what the connection lives by, such as reading; when that is over the connection is, and the other way."""
+        """Run a task, such as reading, that closes the connection when it ends, and ends with it."""
         task = asyncio.create_task(work)
         task.add_done_callback(self._done)
         self._tasks.append(task)
 
     def mark_left(self, room: str, why: str) -> None:
-        """Note that the desk is not in one of its rooms, and ask again later to enter; the others go on."""
+        """Record that a room is not joined and ask to join it again later."""
         if enter := self.rooms.get(room):
             self._not_joined[room] = why
-            asyncio.get_running_loop().call_later(_OUTSIDE_SECONDS, enter)
-            self.warn(f"not in {room} ({why}); the next try is in {_OUTSIDE_SECONDS:g} s")
+            asyncio.get_running_loop().call_later(REJOIN_SECONDS, enter)
+            self.warn(f"not in {room} ({why}); the next try is in {REJOIN_SECONDS:g} s")
 
     def mark_joined(self, room: str) -> None:
-        """Note that the desk is in a room."""
+        """Record that a room is joined."""
         self._not_joined.pop(room, None)
 
     def tolerant(self, read: Callable[[T], None]) -> Callable[[T], None]:
-        """Return a reader of what comes; where the platform sends nonsense that is noted, and the next is read."""
+        """Wrap a reader so that malformed input is logged instead of raised."""
 
-        def careful(came: T) -> None:
+        def read_or_log(came: T) -> None:
             try:
                 read(came)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 self.warn(f"what was sent cannot be read, {error!r}")
 
-        return careful
+        return read_or_log
 
     async def read_all(self, stream: AsyncIterable[T], read: Callable[[T], None]) -> None:
-        """Read what comes until nothing comes any more."""
-        careful = self.tolerant(read)
+        """Read a stream to its end."""
+        tolerant = self.tolerant(read)
         async for came in stream:
-            careful(came)
+            tolerant(came)
 
     async def wait_for(self, asking: Awaitable[T]) -> T:
-        """Return what is asked for over this connection; one on which nothing answers is of no use any more.
+        """Return the result of an operation over this connection; close the connection on a timeout.
 
         Raises:
-            ChannelError: there can be no connection, it ended before, or the other side is silent for too long.
+            ChannelError: connecting failed, the connection closed, or the server did not answer in time.
         """
         task: asyncio.Future[T] = asyncio.ensure_future(asking)
         try:
-            await asyncio.wait((task, self.closed), timeout=_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, self.closed), timeout=TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             raise self.closed.result() if self.closed.done() else TimeoutError
         except TimeoutError as error:
             self.fail("it is silent")
-            raise ChannelError(f"{self.title} did not answer within {_SECONDS:g} s.") from error
+            raise ChannelError(f"{self.title} did not answer within {TIMEOUT_SECONDS:g} s.") from error
         except OSError as error:
             raise ChannelError(f"{self.title}: the server cannot be reached: {error}.") from error
         finally:

@@ -1,4 +1,4 @@
-"""Call a platform's HTTP interface; what it answers becomes an id or an error the desk understands."""
+"""Call a platform's HTTP API; turn failures into ``ChannelError``."""
 
 from __future__ import annotations
 
@@ -13,34 +13,32 @@ import httpx
 from qwendesk.errors import ChannelError, reason
 from qwendesk.proxies import naming_the_proxy
 
-_SECONDS = 20.0
-_LONGEST_WAIT = 64
-"""Characters of a wait that are read."""
-_MOST_WAITED = 24 * 3600.0
-"""Seconds that are waited at most, whatever a platform says or this system's clock makes of its date."""
-_GONE = {401, 403, 404, 410}
-_AGAIN = {408, 409, 423, 425, 429}
+_TIMEOUT_SECONDS = 20.0
+_MAX_HEADER_CHARS = 64
+_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
+_PERMANENT_STATUSES = {401, 403, 404, 410}
+_RETRY_STATUSES = {408, 409, 423, 425, 429}
 
 
 def parse_retry_after(said: str, now: float | None = None) -> float | None:
-    """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date; None where it says nothing."""
-    said = said.strip()[:_LONGEST_WAIT]
+    """Return the seconds to wait by a ``Retry-After`` header, given in seconds or as a date; None if it is neither."""
+    said = said.strip()[:_MAX_HEADER_CHARS]
     if said.isascii() and said.isdecimal():
-        return min(float(said), _MOST_WAITED)
+        return min(float(said), _MAX_RETRY_AFTER_SECONDS)
     try:
         until = parsedate_to_datetime(said)
     except (TypeError, ValueError, OverflowError):
         return None
     wait = until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now)
-    return min(max(0.0, wait), _MOST_WAITED)
+    return min(max(0.0, wait), _MAX_RETRY_AFTER_SECONDS)
 
 
 class HttpApi:
-    """A pool of connections to one platform.
+    """HTTP client of one platform.
 
     Args:
         title: the platform's name, for errors.
-        advice: what to do where the credentials are refused.
+        advice: what to do if the credentials are rejected.
     """
 
     def __init__(self, title: str, advice: str) -> None:
@@ -49,10 +47,10 @@ class HttpApi:
         self._client: httpx.AsyncClient | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        """Post a body and return the JSON that comes back; None where there is none.
+        """Post a body and return the JSON of the response; None if it has none.
 
         Raises:
-            ChannelError: it was not taken.
+            ChannelError: the request failed.
         """
         answer = await self._asked("POST", url, content=body, headers=dict(headers))
         try:
@@ -61,18 +59,18 @@ class HttpApi:
             return None
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Any:
-        """Return the JSON at an address.
+        """Return the JSON at a URL.
 
         Raises:
-            ChannelError: it cannot be had.
+            ChannelError: the request failed.
         """
         return (await self._asked("GET", url, headers=dict(headers))).json()
 
     async def fetch(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes:
-        """Return a file.
+        """Download a file without following redirects.
 
         Raises:
-            ChannelError: it cannot be had, or is larger than ``largest`` bytes.
+            ChannelError: the request failed, was redirected, or the file is larger than ``largest`` bytes.
         """
         found = await self.look(url, largest, headers)
         if isinstance(found, str):
@@ -80,10 +78,10 @@ class HttpApi:
         return found
 
     async def look(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes | str:
-        """Return a file, or the address that it has moved to.
+        """Download a file, or return the URL of a redirect.
 
         Raises:
-            ChannelError: it cannot be had, or is larger than ``largest`` bytes.
+            ChannelError: the request failed, or the file is larger than ``largest`` bytes.
         """
         try:
             async with self._pool().stream("GET", url, headers=dict(headers or {})) as answer:
@@ -100,10 +98,10 @@ class HttpApi:
         return bytes(data)
 
     async def status(self, url: str, headers: Mapping[str, str]) -> int:
-        """Post nothing, and return the status of the answer, whatever it is.
+        """Send an empty POST and return the status of the response.
 
         Raises:
-            ChannelError: there is none.
+            ChannelError: there is no response.
         """
         try:
             return (await self._pool().post(url, headers=dict(headers))).status_code
@@ -127,7 +125,7 @@ class HttpApi:
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
             with naming_the_proxy():
-                self._client = httpx.AsyncClient(timeout=_SECONDS)
+                self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)
         return self._client
 
     def _check(self, answer: httpx.Response) -> None:
@@ -138,7 +136,7 @@ class HttpApi:
         raise ChannelError(
             f"{self._title} answered {code}.{advice}",
             retry_after=parse_retry_after(answer.headers.get("Retry-After", "")),
-            permanent=code in _GONE or (code < 500 and code not in _AGAIN),
+            permanent=code in _PERMANENT_STATUSES or (code < 500 and code not in _RETRY_STATUSES),
         )
 
     def _unreachable(self, error: Exception) -> ChannelError:

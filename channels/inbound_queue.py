@@ -1,6 +1,7 @@
-"""What has come over a lasting connection: kept until the desk has taken it, and handed over in order.
+"""Messages received but not yet accepted by the desk, in order.
 
-Messages of one conversation are taken one after the other. One that waits for its files holds up no other conversation.
+Messages of one conversation are submitted one after the other; a message that waits for its files does not delay
+other conversations.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from qwendesk.messages import Inbound
 
 Refuse = Callable[[Inbound, str], Awaitable[object]]
 log = logging.getLogger(__name__)
-_MOST = 1000
-_MOST_WITH_FILES = 4
-"""Of so many messages the files are fetched, and kept in memory, at the same time."""
-_AGAIN_SECONDS = 1.0
+_MAX_QUEUED_MESSAGES = 1000
+_MAX_CONCURRENT_FETCHES = 4
+"""Messages whose files are fetched, and kept in memory, at the same time."""
+_RETRY_SECONDS = 1.0
 
 
 class InboundQueue:
-    """Takes messages at once, and hands them over when it can.
+    """Queues messages and submits them when the desk accepts them.
 
     Args:
-        stopping: once it is set, what a busy desk does not take is given up.
-        refuse: tells a person why a message was not taken.
+        stopping: once set, messages that a busy desk does not accept are dropped.
+        refuse: tells a person why a message was refused.
     """
 
     def __init__(self, stopping: asyncio.Event, refuse: Refuse) -> None:
@@ -39,15 +40,15 @@ class InboundQueue:
         self._refuse = refuse
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[str, asyncio.Task[None]] = {}
-        """Of each conversation the message that came last."""
-        self._fetching = asyncio.Semaphore(_MOST_WITH_FILES)
+        """Task of the last message of each conversation."""
+        self._fetching = asyncio.Semaphore(_MAX_CONCURRENT_FETCHES)
         self._handing = asyncio.Lock()
         self._kept = 0
 
     def put(self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept) -> None:
-        """Take a message with its files; one that is too many is lost, one without a name gets its own."""
-        if self._kept >= _MOST:
-            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MOST)
+        """Queue a message with its files, unless the queue is full; give it an event id if it has none."""
+        if self._kept >= _MAX_QUEUED_MESSAGES:
+            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MAX_QUEUED_MESSAGES)
             return
         self._kept += 1
         inbound = inbound if inbound.event else replace(inbound, event=uuid4().hex)
@@ -57,12 +58,12 @@ class InboundQueue:
         task.add_done_callback(partial(self._remove, inbound.conversation))
 
     async def drain(self) -> None:
-        """Wait until nothing is left to hand over."""
+        """Wait until the queue is empty."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Hand over no more, and say how many messages no one will see: the platform does not bring them again."""
+        """Stop submitting, and log how many messages are lost: the platform does not deliver them again."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -84,9 +85,9 @@ class InboundQueue:
         async with self._fetching if files else nullcontext():
             try:
                 given = await self._is_given(await _whole(inbound, files), accept)
-            except Exception as error:  # one message may not end the connection, nor take the others with it
+            except Exception as error:  # one message must not end the connection
                 log.error("A message on %s is lost: %s.", inbound.channel, type(error).__name__)
-                given = True  # told already
+                given = True  # logged already
         self._kept -= given
 
     async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
@@ -94,14 +95,14 @@ class InboundQueue:
             while not await submit(inbound, accept, partial(self._refuse, inbound)):
                 if self._stopping.is_set():
                     return False
-                await sleep_unless_stopped(self._stopping, _AGAIN_SECONDS)
+                await sleep_unless_stopped(self._stopping, _RETRY_SECONDS)
         return True
 
 
 async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
-    """Return a message with its files; where one cannot be had, for whatever reason, without them."""
+    """Return a message with its files; without them if a file cannot be fetched."""
     try:
         return await with_attachments(inbound, files)
-    except Exception as error:  # a stranger has written where the file is, and a library has read it
+    except Exception as error:  # a stranger gave the address, and a library parsed it
         log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
         return replace(inbound, unsupported_media="file")

@@ -1,4 +1,4 @@
-"""What channels do alike with what comes in: reading a call, fetching files, handing over, telling a refusal."""
+"""Shared inbound handling: read a request, fetch its files, submit the message, report a refusal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 MAX_JSON_DEPTH = 64
-"""Levels of arrays and objects inside each other; platforms need about ten."""
+"""Maximum nesting of arrays and objects; platforms need about ten levels."""
 
 
 def read_json(data: str | bytes) -> Any:
@@ -67,16 +67,15 @@ Fetch = Callable[[], Awaitable[Attachment]]
 """Fetches one file; raises ``ChannelError``."""
 log = logging.getLogger(__name__)
 CLOCK_TOLERANCE_SECONDS = 300
-"""Seconds by which a clock may be wrong, and within which a repeated call is still taken for one."""
+"""Accepted clock difference, within which repeated requests are recognised."""
 
 
-_MOST_FAILED = 1000
-_LONGEST_MOMENT = 16
-"""Digits of a time stamp."""
+_MAX_FAILED_MESSAGES = 1000
+_MAX_TIMESTAMP_DIGITS = 16
 
 
 async def read_body(request: Request, largest: int) -> bytes | None:
-    """Return a call's body; None where it is larger than ``largest`` bytes, which are all that is read."""
+    """Return a request's body, of which at most ``largest`` bytes are read; None if it is larger."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -86,17 +85,17 @@ async def read_body(request: Request, largest: int) -> bytes | None:
 
 
 def is_recent(moment: str, now: float | None = None) -> bool:
-    """Tell whether a time stamp, in seconds, is of this moment as far as clocks agree."""
+    """Tell whether a timestamp in seconds is within the clock tolerance of now."""
     current = time.time() if now is None else now
-    readable = len(moment) <= _LONGEST_MOMENT and moment.isascii() and moment.isdecimal()
+    readable = len(moment) <= _MAX_TIMESTAMP_DIGITS and moment.isascii() and moment.isdecimal()
     return readable and abs(current - int(moment)) <= CLOCK_TOLERANCE_SECONDS
 
 
 async def with_attachments(inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
-    """Return a message with its files; one that can never be had is named as unreadable.
+    """Return a message with its files, marked if a file is permanently unavailable.
 
     Raises:
-        ChannelError: a file cannot be had now; the message has to come again.
+        ChannelError: a file is temporarily unavailable; the platform has to deliver the message again.
     """
     try:
         return replace(inbound, attachments=tuple([await fetch() for fetch in files]))
@@ -108,21 +107,21 @@ async def with_attachments(inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
 
 
 class FileFetcher:
-    """Fetches the files of messages; one that fails again and again does not hold up what comes after it.
+    """Fetches the files of messages, and gives up files that keep failing so that they do not block later messages.
 
     Args:
-        most: how often the files of one message are tried.
+        most: attempts for the files of one message.
     """
 
     def __init__(self, most: int = 5) -> None:
         self._most = most
-        self._failed = FIFOCache[str, int](_MOST_FAILED)
+        self._failed = FIFOCache[str, int](_MAX_FAILED_MESSAGES)
 
     async def with_attachments(self, inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
-        """Return a message with its files; after some tries without them, and with their name as unreadable.
+        """Return a message with its files; after the last attempt without them, and marked.
 
         Raises:
-            ChannelError: a file cannot be had now; the message has to come again.
+            ChannelError: a file is temporarily unavailable; the platform has to deliver the message again.
         """
         name = f"{inbound.account}:{inbound.event}"
         try:
@@ -140,17 +139,17 @@ class FileFetcher:
 
 
 async def submit(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:
-    """Give a message to the desk, and tell whether that is done; False: it has to come again.
+    """Submit a message to the desk; return False if the platform has to deliver it again.
 
     Args:
         inbound: the message.
-        accept: takes it.
-        refuse: tells the person why it was not taken.
+        accept: accepts it.
+        refuse: tells the person why it was refused.
     """
     admission = await accept(inbound)
     if admission.outcome == "refused" and admission.text:
         try:
             await refuse(admission.text)
         except ChannelError as error:
-            log.warning("A refusal could not be told: %s", error)
+            log.warning("A refusal could not be delivered: %s", error)
     return admission.outcome != "busy"

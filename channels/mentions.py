@@ -1,4 +1,4 @@
-"""The names of what can be told to the desk itself, for channels where a slash or a word has to be known for one."""
+"""Mentions of the desk in a text, and chat commands written without their slash."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ COMMANDS = frozenset(
 
 START_COMMANDS = frozenset({"start"})
 
-"""What platforms send of themselves when somebody opens the desk."""
+"""Commands that platforms send when a person opens the chat."""
 
 
-_WITH_WORDS = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
+_COMMANDS_WITH_ARGUMENT = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
 
-"""Commands that are known for such by their first word; "good morning" is a greeting."""
+"""Commands that may have an argument without a slash; "good morning" is a greeting."""
 
 
 def add_slash(text: str) -> str:
-    """Return a command that was written without its slash with it, any other text as it is."""
+    """Add the slash to a command that was written without it; return any other text unchanged."""
     name, _, more = text.strip().partition(" ")
-    known = _WITH_WORDS if more else COMMANDS
+    known = _COMMANDS_WITH_ARGUMENT if more else COMMANDS
     return f"/{text.strip()}" if name.lower() in known else text
 
 
 def is_mentioned(text: str, names: Collection[str]) -> bool:
-    """Tell whether one of the desk's names stands in a text as a word, and not in an address or a path."""
+    """Tell whether a text has one of the desk's names as a word, outside of addresses and paths."""
     named = rf"(?<![\w@.+/\\:=-])@?{_any(names)}(?![\w@/\\=]|[.+-]\w|:[\d/])"
     return bool(re.search(named, text, re.IGNORECASE))
 
 
 def strip_mention(text: str, names: Collection[str]) -> str:
-    """Return a text without the names at its start by which it is addressed."""
+    """Remove the desk's names from the start of a text."""
     return re.sub(rf"\A(?:\s*@?{_any(names)}(?:[:,]\s*|\s+|\Z))+", "", text, flags=re.IGNORECASE).strip()
 
 

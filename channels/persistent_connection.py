@@ -1,7 +1,7 @@
-"""What channels do alike whose platform is one lasting connection.
+"""Base class of channels with one persistent connection.
 
-Such a platform delivers a message once, and the connection never waits for the desk: what comes over it is kept, and
-handed over in order.
+Such a platform delivers a message once and does not wait for the desk: incoming messages are queued and submitted in
+order.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from qwendesk.messages import Inbound, Outbound
 
 
 class PersistentConnectionChannel(ABC):
-    """A part of a channel, named before ``Channel`` among its bases: it keeps a link up, and talks over it."""
+    """Mixin, placed before ``Channel`` among the bases, that keeps a connection open and sends over it."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
-        self._link: Connection | None = None
+        self._connection: Connection | None = None
         self._opening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._accept: Accept | None = None
@@ -33,25 +33,25 @@ class PersistentConnectionChannel(ABC):
 
     @abstractmethod
     def make_connection(self) -> Connection:
-        """Make a link that is not open yet; it gives what comes to ``put``."""
+        """Create a connection that is not open yet and queues incoming messages by ``enqueue``."""
 
     @property
     def trouble(self) -> str:
-        """Why the desk hears nothing, or not all that is said to it; empty: it hears all."""
-        return self._trouble or (self._link.trouble if self._link else "")
+        """Why the channel misses messages; empty: it misses none."""
+        return self._trouble or (self._connection.trouble if self._connection else "")
 
     async def start(self, accept: Accept) -> None:
-        """Be there until ``stop``; a connection that breaks is made again."""
+        """Receive messages until ``stop``; reconnect when the connection is lost."""
         self._accept = accept
         try:
-            await retry_until_stopped(self._stopping, self._be_there)
+            await retry_until_stopped(self._stopping, self._listen)
             await self._inbound.drain()
         finally:
-            if self._stopping.is_set():  # else it may be started again
+            if self._stopping.is_set():  # otherwise it may be started again
                 await self._inbound.close()
 
     async def stop(self) -> None:
-        """Take no more messages; the link stays, for sending."""
+        """Stop receiving; the connection stays open for sending."""
         self._accept = None
         self._stopping.set()
 
@@ -60,11 +60,11 @@ class PersistentConnectionChannel(ABC):
         return await (await self.connect()).send(message)
 
     async def edit(self, message_id: str, message: Outbound) -> None:
-        """Replace the text of a message that was sent."""
+        """Replace the text of a sent message."""
         await (await self.connect()).edit(message_id, message)
 
     async def typing(self, conversation: str) -> None:
-        """Show that an answer is being written."""
+        """Show the typing sign."""
         await (await self.connect()).typing(conversation)
 
     async def check(self) -> str:
@@ -72,50 +72,50 @@ class PersistentConnectionChannel(ABC):
         return (await self.connect()).status()
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._stopping.set()
         await self._inbound.close()
         await self._disconnect()
 
     def enqueue(self, inbound: Inbound, *files: Fetch) -> None:
-        """Take a message with its files from a link; one that is too many is lost."""
+        """Queue a message with its files; drop it if the queue is full."""
         if self._accept:
             self._inbound.put(inbound, files, self._accept)
 
     async def connect(self) -> Connection:
-        """Return a link that is open.
+        """Return the open connection, made if there is none.
 
         Raises:
-            ChannelError: there can be none.
+            ChannelError: connecting failed.
         """
         async with self._opening:
-            if self._link is None or self._link.closed.done():
+            if self._connection is None or self._connection.closed.done():
                 await self._disconnect()
-                link = self.make_connection()
+                connection = self.make_connection()
                 try:
-                    await link.open()
+                    await connection.open()
                 except BaseException:
-                    await link.close()
+                    await connection.close()
                     raise
-                self._link = link
-            return self._link
+                self._connection = connection
+            return self._connection
 
     async def _disconnect(self) -> None:
-        link, self._link = self._link, None
-        if link:
-            await link.close()
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.close()
 
-    async def _be_there(self) -> None:
+    async def _listen(self) -> None:
         try:
-            link = await self.connect()
+            connection = await self.connect()
             self._trouble = ""
-            link.listen(True)
-            if lost := await unless_stopped(self._stopping, link.wait_closed()):
+            connection.listen(True)
+            if lost := await unless_stopped(self._stopping, connection.wait_closed()):
                 raise lost
         except ChannelError as error:
             self._trouble = str(error)
             raise
-        link.listen(False)
+        connection.listen(False)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, reply_to=inbound.reply_to))

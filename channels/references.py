@@ -1,7 +1,7 @@
-"""What a person points at: the message that is replied to, the words that are quoted or passed on.
+"""Messages that a person refers to: replied to, quoted or forwarded.
 
-It stands above the person's own words as a quote, each line behind ``>``, with its author, so that nobody takes it for
-what the person says.
+They are put above the person's own text as quotes, each line after ``>`` and with their author, so that they are not
+taken for the person's words.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from datetime import UTC, datetime
 from typing import Literal
 
 _COMMAND = re.compile(r"/\w+(?=\s|@|\Z)")
-_LONGEST = 4000
-"""Characters of all quotes of a message together, so that they do not make it too long to be taken."""
-_LONGEST_OWN = 1000
-"""Characters of a quote of the desk's own words, which it has said before."""
-_LONGEST_NAME = 100
+_MAX_QUOTE_CHARS = 4000
+"""Characters of all quotes of a message together."""
+_MAX_OWN_CHARS = 1000
+"""Characters of a quote of the desk's own message."""
+_MAX_NAME_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words of a message that a person points at."""
+    """Text of a message that a person refers to."""
 
     text: str
     author: str = ""
     kind: Literal["reply", "forward"] = "reply"
     own: bool = False
-    """Whether the desk said it."""
+    """Whether the desk wrote it."""
     moment: float | None = None
-    """When it was said, in seconds since 1970."""
+    """Time of the message in seconds since 1970."""
 
-    def written(self, most: int = _LONGEST) -> str:
-        """Return it as a block of lines that each begin with ``>``.
+    def written(self, most: int = _MAX_QUOTE_CHARS) -> str:
+        """Return the quote as lines that begin with ``>``.
 
         Args:
-            most: characters of it that are shown.
+            most: characters of the text that are kept.
         """
-        most = min(most, _LONGEST_OWN) if self.own else most
+        most = min(most, _MAX_OWN_CHARS) if self.own else most
         text = self.text.strip()
         text = text if len(text) <= most else f"{text[:most].rstrip()} …"
         return "\n".join(f"> {line}".rstrip() for line in (self._head(), *text.splitlines()))
 
     def _head(self) -> str:
-        who = "you, the assistant" if self.own else " ".join(self.author.split())[:_LONGEST_NAME]
+        who = "you, the assistant" if self.own else " ".join(self.author.split())[:_MAX_NAME_CHARS]
         if self.kind == "forward":
             return f"Forwarded message{f' from {who}' if who else ''}{self._when()}:"
         return f"{who or 'Somebody'} wrote{self._when()}:"
@@ -58,7 +58,7 @@ class Quote:
 
 
 def with_quotes(text: str, quotes: Iterable[Quote]) -> str:
-    """Return a person's words below what they point at; a command to the desk stays a command."""
+    """Put quotes above a person's text; leave a chat command unchanged."""
     pointed = [quote for quote in quotes if quote.text.strip()]
-    blocks = [quote.written(_LONGEST // len(pointed)) for quote in pointed]
+    blocks = [quote.written(_MAX_QUOTE_CHARS // len(pointed)) for quote in pointed]
     return text if _COMMAND.match(text) else "\n\n".join([*blocks, text] if text else blocks)

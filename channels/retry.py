@@ -1,4 +1,4 @@
-"""Stay connected: what fails is tried again, later each time."""
+"""Wait, back off and retry until shutdown."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 async def sleep_unless_stopped(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until all stops."""
+    """Sleep for this many seconds, or until ``stopping`` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
 async def unless_stopped(stopping: asyncio.Event, asking: Coroutine[Any, Any, T]) -> T | None:
-    """Return what is asked for, or None as soon as all stops; what was asked is then given up."""
+    """Return the result of a coroutine; cancel it and return None when ``stopping`` is set first."""
     task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -35,42 +35,42 @@ async def unless_stopped(stopping: asyncio.Event, asking: Coroutine[Any, Any, T]
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 1.0
+_FIRST_DELAY_SECONDS = 1.0
 
-_LONGEST_PAUSE = 60.0
+_MAX_DELAY_SECONDS = 60.0
 
-_WELL = 60.0
+_RESET_SECONDS = 60.0
 
-"""Seconds after which what fails now has gone well before."""
+"""An attempt that ran longer than this resets the delay."""
 
 
 class Backoff:
-    """Pauses after failures, each twice as long as the one before, until it has gone well for a while.
+    """Exponential backoff: each delay is twice the one before, until an attempt has run for a while.
 
     Args:
-        first: seconds of the first one.
+        first: seconds of the first delay.
     """
 
-    def __init__(self, first: float = _FIRST_PAUSE) -> None:
+    def __init__(self, first: float = _FIRST_DELAY_SECONDS) -> None:
         self._first = self._next = first
 
     def after(self, begun: float) -> float:
-        """Return how long to pause after a failure of what began at that moment (``time.monotonic()``)."""
-        if monotonic() - begun > _WELL:
+        """Return the seconds to wait after the failure of an attempt that started at ``begun`` (monotonic time)."""
+        if monotonic() - begun > _RESET_SECONDS:
             self._next = self._first
-        pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE)
+        pause, self._next = self._next, min(self._next * 2, _MAX_DELAY_SECONDS)
         return pause
 
 
 async def retry_until_stopped(stopping: asyncio.Event, attempt: Callable[[], Awaitable[object]]) -> None:
-    """Do something again and again until all stops; a failure is followed by a pause, a longer one each time.
+    """Repeat an attempt until ``stopping`` is set, with a growing delay after each failure.
 
     Args:
-        stopping: ends it.
-        attempt: may return, then it is done again at once.
+        stopping: ends the repetition.
+        attempt: repeated without delay when it returns.
 
     Raises:
-        ChannelError: it failed for good.
+        ChannelError: an attempt failed permanently.
     """
     pauses = Backoff()
     while not stopping.is_set():

@@ -1,4 +1,4 @@
-"""Keeps a channel running: one that ends by a mistake is started again, later each time."""
+"""Keep a channel running: restart it after errors with a growing delay, and report its state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class ChannelSupervisor:
-    """Runs ``start`` of one channel for as long as the desk runs."""
+    """Runs ``start`` of one channel until the desk stops."""
 
     def __init__(self, name: str, channel: Channel) -> None:
         self.state: ChannelState = "stopped"
@@ -30,12 +30,12 @@ class ChannelSupervisor:
 
     @property
     def problem(self) -> str:
-        """Why it does not run, did not, or hears not all; of a mistake the kind alone: others may read it."""
+        """Why the channel does not run or misses messages; the log has unexpected errors."""
         return self._trouble or self._problem
 
     @property
     def fails(self) -> bool:
-        """Whether the channel does not run, or does not hear all, for a problem of its own."""
+        """Whether a problem keeps the channel from running or from receiving all messages."""
         return self.state in ("waiting", "refused") or bool(self._trouble)
 
     @property
@@ -43,11 +43,11 @@ class ChannelSupervisor:
         return self._channel.trouble if self.state == "running" else ""
 
     def start(self, accept: Accept) -> None:
-        """Begin."""
+        """Start the channel."""
         self._task = asyncio.create_task(self._keep(accept))
 
     async def stop(self) -> None:
-        """Let the channel take no more."""
+        """Stop the channel from receiving."""
         self._stopping.set()
         with suppress(ChannelError):
             await self._channel.stop()
@@ -68,12 +68,12 @@ class ChannelSupervisor:
             except (ChannelError, ConfigError) as error:
                 self._problem = told = str(error)
                 if isinstance(error, ConfigError) or error.permanent:
-                    log.error("The channel %s is given up: %s", self._name, error)
+                    log.error("The channel %s is not restarted: %s", self._name, error)
                     self.state = "refused"
                     return
-            except Exception as error:  # a library's mistake; it may have been one message
+            except Exception as error:  # a fault in a library, perhaps caused by one message
                 log.debug("The channel %s raised this error.", self._name, exc_info=error)
                 self._problem, told = "an unexpected error, which the log names", redact(reason(error))
-            log.warning("The channel %s stopped (%s) and is started again.", self._name, told)
+            log.warning("The channel %s stopped (%s) and is restarted.", self._name, told)
             self.state = "waiting"
             await sleep_unless_stopped(self._stopping, pauses.after(begun))

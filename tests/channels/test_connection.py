@@ -112,7 +112,7 @@ async def test_what_is_lost_at_the_end_is_counted(caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "_SECONDS", 0.01)
+    monkeypatch.setattr(link_module, "TIMEOUT_SECONDS", 0.01)
     line = Wired()
     first = await line.connect()
     with pytest.raises(ChannelError, match="did not answer"):
@@ -121,8 +121,8 @@ async def test_a_silent_connection_is_made_again(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "_ASK_SECONDS", 0.0)
-    monkeypatch.setattr(link_module, "_SECONDS", 0.05)
+    monkeypatch.setattr(link_module, "PING_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(link_module, "TIMEOUT_SECONDS", 0.05)
     asked: list[int] = []
 
     async def ping(name: str) -> None:

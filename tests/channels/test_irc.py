@@ -152,7 +152,7 @@ async def test_where_nobody_can_log_in_the_desk_says_so_for_good(lines: list[str
 
 
 async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.connection._OUTSIDE_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.connection.REJOIN_SECONDS", 0.0)
     async with met() as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening
@@ -168,8 +168,8 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
 
 
 async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.channels.connection._ASK_SECONDS", 0.0)
-    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.5)
+    monkeypatch.setattr("qwendesk.channels.connection.PING_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("qwendesk.channels.connection.TIMEOUT_SECONDS", 0.5)
     async with met() as (server, connection, opening):
         server.say(":s 001 desk :Welcome")
         await opening

@@ -259,7 +259,7 @@ async def test_a_desk_that_is_put_out_of_a_room_starts_anew(session: XmppSession
 async def test_a_connection_on_which_nothing_answers_is_given_up(
     session: XmppSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.connection._SECONDS", 0.01)  # the session is not connected
+    monkeypatch.setattr("qwendesk.channels.connection.TIMEOUT_SECONDS", 0.01)  # the session is not connected
     async with asyncio.timeout(60):
         assert "silent" in str(await session.wait_closed())
 

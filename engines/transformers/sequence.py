@@ -37,10 +37,25 @@ class Sampler:
 
     def sample(self, logits: Tensor) -> int:
         """Return the next token; ``logits`` (one for each token of the vocabulary) are modified."""
-        self._apply_penalty(logits)
         token = self._choose(logits)
         self.penalise((token,))
         return token
+
+    def candidates(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens that can be sampled and their weights, which need not add up to 1.
+
+        Args:
+            logits: one for each token of the vocabulary; they are modified by the repetition penalty.
+        """
+        self._apply_penalty(logits)
+        sampling = self._sampling
+        count = min(sampling.top_k, logits.shape[0]) if sampling.top_k > 0 else logits.shape[0]
+        best = logits.topk(count)
+        probabilities = (best.values.float().cpu() / sampling.temperature).softmax(0)
+        # a token is kept while the sum before it is below top_p; the first one is always kept
+        before = probabilities.cumsum(0) - probabilities
+        probabilities[(before >= sampling.top_p) & (before > 0)] = 0.0
+        return best.indices.cpu(), probabilities
 
     def _apply_penalty(self, logits: Tensor) -> None:
         if not self._penalised_set:
@@ -50,26 +65,15 @@ class Sampler:
         logits[places] = torch.where(scores < 0, scores * penalty, scores / penalty)
 
     def _choose(self, logits: Tensor) -> int:
-        sampling = self._sampling
-        if sampling.temperature <= 0:
+        if self._sampling.temperature <= 0:
+            self._apply_penalty(logits)
             return int(logits.argmax())
-        tokens, probabilities = self._candidates(logits)
+        tokens, probabilities = self.candidates(logits)
         # sampled in the order of token ids: in the order of probabilities a rounding error could swap two tokens and
         # change the result of a seed
         order = tokens.argsort()
         drawn = torch.multinomial(probabilities[order], 1, generator=self._random)
         return int(tokens[order[drawn]])
-
-    def _candidates(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the candidate tokens and their probabilities."""
-        sampling = self._sampling
-        count = min(sampling.top_k, logits.shape[0]) if sampling.top_k > 0 else logits.shape[0]
-        best = logits.topk(count)
-        probabilities = (best.values.float().cpu() / sampling.temperature).softmax(0)
-        # a token is kept while the sum before it is below top_p; the first one is always kept
-        before = probabilities.cumsum(0) - probabilities
-        probabilities[(before >= sampling.top_p) & (before > 0)] = 0.0
-        return best.indices.cpu(), probabilities
 
 
 class TextStream:

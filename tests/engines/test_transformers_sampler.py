@@ -19,7 +19,7 @@ SETTINGS = [
 ]
 
 
-def library_chances(sampling: Sampling, logits: torch.Tensor, seen: list[int]) -> torch.Tensor:
+def library_probabilities(sampling: Sampling, logits: torch.Tensor, seen: list[int]) -> torch.Tensor:
     chain = [
         transformers.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty),
         transformers.TemperatureLogitsWarper(sampling.temperature),
@@ -35,15 +35,13 @@ def library_chances(sampling: Sampling, logits: torch.Tensor, seen: list[int]) -
 
 
 @pytest.mark.parametrize("sampling", SETTINGS)
-def test_chances_are_those_of_the_library(sampling: Sampling) -> None:
+def test_probabilities_are_those_of_the_library(sampling: Sampling) -> None:
     torch.manual_seed(3)
     for _ in range(20):
         logits, seen = torch.randn(100) * 3, [1, 5, 5, 99]
-        expected = library_chances(sampling, logits, seen)
-        sampler, own = Sampler(sampling, 1, seen), logits.clone()
-        sampler._penalise(own)
-        places, chances = sampler._chances(own)
-        found = torch.zeros(100).index_put((places,), chances / chances.sum())
+        expected = library_probabilities(sampling, logits, seen)
+        tokens, weights = Sampler(sampling, 1, seen).candidates(logits.clone())
+        found = torch.zeros(100).index_put((tokens,), weights / weights.sum())
         torch.testing.assert_close(found, expected)
 
 
@@ -58,5 +56,5 @@ def test_a_rounding_error_does_not_change_what_a_seed_leads_to() -> None:
     for seed in range(50):
         logits = torch.randn(500)
         nearly = logits + torch.randn(500) * 1e-6
-        drawn = [Sampler(Sampling(1.0, 1.0, 0), seed, []).sample(one.clone()) for one in (logits, nearly)]
-        assert drawn[0] == drawn[1]
+        sampled = [Sampler(Sampling(1.0, 1.0, 0), seed, []).sample(one.clone()) for one in (logits, nearly)]
+        assert sampled[0] == sampled[1]

@@ -143,7 +143,7 @@ async def test_without_the_second_file_a_model_does_not_see(pool: ModelPool, fil
     assert await pool.choose("vision", str(alone)) is None
     chat: Any = await pool.engine("llamacpp").load(str(alone))
     assert not chat.capabilities.vision
-    with pytest.raises(EngineError, match="choose a model that can"):
+    with pytest.raises(EngineError, match="choose a model that does"):
         await chat.ainvoke([message("What is it?", picture("red"))], **GREEDY)
 
 

@@ -144,5 +144,5 @@ async def test_what_cannot_be_heard_is_an_error_and_the_next_message_is_answered
 
 async def test_a_model_without_ears_says_so(chat: Any) -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    with pytest.raises(EngineError, match="choose a model that can"):
+    with pytest.raises(EngineError, match="choose a model that does"):
         await chat.ainvoke([HumanMessage([part])], **GREEDY)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.access import House
-from qwendesk.desk.admission_limits import Limits
-from qwendesk.desk.commands.chat_commands import Commands
-from qwendesk.desk.inbox.repository import Inbox
-from qwendesk.desk.runtime import Answering, Office
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.admission import AdmissionLimits
+from qwendesk.desk.commands.chat_commands import ChatCommands
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Inbound, Outbound
 
@@ -22,7 +22,7 @@ QUESTION = "Where can I read more about the history of the bicycle?"
 ANSWER = "In the museum's catalogue, and in any good library of the town."
 _PATIENCE = 300.0
 """Seconds that the messages may take which are waited for."""
-OPEN = Limits(
+OPEN = AdmissionLimits(
     per_hour=1e9,
     open_in_conversation=10**6,
     open_of_person=10**6,
@@ -83,20 +83,20 @@ class Outlet:
 @dataclass
 class Running:
     desk: Desk
-    office: Office
+    runtime: DeskRuntime
     outlet: Outlet
 
     async def accept(self, number: int, conversations: int) -> None:
         inbound = Inbound(
             QUESTION, f"c{number % conversations}", channel="bench", event=f"{id(self)}-{time.time_ns()}-{number}"
         )
-        admitted = await self.office.accept(inbound)
+        admitted = await self.runtime.accept(inbound)
         assert admitted.outcome == "accepted", admitted
 
     async def settle(self, sent: int = 0) -> None:
         """Wait until all is answered; ``sent``: how much of it this process sends."""
         await self.outlet.reach(sent)
-        while await self.office.inbox.open_count():  # noqa: ASYNC110 - other processes answer as well
+        while await self.runtime.acceptance.open_count():  # noqa: ASYNC110 - other processes answer as well
             await asyncio.sleep(0.05)
 
 
@@ -109,20 +109,20 @@ async def running(
     outlet = Outlet()
     async with Desk(settings, engines={"scripted": engine}) as desk:
         database = desk.memory.scope
-        commands = Commands(Inbox(database), _nothing, _nothing_at_all)
-        answering = Answering(desk.handle, {"bench": outlet}, commands, settings.max_concurrent_conversations)
-        office = Office(
+        commands = ChatCommands(InboxRepository(database), _nothing, _nothing_at_all)
+        setup = WorkerSetup(desk.handle, {"bench": outlet}, commands, settings.max_concurrent_conversations)
+        runtime = DeskRuntime(
             database,
             settings.database,
-            answering=answering if answers else None,
-            houses={"bench": House("open")},
+            worker=setup if answers else None,
+            access_policies={"bench": AccessPolicy("open")},
             limits=OPEN,
         )
-        await office.start()
+        await runtime.start()
         try:
-            yield Running(desk, office, outlet)
+            yield Running(desk, runtime, outlet)
         finally:
-            await office.stop(5)
+            await runtime.stop(5)
 
 
 async def _nothing(inbound: Inbound) -> str | None:

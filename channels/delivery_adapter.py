@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from qwendesk.channels.base import Channel, ChannelCapabilities, ShownMessage
 from qwendesk.channels.markup.shape import MessagePart, shape
-from qwendesk.desk.commands.rating import is_press, thumbs
-from qwendesk.desk.delivery.transcript import Line, PastLines
-from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.desk.commands.rating import is_press, rating_buttons
+from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
+from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.memory.records import Thumb
 from qwendesk.messages import Outbound
 
@@ -54,10 +54,10 @@ class ChannelTranscript:
         channel: name of the channel.
         inbox: finds conversations.
         lines: reads what was said in them.
-        has_feedback_buttons: whether answers have two thumbs.
+        has_feedback_buttons: whether answers have rating buttons.
     """
 
-    def __init__(self, channel: str, inbox: Inbox, lines: PastLines, *, has_feedback_buttons: bool) -> None:
+    def __init__(self, channel: str, inbox: InboxRepository, lines: Transcript, *, has_feedback_buttons: bool) -> None:
         self._channel = channel
         self._inbox = inbox
         self._lines = lines
@@ -69,13 +69,13 @@ class ChannelTranscript:
         Raises:
             StoreError: the database cannot be read.
         """
-        id_ = await self._inbox.conversation_of(self._channel, "", conversation)
+        id_ = await self._inbox.conversation_id(self._channel, "", conversation)
         lines = await self._lines.of_conversation(id_) if id_ else []
-        return [self._message(line) for line in lines if not (line.said and is_press(line.text))]
+        return [self._message(line) for line in lines if not (line.from_person and is_press(line.text))]
 
-    def _message(self, line: Line) -> ShownMessage:
-        if line.said:
+    def _message(self, line: TranscriptLine) -> ShownMessage:
+        if line.from_person:
             return ShownMessage(line.key, line.text, from_person=True)
         rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
-        buttons = thumbs(line.sequence, rating) if line.ends and self._has_feedback_buttons else ()
-        return ShownMessage(line.key, line.text, buttons, line.whole)
+        buttons = rating_buttons(line.sequence, rating) if line.is_last and self._has_feedback_buttons else ()
+        return ShownMessage(line.key, line.text, buttons, line.is_complete)

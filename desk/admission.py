@@ -1,78 +1,170 @@
-"""The door: each message is taken once, in order, from people who may talk, as fast as the desk can follow."""
+"""Admission of messages: deduplicate, authorise, rate-limit, store, enqueue."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Literal
 
-from qwendesk.desk.access import Guests, Permissions, origin_of
-from qwendesk.desk.admission_limits import Limits, Waiting
+from qwendesk.desk.access import AccessControl, Permissions, origin_of
 from qwendesk.desk.commands.chat_commands import STOP, parse
-from qwendesk.desk.inbox.queue import Dispatcher
-from qwendesk.desk.inbox.records import Bucket, Stored
+from qwendesk.desk.inbox.acceptance import InboxAcceptance
+from qwendesk.desk.inbox.queue import DurableQueue
+from qwendesk.desk.inbox.records import AcceptResult, TokenBucket
 from qwendesk.desk.inbox.reply_language import language_of
-from qwendesk.desk.inbox.repository import Inbox
-from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.translations import say
 from qwendesk.desk.turns.attachments import is_empty
 from qwendesk.errors import StoreError
 from qwendesk.messages import Admission, Inbound
 
-_DAY = 24 * 3600.0
-_TELL_AGAIN = 60.0
-"""Seconds before somebody who goes on all the same is told again that there is a limit."""
-_WRITE_AGAIN = 3600.0
-"""The same by letter."""
-_STOPS_AT_ONCE = 10
+_SECONDS_PER_DAY = 24 * 3600.0
+_REFUSAL_INTERVAL_SECONDS = 60.0
+"""Seconds before the same refusal is sent to a person again."""
+_LETTER_REFUSAL_INTERVAL_SECONDS = 3600.0
+"""The same for channels by letter."""
+_STOP_BURST = 10
+_COUNT_CACHE_SECONDS = 1.0
+ExceededLimit = Literal["desk", "share", "person"]
+"""A limit of open messages: of the desk, of unknown people, or of one person."""
 log = logging.getLogger(__name__)
 
 
-class Reception:
-    """Takes messages for good: once ``accept`` returns ``accepted``, the message survives a killed process.
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """Limits of what the desk admits.
+
+    Known people are those whom the settings or an operator's decision name; visitors of an open channel are unknown.
+    """
+
+    per_hour: float = 100
+    """Messages of one person on one channel in an hour, and the largest burst."""
+    channel_per_hour: float | None = None
+    """Messages of all people on one channel in an hour; None: any number."""
+    open_in_conversation: int = 20
+    """Open messages of one conversation."""
+    open_of_person: int = 40
+    """Open messages of one person on one channel, in all conversations."""
+    open_in_all: int = 5000
+    """Open messages in all."""
+    open_with_strangers: int = 4000
+    """Open messages in all up to which unknown people are admitted; the rest is reserved for known people."""
+    open_with_strangers_of_channel: int = 2500
+    """The same on one channel."""
+    people_an_address: float = 10
+    """How many unknown people at one public network address may each send ``per_hour`` messages."""
+    files_people_an_address: float = 2
+    """The same for files."""
+    person_bytes_a_day: float = 100 * 2**20
+    """Bytes of files of one person on one channel in a day."""
+    strangers_bytes_a_day: float = 1000 * 2**20
+    """Bytes of files of all unknown people on one channel in a day."""
+    max_chars: int = 8192
+    """Characters of one message."""
+
+
+class OpenMessageCounter:
+    """Compares the counts of open messages with their limits.
 
     Args:
-        heard_stop: is told which messages a person asked to stop.
+        acceptance: counts open messages.
+        limits: the limits.
+    """
+
+    def __init__(self, acceptance: InboxAcceptance, limits: AdmissionLimits) -> None:
+        self._acceptance = acceptance
+        self._limits = limits
+        self._counted_until = 0.0
+        self._open: Counter[str] = Counter()
+        """Open messages by channel."""
+
+    def add(self, inbound: Inbound) -> None:
+        """Count a message that was accepted."""
+        self._open[inbound.channel] += 1
+
+    async def exceeded(self, inbound: Inbound, *, is_known: bool) -> ExceededLimit | None:
+        """Return the limit that a message exceeds; None: it may be admitted.
+
+        Args:
+            inbound: the message.
+            is_known: whether the settings or an operator's decision name its person.
+        """
+        if monotonic() > self._counted_until:
+            self._counted_until = monotonic() + _COUNT_CACHE_SECONDS
+            self._open = Counter(await self._acceptance.open_count_by_channel())
+        limits, open_ = self._limits, self._open.total()
+        if open_ >= limits.open_in_all:
+            return "desk"
+        if not is_known and (
+            open_ >= limits.open_with_strangers or self._open[inbound.channel] >= limits.open_with_strangers_of_channel
+        ):
+            return "share"
+        # counted only where the channel has that many
+        if self._open[inbound.channel] >= limits.open_of_person and await self._person_is_over(inbound):
+            return "person"
+        return None
+
+    async def _person_is_over(self, inbound: Inbound) -> bool:
+        of_person = await self._acceptance.open_count_of_person(inbound.channel, inbound.account, inbound.person)
+        return of_person >= self._limits.open_of_person
+
+
+class AdmissionController:
+    """Admits messages: once ``accept`` returns ``accepted``, the message survives a killed process.
+
+    Args:
+        acceptance: stores and enqueues messages.
+        inbox: accepted messages.
+        access: decides who may use a channel.
+        queue: the durable queue.
+        limits: limits of what is admitted.
+        on_stop: callback for ids of messages that a person asked to stop.
     """
 
     def __init__(
         self,
-        inbox: Inbox,
-        guests: Guests,
-        dispatcher: Dispatcher,
-        limits: Limits | None = None,
-        heard_stop: Callable[[Iterable[str]], None] = lambda ids: None,
+        acceptance: InboxAcceptance,
+        inbox: InboxRepository,
+        access: AccessControl,
+        queue: DurableQueue,
+        limits: AdmissionLimits | None = None,
+        on_stop: Callable[[Iterable[str]], None] = lambda ids: None,
     ) -> None:
+        self._acceptance = acceptance
         self._inbox = inbox
-        self._guests = guests
-        self._permissions = Permissions(guests)
-        self._dispatcher = dispatcher
-        self._limits = limits or Limits()
-        self._heard_stop = heard_stop
-        self._told = Allowance(1, 3600 / _TELL_AGAIN)
-        self._written = Allowance(1, 3600 / _WRITE_AGAIN)
-        self._stops = Allowance(_STOPS_AT_ONCE, self._limits.per_hour)
-        self._waiting = Waiting(inbox, self._limits)
+        self._access = access
+        self._permissions = Permissions(access)
+        self._queue = queue
+        self._limits = limits or AdmissionLimits()
+        self._on_stop = on_stop
+        self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
+        self._letter_refusals = RateLimiter(1, 3600 / _LETTER_REFUSAL_INTERVAL_SECONDS)
+        self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
+        self._open_messages = OpenMessageCounter(acceptance, self._limits)
 
     async def accept(self, inbound: Inbound) -> Admission:
-        """Take a message, or say why not; a database that is away makes the desk ``busy``, not fail."""
+        """Accept or refuse a message; without a database the outcome is ``busy``."""
         try:
             return await self._accept(inbound)
         except StoreError as error:
-            log.warning("A message was put off: %s", error)
-            is_told = self._told.spend(
+            log.warning("A message was not accepted: %s", error)
+            is_told = self._refusals.allow(
                 inbound.channel, inbound.account, inbound.conversation, inbound.person, "not_stored"
             )
             return Admission("busy", text=say("not_stored", inbound.locale) if is_told else "", retry_after=1.0)
 
     async def _accept(self, inbound: Inbound) -> Admission:
-        verdict = await self._guests.look(inbound)
-        if verdict.role is None:
-            if inbound.group:  # there the desk keeps silent towards strangers: a code is nobody else's business
+        decision = await self._access.decide(inbound)
+        if decision.role is None:
+            if inbound.group:  # no code in a group, where others read it
                 return Admission("refused")
-            return self._refused(inbound, verdict.text_key, await _tongue(inbound), code=verdict.code)
+            return self._refused(inbound, decision.text_key, await _language(inbound), code=decision.code)
         command = parse(inbound.text)
         if command and command.name == STOP:
             rights = await self._permissions.of(inbound)
@@ -83,55 +175,55 @@ class Reception:
                 return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unsupported_media)
             return self._refused(inbound, "empty_message", inbound.locale)
         if len(inbound.text) > self._limits.max_chars:
-            return self._refused(inbound, "too_long", await _tongue(inbound), most=self._limits.max_chars)
-        if full := await self._waiting.refusal(inbound, is_known=verdict.is_known):
-            if full == "desk":
-                return Admission("busy", text=say("busy", await _tongue(inbound)), retry_after=5.0)
-            # not "busy": a platform that delivers in order would hold back known people behind this one
-            return self._refused(inbound, "busy", await _tongue(inbound))
-        buckets = self._buckets(inbound, is_known=verdict.is_known)
-        stored = await self._inbox.admit(
-            inbound, buckets, self._dispatcher.enqueue, most_open=self._limits.open_in_conversation
+            return self._refused(inbound, "too_long", await _language(inbound), most=self._limits.max_chars)
+        if exceeded := await self._open_messages.exceeded(inbound, is_known=decision.is_known):
+            if exceeded == "desk":
+                return Admission("busy", text=say("busy", await _language(inbound)), retry_after=5.0)
+            # not "busy": a platform that delivers in order would hold back the messages of known people
+            return self._refused(inbound, "busy", await _language(inbound))
+        buckets = self._buckets(inbound, is_known=decision.is_known)
+        result = await self._acceptance.accept(
+            inbound, buckets, self._queue.enqueue, max_open=self._limits.open_in_conversation
         )
-        return self._admission(inbound, stored)
+        return self._admission(inbound, result)
 
-    def _admission(self, inbound: Inbound, stored: Stored) -> Admission:
-        match stored.outcome:
+    def _admission(self, inbound: Inbound, result: AcceptResult) -> Admission:
+        match result.outcome:
             case "accepted":
-                self._waiting.add(inbound)
-                return Admission("accepted", stored.sequence)
+                self._open_messages.add(inbound)
+                return Admission("accepted", result.sequence)
             case "duplicate":
                 return Admission("duplicate")
             case "full":
-                # not "busy": a platform that delivers in order would hold back everybody else behind this one
-                return self._refused(inbound, "busy", stored.locale)
-        minutes = max(1, math.ceil(stored.wait / 60))
-        hours = max(1, math.ceil(stored.wait / 3600))
-        refused = self._refused(inbound, stored.refusal, stored.locale, minutes=minutes, hours=hours)
+                # not "busy": a platform that delivers in order would hold back everybody else's messages
+                return self._refused(inbound, "busy", result.locale)
+        minutes = max(1, math.ceil(result.wait / 60))
+        hours = max(1, math.ceil(result.wait / 3600))
+        refused = self._refused(inbound, result.refusal, result.locale, minutes=minutes, hours=hours)
         return replace(refused, retry_after=minutes * 60.0)
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
-        """Refuse; the same is said to somebody only now and then, as a flood is not answered by one."""
-        # a letter's sender is easily forged: whoever it names is not to be flooded
-        by_letter = self._guests.house_of(inbound).by_letter
+        """Refuse a message; the same refusal is sent to a person at most once in an interval."""
+        # senders of letters are easily forged: limited by person, whatever the conversation
+        by_letter = self._access.policy_of(inbound).by_letter
         whom = (inbound.person,) if by_letter else (inbound.conversation, inbound.person)
-        told = self._written if by_letter else self._told
-        is_told = told.spend(inbound.channel, inbound.account, *whom, text_key)
+        limiter = self._letter_refusals if by_letter else self._refusals
+        is_told = limiter.allow(inbound.channel, inbound.account, *whom, text_key)
         return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 
     async def _stop(self, inbound: Inbound, *, by_operator: bool) -> Admission:
-        """Stop the answer to the person's own question; an operator stops anybody's."""
-        if not self._stops.spend(inbound.channel, inbound.account, inbound.person):
+        """Stop the answer to the person's own message; an operator stops the answer to any message."""
+        if not self._stops.allow(inbound.channel, inbound.account, inbound.person):
             return Admission("refused")
         person = None if by_operator else inbound.person
-        ids = await self._inbox.ask_to_stop(inbound.channel, inbound.account, inbound.conversation, person)
-        self._heard_stop(ids)
+        ids = await self._inbox.request_stop(inbound.channel, inbound.account, inbound.conversation, person)
+        self._on_stop(ids)
         return Admission("accepted") if ids else self._refused(inbound, "nothing_to_stop", inbound.locale)
 
-    def _buckets(self, inbound: Inbound, *, is_known: bool) -> list[Bucket]:
+    def _buckets(self, inbound: Inbound, *, is_known: bool) -> list[TokenBucket]:
         limits = self._limits
         buckets = [
-            Bucket(
+            TokenBucket(
                 f"person:{inbound.channel}:{inbound.account}:{inbound.person}",
                 limits.per_hour,
                 limits.per_hour / 3600,
@@ -139,13 +231,13 @@ class Reception:
         ]
         if limits.channel_per_hour:
             key = f"channel:{inbound.channel}:{inbound.account}"
-            buckets.append(Bucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
+            buckets.append(TokenBucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
         if address := _address(inbound, is_known=is_known):
             most = limits.per_hour * limits.people_an_address
-            buckets.append(Bucket(f"address:{inbound.channel}:{address}", most, most / 3600))
-        return buckets + self._buckets_of_files(inbound, is_known=is_known)
+            buckets.append(TokenBucket(f"address:{inbound.channel}:{address}", most, most / 3600))
+        return buckets + self._file_buckets(inbound, is_known=is_known)
 
-    def _buckets_of_files(self, inbound: Inbound, *, is_known: bool) -> list[Bucket]:
+    def _file_buckets(self, inbound: Inbound, *, is_known: bool) -> list[TokenBucket]:
         size = float(sum(len(file.data) for file in inbound.attachments))
         if not size:
             return []
@@ -157,14 +249,14 @@ class Reception:
             daily[f"files of an address:{inbound.channel}:{address}"] = (
                 limits.person_bytes_a_day * limits.files_people_an_address
             )
-        return [Bucket(key, most, most / _DAY, size, "files_limited") for key, most in daily.items()]
+        return [TokenBucket(key, most, most / _SECONDS_PER_DAY, size, "files_limited") for key, most in daily.items()]
 
 
 def _address(inbound: Inbound, *, is_known: bool) -> str:
-    """Return the public network address that a stranger's new names share; empty where there is none."""
+    """Return the public network address that an unknown person writes from; empty where there is none."""
     return origin_of(inbound) if inbound.address and not is_known else ""
 
 
-async def _tongue(inbound: Inbound) -> str | None:
-    """Return the language of somebody of whom nothing is known yet; the first time, that takes a second to load."""
+async def _language(inbound: Inbound) -> str | None:
+    """Return the language of a message; in a thread, since the detector takes a second to load."""
     return await asyncio.to_thread(language_of, inbound, {})

@@ -1,4 +1,4 @@
-"""The rules for people on whose behalf a program asks the desk by ``Desk.ask`` and ``Desk.stream``."""
+"""Access control for people on whose behalf a program calls ``Desk.ask`` and ``Desk.stream``."""
 
 from __future__ import annotations
 
@@ -7,60 +7,62 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from qwendesk.desk.access import Guests, House, Rights
-from qwendesk.desk.access_repository import Guestbook
+from qwendesk.desk.access import AccessControl, AccessPolicy, Rights
+from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.inbox.reply_language import language_of
-from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.translations import say
 from qwendesk.errors import InputError
 from qwendesk.messages import Inbound
 
-_SECONDS_AN_HOUR = 3600
+_SECONDS_PER_HOUR = 3600
 
 
 class DirectAccess:
-    """Applies the rules of a configured channel and the limit of each person.
+    """Applies the access policy of a configured channel and the rate limit of each person.
 
     Args:
-        book: what operators have decided about people.
-        channels: the settings of the configured channels, by name; any other channel is open to everybody.
-        per_hour: messages of one person on one channel in an hour; as many may come at once.
+        repository: decisions of operators.
+        channels: settings of the configured channels, by name; any other channel is open to everybody.
+        per_hour: messages of one person on one channel in an hour, and the largest burst.
 
     Raises:
-        ConfigError: the rules of a channel do not hold.
+        ConfigError: the access settings of a channel are invalid.
     """
 
-    def __init__(self, book: Guestbook, channels: Mapping[str, Mapping[str, Any]], per_hour: float) -> None:
-        self._houses = {name: House.read(name, values) for name, values in channels.items()}
-        self._guests = Guests(book, self._houses)
+    def __init__(
+        self, repository: AccessRepository, channels: Mapping[str, Mapping[str, Any]], per_hour: float
+    ) -> None:
+        self._policies = {name: AccessPolicy.read(name, values) for name, values in channels.items()}
+        self._access = AccessControl(repository, self._policies)
         self._per_hour = per_hour
-        self._limit = Allowance(per_hour, per_hour)
+        self._limit = RateLimiter(per_hour, per_hour)
 
     async def check(self, inbound: Inbound) -> Rights:
-        """Return the rights of the person of a message.
+        """Return the rights of a message's person.
 
         Raises:
-            InputError: the person may not talk on the channel, or has sent too many messages; ``told`` says so in the
-                person's language.
+            InputError: the person has no access to the channel, or has sent too many messages; ``told`` has the text
+                in the person's language.
         """
         rights = await self._rights(inbound)
-        if not self._limit.spend(inbound.channel, inbound.person):
-            minutes = max(1, math.ceil(_SECONDS_AN_HOUR / self._per_hour / 60))
+        if not self._limit.allow(inbound.channel, inbound.person):
+            minutes = max(1, math.ceil(_SECONDS_PER_HOUR / self._per_hour / 60))
             raise _refused("limited", inbound, minutes=minutes)
         return rights
 
     async def _rights(self, inbound: Inbound) -> Rights:
-        house = self._houses.get(inbound.channel)
-        if house is None:
+        policy = self._policies.get(inbound.channel)
+        if policy is None:
             return Rights("person")
-        verdict = await self._guests.look(inbound)
-        if verdict.role is None:
-            raise _refused(verdict.text_key, inbound, code=verdict.code)
-        return Rights(verdict.role, verdict.is_known, house)
+        decision = await self._access.decide(inbound)
+        if decision.role is None:
+            raise _refused(decision.text_key, inbound, code=decision.code)
+        return Rights(decision.role, decision.is_known, policy)
 
 
 def conversation_of(person: str | None, conversation: str) -> str:
-    """Return the key of a person's conversation, so that people who use the same name for one do not share it."""
+    """Return the key of a person's conversation: two people with the same conversation name have two conversations."""
     return conversation if person is None else f"{quote(person, safe='')}/{conversation}"
 
 

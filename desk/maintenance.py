@@ -1,4 +1,4 @@
-"""What has to be looked after now and then: lost messages, old rows."""
+"""Periodic maintenance: requeue lost messages, delete old rows."""
 
 from __future__ import annotations
 
@@ -8,41 +8,47 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from qwendesk.desk.access_repository import Guestbook
-from qwendesk.desk.inbox.queue import Dispatcher
-from qwendesk.desk.inbox.repository import Inbox
+from qwendesk.desk.access_repository import AccessRepository
+from qwendesk.desk.inbox.failed import FailedMessages
+from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.errors import StoreError
 from qwendesk.periodic import PeriodicTask
 
-_EVERY = 60.0
-"""Seconds between two rounds; a round deletes a little at a time, so that nobody has to wait for it."""
-_BREATH = 0.05
-_OLD = timedelta(seconds=60)
-_QUEUE_KEEPS = 24 * 3600.0
-"""Seconds for which the queue keeps what it has done."""
-_INBOX_KEEPS = timedelta(days=35)
-"""How long another delivery of a message is recognised; platforms give up long before."""
-_STRANGERS_KEPT = timedelta(days=1)
-"""How long it is known who asked for a code and did nothing with it."""
-_AT_ONCE = 200
-"""Rows that are deleted in one transaction."""
-_LIMITS_KEPT = timedelta(days=1)
+_INTERVAL_SECONDS = 60.0
+"""Seconds between two rounds; a round deletes in small batches, so that no other transaction waits for long."""
+_PAUSE_BETWEEN_BATCHES_SECONDS = 0.05
+_LOST_AFTER = timedelta(seconds=60)
+_QUEUE_RETENTION_SECONDS = 24 * 3600.0
+"""Seconds for which the queue keeps completed entries."""
+_INBOX_RETENTION = timedelta(days=35)
+"""How long a repeated delivery of a message is recognised; platforms give up long before."""
+_ACCESS_REQUEST_RETENTION = timedelta(days=1)
+"""How long an undecided access request is kept after its code expired."""
+_BATCH_ROWS = 200
+"""Rows deleted in one transaction."""
+_RATE_LIMIT_RETENTION = timedelta(days=1)
 log = logging.getLogger(__name__)
 
 
-class Upkeep:
-    """Looks every minute after what nobody else does."""
+class Maintenance:
+    """Runs the maintenance every minute."""
 
-    def __init__(self, inbox: Inbox, dispatcher: Dispatcher, guestbook: Guestbook, every: float = _EVERY) -> None:
-        self._inbox = inbox
-        self._guestbook = guestbook
-        self._dispatcher = dispatcher
-        self._task = PeriodicTask(self._attempt, every)
+    def __init__(
+        self,
+        failed: FailedMessages,
+        queue: DurableQueue,
+        access: AccessRepository,
+        interval_seconds: float = _INTERVAL_SECONDS,
+    ) -> None:
+        self._failed = failed
+        self._access = access
+        self._queue = queue
+        self._task = PeriodicTask(self._attempt, interval_seconds)
 
     async def start(self) -> None:
-        """Delete old rate limits now, and do the rest every minute."""
-        with suppress(StoreError):  # it is done again in a minute
-            await self._inbox.forget_limits(datetime.now(UTC) - _LIMITS_KEPT)
+        """Delete old rate limits now and start the periodic work."""
+        with suppress(StoreError):  # the next round tries again
+            await self._failed.prune_rate_limits(datetime.now(UTC) - _RATE_LIMIT_RETENTION)
         self._task.start()
 
     async def stop(self) -> None:
@@ -50,25 +56,25 @@ class Upkeep:
         await self._task.stop()
 
     async def once(self) -> None:
-        """Bring back what the queue has lost and delete what is old."""
-        waiting = await self._inbox.waiting_since(datetime.now(UTC) - _OLD)
-        for id_ in await self._dispatcher.lost(waiting):
-            if await self._inbox.put_back(id_, self._dispatcher.enqueue):  # else it ended between the two looks
-                log.warning("A message was lost by the queue and is put back.")
+        """Requeue messages that the queue has lost and delete old rows."""
+        waiting = await self._failed.open_since(datetime.now(UTC) - _LOST_AFTER)
+        for id_ in await self._queue.lost(waiting):
+            if await self._failed.requeue(id_, self._queue.enqueue):  # else it was completed meanwhile
+                log.warning("A message that the queue had lost is requeued.")
         now = datetime.now(UTC)
-        await _to_the_end(lambda: self._dispatcher.forget(_QUEUE_KEEPS, _AT_ONCE))
-        await _to_the_end(lambda: self._inbox.prune(now - _INBOX_KEEPS, _AT_ONCE))
-        await self._inbox.forget_limits(now - _LIMITS_KEPT)
-        await self._guestbook.forget(now - _STRANGERS_KEPT)
+        await _in_batches(lambda: self._queue.prune(_QUEUE_RETENTION_SECONDS, _BATCH_ROWS))
+        await _in_batches(lambda: self._failed.prune(now - _INBOX_RETENTION, _BATCH_ROWS))
+        await self._failed.prune_rate_limits(now - _RATE_LIMIT_RETENTION)
+        await self._access.prune(now - _ACCESS_REQUEST_RETENTION)
 
     async def _attempt(self) -> None:
         try:
             await self.once()
-        except Exception as error:  # whatever it is, it is tried again in a minute
-            log.warning("Upkeep failed with %s and goes on later.", type(error).__name__)
+        except Exception as error:  # the next round tries again
+            log.warning("Maintenance failed with %s and is repeated in the next round.", type(error).__name__)
 
 
-async def _to_the_end(delete: Callable[[], Awaitable[int]]) -> None:
-    """Delete batch after batch: as much may have grown old since the last round as the desk can answer."""
-    while await delete() >= _AT_ONCE:  # noqa: ASYNC110 - the others get a turn
-        await asyncio.sleep(_BREATH)
+async def _in_batches(delete: Callable[[], Awaitable[int]]) -> None:
+    """Delete batch after batch until nothing old is left."""
+    while await delete() >= _BATCH_ROWS:  # noqa: ASYNC110 - lets other tasks run
+        await asyncio.sleep(_PAUSE_BETWEEN_BATCHES_SECONDS)

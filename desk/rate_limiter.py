@@ -1,4 +1,4 @@
-"""How much is done for those of whom nothing is stored: counted in this process, forgotten with it."""
+"""Rate limits by key, kept in this process; persistent limits are ``TokenBucket``."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from time import monotonic
 
 from cachetools import FIFOCache
 
-_MOST_KEYS = 10_000
+_MAX_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class Allowance:
-    """So much at once for each key, refilled as time passes."""
+class RateLimiter:
+    """A token bucket for each key."""
 
-    at_once: float
+    burst: float
+    """Tokens of a full bucket."""
     per_hour: float
-    _left: FIFOCache[tuple[str, ...], tuple[float, float]] = field(default_factory=lambda: FIFOCache(_MOST_KEYS))
-    """What was left, and when."""
+    """Tokens that are refilled in an hour."""
+    _left: FIFOCache[tuple[str, ...], tuple[float, float]] = field(default_factory=lambda: FIFOCache(_MAX_KEYS))
+    """Tokens left after the last use, and the time of that use."""
 
-    def spend(self, *key: str) -> bool:
-        """Take one; False where nothing is left."""
+    def allow(self, *key: str) -> bool:
+        """Take a token; False where none is left."""
         now = monotonic()
-        left, since = self._left.get(key, (self.at_once, now))
-        left = min(self.at_once, left + (now - since) * self.per_hour / 3600)
+        left, since = self._left.get(key, (self.burst, now))
+        left = min(self.burst, left + (now - since) * self.per_hour / 3600)
         self._left[key] = (left - 1 if left >= 1 else left, now)
         return left >= 1

@@ -1,4 +1,4 @@
-"""The durable desk in one process: the door, the queue, the worker, and what looks after them."""
+"""The durable desk in one process: admission, queue, worker, recovery and maintenance."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from qwendesk.desk.access import Guests, House, PairingRequest, Permissions
-from qwendesk.desk.access_repository import Guestbook
-from qwendesk.desk.admission import Reception
-from qwendesk.desk.admission_limits import Limits
-from qwendesk.desk.commands.access import Hosts
-from qwendesk.desk.commands.chat_commands import Commands
-from qwendesk.desk.delivery.deliver import Delivery, Outlet, Pace, RunTurn
-from qwendesk.desk.delivery.outbox import Outbox
-from qwendesk.desk.inbox.queue import Dispatcher
-from qwendesk.desk.inbox.repository import Inbox
-from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.maintenance import Upkeep
+from qwendesk.desk.access import AccessControl, AccessPolicy, PairingRequest, Permissions
+from qwendesk.desk.access_repository import AccessRepository
+from qwendesk.desk.admission import AdmissionController, AdmissionLimits
+from qwendesk.desk.commands.access import AccessCommands
+from qwendesk.desk.commands.chat_commands import ChatCommands
+from qwendesk.desk.delivery.deliver import Delivery, Outlet, RetrySchedule, RunTurn
+from qwendesk.desk.delivery.outbox import OutboxRepository
+from qwendesk.desk.inbox.acceptance import InboxAcceptance
+from qwendesk.desk.inbox.failed import FailedMessages
+from qwendesk.desk.inbox.queue import DurableQueue
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.maintenance import Maintenance
+from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import Worker
 from qwendesk.errors import ConfigError
 from qwendesk.memory.tenancy import TenantDatabase
@@ -31,35 +32,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PRIVATE = 0o600
-"""Mode of a file that only the desk's own user may read."""
+"""Mode of a file that only its owner may read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
-    """What a process needs that answers."""
+class WorkerSetup:
+    """What a process that answers needs beside the database."""
 
     run_turn: RunTurn
     outlets: Mapping[str, Outlet]
-    commands: Commands
-    at_once: int
-    """How many conversations are answered at once."""
-    pace: Pace = field(default_factory=Pace)
-    unrated: frozenset[str] = frozenset()
-    """Channels on which people are not asked what they think of an answer."""
+    commands: ChatCommands
+    max_conversations: int
+    """Conversations that are answered concurrently."""
+    retry_schedule: RetrySchedule = field(default_factory=RetrySchedule)
+    unrated_channels: frozenset[str] = frozenset()
+    """Channels without rating buttons."""
     notices: MachineNotices = MachineNotices()
-    """How people are told that a machine answers."""
+    """The notices that a machine answers."""
 
 
-class Office:
-    """Accepts messages and, where it is given what that needs, answers them.
+class DeskRuntime:
+    """Accepts messages and, with a worker, answers them.
 
     Args:
-        database: the desk's view of its database, open and upgraded.
+        database: the tenant's database, open and upgraded.
         url: its URL, for the queue's own connections.
-        answering: what answering needs; None: this process only accepts.
-        houses: who may talk, by channel.
-        limits: how much is taken.
-        on_request: is told of each code that a stranger is given.
+        worker: what a worker needs; None: this process only accepts.
+        access_policies: who may use a channel, by channel.
+        limits: limits of what is admitted.
+        on_request: callback for each new pairing code.
     """
 
     def __init__(
@@ -67,64 +68,73 @@ class Office:
         database: TenantDatabase,
         url: str,
         *,
-        answering: Answering | None = None,
-        houses: Mapping[str, House] | None = None,
-        limits: Limits | None = None,
+        worker: WorkerSetup | None = None,
+        access_policies: Mapping[str, AccessPolicy] | None = None,
+        limits: AdmissionLimits | None = None,
         on_request: PairingRequest | None = None,
     ) -> None:
-        self.inbox = Inbox(database)
-        self.outbox = Outbox(database)
-        self.guestbook = Guestbook(database)
-        self.dispatcher = Dispatcher(url, concurrency=answering.at_once if answering else 1, tenant=database.tenant)
+        self.acceptance = InboxAcceptance(database)
+        self.inbox = InboxRepository(database)
+        self.failed = FailedMessages(database)
+        self.outbox = OutboxRepository(database)
+        self.access = AccessRepository(database)
+        self.queue = DurableQueue(url, concurrency=worker.max_conversations if worker else 1, tenant=database.tenant)
         self._url = url
         self.database = database
         self._lock: FileLock | None = None
-        self._answering = answering
-        guests = Guests(self.guestbook, houses or {}, on_request)
-        if answering:
-            Hosts(guests).join(answering.commands)
-            answering.commands.permissions = Permissions(guests)
-        self._worker = self._make_worker(answering) if answering else None
-        heard = self._worker.stops.stop if self._worker else lambda ids: None
-        self._reception = Reception(self.inbox, guests, self.dispatcher, limits, heard)
-        self.accept = self._reception.accept
-        self._upkeep = Upkeep(self.inbox, self.dispatcher, self.guestbook)
+        access = AccessControl(self.access, access_policies or {}, on_request)
+        if worker:
+            AccessCommands(access).register(worker.commands)
+            worker.commands.permissions = Permissions(access)
+        self._worker = self._make_worker(worker) if worker else None
+        on_stop = self._worker.cancellation.stop if self._worker else lambda ids: None
+        admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, on_stop)
+        self.accept = admission.accept
+        self.maintenance = Maintenance(self.failed, self.queue, self.access)
         self._recovery: WorkerRecovery | None = None
 
     async def start(self) -> None:
-        """Get the queue ready; where this process answers, begin with what was left."""
+        """Open the queue; with a worker, begin to answer, first the messages left by the last run."""
         if self._worker is None:
-            await self.dispatcher.open()
+            await self.queue.open()
             return
-        self._be_the_only_one()
-        await self.dispatcher.open()
-        if not self.dispatcher.is_sqlite:
+        self._lock_sqlite()
+        await self.queue.open()
+        if not self.queue.is_sqlite:
             from qwendesk.desk.inbox.recovery import WorkerRecovery
 
-            self._recovery = WorkerRecovery(self._url, self.dispatcher)
+            self._recovery = WorkerRecovery(self._url, self.queue)
             await self._recovery.start()
-        await self.dispatcher.run(self._worker.handle)
-        await self._upkeep.start()
+        await self.queue.run(self._worker.handle)
+        await self.maintenance.start()
 
-    async def stop(self, patience: float = 25.0) -> None:
-        """Take no more in hand and let what runs end; what does not end in time is answered after the next start."""
-        await self._upkeep.stop()
+    async def stop(self, timeout: float = 25.0) -> None:
+        """Claim no further messages and wait for the claimed ones; the next start answers the rest.
+
+        Args:
+            timeout: most seconds to wait.
+        """
+        await self.maintenance.stop()
         if self._worker:
-            closing = asyncio.get_running_loop().call_later(patience, self._worker.close)
-            self._worker.hurry()
-            await self.dispatcher.stop(patience, self._worker.set_aside)
+            closing = asyncio.get_running_loop().call_later(timeout, self._worker.close)
+            self._worker.prepare_stop()
+            await self.queue.stop(timeout, self._worker.suspended)
             closing.cancel()
             self._worker.close()
-            await self._worker.release()
-            await self._worker.stops.aclose()
+            await self._worker.forgive_interrupted()
+            await self._worker.cancellation.aclose()
         if self._recovery is not None:
             await self._recovery.stop()
-        await self.dispatcher.aclose()
+        await self.queue.aclose()
         if self._lock:
             self._lock.release()
 
-    def _be_the_only_one(self) -> None:
-        """Refuse to answer from a SQLite file that another process answers from."""
+    def _lock_sqlite(self) -> None:
+        """Lock a SQLite file for the one process that may answer from it.
+
+        Raises:
+            ConfigError: another process holds the lock.
+        """
         file = self.database.whole_database.file
         if file is None:
             return
@@ -134,17 +144,17 @@ class Office:
         except Timeout:
             raise ConfigError(
                 f"Another qwendesk answers from {self.database.name!r} already; stop it first, "
-                "or keep the desk in PostgreSQL (QWENDESK_DATABASE_URL), where many may."
+                "or use PostgreSQL (QWENDESK_DATABASE_URL), where several processes may answer."
             ) from None
 
-    def _make_worker(self, answering: Answering) -> Worker:
-        delivery = Delivery(self.inbox, self.outbox, answering.pace)
+    def _make_worker(self, setup: WorkerSetup) -> Worker:
+        delivery = Delivery(self.inbox, self.outbox, setup.retry_schedule)
         return Worker(
             self.inbox,
             delivery,
-            answering.run_turn,
-            answering.outlets,
-            answering.commands,
-            answering.unrated,
-            answering.notices,
+            setup.run_turn,
+            setup.outlets,
+            setup.commands,
+            setup.unrated_channels,
+            setup.notices,
         )

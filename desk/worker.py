@@ -1,4 +1,7 @@
-"""Answer one accepted message: run its turn, deliver the answer, close it. Run again, it finds what is done."""
+"""Answer an accepted message: claim it, run its turn, deliver the answer, complete it.
+
+Each step is repeatable: a second run of a message finds what the first one has done.
+"""
 
 from __future__ import annotations
 
@@ -10,58 +13,56 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qwendesk.desk.commands.chat_commands import Commands, Done, parse
-from qwendesk.desk.commands.rating import thumbs
+from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult, parse
+from qwendesk.desk.commands.rating import rating_buttons
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RunTurn
-from qwendesk.desk.delivery.streaming import Live
-from qwendesk.desk.inbox.cancellation import Stops
-from qwendesk.desk.inbox.records import HEARD, TOLD_MACHINE, Arrived, Outcome
-from qwendesk.desk.inbox.reply_language import language_of, newly_heard
-from qwendesk.desk.inbox.repository import Inbox
-from qwendesk.desk.inbox.rows import conversation_key
-from qwendesk.desk.machine_notice import MachineNotices, after_notice
-from qwendesk.desk.translations import say
+from qwendesk.desk.delivery.streaming import StreamingReply
+from qwendesk.desk.inbox.cancellation import TurnCancellation
+from qwendesk.desk.inbox.records import DETECTED_LANGUAGE, ClaimedMessage, Outcome, conversation_key
+from qwendesk.desk.inbox.reply_language import language_of, newly_detected
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.translations import NOTICE_SENT, MachineNotices, after_notice, say
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 from qwendesk.redaction import redact
 
-MOST_RUNS = 3
-"""A message whose run has ended a process so often is given up."""
-_TRIES = (1.0, 3.0)
-"""Seconds to wait before a model that is not there is asked again."""
-_THUMBS = 2
-"""Buttons that an opinion takes."""
+MAX_ATTEMPTS = 3
+"""A message is given up when this many of its runs have ended their process."""
+_MODEL_RETRY_PAUSES_SECONDS = (1.0, 3.0)
+"""Pauses before an unavailable model is asked again."""
+_RATING_BUTTON_COUNT = 2
+"""Buttons that a rating needs."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What is to be delivered, and how the message is closed with it."""
+class PreparedAnswer:
+    """An answer before its delivery, and the outcome that completes its message."""
 
     text: str
     outcome: Outcome = "done"
     error: str | None = None
     is_rated: bool = False
-    """Whether the person is asked what to think of it."""
+    """Whether it has rating buttons."""
     is_stored: bool = False
-    """Whether the memory holds it word for word as the answer, so that a later run finds it there."""
-    tells_machine: bool = False
-    """Whether it begins with the line that a machine answers."""
+    """Whether the memory has stored exactly this text, so that a later run finds it there."""
+    has_notice: bool = False
+    """Whether it begins with the notice that a machine answers."""
 
-    def behind(self, first_line: str) -> Answer:
-        """Return the answer behind the line that a machine answers."""
-        if not first_line or not self.text or self.tells_machine:
+    def with_notice(self, notice: str) -> PreparedAnswer:
+        """Return the answer with the notice before it."""
+        if not notice or not self.text or self.has_notice:
             return self
-        return replace(self, text=after_notice(first_line, self.text), is_stored=False, tells_machine=True)
+        return replace(self, text=after_notice(notice, self.text), is_stored=False, has_notice=True)
 
-    def as_verdict(self) -> dict[str, Any]:
-        """Return it as it is kept until it is delivered, which a later run may have to do."""
+    def as_result(self) -> dict[str, Any]:
+        """Return the values that are saved for a later run that has to deliver it."""
         return {
             "text": self.text,
             "outcome": self.outcome,
             "error": self.error,
             "is_rated": self.is_rated,
-            "tells_machine": self.tells_machine,
+            "has_notice": self.has_notice,
         }
 
 
@@ -69,18 +70,23 @@ class Worker:
     """Runs turns of accepted messages and delivers their answers.
 
     Args:
-        unrated: channels on which people are not asked what they think of an answer.
-        notices: how people are told that a machine answers.
+        inbox: the accepted messages.
+        delivery: delivers answers.
+        run_turn: runs a turn.
+        outlets: the channels to deliver to, by name.
+        commands: the chat commands.
+        unrated_channels: channels without rating buttons.
+        notices: the notices that a machine answers.
     """
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: InboxRepository,
         delivery: Delivery,
         run_turn: RunTurn,
         outlets: Mapping[str, Outlet],
-        commands: Commands,
-        unrated: Collection[str] = (),
+        commands: ChatCommands,
+        unrated_channels: Collection[str] = (),
         notices: MachineNotices | None = None,
     ) -> None:
         self._inbox = inbox
@@ -88,193 +94,201 @@ class Worker:
         self._run_turn = run_turn
         self._outlets = outlets
         self._commands = commands
-        self._unrated = unrated
+        self._unrated_channels = unrated_channels
         self._notices = notices or MachineNotices()
-        self.stops = Stops(inbox.asked_to_stop)
-        self._patience = delivery.patience
-        self._in_hand: dict[str, Arrived] = {}
+        self.cancellation = TurnCancellation(inbox.stop_requested)
+        self._retry = delivery.database_retry
+        self._claimed: dict[str, ClaimedMessage] = {}
 
-    def hurry(self) -> None:
-        """Let no delivery wait long for its next try: the next start tries it."""
-        self._patience.hurry()
+    def prepare_stop(self) -> None:
+        """Suspend deliveries whose next try is not due within a few seconds: the next start retries them."""
+        self._retry.prepare_stop()
 
-    def set_aside(self) -> set[str]:
-        """Return the messages in hand that are left to the next start, and wait for nothing here."""
-        return self._patience.standing
+    def suspended(self) -> set[str]:
+        """Return the claimed messages whose delivery is left to the next start."""
+        return self._retry.suspended
 
     def close(self) -> None:
-        """Leave what fails from now on to another worker, or to the next start."""
-        self._patience.end()
+        """Leave work that fails from now on to another worker or the next start."""
+        self._retry.close()
 
-    async def release(self) -> None:
-        """Say of what is still in hand that it was only broken off, as the desk was stopped."""
+    async def forgive_interrupted(self) -> None:
+        """Leave the runs that the stop of the desk interrupts out of their messages' attempts."""
         with suppress(StoreError):
-            for arrived in self._in_hand.values():
-                await self._inbox.pardon(arrived)
+            for claimed in self._claimed.values():
+                await self._inbox.forgive_attempt(claimed)
 
     async def handle(self, id_: str) -> None:
-        """Answer a message; while the database is away, wait for it."""
-        arrived = await self._patience.through(partial(self._inbox.begin, id_))
-        if arrived is None:
+        """Answer a message; during an outage of the database, wait for it."""
+        claimed = await self._retry.run(partial(self._inbox.claim, id_))
+        if claimed is None:
             return
-        self._in_hand[id_] = arrived  # broken off, it stays there
+        self._claimed[id_] = claimed  # stays there when the task is cancelled
         try:
-            await self._handle(arrived)
+            await self._handle(claimed)
         except Exception:
-            self._in_hand.pop(id_, None)
+            self._claimed.pop(id_, None)
             raise
-        self._in_hand.pop(id_, None)
+        self._claimed.pop(id_, None)
 
-    async def _handle(self, arrived: Arrived) -> None:
-        outlet = self._outlets.get(arrived.inbound.channel)
+    async def _handle(self, claimed: ClaimedMessage) -> None:
+        outlet = self._outlets.get(claimed.inbound.channel)
         if outlet is None:
-            error = f"No channel {arrived.inbound.channel!r} is configured here."
-            log.warning("A message is given up: %s Set it up, and 'qwendesk messages retry' answers it.", error)
-            await self._close(arrived, "dead", error)
+            error = f"No channel {claimed.inbound.channel!r} is configured here."
+            log.warning("A message is given up: %s Set the channel up, then run 'qwendesk messages retry'.", error)
+            await self._complete(claimed, "dead", error)
             return
-        answer = (await self._surely(arrived, outlet)).behind(self._first_line(arrived))
-        if answer.is_stored or not answer.text or await self._settle(arrived, answer):
-            if answer.tells_machine and answer.outcome != "gone":
-                await self._patience.through(partial(self._note_told, arrived))
-            await self._deliver(arrived, outlet, answer)
+        answer = (await self._prepare(claimed, outlet)).with_notice(self._notice(claimed))
+        if answer.is_stored or not answer.text or await self._save_result(claimed, answer):
+            if answer.has_notice and answer.outcome != "gone":
+                await self._retry.run(partial(self._store_notice_sent, claimed))
+            await self._deliver(claimed, outlet, answer)
 
-    def _first_line(self, arrived: Arrived) -> str:
-        return self._notices.first_line(arrived.inbound.channel, arrived.settings, _language(arrived))
+    def _notice(self, claimed: ClaimedMessage) -> str:
+        return self._notices.first_line(claimed.inbound.channel, claimed.settings, _language(claimed))
 
-    async def _note_told(self, arrived: Arrived) -> None:
-        await self._inbox.choose(arrived.conversation_id, **{TOLD_MACHINE: True})
+    async def _store_notice_sent(self, claimed: ClaimedMessage) -> None:
+        await self._inbox.update_settings(claimed.conversation_id, **{NOTICE_SENT: True})
 
-    async def _surely(self, arrived: Arrived, outlet: Outlet) -> Answer:
-        """Return an answer whatever happens: a message that was left open would be overtaken by the next one."""
-        again = arrived.run > 1
+    async def _prepare(self, claimed: ClaimedMessage, outlet: Outlet) -> PreparedAnswer:
+        """Return an answer in any case: a message that stays open would be overtaken by the next one."""
+        is_repeated = claimed.run > 1
 
-        async def find() -> Answer:
-            nonlocal again
-            looks, again = again, True
-            return await self._answer(arrived, outlet, looks)
+        async def find() -> PreparedAnswer:
+            nonlocal is_repeated
+            look_up, is_repeated = is_repeated, True
+            return await self._answer(claimed, outlet, look_up)
 
         try:
-            return await self._patience.through(find)
+            return await self._retry.run(find)
         except Exception as error:
-            await self._patience.unless_closing()
+            await self._retry.suspend_if_closing()
             log.exception("A message failed with %s.", type(error).__name__)
-            return Answer(say("failed", _language(arrived)), "failed", _told(error))
+            return PreparedAnswer(say("failed", _language(claimed)), "failed", _error_text(error))
 
-    async def _settle(self, arrived: Arrived, answer: Answer) -> bool:
-        return await self._patience.through(partial(self._inbox.settle, arrived, answer.as_verdict()))
+    async def _save_result(self, claimed: ClaimedMessage, answer: PreparedAnswer) -> bool:
+        return await self._retry.run(partial(self._inbox.save_result, claimed, answer.as_result()))
 
-    async def _deliver(self, arrived: Arrived, outlet: Outlet, answer: Answer) -> None:
-        buttons = self._buttons(arrived, outlet) if answer.is_rated else ()
+    async def _deliver(self, claimed: ClaimedMessage, outlet: Outlet, answer: PreparedAnswer) -> None:
+        buttons = self._buttons(claimed, outlet) if answer.is_rated else ()
         try:
-            await self._delivery.deliver(arrived, outlet, answer.text, (answer.outcome, answer.error), buttons)
+            await self._delivery.deliver(claimed, outlet, answer.text, (answer.outcome, answer.error), buttons)
         except Exception as error:
-            await self._patience.unless_closing()
-            log.exception("An answer could not be made ready: %s", type(error).__name__)
-            await self._apologize(arrived, outlet, "gone" if answer.outcome == "gone" else "failed", _told(error))
+            await self._retry.suspend_if_closing()
+            log.exception("An answer could not be delivered: %s", type(error).__name__)
+            await self._deliver_error(
+                claimed, outlet, "gone" if answer.outcome == "gone" else "failed", _error_text(error)
+            )
 
-    async def _apologize(self, arrived: Arrived, outlet: Outlet, outcome: Outcome, why: str) -> None:
+    async def _deliver_error(self, claimed: ClaimedMessage, outlet: Outlet, outcome: Outcome, reason: str) -> None:
         try:
-            await self._delivery.deliver(arrived, outlet, say("failed", _language(arrived)), (outcome, why))
+            await self._delivery.deliver(claimed, outlet, say("failed", _language(claimed)), (outcome, reason))
         except Exception as error:
-            log.warning("Not even that could be said: %s", type(error).__name__)
-            await self._close(arrived, outcome, why)
+            log.warning("The error text could not be delivered either: %s", type(error).__name__)
+            await self._complete(claimed, outcome, reason)
 
-    async def _close(self, arrived: Arrived, outcome: Outcome, why: str) -> None:
-        await self._patience.through(partial(self._inbox.close, arrived.id, arrived.run, outcome, why))
+    async def _complete(self, claimed: ClaimedMessage, outcome: Outcome, error: str) -> None:
+        await self._retry.run(partial(self._inbox.complete, claimed.id, claimed.run, outcome, error))
 
-    async def _answer(self, arrived: Arrived, outlet: Outlet, again: bool) -> Answer:
-        """Return what is to be said; ``again``: somebody may have come so far before."""
-        if arrived.saved_reply:
-            return Answer(**arrived.saved_reply)
-        if again and (text := await self._inbox.answered(arrived)):
-            return Answer(text, is_rated=True, is_stored=True)
-        if arrived.attempt > MOST_RUNS:
-            error = f"{arrived.attempt - 1} runs ended their process"
-            log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", arrived.inbound.channel, error)
-            return Answer(say("gave_up", _language(arrived)), "dead", error)
-        inbound = arrived.inbound
-        if (command := parse(inbound.text)) and (done := await self._commands.run(command, arrived)):
-            seen = await self._mark(arrived, outlet, done)
+    async def _answer(self, claimed: ClaimedMessage, outlet: Outlet, look_up: bool) -> PreparedAnswer:
+        """Return the answer; ``look_up``: an earlier run may have stored it."""
+        if claimed.result:
+            return PreparedAnswer(**claimed.result)
+        if look_up and (text := await self._inbox.stored_answer(claimed)):
+            return PreparedAnswer(text, is_rated=True, is_stored=True)
+        if claimed.attempt > MAX_ATTEMPTS:
+            error = f"{claimed.attempt - 1} runs ended their process"
+            log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", claimed.inbound.channel, error)
+            return PreparedAnswer(say("gave_up", _language(claimed)), "dead", error)
+        inbound = claimed.inbound
+        if (command := parse(inbound.text)) and (done := await self._commands.run(command, claimed)):
+            seen = await self._mark(claimed, outlet, done)
             if done.ask is None:
-                text = done.text or ("" if seen else done.unseen)
-                return Answer(text, done.outcome)
+                text = done.text or ("" if seen else done.text_without_buttons)
+                return PreparedAnswer(text, done.outcome)
             inbound = done.ask
-        rights = await self._commands.permissions.of(arrived.inbound)
-        # in a group others read along
+        rights = await self._commands.permissions.of(claimed.inbound)
+        # in a group others read the answer
         for_operator = rights.is_operator and not inbound.group
         asked = replace(
-            chosen(inbound, arrived.settings), for_operator=for_operator, has_ended_a_run=arrived.attempt > 1
+            with_settings(inbound, claimed.settings), for_operator=for_operator, has_ended_a_run=claimed.attempt > 1
         )
-        return await self._ask(arrived, asked, outlet)
+        return await self._ask(claimed, asked, outlet)
 
-    async def _mark(self, arrived: Arrived, outlet: Outlet, done: Done) -> bool:
-        if done.marks is None or arrived.inbound.channel in self._unrated:
+    async def _mark(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> bool:
+        if done.buttons is None or claimed.inbound.channel in self._unrated_channels:
             return False
-        return await self._delivery.mark(arrived, outlet, *done.marks)
+        return await self._delivery.edit_buttons(claimed, outlet, *done.buttons)
 
-    def _buttons(self, arrived: Arrived, outlet: Outlet) -> tuple[Button, ...]:
-        sequence = arrived.inbound.sequence
-        if sequence is None or outlet.capabilities.buttons < _THUMBS or arrived.inbound.channel in self._unrated:
+    def _buttons(self, claimed: ClaimedMessage, outlet: Outlet) -> tuple[Button, ...]:
+        sequence = claimed.inbound.sequence
+        if (
+            sequence is None
+            or outlet.capabilities.buttons < _RATING_BUTTON_COUNT
+            or claimed.inbound.channel in self._unrated_channels
+        ):
             return ()
-        return thumbs(sequence)
+        return rating_buttons(sequence)
 
-    async def _ask(self, arrived: Arrived, inbound: Inbound, outlet: Outlet) -> Answer:
-        live = Live(arrived, outlet, self._delivery, self._first_line(arrived))
-        async with live:
+    async def _ask(self, claimed: ClaimedMessage, inbound: Inbound, outlet: Outlet) -> PreparedAnswer:
+        streaming = StreamingReply(claimed, outlet, self._delivery, self._notice(claimed))
+        async with streaming:
             try:
-                reply = await self._insist(arrived, inbound, live)
-                await self._hear(arrived, reply.receipt.language)
-                text = _noted(reply, inbound, arrived)
-                return Answer(text, is_rated=True, is_stored=text == reply.text)
+                reply = await self._run_with_retries(claimed, inbound, streaming)
+                await self._store_language(claimed, reply.receipt.language)
+                text = _with_notes(reply, inbound, claimed)
+                return PreparedAnswer(text, is_rated=True, is_stored=text == reply.text)
             except StoreError:
                 raise
             except EngineTimeout as error:
-                return self._told_of(live, "timeout", error, arrived)
+                return self._engine_failed(streaming, "timeout", error, claimed)
             except EngineUnavailable as error:
-                return self._told_of(live, "unavailable", error, arrived)
+                return self._engine_failed(streaming, "unavailable", error, claimed)
             except InputError as error:
-                return _not_taken(inbound, error, arrived)
+                return _refused(inbound, error, claimed)
             except asyncio.CancelledError:
-                if not self.stops.was_stopped(arrived.id):
+                if not self.cancellation.was_stopped(claimed.id):
                     raise
-                return Answer(_with(live.said, say("stopped", _language(arrived))), "stopped")
+                return PreparedAnswer(_append(streaming.text, say("stopped", _language(claimed))), "stopped")
             except Exception as error:
-                await self._patience.unless_closing()
+                await self._retry.suspend_if_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
-                return _failed(live, say("failed", _language(arrived)), error)
+                return _failed(streaming, say("failed", _language(claimed)), error)
 
     @staticmethod
-    def _told_of(live: Live, key: str, error: Exception, arrived: Arrived) -> Answer:
-        """Return what a person is told of an engine that failed; the log has the details."""
-        log.warning("A question on %s was not answered: %s", arrived.inbound.channel, error)
-        return _failed(live, say(key, _language(arrived)), error)
+    def _engine_failed(
+        streaming: StreamingReply, key: str, error: Exception, claimed: ClaimedMessage
+    ) -> PreparedAnswer:
+        """Return the answer for an engine that failed; the log has the details."""
+        log.warning("A question on %s was not answered: %s", claimed.inbound.channel, error)
+        return _failed(streaming, say(key, _language(claimed)), error)
 
-    async def _hear(self, arrived: Arrived, language: str | None) -> None:
-        """Keep what language is written here: a command or a picture does not tell."""
-        if heard := newly_heard(language, arrived.inbound, arrived.settings):
-            await self._inbox.choose(arrived.conversation_id, **{HEARD: heard})
+    async def _store_language(self, claimed: ClaimedMessage, language: str | None) -> None:
+        """Store the conversation's language, for commands and pictures, which have none."""
+        if detected := newly_detected(language, claimed.inbound, claimed.settings):
+            await self._inbox.update_settings(claimed.conversation_id, **{DETECTED_LANGUAGE: detected})
 
-    async def _insist(self, arrived: Arrived, inbound: Inbound, live: Live) -> Reply:
-        """Ask again where the model is not there, as it may be starting."""
-        for pause in _TRIES:
+    async def _run_with_retries(self, claimed: ClaimedMessage, inbound: Inbound, streaming: StreamingReply) -> Reply:
+        """Run the turn, and repeat it while the model is unavailable: it may be starting."""
+        for pause in _MODEL_RETRY_PAUSES_SECONDS:
             try:
-                return await self.stops.run(arrived.id, self._turn(inbound, live))
+                return await self.cancellation.run(claimed.id, self._turn(inbound, streaming))
             except EngineUnavailable:
-                await self._patience.unless_closing()
+                await self._retry.suspend_if_closing()
                 await asyncio.sleep(pause)
-        return await self.stops.run(arrived.id, self._turn(inbound, live))
+        return await self.cancellation.run(claimed.id, self._turn(inbound, streaming))
 
-    async def _turn(self, inbound: Inbound, live: Live) -> Reply:
+    async def _turn(self, inbound: Inbound, streaming: StreamingReply) -> Reply:
         async with aclosing(self._run_turn(inbound)) as events:
             async for event in events:
-                live.tell(event)
+                streaming.add(event)
                 if isinstance(event, Finished):
                     return event.reply
         raise RuntimeError("The turn ended without a reply.")
 
 
-def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
-    """Return the message as the memory knows its conversation, with what was chosen there where it says nothing."""
+def with_settings(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
+    """Return the message with the memory's conversation key, completed by the conversation's settings."""
     think = settings.get("think")
     return replace(
         inbound,
@@ -283,39 +297,39 @@ def chosen(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         role=inbound.role or as_role(settings.get("role") or ""),
         model=inbound.model or settings.get("model"),
         think=inbound.think if inbound.think is not None else think,
-        # what was written is looked at only where the desk itself has something to say in the turn
+        # detected only where the turn itself has texts for the person
         locale=language_of(inbound, settings) if inbound.attachments else settings.get("language") or inbound.locale,
     )
 
 
-def _language(arrived: Arrived) -> str | None:
-    return language_of(arrived.inbound, arrived.settings)
+def _language(claimed: ClaimedMessage) -> str | None:
+    return language_of(claimed.inbound, claimed.settings)
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return redact(f"{type(error).__name__}: {error}")
 
 
-def _noted(reply: Reply, inbound: Inbound, arrived: Arrived) -> str:
-    """Say with the answer what of the message could not be read, and that a second try had nobody better to ask."""
+def _with_notes(reply: Reply, inbound: Inbound, claimed: ClaimedMessage) -> str:
+    """Return the answer's text, with a note on unsupported media or on a retry without a stronger model."""
     if inbound.unsupported_media:
-        return _with(reply.text, say("unreadable", _language(arrived), kind=inbound.unsupported_media))
+        return _append(reply.text, say("unreadable", _language(claimed), kind=inbound.unsupported_media))
     if inbound.retry and not reply.receipt.escalation:
-        return _with(reply.text, say("no_stronger", _language(arrived)))
+        return _append(reply.text, say("no_stronger", _language(claimed)))
     return reply.text
 
 
-def _not_taken(inbound: Inbound, error: InputError, arrived: Arrived) -> Answer:
-    """Return what a person is told of a message that cannot be taken; only an operator is told the program's reason."""
+def _refused(inbound: Inbound, error: InputError, claimed: ClaimedMessage) -> PreparedAnswer:
+    """Return the answer to a message that is refused; only an operator sees the program's reason."""
     log.warning("A message on %s was not taken: %s", inbound.channel, error)
     reason = str(error) if inbound.for_operator else error.told
     key, values = ("not_taken", {"reason": reason}) if reason else ("not_taken_here", {})
-    return Answer(say(key, _language(arrived), **values), "done", str(error))
+    return PreparedAnswer(say(key, _language(claimed), **values), "done", str(error))
 
 
-def _failed(live: Live, text: str, error: Exception) -> Answer:
-    return Answer(_with(live.said, text), "failed", redact(str(error)))
+def _failed(streaming: StreamingReply, text: str, error: Exception) -> PreparedAnswer:
+    return PreparedAnswer(_append(streaming.text, text), "failed", redact(str(error)))
 
 
-def _with(said: str, text: str) -> str:
-    return f"{said.rstrip()}\n\n{text}" if said.strip() else text
+def _append(before: str, text: str) -> str:
+    return f"{before.rstrip()}\n\n{text}" if before.strip() else text

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.server.guard import ClientConnection, ConnectionGuard
 
 _READ_BYTES = 16 * 2**10
@@ -54,13 +54,13 @@ class _Socket(_Guarded, WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._frames = FrameCounter()
-        self._allowance = Allowance(_FRAME_BURST, _FRAMES_PER_SECOND * _SECONDS_PER_HOUR)
+        self._allowance = RateLimiter(_FRAME_BURST, _FRAMES_PER_SECOND * _SECONDS_PER_HOUR)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         for begin in range(0, len(data), _READ_BYTES):
             piece = data[begin : begin + _READ_BYTES]
-            if self._line and not all(self._allowance.spend() for _ in range(self._frames.feed(piece))):
+            if self._line and not all(self._allowance.allow() for _ in range(self._frames.feed(piece))):
                 self.guard.notices.warn("A WebSocket was cut off: it sent too many frames.")
                 self.guard.cut(self._line)
                 return

@@ -21,8 +21,8 @@ from qwendesk.channels.mail.limits import MailLimits
 from qwendesk.channels.mail.parse import Thread, parse
 from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped
 from qwendesk.desk.commands.chat_commands import parse as parse_command
-from qwendesk.desk.commands.forget import is_goodbye
-from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.commands.forget import is_deletion_request
+from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.translations import languages, say
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Admission, Inbound, Outbound
@@ -118,7 +118,7 @@ class MailChannel(Channel):
             files=int(settings["max_files"]),
             seconds=float(settings["read_seconds"]),
         )
-        self._unproven = Allowance(at_once=1, per_hour=1)
+        self._unproven = RateLimiter(burst=1, per_hour=1)
         self._stopping = asyncio.Event()
 
     async def start(self, accept: Accept) -> None:
@@ -218,7 +218,7 @@ class MailChannel(Channel):
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
         if not self.proves_senders and _needs_proof(inbound.text):
             # whose address it is may never have written: a desk that answers each time would be made to pester them
-            told = self._unproven.spend(_address(inbound).lower())
+            told = self._unproven.allow(_address(inbound).lower())
             return Admission("refused", text=say("unproven", inbound.locale) if told else "")
         return await accept(inbound)
 
@@ -236,7 +236,7 @@ def _needs_proof(text: str) -> bool:
     command = parse_command(text)
     if command is None or command.name != "forget":
         return command is not None and command.name == "link"
-    return any(is_goodbye(command.argument, language) for language in languages())
+    return any(is_deletion_request(command.argument, language) for language in languages())
 
 
 def _told(error: Exception) -> ChannelError:

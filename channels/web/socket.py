@@ -13,7 +13,7 @@ from qwendesk.channels.base import Accept
 from qwendesk.channels.relay import Frame
 from qwendesk.channels.web.protocol import HelloFrame, InvalidFrame, MessageFrame, read_frame
 from qwendesk.channels.web.sessions import PageSocket, VisitorSession
-from qwendesk.desk.rate_limiter import Allowance
+from qwendesk.desk.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -53,7 +53,7 @@ class PageConnection:
         self._outgoing = PageSocket()
         self._session: VisitorSession | None = None
         self._key = ""
-        self._allowance = Allowance(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
+        self._allowance = RateLimiter(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
         self._exceeded_rate = False
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class PageConnection:
                 message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if not self._allowance.spend():
+            if not self._allowance.allow():
                 self._exceeded_rate = True
                 self._outgoing.close()
                 continue

@@ -1,1 +1,1 @@
-"""Chat commands."""
+"""Chat commands, the same on every channel."""

@@ -1,49 +1,52 @@
-"""Let those in charge decide in a chat who else may talk: ``/approve CODE`` and ``/deny CODE``."""
+"""The chat commands ``/approve CODE`` and ``/deny CODE`` for operators."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qwendesk.desk.access import ALPHABET, CODE_LENGTH, Guests
-from qwendesk.desk.access_repository import Guest, GuestState
-from qwendesk.desk.commands.chat_commands import Call, Commands
+from qwendesk.desk.access import CODE_ALPHABET, CODE_LENGTH, AccessControl
+from qwendesk.desk.access_repository import AccessRequest, AccessState
+from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall
 from qwendesk.desk.translations import say
 from qwendesk.printable import one_line
 
-_LONGEST = 80
-"""Characters of a name that are shown."""
-_DECISIONS: dict[str, GuestState] = {"approve": "allowed", "deny": "denied"}
+_MAX_NAME_CHARS = 80
+"""Characters of a person's id or name that are shown."""
+_DECISIONS: dict[str, AccessState] = {"approve": "allowed", "deny": "denied"}
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
-    """Takes the commands of operators and owners, and of people to whom a channel's settings give them."""
+class AccessCommands:
+    """Commands for operators and owners, and for people to whom a channel's settings give them."""
 
-    guests: Guests
+    access: AccessControl
 
-    def join(self, commands: Commands) -> None:
-        """Take the commands; only the help of those who may use them names them."""
+    def register(self, commands: ChatCommands) -> None:
+        """Add the commands; only people who may use them see them in the help."""
         for name in _DECISIONS:
             commands.add_hidden(name, self._decide, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
 
-    async def _decide(self, call: Call) -> str:
+    async def _decide(self, call: CommandCall) -> str:
         name, code = call.command.name, _code_in(call.command.argument)
-        guest = await self.guests.book.decide(code, _DECISIONS[name]) if code else None
-        if guest is None:
+        request = await self.access.repository.decide(code, _DECISIONS[name]) if code else None
+        if request is None:
             return say("no_code", call.language, command=f"/{name}")
-        # who it is, is nobody else's business
-        person = code if call.arrived.inbound.group else _shown(guest)
+        # in a group the person's id and name are not shown
+        person = code if call.claimed.inbound.group else _shown(request)
         return say(f"guest_{_DECISIONS[name]}", call.language, person=person)
 
 
 def _code_in(text: str) -> str:
-    """Return a code, however it was copied; no person's name, as one is decided about without having asked."""
+    """Return the code in a text, without quotes and punctuation; empty where there is none.
+
+    A ``CHANNEL:PERSON`` is not accepted in a chat.
+    """
     code = (text.split() or [""])[0].strip("`*.,;'\"").upper()
-    return code if len(code) == CODE_LENGTH and set(code) <= set(ALPHABET) else ""
+    return code if len(code) == CODE_LENGTH and set(code) <= set(CODE_ALPHABET) else ""
 
 
-def _shown(guest: Guest) -> str:
-    """Return how a person is called, first by what cannot be chosen; as code, for a name may hold markup."""
-    called = f" ({guest.display_name})" if guest.display_name else ""
-    shown = f"{guest.channel}: {guest.person}"[:_LONGEST] + called[:_LONGEST]
+def _shown(request: AccessRequest) -> str:
+    """Return a person's id and display name; as inline code, since a name may contain markup."""
+    name = f" ({request.display_name})" if request.display_name else ""
+    shown = f"{request.channel}: {request.person}"[:_MAX_NAME_CHARS] + name[:_MAX_NAME_CHARS]
     return "`" + one_line(shown, "").replace("`", "") + "`"

@@ -1,1 +1,1 @@
-"""Delivery of answers: outbox, streaming, transcript."""
+"""Delivery of answers: streaming, retries, the outbox, and transcripts."""

@@ -1,4 +1,4 @@
-"""Messages to people: each is claimed before it is sent and marked once it is there."""
+"""Outbound messages: claimed before they are sent, marked afterwards."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from sqlalchemy import ColumnElement, Select, Update, bindparam, literal, or_, s
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.records import Arrived, Outcome
-from qwendesk.desk.inbox.repository import close_event
-from qwendesk.desk.inbox.statements import upsert
+from qwendesk.desk.inbox.records import ClaimedMessage, Outcome
+from qwendesk.desk.inbox.repository import complete_event
+from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tenancy import TenantDatabase
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SendClaim:
     """The right to send one message."""
 
     key: str
     message_id: str | None
-    """The platform's name for it where it is there already, complete or not."""
+    """Its platform id where it was posted already, complete or not."""
     attempts: int
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """A message to a person as it was stored."""
+class OutboundRecord:
+    """A stored outbound message."""
 
     key: str
     text: str
@@ -41,8 +41,8 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The last message of an answer, as it was delivered."""
+class LastPart:
+    """The last delivered message of an answer."""
 
     key: str
     message_id: str
@@ -50,94 +50,102 @@ class Ending:
     plain: str
 
 
-class Outbox:
-    """The messages of one tenant that go out."""
+class OutboxRepository:
+    """The outbound messages of one tenant."""
 
     def __init__(self, database: TenantDatabase) -> None:
         self._database = database
         self._dialect = database.dialect
 
-    async def claim(self, arrived: Arrived, part: int, text: str, plain: str = "") -> Claim | None:
-        """Store a part of an answer as being sent; None where it was sent, or another run has the message."""
-        return await self._database.shield(self._claim(arrived, part, text, plain))
+    async def claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str = "") -> SendClaim | None:
+        """Store a part of an answer as being sent; None where it was sent or its message has a newer run."""
+        return await self._database.shield(self._claim(claimed, part, text, plain))
 
-    async def posted(self, arrived: Arrived, key: str, message_id: str) -> None:
-        """Keep the platform's name of a message that is not complete yet."""
-        await self._database.shield(self._change(_mark_posted(), {**_held(arrived, key), "id_": message_id}))
+    async def mark_posted(self, claimed: ClaimedMessage, key: str, message_id: str) -> None:
+        """Store the platform id of a message whose text is not complete."""
+        await self._database.shield(self._change(_mark_posted(), {**_held(claimed, key), "id_": message_id}))
 
-    async def sent(
-        self, arrived: Arrived, key: str, message_id: str | None, closing: tuple[Outcome, str | None] | None = None
+    async def mark_sent(
+        self,
+        claimed: ClaimedMessage,
+        key: str,
+        message_id: str | None,
+        completion: tuple[Outcome, str | None] | None = None,
     ) -> None:
-        """Mark a message as delivered, and with it, in the same transaction, what it answers as finished."""
-        await self._database.shield(self._sent(arrived, key, message_id, closing))
+        """Mark a message as sent and, in the same transaction, complete the message it answers."""
+        await self._database.shield(self._sent(claimed, key, message_id, completion))
 
-    async def failed(self, arrived: Arrived, key: str, error: str, closing: tuple[Outcome, str | None]) -> None:
-        """Give a message up, and with it, in the same transaction, what it answers."""
-        await self._database.shield(self._failed(arrived, key, error, closing))
+    async def mark_failed(
+        self, claimed: ClaimedMessage, key: str, error: str, completion: tuple[Outcome, str | None]
+    ) -> None:
+        """Mark a message as failed and, in the same transaction, complete the message it answers."""
+        await self._database.shield(self._failed(claimed, key, error, completion))
 
-    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[Delivered]:
-        """Return what went to a conversation, the newest of it, oldest first."""
+    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[OutboundRecord]:
+        """Return the newest messages to a conversation, oldest first."""
         values = {"in_conversation": conversation_id, "limit": limit}
         async with self._database.read() as connection:
             found = (await connection.execute(_of_conversation(), values)).all()
-        return [Delivered(*row) for row in reversed(found)]
+        return [OutboundRecord(*row) for row in reversed(found)]
 
-    async def ending_of(self, conversation_id: str, sequence: int) -> Ending | None:
-        """Return the last message of the answer at a place of a conversation; None where none was delivered."""
+    async def last_part(self, conversation_id: str, sequence: int) -> LastPart | None:
+        """Return the last message of the answer to a message, by its number; None where none was delivered."""
         async with self._database.read() as connection:
             values = {"in_conversation": conversation_id, "at": sequence}
             row = (await connection.execute(_ending(), values)).one_or_none()
-        return Ending(*row) if row else None
+        return LastPart(*row) if row else None
 
-    async def place_of(self, conversation_id: str, message_id: str) -> int | None:
-        """Return the place in a conversation of the answer that a message, by its platform's name, is part of."""
+    async def sequence_of(self, conversation_id: str, message_id: str) -> int | None:
+        """Return the number of the message that was answered by a platform message."""
         async with self._database.read() as connection:
             values = {"in_conversation": conversation_id, "named": message_id}
             place: int | None = (await connection.execute(_place(), values)).scalar_one_or_none()
         return place
 
-    async def _claim(self, arrived: Arrived, part: int, text: str, plain: str) -> Claim | None:
+    async def _claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str) -> SendClaim | None:
         values = {
             "new_id": str(uuid7()),
-            "new_key": key_of(arrived, part),
+            "new_key": key_of(claimed, part),
             "new_part": part,
             "new_text": text,
             "new_plain": plain,
             "now": datetime.now(UTC),
-            "event_id": arrived.id,
-            "run": arrived.run,
+            "event_id": claimed.id,
+            "run": claimed.run,
         }
         async with self._database.write() as connection:
             row = (await connection.execute(_claim(self._dialect), values)).one_or_none()
-        return Claim(*row) if row else None
+        return SendClaim(*row) if row else None
 
     async def _sent(
-        self, arrived: Arrived, key: str, message_id: str | None, closing: tuple[Outcome, str | None] | None
+        self, claimed: ClaimedMessage, key: str, message_id: str | None, completion: tuple[Outcome, str | None] | None
     ) -> None:
         async with self._database.write() as connection:
-            values = {**_held(arrived, key), "id_": message_id, "now": datetime.now(UTC)}
+            values = {**_held(claimed, key), "id_": message_id, "now": datetime.now(UTC)}
             await connection.execute(_mark_sent(), values)
-            if closing:
-                await close_event(connection, arrived.id, arrived.run, *closing)
+            if completion:
+                await complete_event(connection, claimed.id, claimed.run, *completion)
 
-    async def _failed(self, arrived: Arrived, key: str, error: str, closing: tuple[Outcome, str | None]) -> None:
+    async def _failed(
+        self, claimed: ClaimedMessage, key: str, error: str, completion: tuple[Outcome, str | None]
+    ) -> None:
         async with self._database.write() as connection:
-            await connection.execute(_mark_failed(), {**_held(arrived, key), "why": error})
-            await close_event(connection, arrived.id, arrived.run, *closing)
+            await connection.execute(_mark_failed(), {**_held(claimed, key), "why": error})
+            await complete_event(connection, claimed.id, claimed.run, *completion)
 
     async def _change(self, statement: Update, values: dict[str, Any]) -> None:
         async with self._database.write() as connection:
             await connection.execute(statement, values)
 
 
-def key_of(arrived: Arrived, part: int) -> str:
-    """Return the key of a part of an answer; one that is given anew has other keys than the one before."""
-    renewed = f".{arrived.generation}" if arrived.generation else ""
-    return f"{arrived.id}{renewed}:{part}"
+def key_of(claimed: ClaimedMessage, part: int) -> str:
+    """Return the delivery key of a part of an answer; a new generation of answers has new keys."""
+    renewed = f".{claimed.generation}" if claimed.generation else ""
+    return f"{claimed.id}{renewed}:{part}"
 
 
-def _held(arrived: Arrived, key: str) -> dict[str, Any]:
-    return {"key_": key, "event_id": arrived.id, "run": arrived.run}
+def _held(claimed: ClaimedMessage, key: str) -> dict[str, Any]:
+    return {"key_": key, "event_id": claimed.id, "run": claimed.run}
 
 
 @cache
@@ -175,7 +183,7 @@ def _is_unsent() -> ColumnElement[bool]:
 
 
 def _mark() -> Update:
-    """Change a message that is still being sent: what another run has brought further stays so."""
+    """Begin an update of a message that is not sent yet; what another run has sent stays unchanged."""
     row = OutboundMessage
     return update(row).where(row.key == bindparam("key_"), _is_unsent())
 
@@ -187,7 +195,7 @@ def _by_newest() -> ColumnElement[bool]:
 
 
 def _is_ours_or_unposted() -> ColumnElement[bool]:
-    # what a relieved run has sent is there, so that the newest one need not send it, unless it has posted its own
+    # what an older run has sent need not be sent again, unless the newest run has posted its own
     return or_(_by_newest(), OutboundMessage.message_id.is_(None))
 
 

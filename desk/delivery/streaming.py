@@ -1,4 +1,4 @@
-"""Show an answer while it is being written: a typing sign, then the text, changed at the platform's pace."""
+"""Show an answer while it is written: a typing indicator, then the text, edited at the platform's rate."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from qwendesk.desk.delivery.deliver import Outlet
-from qwendesk.desk.inbox.records import Arrived
-from qwendesk.desk.machine_notice import after_notice
+from qwendesk.desk.inbox.records import ClaimedMessage
+from qwendesk.desk.translations import after_notice
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.messages import AnswerReset, Event, TextDelta
 
 if TYPE_CHECKING:
     from qwendesk.desk.delivery.deliver import Delivery
 
-_SIGN_AFTER = 0.15
-"""Seconds before the first sign; most answers of a quick model are there by then."""
-_POST_AFTER = 0.8
-"""Seconds before the beginning of an answer is posted."""
-_PLACEHOLDER_AFTER = 1.5
-"""Seconds before a platform without a typing sign shows that something happens."""
+_TYPING_DELAY_SECONDS = 0.15
+"""Delay of the first indicator; a fast model has answered by then."""
+_POST_DELAY_SECONDS = 0.8
+"""Delay of the first post of the text."""
+_PLACEHOLDER_DELAY_SECONDS = 1.5
+"""Delay of the placeholder on a platform without a typing indicator."""
 _PLACEHOLDER = "…"
-_RENEW = 0.8
-_LOOK = 0.1
+_TYPING_RENEWAL_SHARE = 0.8
+"""Share of an indicator's lifetime after which it is renewed."""
+_POLL_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 
-class Live:
-    """Follows a turn; entered, it shows signs and text until it is left. The complete text is sent by delivery."""
+class StreamingReply:
+    """Shows the events of a turn on a channel while the context is entered; the delivery sends the complete text."""
 
-    def __init__(self, arrived: Arrived, outlet: Outlet, delivery: Delivery, first_line: str = "") -> None:
-        self._first_line = first_line
-        self._arrived = arrived
+    def __init__(self, claimed: ClaimedMessage, outlet: Outlet, delivery: Delivery, notice: str = "") -> None:
+        self._notice = notice
+        self._arrived = claimed
         self._outlet = outlet
         self._delivery = delivery
         self._pieces: list[str] = []
         self._over = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
-        self._signs: asyncio.Task[None] | None = None
-        self._texts: asyncio.Task[None] | None = None
+        self._typing_task: asyncio.Task[None] | None = None
+        self._text_task: asyncio.Task[None] | None = None
         self._shown = ""
         self._begun = monotonic()
 
     @property
-    def said(self) -> str:
-        """What of the answer has come until now."""
+    def text(self) -> str:
+        """The text of the answer until now."""
         return "".join(self._pieces)
 
-    def tell(self, event: Event) -> None:
-        """Take what happens in the turn."""
+    def add(self, event: Event) -> None:
+        """Add an event of the turn."""
         if isinstance(event, TextDelta):
             self._pieces.append(event.text)
         elif isinstance(event, AnswerReset):
@@ -61,9 +62,9 @@ class Live:
     async def __aenter__(self) -> Self:
         later = asyncio.get_running_loop().call_later
         if self._outlet.capabilities.typing is not None:
-            self._timers.append(later(_SIGN_AFTER, self._show_signs))
+            self._timers.append(later(_TYPING_DELAY_SECONDS, self._start_typing))
         if self._outlet.capabilities.edits:
-            self._timers.append(later(_POST_AFTER, self._show_texts))
+            self._timers.append(later(_POST_DELAY_SECONDS, self._start_text))
         return self
 
     async def __aexit__(
@@ -72,24 +73,24 @@ class Live:
         self._over.set()
         for timer in self._timers:
             timer.cancel()
-        if self._signs:
-            self._signs.cancel()  # the answer does not wait for a sign that hangs
-            await asyncio.wait([self._signs])
-        if self._texts:
-            # never cancelled: a message that is just being posted must get its name into the outbox
-            await asyncio.shield(self._texts)
+        if self._typing_task:
+            self._typing_task.cancel()  # the answer does not wait for an indicator that hangs
+            await asyncio.wait([self._typing_task])
+        if self._text_task:
+            # never cancelled: the outbox must get the platform id of a message that is being posted
+            await asyncio.shield(self._text_task)
 
-    def _show_signs(self) -> None:
-        self._signs = asyncio.create_task(self._until_over(self._sign))
+    def _start_typing(self) -> None:
+        self._typing_task = asyncio.create_task(self._repeat(self._show_typing))
 
-    def _show_texts(self) -> None:
-        self._texts = asyncio.create_task(self._until_over(self._text))
+    def _start_text(self) -> None:
+        self._text_task = asyncio.create_task(self._repeat(self._show_text))
 
-    async def _until_over(self, show: Callable[[], Awaitable[bool]]) -> None:
-        """Show again and again, until the turn is over or showing is of no use."""
+    async def _repeat(self, show: Callable[[], Awaitable[bool]]) -> None:
+        """Repeat until the turn is over or the platform cannot show it."""
         useful = True
         while useful and not self._over.is_set():
-            pause = _LOOK
+            pause = _POLL_SECONDS
             try:
                 useful = await show()
             except ChannelError as error:
@@ -111,19 +112,19 @@ class Live:
         except TimeoutError:
             return False
 
-    async def _sign(self) -> bool:
+    async def _show_typing(self) -> bool:
         await self._outlet.typing(self._arrived.inbound.conversation)
-        await self._is_over((self._outlet.capabilities.typing or 0.0) * _RENEW)
+        await self._is_over((self._outlet.capabilities.typing or 0.0) * _TYPING_RENEWAL_SHARE)
         return True
 
-    async def _text(self) -> bool:
+    async def _show_text(self) -> bool:
         abilities = self._outlet.capabilities
-        age, text = monotonic() - self._begun, self.said.strip()
-        if not text and abilities.typing is None and age > _PLACEHOLDER_AFTER:
+        age, text = monotonic() - self._begun, self.text.strip()
+        if not text and abilities.typing is None and age > _PLACEHOLDER_DELAY_SECONDS:
             text = _PLACEHOLDER
         if not text or text == self._shown:
             return True
-        pieces = await self._outlet.shape(after_notice(self._first_line, text))
+        pieces = await self._outlet.shape(after_notice(self._notice, text))
         if not pieces:
             return True
         self._shown = text

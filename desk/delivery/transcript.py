@@ -1,4 +1,4 @@
-"""What was said in a conversation, from what came in and what was delivered: for a page that is opened again."""
+"""Transcripts of conversations from inbox and outbox, for a page that is opened again."""
 
 from __future__ import annotations
 
@@ -14,45 +14,56 @@ from qwendesk.memory.tenancy import TenantDatabase
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One message of a conversation."""
+class TranscriptLine:
+    """One message of a transcript."""
 
     sequence: int
-    """The place of the question in the conversation."""
+    """Number of the person's message in the conversation; an answer has that of the message it answers."""
     key: str
-    """The delivery's name; of a person's message, the platform's name for it."""
+    """The delivery key; of a person's message, its platform id."""
     text: str
-    """As it was delivered, with markup; of a person's message, as it was written."""
-    said: bool
+    """The delivered text with markup; of a person's message, the text as written."""
+    from_person: bool
     """Whether the person wrote it."""
-    whole: bool = True
-    """Whether it was delivered to its end."""
-    ends: bool = False
+    is_complete: bool = True
+    """Whether its delivery was completed."""
+    is_last: bool = False
     """Whether it is the last message of a model's answer."""
     rating: int | None = None
-    """What the person thought of the answer."""
+    """The person's rating of the answer."""
 
 
-class PastLines:
-    """Reads what was said."""
+class Transcript:
+    """Reads transcripts of one tenant's conversations."""
 
     def __init__(self, database: TenantDatabase) -> None:
         self._database = database
 
-    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[Line]:
+    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[TranscriptLine]:
         """Return the newest lines, oldest first."""
         values = {"in_conversation": conversation_id, "limit": limit}
         async with self._database.read() as connection:
             asked = (await connection.execute(_asked(), values)).all()
             told = (await connection.execute(_told(), values)).all()
-        lines = [Line(row.sequence, row.event or "", row.payload["text"], said=True) for row in reversed(asked)]
+        lines = [
+            TranscriptLine(row.sequence, row.event or "", row.payload["text"], from_person=True)
+            for row in reversed(asked)
+        ]
         lines += [_line(row) for row in reversed(told)]
-        return sorted(lines, key=lambda line: (line.sequence, not line.said))[-limit:]
+        return sorted(lines, key=lambda line: (line.sequence, not line.from_person))[-limit:]
 
 
-def _line(row: Any) -> Line:
-    ends = row.turn is not None and row.id == row.last
-    return Line(row.sequence, row.key, row.text, said=False, whole=row.status == "sent", ends=ends, rating=row.rating)
+def _line(row: Any) -> TranscriptLine:
+    is_last = row.turn is not None and row.id == row.last
+    return TranscriptLine(
+        row.sequence,
+        row.key,
+        row.text,
+        from_person=False,
+        is_complete=row.status == "sent",
+        is_last=is_last,
+        rating=row.rating,
+    )
 
 
 @cache

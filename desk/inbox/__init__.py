@@ -1,1 +1,1 @@
-"""The inbox: accept, store, queue and recover messages."""
+"""The durable inbox: acceptance, queue, recovery, failed messages, and the language of the desk's texts."""

@@ -1,4 +1,4 @@
-"""Wait for a database that is away, so that nothing is done twice for want of a note that it was done."""
+"""Retry database writes during an outage, so that completed effects are not repeated."""
 
 from __future__ import annotations
 
@@ -15,63 +15,64 @@ from qwendesk.errors import StoreError
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
-_SHORT = 3.0
-"""Seconds that a delivery may rest for though the desk is about to stop: half an answer is worse than a moment."""
-_STANDING: set[asyncio.Event] = set()
-"""What those who stand still wait for: a task that nothing refers to is collected, and the queue notes an error."""
+_MAX_PAUSE_WHILE_STOPPING_SECONDS = 3.0
+"""Longest pause before a retry of a delivery that is waited out while the desk stops."""
+_SUSPENDED: set[asyncio.Event] = set()
+"""Events that suspended tasks wait for. Without a reference the tasks would be collected, and the queue would store
+an error."""
 log = logging.getLogger(__name__)
 
 
-class Patience:
-    """Tries again while the desk runs; what fails once it closes is left to another worker, or to the next start."""
+class DatabaseRetry:
+    """Retries while the desk runs; work that fails while it closes is left to another worker or the next start."""
 
     def __init__(self) -> None:
         self._closing = False
-        self._hurrying = asyncio.Event()
-        self.standing: set[str] = set()
-        """Messages that are left to the next start, and wait for nothing here."""
+        self._stopping = asyncio.Event()
+        self.suspended: set[str] = set()
+        """Messages whose delivery is left to the next start."""
 
-    def hurry(self) -> None:
-        """Let nobody rest for long: what would be tried again later is tried after the next start."""
-        self._hurrying.set()
+    def prepare_stop(self) -> None:
+        """Suspend deliveries whose next try is not due within a few seconds: the next start retries them."""
+        self._stopping.set()
 
-    def end(self) -> None:
-        """Try nothing again from now on."""
+    def close(self) -> None:
+        """Retry nothing from now on."""
         self._closing = True
-        self._hurrying.set()
+        self._stopping.set()
 
-    async def rest(self, message: str, seconds: float) -> None:
-        """Wait before a next try of a message's delivery, or stand still where the desk is about to stop."""
-        if seconds > _SHORT:
+    async def pause(self, message: str, seconds: float) -> None:
+        """Wait before the next try of a message's delivery, or suspend the task where the desk is stopping."""
+        if seconds > _MAX_PAUSE_WHILE_STOPPING_SECONDS:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._hurrying.wait()
-            if self._hurrying.is_set():
-                self.standing.add(message)
-                await _stand_still()
+                    await self._stopping.wait()
+            if self._stopping.is_set():
+                self.suspended.add(message)
+                await _suspend()
         else:
             await asyncio.sleep(seconds)
-        await self.unless_closing()
+        await self.suspend_if_closing()
 
-    async def unless_closing(self) -> None:
-        """Stand still where the desk is closing: the message stays open, and the next start answers it."""
+    async def suspend_if_closing(self) -> None:
+        """Suspend the task where the desk is closing: the message stays open, and the next start answers it."""
         if self._closing:
-            await _stand_still()
+            await _suspend()
 
-    async def through(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do what needs the database, again and again until the database is there."""
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run work on the database, and repeat it while it raises ``StoreError``."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreError),
             wait=wait_exponential(_FIRST_PAUSE_SECONDS, max=_MAX_PAUSE_SECONDS),
             before_sleep=_log_first,
-            sleep=self._pause,
+            sleep=self._wait,
         )
         return await retrying(work)
 
-    async def _pause(self, seconds: float) -> None:
-        await self.unless_closing()
+    async def _wait(self, seconds: float) -> None:
+        await self.suspend_if_closing()
         await asyncio.sleep(seconds)
-        await self.unless_closing()
+        await self.suspend_if_closing()
 
 
 def _log_first(state: RetryCallState) -> None:
@@ -80,10 +81,10 @@ def _log_first(state: RetryCallState) -> None:
         log.warning("A message waits for the database: %s", type(error.__cause__).__name__)
 
 
-async def _stand_still() -> None:
+async def _suspend() -> None:
     never = asyncio.Event()
-    _STANDING.add(never)
+    _SUSPENDED.add(never)
     try:
         await never.wait()
     finally:
-        _STANDING.discard(never)
+        _SUSPENDED.discard(never)

@@ -1,4 +1,4 @@
-"""The durable queue of messages, on DBOS: its tables are in the desk's database, one partition a conversation."""
+"""The durable queue of messages, on DBOS: its tables are in the desk's database, with a partition a conversation."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
 
 QUEUE = "inbound"
 WORKFLOW = "answer"
-WIRE = "1"
-"""Version of the enqueued arguments; DBOS does not run another version's messages."""
+APPLICATION_VERSION = "1"
+"""Version of the workflow's arguments; DBOS runs only workflows of its own version."""
 POLLING_INTERVAL_SECONDS = 0.2
-_APPLICATION = "qwendesk"
+_APPLICATION_NAME = "qwendesk"
 _PENDING = "PENDING"
 _OPEN = (_PENDING, "ENQUEUED", "DELAYED")
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-_MIGRATING = "hashtextextended('qwendesk-queue', 0)"
-_OUTCOME_SECONDS = 0.1
+_MIGRATION_LOCK = "hashtextextended('qwendesk-queue', 0)"
+_OUTCOME_DELAY_SECONDS = 0.1
 """Time for DBOS to store the outcome of a message whose handler has just returned."""
 
 Handle = Callable[[str], Awaitable[None]]
-"""Answers the accepted message with that id and delivers the answer; may be called again after a crash."""
+"""Answers an accepted message, by its id, and delivers the answer; called again after a crash."""
 
 
-class Dispatcher:
-    """Hands messages over: one at a time in each conversation, several conversations concurrently.
+class DurableQueue:
+    """Runs a handler for each message: one at a time in a conversation, several conversations concurrently.
 
     Args:
-        url: SQLAlchemy URL of the desk's database: SQLite for one process, PostgreSQL for many.
-        concurrency: most conversations answered concurrently by this process.
-        tenant: whose messages these are; each tenant has a queue.
+        url: SQLAlchemy URL of the desk's database: SQLite for one process, PostgreSQL for several.
+        concurrency: most messages handled concurrently by this process.
+        tenant: owner of the messages; each tenant has a queue.
     """
 
     def __init__(self, url: str, *, concurrency: int = 32, tenant: str = DEFAULT_TENANT) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.executor = "local" if self.is_sqlite else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        """This process's name in the queue."""
+        """The executor id of this process in DBOS."""
         self._url = parsed.set(drivername="sqlite" if self.is_sqlite else "postgresql+psycopg")
         self._concurrency = concurrency
         self._queue = QUEUE if tenant == DEFAULT_TENANT else f"{QUEUE}.{tenant}"
-        self._in_hand: dict[str, asyncio.Task[Any] | None] = {}
+        self._running: dict[str, asyncio.Task[Any] | None] = {}
         self._engine: Engine | None = None
         self._opened: DBOSClient | None = None
         self._is_running = False
@@ -72,7 +72,7 @@ class Dispatcher:
             await asyncio.to_thread(self._engine.dispose)
 
     def enqueue(self, connection: Connection, id_: str, conversation: str, sequence: int) -> None:
-        """Add a message, in the transaction that stores it."""
+        """Enqueue a message in the transaction that stores it."""
         from dbos import WorkflowSerializationFormat
 
         self._client.enqueue_in_transaction(
@@ -89,15 +89,15 @@ class Dispatcher:
         )
 
     async def run(self, handle: Handle) -> None:
-        """Begin to hand messages over on this event loop, those that this process's last run left first."""
+        """Start to run the handler on this event loop, first for messages left by this executor's last run."""
         from dbos import DBOS
 
         DBOS(
             config={
-                "name": _APPLICATION,
+                "name": _APPLICATION_NAME,
                 "system_database_url": self._url.render_as_string(hide_password=False),
                 "system_database_engine": self._engine,
-                "application_version": WIRE,
+                "application_version": APPLICATION_VERSION,
                 "executor_id": self.executor,
                 "log_level": "ERROR",
                 "run_migrations": False,
@@ -107,17 +107,17 @@ class Dispatcher:
             }
         )
 
-        # No steps: each effect has a unique key, so that a repeated run finds what is done.
+        # No steps: each effect has a unique key, so a repeated run finds what is done.
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=100)
         async def answer(id_: str) -> None:
             name = DBOS.workflow_id or id_
-            self._in_hand[name] = asyncio.current_task()
+            self._running[name] = asyncio.current_task()
             try:
                 await handle(id_)
             finally:
-                self._in_hand.pop(name, None)
+                self._running.pop(name, None)
 
-        # Registered before the launch: DBOS looks for new queues only once a second.
+        # Registered before the launch: DBOS checks for new queues once a second.
         await self._client.register_queue_async(
             self._queue,
             partition_concurrency=1,
@@ -128,44 +128,44 @@ class Dispatcher:
         DBOS.launch()
         self._is_running = True
 
-    async def stop(self, patience: float, set_aside: Callable[[], Collection[str]] = tuple) -> None:
-        """Take nothing more, wait for what runs, leave the rest in the queue.
+    async def stop(self, timeout: float, suspended: Callable[[], Collection[str]] = tuple) -> None:
+        """Claim no further messages, wait for running handlers, and leave the rest in the queue.
 
         Args:
-            patience: most seconds to wait.
-            set_aside: returns the messages that are left to the next start and not waited for.
+            timeout: most seconds to wait; DBOS takes whole seconds, so it is rounded up.
+            suspended: returns ids of messages that are left to the next start without waiting.
         """
         if not self._is_running:
             return
         from dbos import DBOS
 
         self._is_running = False
-        await asyncio.sleep(_OUTCOME_SECONDS)
-        seconds = math.ceil(patience) if self._in_hand else 0
+        await asyncio.sleep(_OUTCOME_DELAY_SECONDS)
+        seconds = math.ceil(timeout) if self._running else 0
         destroy = partial(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=seconds)
         ending = asyncio.create_task(_in_own_thread(destroy))
         while not ending.done():
-            self._interrupt(set_aside())
+            self._interrupt(suspended())
             await asyncio.wait([ending], timeout=0.1)
-        # DBOS had made its thread pool the loop's default one, and has shut it down.
+        # DBOS makes its thread pool the loop's default executor and shuts it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         await ending
 
     def running(self) -> set[str]:
-        """Return the queue's names of the messages that this process has in hand."""
-        return set(self._in_hand)
+        """Return the workflow ids whose handlers run in this process."""
+        return set(self._running)
 
-    async def held(self) -> dict[str, set[str]]:
-        """Return the queue's names of the messages that processes have in hand according to it, by process."""
-        held: dict[str, set[str]] = defaultdict(set)
+    async def pending(self) -> dict[str, set[str]]:
+        """Return the workflow ids that are pending according to DBOS, by executor."""
+        pending: dict[str, set[str]] = defaultdict(set)
         for status in await self._list(status=_PENDING):
-            held[status.executor_id or ""].add(status.workflow_id)
-        return held
+            pending[status.executor_id or ""].add(status.workflow_id)
+        return pending
 
     async def requeue(self, executor: str, names: Collection[str] | None = None) -> None:
-        """Put what a process has in hand back to its place in the queue; with ``names``, only these.
+        """Put the pending workflows of an executor back into the queue; with ``names``, only these workflow ids.
 
-        A message is handed over twice if two processes do this for the same one at the same time.
+        If two processes do this at once for the same workflow, its message is handled twice.
         """
         queues: dict[str, list[str]] = defaultdict(list)
         for status in await self._list(status=_PENDING, executor_id=executor):
@@ -175,15 +175,15 @@ class Dispatcher:
             await self._client.resume_workflows_async(found, queue_name=queue)
 
     async def lost(self, ids: Sequence[str]) -> list[str]:
-        """Return which of these open messages the queue has ended with or does not know."""
+        """Return which of these open messages have no open workflow."""
         if not ids:
             return []
         found = await self._list(workflow_id_prefix=[f"{id_}." for id_ in ids], status=list(_OPEN))
-        open_ = {_message(status.workflow_id) for status in found}
+        open_ = {_message_id(status.workflow_id) for status in found}
         return [id_ for id_ in ids if id_ not in open_]
 
-    async def forget(self, older_than: float, limit: int = 200) -> int:
-        """Delete at most ``limit`` rows of what ended more than so many seconds ago; return how many."""
+    async def prune(self, older_than: float, limit: int = 200) -> int:
+        """Delete at most ``limit`` workflows that ended ``older_than`` seconds ago; return the count."""
         before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat()
         found = await self._list(completed_before=before, status=list(_ENDED), limit=limit)
         if found:
@@ -199,9 +199,9 @@ class Dispatcher:
         return await self._client.list_workflows_async(load_input=False, load_output=False, **criteria)
 
     def _interrupt(self, messages: Collection[str]) -> None:
-        """Cancel these messages' tasks: DBOS leaves them pending, and the next start takes them up."""
-        for name in [name for name in self._in_hand if _message(name) in messages]:
-            if task := self._in_hand.pop(name):
+        """Cancel the tasks of these messages: their workflows stay pending, and the next start resumes them."""
+        for name in [name for name in self._running if _message_id(name) in messages]:
+            if task := self._running.pop(name):
                 task.cancel()
 
     def _open(self) -> None:
@@ -212,14 +212,14 @@ class Dispatcher:
         _migrate(self._engine, self._url.render_as_string(hide_password=False))
         self._opened = DBOSClient(
             system_database_engine=self._engine,
-            application_name=_APPLICATION,
+            application_name=_APPLICATION_NAME,
             lazy=True,
             retry_connection_errors=False,
         )
 
 
-def _message(name: str) -> str:
-    """Return the id of the message with that name in the queue."""
+def _message_id(name: str) -> str:
+    """Return the message id of a workflow id."""
     return name.partition(".")[0]
 
 
@@ -250,10 +250,10 @@ def _migrate(engine: Engine, url: str) -> None:
         DBOS.migrate(url)
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # Polled: DBOS builds indexes concurrently, which waits for every statement that waits, such as for a lock.
-        while not connection.execute(text(f"SELECT pg_try_advisory_lock({_MIGRATING})")).scalar():
+        # Polled: DBOS builds indexes concurrently, which waits for every open statement, even one waiting for a lock.
+        while not connection.execute(text(f"SELECT pg_try_advisory_lock({_MIGRATION_LOCK})")).scalar():
             time.sleep(0.2)
         try:
             DBOS.migrate(url)
         finally:
-            connection.execute(text(f"SELECT pg_advisory_unlock({_MIGRATING})"))
+            connection.execute(text(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})"))

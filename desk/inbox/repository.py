@@ -1,315 +1,192 @@
-"""Accepted messages: stored once, numbered in their conversation, begun and closed by workers."""
+"""Accepted messages as workers see them: claim, save the result, complete; settings of conversations."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from qwendesk.desk.inbox import failed_statements, rows, statements
-from qwendesk.desk.inbox.records import HEARD, Arrived, Bucket, Enqueue, Outcome, Stored, Ticket
-from qwendesk.memory.tenancy import TenantConnection, TenantDatabase
-from qwendesk.messages import Attachment, Inbound
-from qwendesk.steady_clock import SteadyClock
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, update
+
+from qwendesk.desk.inbox.records import (
+    OPEN,
+    ClaimedMessage,
+    Outcome,
+    inbound_of,
+    is_conversation,
+    is_newest_run,
+)
+from qwendesk.memory.people.erasure import is_empty_conversation
+from qwendesk.memory.tables.conversations import Conversation, Message, Turn
+from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.messages import Attachment
 
 
-class _TurnedAway(Exception):
-    def __init__(self, stored: Stored) -> None:
-        self.stored = stored
-
-
-class Inbox:
-    """The messages that one tenant's desk has accepted."""
+class InboxRepository:
+    """The accepted messages of one tenant."""
 
     def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._dialect = database.dialect
-        self._clock = SteadyClock()
 
-    async def admit(
-        self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, *, most_open: int = 50
-    ) -> Stored:
-        """Store and enqueue a message in one transaction, or nothing of it."""
-        return await self._database.shield(self._admit(inbound, buckets, enqueue, most_open))
-
-    async def begin(self, id_: str) -> Arrived | None:
-        """Take a message in hand as its newest run; None where it is finished already."""
-        return await self._database.shield(self._begin(id_))
-
-    async def close(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
-        """Finish a message; False where another run has it in hand."""
-        return await self._database.shield(self._close(id_, run, outcome, error))
-
-    async def settle(self, arrived: Arrived, saved_reply: dict[str, Any]) -> bool:
-        """Keep what is about to be said, for whoever has to go on with it; False where another run has the message."""
-        values = {"event_id": arrived.id, "run": arrived.run, "said": saved_reply}
-        return bool(await self._database.shield(self._ids(statements.settle(), values)))
-
-    async def pardon(self, arrived: Arrived) -> None:
-        """Let a run that was only broken off, as the desk was stopped, not speak against its message."""
-        values = {"event_id": arrived.id, "run": arrived.run}
-        await self._database.shield(self._ids(statements.pardon(), values))
-
-    async def answered(self, arrived: Arrived) -> str | None:
-        """Return the answer where an earlier run has stored one."""
-        values = {"in_conversation": arrived.conversation_id, "at": arrived.inbound.sequence}
-        async with self._database.read() as connection:
-            text: str | None = (await connection.execute(statements.answer(), values)).scalar_one_or_none()
-            return text
-
-    async def conversation_of(self, channel: str, account: str, conversation: str) -> str | None:
-        """Return the id of a conversation."""
-        values = {"of_channel": channel, "of_key": rows.conversation_key(account, conversation)}
-        async with self._database.read() as connection:
-            id_: str | None = (await connection.execute(statements.conversation(), values)).scalar_one_or_none()
-            return id_
-
-    async def choose(self, conversation_id: str, **changes: Any) -> dict[str, Any]:
-        """Change what is chosen in a conversation and return all of it; None unchooses."""
-        return await self._database.shield(self._choose(conversation_id, changes))
-
-    async def reopen(self, id_: str, enqueue: Enqueue) -> bool:
-        """Put a message that was given up back into the queue; False where there is none of that name."""
-        return await self._database.shield(self._reopen(id_, enqueue))
-
-    async def dismiss(self, id_: str) -> bool:
-        """Close a message that was given up, without an answer; False where there is none of that name."""
-        return bool(await self._database.shield(self._ids(failed_statements.dismiss(), {"event_id": id_})))
-
-    async def waiting_since(self, before: datetime, limit: int = 100) -> list[str]:
-        """Return the oldest open messages that came before then, or, by a clock that was set back since, after now."""
-        values = {"before": before, "now": datetime.now(UTC), "limit": limit}
-        async with self._database.read() as connection:
-            return [row[0] for row in await connection.execute(failed_statements.waiting(), values)]
-
-    async def put_back(self, id_: str, enqueue: Enqueue) -> bool:
-        """Enqueue an open message anew."""
-        return await self._database.shield(self._put_back(id_, enqueue))
-
-    async def ask_to_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:
-        """Ask for the running answers of a conversation to be stopped, and name them.
-
-        Args:
-            channel: where.
-            account: the desk's account there.
-            conversation: the conversation's key on the channel.
-            person: only answers to this person's questions; None: to anybody's.
-        """
-        values = {"of_channel": channel, "of_key": rows.conversation_key(account, conversation)}
-        if person is not None:
-            values["of_person"] = person
-        statement = statements.ask_to_stop(person is not None)
-        return await self._database.shield(self._ids(statement, values))
-
-    async def asked_to_stop(self, running: Sequence[str]) -> list[str]:
-        """Return which of these are to be stopped: the person said so, or was forgotten with all they wrote."""
-        async with self._database.read() as connection:
-            found = await connection.execute(statements.to_go_on(), {"ids": list(running)})
-            going_on = set(found.scalars())
-        return [id_ for id_ in running if id_ not in going_on]
-
-    async def open_count(self) -> int:
-        """Count the messages that wait or are being answered."""
-        async with self._database.read() as connection:
-            return int((await connection.execute(failed_statements.count_open())).scalar_one())
-
-    async def open_counts(self) -> dict[str, int]:
-        """Count the messages that wait or are being answered, by channel."""
-        async with self._database.read() as connection:
-            return {row[0]: row[1] for row in await connection.execute(failed_statements.count_open_by_channel(), {})}
-
-    async def open_count_of(self, channel: str, account: str, person: str) -> int:
-        """Count the messages of one person that wait or are being answered."""
-        values = {"of_channel": channel, "of_account": account, "of_person": person}
-        async with self._database.read() as connection:
-            return int((await connection.execute(failed_statements.count_open_of(), values)).scalar_one())
-
-    async def dead_count(self) -> int:
-        """Count the messages that were given up and could be put back."""
-        async with self._database.read() as connection:
-            return int((await connection.execute(failed_statements.count_dead())).scalar_one())
-
-    async def tickets(self, limit: int = 100) -> list[Ticket]:
-        """Return the messages that were given up, newest first."""
-        async with self._database.read() as connection:
-            found = await connection.execute(failed_statements.given_up(), {"limit": limit})
-            return [_ticket(row) for row in found]
-
-    async def prune(self, before: datetime, limit: int = 200) -> int:
-        """Forget deliveries that finished before then, at most so many; what was said stays in the memory."""
-        values = {"before": before, "limit": limit}
-        return await self._database.shield(self._prune(values))
-
-    async def forget_limits(self, before: datetime) -> None:
-        """Forget how much was spent by those who spent nothing since then: it is refilled after a day.
-
-        A bucket whose time is yet to come, since the clock was set back, refills from now on.
-        """
-        await self._database.shield(self._forget_limits({"before": before.timestamp()}))
-
-    async def _admit(self, inbound: Inbound, buckets: Sequence[Bucket], enqueue: Enqueue, most_open: int) -> Stored:
-        try:
-            async with self._database.write() as connection:
-                return await self._store(connection, inbound, buckets, enqueue, most_open)
-        except _TurnedAway as away:  # raised, so that the transaction is rolled back
-            return away.stored
-
-    async def _store(
-        self,
-        connection: TenantConnection,
-        inbound: Inbound,
-        buckets: Sequence[Bucket],
-        enqueue: Enqueue,
-        most_open: int,
-    ) -> Stored:
-        now = datetime.now(UTC)
-        conversation, sequence, waiting, settings = await self._place(connection, inbound, now)
-        locale = settings.get("language") or settings.get(HEARD) or inbound.locale
-        event = rows.event(inbound, conversation, sequence, now)
-        added = await connection.execute(statements.add_event(self._dialect), event)
-        if added.scalar_one_or_none() is None:
-            raise _TurnedAway(Stored("duplicate", locale=locale))
-        if waiting >= most_open:
-            raise _TurnedAway(Stored("full", locale=locale))
-        for bucket in buckets:
-            if not await self._spend(connection, bucket):
-                wait = min(bucket.cost, bucket.capacity) / bucket.per_second
-                raise _TurnedAway(Stored("limited", locale=locale, wait=wait, refusal=bucket.refusal))
-        if files := rows.files(inbound, event["id"]):
-            await connection.execute(statements.add_file(), files)
-        await connection.raw.run_sync(enqueue, event["id"], conversation, sequence)
-        return Stored("accepted", sequence, locale, event["id"])
-
-    async def _place(
-        self, connection: TenantConnection, inbound: Inbound, now: datetime
-    ) -> tuple[str, int, int, dict[str, Any]]:
-        """Give the message its number; the row stays locked, so that numbers follow the order of acceptance."""
-        key: dict[str, Any] = {"of_channel": inbound.channel, "now": now}
-        key["of_key"] = rows.conversation_key(inbound.account, inbound.conversation)
-        taken = (await connection.execute(statements.take_number(), key)).one_or_none()
-        if taken is None:
-            row = rows.conversation(inbound, now)
-            await connection.execute(statements.add_conversation(self._dialect), row)
-            taken = (await connection.execute(statements.take_number(), key)).one()
-        conversation, next_sequence, waiting, settings = taken
-        return conversation, next_sequence - 1, waiting, settings or {}
-
-    async def _spend(self, connection: TenantConnection, bucket: Bucket) -> bool:
-        if bucket.cost > bucket.capacity:
-            return False
-        # a digest, as a name would outlive its person here
-        key = hashlib.sha256(f"{self._database.tenant}:{bucket.key}".encode()).hexdigest()
-        values = {
-            "key": key,
-            "capacity": bucket.capacity,
-            "per_second": bucket.per_second,
-            "cost": bucket.cost,
-            "full": bucket.capacity - bucket.cost,
-            "now": self._clock.now(),
-        }
-        spent = await connection.execute(statements.spend(self._dialect), values)
-        return spent.scalar_one_or_none() is not None
-
-    async def _begin(self, id_: str) -> Arrived | None:
+    @unit_of_work
+    async def claim(self, id_: str) -> ClaimedMessage | None:
+        """Begin a new run of an open message; None where it is not open."""
+        event = InboundEvent
+        settings = select(Conversation.settings).where(
+            Conversation.id == literal_column("inbound_event.conversation_id")
+        )
+        columns: tuple[Any, ...] = (
+            event.runs,
+            event.forgiven_runs,
+            event.generation,
+            event.saved_reply,
+            event.conversation_id,
+            event.sequence,
+            event.channel,
+            event.account,
+            event.event,
+            event.person,
+            event.payload,
+            settings.scalar_subquery().label("settings"),
+        )
+        statement = update(event).where(event.id == id_, OPEN).values(runs=event.runs + 1).returning(*columns)
         async with self._database.write() as connection:
-            row = (await connection.execute(statements.begin(), {"event_id": id_})).one_or_none()
+            row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
-        inbound = rows.inbound(row, await self._files(id_) if row.payload.get("files") else [])
-        attempt, settings = row.runs - row.forgiven_runs, row.settings or {}
-        return Arrived(id_, row.runs, attempt, row.conversation_id, inbound, settings, row.generation, row.saved_reply)
+        inbound = inbound_of(row, await self._files(id_) if row.payload.get("files") else [])
+        attempt = row.runs - row.forgiven_runs
+        return ClaimedMessage(
+            id_, row.runs, attempt, row.conversation_id, inbound, row.settings or {}, row.generation, row.saved_reply
+        )
 
-    async def _files(self, id_: str) -> list[Attachment]:
+    @unit_of_work
+    async def save_result(self, claimed: ClaimedMessage, result: dict[str, Any]) -> bool:
+        """Save the answer for a later run that has to deliver it; False where the message has a newer run."""
+        newest = is_newest_run(claimed.id, claimed.run)
+        statement = update(InboundEvent).where(*newest, OPEN).values(saved_reply=result)
+        async with self._database.write() as connection:
+            return bool((await connection.execute(statement)).rowcount)
+
+    @unit_of_work
+    async def complete(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
+        """Complete a message; False where it has a newer run."""
+        async with self._database.write() as connection:
+            return await complete_event(connection, id_, run, outcome, error)
+
+    @unit_of_work
+    async def forgive_attempt(self, claimed: ClaimedMessage) -> None:
+        """Leave a run that the stop of the desk interrupted out of the count of attempts."""
+        newest = is_newest_run(claimed.id, claimed.run)
+        statement = update(InboundEvent).where(*newest, OPEN).values(forgiven_runs=InboundEvent.forgiven_runs + 1)
+        async with self._database.write() as connection:
+            await connection.execute(statement)
+
+    async def stored_answer(self, claimed: ClaimedMessage) -> str | None:
+        """Return the answer that an earlier run has stored in the memory."""
         async with self._database.read() as connection:
-            return [Attachment(*file) for file in await connection.execute(statements.files(), {"event_id": id_})]
+            return await stored_answer(connection, claimed.conversation_id, claimed.inbound.sequence)
 
-    async def _close(self, id_: str, run: int, outcome: Outcome, error: str | None) -> bool:
+    async def conversation_id(self, channel: str, account: str, conversation: str) -> str | None:
+        """Return the id of a conversation."""
+        statement = select(Conversation.id).where(*is_conversation(channel, account, conversation))
+        async with self._database.read() as connection:
+            id_: str | None = (await connection.execute(statement)).scalar_one_or_none()
+            return id_
+
+    @unit_of_work
+    async def update_settings(self, /, conversation_id: str, **changes: Any) -> dict[str, Any]:
+        """Change settings of a conversation and return all of them; the value None removes a setting."""
+        here = Conversation.id == conversation_id
         async with self._database.write() as connection:
-            return await close_event(connection, id_, run, outcome, error)
-
-    async def _reopen(self, id_: str, enqueue: Enqueue) -> bool:
-        async with self._database.write() as connection:
-            row = (await connection.execute(failed_statements.reopen(), {"event_id": id_})).one_or_none()
-            if row is None:
-                return False
-            if await self._is_answered(connection, row):
-                await connection.execute(failed_statements.requeue_outbound(), {"event_id": id_})
-            else:
-                await connection.execute(failed_statements.renew(), {"event_id": id_})
-            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.sequence)
-        return True
-
-    async def _is_answered(self, connection: TenantConnection, row: Any) -> bool:
-        """Tell whether only the delivery is left: a model's answer is stored, or what a command said."""
-        if row.saved_reply and row.saved_reply["outcome"] == "done":
-            return True
-        values = {"in_conversation": row.conversation_id, "at": row.sequence}
-        return (await connection.execute(statements.answer(), values)).scalar_one_or_none() is not None
-
-    async def _put_back(self, id_: str, enqueue: Enqueue) -> bool:
-        async with self._database.write() as connection:
-            row = (await connection.execute(failed_statements.place(), {"event_id": id_})).one_or_none()
-            if row is None:
-                return False
-            await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.sequence)
-        return True
-
-    async def _choose(self, conversation_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-        async with self._database.write() as connection:
-            row = await connection.execute(statements.chosen(), {"in_conversation": conversation_id})
+            row = await connection.execute(select(Conversation.settings).where(here))
             merged = {**(row.scalar_one() or {}), **changes}
             settings = {name: value for name, value in merged.items() if value is not None}
-            values = {"in_conversation": conversation_id, "chosen": settings}
-            await connection.execute(statements.choose(), values)
+            await connection.execute(update(Conversation).where(here).values(settings=settings))
         return settings
 
-    async def _prune(self, values: dict[str, Any]) -> int:
-        # their files go with them
+    @unit_of_work
+    async def request_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:
+        """Mark the first open message of a conversation to be stopped and return its id.
+
+        Args:
+            channel: the channel.
+            account: the desk's account there.
+            conversation: the conversation's key on the channel.
+            person: only a message of this person; None: of anybody.
+        """
+        here = select(Conversation.id).where(*is_conversation(channel, account, conversation)).scalar_subquery()
+        event = InboundEvent.__table__.alias("earlier")
+        first = select(func.min(event.c.sequence)).where(event.c.conversation_id == here, event.c.status == "queued")
+        theirs = [InboundEvent.person == person] if person is not None else []
+        statement = (
+            update(InboundEvent)
+            .where(
+                InboundEvent.conversation_id == here, OPEN, InboundEvent.sequence == first.scalar_subquery(), *theirs
+            )
+            .values(cancel_requested=True)
+            .returning(InboundEvent.id)
+        )
         async with self._database.write() as connection:
-            return len((await connection.execute(failed_statements.prune(), values)).all())
+            return list((await connection.execute(statement)).scalars())
 
-    async def _forget_limits(self, values: dict[str, Any]) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(failed_statements.forget_limits(), values)
-            await connection.execute(failed_statements.refill_from_now(), {"now": self._clock.now()})
+    async def stop_requested(self, running: Sequence[str]) -> list[str]:
+        """Return which of these messages are to be stopped: on request, or because they were deleted."""
+        event = InboundEvent
+        statement = select(event.id).where(
+            event.id.in_(bindparam("ids", expanding=True)), ~event.cancel_requested | ~OPEN
+        )
+        async with self._database.read() as connection:
+            continuing = set((await connection.execute(statement, {"ids": list(running)})).scalars())
+        return [id_ for id_ in running if id_ not in continuing]
 
-    async def _ids(self, statement: Any, values: dict[str, Any]) -> list[str]:
-        async with self._database.write() as connection:
-            return [row[0] for row in await connection.execute(statement, values)]
+    async def _files(self, id_: str) -> list[Attachment]:
+        file = InboundFile
+        columns: tuple[Any, ...] = (file.kind, file.mime, file.content, file.name)
+        statement = select(*columns).where(file.inbound_id == id_).order_by(file.ordinal)
+        async with self._database.read() as connection:
+            return [Attachment(*row) for row in await connection.execute(statement)]
 
 
-async def close_event(
+async def complete_event(
     connection: TenantConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
 ) -> bool:
-    """Finish a message in a transaction that does more; False where another run has it in hand."""
+    """Complete a message within a larger transaction; False where it has a newer run."""
+    newest = is_newest_run(id_, run)
     if outcome == "gone":
-        return await _drop(connection, {"event_id": id_, "run": run})
-    values = {"event_id": id_, "run": run, "outcome": outcome, "why": error, "now": datetime.now(UTC)}
-    closed = await connection.execute(statements.close(), values)
-    return bool(closed.rowcount)
+        return await _delete(connection, newest)
+    changes = {"status": outcome, "error": error, "finished_at": datetime.now(UTC)}
+    completed = await connection.execute(update(InboundEvent).where(*newest, OPEN).values(**changes))
+    return bool(completed.rowcount)
 
 
-async def _drop(connection: TenantConnection, values: dict[str, Any]) -> bool:
-    # the conversation is held first, as by whoever adds to it: so it is seen whether something was added
-    held = (await connection.execute(statements.hold_place(), values)).scalar_one_or_none()
-    if held is None:
+async def stored_answer(connection: TenantConnection, conversation_id: str, sequence: int | None) -> str | None:
+    """Return the stored answer to a message whose turn is done; None where there is none."""
+    said = (
+        (Message.conversation_id == Turn.conversation_id)
+        & (Message.sequence == Turn.sequence)
+        & (Message.role == "assistant")
+    )
+    done = (Turn.conversation_id == conversation_id) & (Turn.sequence == sequence) & (Turn.status == "done")
+    statement = select(Message.text).join(Turn, said).where(done).order_by(Message.part).limit(1)
+    text: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return text
+
+
+async def _delete(connection: TenantConnection, newest: tuple[ColumnElement[bool], ...]) -> bool:
+    """Delete a message with its files and answers, and its conversation where nothing else is left of it."""
+    conversation = await _lock_conversation(connection, newest)
+    if conversation is None:
         return False
-    await connection.execute(statements.drop(), values)
-    await connection.execute(statements.drop_empty(), {"in_conversation": held})
+    await connection.execute(delete(InboundEvent).where(*newest))
+    await connection.execute(delete(Conversation).where(Conversation.id == conversation, *is_empty_conversation()))
     return True
 
 
-def _ticket(row: Any) -> Ticket:
-    payload = row.payload
-    return Ticket(
-        id=row.id,
-        channel=row.channel,
-        conversation=payload["conversation"],
-        person=row.person,
-        text=payload["text"],
-        status=row.status,
-        error=row.error or "",
-        received_at=row.received_at,
-        runs=row.runs,
-    )
+async def _lock_conversation(connection: TenantConnection, newest: tuple[ColumnElement[bool], ...]) -> str | None:
+    """Lock the conversation of a message, so that nothing is added to it, and return its id."""
+    place = select(InboundEvent.conversation_id).where(*newest)
+    statement = select(Conversation.id).where(Conversation.id.in_(place)).with_for_update()
+    id_: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return id_

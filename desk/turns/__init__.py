@@ -1,1 +1,1 @@
-"""One turn: attachments, context, graph, receipt, background work."""
+"""Turns: context, attachments, documents, the graph's run, receipts, and background jobs."""

@@ -1,4 +1,4 @@
-"""What may come in: the limits of a message, and files that can be read."""
+"""Limits of a message; pictures, recordings and documents as attachments."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from qwendesk.errors import InputError
 from qwendesk.messages import Attachment, Inbound
 
-_LARGEST_FILE = 20 * 2**20
-_MOST_PIXELS = 50_000_000
-_SOUNDS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "ogg", "AIFF": "aiff"}
-"""Kinds of recordings that are taken, and their names in MIME types."""
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_MAX_FILE_BYTES = 20 * 2**20
+_MAX_PIXELS = 50_000_000
+_AUDIO_FORMATS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "ogg", "AIFF": "aiff"}
+"""Supported audio formats of libsndfile, and their names in MIME types."""
+_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
 def is_empty(inbound: Inbound) -> bool:
-    """Tell whether there is nothing in a message."""
+    """Tell whether a message has neither text nor attachments."""
     return not inbound.text.strip() and not inbound.attachments
 
 
 def check_limits(inbound: Inbound, *, max_chars: int) -> None:
-    """Refuse what no model should be given.
+    """Check the limits of a message.
 
     Raises:
         InputError: the message is empty or too long.
@@ -38,7 +38,7 @@ def check_limits(inbound: Inbound, *, max_chars: int) -> None:
 
 
 async def read_image(source: Path | str | bytes) -> Attachment:
-    """Return a picture, from a file or from its bytes, after a look at whether it is one.
+    """Return a picture from a file or its bytes, after checking its format.
 
     Raises:
         InputError: it cannot be read, is no picture or is too large.
@@ -53,7 +53,7 @@ def _read_image(source: Path | str | bytes) -> Attachment:
 
 
 async def read_audio(source: Path | str | bytes) -> Attachment:
-    """Return a recording, from a file or from its bytes, after a look at whether it is one.
+    """Return a recording from a file or its bytes, after checking its format.
 
     Raises:
         InputError: it cannot be read, is no recording or is too large.
@@ -68,7 +68,7 @@ def _read_audio(source: Path | str | bytes) -> Attachment:
 
 
 async def read_document(source: Path | str | bytes) -> Attachment:
-    """Return a document, from a file or from its bytes; what it holds is looked at when it is taken in.
+    """Return a document from a file or its bytes; its content is checked when it is ingested.
 
     Raises:
         InputError: it cannot be read or is too large.
@@ -84,9 +84,9 @@ def _read_document(source: Path | str | bytes) -> Attachment:
 
 def _bytes(source: Path | str | bytes, what: str) -> bytes:
     data = source if isinstance(source, bytes) else _read_file(Path(source).expanduser(), what)
-    if len(data) > _LARGEST_FILE:
+    if len(data) > _MAX_FILE_BYTES:
         name = "" if isinstance(source, bytes) else f" {Path(source).name!r}"
-        raise InputError(f"The {what}{name} is larger than {_LARGEST_FILE:,} bytes.")
+        raise InputError(f"The {what}{name} is larger than {_MAX_FILE_BYTES:,} bytes.")
     return data
 
 
@@ -95,13 +95,13 @@ def _read_file(file: Path, what: str) -> bytes:
         if file.exists() and not file.is_file():
             raise InputError(f"The {what} {str(file)!r} is not a file.")
         with file.open("rb") as opened:
-            return opened.read(_LARGEST_FILE + 1)
+            return opened.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"The {what} {str(file)!r} cannot be read: {error.strerror or error}.") from None
 
 
 def _sound(data: bytes, name: str) -> str:
-    """Read the header alone; how long it may be is for the model to say that hears it."""
+    """Return the format by the header; the model limits the length."""
     import soundfile
 
     try:
@@ -109,28 +109,28 @@ def _sound(data: bytes, name: str) -> str:
             kind, frames = str(file.format), int(file.frames)
     except (soundfile.LibsndfileError, RuntimeError, ValueError):
         kind, frames = "", 0
-    if kind not in _SOUNDS:
-        kinds = ", ".join(sorted({*_SOUNDS} - {"WAVEX"}))
+    if kind not in _AUDIO_FORMATS:
+        kinds = ", ".join(sorted({*_AUDIO_FORMATS} - {"WAVEX"}))
         raise InputError(f"{name or 'The attachment'!r} is not a recording that can be read ({kinds}).")
     if not frames:
         raise InputError(f"The recording {name!r} has no sound in it.")
-    return _SOUNDS[kind]
+    return _AUDIO_FORMATS[kind]
 
 
 def _mime(data: bytes, name: str) -> str:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
             width, height = image.size
             mime = image.get_format_mimetype()
-            if width * height <= _MOST_PIXELS:
+            if width * height <= _MAX_PIXELS:
                 image.verify()
     except Image.DecompressionBombError:
-        raise InputError(f"The picture {name!r} has more than {_MOST_PIXELS:,} pixels.") from None
-    except Exception as error:  # a broken file makes the decoders raise nearly anything
-        kinds = ", ".join(_FORMATS)
+        raise InputError(f"The picture {name!r} has more than {_MAX_PIXELS:,} pixels.") from None
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
+        kinds = ", ".join(_IMAGE_FORMATS)
         raise InputError(f"{name or 'The attachment'!r} is not a picture that can be read ({kinds}).") from error
-    if width * height > _MOST_PIXELS:
-        raise InputError(f"The picture {name!r} has {width}x{height} pixels; at most {_MOST_PIXELS:,} are taken.")
+    if width * height > _MAX_PIXELS:
+        raise InputError(f"The picture {name!r} has {width}x{height} pixels; at most {_MAX_PIXELS:,} are taken.")
     return mime or "image/png"

@@ -1,4 +1,4 @@
-"""Work that waits until nobody does: summaries and facts, made after a turn and stopped when the next one begins."""
+"""Background jobs after turns, such as summaries and facts; they stop while a turn runs."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from qwendesk.errors import QwendeskError
 from qwendesk.held_words import Forgotten
 from qwendesk.messages import Inbound
 
-_LOG = logging.getLogger(__name__)
-_WAITING = 1000
-"""Conversations that may wait; the oldest is left out, and comes again with its next turn."""
+log = logging.getLogger(__name__)
+_MAX_WAITING_CONVERSATIONS = 1000
+"""Most scheduled conversations; the oldest one is dropped and scheduled again by its next turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """A turn that is over."""
+class FinishedTurn:
+    """A finished turn."""
 
     inbound: Inbound
     choice: SelectedModel | None
     tokens: int
-    """About how many tokens its history had."""
+    """Estimated tokens of its history."""
     messages: int
-    """How many messages its history had."""
+    """Messages of its history."""
 
 
-Job = Callable[[Over], Awaitable[None]]
+Job = Callable[[FinishedTurn], Awaitable[None]]
 
 
-class Background:
+class BackgroundJobs:
     """Runs jobs after turns, one at a time.
 
     Args:
-        jobs: what is done for each conversation whose turn is over.
-        idle: seconds without a turn before a job begins.
-        gives_way: whether a job stops where a turn begins, to be begun again later: a model on this machine can
-            serve only one of them well.
+        jobs: run for each conversation after a turn.
+        idle_seconds: time without a turn before a job starts.
+        yields_to_turns: whether a turn cancels a running job, which is repeated later: a model on this machine serves
+            only one of them well.
     """
 
-    def __init__(self, jobs: Sequence[Job] = (), *, idle: float = 2.0, gives_way: bool = True) -> None:
+    def __init__(self, jobs: Sequence[Job] = (), *, idle_seconds: float = 2.0, yields_to_turns: bool = True) -> None:
         self._jobs = jobs
-        self._idle = idle
-        self._gives_way = gives_way
+        self.idle_seconds = idle_seconds
+        self._yields_to_turns = yields_to_turns
         self._turns = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._waiting: dict[tuple[str, str], Over] = {}
+        self._scheduled: dict[tuple[str, str], FinishedTurn] = {}
         self._working: asyncio.Task[None] | None = None
         self._job: asyncio.Task[None] | None = None
-        self._over: Over | None = None
-        """What the job is done for."""
+        self._current: FinishedTurn | None = None
+        """The turn that the running job is for."""
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """While it is entered, a turn is being answered."""
+        """Mark a turn as running while the context is entered."""
         self._turns += 1
         self._quiet.clear()
-        if self._gives_way and self._job:
+        if self._yields_to_turns and self._job:
             self._job.cancel()
         try:
             yield
@@ -70,34 +70,34 @@ class Background:
             if not self._turns:
                 self._quiet.set()
 
-    def note(self, over: Over) -> None:
-        """Let the jobs look at a conversation when there is time."""
+    def schedule(self, turn: FinishedTurn) -> None:
+        """Schedule the jobs for a turn's conversation."""
         if not self._jobs:
             return
-        self._waiting[over.inbound.channel, over.inbound.conversation] = over
-        while len(self._waiting) > _WAITING:
-            self._waiting.pop(next(iter(self._waiting)))
+        self._scheduled[turn.inbound.channel, turn.inbound.conversation] = turn
+        while len(self._scheduled) > _MAX_WAITING_CONVERSATIONS:
+            self._scheduled.pop(next(iter(self._scheduled)))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
 
     async def drop(self, forgotten: Forgotten) -> None:
-        """Leave out what waits of a person, and stop what is done of it."""
-        for key, over in list(self._waiting.items()):
-            if forgotten.is_meant(over.inbound.channel, over.inbound.person):
-                del self._waiting[key]
-        if self._over and forgotten.is_meant(self._over.inbound.channel, self._over.inbound.person):
-            self._over = None
+        """Drop the scheduled turns of a deleted person, and stop a running job for one."""
+        for key, turn in list(self._scheduled.items()):
+            if forgotten.is_meant(turn.inbound.channel, turn.inbound.person):
+                del self._scheduled[key]
+        if self._current and forgotten.is_meant(self._current.inbound.channel, self._current.inbound.person):
+            self._current = None
             if self._job:
                 self._job.cancel()
 
-    async def settle(self) -> None:
-        """Wait until nothing waits."""
+    async def wait(self) -> None:
+        """Wait until no job is scheduled or running."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
     async def aclose(self) -> None:
-        """Stop; what is not done is done after the conversation's next turn."""
-        self._waiting.clear()
+        """Stop; the conversation's next turn schedules the jobs again."""
+        self._scheduled.clear()
         for task in (self._working, self._job):
             if task:
                 task.cancel()
@@ -105,35 +105,35 @@ class Background:
                     await task
 
     async def _work(self) -> None:
-        while self._waiting:
+        while self._scheduled:
             await self._pause()
-            key = next(iter(self._waiting), None)
-            if key is None:  # what waited was dropped meanwhile
+            key = next(iter(self._scheduled), None)
+            if key is None:  # dropped meanwhile
                 return
-            self._over = self._waiting.pop(key)
-            self._job = asyncio.create_task(self._do(self._over))
+            self._current = self._scheduled.pop(key)
+            self._job = asyncio.create_task(self._run_jobs(self._current))
             await asyncio.wait([self._job])
-            if self._job.cancelled() and self._over:
-                self._waiting.setdefault(key, self._over)
-            self._over = self._job = None
+            if self._job.cancelled() and self._current:
+                self._scheduled.setdefault(key, self._current)
+            self._current = self._job = None
 
     async def _pause(self) -> None:
-        """Wait until no turn has run for a while."""
-        if not self._gives_way:
+        """Wait until no turn has run for ``idle_seconds``."""
+        if not self._yields_to_turns:
             return
         while True:
             await self._quiet.wait()
-            await asyncio.sleep(self._idle)
+            await asyncio.sleep(self.idle_seconds)
             if not self._turns:
                 return
 
-    async def _do(self, over: Over) -> None:
+    async def _run_jobs(self, turn: FinishedTurn) -> None:
         for job in self._jobs:
             try:
-                await job(over)
+                await job(turn)
             except QwendeskError as error:
-                # nobody waits for it, so nobody is told; it is tried again after the next turn
-                _LOG.warning("%s was given up: %s", type(job).__name__, error)
+                # no person waits for it; the next turn schedules it again
+                log.warning("%s failed and is repeated after the next turn: %s", type(job).__name__, error)
             except Exception as error:
-                # the text of an unknown error may quote what a person wrote
-                _LOG.error("%s failed: %s", type(job).__name__, type(error).__name__)
+                # only the type: the text of an unknown error may quote a message
+                log.error("%s failed: %s", type(job).__name__, type(error).__name__)

@@ -1,4 +1,4 @@
-"""What a model is told of the past, beside the newest turns: the summary of the older ones, facts about the person."""
+"""Context of a conversation: summary and facts for the model, earlier turns for the router."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ from qwendesk.prompts import render
 from qwendesk.quoting import quoted
 from qwendesk.routing.base import ConversationContext
 
-_BYTES_A_TOKEN = 3
-
-_AROUND = 8
-
-"""Tokens that a chat template writes around a message."""
-
-_FACTS_CHARS = 2000
-
-"""All facts together; the newest come first where there are more."""
+_BYTES_PER_TOKEN = 3
+_TEMPLATE_TOKENS = 8
+"""Tokens that a chat template adds to a message."""
+_MAX_FACTS_CHARS = 2000
+"""Characters of all facts; the newest ones are kept."""
 
 
 def background(stored: StoredContext, folder: Path | None = None) -> str:
-    """Return summary and facts as a model reads them; empty where there are none."""
-    facts = within(stored.facts)
+    """Return summary and facts as text for the model; empty where there are none."""
+    facts = newest_facts(stored.facts)
     summary = quoted(stored.summary.text) if stored.summary else None
     return render("background", folder=folder, facts=facts, summary=summary) if facts or summary else ""
 
 
-def within(facts: Iterable[KnownFact], characters: int = _FACTS_CHARS) -> list[KnownFact]:
-    """Return the newest facts that fit, oldest first: what is already in a model's cache stays where it is."""
+def newest_facts(facts: Iterable[KnownFact], characters: int = _MAX_FACTS_CHARS) -> list[KnownFact]:
+    """Return the newest facts that fit, oldest first, so that the prompt's beginning stays in a model's cache."""
     kept: list[KnownFact] = []
     for fact in reversed(list(facts)):
         characters -= len(fact.key) + len(fact.value) + 4
@@ -41,28 +37,27 @@ def within(facts: Iterable[KnownFact], characters: int = _FACTS_CHARS) -> list[K
     return kept[::-1]
 
 
-def tokens_of(texts: Iterable[str]) -> int:
-    """Estimate the tokens of messages, rather too many than too few."""
-    return sum(len(text.encode("utf-8", errors="replace")) // _BYTES_A_TOKEN + _AROUND for text in texts)
+def estimate_tokens(texts: Iterable[str]) -> int:
+    """Estimate the tokens of messages, rather too high than too low."""
+    return sum(len(text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _TEMPLATE_TOKENS for text in texts)
 
 
-_QUESTIONS = 5
-
-"""How many of the person's last messages are looked at."""
+_MAX_QUESTIONS = 5
+"""Last messages of the person that the router gets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the last turn's receipt says."""
+class LastTurn:
+    """Language and role of a conversation's last turn."""
 
     language: str | None = None
     role: Role | None = None
 
 
-def known_of(turn: StoredTurn | None) -> Known:
-    """Return what a stored turn's receipt says."""
+def last_turn_of(turn: StoredTurn | None) -> LastTurn:
+    """Return language and role of a stored turn."""
     receipt = turn.receipt if turn else None
-    return Known(receipt.get("language"), as_role(str(receipt.get("role")))) if receipt else Known()
+    return LastTurn(receipt.get("language"), as_role(str(receipt.get("role")))) if receipt else LastTurn()
 
 
 def past_of(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
@@ -77,4 +72,4 @@ def past_of(history: Sequence[StoredMessage], role: Role | None) -> Conversation
 
 
 def _texts(asked: list[StoredMessage]) -> tuple[str, ...]:
-    return tuple(message.text for message in asked[-_QUESTIONS:])
+    return tuple(message.text for message in asked[-_MAX_QUESTIONS:])

@@ -1,4 +1,4 @@
-"""Documents that come with a message: taken in before it is answered, for its writer in this conversation alone."""
+"""Ingestion of documents that come with a message, for its person and conversation only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwendesk.desk.translations import say
-from qwendesk.desk.turns.background import Over
+from qwendesk.desk.turns.background import FinishedTurn
 from qwendesk.desk.turns.knowledge import DeskKnowledge, name_of
 from qwendesk.errors import InputError
 from qwendesk.messages import Inbound, Notice
@@ -16,10 +16,10 @@ from qwendesk.prompts import render
 from qwendesk.quoting import Block
 from qwendesk.tools.knowledge import MAX_PASSAGES, format_passage
 
-MOST = 10
-"""Documents of one message that are taken in."""
-SECONDS = 90.0
-"""How long a message may wait for its documents."""
+MAX_DOCUMENTS = 10
+"""Documents of one message that are ingested."""
+TIMEOUT_SECONDS = 90.0
+"""Seconds that a message may wait for its documents."""
 _REASONS = (
     ("damaged", "document_unread"),
     ("encrypted", "document_locked"),
@@ -29,101 +29,113 @@ _REASONS = (
     ("empty", "document_empty"),
     ("no text", "document_empty"),
 )
-"""What stands in a refusal, and what the person is told."""
-_OTHER = "document_unread"
+"""Words of an error, and the key of the text for the person."""
+_DEFAULT_REASON = "document_unread"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A document that was taken in."""
+class RecentDocument:
+    """An ingested document."""
 
     name: str
     passages: int
     notes: tuple[str, ...] = ()
-    """What a reader of it should know of how it was read."""
+    """Notes on how it was read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a message's documents."""
+class IngestedDocuments:
+    """Result of ingesting a message's documents."""
 
-    told: str = ""
-    """What the model is told of them; empty where there are none."""
+    prompt: str = ""
+    """Text on the documents for the model; empty where there are none."""
     problems: tuple[str, ...] = ()
-    """What the person is told of those that could not be read, in their language."""
+    """Texts for the person on documents that could not be read."""
     notes: tuple[str, ...] = ()
-    """What the receipt says of them."""
+    """Notes for the receipt."""
 
 
-class Documents:
-    """Takes in documents that come with messages.
+class MessageDocuments:
+    """Ingests documents that come with messages.
 
     Args:
-        knowledge: where they are kept.
-        folder: where a person's own prompts lie.
-        seconds: how long a message may wait for its documents.
+        knowledge: stores them.
+        folder: folder of the user's own prompts.
+        timeout_seconds: time that a message may wait for its documents.
     """
 
-    def __init__(self, knowledge: DeskKnowledge, folder: Path | None = None, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, knowledge: DeskKnowledge, folder: Path | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._knowledge = knowledge
         self._folder = folder
-        self._seconds = seconds
+        self._timeout_seconds = timeout_seconds
 
-    async def take_in(self, inbound: Inbound, language: str | None, tell: Callable[[Notice], None]) -> Taken:
-        """Take in a stored message's documents, and look up in them what it asks.
+    async def ingest(
+        self, inbound: Inbound, language: str | None, notify: Callable[[Notice], None]
+    ) -> IngestedDocuments:
+        """Ingest a stored message's documents and search them for its question.
 
         Args:
             inbound: the message.
-            language: the person's.
-            tell: is told which document is being read.
+            language: the person's language.
+            notify: callback for the document that is being read.
 
         Raises:
-            InputError: the message is nothing but documents, and none can be read.
+            InputError: the message has nothing but documents, and none can be read.
         """
         files = [part for part in inbound.attachments if part.kind == "document"]
-        kept: list[Kept] = []
+        documents: list[RecentDocument] = []
         problems: list[str] = []
-        ends = asyncio.get_running_loop().time() + self._seconds
-        problems += [say("document_many", language, name=name_of(file), most=MOST) for file in files[MOST:]]
-        for file in files[:MOST]:
+        ends = asyncio.get_running_loop().time() + self._timeout_seconds
+        problems += [
+            say("document_many", language, name=name_of(file), most=MAX_DOCUMENTS) for file in files[MAX_DOCUMENTS:]
+        ]
+        for file in files[:MAX_DOCUMENTS]:
             name = name_of(file)
-            tell(Notice(say("document_reading", language, name=name)))
+            notify(Notice(say("document_reading", language, name=name)))
             try:
                 async with asyncio.timeout_at(ends):
-                    outcome = await self._knowledge.keep(file, inbound)
-                    kept.append(Kept(name, outcome.chunks, outcome.notes))
+                    outcome = await self._knowledge.add(file, inbound)
+                    documents.append(RecentDocument(name, outcome.chunks, outcome.notes))
             except (InputError, TimeoutError) as error:
                 problems.append(say(_reason(str(error) or "longer than"), language, name=name))
-        if problems and not kept and len(files) == len(inbound.attachments) and not inbound.text.strip():
+        if problems and not documents and len(files) == len(inbound.attachments) and not inbound.text.strip():
             text = "\n".join(problems)
             raise InputError(text, told=text)
-        return await self._taken(inbound, kept, problems) if files else Taken()
+        return await self._result(inbound, documents, problems) if files else IngestedDocuments()
 
-    async def embed_rest(self, over: Over) -> None:
-        """Give long documents of a conversation the vectors that its turn did not wait for."""
-        await self._knowledge.embed_rest(over.inbound)
+    async def embed_rest(self, turn: FinishedTurn) -> None:
+        """Compute the embeddings of long documents that the turn did not wait for."""
+        await self._knowledge.embed_rest(turn.inbound)
 
-    async def _taken(self, inbound: Inbound, kept: Sequence[Kept], problems: Sequence[str]) -> Taken:
-        found = await self._knowledge.about(inbound, [file.name for file in kept], MAX_PASSAGES) if kept else ()
-        told = render(
+    async def _result(
+        self, inbound: Inbound, documents: Sequence[RecentDocument], problems: Sequence[str]
+    ) -> IngestedDocuments:
+        found = (
+            await self._knowledge.passages(inbound, [file.name for file in documents], MAX_PASSAGES)
+            if documents
+            else ()
+        )
+        prompt = render(
             "documents",
             folder=self._folder,
-            documents=kept,
+            documents=documents,
             unread=len(problems),
             passages=[Block(format_passage(number, passage)) for number, passage in enumerate(found, 1)],
             asked=bool(inbound.text.strip()),
         )
-        return Taken(told, tuple(problems), tuple(map(_told, kept)))
+        return IngestedDocuments(prompt, tuple(problems), tuple(map(_note, documents)))
 
 
-def _told(file: Kept) -> str:
+def _note(file: RecentDocument) -> str:
     return "; ".join((f"read {file.name}{_counted(file.passages)}", *file.notes))
 
 
 def _counted(passages: int) -> str:
-    """Say how many passages are new; none are where the same document comes again."""
+    """Return the count of new passages; empty where the document was sent before."""
     return f" ({passages} passage{'' if passages == 1 else 's'})" if passages else ""
 
 
 def _reason(error: str) -> str:
-    return next((key for words, key in _REASONS if words in error), _OTHER)
+    return next((key for words, key in _REASONS if words in error), _DEFAULT_REASON)

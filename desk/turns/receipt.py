@@ -1,4 +1,4 @@
-"""Write down why an answer is as it is."""
+"""Receipts of answers: write them, and explain them in words."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
 
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
-    """When a turn began."""
+    """Time since the start of a turn."""
 
-    begun: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
 
     def milliseconds(self, until: float | None = None) -> float:
-        """Return the time from the beginning until then (now)."""
-        return round(((time.perf_counter() if until is None else until) - self.begun) * 1e3, 1)
+        """Return the milliseconds from the start until then; None: until now."""
+        return round(((time.perf_counter() if until is None else until) - self.started) * 1e3, 1)
 
 
 def write_reply(state: TurnState, conversation: str, watch: Stopwatch) -> Reply:
@@ -51,7 +51,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         tokens_per_second=round(usage.tokens_out / usage.generating, 1) if usage.generating else 0.0,
         checks=tuple(state.get("checks", ())),
         duration_ms=duration,
-        fallback=_stand_in(state),
+        fallback=_fallback(state),
         notes=tuple(state.get("notes", ())),
         wished_role=state["inbound"].role,
         wished_model=state["inbound"].model,
@@ -62,7 +62,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
     )
 
 
-def _stand_in(state: TurnState) -> str | None:
+def _fallback(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
     if choice:
         return choice.fallback_reason
@@ -76,21 +76,19 @@ _FAILED = {
     NAMES_CHOICES: "the model's answer did not name all places that may be meant",
     STATES_RESULT: "the model's answer did not say what the tool had calculated",
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
-    # the names of these checks in receipts of older versions
+    # names of these checks in older receipts
     "repeats the tool's result": "the model's answer did not say what the tool had calculated",
     "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
 }
-
-"""What the failure of a check means, where its name alone does not tell."""
+"""Explanations of failed checks whose names are not enough."""
 
 
 _OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
-
-"""The built-in tools, which everybody may know."""
+"""Built-in tools, which are shown to customers."""
 
 
 def explain(receipt: dict[str, Any]) -> str:
-    """Return a receipt as a few lines of Markdown, for an operator."""
+    """Return a receipt as Markdown for an operator."""
     runner_up = f", next {receipt['runner_up']}" if receipt["runner_up"] else ""
     lines = [
         _who(receipt),
@@ -98,7 +96,7 @@ def explain(receipt: dict[str, Any]) -> str:
     ]
     if receipt["fallback"]:
         lines.append(f"- stand-in: {receipt['fallback']}")
-    lines += _wishes(receipt)
+    lines += _overrides(receipt)
     thinking_why = f" ({receipt['thinking_why']})" if receipt.get("thinking_why") else ""
     lines.append(
         f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}; "
@@ -118,7 +116,7 @@ def explain(receipt: dict[str, Any]) -> str:
 
 
 def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
-    """Return what of a receipt concerns a customer, in the customer's language: no models, tokens, paths or errors."""
+    """Return the part of a receipt for customers, in their language: no models, tokens, paths or errors."""
     parts = receipt.get("sub_answers")
     roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
     lines = [say("why_specialist", language, role=", ".join(roles))]
@@ -126,7 +124,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
         lines.append(say("why_chosen", language))
     if receipt["thinking"]:
         lines.append(say("why_thought", language))
-    # a tool of the shop's own may have a name that says something about its systems
+    # names of other tools may tell about the operator's systems
     if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in _OWN_TOOLS):
         lines.append(say("why_tools", language, tools=", ".join(used)))
     outcomes = [check["outcome"] for check in receipt["checks"]]
@@ -147,8 +145,8 @@ def _who(receipt: dict[str, Any]) -> str:
     )
 
 
-def _wishes(receipt: dict[str, Any]) -> list[str]:
-    """Return what the person's wish changed; receipts of older versions know nothing of wishes."""
+def _overrides(receipt: dict[str, Any]) -> list[str]:
+    """Return the effects of the person's overrides; older receipts have none."""
     model, role_without_override = receipt.get("wished_model"), receipt.get("role_without_override")
     lines = [f"- model: you asked for {model}"] if model else []
     if role_without_override:
@@ -159,11 +157,11 @@ def _wishes(receipt: dict[str, Any]) -> list[str]:
 
 def _part(number: int, part: dict[str, Any]) -> str:
     question = " ".join(part["question"].split())
-    stand_in = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
+    fallback = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
     thinking = "; it thought first" if part["thinking"] else ""
     return (
         f"- part {number}: {question!r} went to **{part['role']}**, played by {part['model'] or 'no model'}: "
-        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{stand_in}"
+        f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{fallback}"
     )
 
 

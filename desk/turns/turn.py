@@ -1,4 +1,4 @@
-"""One turn from message to stored reply; one at a time in each conversation."""
+"""Run a turn: check the message, load the context, run the graph, store the reply; one at a time in a conversation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.state import TurnInput, TurnState
 from qwendesk.desk.turns.attachments import check_limits
-from qwendesk.desk.turns.background import Background, Over
-from qwendesk.desk.turns.conversation_context import Known, background, known_of, past_of, tokens_of
-from qwendesk.desk.turns.documents import Documents, Taken
+from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
+from qwendesk.desk.turns.conversation_context import LastTurn, background, estimate_tokens, last_turn_of, past_of
+from qwendesk.desk.turns.documents import IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.knowledge import DeskKnowledge
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
@@ -29,34 +29,45 @@ from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify_language
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
-_AT_HAND = 1000
-"""Conversations of which the last turn is kept at hand; those of others are looked up."""
+_MAX_CACHED_CONVERSATIONS = 1000
+"""Conversations whose last turn is cached."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Listener:
-    """Hands events on, keeps what was said, and gives the turn its time anew while a model is fetched or loaded."""
+class EventCollector:
+    """Passes events on, collects the text, and restarts the turn's time limit while a model is fetched or loaded."""
 
     events: asyncio.Queue[Event | None]
-    said: list[str]
+    text: list[str]
     limit: asyncio.Timeout
     seconds: float
 
-    def tell(self, event: Event) -> None:
-        """Take one event."""
+    def add(self, event: Event) -> None:
+        """Add an event."""
         if isinstance(event, TextDelta):
-            self.said.append(event.text)
+            self.text.append(event.text)
         elif isinstance(event, Notice | Routed | AnswerReset):
             if isinstance(event, AnswerReset):
-                self.said.clear()
-            # a model is loaded on for others when this turn is over
+                self.text.clear()
+            # the loading of a model may outlast this turn
             with suppress(RuntimeError):
                 self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
         self.events.put_nowait(event)
 
 
-class Turns:
-    """Runs turns: stores the question, lets the graph answer, stores the answer."""
+class TurnRunner:
+    """Runs turns: stores the message, runs the graph, stores the reply.
+
+    Args:
+        graph: the turn's graph.
+        context: what the graph's nodes use.
+        memory: stores conversations.
+        max_chars: longest message, in characters.
+        timeout: seconds that a turn may take.
+        background: jobs after a turn.
+        documents: ingests documents that come with a message.
+        knowledge: the knowledge base that the models search.
+    """
 
     def __init__(
         self,
@@ -66,8 +77,8 @@ class Turns:
         *,
         max_chars: int,
         timeout: float,
-        later: Background | None = None,
-        documents: Documents | None = None,
+        background: BackgroundJobs | None = None,
+        documents: MessageDocuments | None = None,
         knowledge: DeskKnowledge | None = None,
     ) -> None:
         self._graph = graph
@@ -75,21 +86,21 @@ class Turns:
         self._memory = memory
         self._max_chars = max_chars
         self._timeout = timeout
-        self._later = later or Background()
+        self.background = background or BackgroundJobs()
         self._documents = documents
         self._knowledge = knowledge
-        self._known = FIFOCache[tuple[str, str], Known](_AT_HAND)
+        self._last_turns = FIFOCache[tuple[str, str], LastTurn](_MAX_CACHED_CONVERSATIONS)
         self._running: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
-        """Yield what happens in the turn; the last event carries the stored reply.
+        """Yield the events of a turn; the last one carries the stored reply.
 
-        Leaving early stops the turn: what was said until then is stored.
+        Closing the iterator stops the turn: the text until then is stored.
 
         Raises:
-            QwendeskError: the turn failed; the question stays stored.
+            QwendeskError: the turn failed; the message stays stored.
         """
         check_limits(inbound, max_chars=self._max_chars)
         if self._knowledge:
@@ -113,14 +124,14 @@ class Turns:
                 await task
 
     async def drop(self, forgotten: Forgotten) -> None:
-        """Drop what is kept of a person's last turns."""
-        self._known.clear()
-        await self._later.drop(forgotten)
+        """Drop what is cached and scheduled of a deleted person."""
+        self._last_turns.clear()
+        await self.background.drop(forgotten)
 
     async def aclose(self) -> None:
-        """Stop the turns that are running; what was said until now is stored."""
+        """Stop the running turns; their text until now is stored."""
         self._is_closing = True
-        await self._later.aclose()
+        await self.background.aclose()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -128,88 +139,95 @@ class Turns:
     async def _turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
         lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
         async with lock:
-            with self._later.turn():
-                await self._take(inbound, events)
+            with self.background.turn():
+                await self._run_turn(inbound, events)
 
-    async def _take(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
-        watch = Stopwatch()
+    async def _run_turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
+        stopwatch = Stopwatch()
         stored = await self._memory.turns.context(inbound)
-        # before this turn is stored, since it would be the last one then
-        known = await self._last(inbound, stored.messages)
+        # read before this turn is stored and becomes the last one
+        last = await self._last_turn(inbound, stored.messages)
         turn = await self._memory.turns.begin(inbound)
-        said: list[str] = []
+        text: list[str] = []
         try:
             async with asyncio.timeout(self._timeout) as limit:
-                listener = _Listener(events, said, limit, self._timeout)
-                taken = await self._taken(inbound, known.language, listener)
-                state = await self._answer(inbound, stored, known, taken, listener)
-            reply = _with_documents(write_reply(state, inbound.conversation, watch), taken, listener)
-            self._remember(inbound, Known(reply.receipt.language, reply.receipt.role))
+                collector = EventCollector(events, text, limit, self._timeout)
+                ingested = await self._ingest_documents(inbound, last.language, collector)
+                state = await self._answer(inbound, stored, last, ingested, collector)
+            reply = _with_documents(write_reply(state, inbound.conversation, stopwatch), ingested, collector)
+            self._remember(inbound, LastTurn(reply.receipt.language, reply.receipt.role))
             await self._memory.turns.finish(turn, reply)
-            self._later.note(_over(inbound, stored, state))
+            self.background.schedule(_finished(inbound, stored, state))
         except asyncio.CancelledError:
-            why = "the desk was closed" if self._is_closing else "stopped by the person"
-            await asyncio.shield(self._memory.turns.fail(turn, "stopped", why, "".join(said)))
+            reason = "the desk was closed" if self._is_closing else "stopped by the person"
+            await asyncio.shield(self._memory.turns.fail(turn, "stopped", reason, "".join(text)))
             raise
         except TimeoutError as error:
-            text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
-            await self._memory.turns.fail(turn, "failed", text, "".join(said))
-            raise EngineTimeout(text) from error
+            error_text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
+            await self._memory.turns.fail(turn, "failed", error_text, "".join(text))
+            raise EngineTimeout(error_text) from error
         except Exception as error:
-            await self._memory.turns.fail(turn, "failed", redact(str(error)), "".join(said))
+            await self._memory.turns.fail(turn, "failed", redact(str(error)), "".join(text))
             raise
         events.put_nowait(Finished(reply))
 
-    async def _taken(self, inbound: Inbound, known: str | None, listener: _Listener) -> Taken:
-        """Take in the documents that came with the message."""
+    async def _ingest_documents(
+        self, inbound: Inbound, language: str | None, collector: EventCollector
+    ) -> IngestedDocuments:
+        """Ingest the documents that came with the message."""
         if self._documents is None or not any(part.kind == "document" for part in inbound.attachments):
-            return Taken()
-        language = inbound.locale or identify_language(inbound.text) or known
-        return await self._documents.take_in(inbound, language, listener.tell)
+            return IngestedDocuments()
+        known = inbound.locale or identify_language(inbound.text) or language
+        return await self._documents.ingest(inbound, known, collector.add)
 
     async def _answer(
-        self, inbound: Inbound, stored: StoredContext, known: Known, taken: Taken, listener: _Listener
+        self,
+        inbound: Inbound,
+        stored: StoredContext,
+        last: LastTurn,
+        ingested: IngestedDocuments,
+        collector: EventCollector,
     ) -> TurnState:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(stored.messages),
             "background": background(stored, self._context.prompts),
-            "language": known.language,
-            "conversation_context": past_of(stored.messages, known.role),
-            "documents": taken.told,
+            "language": last.language,
+            "conversation_context": past_of(stored.messages, last.role),
+            "documents": ingested.prompt,
         }
-        context = replace(self._context, emit=listener.tell)
+        context = replace(self._context, emit=collector.add)
         return await run_graph(self._graph, begin, context)
 
-    async def _last(self, inbound: Inbound, history: list[StoredMessage]) -> Known:
-        """Return what is known of the last turn; it is looked up only where it is not at hand."""
+    async def _last_turn(self, inbound: Inbound, history: list[StoredMessage]) -> LastTurn:
+        """Return the conversation's last turn, from the cache or the memory."""
         if not history:
-            return Known()
+            return LastTurn()
         key = (inbound.channel, inbound.conversation)
-        if key not in self._known:
-            last = await self._memory.history.last_turn(inbound.conversation, channel=inbound.channel)
-            self._remember(inbound, known_of(last))
-        return self._known[key]
+        if key not in self._last_turns:
+            stored = await self._memory.history.last_turn(inbound.conversation, channel=inbound.channel)
+            self._remember(inbound, last_turn_of(stored))
+        return self._last_turns[key]
 
-    def _remember(self, inbound: Inbound, known: Known) -> None:
-        self._known[inbound.channel, inbound.conversation] = known
-
-
-def _with_documents(reply: Reply, taken: Taken, listener: _Listener) -> Reply:
-    """Say with the answer which documents were read, and which could not be."""
-    if taken.problems:
-        listener.tell(TextDelta("\n\n" + "\n".join(taken.problems)))
-    text = "\n\n".join(filter(None, (reply.text, "\n".join(taken.problems))))
-    return replace(reply, text=text, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *taken.notes)))
+    def _remember(self, inbound: Inbound, turn: LastTurn) -> None:
+        self._last_turns[inbound.channel, inbound.conversation] = turn
 
 
-def _over(inbound: Inbound, stored: StoredContext, state: TurnState) -> Over:
-    size = tokens_of(message.text for message in stored.messages)
-    return Over(inbound, state.get("choice"), size, len(stored.messages))
+def _with_documents(reply: Reply, ingested: IngestedDocuments, collector: EventCollector) -> Reply:
+    """Return the reply with notes on the documents that were read, and the problems with others."""
+    if ingested.problems:
+        collector.add(TextDelta("\n\n" + "\n".join(ingested.problems)))
+    text = "\n\n".join(filter(None, (reply.text, "\n".join(ingested.problems))))
+    return replace(reply, text=text, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *ingested.notes)))
+
+
+def _finished(inbound: Inbound, stored: StoredContext, state: TurnState) -> FinishedTurn:
+    size = estimate_tokens(message.text for message in stored.messages)
+    return FinishedTurn(inbound, state.get("choice"), size, len(stored.messages))
 
 
 def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
-    """Return stored messages as a model reads them; files of older turns are only mentioned."""
+    """Return stored messages in LangChain's form; files of older turns are only mentioned."""
     return [_as_message(message) for message in history]
 
 
@@ -217,12 +235,12 @@ def _as_message(message: StoredMessage) -> BaseMessage:
     if message.role == "assistant":
         return AIMessage(message.text)
     kinds = {part.kind for part in message.attachments}
-    came = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
-    return HumanMessage(message.text + "".join(came))
+    mentions = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
+    return HumanMessage(message.text + "".join(mentions))
 
 
 async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:
-    """Follow a turn to its end and return the reply; ``show`` is given every event."""
+    """Consume a turn's events and return its reply; ``show`` is called with each event."""
     async with aclosing(events):
         async for event in events:
             if show:

@@ -13,11 +13,11 @@ from uuid import uuid4
 from langchain_core.tools import BaseTool
 
 from qwendesk.agents.checks import human_claims
-from qwendesk.desk.commands.memory import Commands
+from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.direct_access import DirectAccess, conversation_of
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.desk.turns.knowledge import DeskKnowledge
-from qwendesk.desk.turns.turn import Turns, reply_of
+from qwendesk.desk.turns.turn import TurnRunner, reply_of
 from qwendesk.engines.base import Engine
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.held_words import drop_cancelled_timers
@@ -75,9 +75,9 @@ class Desk:
         self._tools = tools
         self._router = router or build_router(self.settings)
         self.memory = memory or build_memory(self.settings)
-        self.commands = Commands(self.memory)
+        self.commands = MemoryCommands(self.memory)
         self._open = AsyncExitStack()
-        self._turns: Turns | None = None
+        self._turns: TurnRunner | None = None
         self._access: DirectAccess | None = None
         self.knowledge: DeskKnowledge | None = None
         """The desk's documents; None until it is open."""
@@ -282,7 +282,7 @@ class Desk:
         """
         return await self.memory.history.messages(conversation_of(person, conversation), channel=channel, limit=limit)
 
-    def _register_held_words(self, turns: Turns) -> None:
+    def _register_held_words(self, turns: TurnRunner) -> None:
         """Let what this process holds of a person be dropped when the person is forgotten."""
         held = self.memory.held_words
         held.register("turns", turns.drop)

@@ -16,8 +16,8 @@ from qwendesk.channels.relay import Relay
 from qwendesk.channels.supervisor import ChannelSupervisor
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
-from qwendesk.desk.delivery.transcript import PastLines
-from qwendesk.desk.runtime import Answering, Office
+from qwendesk.desk.delivery.transcript import Transcript
+from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.people.erasure_watch import ErasureWatch
@@ -137,17 +137,17 @@ class Service:
         """
         await self.office.database.whole_database.check()
         failing = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
-        problems = await problems_of(self.models, self.left_out | failing, self.office.inbox.dead_count)
+        problems = await problems_of(self.models, self.left_out | failing, self.office.failed.count)
         return {
             "status": "degraded" if problems else "ok",
             "role": self.component,
-            "waiting": await self.office.inbox.open_count(),
-            "dead": await self.office.inbox.dead_count(),
+            "waiting": await self.office.acceptance.open_count(),
+            "dead": await self.office.failed.count(),
             "channels": {name: keeper.state for name, keeper in self.keepers.items()},
             "problems": problems,
         }
 
-    async def _open_office(self, stack: AsyncExitStack) -> Office:
+    async def _open_office(self, stack: AsyncExitStack) -> DeskRuntime:
         settings = self.settings
         if self._answers:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
@@ -160,16 +160,16 @@ class Service:
             stack.push_async_callback(memory.aclose)
         self._memory = memory
         memory.held_words.register("texts", drop_texts)
-        return Office(
+        return DeskRuntime(
             memory.scope,
             settings.database,
-            answering=self._answering(desk) if self._answers else None,
-            houses={name: access_policy(name, channel, settings) for name, channel in self.channels.items()},
+            worker=self._answering(desk) if self._answers else None,
+            access_policies={name: access_policy(name, channel, settings) for name, channel in self.channels.items()},
             limits=admission_limits(settings),
             on_request=self._on_request,
         )
 
-    def _answering(self, desk: Desk) -> Answering:
+    def _answering(self, desk: Desk) -> WorkerSetup:
         async def check_model(name: str) -> None:
             await desk.pool.choose("general", name)
 
@@ -196,7 +196,7 @@ class Service:
         await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
 
     def _attach_channels(self) -> None:
-        lines = PastLines(self.office.database)
+        lines = Transcript(self.office.database)
         for name, channel in self.channels.items():
             self._memory.held_words.register(name, channel.drop)
             rates = asks_for_feedback(name, self.settings)

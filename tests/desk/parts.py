@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.access import House
-from qwendesk.desk.admission import Limits
-from qwendesk.desk.delivery.deliver import Pace
-from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.runtime import Office
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.admission import AdmissionLimits
+from qwendesk.desk.commands.chat_commands import ChatCommands, Explain
+from qwendesk.desk.delivery.deliver import RetrySchedule
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.runtime import DeskRuntime
+from qwendesk.desk.translations import MachineNotices
 from qwendesk.engines.scripted import SCRIPTED_MODELS, Script, ScriptedEngine
 from qwendesk.messages import Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
 from qwendesk.wiring import build_answering, build_commands
 from tests.databases import put_migrated
 
-OPEN = {"test": House("open")}
+OPEN = {"test": AccessPolicy("open")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class TestOutlet:
 
 @dataclass
 class Running:
-    office: Office
+    runtime: DeskRuntime
     outlet: TestOutlet
     desk: Desk
     engine: ScriptedEngine
@@ -82,12 +84,12 @@ class Running:
     async def settle(self, seconds: float = 60.0) -> None:
         """Wait until nothing is open."""
         async with asyncio.timeout(seconds):
-            while await self.office.inbox.open_count():  # noqa: ASYNC110 - another process may be what settles it
+            while await self.runtime.acceptance.open_count():  # noqa: ASYNC110 - another process may be what settles it
                 await asyncio.sleep(0.02)
 
     async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
         person = {"person": "ann", **more}
-        return await self.office.accept(Inbound(text, conversation, channel="test", event=event, **person))
+        return await self.runtime.accept(Inbound(text, conversation, channel="test", event=event, **person))
 
 
 @asynccontextmanager
@@ -96,15 +98,16 @@ async def running(
     script: Script | None = None,
     *,
     outlet: TestOutlet | None = None,
-    limits: Limits | None = None,
-    houses: Mapping[str, House] = OPEN,
-    pace: Pace | None = None,
+    limits: AdmissionLimits | None = None,
+    access_policies: Mapping[str, AccessPolicy] = OPEN,
+    schedule: RetrySchedule | None = None,
     url: str | None = None,
     answers: bool = True,
-    patience: float = 5.0,
-    unrated: frozenset[str] = frozenset(),
+    stop_timeout: float = 5.0,
+    unrated_channels: frozenset[str] = frozenset(),
     cards: Iterable[ModelCard] = SCRIPTED_MODELS,
     notices: MachineNotices | None = None,
+    explain: Explain | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a whole desk in this process."""
@@ -116,20 +119,26 @@ async def running(
     outlet = outlet or TestOutlet()
     async with Desk(made, engines={"scripted": engine}) as desk:
         commands = build_commands(desk.memory, desk.commands, _any_model)
-        answering = replace(
+        if explain:
+            commands = ChatCommands(InboxRepository(desk.memory.scope), explain, _any_model)
+        setup = replace(
             build_answering(made, desk.handle, commands, {"test": outlet}),
-            pace=pace or Pace(first=0.05),
-            unrated=unrated,
+            retry_schedule=schedule or RetrySchedule(first_pause=0.05),
+            unrated_channels=unrated_channels,
             notices=notices or MachineNotices(),
         )
-        office = Office(
-            desk.memory.scope, made.database, answering=answering if answers else None, houses=houses, limits=limits
+        runtime = DeskRuntime(
+            desk.memory.scope,
+            made.database,
+            worker=setup if answers else None,
+            access_policies=access_policies,
+            limits=limits,
         )
-        await office.start()
+        await runtime.start()
         try:
-            yield Running(office, outlet, desk, engine)
+            yield Running(runtime, outlet, desk, engine)
         finally:
-            await office.stop(patience)
+            await runtime.stop(stop_timeout)
 
 
 async def _any_model(name: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from qwendesk.desk.commands.chat_commands import Command, parse
 from qwendesk.messages import Inbound
-from tests.desk import parts
 from tests.desk.parts import Abilities, Running, TestOutlet, running
 
 
@@ -66,14 +65,11 @@ async def test_help_names_every_command_and_an_unknown_one_is_said_to_be_none(tm
 
 
 @pytest.mark.parametrize(("reason", "told_"), [(None, "There is no answer"), ("", "not finished"), ("so", "so")])
-async def test_why_says_what_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str | None, told_: str
-) -> None:
+async def test_why_says_what_is_known(tmp_path: Path, reason: str | None, told_: str) -> None:
     async def explain(inbound: Inbound) -> str | None:
         return reason
 
-    monkeypatch.setattr(parts, "_no_reason", explain)
-    async with running(tmp_path) as desk:
+    async with running(tmp_path, explain=explain) as desk:
         assert told_ in (await told(desk, "/why"))[0]
 
 
@@ -118,7 +114,7 @@ async def test_a_stop_heard_by_another_process_is_noticed(tmp_path: Path) -> Non
     async with running(tmp_path, script) as desk:
         await desk.say("a slow one")
         await asyncio.sleep(0.5)
-        await desk.office.inbox.ask_to_stop("test", "", "c1")  # only in the database
+        await desk.runtime.inbox.request_stop("test", "", "c1")  # only in the database
         await desk.settle(15)
         assert desk.outlet.texts == ["(stopped)"]
 
@@ -134,8 +130,8 @@ async def test_a_slow_answer_shows_a_sign_and_grows_by_edits_and_ends_complete(t
         assert len(outlet.sent) == 1 and words.startswith(outlet.sent[0].text) and outlet.sent[0].text != words
         assert len(outlet.edited) >= 2
         assert outlet.edited[-1] == ("m1", words)
-        (stored,) = await desk.office.outbox.of_conversation(
-            (await desk.office.inbox.conversation_of("test", "", "c1")) or ""
+        (stored,) = await desk.runtime.outbox.of_conversation(
+            (await desk.runtime.inbox.conversation_id("test", "", "c1")) or ""
         )
         assert (stored.text, stored.status, stored.message_id) == (words, "sent", "m1")
 

@@ -9,8 +9,8 @@ from time import monotonic
 import pytest
 from dbos import DBOSClient
 
-from qwendesk.desk.delivery.deliver import Pace
-from qwendesk.desk.maintenance import Upkeep
+from qwendesk.desk.delivery.deliver import RetrySchedule
+from qwendesk.desk.maintenance import Maintenance
 from qwendesk.errors import ChannelError, ConfigError, EngineError, EngineUnavailable
 from qwendesk.messages import Outbound
 from tests.desk.parts import TestOutlet, running
@@ -56,21 +56,23 @@ async def test_a_vain_delivery_is_given_up_and_the_conversation_goes_on(tmp_path
         await desk.say("tell me")
         await desk.say("/think")
         await desk.settle()
-        (ticket,) = await desk.office.inbox.tickets()
+        (ticket,) = await desk.runtime.failed.messages()
         assert (ticket.status, ticket.text) == ("dead", "tell me") and "blocked" in ticket.error
         assert outlet.texts == ["one", "I think before I answer."]
-        assert await desk.office.inbox.reopen(ticket.id, desk.office.dispatcher.enqueue)
+        assert await desk.runtime.failed.retry(ticket.id, desk.runtime.queue.enqueue)
         await desk.settle()
-        assert outlet.texts[2:] == ["two", "three"], "what had arrived is not sent again"
-        assert await desk.office.inbox.tickets() == []
+        assert outlet.texts[2:] == ["two", "three"], "what had claimed is not sent again"
+        assert await desk.runtime.failed.messages() == []
 
 
 async def test_a_delivery_that_never_goes_well_is_given_up_in_time(tmp_path: Path) -> None:
     outlet = Failing(*[ChannelError("hung up")] * 1000)
-    async with running(tmp_path, lambda m: "fine", outlet=outlet, pace=Pace(0.02, 0.1, give_up=0.5)) as desk:
+    async with running(
+        tmp_path, lambda m: "fine", outlet=outlet, schedule=RetrySchedule(0.02, 0.1, give_up_after=0.5)
+    ) as desk:
         await desk.say("hello")
         await desk.settle()
-        (ticket,) = await desk.office.inbox.tickets()
+        (ticket,) = await desk.runtime.failed.messages()
         assert "hung up" in ticket.error
 
 
@@ -85,7 +87,7 @@ async def test_a_failed_turn_is_said_and_listed_and_the_next_one_is_answered(
         await desk.say("hello again")
         await desk.settle(30)
         assert words in desk.outlet.texts[0] and desk.outlet.texts[1] == "fine"
-        (ticket,) = await desk.office.inbox.tickets()
+        (ticket,) = await desk.runtime.failed.messages()
         assert ticket.status == "failed" and str(error) in ticket.error
 
 
@@ -101,7 +103,7 @@ async def test_what_waits_for_its_next_try_is_not_waited_for_at_the_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outlet = Failing(ChannelError("Try again later.", retry_after=600))
-    async with asyncio.timeout(60), running(tmp_path, lambda messages: "fine", outlet=outlet, patience=600) as desk:
+    async with asyncio.timeout(60), running(tmp_path, lambda messages: "fine", outlet=outlet, stop_timeout=600) as desk:
         await desk.say("my secret")
         while "Try again later." not in caplog.text:  # noqa: ASYNC110 - a delivery tells nobody that it waits
             await asyncio.sleep(0.02)
@@ -112,17 +114,17 @@ async def test_what_waits_for_its_next_try_is_not_waited_for_at_the_end(
 
 
 async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) -> None:
-    async with running(tmp_path, ["once"], patience=0.5) as desk:
+    async with running(tmp_path, ["once"], stop_timeout=0.5) as desk:
         await desk.say("hello")
         await desk.settle()
-        inbox = desk.office.inbox
-        conversation = await inbox.conversation_of("test", "", "c1")
-        (sent,) = await desk.office.outbox.of_conversation(conversation or "")
+        inbox = desk.runtime.inbox
+        conversation = await inbox.conversation_id("test", "", "c1")
+        (sent,) = await desk.runtime.outbox.of_conversation(conversation or "")
         id_ = sent.key.partition(":")[0]
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
             await connection.exec_driver_sql("UPDATE inbound_event SET status = 'dead'")
             await connection.exec_driver_sql("DELETE FROM outbound")
-        assert await inbox.reopen(id_, desk.office.dispatcher.enqueue)
+        assert await desk.runtime.failed.retry(id_, desk.runtime.queue.enqueue)
         await desk.settle()
         assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
 
@@ -132,11 +134,11 @@ async def test_what_the_queue_has_lost_is_put_back(tmp_path: Path) -> None:
         await desk.say("hello")
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
             await connection.exec_driver_sql("UPDATE inbound_event SET received_at = '2020-01-01 00:00:00'")
-        file = desk.office.database.whole_database.file
+        file = desk.runtime.database.whole_database.file
         client = DBOSClient(system_database_url=f"sqlite:///{file}")
         await client.cancel_workflows_async([status.workflow_id for status in await client.list_workflows_async()])
         client.destroy()
-        await Upkeep(desk.office.inbox, desk.office.dispatcher, desk.office.guestbook).once()
+        await Maintenance(desk.runtime.failed, desk.runtime.queue, desk.runtime.access).once()
     async with running(tmp_path, lambda messages: "found") as desk:
         await desk.settle()
         assert desk.outlet.texts == ["found"]
@@ -146,7 +148,7 @@ async def test_upkeep_keeps_up_and_says_nothing_of_what_ended_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(tmp_path, answers=False) as desk:
-        inbox, dispatcher = desk.office.inbox, desk.office.dispatcher
+        queue = desk.runtime.queue
         for status in ("done", "stopped", "failed", "dead", "queued"):
             await desk.say("hello", f"c{status}")
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
@@ -161,20 +163,20 @@ async def test_upkeep_keeps_up_and_says_nothing_of_what_ended_meanwhile(
                 "EXPLAIN QUERY PLAN SELECT id FROM inbound_event WHERE finished_at < '2021-01-01' LIMIT 200"
             )
             assert "ix_inbound_event_finished" in str(plan.all())
-        monkeypatch.setattr("qwendesk.desk.maintenance._AT_ONCE", 2)
+        monkeypatch.setattr("qwendesk.desk.maintenance._BATCH_ROWS", 2)
         # one that the queue has ended with just now, and one that it has in hand
-        (waiting,) = await inbox.waiting_since(datetime.now(UTC))
-        assert await dispatcher.lost([waiting, "another"]) == ["another"]
+        (waiting,) = await desk.runtime.failed.open_since(datetime.now(UTC))
+        assert await queue.lost([waiting, "another"]) == ["another"]
 
         async def ended(ids: Sequence[str]) -> list[str]:
             return ["another"]
 
-        monkeypatch.setattr(dispatcher, "lost", ended)
-        await Upkeep(inbox, dispatcher, desk.office.guestbook).once()
+        monkeypatch.setattr(queue, "lost", ended)
+        await Maintenance(desk.runtime.failed, queue, desk.runtime.access).once()
         async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
             left = await connection.exec_driver_sql("SELECT status FROM inbound_event")
             assert [row[0] for row in left] == ["queued"]
-        assert "lost by the queue" not in caplog.text
+        assert "queue had lost" not in caplog.text
 
 
 async def test_two_processes_may_not_answer_from_one_file(tmp_path: Path) -> None:
@@ -187,13 +189,13 @@ async def test_two_processes_may_not_answer_from_one_file(tmp_path: Path) -> Non
 async def test_a_second_run_takes_the_right_to_send_from_the_first(tmp_path: Path) -> None:
     async with running(tmp_path, answers=False) as desk:
         await desk.say("hello")
-        inbox, outbox = desk.office.inbox, desk.office.outbox
-        (id_,) = await inbox.ask_to_stop("test", "", "c1")
-        first = await inbox.begin(id_)
-        second = await inbox.begin(id_)
+        inbox, outbox = desk.runtime.inbox, desk.runtime.outbox
+        (id_,) = await inbox.request_stop("test", "", "c1")
+        first = await inbox.claim(id_)
+        second = await inbox.claim(id_)
         assert first and second and (first.run, second.run) == (1, 2)
         assert await outbox.claim(first, 0, "from the dead") is None
         assert await outbox.claim(second, 0, "from the living")
-        assert not await inbox.close(id_, first.run, "done")
-        assert await inbox.close(id_, second.run, "done")
-        assert await inbox.begin(id_) is None
+        assert not await inbox.complete(id_, first.run, "done")
+        assert await inbox.complete(id_, second.run, "done")
+        assert await inbox.claim(id_) is None

@@ -17,7 +17,7 @@ from qwendesk.channels.base import Channel
 from qwendesk.cli.main import app
 from qwendesk.desk.turns import documents
 from qwendesk.desk.turns.attachments import read_document
-from qwendesk.desk.turns.knowledge import AT_ONCE
+from qwendesk.desk.turns.knowledge import MAX_PASSAGES_EMBEDDED_AT_ONCE
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.messages import Attachment, Event, Finished, Inbound, Notice, Reply, TextDelta
@@ -126,14 +126,14 @@ async def test_nothing_but_what_cannot_be_read_is_refused_without_a_model(make_d
 
 
 async def test_too_many_and_too_slow_ones_do_not_hold_up_the_answer(make_desk: MakeDesk) -> None:
-    many = tuple(Attachment("document", "", b"text", f"{number}.txt") for number in range(documents.MOST + 1))
+    many = tuple(Attachment("document", "", b"text", f"{number}.txt") for number in range(documents.MAX_DOCUMENTS + 1))
     async with make_desk(lambda _: "Yes.", embedder="none") as desk:
         reply, _ = await listen(desk, Inbound("All there?", "c", many))
-        assert reply.text.count("at most 10 documents") == 1 and f"{documents.MOST}.txt" in reply.text
+        assert reply.text.count("at most 10 documents") == 1 and f"{documents.MAX_DOCUMENTS}.txt" in reply.text
         assert desk.knowledge
-        slow = documents.Documents(desk.knowledge, seconds=0)
-        taken = await slow.take_in(Inbound("Is it there?", "c", (PDF,)), "en", lambda notice: None)
-        assert "Passages of it" not in taken.told and "too large" in taken.problems[0]
+        slow = documents.MessageDocuments(desk.knowledge, timeout_seconds=0)
+        taken = await slow.ingest(Inbound("Is it there?", "c", (PDF,)), "en", lambda notice: None)
+        assert "Passages of it" not in taken.prompt and "too large" in taken.problems[0]
 
 
 async def test_a_long_document_is_found_by_words_at_once_and_embedded_after_the_turn(
@@ -141,24 +141,26 @@ async def test_a_long_document_is_found_by_words_at_once_and_embedded_after_the_
 ) -> None:
     vectors = WordVectors()
     monkeypatch.setattr("qwendesk.wiring.make_embedder", lambda parts: _Closing(vectors))
-    pages = [f"Page about subject{number}" for number in range(AT_ONCE + 1)]
+    pages = [f"Page about subject{number}" for number in range(MAX_PASSAGES_EMBEDDED_AT_ONCE + 1)]
     long = Attachment("document", "", pdf(*pages), "long.pdf")
     async with make_desk(reads) as desk:
         reply, _ = await listen(desk, Inbound("What about subject7 then?", "c", (long,)))
         assert "Page about subject7" in reply.text and not vectors.embedded
         assert desk.knowledge and desk._turns
-        await desk._turns._later.settle()
+        await desk._turns.background.wait()
         state = await desk.knowledge.base.state()
-        assert state.embedded == state.passages == AT_ONCE + 1
+        assert state.embedded == state.passages == MAX_PASSAGES_EMBEDDED_AT_ONCE + 1
         vectors.is_away = True
         reply, _ = await listen(desk, Inbound("How long is the warranty?", "c", (PDF,)))
         assert WARRANTY in reply.text, "an embedding server that is away does not fail the turn"
-        await desk._turns._later.settle()
+        await desk._turns.background.wait()
         vectors.is_away = False
         await listen(desk, Inbound("Thank you.", "c"))
-        await desk._turns._later.settle()
+        await desk._turns.background.wait()
         state = await desk.knowledge.base.state()
-        assert state.embedded == state.passages > AT_ONCE + 1, "what it was away for is done once it is back"
+        assert state.embedded == state.passages > MAX_PASSAGES_EMBEDDED_AT_ONCE + 1, (
+            "what it was away for is done once it is back"
+        )
 
 
 class _Closing:

@@ -40,7 +40,7 @@ async def rows(desk: Running) -> str:
 async def idle(desk: Running) -> None:
     """Wait until no message is in hand."""
     async with asyncio.timeout(30):
-        while desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
+        while desk.runtime.queue.running():  # noqa: ASYNC110 - the queue tells nobody when it is idle
             await asyncio.sleep(0.02)
 
 
@@ -54,7 +54,7 @@ async def failed(desk: Running) -> None:
 
 
 async def bob(desk: Running, text: str) -> None:
-    await desk.office.accept(Inbound(text, "c1", channel="test", person="bob"))
+    await desk.runtime.accept(Inbound(text, "c1", channel="test", person="bob"))
 
 
 async def test_without_a_confirmation_nothing_is_forgotten(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ async def test_limits_name_nobody_and_are_forgotten_where_they_no_longer_count(t
         async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
             keys = list((await connection.execute(select(RateBucket.key))).scalars())
         assert len(keys) == 1 and "ann" not in keys[0]
-        await desk.office.inbox.forget_limits(datetime.now(UTC) + timedelta(seconds=1))
+        await desk.runtime.failed.prune_rate_limits(datetime.now(UTC) + timedelta(seconds=1))
         assert keys[0] not in await rows(desk)
 
 

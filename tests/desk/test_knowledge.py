@@ -36,7 +36,7 @@ async def test_each_person_is_shown_only_what_is_theirs(make_desk: MakeDesk) -> 
             await say(desk, "hello", person, f"talk-{person}")
             inbound = Inbound("see this", f"talk-{person}", person=person)
             file = Attachment("document", "text/plain", f"the secret of {person}".encode(), "mine.txt")
-            assert (await desk.knowledge.keep(file, inbound)).status == "added"
+            assert (await desk.knowledge.add(file, inbound)).status == "added"
         told = await say(desk, "What is the secret?", "ann", "talk-ann")
         assert "everybody's secret" in told and "secret of ann" in told and "bob" not in told
         stranger = await say(desk, "What is the secret?", "eve", "talk-eve")
@@ -51,8 +51,7 @@ async def test_the_tool_is_offered_only_with_documents(make_desk: MakeDesk) -> N
         await desk.knowledge.refresh()
         assert not desk.knowledge.tool.is_offered
         await desk.knowledge.base.add_bytes("all.txt", b"text", EVERYBODY)
-        desk.knowledge._looked_at = float("-inf")
-        await desk.knowledge.refresh()
+        await desk.knowledge.refresh(max_age_seconds=0)
         assert desk.knowledge.tool.is_offered
 
 
@@ -64,7 +63,7 @@ async def test_documents_are_of_the_settings_tenant(make_desk: MakeDesk) -> None
             await say(desk, "hello", "ann", "talk")
             await desk.knowledge.base.add_bytes("all.txt", f"secret of {tenant}".encode())
             file = Attachment("document", "text/plain", f"ann's secret at {tenant}".encode(), "mine.txt")
-            await desk.knowledge.keep(file, Inbound("see this", "talk", person="ann"))
+            await desk.knowledge.add(file, Inbound("see this", "talk", person="ann"))
             told = await say(desk, "What is the secret?", "ann", "talk")
             assert f"secret of {tenant}" in told and f"ann's secret at {tenant}" in told
             assert len(await desk.knowledge.base.documents()) == 2

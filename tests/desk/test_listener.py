@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from qwendesk.desk.turns.turn import _Listener
+from qwendesk.desk.turns.turn import EventCollector
 from qwendesk.messages import Event, Notice
 
 
 async def test_a_load_goes_on_for_others_when_who_asked_first_has_left() -> None:
     events = asyncio.Queue[Event | None]()
     async with asyncio.timeout(60) as limit:
-        listener = _Listener(events, [], limit, 60.0)
-        listener.tell(Notice("Loading", None))
+        collector = EventCollector(events, [], limit, 60.0)
+        collector.add(Notice("Loading", None))
         await asyncio.sleep(0)
-    listener.tell(Notice("Loading", None))
+    collector.add(Notice("Loading", None))
     assert events.qsize() == 2

@@ -12,9 +12,8 @@ from starlette.applications import Starlette
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import ChatPage
-from qwendesk.desk.inbox.rows import conversation_key
-from qwendesk.desk.machine_notice import MachineNotices
-from qwendesk.desk.translations import languages, say
+from qwendesk.desk.inbox.records import conversation_key
+from qwendesk.desk.translations import MachineNotices, languages, say
 from qwendesk.errors import ConfigError
 from qwendesk.service import Service
 from qwendesk.settings import Settings, load_settings

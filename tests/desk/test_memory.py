@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.turns.conversation_context import within
+from qwendesk.desk.turns.conversation_context import newest_facts
 from qwendesk.desk.turns.fact_learner import facts_in, sourced
-from qwendesk.desk.turns.summariser import older
+from qwendesk.desk.turns.summariser import oldest_turns
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.records import KnownFact, NewFact, TurnLine
 from qwendesk.models.card import ModelCard
@@ -35,8 +35,8 @@ def played(messages: list[object]) -> str:
 
 async def settled(desk: Desk) -> None:
     assert desk._turns
-    desk._turns._later._idle = 0
-    await desk._turns._later.settle()
+    desk._turns.background.idle_seconds = 0
+    await desk._turns.background.wait()
 
 
 def asked(desk: Desk, about: str) -> int:
@@ -210,18 +210,20 @@ def line(sequence: int, role: str, size: int) -> TurnLine:
 
 def test_the_newest_turns_are_never_summarised() -> None:
     lines = [line(sequence, role, 92) for sequence in range(1, 11) for role in ("user", "assistant")]
-    assert [one.sequence for one in older(lines, keep=600, read=10_000)] == [
+    assert [one.sequence for one in oldest_turns(lines, keep=600, read=10_000)] == [
         sequence for sequence in range(1, 8) for _ in "ab"
     ]
-    assert older(lines[-4:], keep=0, read=10_000) == []
-    assert {one.sequence for one in older(lines, keep=0, read=450)} == {1, 2}
-    assert {one.sequence for one in older(lines, keep=0, read=1)} == {1}, "at least one turn, or it would never end"
-    assert older([], keep=0, read=1) == []
+    assert oldest_turns(lines[-4:], keep=0, read=10_000) == []
+    assert {one.sequence for one in oldest_turns(lines, keep=0, read=450)} == {1, 2}
+    assert {one.sequence for one in oldest_turns(lines, keep=0, read=1)} == {1}, (
+        "at least one turn, or it would never end"
+    )
+    assert oldest_turns([], keep=0, read=1) == []
 
 
 def test_facts_fit_their_room() -> None:
     facts = [KnownFact(f"k{number}", "x" * 90) for number in range(50)]
-    assert within(facts) == facts[-len(within(facts)) :] and 10 < len(within(facts)) < 25
+    assert newest_facts(facts) == facts[-len(newest_facts(facts)) :] and 10 < len(newest_facts(facts)) < 25
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,11 @@ async def test_messages_of_a_conversation_are_answered_in_order_and_others_meanw
 
 
 async def test_what_a_stopped_worker_had_in_hand_is_answered_by_the_next(tmp_path: Path, url: str) -> None:
-    async with running(tmp_path, hang, url=url, patience=0.5) as desk:
+    async with running(tmp_path, hang, url=url, stop_timeout=0.5) as desk:
         await desk.say("first")
         await desk.say("second")
         async with asyncio.timeout(60):
-            while not desk.office.dispatcher.running():  # noqa: ASYNC110 - the queue tells nobody what it hands over
+            while not desk.runtime.queue.running():  # noqa: ASYNC110 - the queue tells nobody what it hands over
                 await asyncio.sleep(0.02)
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as desk:
         await desk.settle(60)

@@ -142,7 +142,7 @@ async def test_commands_do_what_buttons_do_where_there_are_none(tmp_path: Path) 
 
 
 async def test_thumbs_can_be_left_out(tmp_path: Path) -> None:
-    async with running(tmp_path, outlet=outlet(), unrated=frozenset({"test"})) as desk:
+    async with running(tmp_path, outlet=outlet(), unrated_channels=frozenset({"test"})) as desk:
         await tell(desk, "hello there", "rate:1")
         assert not any(desk.outlet.buttons.values()) and await ratings(desk) == [(Rating(1),)]
 

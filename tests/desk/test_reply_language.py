@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.access import House
-from qwendesk.desk.inbox.records import HEARD
-from qwendesk.desk.inbox.reply_language import language_of, newly_heard
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.inbox.records import DETECTED_LANGUAGE
+from qwendesk.desk.inbox.reply_language import language_of, newly_detected
 from qwendesk.desk.translations import say
-from qwendesk.desk.worker import chosen
+from qwendesk.desk.worker import with_settings
 from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import running
 
@@ -18,13 +18,23 @@ ITALIAN = "Vorrei sapere quando arriva il mio ordine, per favore."
 @pytest.mark.parametrize(
     ("text", "locale", "settings", "wanted"),
     [
-        (ITALIAN, "en-US", {"language": "ja", HEARD: "de"}, "ja"),
-        (ITALIAN, "en-US", {HEARD: "de"}, "it"),
-        (f"> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n{ITALIAN}", "en-US", {HEARD: "de"}, "it"),
-        ("> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n???", "fr", {HEARD: "de"}, "de"),
+        (ITALIAN, "en-US", {"language": "ja", DETECTED_LANGUAGE: "de"}, "ja"),
+        (ITALIAN, "en-US", {DETECTED_LANGUAGE: "de"}, "it"),
+        (
+            f"> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n{ITALIAN}",
+            "en-US",
+            {DETECTED_LANGUAGE: "de"},
+            "it",
+        ),
+        (
+            "> Somebody wrote:\n> We are open on weekdays from nine to six.\n\n???",
+            "fr",
+            {DETECTED_LANGUAGE: "de"},
+            "de",
+        ),
         (f"> Forwarded message:\n> {ITALIAN}", "de", {}, "it"),
-        ("/memory", "en-US", {HEARD: "de"}, "de"),
-        ("37 * 91", "en-US", {HEARD: "de"}, "de"),
+        ("/memory", "en-US", {DETECTED_LANGUAGE: "de"}, "de"),
+        ("37 * 91", "en-US", {DETECTED_LANGUAGE: "de"}, "de"),
         ("hello", "de", {}, "de"),
         ("привет, как дела?", "de", {}, "ru"),
         ("/memory", "pt-BR", {}, "pt-BR"),
@@ -41,7 +51,7 @@ def test_what_is_known_of_a_language_counts_in_its_order(
 @pytest.mark.parametrize(("settings", "told"), [({}, "it"), ({"language": "ja"}, "ja")])
 def test_of_files_the_desk_speaks_in_the_language_that_counts(settings: dict[str, str], told: str) -> None:
     inbound = Inbound(ITALIAN, "c", (Attachment("document", "text/plain", b"x", "a.txt"),), locale="en-US")
-    assert chosen(inbound, settings).locale == told
+    assert with_settings(inbound, settings).locale == told
 
 
 @pytest.mark.parametrize(
@@ -49,18 +59,18 @@ def test_of_files_the_desk_speaks_in_the_language_that_counts(settings: dict[str
     [
         ("it", None, {}, "it"),
         ("it", "it-CH", {}, None),
-        ("it", None, {HEARD: "it"}, None),
-        ("en", "it", {HEARD: "it"}, "en"),
+        ("it", None, {DETECTED_LANGUAGE: "it"}, None),
+        ("en", "it", {DETECTED_LANGUAGE: "it"}, "en"),
         ("en", None, {}, None),
         ("cy", None, {}, None),
-        (None, None, {HEARD: "it"}, None),
+        (None, None, {DETECTED_LANGUAGE: "it"}, None),
     ],
 )
 def test_a_language_is_kept_where_the_desk_would_speak_another(
     language: str | None, locale: str | None, settings: dict[str, str], kept: str | None
 ) -> None:
-    assert newly_heard(language, Inbound(ITALIAN, "c", locale=locale), settings) == kept
-    assert newly_heard(language, Inbound("ok", "c", locale=locale), settings) is None
+    assert newly_detected(language, Inbound(ITALIAN, "c", locale=locale), settings) == kept
+    assert newly_detected(language, Inbound("ok", "c", locale=locale), settings) is None
 
 
 async def test_a_command_is_answered_in_the_language_that_was_written_before(tmp_path: Path) -> None:
@@ -72,7 +82,7 @@ async def test_a_command_is_answered_in_the_language_that_was_written_before(tmp
 
 
 async def test_a_stranger_is_told_in_the_language_they_write(tmp_path: Path) -> None:
-    async with running(tmp_path, houses={"test": House()}, answers=False) as desk:
+    async with running(tmp_path, access_policies={"test": AccessPolicy()}, answers=False) as desk:
         refused = await desk.say("こんにちは、注文した商品がまだ届きません。")
-        (guest,) = await desk.office.guestbook.guests()
+        (guest,) = await desk.runtime.access.requests()
         assert refused.text == say("pairing", "ja", code=guest.code)

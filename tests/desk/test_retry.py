@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.commands.chat_commands import Commands
-from qwendesk.desk.delivery.deliver import Delivery, Pace
-from qwendesk.desk.delivery.outbox import Outbox
-from qwendesk.desk.inbox.records import Arrived
+from qwendesk.desk.commands.chat_commands import ChatCommands
+from qwendesk.desk.delivery.deliver import Delivery, RetrySchedule
+from qwendesk.desk.delivery.outbox import OutboxRepository
+from qwendesk.desk.inbox.records import ClaimedMessage
 from qwendesk.errors import ChannelError, EngineError, StoreError
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet, running
@@ -26,13 +26,13 @@ async def rows(desk: Running, statement: str) -> list[Any]:
 
 async def put_back(desk: Running) -> None:
     (row,) = await rows(desk, "SELECT id FROM inbound_event")
-    assert await desk.office.inbox.put_back(row.id, desk.office.dispatcher.enqueue)
+    assert await desk.runtime.failed.requeue(row.id, desk.runtime.queue.enqueue)
     await desk.settle()
 
 
 async def retry(desk: Running) -> None:
-    (ticket,) = await desk.office.inbox.tickets()
-    assert await desk.office.inbox.reopen(ticket.id, desk.office.dispatcher.enqueue)
+    (ticket,) = await desk.runtime.failed.messages()
+    assert await desk.runtime.failed.retry(ticket.id, desk.runtime.queue.enqueue)
     await desk.settle()
 
 
@@ -59,10 +59,10 @@ async def test_a_failed_turn_that_is_retried_brings_its_answer(tmp_path: Path) -
         assert len(desk.outlet.sent) == 2 and "went wrong" in desk.outlet.texts[1]
         await retry(desk)
         assert desk.outlet.texts[2:] == ["one", "two"]
-        assert await desk.office.inbox.tickets() == []
+        assert await desk.runtime.failed.messages() == []
         assert len({message.key for message in desk.outlet.sent}) == 4
         (row,) = await rows(desk, "SELECT conversation_id FROM inbound_event")
-        ending = await desk.office.outbox.ending_of(row.conversation_id, 1)
+        ending = await desk.runtime.outbox.last_part(row.conversation_id, 1)
         assert ending and ending.text == "two", "the thumbs belong to what was said last"
 
 
@@ -87,13 +87,13 @@ async def test_a_stored_answer_is_delivered_however_often_the_desk_was_restarted
         await rows(desk, "DELETE FROM outbound")
         await put_back(desk)
         assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
-        assert await desk.office.inbox.tickets() == []
+        assert await desk.runtime.failed.messages() == []
 
 
 async def test_a_database_that_is_away_for_a_moment_is_no_run_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing_once(monkeypatch, Outbox, "claim")
+    failing_once(monkeypatch, OutboxRepository, "claim")
     async with running(tmp_path, ["once"]) as desk:
         await desk.say("hello")
         await desk.settle()
@@ -109,7 +109,7 @@ async def test_a_desk_that_is_stopped_holds_nothing_against_its_messages(tmp_pat
         await asyncio.sleep(3600)
         return "never"
 
-    async with running(tmp_path, slow, patience=0.1) as desk:
+    async with running(tmp_path, slow, stop_timeout=0.1) as desk:
         await desk.say("hello")
         async with asyncio.timeout(30):
             await begun.wait()
@@ -125,7 +125,7 @@ async def test_what_was_begun_to_be_said_is_said_to_its_end_after_a_restart(
 ) -> None:
     _help_says(monkeypatch, TWO, "three\n\n\nfour")
     stuck = TestOutlet(fail=_hangs_up_at("two"))
-    async with running(tmp_path, outlet=stuck, patience=0.1, pace=Pace(first=0.05)) as desk:
+    async with running(tmp_path, outlet=stuck, stop_timeout=0.1, schedule=RetrySchedule(first_pause=0.05)) as desk:
         await desk.say("/help")
         async with asyncio.timeout(30):
             while not stuck.sent:  # noqa: ASYNC110 - delivery tells nobody
@@ -138,7 +138,7 @@ async def test_what_was_begun_to_be_said_is_said_to_its_end_after_a_restart(
 async def test_a_message_that_was_sent_is_not_sent_again_for_want_of_a_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = failing_once(monkeypatch, Outbox, "sent")
+    calls = failing_once(monkeypatch, OutboxRepository, "mark_sent")
     async with running(tmp_path, ["fine"]) as desk:
         await desk.say("hello")
         await desk.settle()
@@ -153,7 +153,7 @@ async def test_a_posted_beginning_is_completed_though_its_mark_had_to_wait(
             await asyncio.sleep(0.02)
         return "fine"
 
-    calls = failing_once(monkeypatch, Outbox, "posted")
+    calls = failing_once(monkeypatch, OutboxRepository, "mark_posted")
     async with running(tmp_path, slow, outlet=TestOutlet(Abilities(edits=True))) as desk:
         await desk.say("hello")
         await desk.settle()
@@ -163,16 +163,16 @@ async def test_a_posted_beginning_is_completed_though_its_mark_had_to_wait(
 async def test_a_bug_in_a_command_is_owned_up_to_and_keeps_the_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def bug(self: Commands, call: object) -> str:
+    async def bug(self: ChatCommands, call: object) -> str:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Commands, "_help", bug)
+    monkeypatch.setattr(ChatCommands, "_help", bug)
     async with running(tmp_path, ["fine"]) as desk:
         await desk.say("/help")
         await desk.say("hello")
         await desk.settle()
         assert "went wrong" in desk.outlet.texts[0] and desk.outlet.texts[1:] == ["fine"]
-        (ticket,) = await desk.office.inbox.tickets()
+        (ticket,) = await desk.runtime.failed.messages()
         assert ticket.status == "failed" and "KeyError" in ticket.error
 
 
@@ -188,7 +188,7 @@ async def test_an_answer_that_cannot_be_cut_into_messages_is_owned_up_to(tmp_pat
         await desk.say("hello")
         await desk.say("hello again")
         await desk.settle()
-        assert [ticket.status for ticket in await desk.office.inbox.tickets()] == ["failed"] * (1 + all_)
+        assert [ticket.status for ticket in await desk.runtime.failed.messages()] == ["failed"] * (1 + all_)
         assert not all_ or desk.outlet.texts == []
         assert all_ or ("went wrong" in desk.outlet.texts[0] and desk.outlet.texts[1] == "fine")
 
@@ -197,16 +197,16 @@ async def test_a_relieved_run_sends_and_changes_nothing_more(tmp_path: Path) -> 
     outlet = TestOutlet(Abilities(edits=True))
     async with running(tmp_path, answers=False) as desk:
         first = await _taken(desk)
-        outbox = desk.office.outbox
-        delivery = Delivery(desk.office.inbox, outbox, Pace(first=0.05))
+        outbox = desk.runtime.outbox
+        delivery = Delivery(desk.runtime.inbox, outbox, RetrySchedule(first_pause=0.05))
         assert await delivery.show(first, outlet, Piece("be", "be"))
-        second = await desk.office.inbox.begin(first.id)
+        second = await desk.runtime.inbox.claim(first.id)
         assert second
         assert not await delivery.show(first, outlet, Piece("begun", "begun"))
         await delivery.deliver(second, outlet, "begun and ended", ("done", None))
         assert outlet.edited == [("m1", "begun and ended")]
-        await outbox.posted(first, f"{first.id}:0", "another")
-        await outbox.failed(first, f"{first.id}:0", "out of luck", ("dead", "out of luck"))
+        await outbox.mark_posted(first, f"{first.id}:0", "another")
+        await outbox.mark_failed(first, f"{first.id}:0", "out of luck", ("dead", "out of luck"))
         (stored,) = await outbox.of_conversation(first.conversation_id)
         assert (stored.status, stored.message_id, stored.error) == ("sent", "m1", None)
 
@@ -214,25 +214,25 @@ async def test_a_relieved_run_sends_and_changes_nothing_more(tmp_path: Path) -> 
 async def test_what_a_relieved_run_had_just_sent_is_not_sent_again(tmp_path: Path) -> None:
     outlet = TestOutlet()
     async with running(tmp_path, answers=False) as desk:
-        first, outbox = await _taken(desk), desk.office.outbox
+        first, outbox = await _taken(desk), desk.runtime.outbox
         claim = await outbox.claim(first, 0, "fine")
-        second = await desk.office.inbox.begin(first.id)
+        second = await desk.runtime.inbox.claim(first.id)
         assert claim and second
-        await outbox.sent(first, claim.key, "m0", ("done", None))
-        assert await desk.office.inbox.open_count() == 1, "only the newest run closes"
-        await Delivery(desk.office.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
-        assert outlet.texts == [] and await desk.office.inbox.open_count() == 0
+        await outbox.mark_sent(first, claim.key, "m0", ("done", None))
+        assert await desk.runtime.acceptance.open_count() == 1, "only the newest run closes"
+        await Delivery(desk.runtime.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
+        assert outlet.texts == [] and await desk.runtime.acceptance.open_count() == 0
 
 
 async def test_what_a_relieved_run_had_just_begun_to_show_is_gone_on_with(tmp_path: Path) -> None:
     outlet = TestOutlet(Abilities(edits=True))
     async with running(tmp_path, answers=False) as desk:
-        first, outbox = await _taken(desk), desk.office.outbox
+        first, outbox = await _taken(desk), desk.runtime.outbox
         claim = await outbox.claim(first, 0, "…")
-        second = await desk.office.inbox.begin(first.id)
+        second = await desk.runtime.inbox.claim(first.id)
         assert claim and second
-        await outbox.posted(first, claim.key, "m0")
-        await Delivery(desk.office.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
+        await outbox.mark_posted(first, claim.key, "m0")
+        await Delivery(desk.runtime.inbox, outbox).deliver(second, outlet, "fine", ("done", None))
         assert (outlet.texts, outlet.edited) == ([], [("m0", "fine")])
 
 
@@ -246,11 +246,11 @@ async def test_a_run_that_is_relieved_while_it_waits_to_try_again_does_not(tmp_p
     outlet = TestOutlet(fail=hangs_up)
     async with running(tmp_path, answers=False) as desk:
         first = await _taken(desk)
-        delivery = Delivery(desk.office.inbox, desk.office.outbox, Pace(first=1.0))
+        delivery = Delivery(desk.runtime.inbox, desk.runtime.outbox, RetrySchedule(first_pause=1.0))
         sending = asyncio.create_task(delivery.deliver(first, outlet, "fine", ("done", None)))
         async with asyncio.timeout(30):
             await tried.wait()
-        assert await desk.office.inbox.begin(first.id)
+        assert await desk.runtime.inbox.claim(first.id)
         outlet.fail = lambda message: None
         async with asyncio.timeout(30):
             await sending
@@ -273,22 +273,22 @@ async def test_an_answer_does_not_wait_for_a_sign_that_hangs(tmp_path: Path) -> 
         assert desk.outlet.signs == 1 and desk.outlet.texts == ["fine"]
 
 
-async def _taken(desk: Running) -> Arrived:
+async def _taken(desk: Running) -> ClaimedMessage:
     await desk.say("hello")
-    (id_,) = await desk.office.inbox.ask_to_stop("test", "", "c1")
-    arrived = await desk.office.inbox.begin(id_)
-    assert arrived
-    return arrived
+    (id_,) = await desk.runtime.inbox.request_stop("test", "", "c1")
+    claimed = await desk.runtime.inbox.claim(id_)
+    assert claimed
+    return claimed
 
 
 def _help_says(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     """Let a command say something else each time."""
     left = list(texts)
 
-    async def says(self: Commands, call: object) -> str:
+    async def says(self: ChatCommands, call: object) -> str:
         return left.pop(0)
 
-    monkeypatch.setattr(Commands, "_help", says)
+    monkeypatch.setattr(ChatCommands, "_help", says)
 
 
 def _blocked_at(text: str) -> Callable[[Outbound], None]:

@@ -68,7 +68,7 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
     async with Service(made, channels={"loopback": channel}) as service:
         assert (await channel.hears("hello there")).outcome == "accepted"
         async with asyncio.timeout(20):
-            while await service.office.inbox.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
+            while await service.office.acceptance.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
                 await asyncio.sleep(0.02)
         assert "scripted-general" in "".join(channel.sent)
         assert all(len(text) <= 40 for text in channel.sent)
@@ -225,19 +225,20 @@ def test_who_is_not_named_where_only_those_are_heard_cannot_be_let_in(monkeypatc
 
 
 async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_path: Path) -> None:
-    from tests.desk.parts import House, running
+    from qwendesk.desk.access import AccessPolicy
+    from tests.desk.parts import running
 
-    async with running(tmp_path, answers=False, houses={"test": House()}) as desk:
+    async with running(tmp_path, answers=False, access_policies={"test": AccessPolicy()}) as desk:
         await desk.say("hello", display_name="Ann Example")
         (guest,) = json.loads(run("pairing", "list", "--json").stdout)
         assert guest["display_name"] == "Ann Example" and guest["state"] == "waiting"
         approved = run("pairing", "approve", guest["code"], "--role", "operator")
         assert approved.returncode == 0 and "allowed as operator" in approved.stderr
         assert (await desk.say("hello")).outcome == "accepted"
-        (id_,) = await desk.office.inbox.ask_to_stop("test", "", "c1")
-        arrived = await desk.office.inbox.begin(id_)
-        assert arrived
-        await desk.office.inbox.close(id_, arrived.run, "dead", "out of luck")
+        (id_,) = await desk.runtime.inbox.request_stop("test", "", "c1")
+        claimed = await desk.runtime.inbox.claim(id_)
+        assert claimed
+        await desk.runtime.inbox.complete(id_, claimed.run, "dead", "out of luck")
         unknown = run("pairing", "deny", "wbe:ann")
         assert unknown.returncode == 1 and "No channel is called 'wbe'" in unknown.stderr and "web" in unknown.stderr
         assert run("pairing", "deny", "test:ann").returncode == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from qwendesk.desk.access import House
+from qwendesk.desk.access import AccessPolicy
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import Access, InboundEvent, OutboundMessage, RateBucket
 from qwendesk.messages import Inbound
@@ -35,14 +35,14 @@ async def test_each_tenant_takes_and_answers_its_own(tmp_path: Path, url: str) -
         assert (await acme.say("hello acme", event="e1")).outcome == "duplicate"
         assert await tenants(acme, InboundEvent, Conversation, RateBucket) == {"acme"}
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as other:
-        assert await other.office.inbox.open_count() == 0
+        assert await other.runtime.acceptance.open_count() == 0
         assert (await other.say("hello other", event="e1")).sequence == 1, (
             "another tenant's message of that name is another"
         )
         await other.settle()
-        await other.office._upkeep.once()
+        await other.runtime.maintenance.once()
         assert other.outlet.texts == ["re hello other"]
-        assert await other.office.inbox.ask_to_stop("test", "", "c1") == []
+        assert await other.runtime.inbox.request_stop("test", "", "c1") == []
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url, tenant="acme") as acme:
         await acme.settle()
         assert acme.outlet.texts == ["re hello acme"]
@@ -62,16 +62,16 @@ async def test_each_tenant_takes_and_answers_its_own(tmp_path: Path, url: str) -
 
 
 async def test_who_may_talk_is_so_for_each_tenant(tmp_path: Path, url: str) -> None:
-    closed = {"test": House("pairing")}
+    closed = {"test": AccessPolicy("pairing")}
     stranger = Inbound("hello", "c1", channel="test", person="ann")
-    async with running(tmp_path, url=url, tenant="acme", answers=False, houses=closed) as acme:
-        assert (await acme.office.accept(stranger)).outcome == "refused"
-        (guest,) = await acme.office.guestbook.guests()
-        assert await acme.office.guestbook.decide(guest.code or "", "allowed")
-    async with running(tmp_path, url=url, answers=False, houses=closed) as other:
-        assert await other.office.guestbook.guests() == []
-        assert (await other.office.accept(stranger)).outcome == "refused"
-        assert len(await other.office.guestbook.guests("waiting")) == 1
+    async with running(tmp_path, url=url, tenant="acme", answers=False, access_policies=closed) as acme:
+        assert (await acme.runtime.accept(stranger)).outcome == "refused"
+        (guest,) = await acme.runtime.access.requests()
+        assert await acme.runtime.access.decide(guest.code or "", "allowed")
+    async with running(tmp_path, url=url, answers=False, access_policies=closed) as other:
+        assert await other.runtime.access.requests() == []
+        assert (await other.runtime.accept(stranger)).outcome == "refused"
+        assert len(await other.runtime.access.requests("waiting")) == 1
         assert await tenants(other, Access) == {"acme", "default"}
-    async with running(tmp_path, url=url, tenant="acme", answers=False, houses=closed) as acme:
-        assert (await acme.office.accept(stranger)).outcome == "accepted"
+    async with running(tmp_path, url=url, tenant="acme", answers=False, access_policies=closed) as acme:
+        assert (await acme.runtime.accept(stranger)).outcome == "accepted"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from qwendesk.desk import translations
-from qwendesk.desk.commands.forget import is_goodbye
+from qwendesk.desk.commands.forget import is_deletion_request
 from qwendesk.desk.commands.memory import NAMES
 
 MARK = re.compile(r"{\w+}")
@@ -37,10 +37,10 @@ def test_what_a_text_tells_to_write_is_understood(language: str) -> None:
     yes = translations.words("word_yes", language)[0]
     for me in translations.words("word_me", language):
         for sure in ("yes", yes, yes.upper(), f"{yes}."):
-            assert is_goodbye(f"{me} {sure}", language)
-            assert is_goodbye(f"me {sure}"), "whatever language the desk thinks the person reads"
+            assert is_deletion_request(f"{me} {sure}", language)
+            assert is_deletion_request(f"me {sure}"), "whatever language the desk thinks the person reads"
         for unsure in (me, f"{me} {me}", f"x {yes}", yes, f"{me} {yes} {yes}", f"{me} ."):
-            assert not is_goodbye(unsure, language)
+            assert not is_deletion_request(unsure, language)
 
 
 def test_every_command_of_the_memory_has_its_help() -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 
 from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.web.sessions import PageSocket, VisitorSession, shown_frame
-from qwendesk.desk.access import House
-from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.memory.tables.facts import LinkCode
 from qwendesk.memory.tables.inbox import Access, InboundEvent, RateBucket
 from tests.desk.parts import Running, running
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def test_a_restart_with_another_time_leaves_limits_as_they_were(
     tmp_path: Path, clock: Clock, back: float
 ) -> None:
-    limits = Limits(per_hour=3)
+    limits = AdmissionLimits(per_hour=3)
     async with running(tmp_path, limits=limits, answers=False) as desk:
         assert [(await desk.say("hello")).outcome for _ in range(4)] == ["accepted"] * 3 + ["refused"]
     clock.ahead = back
@@ -56,13 +56,13 @@ async def test_a_restart_with_another_time_leaves_limits_as_they_were(
 
 async def test_a_bucket_of_a_later_clock_refills_from_now_on(tmp_path: Path, clock: Clock) -> None:
     clock.ahead = 86400.0 * 30
-    limits = Limits(per_hour=3)
+    limits = AdmissionLimits(per_hour=3)
     async with running(tmp_path, limits=limits, answers=False) as desk:
         for _ in range(4):
             await desk.say("hello")
     clock.ahead = 0
     async with running(tmp_path, limits=limits, answers=False) as desk:
-        await desk.office.inbox.forget_limits(datetime.now(UTC) - timedelta(days=1))
+        await desk.runtime.failed.prune_rate_limits(datetime.now(UTC) - timedelta(days=1))
     clock.ahead = 1300.0  # twenty minutes refill one of three an hour
     async with running(tmp_path, limits=limits, answers=False) as desk:
         assert (await desk.say("hello")).outcome == "accepted"
@@ -74,19 +74,19 @@ async def test_a_message_of_a_later_clock_is_found_when_the_queue_has_lost_it(tm
         await desk.say("hello")
         later = {"received_at": datetime.now(UTC) + timedelta(days=30)}
         await _change(desk, update(InboundEvent).values(**later))
-        assert len(await desk.office.inbox.waiting_since(datetime.now(UTC) - timedelta(minutes=1))) == 1
+        assert len(await desk.runtime.failed.open_since(datetime.now(UTC) - timedelta(minutes=1))) == 1
 
 
 async def test_a_pairing_code_of_a_later_clock_does_not_hold(tmp_path: Path) -> None:
-    async with running(tmp_path, answers=False, houses={"test": House()}) as desk:
+    async with running(tmp_path, answers=False, access_policies={"test": AccessPolicy()}) as desk:
         await desk.say("hello")
-        (guest,) = await desk.office.guestbook.guests()
+        (guest,) = await desk.runtime.access.requests()
         await _change(desk, update(Access).values(expires_at=datetime.now(UTC) + timedelta(days=30)))
-        assert guest.code and await desk.office.guestbook.decide(guest.code, "allowed") is None
+        assert guest.code and await desk.runtime.access.decide(guest.code, "allowed") is None
         await desk.say("hello again")
-        (renewed,) = await desk.office.guestbook.guests()
+        (renewed,) = await desk.runtime.access.requests()
         assert renewed.code and renewed.code != guest.code, "a new one takes its place"
-        assert await desk.office.guestbook.decide(renewed.code, "allowed")
+        assert await desk.runtime.access.decide(renewed.code, "allowed")
 
 
 async def test_a_link_code_of_a_later_clock_does_not_hold(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_a_platform_is_never_waited_for_longer_than_a_day(said: str) -> None:
 
 
 async def _tokens(desk: Running) -> list[float]:
-    async with desk.office.database.read() as connection:
+    async with desk.runtime.database.read() as connection:
         return list((await connection.execute(select(RateBucket.tokens))).scalars())
 
 
 async def _change(desk: Running, statement: Any) -> None:
-    async with desk.office.database.write() as connection:
+    async with desk.runtime.database.write() as connection:
         await connection.execute(statement, {})

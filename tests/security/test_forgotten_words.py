@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.turns.background import Background, Over
+from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
@@ -201,17 +201,17 @@ async def test_a_holder_that_fails_keeps_the_others_from_nothing(caplog: pytest.
 async def test_work_that_waits_for_a_pause_is_left_out() -> None:
     begun, done = asyncio.Event(), []
 
-    async def job(over: Over) -> None:
+    async def job(over: FinishedTurn) -> None:
         begun.set()
         await asyncio.sleep(LIMIT if over.inbound.person == "ann" else 0)
         done.append(over.inbound.person)
 
-    background = Background([job], idle=0, gives_way=False)
+    background = BackgroundJobs([job], idle_seconds=0, yields_to_turns=False)
     for person, conversation in (("ann", "1"), ("ann", "2"), ("bob", "3")):
-        background.note(Over(Inbound("hello", conversation, person=person, channel="web"), None, 1, 1))
+        background.schedule(FinishedTurn(Inbound("hello", conversation, person=person, channel="web"), None, 1, 1))
     await begun.wait()
     await background.drop(Forgotten(frozenset({("web", "ann")})))
-    await background.settle()
+    await background.wait()
     assert done == ["bob"]
 
 

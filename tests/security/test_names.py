@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from qwendesk.cli.main import app
-from qwendesk.desk.access_repository import Guest, Guestbook
+from qwendesk.desk.access_repository import AccessRepository, AccessRequest
 from qwendesk.desk.commands.access import _shown
 from qwendesk.logs import SafeFormatter
 from qwendesk.memory.memory import Memory
@@ -43,7 +43,7 @@ def steers(text: str, breaks: str = "") -> list[str]:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_stays_on_its_line(name: str) -> None:
     assert not steers(one_line(name)) and not steers(many_lines(name), "\n\t")
-    assert not steers(_shown(Guest("web", "", name, name, "waiting", "person", None, None)))
+    assert not steers(_shown(AccessRequest("web", "", name, name, "waiting", "person", None, None)))
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -80,7 +80,7 @@ async def _fill() -> None:
     for number, name in enumerate(HOSTILE[:-1]):  # a database holds no lone surrogate
         person = f"{number}{name}"
         inbound = Inbound("hello", "c", person=person, channel="irc", display_name=name)
-        await Guestbook(memory.scope).ask(inbound, f"ABCDEFG{number}", _later())
+        await AccessRepository(memory.scope).request(inbound, f"ABCDEFG{number}", _later())
         met = await memory.people.meet(person, channel="irc")
         await memory.facts.learn(met.id, [NewFact(f"name{name}", f"value {name}")])
     await memory.aclose()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.access import PUBLIC_COMMANDS, House
+from qwendesk.desk.access import PUBLIC_COMMANDS, AccessPolicy
 from qwendesk.desk.translations import languages
 from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES
@@ -98,19 +98,19 @@ async def test_a_channel_narrows_what_people_may_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize("commands", [["hlep"], "new, modle", ["approve", "serve"], ["/nwe"]])
 def test_an_unknown_command_in_the_rules_is_refused_with_what_was_meant(commands: object) -> None:
     with pytest.raises(ConfigError, match=r"'commands' in \[channels.web\].*Known: help"):
-        House.read("web", {"commands": commands})
+        AccessPolicy.read("web", {"commands": commands})
 
 
 @pytest.mark.parametrize("setting", ["commands", "models", "allow", "operators", "owners"])
 @pytest.mark.parametrize("value", [5, True, {"a": 1}, [["a"]], [None]])
 def test_a_list_that_is_none_is_refused(setting: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"'{setting}' in \[channels.web\]"):
-        House.read("web", {setting: value})
+        AccessPolicy.read("web", {setting: value})
 
 
 def test_what_was_perhaps_meant_is_named() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'remember'"):
-        House.read("web", {"commands": ["remembr"]})
+        AccessPolicy.read("web", {"commands": ["remembr"]})
 
 
 async def test_approving_is_widened_only_to_people_who_were_let_in(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_approving_is_widened_only_to_people_who_were_let_in(tmp_path: Pat
         assert "/approve" not in await desk.told("/help", "visitor")
         assert "not valid" in await desk.told("/approve ABCDEFGH", "staff")
         assert "/approve" in await desk.told("/help", "staff")
-        await desk.service.office.guestbook.decide("place:helper", "allowed")
+        await desk.service.office.access.decide("place:helper", "allowed")
         assert "not valid" in await desk.told("/deny ABCDEFGH", "helper")
 
 

@@ -173,7 +173,7 @@ async def test_a_reader_goes_with_a_forgotten_person(tmp_path: Path) -> None:
         for name in ("eve", "ann"):
             inbound = Inbound("Please read", name, person=name, channel="web")
             await memory.turns.begin(inbound)
-            await knowledge.keep(Attachment("document", "text/plain", b"my order", "b.txt"), inbound)
+            await knowledge.add(Attachment("document", "text/plain", b"my order", "b.txt"), inbound)
         assert len(readers()) == 2
         await knowledge.drop(Forgotten(frozenset({("web", "eve"), ("mail", "eve")})))
         assert len(readers()) == 1
@@ -256,10 +256,10 @@ async def test_a_visitors_document_waits_for_no_other_visitor(tmp_path: Path) ->
         eve, ann = (Inbound("Please read", name, person=name, channel="web") for name in ("eve", "ann"))
         for inbound in (eve, ann):
             await memory.turns.begin(inbound)
-        slow = asyncio.create_task(knowledge.keep(Attachment("document", "application/pdf", SLOW, "a.pdf"), eve))
+        slow = asyncio.create_task(knowledge.add(Attachment("document", "application/pdf", SLOW, "a.pdf"), eve))
         await until(lambda: bool(readers()))
         async with asyncio.timeout(PATIENCE):
-            kept = await knowledge.keep(Attachment("document", "text/plain", b"my order", "b.txt"), ann)
+            kept = await knowledge.add(Attachment("document", "text/plain", b"my order", "b.txt"), ann)
         assert kept.chunks == 1 and not slow.done()
         slow.cancel()
         await asyncio.gather(slow, return_exceptions=True)

@@ -168,9 +168,9 @@ async def test_nothing_is_taken_into_a_file_that_was_removed_in_the_same_moment(
 ) -> None:
     async with running(tmp_path, answers=False) as desk:
         assert (await desk.say("hello")).outcome == "accepted"
-        database = desk.office.database.whole_database
+        database = desk.runtime.database.whole_database
         with pytest.raises(StoreError, match="removed or replaced") as caught:
-            async with desk.office.database.write():
+            async with desk.runtime.database.write():
                 (tmp_path / "qwendesk.db").unlink()
         assert caught.value.reason == "the database was removed"
         with pytest.raises(StoreError, match="removed or replaced"):
@@ -181,7 +181,7 @@ async def test_nothing_is_taken_into_a_file_that_was_removed_in_the_same_moment(
 async def test_a_database_that_may_grow_no_further_is_full_until_something_is_written(tmp_path: Path) -> None:
     async with running(tmp_path, answers=False) as desk:
         await desk.say("hello")
-        database = desk.office.database
+        database = desk.runtime.database
         async with database.write() as connection:
             pragma = "PRAGMA max_page_count"
             most = (await connection.raw.exec_driver_sql(pragma)).scalar_one()

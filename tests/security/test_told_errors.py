@@ -47,7 +47,7 @@ GENERAL = ("timeout", "unavailable", "failed", "not_taken_here")
 async def test_an_error_of_a_turn_is_told_in_general_words(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.desk.worker._TRIES", ())
+    monkeypatch.setattr("qwendesk.desk.worker._MODEL_RETRY_PAUSES_SECONDS", ())
     failing: list[Exception] = []
 
     def script(messages: object) -> str:

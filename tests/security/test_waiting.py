@@ -6,29 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.access import House
-from qwendesk.desk.admission_limits import Limits
+from qwendesk.desk.access import AccessPolicy
+from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.translations import say
 from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import Running, running
 
 HOUSES = {
-    "test": House("open", allow=frozenset({"known"})),
-    "open": House("open"),
-    "closed": House("allowlist", allow=frozenset({"known"})),
+    "test": AccessPolicy("open", allow=frozenset({"known"})),
+    "open": AccessPolicy("open"),
+    "closed": AccessPolicy("allowlist", allow=frozenset({"known"})),
 }
-SMALL = Limits(open_of_person=3, open_in_all=12, open_with_strangers=8, open_with_strangers_of_channel=5)
+SMALL = AdmissionLimits(open_of_person=3, open_in_all=12, open_with_strangers=8, open_with_strangers_of_channel=5)
 
 
 async def write(desk: Running, person: str, number: int = 0, channel: str = "test", size: int = 0) -> str:
     files = (Attachment("document", "text/plain", bytes(size), "a.txt"),) if size else ()
     written = Inbound("hello", f"{person}-{number}", files, person=person, channel=channel, event=None)
-    admission = await desk.office.accept(written)
+    admission = await desk.runtime.accept(written)
     return str(admission.outcome)
 
 
 async def test_strangers_on_one_channel_leave_room_for_known_people_and_other_channels(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=SMALL, houses=HOUSES, answers=False) as desk:
+    async with running(tmp_path, limits=SMALL, access_policies=HOUSES, answers=False) as desk:
         assert [await write(desk, f"stranger{number}") for number in range(7)] == ["accepted"] * 5 + ["refused"] * 2
         assert await write(desk, "visitor", channel="open") == "accepted"
         assert [await write(desk, "known"), await write(desk, "known", channel="closed")] == ["accepted"] * 2
@@ -37,22 +37,22 @@ async def test_strangers_on_one_channel_leave_room_for_known_people_and_other_ch
 
 
 async def test_one_person_may_have_only_so_much_waiting_in_many_conversations(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=SMALL, houses=HOUSES, answers=False) as desk:
+    async with running(tmp_path, limits=SMALL, access_policies=HOUSES, answers=False) as desk:
         assert [await write(desk, "known", number) for number in range(4)] == ["accepted"] * 3 + ["refused"]
         assert await write(desk, "another") == "accepted"
 
 
 async def test_a_desk_that_is_full_is_busy_for_everybody(tmp_path: Path) -> None:
-    limits = Limits(open_in_all=2)
-    async with running(tmp_path, limits=limits, houses=HOUSES, answers=False) as desk:
+    limits = AdmissionLimits(open_in_all=2)
+    async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, person) for person in ("known", "a", "b")]
         assert said == ["accepted", "accepted", "busy"]
 
 
 @pytest.mark.parametrize("size", [400, 1000, 1001])
 async def test_files_of_one_person_have_a_limit_a_day(tmp_path: Path, size: int) -> None:
-    limits = Limits(person_bytes_a_day=1000)
-    async with running(tmp_path, limits=limits, houses=HOUSES, answers=False) as desk:
+    limits = AdmissionLimits(person_bytes_a_day=1000)
+    async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, "known", number, size=size) for number in range(4)]
         most = 1000 // size
         assert said == ["accepted"] * most + ["refused"] * (4 - most)
@@ -61,8 +61,8 @@ async def test_files_of_one_person_have_a_limit_a_day(tmp_path: Path, size: int)
 
 
 async def test_files_of_new_visitors_share_a_limit(tmp_path: Path) -> None:
-    limits = Limits(strangers_bytes_a_day=1000)
-    async with running(tmp_path, limits=limits, houses=HOUSES, answers=False) as desk:
+    limits = AdmissionLimits(strangers_bytes_a_day=1000)
+    async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, f"visitor{number}", size=300) for number in range(5)]
         assert said == ["accepted"] * 3 + ["refused"] * 2
         assert await write(desk, "known", size=900) == "accepted"
@@ -70,14 +70,14 @@ async def test_files_of_new_visitors_share_a_limit(tmp_path: Path) -> None:
 
 
 async def test_new_visitors_at_one_public_address_share_a_limit(tmp_path: Path) -> None:
-    limits = Limits(per_hour=2, people_an_address=2, person_bytes_a_day=1000, files_people_an_address=2)
-    houses = {"test": House("open", allow=frozenset({"known"}))}
+    limits = AdmissionLimits(per_hour=2, people_an_address=2, person_bytes_a_day=1000, files_people_an_address=2)
+    houses = {"test": AccessPolicy("open", allow=frozenset({"known"}))}
 
     async def write_from(address: str, person: str, size: int = 0) -> str:
         file = (Attachment("document", "text/plain", bytes(size), "a.txt"),) if size else ()
         return str((await desk.say("hello", person, attachments=file, person=person, address=address)).outcome)
 
-    async with running(tmp_path, limits=limits, houses=houses, answers=False) as desk:
+    async with running(tmp_path, limits=limits, access_policies=houses, answers=False) as desk:
         said = [await write_from("9.9.9.9", f"visitor{number}") for number in range(5)]
         assert said == ["accepted"] * 4 + ["refused"]
         assert await write_from("9.9.9.9", "known") == "accepted"
@@ -87,7 +87,7 @@ async def test_new_visitors_at_one_public_address_share_a_limit(tmp_path: Path) 
 
 
 async def test_whoever_sent_too_many_files_is_told_when_to_go_on(tmp_path: Path) -> None:
-    limits = Limits(person_bytes_a_day=1000)
+    limits = AdmissionLimits(person_bytes_a_day=1000)
     async with running(tmp_path, limits=limits, answers=False) as desk:
         file = (Attachment("document", "text/plain", bytes(500), "a.txt"),)
         for _ in range(2):

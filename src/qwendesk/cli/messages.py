@@ -15,7 +15,7 @@ from qwendesk.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from qwendesk.desk.inbox.repository import Inbox
+    from qwendesk.desk.inbox.failed import FailedMessages
     from qwendesk.settings import Settings
 
 app = typer.Typer(
@@ -48,8 +48,8 @@ def dismiss(ids: Ids) -> None:
 
 
 async def _failed(as_json: bool) -> None:
-    async with open_inbox() as (inbox, _):
-        tickets = await inbox.tickets()
+    async with open_inbox() as (failed, _):
+        tickets = await failed.messages()
     if as_json:
         typer.echo(json.dumps([asdict(ticket) for ticket in tickets], default=str, ensure_ascii=False, indent=2))
         return
@@ -62,28 +62,28 @@ async def _failed(as_json: bool) -> None:
 
 
 async def _retry(ids: list[str]) -> None:
-    from qwendesk.desk.inbox.queue import Dispatcher
+    from qwendesk.desk.inbox.queue import DurableQueue
 
-    async with open_inbox() as (inbox, settings):
-        dispatcher = Dispatcher(settings.database, tenant=settings.tenant)
-        await dispatcher.open()
-        names = await _named(inbox, ids)
-        unknown = [name for name in names if not await inbox.reopen(name, dispatcher.enqueue)]
-        await dispatcher.aclose()
+    async with open_inbox() as (failed, settings):
+        queue = DurableQueue(settings.database, tenant=settings.tenant)
+        await queue.open()
+        names = await _named(failed, ids)
+        unknown = [name for name in names if not await failed.retry(name, queue.enqueue)]
+        await queue.aclose()
     typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
     _refuse(unknown)
 
 
 async def _dismiss(ids: list[str]) -> None:
-    async with open_inbox() as (inbox, _):
-        names = await _named(inbox, ids)
-        unknown = [name for name in names if not await inbox.dismiss(name)]
+    async with open_inbox() as (failed, _):
+        names = await _named(failed, ids)
+        unknown = [name for name in names if not await failed.dismiss(name)]
     typer.echo(f"{len(names) - len(unknown)} dismissed.", err=True)
     _refuse(unknown)
 
 
-async def _named(inbox: Inbox, ids: list[str]) -> list[str]:
-    return [ticket.id for ticket in await inbox.tickets(10_000)] if ids == ["all"] else ids
+async def _named(failed: FailedMessages, ids: list[str]) -> list[str]:
+    return [ticket.id for ticket in await failed.messages(10_000)] if ids == ["all"] else ids
 
 
 def _refuse(unknown: list[str]) -> None:
@@ -94,9 +94,9 @@ def _refuse(unknown: list[str]) -> None:
 
 
 @asynccontextmanager
-async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
-    """Yield the inbox of the settings' database, and the settings."""
-    from qwendesk.desk.inbox.repository import Inbox
+async def open_inbox() -> AsyncIterator[tuple[FailedMessages, Settings]]:
+    """Yield the failed messages of the settings' database, and the settings."""
+    from qwendesk.desk.inbox.failed import FailedMessages
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
@@ -104,6 +104,6 @@ async def open_inbox() -> AsyncIterator[tuple[Inbox, Settings]]:
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield Inbox(memory.scope), settings
+        yield FailedMessages(memory.scope), settings
     finally:
         await memory.aclose()

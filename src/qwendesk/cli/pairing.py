@@ -15,7 +15,7 @@ from qwendesk.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from qwendesk.desk.access_repository import Guest, Guestbook, GuestRole, GuestState
+    from qwendesk.desk.access_repository import AccessRepository, AccessRequest, AccessRole, AccessState
     from qwendesk.settings import Settings
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ async def _list(as_json: bool) -> None:
     from qwendesk.settings import load_settings
 
     async with _open(load_settings()) as book:
-        guests = await book.guests()
+        guests = await book.requests()
     if as_json:
         typer.echo(json.dumps([asdict(guest) for guest in guests], default=str, ensure_ascii=False, indent=2))
         return
@@ -59,13 +59,13 @@ async def _list(as_json: bool) -> None:
         typer.echo("Nobody has asked yet.", err=True)
 
 
-async def _decide(name: str, state: GuestState, role: str) -> None:
+async def _decide(name: str, state: AccessState, role: str) -> None:
     from qwendesk.errors import InputError
     from qwendesk.settings import load_settings
 
     if role not in ("person", "operator", "owner"):
         raise InputError(f"There is no role {role!r}; there are: person, operator, owner.")
-    known: GuestRole = role  # type: ignore[assignment]  # looked up just now
+    known: AccessRole = role  # type: ignore[assignment]  # looked up just now
     settings = load_settings()
     async with _open(settings) as book:
         await _check_channel(name, state, settings, book)
@@ -75,7 +75,7 @@ async def _decide(name: str, state: GuestState, role: str) -> None:
     typer.echo(f"{_shown(guest)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
 
 
-async def _check_channel(name: str, state: GuestState, settings: Settings, book: Guestbook) -> None:
+async def _check_channel(name: str, state: AccessState, settings: Settings, book: AccessRepository) -> None:
     """Refuse a decision without effect.
 
     Raises:
@@ -87,7 +87,7 @@ async def _check_channel(name: str, state: GuestState, settings: Settings, book:
     channel, colon, person = name.strip().partition(":")
     if not colon:
         return
-    there = {*plugins.names("channels"), *settings.channels, *(guest.channel for guest in await book.guests())}
+    there = {*plugins.names("channels"), *settings.channels, *(guest.channel for guest in await book.requests())}
     if channel not in there:
         raise InputError(f"No channel is called {channel!r}; there are: {', '.join(sorted(there))}.")
     if state == "allowed" and settings.channels.get(channel, {}).get("access") == "allowlist":
@@ -97,19 +97,19 @@ async def _check_channel(name: str, state: GuestState, settings: Settings, book:
         )
 
 
-def _shown(guest: Guest) -> str:
+def _shown(guest: AccessRequest) -> str:
     name = one_line(guest.display_name)
     return one_line(f"{guest.channel}:{guest.person}") + (f" ({name})" if name else "")
 
 
 @asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Guestbook]:
-    from qwendesk.desk.access_repository import Guestbook
+async def _open(settings: Settings) -> AsyncIterator[AccessRepository]:
+    from qwendesk.desk.access_repository import AccessRepository
     from qwendesk.memory.memory import Memory
 
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield Guestbook(memory.scope)
+        yield AccessRepository(memory.scope)
     finally:
         await memory.aclose()

@@ -13,8 +13,8 @@ from qwendesk.cli.chat.console_channel import HELP, ConsoleChannel
 from qwendesk.cli.chat.prompt_history import PERSON, forget_typed, history_file
 from qwendesk.cli.chat.view import markdown, printable
 from qwendesk.desk.commands.chat_commands import Command, parse
-from qwendesk.desk.commands.forget import is_goodbye
-from qwendesk.desk.commands.memory import NAMES, Commands
+from qwendesk.desk.commands.forget import is_deletion_request
+from qwendesk.desk.commands.memory import NAMES, MemoryCommands
 from qwendesk.desk.translations import say
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ConfigError, InputError
@@ -44,9 +44,9 @@ class TerminalCommands:
 
     async def run(self, line: str, conversation: str) -> str | None:
         """Return the answer to a line such as ``/memory``, in Markdown; None for other lines."""
-        answer = await Commands(self.memory).run(line, person=PERSON, channel=CHANNEL, conversation=conversation)
+        answer = await MemoryCommands(self.memory).run(line, person=PERSON, channel=CHANNEL, conversation=conversation)
         command = parse(line)
-        if command and command.name == "forget" and is_goodbye(command.argument):
+        if command and command.name == "forget" and is_deletion_request(command.argument):
             await forget_typed(self.history)
         return answer
 

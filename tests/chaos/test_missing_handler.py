@@ -1,4 +1,4 @@
-"""A message that the queue notes as in this worker's hands, but is not: a note lost as the connection broke."""
+"""A message that is pending for a worker without a running handler is requeued (PostgreSQL)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from qwendesk.desk.inbox.queue import Dispatcher
+from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.recovery import WorkerRecovery
 from tests import postgres_server
 
@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
         yield url
 
 
-async def test_a_message_that_nothing_has_in_hand_does_not_hold_up_its_conversation(
+async def test_a_pending_message_without_handler_does_not_block_its_conversation(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled: list[str] = []
@@ -34,21 +34,21 @@ async def test_a_message_that_nothing_has_in_hand_does_not_hold_up_its_conversat
         elif id_ == "second":
             is_over.set()
 
-    dispatcher = Dispatcher(url)
-    await dispatcher.open()
+    queue = DurableQueue(url)
+    await queue.open()
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         for number, id_ in enumerate(("first", "second"), start=1):
-            dispatcher.enqueue(connection, id_, "conversation", number)
+            queue.enqueue(connection, id_, "conversation", number)
     engine.dispose()
-    monkeypatch.setattr(dispatcher, "running", set)
-    recovery = WorkerRecovery(url, dispatcher)
+    monkeypatch.setattr(queue, "running", set)
+    recovery = WorkerRecovery(url, queue)
     await recovery.start()
-    await dispatcher.run(handle)
+    await queue.run(handle)
     try:
         await asyncio.wait_for(is_over.wait(), 120)
     finally:
-        await dispatcher.stop(5)
+        await queue.stop(5)
         await recovery.stop()
-        await dispatcher.aclose()
+        await queue.aclose()
     assert handled == ["first", "first", "second"]

@@ -1,4 +1,4 @@
-"""Processes of a desk under attack, and what is counted afterwards."""
+"""The processes of a desk that the chaos tests disturb, and the checks afterwards."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Hurt:
-    """A moment at which a process was killed, frozen or thawed."""
+class Disruption:
+    """A time at which a process was killed, frozen or continued."""
 
     process: int
     at: float
 
-    def on_its_way(self, line: dict[str, Any], marked: dict[str, float]) -> bool:
-        """Tell whether a message was claimed then and not yet marked as sent; ``marked`` says when each was."""
+    def in_flight(self, line: dict[str, Any], marked: dict[str, float]) -> bool:
+        """Tell whether a message was claimed and not yet marked as sent then; ``marked`` has the time of each mark."""
         is_its_own = line["process"] == self.process
         return bool(is_its_own and line["begun"] <= self.at <= marked.get(line["id"], float("inf")))
 
 
 @dataclass
-class Town:
+class DeskCluster:
     """All processes of one desk."""
 
     url: str
@@ -46,30 +46,30 @@ class Town:
         return process
 
     def retire(self, process: int) -> None:
-        """Let a process finish what it is at, and leave."""
+        """Stop a process and wait until it has ended."""
         (leaving,) = [started for started in self.processes if started.pid == process]
         leaving.terminate()
         assert leaving.wait(60) == 0
 
-    def diary(self, what: str) -> list[dict[str, Any]]:
-        file = self.folder / "diary.jsonl"
-        # what follows the last line's end is being written
+    def events(self, what: str) -> list[dict[str, Any]]:
+        file = self.folder / "events.jsonl"
+        # a text after the last newline is being written
         lines = file.read_text("utf-8").split("\n")[:-1] if file.exists() else []
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
     def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
-        """Wait until something has been written down so often."""
+        """Wait until an event was logged ``count`` times."""
         until = time.monotonic() + seconds
-        while len(self.diary(what)) < count:
-            self.look(until, f"{what} {len(self.diary(what))} of {count}")
+        while len(self.events(what)) < count:
+            self._wait_once(until, f"{what} {len(self.events(what))} of {count}")
 
     def wait_until_closed(self, count: int, seconds: float = 120) -> None:
-        """Wait until so many messages have been finished, in whichever way."""
+        """Wait until ``count`` messages are completed, with any outcome."""
         until = time.monotonic() + seconds
         while (closed := self.count("inbound_event WHERE status <> 'queued'")) < count:
-            self.look(until, f"closed {closed} of {count}")
+            self._wait_once(until, f"closed {closed} of {count}")
 
-    def look(self, until: float, waiting_for: str) -> None:
+    def _wait_once(self, until: float, waiting_for: str) -> None:
         if time.monotonic() > until:
             logs = "\n".join(file.read_text("utf-8")[-3000:] for file in sorted(self.folder.glob("*.log")))
             raise AssertionError(f"gave up waiting for {waiting_for}\n{logs}")
@@ -99,10 +99,11 @@ class Town:
                 process.kill()
                 process.wait()
 
-    def check(self, conversations: int, messages: int, *hurt: Hurt, ending: str = "") -> None:
-        """Every message was answered once, in order; nothing was lost.
+    def check(self, conversations: int, messages: int, *disruptions: Disruption, ending: str = "") -> None:
+        """Check that each message was answered once and in order.
 
-        Only what was on its way as its process was ``hurt``, or what the platform took without a word, may come twice.
+        Only a message in flight at a disruption of its process, or one that the platform accepted without confirmation,
+        may be sent twice.
         """
         expected = conversations * messages
         assert self.count("inbound_event") == expected
@@ -112,10 +113,10 @@ class Town:
         assert self.count("message WHERE role = 'user'") == expected
         assert self.count("message WHERE role = 'assistant'") == expected
         assert self.count("outbound WHERE status = 'sent'") == self.count("outbound") == expected
-        marked = {line["id"]: line["at"] for line in reversed(self.diary("marked"))}
+        marked = {line["id"]: line["at"] for line in reversed(self.events("marked"))}
         order: dict[str, list[str]] = defaultdict(list)
         for sent in self.shown().values():
-            settled = [line for line in sent if not any(was.on_its_way(line, marked) for was in hurt)]
+            settled = [line for line in sent if not any(was.in_flight(line, marked) for was in disruptions)]
             surely = [line for line in settled if line["is_heard"]]
             assert len(surely) <= 1, f"sent twice: {sent}"
             assert len(sent) <= 2 or not all(line["is_heard"] for line in sent), f"sent often: {sent}"
@@ -126,9 +127,9 @@ class Town:
         assert len(order) == conversations and not wrong, wrong
 
     def shown(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what people see, by key, in the order of the first of each; with the text that it has at last."""
-        last = {line["id"]: line["text"] for line in sorted(self.diary("edited"), key=itemgetter("at"))}
+        """Return the sent messages by delivery key, ordered by the first one of each, with their last text."""
+        last = {line["id"]: line["text"] for line in sorted(self.events("edited"), key=itemgetter("at"))}
         shown: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for line in sorted(self.diary("sent"), key=itemgetter("at")):
+        for line in sorted(self.events("sent"), key=itemgetter("at")):
             shown[line["key"]].append({**line, "text": last.get(line["id"], line["text"])})
         return shown

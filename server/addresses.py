@@ -11,13 +11,13 @@ _FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
 def plain_address(text: str) -> str:
-    """Return an address without its zone, and IPv4 as such where it is written as IPv6."""
+    """Return an address without its zone, and an IPv4-mapped IPv6 address as IPv4."""
     found = _parsed(text)
     return str(found) if found else text
 
 
 def network_of(text: str) -> str:
-    """Return what an address is counted under: an IPv4 address by itself, an IPv6 address by its /64."""
+    """Return the network that an address is counted under: an IPv4 address itself, an IPv6 address's /64."""
     found = _parsed(text)
     if isinstance(found, IPv6Address):
         return str(IPv6Network((found, _SITE_BITS), strict=False))
@@ -37,7 +37,7 @@ def is_private(text: str) -> bool:
 
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
-    """Tell whether a proxy has passed a request on."""
+    """Tell whether a proxy forwarded a request."""
     return any(name in headers for name in _FORWARDING)
 
 

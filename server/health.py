@@ -15,37 +15,37 @@ from qwendesk.errors import QwendeskError, StoreError
 from qwendesk.server.addresses import is_forwarded, is_loopback
 
 Health = Callable[[], Awaitable[dict[str, Any]]]
-"""Says how the desk is; raises ``QwendeskError`` where it cannot work."""
-_HOLDS = 1.0
-"""Seconds for which an answer is given again: anybody may ask, and it costs the database some work."""
-_LONGEST = 10.0
-"""Seconds that a look takes at most: a database that stands still must not let those who ask pile up."""
+"""Returns the state of the desk; raises ``QwendeskError`` if it cannot work."""
+_CACHE_SECONDS = 1.0
+"""Time for which a result is reused: anybody may request it, and it queries the database."""
+_TIMEOUT_SECONDS = 10.0
+"""Limit of one check, so that requests do not pile up while the database hangs."""
 _UNKNOWN = "the desk cannot work"
 
 
 class HealthEndpoint:
-    """Answers what monitors ask.
+    """Answers the requests of monitors.
 
     Args:
-        health: says how the desk is.
-        token: who shows it is told details on other machines, too; None: nobody is.
-        longest: seconds after which a look counts as failed.
+        health: returns the state of the desk.
+        token: bearer token that shows details to other machines; None: details stay on this machine.
+        timeout: seconds after which a check counts as failed.
     """
 
-    def __init__(self, health: Health, token: str | None = None, longest: float = _LONGEST) -> None:
+    def __init__(self, health: Health, token: str | None = None, timeout: float = _TIMEOUT_SECONDS) -> None:
         self._health = health
         self._token = token
-        self._longest = longest
+        self._timeout = timeout
         self._asking = asyncio.Lock()
         self._asked = float("-inf")
         self._known: dict[str, Any] = {}
         self._reason = ""
-        """Why it cannot work, in words for everybody."""
+        """Why the desk cannot work, without details."""
 
     async def answer(self, request: Request) -> JSONResponse:
-        """Return the status, 503 where the desk cannot work; the details for some alone."""
+        """Return the status, 503 if the desk cannot work; details only to authorised clients."""
         async with self._asking:
-            if monotonic() - self._asked > _HOLDS:
+            if monotonic() - self._asked > _CACHE_SECONDS:
                 await self._ask()
         public = {"status": self._known["status"]} | ({"reason": self._reason} if self._reason else {})
         shown = self._known if self._may_see_details(request) else public
@@ -53,12 +53,12 @@ class HealthEndpoint:
 
     async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(self._longest):
+            async with asyncio.timeout(self._timeout):
                 self._known, self._reason = {"status": "ok", **await self._health()}, ""
         except TimeoutError:
             self._known = {
                 "status": "failing",
-                "reason": f"No answer within {self._longest:g} s: is the database busy?",
+                "reason": f"No answer within {self._timeout:g} s: is the database busy?",
             }
             self._reason = _UNKNOWN
         except QwendeskError as error:
@@ -67,7 +67,7 @@ class HealthEndpoint:
         self._asked = monotonic()
 
     def _may_see_details(self, request: Request) -> bool:
-        """Tell whether it is asked on this machine, by no proxy, or with the token."""
+        """Tell whether the client is on this machine and behind no proxy, or sends the token."""
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if self._token and scheme.lower() == "bearer" and hmac.compare_digest(shown.encode(), self._token.encode()):
             return True

@@ -1,4 +1,4 @@
-"""The desk's web server: its application, and running it beside everything else."""
+"""The desk's ASGI application and the server that runs it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,12 @@ from qwendesk.server.middleware import ConnectionGuardMiddleware
 from qwendesk.server.protocols import guarded
 
 MAX_FRAME_BYTES = 9 * 2**20
-"""Bytes of one WebSocket frame that are read at all; a larger one ends its connection with the code 1009.
+"""Maximum bytes of a WebSocket frame; a larger one closes the connection with code 1009.
 
-More than channels take, so that whoever sends a little too much can be told so.
+Larger than the limits of channels, so that they can refuse a frame that is a little too large with a message.
 """
-_LARGEST_HEAD = 32 * 2**10
-"""Bytes of a request's head."""
-_WAITING = 256
-"""Connections that the system keeps until they are accepted; so many are accepted at once."""
+_MAX_HEADER_BYTES = 32 * 2**10
+_BACKLOG = 256
 
 
 def build_app(
@@ -64,9 +62,9 @@ def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
-    """Yield what answers calls to a channel's address without its last slash: few programs follow redirects there.
+    """Yield routes for a channel's address without its final slash: few programs follow a redirect of a POST.
 
-    Pages keep the redirect: what they load lies below the address with the slash.
+    Pages keep the redirect, since they load files relative to the address with the slash.
     """
     for route in routes:
         if isinstance(route, Route) and route.path == "/" and "GET" not in (route.methods or ()):
@@ -74,13 +72,13 @@ def _without_slash(path: str, routes: Sequence[BaseRoute]) -> Iterator[BaseRoute
 
 
 class WebServer:
-    """Runs an application on an address until it is stopped.
+    """Runs an application until it is stopped.
 
     Args:
         app: the application.
         host: the address to listen on.
-        port: its port; 0: any that is free.
-        limits: how much is taken.
+        port: its port; 0: any free port.
+        limits: limits of connections, bytes and times.
     """
 
     def __init__(self, app: Starlette, host: str, port: int, limits: WebLimits | None = None) -> None:
@@ -89,18 +87,18 @@ class WebServer:
             replace(limits, connections=possible_connections(limits.connections)), MAX_FRAME_BYTES
         )
         http, socket = guarded(self._guard)
-        # no limit_concurrency: it refuses new connections for old ones that do nothing
+        # no limit_concurrency: it refuses new connections in favour of idle ones
         config = uvicorn.Config(
             ConnectionGuardMiddleware(app, self._guard),
             host,
             port,
             http=http,
             ws=socket,
-            backlog=_WAITING,
-            h11_max_incomplete_event_size=_LARGEST_HEAD,
-            proxy_headers=False,  # the guard asks whom to believe
+            backlog=_BACKLOG,
+            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+            proxy_headers=False,  # the guard checks which proxies are trusted
             ws_per_message_deflate=False,  # a small frame could become a large one
-            log_config=None,  # its lines go the way of all others, where passwords and names are made safe
+            log_config=None,  # its records go to the desk's log, which redacts secrets
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=5,
@@ -113,22 +111,22 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The server's address as somebody on this machine writes it."""
+        """The server's URL on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def port(self) -> int:
-        """The port that is listened on, which the system has chosen where 0 was asked for."""
+        """The port in use; chosen by the system if 0 was requested."""
         return int(self._server.servers[0].sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        """Begin to listen.
+        """Start listening.
 
         Raises:
-            ConfigError: the address cannot be had.
+            ConfigError: the address cannot be bound.
         """
-        with _hearing_failures() as failures:
+        with _bind_errors() as failures:
             self._task = asyncio.create_task(self._server.serve())
             while not self._server.started:
                 if self._task.done():
@@ -142,7 +140,7 @@ class WebServer:
         logging.getLogger("uvicorn.error").addFilter(self._guard.notices.filter)
 
     async def stop(self) -> None:
-        """Answer what is open and listen no more."""
+        """Finish open requests and stop listening."""
         logging.getLogger("uvicorn.error").removeFilter(self._guard.notices.filter)
         if self._watching:
             self._watching.cancel()
@@ -152,8 +150,8 @@ class WebServer:
 
 
 @contextlib.contextmanager
-def _hearing_failures() -> Iterator[list[OSError]]:
-    """Collect why an address cannot be had; uvicorn would write it into the log, where it is said once more."""
+def _bind_errors() -> Iterator[list[OSError]]:
+    """Collect errors of binding the address instead of letting uvicorn log them."""
     heard: list[OSError] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -170,7 +168,7 @@ def _hearing_failures() -> Iterator[list[OSError]]:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program, and says that it failed instead of ending it."""
+    """A server that leaves signals to the program and does not exit the process on failure."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

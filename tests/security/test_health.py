@@ -81,7 +81,7 @@ async def test_a_look_that_never_ends_is_a_failure_for_all_who_ask() -> None:
         looks += 1
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    app = Starlette(routes=[Route("/healthz", HealthEndpoint(hangs, longest=0.1).answer)])
+    app = Starlette(routes=[Route("/healthz", HealthEndpoint(hangs, timeout=0.1).answer)])
     transport = httpx.ASGITransport(app, client=(LOCAL, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client, asyncio.timeout(60):
         answers = await asyncio.gather(*(client.get("/healthz") for _ in range(10)))

@@ -1,4 +1,4 @@
-"""What tools share: the message that a call is part of, and tools that hold a resource."""
+"""Base of tools: the context of a call, and tools that hold a resource."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_RERUN = "Not run: an earlier try to answer this message ended the desk's pro
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The message that a tool is called for.
+    """The message for which a tool is called.
 
     A tool gets it in a parameter of the type ``Annotated[Asker | None, InjectedToolArg]``, which models do not see.
     """

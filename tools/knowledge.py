@@ -28,11 +28,11 @@ class FoundPassage(Protocol):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """Text of the passage."""
 
 
 Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[FoundPassage]]]
-"""Finds passages for a question; of whose message it is part decides which documents are looked at."""
+"""Finds passages for a question in the documents that the message's sender may read."""
 
 
 class KnowledgeTool(ClosableTool):
@@ -42,7 +42,7 @@ class KnowledgeTool(ClosableTool):
 
     @property
     def is_offered(self) -> bool:
-        """Whether a model should be shown it now."""
+        """Whether models are offered the tool now."""
         return self.has_documents()
 
 
@@ -55,7 +55,7 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
 
     Args:
         search: finds the passages.
-        has_documents: tells whether there is anything to be found.
+        has_documents: tells whether there are documents.
     """
 
     async def search_knowledge(query: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:

@@ -1,4 +1,4 @@
-"""Run Python that a model wrote: no files, no network, no environment, limits on time, memory and text."""
+"""Run Python code of a model without files, network or environment, within limits of time, memory and output."""
 
 from __future__ import annotations
 

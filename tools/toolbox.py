@@ -1,4 +1,4 @@
-"""Make tools of an embedding program's own functions."""
+"""Find, call and close tools; make tools of functions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
 
 
 def _lacking(function: Callable[..., Any]) -> str:
-    """Say what models would miss; nothing where they miss nothing."""
+    """Return what the function lacks for models; empty if it lacks nothing."""
     if not inspect.getdoc(function):
         return "a docstring"
     try:
@@ -67,7 +67,7 @@ _CALL_ID = "call"
 
 
 class ToolFault(ToolError):
-    """A call failed for a reason that only the model or the tool's developer can do anything about."""
+    """A failed call that only the model or the tool's developer can correct."""
 
 
 class Toolbox:
@@ -88,12 +88,12 @@ class Toolbox:
 
     @property
     def names(self) -> list[str]:
-        """The names of all tools that are of use now."""
+        """Names of the tools that are offered now."""
         return [name for name, tool in self._tools.items() if getattr(tool, "is_offered", True)]
 
     @property
     def all_names(self) -> list[str]:
-        """The names of all tools, also of those that are of no use now."""
+        """Names of all tools."""
         return list(self._tools)
 
     def schemas(self, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -136,9 +136,9 @@ class Toolbox:
         """
         try:
             tool = self.get(name)
-            return await self._run(tool, _with_asker(tool, _read(name, arguments), context))
+            return await self._run(tool, _with_context(tool, _read(name, arguments), context))
         except ToolError as error:
-            # what a tool says itself is an answer; all else is a fault to be mended
+            # an error that the tool raises itself is a result; any other is a fault
             level = logging.ERROR if isinstance(error, ToolFault) and error.__cause__ else logging.INFO
             log.log(level, "The call of the tool %r failed: %s", name, error, exc_info=True)
             raise
@@ -163,7 +163,7 @@ class Toolbox:
             raise _fault(name, error) from error
 
     async def aclose(self) -> None:
-        """Close every tool that holds something."""
+        """Close the tools that hold resources."""
         closers = [tool.aclose() for tool in self._tools.values() if hasattr(tool, "aclose")]
         await asyncio.gather(*closers)
 
@@ -217,7 +217,7 @@ def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     return given
 
 
-def _with_asker(tool: BaseTool, arguments: dict[str, Any], context: ToolContext | None) -> dict[str, Any]:
+def _with_context(tool: BaseTool, arguments: dict[str, Any], context: ToolContext | None) -> dict[str, Any]:
     """Fill the parameter in which the tool takes the context, whatever the model wrote there."""
     fields = getattr(tool.get_input_schema(), "model_fields", {})
     return arguments | {name: context for name, field in fields.items() if field.annotation == ToolContext | None}

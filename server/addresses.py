@@ -1,4 +1,4 @@
-"""Network addresses: which proxies are trusted, and which addresses count as one."""
+"""Normalize and classify network addresses, and match trusted proxies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 _SITE_BITS = 64
-"""Leading bits of an IPv6 address that a provider gives to one customer, who is free to choose the others."""
+"""Length of the IPv6 prefix of one site, within which its owner chooses addresses freely."""
 _FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
@@ -17,7 +17,7 @@ def plain_address(text: str) -> str:
 
 
 def network_of(text: str) -> str:
-    """Return the network that an address is counted under: an IPv4 address itself, an IPv6 address's /64."""
+    """Return the network that an address counts under: an IPv4 address itself, an IPv6 address's /64."""
     found = _parsed(text)
     if isinstance(found, IPv6Address):
         return str(IPv6Network((found, _SITE_BITS), strict=False))
@@ -25,19 +25,19 @@ def network_of(text: str) -> str:
 
 
 def is_loopback(text: str) -> bool:
-    """Tell whether an address is this machine's own."""
+    """Return whether an address is a loopback address."""
     found = _parsed(text)
     return bool(found and found.is_loopback)
 
 
 def is_private(text: str) -> bool:
-    """Tell whether an address is this machine's own or of a private network."""
+    """Return whether an address is a loopback address or in a private network."""
     found = _parsed(text)
     return bool(found and found.is_private)
 
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
-    """Tell whether a proxy forwarded a request."""
+    """Return whether a proxy forwarded a request."""
     return any(name in headers for name in _FORWARDING)
 
 
@@ -45,10 +45,10 @@ class TrustedProxies:
     """Addresses and networks of proxies.
 
     Args:
-        networks: each an address or a network in CIDR notation.
+        networks: addresses, or networks in CIDR notation.
 
     Raises:
-        ValueError: one is neither.
+        ValueError: an entry is neither.
     """
 
     def __init__(self, networks: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Connections and bytes in flight of the web server: how many there may be, and which goes first."""
+"""Limits on the web server's connections and on bytes in flight, and the order of eviction."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from qwendesk.server.addresses import TrustedProxies, network_of
 from qwendesk.server.limits import WebLimits
 
 Phase = Literal["header", "idle", "body", "working", "leftover", "socket"]
-"""What a connection does: its request begins, none is there, its body comes, it is answered, the rest of a body comes
-that nobody reads, or it is a WebSocket."""
+"""State of a connection: reading a request's head, without a request, reading a body, processing, discarding the rest
+of a body, or a WebSocket."""
 _LOOK_EVERY = 1.0
 _CLOSING = 10.0
-"""Seconds that a peer has to read what is left when its connection is closed."""
+"""Time limit for sending the remaining output of a closing connection, in seconds."""
 _LEFTOVER = 3.0
-"""Seconds for the rest of a body that is not read, so that the peer reads its answer before the end."""
+"""Time limit for discarding the rest of a body, in seconds; meanwhile the peer can read its response."""
 _NOT_WORTH_COUNTING = 16 * 1024
-"""Bytes of a WebSocket without a whole message, pings and the like, that are no message half sent."""
+"""Bytes of a WebSocket below which a message does not count as begun, such as control frames."""
 _OVERHEAD = 2**20
-"""Bytes that a message may take beyond its own size, by being sent in pieces."""
+"""Overhead allowed for one message beyond its maximum size, in bytes, for fragmentation."""
 _NOTICE_SECONDS = 60.0
 _FAULTS_OF_PEERS = ("Invalid UTF-8 sequence received from client.",)
-"""Messages that uvicorn logs as errors with a traceback although the peer alone causes them."""
+"""Messages that uvicorn logs as errors with a traceback although the peer causes them."""
 _EVICTED_FIRST: dict[Phase, int] = {"header": 0, "idle": 0, "leftover": 0, "body": 1, "socket": 2}
-"""The order in which phases are given up for a new connection; one that is being answered never is."""
+"""Order in which connections are evicted by phase; a connection that is processing a request is never evicted."""
 log = logging.getLogger(__name__)
 
 
 class LimitedLog:
-    """Logs warnings that a peer can cause: each kind once a minute, with the number left out.
+    """Logs warnings that a peer can cause: each kind once a minute, with the number of omitted ones.
 
     Args:
-        log: the log.
+        log: the logger.
     """
 
     def __init__(self, log: logging.Logger) -> None:
@@ -46,13 +46,13 @@ class LimitedLog:
         self._left_out: Counter[str] = Counter()
 
     def warn(self, text: str, *args: object) -> None:
-        """Log a warning unless the last minute had one of this kind."""
+        """Log a warning unless one of its kind was logged within the last minute."""
         if self._is_due(text):
             left_out = self._left_out.pop(text, 0)
             self._log.warning(text + (f" ({left_out} more like this)" if left_out else ""), *args)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Filter another logger: warnings are limited, and errors that a peer alone causes become warnings."""
+        """Filter another logger: limit warnings, and turn errors that only a peer causes into warnings."""
         if str(record.msg) in _FAULTS_OF_PEERS:
             record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return record.levelno > logging.WARNING or self._is_due(str(record.msg))
@@ -67,33 +67,33 @@ class LimitedLog:
 
 @dataclass(slots=True, eq=False)
 class ClientConnection:
-    """One connection."""
+    """State of one connection."""
 
     transport: asyncio.Transport
     peer: tuple[str, int]
     network: str
-    """What it is counted under; of a proxy's connection, that of its present request."""
+    """Network that the connection counts under; for a proxy's connection, that of the current request."""
     is_proxy: bool
     phase: Phase = "header"
     since: float = field(default_factory=monotonic)
-    """When the phase began; of a WebSocket, when a message last went over it."""
+    """Start of the phase; for a WebSocket, the time of the last message."""
     held: int = 0
-    """Bytes that have come and are not worked off yet."""
+    """Bytes received and not yet processed."""
     half_since: float = 0.0
-    """When a WebSocket's message began that is not whole yet; 0: none is."""
+    """Time at which an incomplete WebSocket message began; 0 if there is none."""
     closing_since: float = 0.0
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase."""
+        """Enter a phase."""
         self.phase, self.since = phase, monotonic()
 
 
 class ConnectionGuard:
-    """Knows every connection, and closes what takes too long or too much.
+    """Tracks all connections, and closes those that exceed a limit.
 
     Args:
-        limits: how much there may be.
-        largest_message: bytes of one WebSocket message.
+        limits: the limits.
+        largest_message: maximum size of one WebSocket message, in bytes.
     """
 
     def __init__(self, limits: WebLimits, largest_message: int) -> None:
@@ -108,7 +108,7 @@ class ConnectionGuard:
         self._held_by: Counter[str] = Counter()
 
     def opened(self, transport: asyncio.Transport) -> ClientConnection:
-        """Take a connection in; one too many makes another one go, or goes itself."""
+        """Register a connection; beyond a limit, evict another connection or close this one."""
         if known := self._lines.get(transport):
             return known
         peer = _peer(transport)
@@ -122,12 +122,12 @@ class ConnectionGuard:
         return line
 
     def closed(self, transport: asyncio.Transport) -> None:
-        """Let a connection go."""
+        """Unregister a connection."""
         line = self._lines.pop(transport, None)
         if line is None:
             return
         self.release(line)
-        if self._by_peer.get(line.peer) is line:  # a peer may have taken the same port again
+        if self._by_peer.get(line.peer) is line:  # a new connection may have reused the peer's port
             del self._by_peer[line.peer]
         self._leave_group(line)
 
@@ -136,14 +136,14 @@ class ConnectionGuard:
         return self._by_peer.get(peer) if peer else None
 
     def attribute(self, line: ClientConnection, address: str) -> bool:
-        """Count a proxy's connection under the address it speaks for; False where that one has too many."""
+        """Count a proxy's connection under the client's address; return False if the address has too many."""
         if line.transport not in self._lines:
             return False
         self._move(line, network_of(address))
         return len(self._groups[line.network]) <= self.limits.connections_per_address
 
     def received(self, line: ClientConnection, size: int) -> None:
-        """Note bytes that have come."""
+        """Record received bytes; close a WebSocket that exceeds a limit."""
         if line.phase == "idle":
             line.enter("header")
         if line.phase != "socket":
@@ -157,18 +157,18 @@ class ConnectionGuard:
             line.half_since = monotonic()
 
     def worked_off(self, line: ClientConnection, size: int) -> None:
-        """Note that a WebSocket's message of so many bytes was taken, and nothing of it is held any more."""
+        """Record that the application received a WebSocket message of that size, in bytes."""
         left = line.held - size
         line.since, line.half_since = monotonic(), 0.0
         self.release(line)
-        if left > _NOT_WORTH_COUNTING:  # the next one has begun to come; less than that is what pieces cost
+        if left > _NOT_WORTH_COUNTING:  # the next message has begun; fewer bytes are framing overhead
             line.half_since = line.since
             self.charge(line, left)
 
     def charge(self, line: ClientConnection, size: int) -> bool:
-        """Count bytes in flight; False where they are too many.
+        """Count bytes in flight; return False if they exceed a limit.
 
-        Where they are too many in all, the address that has most of them loses its largest connection.
+        If the total exceeds its limit, the largest connection of the address with the most bytes is closed.
         """
         if self._held_by[line.network] + size > self.limits.bytes_in_flight_per_address:
             return False
@@ -185,7 +185,7 @@ class ConnectionGuard:
         return True
 
     def release(self, line: ClientConnection) -> None:
-        """Forget the bytes of a connection."""
+        """Stop counting the bytes of a connection."""
         self._held -= line.held
         self._held_by[line.network] -= line.held
         if self._held_by[line.network] <= 0:
@@ -193,18 +193,18 @@ class ConnectionGuard:
         line.held = 0
 
     def cut(self, line: ClientConnection) -> None:
-        """End a connection at once."""
+        """Abort a connection."""
         self.closed(line.transport)
         line.transport.abort()
 
     async def watch(self) -> None:
-        """Look for connections that take too long, until cancelled."""
+        """Close overdue connections every second, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self.look(monotonic())
 
     def look(self, now: float) -> None:
-        """End the connections that take too long."""
+        """Close the connections that exceed a time limit."""
         for line in list(self._lines.values()):
             if self._is_overdue(line, now):
                 self.cut(line)
@@ -221,10 +221,10 @@ class ConnectionGuard:
             case "socket":
                 half = line.half_since and now > self.limits.due(line.half_since, line.held)
                 return bool(half) or now - line.since > self.limits.socket_idle_timeout
-        return False  # a body is looked after where it is read, a connection without a request by the server
+        return False  # the middleware limits the time of a body, the HTTP server that of an idle connection
 
     def _make_room(self, networks: Sequence[str], new: ClientConnection) -> None:
-        """Close the oldest idle connection of the first of these that has one, or else the new one."""
+        """Close the oldest evictable connection of the first network that has one, or else the new connection."""
         for network in networks:
             candidates = [line for line in self._groups[network] if line.phase in _EVICTED_FIRST and line is not new]
             if candidates:
@@ -250,7 +250,7 @@ class ConnectionGuard:
 
 
 def _peer(transport: asyncio.Transport) -> tuple[str, int]:
-    """Return address and port; of a peer that is gone already, a name that no other one has."""
+    """Return the address and port of the peer; a unique placeholder if it is already disconnected."""
     found = transport.get_extra_info("peername")
     if isinstance(found, tuple | list) and len(found) >= 2:
         return str(found[0]), int(found[1])

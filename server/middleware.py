@@ -1,4 +1,4 @@
-"""The application behind its guard: bodies in time and within their budget, addresses behind a proxy, hang-ups."""
+"""ASGI middleware of the connection guard: limits on bodies, client addresses behind a proxy, and disconnects."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from qwendesk.server.addresses import is_private, plain_address
 from qwendesk.server.guard import ClientConnection, ConnectionGuard
 
 _LATER = 1013
-"""The code with which a WebSocket is closed that may come again."""
+"""Close code of a WebSocket that the client may retry."""
 _PAUSE = "5"
-"""Seconds after which a caller may try again."""
+"""Time after which a client may retry, in seconds."""
 _LINE = "qwendesk.line"
 log = logging.getLogger(__name__)
 
 
 class ConnectionGuardMiddleware:
-    """Passes requests on to an application.
+    """Passes requests to an application within the limits of the guard.
 
     Args:
         app: the application.
-        guard: knows the connections.
+        guard: the connection guard.
     """
 
     def __init__(self, app: ASGIApp, guard: ConnectionGuard) -> None:
@@ -47,7 +47,7 @@ class ConnectionGuardMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or serve a WebSocket."""
         line = self._guard.line_of(scope.get("client"))
-        if line is None:  # another kind of scope, or its connection is gone
+        if line is None:  # another kind of scope, or a closed connection
             await self._app(scope, receive, send)
             return
         scope[_LINE] = line
@@ -61,7 +61,7 @@ class ConnectionGuardMiddleware:
             self._guard.release(line)
 
     def _look_for_proxy(self, line: ClientConnection, scope: Scope) -> None:
-        """Say once that a proxy nearby is not named, since all its visitors share the limits of one address."""
+        """Warn once of an untrusted proxy in a private network, whose clients share the limits of one address."""
         if self._has_seen_proxy or line.is_proxy or not is_private(line.peer[0]):
             return
         if "x-forwarded-for" in Headers(scope=scope):
@@ -109,7 +109,7 @@ class ConnectionGuardMiddleware:
 
 
 class _Body:
-    """One request's body: each piece is counted, and has to come in time."""
+    """Body of one request, with limits on its time and on bytes in flight."""
 
     def __init__(self, guard: ConnectionGuard, line: ClientConnection, receive: Receive, *, comes: bool) -> None:
         self._guard = guard
@@ -118,14 +118,14 @@ class _Body:
         self._begun = monotonic()
         self._size = 0
         self.is_whole = not comes
-        """Whether nothing of it is still to come."""
+        """Whether the body is complete."""
         line.enter("body" if comes else "working")
 
     async def receive(self) -> Message:
-        """Return what comes next.
+        """Return the next message.
 
         Raises:
-            HTTPException: it takes too long (408), or too much is on its way already (503).
+            HTTPException: the body is too slow (408), or too many bytes are in flight (503).
         """
         if self.is_whole:
             return await self._receive()

@@ -27,7 +27,7 @@ else:
 
 
 class _Guarded(Base):
-    """Tells the guard when a connection opens, receives bytes and ends."""
+    """Reports to the guard when a connection opens, receives bytes and closes."""
 
     guard: ClassVar[ConnectionGuard]
     _line: ClientConnection | None = None
@@ -50,7 +50,7 @@ class _Guarded(Base):
 
 
 class _Socket(_Guarded, WebSocketsSansIOProtocol):
-    """Reads in small pieces and ends a connection with too many frames: a frame costs as much as thousands of bytes."""
+    """Splits input into small pieces and closes connections with too many frames, each as costly as kilobytes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._frames = FrameCounter()
@@ -68,7 +68,7 @@ class _Socket(_Guarded, WebSocketsSansIOProtocol):
 
 
 class FrameCounter:
-    """Counts WebSocket frames in the bytes that a client sends, the request's head first (RFC 6455, section 5.2)."""
+    """Counts WebSocket frames in the bytes from a client, which begin with the handshake (RFC 6455, section 5.2)."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -77,7 +77,7 @@ class FrameCounter:
         self._payload_left = 0
 
     def feed(self, data: bytes) -> int:
-        """Return how many frame headers end in these bytes."""
+        """Return the number of frame headers that end in these bytes."""
         if not self._is_open:
             self._head, end, data = (self._head + data).partition(_END_OF_HEAD)
             if end:
@@ -99,7 +99,7 @@ class FrameCounter:
 
 
 def _header_size(header: bytearray) -> int:
-    """Return the size of a frame's header, as far as its first bytes tell it."""
+    """Return the size of a frame's header in bytes, as known from its first bytes."""
     if len(header) < 2:
         return 2
     mask_size = 4 if header[1] & 0x80 else 0
@@ -112,7 +112,7 @@ def _payload_size(header: bytearray) -> int:
 
 
 def guarded(guard: ConnectionGuard) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
-    """Return the protocols of HTTP and of WebSockets."""
+    """Return the protocol classes for HTTP and for WebSockets."""
 
     class Http(_Guarded, H11Protocol):
         pass

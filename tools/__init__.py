@@ -1,1 +1,1 @@
-"""What a model may call."""
+"""Tools that models can call."""

@@ -1,4 +1,4 @@
-"""The tool ``algebra``: exact mathematics by SymPy, in a process of its own."""
+"""The tool ``algebra``: exact mathematics with SymPy, in a worker process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Operation = Literal["simplify", "solve", "derivative", "integral", "factor", "ex
 
 
 class Algebra:
-    """Does algebra in a worker that is started with the first question and ended when one takes too long."""
+    """Computes in a worker process, which starts with the first request and ends after a timeout."""
 
     def __init__(self, time_limit: float = 5.0) -> None:
         self._time_limit = time_limit
@@ -31,17 +31,17 @@ class Algebra:
         language: str | None = "en",
         written: str | None = None,
     ) -> str:
-        """Return the result as text; where a number has two readings, the result of each.
+        """Return the result as text; if a number has two readings, the result of each.
 
         Args:
             operation: one of ``Operation``.
             expression: such as ``12 500 + 3x²``.
             variable: such as ``x``, or with a point or a range: ``x->0``, ``x=0..1``.
-            language: the person's language, by which numbers such as ``1.000`` are read; None where it is not known.
-            written: what the person wrote, where the expression may be somebody else's wording.
+            language: the person's language, which decides how numbers such as ``1.000`` are read; None if unknown.
+            written: the person's text, if the expression may be worded by another author.
 
         Raises:
-            ToolError: the expression cannot be read or worked out; the text says why.
+            ToolError: the expression cannot be read or computed; the text gives the reason.
         """
         if (length := max(len(expression), len(variable))) > MAX_EXPRESSION_CHARS:
             raise ToolError(f"The expression has {length} characters; at most {MAX_EXPRESSION_CHARS} can be read.")
@@ -66,12 +66,12 @@ class Algebra:
         return str(answer["result"])
 
     async def aclose(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         await self.worker.aclose()
 
 
 def algebra_tool(engine: Algebra | None = None) -> BaseTool:
-    """Make the tool; its worker starts with the first call."""
+    """Return the tool; its worker starts with the first call."""
     own = engine or Algebra()
 
     async def algebra(

@@ -1,7 +1,7 @@
-"""The process in which SymPy works: one JSON request a line in, one JSON answer a line out.
+"""Worker process for SymPy: one JSON request per input line, one JSON answer per output line.
 
 Run as ``python -m qwendesk.tools.algebra_worker``. Text is never evaluated as Python: it is parsed to a syntax tree,
-and only numbers, names, known functions and arithmetic in that tree are turned into SymPy's objects.
+and only numbers, names, known functions and arithmetic in that tree are converted to SymPy objects.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from qwendesk.tools.value_text import cut
 
 _MEMORY = 1024 * 1024 * 1024
 _GRACE = 5.0
-"""Seconds beyond those of a request after which this process ends itself; who asked has given it up before."""
+"""Seconds beyond the time limit of a request after which the process ends itself; by then the caller has timed out."""
 _LONGEST_ERROR = 3000
 _BITS = 200_000
 _FACTORIAL = 5_000
 _OF_VARIABLE = ("derivative", "integral")
-"""Operations that need a variable, also where no point is given."""
+"""Operations that need a variable even without a point."""
 _CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "e": sp.E, "E": sp.E, "i": sp.I, "I": sp.I}
 _CALLS: dict[str, Callable[..., Any]] = {
     **{name: getattr(sp, {"abs": "Abs"}.get(name, name)) for name in FUNCTIONS},
@@ -39,13 +39,13 @@ _POINT = re.compile(r"^\s*([^\W\d]\w*)\s*(?:->|→|=|from)\s*(.+)$")
 
 
 class Reader:
-    """Builds SymPy's objects from text."""
+    """Converts text to SymPy objects."""
 
     def __init__(self, variables: list[str]) -> None:
         self._own = frozenset(variables)
 
     def read(self, text: str) -> Any:
-        """Return the expression that a text means."""
+        """Return the expression for a text."""
         source = to_python(text, self._own)
         try:
             return self._build(ast.parse(source, mode="eval").body)
@@ -110,7 +110,7 @@ def _apply(name: str, args: list[Any]) -> Any:
 
 
 def work(operation: str, expression: str, variable: str) -> str:
-    """Do one piece of algebra and return the result as text."""
+    """Perform an operation and return the result as text."""
     point = _POINT.match(variable)
     names = [point[1]] if point else [name for name in re.split(r"[,\s]+", variable) if name] or ["x"]
     reader = Reader(names)
@@ -128,12 +128,12 @@ def work(operation: str, expression: str, variable: str) -> str:
 
 
 def _variable(value: Any, symbol: Any, *, fixed: bool) -> Any:
-    """Return the variable that is meant: where the expression lacks the one that is named, its only one.
+    """Return the requested variable; if the expression lacks it, the expression's only variable.
 
     Args:
         value: the expression.
-        symbol: the variable that is named.
-        fixed: it is named with a point or a range, so that no other can be meant.
+        symbol: the requested variable.
+        fixed: whether the request has a point or a range, which rules out another variable.
     """
     free = sorted(value.free_symbols, key=str)
     if not free or symbol in free:
@@ -144,12 +144,12 @@ def _variable(value: Any, symbol: Any, *, fixed: bool) -> Any:
 
 
 def reader_points(reader: Reader, text: str) -> list[Any]:
-    """Read the place of a limit, or both ends of an integral."""
+    """Parse the point of a limit, or both bounds of an integral."""
     return [reader.read(part) for part in re.split(r"\.\.+|,|\bto\b", text)]
 
 
 def _right_side(expression: str) -> str:
-    """Leave out the ``f(x) =`` before what is meant."""
+    """Return the expression without a leading ``f(x) =``."""
     expression = _DEFINITION.sub("", expression)
     if "=" in expression:
         raise NotationError("Only the operation 'solve' takes an equation; give the expression alone.")
@@ -167,7 +167,7 @@ def _solve(reader: Reader, text: str, symbols: list[Any]) -> str:
         real = {name: sp.Symbol(name.name, real=True) for name in {*free, *symbols}}
         equations, symbols = [equation.subs(real) for equation in equations], [real[name] for name in symbols]
     try:
-        # a single equation is given bare: in a list, SymPy leaves out roots that have no closed form
+        # pass a single equation directly: for a list, SymPy omits roots without a closed form
         found = sp.solve(equations[0] if len(equations) == 1 else equations, symbols, dict=True)
     except NotImplementedError:
         found = [_numerically(equations, symbols)]
@@ -239,7 +239,7 @@ def _at(value: Any, name: Any, where: list[Any]) -> Any:
 
 
 def show(value: Any) -> str:
-    """Write a result with ``^`` for powers; an exact number that is not plain gets its decimals beside it."""
+    """Return a result as text with ``^`` for powers; an exact number other than an integer also gets decimals."""
     if value.has(sp.zoo, sp.nan):
         raise NotationError("The result is undefined (a division by zero).")
     if value.has(sp.CRootOf):
@@ -260,7 +260,7 @@ def answer(line: str) -> dict[str, str]:
         return {"error": str(error)[:_LONGEST_ERROR]}
     except (MemoryError, RecursionError):
         return {"error": "This needs too much memory; use a smaller expression."}
-    except Exception as error:  # SymPy raises all kinds, and the process must live on
+    except Exception as error:  # SymPy raises many types of errors, and the process must continue
         return {"error": f"SymPy could not do this: {type(error).__name__}: {str(error)[:200]}"}
 
 

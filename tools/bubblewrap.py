@@ -1,4 +1,4 @@
-"""Run full CPython in bubblewrap: no network, the system read-only, everything else empty, limits on all it uses."""
+"""Run CPython in bubblewrap, without network, with a read-only system and with resource limits."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ class RunResult:
 
     ok: bool
     output: str
-    """What the code printed, also before it failed; at most the first ``value_text.MAX_OUTPUT_CHARS`` characters."""
+    """Printed text, even before an error; at most the first ``value_text.MAX_OUTPUT_CHARS`` characters."""
     error: str
-    """What went wrong, such as ``ZeroDivisionError: division by zero (line 3)``; empty when nothing did."""
+    """The error, such as ``ZeroDivisionError: division by zero (line 3)``; empty if there was none."""
     value: str | None = None
-    """The value of the last expression, as text; None where there is none."""
+    """Value of the last expression, as text; None if there is none."""
     unsupported: bool = False
-    """The sandbox lacks what the code needs, or ran nothing, so that its failure says nothing about the code."""
+    """Whether the sandbox lacks a feature that the code needs, or ran nothing: the failure is then not the code's."""
     printed: int = 0
-    """How many characters the code printed, without line ends after them."""
+    """Number of printed characters, without trailing line breaks."""
     defines: str = ""
-    """The names of what the code defines, where it does nothing else."""
+    """Names of the functions and classes that the code defines, if it does nothing else."""
 
 
 def not_run(why: str) -> RunResult:
-    """Return the outcome of code that was not run, or not to its end, for a reason that is not the code's."""
+    """Return the result for code that did not run, or not to its end, for an external reason."""
     return RunResult(False, "", why, unsupported=True)
 
 
 MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 
-"""Most memory a piece of code may use, in bytes of address space."""
+"""Maximum address space of the code, in bytes."""
 
 _FILES = 32 * 1024 * 1024
 
 _ANSWER = 128 * 1024
 
-"""Most bytes that are taken of an answer."""
+"""Maximum size of an answer, in bytes."""
 
 _PATIENCE = 30.0
 
@@ -57,21 +57,21 @@ _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
 
 _FILTER = "FILTER"
 
-"""Stands in a command line for the number of the descriptor that the filter is read from."""
+"""Placeholder in the command line for the descriptor of the seccomp filter."""
 
 _COUNTED_ALONE = (5, 14)
 
-"""The first Linux that counts a user's processes in each user namespace by themselves."""
+"""First Linux version that counts a user's processes per user namespace."""
 
 
 class Bubblewrap:
-    """CPython in a sandbox of Linux namespaces; ``works()`` is False on machines without ``bwrap``.
+    """CPython in a sandbox of Linux namespaces; ``works()`` returns False on machines without ``bwrap``.
 
-    A desk that runs as root has the sandbox run as ``nobody``; where that cannot be done, nothing is run.
+    If the desk runs as root, the sandbox runs as ``nobody``; if that is impossible, no code runs.
 
     Args:
-        path: the program; None: the ``bwrap`` of the search path.
-        at_once: how many pieces of code run at the same time.
+        path: path of the program; None: ``bwrap`` from the search path.
+        at_once: maximum number of concurrent runs.
     """
 
     def __init__(self, path: str | None = None, at_once: int = 2) -> None:
@@ -82,10 +82,10 @@ class Bubblewrap:
         self._trying = asyncio.Lock()
         self._free = asyncio.Semaphore(at_once)
         self.problem = ""
-        """Why nothing can be run here; empty as long as ``works()`` has not been asked, and where it works."""
+        """Reason why no code can run; empty before the first call of ``works()``, and if the sandbox works."""
 
     async def works(self) -> bool:
-        """Tell whether code can be run here; tried out once."""
+        """Return whether code can run on this machine, from one trial run."""
         async with self._trying:
             if self._works is None:
                 result = await self.run("6 * 7", timeout=10)
@@ -96,7 +96,7 @@ class Bubblewrap:
             return self._works
 
     async def run(self, code: str, timeout: float = 5.0) -> RunResult:
-        """Run the code and return what it printed and the value of its last expression."""
+        """Run the code; return its output and the value of its last expression."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._free.acquire()
@@ -142,10 +142,10 @@ class Bubblewrap:
 
 
 def _command(path: str | None) -> list[str]:
-    """Return the command line that runs the driver, with a stand-in for the filter's descriptor.
+    """Return the command line of the driver, with a placeholder for the filter's descriptor.
 
     Raises:
-        OSError: something that it needs is not on this machine.
+        OSError: a required program or file is missing.
     """
     bwrap, python = shutil.which(path or "bwrap"), shutil.which("python3", path=_PYTHONS)
     if not bwrap or not python:
@@ -162,14 +162,14 @@ def _command(path: str | None) -> list[str]:
 
 
 def _unprivileged() -> list[str]:
-    """Return what has to stand before a command so that it never runs as root.
+    """Return the command prefix that drops root privileges; empty if the process is not root.
 
     Raises:
-        OSError: this is root, and there is no program to become somebody else.
+        OSError: the process is root, and no program can change the user.
     """
     if os.geteuid() != 0:
         return []
-    import pwd  # not on Windows, where this is never reached
+    import pwd  # Windows lacks this module and never gets here
 
     setpriv = shutil.which("setpriv")
     if not setpriv:
@@ -184,7 +184,7 @@ def _unprivileged() -> list[str]:
 
 
 def driver() -> str:
-    """Return the program that the sandbox's Python runs."""
+    """Return the source of the program that runs in the sandbox."""
     folder = files("qwendesk.tools")
     texts = [(folder / name).read_text("utf-8") for name in ("value_text.py", "bubblewrap_driver.py")]
     body = [node for text in texts for node in ast.parse(text).body if not _is_own(node)]
@@ -192,18 +192,18 @@ def driver() -> str:
 
 
 def _is_own(node: ast.stmt) -> bool:
-    """Tell whether a line imports from this package, which the sandbox does not have, or from the future."""
+    """Return whether a statement imports from this package, which the sandbox lacks, or from ``__future__``."""
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("qwendesk", "__future__")
 
 
 def _counts_alone() -> bool:
-    """Tell whether a limit on the sandbox's processes counts them alone, not all of the user's."""
+    """Return whether a process limit in the sandbox counts only the sandbox's processes, not all of the user's."""
     release = platform.release().split(".")
     return release[0].isdigit() and (int(release[0]), int(release[1])) >= _COUNTED_ALONE
 
 
 async def _converse(process: Process, request: str, answer: bytearray) -> None:
-    """Send a request, and add to ``answer`` what comes back until the process ends."""
+    """Send a request, and append output to ``answer`` until the process ends."""
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process was started without pipes")
     with suppress(ConnectionError):
@@ -215,7 +215,7 @@ async def _converse(process: Process, request: str, answer: bytearray) -> None:
 
 
 def _read(answer: bytes) -> RunResult:
-    """Read an answer, in which hostile code may have written: it has a bounded length, and nothing in it nests."""
+    """Parse an answer, which hostile code may have forged; its size is limited and its format is not nested."""
     if len(answer) > _ANSWER:
         return RunResult(False, "", "MemoryError: the code printed too much")
     result, rest = _first(answer)
@@ -224,12 +224,12 @@ def _read(answer: bytes) -> RunResult:
 
 
 def _first(answer: bytes) -> tuple[RunResult | None, bytes]:
-    """Return the first of the driver's answers, and what follows; None where there is no whole one."""
+    """Parse the driver's first answer; return it with the remaining bytes, or None if it is incomplete."""
     head, _, texts = answer.partition(b"\n")
     try:
         ok, printed, *sizes = [int(number) for number in head[:100].decode("ascii", "replace").split(" ")]
         output, error, value, defines = _cut_apart(texts, sizes)
-    except ValueError:  # no numbers, not so many, or less text than they say
+    except ValueError:  # not numbers, too few numbers, or less text than announced
         return None, b""
     missing = error.startswith("ModuleNotFoundError")
     given = None if sizes[2] < 0 else value

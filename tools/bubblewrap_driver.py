@@ -1,9 +1,9 @@
-"""The program that runs inside bubblewrap: it gives up what is left of its rights, then runs the code it is sent.
+"""Program that runs inside bubblewrap: it limits its resources, then runs the code from its input.
 
-The system's own Python runs it, which knows nothing of this package: it is given the text of ``value_text`` and of
-this file as one program. Its answer is a line of six numbers (ok, characters printed, then the lengths in bytes of
-output, error and value, -1 for no value, and of the names of what is defined) and those texts as UTF-8. Where
-there is a value it answers twice, before and after it makes a text of the value, which may take for ever.
+The system's Python runs it without this package: its source is the text of ``value_text`` and of this file. Its answer
+is a line of six numbers (ok, characters printed, then the lengths in bytes of output, error and value, -1 for no value,
+and of the names of definitions), followed by those texts as UTF-8. If there is a value, it answers twice: before and
+after the conversion of the value to text, which may not terminate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import resource
 import sys
 from typing import Any, BinaryIO
 
-from qwendesk.tools.value_text import (  # cut off in the sandbox
+from qwendesk.tools.value_text import (  # removed in the sandbox
     MAX_OUTPUT_CHARS,
     MOST_ERROR,
     NOT_SHOWN,
@@ -39,7 +39,7 @@ class _Output(io.StringIO):
 
 
 def limit_resources(seconds: float, memory: int, is_counted_alone: bool) -> None:
-    """Limit what this process may have; nothing can raise a limit again."""
+    """Set resource limits of this process; they cannot be raised again."""
     limits = {
         resource.RLIMIT_AS: memory,
         resource.RLIMIT_CPU: int(seconds) + 1,
@@ -57,13 +57,13 @@ def limit_resources(seconds: float, memory: int, is_counted_alone: bool) -> None
 
 
 def execute(code: str) -> tuple[bool, str, Any, str]:
-    """Run the code; return whether it ended well, what went wrong, its last value, and what it defines."""
+    """Run the code; return whether it succeeded, the error, the last value and the defined names."""
     names: dict[str, Any] = {"__name__": "__main__"}
     try:
         tree = ast.parse(code)
         defined = _defined(tree.body)
         last = _last(tree.body)
-        exec(compile(tree, "code", "exec"), names)  # this is what the sandbox is for
+        exec(compile(tree, "code", "exec"), names)  # the sandbox confines it
         value = eval(compile(ast.Expression(last), "code", "eval"), names) if last else None
         return True, "", value, defined
     except SystemExit as end:
@@ -73,7 +73,7 @@ def execute(code: str) -> tuple[bool, str, Any, str]:
 
 
 def _last(body: list[ast.stmt]) -> ast.expr | None:
-    """Take off the last expression, or return the name that the last line assigns to."""
+    """Remove and return the last expression, or return the name that the last statement assigns to."""
     if not body:
         return None
     last = body[-1]
@@ -116,7 +116,7 @@ def send(answer: BinaryIO, ok: bool, output: str, error: str, value: str | None,
 
 
 def main() -> None:
-    """Run what is sent, answer, and end at once, whatever threads are left."""
+    """Run the code from the input, answer, and exit without waiting for threads."""
     code, seconds, memory, is_counted_alone = json.loads(sys.stdin.readline())
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

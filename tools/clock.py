@@ -1,4 +1,4 @@
-"""The tool ``clock``: the date and the time, anywhere, now or some days away."""
+"""The tool ``clock``: the current date and time of a place, optionally some days away."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SEVERAL = {
     "ist": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
     "ast": ("America/Halifax", "Asia/Riyadh"),
 }
-"""Abbreviations that different places use for different times."""
+"""Abbreviations that denote different zones in different regions."""
 
 
 _AROUND = re.compile(r"\b(?:(?:local|current) )?time(?: ?zone)?(?: (?:in|of))?\b|\bnow in\b", re.IGNORECASE)
@@ -59,18 +59,18 @@ _LIKE = 0.8
 
 
 _LONGEST = 100
-"""Longest name that is looked up, in characters: each word of it is looked for in all the data."""
+"""Maximum length of a name, in characters; each of its words is searched in all the data."""
 
 
 Zones = list[tuple[str, tzinfo]]
-"""The times that may be meant, each with the name of its place: one where it is clear."""
+"""Candidate zones, each with the name of its place; one if the name is unambiguous."""
 
 
 def find_zones(name: str) -> Zones:
-    """Return the zone that a name means; all of them where it may mean several.
+    """Return the zone for a name; all candidates if the name is ambiguous.
 
     Raises:
-        ToolError: nothing of that name is known; the text says what is near.
+        ToolError: the name is unknown; the text suggests a similar one.
     """
     plain = " ".join(name.translate(_SIGNS).split())
     if len(plain) > _LONGEST:
@@ -84,7 +84,7 @@ def find_zones(name: str) -> Zones:
 
 
 def _fixed(name: str) -> Zones:
-    """Read an offset or an abbreviation; ``GMT+2`` is two hours ahead of Greenwich, unlike the zone ``Etc/GMT+2``."""
+    """Parse an offset or an abbreviation; ``GMT+2`` is two hours ahead of Greenwich, unlike the zone ``Etc/GMT+2``."""
     key = name.strip(" .").lower()
     if key in _UTC:
         return [("UTC", UTC)]
@@ -110,14 +110,14 @@ def _of_place(name: str) -> Zones:
 
 
 def _of_city(name: str) -> Zones:
-    """Return the zone whose IANA name ends in this, or is this."""
+    """Return the zone whose IANA name, or its last part, equals a name."""
     key = name.replace(" ", "_").lower()
     zone = _zones().get(key) or next((zone for full, zone in _zones().items() if full.endswith(f"/{key}")), None)
     return [(zone, ZoneInfo(zone))] if zone else []
 
 
 def _hint(name: str) -> str:
-    """Say what is known near what was asked for: a place that it is part of, else one that is written nearly so."""
+    """Return a suggestion for an unknown name: a known part of it, or else a similarly spelled city."""
     known = places_of_all([part.strip() for part in re.split(r"[,/(]", name)] + name.split())
     around: Sequence[Place] = max((meant(places, part) for part, places in known.items()), key=_weight, default=())
     if around and key_of(around[0].name) != key_of(name):
@@ -139,11 +139,11 @@ def _zones() -> dict[str, str]:
 
 
 _LOCAL = ("", "local")
-"""What means the desk's own time; models copy the word out of the description."""
+"""Names of the desk's local zone; models copy the word from the description."""
 
 
 def clock_tool() -> BaseTool:
-    """Make the tool."""
+    """Return the tool."""
     return StructuredTool.from_function(coroutine=clock)
 
 
@@ -160,7 +160,7 @@ async def clock(zone: str = "", add_days: int = 0) -> str:
 
 
 def find_zone(name: str) -> tzinfo:
-    """Return the time zone of that name, or of that place.
+    """Return the time zone for the name of a zone or a place.
 
     Raises:
         ToolError: there is none, or several; the text names them.
@@ -174,7 +174,7 @@ def find_zone(name: str) -> tzinfo:
 def _time(place: tzinfo | None, add_days: int) -> str:
     now = datetime.now(UTC)
     try:
-        # days are added to the time on the wall, so that a change to summer time does not shift it
+        # add days to the local time, so that a daylight saving change does not shift it
         there = now.astimezone(place).replace(tzinfo=place) + timedelta(days=add_days)
         moment = there if place else there.astimezone()
     except (OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""Bring the numbers of a mathematical expression into plain digits, and tell its commas from theirs."""
+"""Normalize the numbers of a mathematical expression, and distinguish decimal commas from separators."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MAX_MESSAGE_CHARS = 400
 
 
 def separated_expression(text: str) -> str | None:
-    """Return the sum, product or the like that a message writes out with separated numbers, such as ``12 500 + 3 000``.
+    """Return the only arithmetic expression with grouped or separated numbers in a message, such as ``12 500 + 3 000``.
 
-    None where there is none, or several, or where a hyphen may stand for a range (``1.000 - 2.000``).
+    None if there is none, or several, or if a hyphen may denote a range (``1.000 - 2.000``).
     """
     if len(text) > _MAX_MESSAGE_CHARS:
         return None
@@ -36,16 +36,16 @@ def separated_expression(text: str) -> str | None:
 
 
 def expressions(operation: str, text: str, language: str | None, written: str | None) -> list[Reading]:
-    """Return the readings of an expression: two where a number such as ``1.000`` may mean two things.
+    """Return the readings of an expression: two if a number such as ``1.000`` is ambiguous.
 
     Args:
-        operation: what is to be done; ``solve`` takes several equations.
+        operation: the operation; ``solve`` takes several equations.
         text: the expression.
-        language: the person's language; None where it is not known.
-        written: what the person wrote; None: the expression itself.
+        language: the person's language; None if unknown.
+        written: the person's text; None: the expression itself.
 
     Raises:
-        ValueError: a number, or a comma, cannot be read; the text says why.
+        ValueError: a number or a comma cannot be read; the text gives the reason.
     """
     for latex, plain in _LATEX.items():
         text = text.replace(latex, plain)
@@ -53,10 +53,10 @@ def expressions(operation: str, text: str, language: str | None, written: str | 
 
 
 def plain_point(operation: str, variable: str, language: str | None, written: str | None) -> str:
-    """Return a variable with the number of its point, such as ``x=1,5``, in plain digits; a range stays as it is.
+    """Return a variable with its point, such as ``x=1,5``, in plain digits; a range is returned unchanged.
 
     Raises:
-        ValueError: the number cannot be read, or has two readings; the text says so.
+        ValueError: the number cannot be read, or is ambiguous; the text gives the reason.
     """
     if operation == "integral" or not any(map(str.isdecimal, variable)):
         return variable
@@ -69,12 +69,12 @@ def plain_point(operation: str, variable: str, language: str | None, written: st
 
 
 def _with_separators(operation: str, text: str) -> str:
-    """Put a blank behind each comma that stands between two arguments, and a semicolon between two equations."""
+    """Insert a space after each comma between two arguments, and replace commas between equations by semicolons."""
     return _GLUED.sub(lambda comma: _separator(operation, text, comma.start()), text)
 
 
 def _separator(operation: str, text: str, at: int) -> str:
-    """Return a comma between two digits as what it is: part of a number, or what separates two."""
+    """Return the replacement of a comma between two digits: unchanged within a number, or a separator."""
     opened = _innermost(text, at)
     if opened is None:
         listed = operation == "solve" and text.count("=") > 1 and not _OTHER.search(text)
@@ -89,7 +89,7 @@ def _separator(operation: str, text: str, at: int) -> str:
 
 
 def _innermost(text: str, at: int) -> int | None:
-    """Return where the parenthesis opens that a place lies in; None outside of all."""
+    """Return the position of the innermost open parenthesis around a position; None if there is none."""
     open_at: list[int] = []
     for place, sign in enumerate(text[:at]):
         if sign == "(":
@@ -100,7 +100,7 @@ def _innermost(text: str, at: int) -> int | None:
 
 
 def _closing(text: str, opened: int) -> int:
-    """Return where a parenthesis closes; the end of the text where it does not."""
+    """Return the position of the closing parenthesis; the end of the text if it is missing."""
     depth = 0
     for place in range(opened, len(text)):
         depth += (text[place] == "(") - (text[place] == ")")

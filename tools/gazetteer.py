@@ -1,8 +1,8 @@
-"""Find the time zones of places by their names, in any language and script.
+"""Find the time zones of places by name, in any language and script.
 
-The names are in a file that ``gazetteer_build.py`` makes: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
-countries, exemplar cities and names of times of CLDR, https://cldr.unicode.org. It is read for each look-up; neither it
-nor what was looked up is kept in memory.
+The names are in a file that ``gazetteer_build.py`` generates: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
+countries, exemplar cities and names of zones of CLDR, https://cldr.unicode.org. Each look-up reads the file; neither
+the file nor the results stay in memory.
 """
 
 from __future__ import annotations
@@ -20,75 +20,75 @@ from zoneinfo import ZoneInfo
 FILE = Path(__file__).parent / "data" / "places.gz"
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 _SILENT = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670'’ʼ`´]")
-"""Accents and points that may be left out in writing; the vowel signs of other scripts may not."""
+"""Accents and points that are optional in writing; the vowel signs of other scripts are significant."""
 _CLEAR = 15
-"""A place is meant where it weighs so many times what each other of its name does."""
+"""Minimum ratio of a place's weight to that of each other place of its name, for the name to be unambiguous."""
 _FORMER = 50
-"""A name that a city bears in another language only, or bore once, weighs so many times less than a name it bears."""
+"""Divisor of a city's weight for a foreign-language or former name, if another place currently has the name."""
 _SEASONS = (0, 91, 182, 273)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place of a name that was looked up."""
+    """A place found by name."""
 
     kind: str
-    """``city``, ``region``, ``country``, or ``zone`` for a time such as Eastern Time."""
+    """``city``, ``region``, ``country``, or ``zone`` for a named zone such as Eastern Time."""
     name: str
     country: str
-    """ISO 3166 code; empty for a time."""
+    """ISO 3166 code; empty for a named zone."""
     region: str
-    """The state or province, where a name needs it."""
+    """State or province, if needed to distinguish places of one name."""
     zones: tuple[str, ...]
     weight: int
 
     @property
     def clock(self) -> tuple[timedelta | None, ...]:
-        """How its clocks go."""
+        """UTC offsets of the place's first zone over the year."""
         return clock_of(self.zones[0])
 
     @property
     def title(self) -> str:
-        """The name as a person tells it from others."""
+        """Name with region and country."""
         around = () if self.kind == "country" else (self.region, self.country)
         return ", ".join(part for part in (self.name, *around) if part)
 
 
 def key_of(name: str) -> str:
-    """Return a name without case, accents and punctuation, as it is looked up."""
+    """Return the look-up key of a name: without case, accents and punctuation."""
     plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
     return " ".join("".join(map(_letter, _SILENT.sub("", plain))).split())
 
 
 def _letter(sign: str) -> str:
-    """Return a letter, a digit or a vowel sign as it is, and a blank for all else."""
+    """Return a letter, digit or vowel sign unchanged, and a space for any other character."""
     return sign if sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc") else " "
 
 
 @lru_cache(maxsize=1024)
 def clock_of(zone: str) -> tuple[timedelta | None, ...]:
-    """Return how a zone's clocks go in the four seasons: zones that agree need not be told apart."""
+    """Return a zone's UTC offsets in four seasons; zones with equal offsets are treated as one."""
     now, place = datetime.now(UTC), ZoneInfo(zone)
     return tuple((now + timedelta(days=days)).astimezone(place).utcoffset() for days in _SEASONS)
 
 
 def places_of(name: str) -> tuple[Place, ...]:
-    """Return the places of a name, the heaviest first."""
+    """Return the places of a name in descending order of weight."""
     return _find((key_of(name),))[0]
 
 
 def places_of_all(names: Iterable[str]) -> dict[str, tuple[Place, ...]]:
-    """Return the places of several names, which takes no longer than those of one."""
+    """Return the places of several names, with one reading of the file."""
     keys = {name: key_of(name) for name in names}
     return dict(zip(keys, _find(tuple(keys.values())), strict=True))
 
 
 def meant(places: Iterable[Place], name: str = "") -> list[Place]:
-    """Return the place that is meant by a name; several where each of them may be, one for each time.
+    """Return the most likely place; if the name is ambiguous, one place for each set of UTC offsets.
 
     Args:
         places: the places of the name.
-        name: the name; those that bear it in another language, or once bore it, weigh less than those that bear it now.
+        name: the name; cities that have it in another language, or formerly had it, weigh less.
     """
     weights = _weights(list(places), key_of(name))
     ordered = sorted(weights, key=lambda place: -weights[place])
@@ -105,7 +105,7 @@ def _weights(places: list[Place], key: str) -> dict[Place, float]:
 
 
 def narrowed(name: str) -> list[Place]:
-    """Return the places of a name that says where it lies, such as ``Portland, Maine`` or ``San José Costa Rica``."""
+    """Return the places of a name with region or country, such as ``Portland, Maine`` or ``San José Costa Rica``."""
     parts = [part for part in name.replace("，", ",").replace("、", ",").split(",") if part.strip()]
     words = name.split()
     splits = [(parts[0], parts[1:])] if len(parts) > 1 else []

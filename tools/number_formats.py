@@ -1,7 +1,7 @@
-"""Read numbers as people of all countries write them, and say so where a number has two readings.
+"""Parse numbers in the formats of all countries, and report ambiguous ones.
 
-``1.000`` is one in English and a thousand in German. What decides is, in this order: another number of the same text
-that has one reading only, then the language of the person who wrote the number.
+``1.000`` is one in English and a thousand in German. An ambiguous number is resolved by another number of the same text
+that has only one reading, then by the language of the number's author.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 Convention = Literal["point", "comma"]
-"""The sign before the decimals; the other one groups digits."""
+"""The decimal separator; the other character groups digits."""
 
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"), " ")
 _ODD = str.maketrans({"．": ".", "，": ",", "⁄": "/", "∕": "/"})
@@ -26,20 +26,20 @@ _ARABIC = re.compile(r"(?<=\d)٬(?=\d{3}(?!\d))")
 _ARABIC_POINT = re.compile(r"(\d)٫(\d+)")
 _TOKEN = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)+(?![\w]*[.,]?\d)")
 _MIXED = ("es", "ar")
-"""Languages whose countries differ in the sign before the decimals."""
+"""Languages whose countries use different decimal separators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text with every number in plain digits with a point, and what its numbers were taken for."""
+    """A text with all numbers in plain digits with a decimal point, and the chosen meaning of its numbers."""
 
     text: str
     taken: str = ""
-    """Such as ``1.000 means 1000``; empty where there is no other reading."""
+    """The meaning, such as ``1.000 means 1000``; empty if the text is unambiguous."""
 
 
 def plain_digits(text: str) -> str:
-    """Return a text with the digits of all scripts as 0 to 9, and blanks of all widths as plain ones."""
+    """Return a text with the digits of all scripts as 0 to 9, and all Unicode spaces as plain ones."""
     if not text.isascii():
         text = text.translate(_BLANKS).translate(_LRM).translate(_ODD)
         text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
@@ -49,16 +49,16 @@ def plain_digits(text: str) -> str:
 
 
 def readings(text: str, language: str | None = "en", written: str | None = None) -> list[Reading]:
-    """Return the readings of a text with numbers: mostly one, two where a number may mean two things.
+    """Return the readings of a text with numbers: usually one, two if a number is ambiguous.
 
     Args:
         text: the text, such as an expression.
-        language: the person's language, such as ``de`` or ``es-MX``; None where it is not known.
-        written: what the person wrote; a number that is not in it is somebody else's, whose language is not known.
-            None: the text itself is the person's.
+        language: the person's language, such as ``de`` or ``es-MX``; None if unknown.
+        written: the person's text; the language of a number outside of it is unknown. None: the text itself is the
+            person's.
 
     Raises:
-        ValueError: something looks like a number and has no reading; the text says what.
+        ValueError: a number has no reading; the text names it.
     """
     text = joined_groups(plain_digits(text))
     tokens = list(dict.fromkeys(_TOKEN.findall(text)))
@@ -78,17 +78,17 @@ def readings(text: str, language: str | None = "en", written: str | None = None)
 
 
 def joined_groups(text: str) -> str:
-    """Return a text with the digits put together that blanks, apostrophes or underscores group by threes.
+    """Return a text without spaces, apostrophes or underscores that group digits by threes.
 
     Raises:
-        ValueError: ``12 500/1000`` is a fraction of a grouped number, or a mixed number.
+        ValueError: a text such as ``12 500/1000`` is either a fraction of a grouped number or a mixed number.
     """
     text = _UNDERSCORES.sub(lambda found: found[0].replace("_", ""), text)
     return _GROUPED.sub(_joined, text)
 
 
 def shown_value(text: str) -> str:
-    """Return a number without zeros that say nothing."""
+    """Return a number without insignificant zeros."""
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -103,7 +103,7 @@ def _joined(found: re.Match[str]) -> str:
 
 
 def _values(token: str) -> dict[Convention, str]:
-    """Return the readings of a number by the sign that stands before its decimals."""
+    """Return the values of a number by decimal separator."""
     found: dict[Convention, str] = {}
     for name, point, group in (("point", ".", ","), ("comma", ",", ".")):
         if (value := _value(token, point, group)) is not None:
@@ -125,7 +125,7 @@ def _value(token: str, point: str, group: str) -> str | None:
 
 
 def _is_grouped(whole: str, group: str) -> bool:
-    """Tell whether digits are grouped by threes, or as in India: the last three, the others by twos."""
+    """Return whether digits are grouped by threes, or in the Indian system: the last three, the others by twos."""
     first, *rest = whole.split(group)
     if first.startswith("0") or not 1 <= len(first) <= 3 or len(rest[-1]) != 3:
         return False
@@ -135,7 +135,7 @@ def _is_grouped(whole: str, group: str) -> bool:
 def _convention(
     values: dict[str, dict[Convention, str]], tokens: Sequence[str], language: str | None, written: str | None
 ) -> Convention | None:
-    """Return what the text itself shows, or the language; None where they disagree or nothing decides."""
+    """Return the convention that the text or the language indicates; None if they conflict or neither decides."""
     certain = {token: next(iter(found)) for token, found in values.items() if len(found) == 1}
     if len(strong := {certain[token] for token in certain if len(re.findall("[.,]", token)) > 1}) == 1:
         return next(iter(strong))
@@ -148,9 +148,9 @@ def _convention(
 
 
 def _of_language(language: str | None, tokens: Sequence[str], written: str | None) -> Convention | None:
-    """Return the convention of the person's language where it decides.
+    """Return the convention of the person's language if it applies.
 
-    It does where they wrote all of the numbers, or where it is that of programs too, which is how models write.
+    It applies if the person wrote all of the numbers, or if it is the decimal point, which models use.
     """
     if not language or (language in _MIXED):
         return None
@@ -161,7 +161,7 @@ def _of_language(language: str | None, tokens: Sequence[str], written: str | Non
 
 @lru_cache(maxsize=256)
 def convention_of(language: str) -> Convention:
-    """Return which sign a language puts before decimals."""
+    """Return the decimal separator of a language."""
     from babel import Locale, UnknownLocaleError
     from babel.numbers import get_decimal_symbol
 
@@ -173,7 +173,7 @@ def convention_of(language: str) -> Convention:
 
 
 def _conventions(tokens: Iterable[str]) -> tuple[Convention, Convention]:
-    """Return both conventions, that first by which the first number is a large one."""
+    """Return both conventions, first the one for which the first number is large."""
     return ("comma", "point") if "." in next(iter(tokens)) else ("point", "comma")
 
 

@@ -1,4 +1,4 @@
-"""The tool ``python``: run code in the sandbox and give back what it printed."""
+"""The tool ``python``: run code in the sandbox and return its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, cut
 
 _MOST_BEFORE = 500
-"""Longest output before an error that a model is told, in characters."""
+"""Maximum length of the output before an error that the model receives, in characters."""
 _HINTS = {
     "TimeoutError": "Use a faster way or a smaller input.",
     "MemoryError": "Use less memory or a smaller input.",
@@ -23,7 +23,7 @@ _HINTS = {
 
 
 def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
-    """Make the tool; its sandbox starts with the first call."""
+    """Return the tool; its sandbox starts with the first call."""
     own = sandbox or PythonSandbox()
 
     async def python(code: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
@@ -34,17 +34,17 @@ def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
 
 
 def describe(result: RunResult) -> str:
-    """Put a run into words for the model.
+    """Return a description of a run for the model.
 
     Raises:
-        ToolError: the code failed; the text says why and what to try.
+        ToolError: the code failed; the text gives the reason and a suggestion.
     """
     if not result.ok:
         raise ToolError(_failure(result))
     value = result.value or ""
     if not result.output.strip("\n"):
         return cut(value) or _silence(result)
-    # the value is what was asked for: where both are long, less is told of what was printed
+    # the value takes precedence: the printed text gets the remaining characters
     room = MAX_OUTPUT_CHARS - len(value) - 1 if value else MAX_OUTPUT_CHARS
     printed = _printed(result, max(room, _MOST_BEFORE))
     return cut("\n".join(part for part in (printed, value) if part))

@@ -1,7 +1,7 @@
-"""The process in which pydantic-monty runs a model's code and its values become text.
+"""Worker process that runs a model's code in pydantic-monty and converts values to text.
 
-Run as ``python -m qwendesk.tools.python_worker``: one JSON request a line in (``code``, ``seconds``), one JSON answer
-a line out, which holds the fields of ``RunResult``. No answer is longer than 60 KB.
+Run as ``python -m qwendesk.tools.python_worker``: one JSON request per input line (``code``, ``seconds``), one JSON
+answer per output line, with the fields of ``RunResult``. An answer has at most 60 KB.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONGEST = 200
 
 
 def show_last(code: str) -> str:
-    """Let code that ends by assigning to a name end with that name, so that its value is shown."""
+    """Return code whose last statement assigns to a name with that name appended, so that its value is shown."""
     body = _body(code)
     match body[-1] if body else None:
         case (
@@ -45,7 +45,7 @@ def show_last(code: str) -> str:
 
 
 def defined(code: str) -> str:
-    """Return the names of what the code defines, where it does nothing else; empty where it does more."""
+    """Return the names of the functions and classes that the code defines; empty if it does anything else."""
     body = _body(code)
     names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
@@ -61,7 +61,7 @@ def _body(code: str) -> list[ast.stmt]:
 
 MEMORY = 256 * 1024 * 1024
 
-"""Most memory a piece of code may use, in bytes."""
+"""Maximum memory of the code, in bytes."""
 
 _PROCESS_MEMORY = 768 * 1024 * 1024
 
@@ -71,7 +71,7 @@ _STARTUP = 30.0
 
 _GRACE = 5.0
 
-"""Seconds beyond the code's own after which this process ends itself; who asked has given it up before."""
+"""Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
 
 _UNSUPPORTED = re.compile(
     r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
@@ -82,7 +82,7 @@ _NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 
 
 def run(pool: Monty, code: str, seconds: float) -> RunResult:
-    """Run the code and return its outcome as short texts."""
+    """Run the code and return its result as text."""
     printed = CollectString(max_bytes=_OUTPUT)
     limits: ResourceLimits = {
         "max_feed_duration_secs": seconds,
@@ -98,7 +98,7 @@ def run(pool: Monty, code: str, seconds: float) -> RunResult:
     except MontyError as error:
         return _failed(error, printed.output)
     except (RecursionError, MemoryError, ValueError, OverflowError) as error:
-        # the code ran, but its value cannot be brought out of the interpreter
+        # the code ran, but its value cannot be converted
         return _result(True, printed.output, "", f"a value that could not be shown: {type(error).__name__}")
     return _result(True, printed.output, "", text, defines=defined(code))
 
@@ -125,7 +125,7 @@ def _failed(error: MontyError, output: str) -> RunResult:
 
 
 def _is_unsupported(text: str) -> bool:
-    """Tell whether the interpreter lacks what the code asked for."""
+    """Return whether an error shows that the interpreter lacks a feature of Python."""
     name = _NAME.match(text)
     return bool(_UNSUPPORTED.match(text) or (name and hasattr(builtins, name[1])))
 

@@ -1,4 +1,4 @@
-"""Find, call and close tools; make tools of functions."""
+"""Create, find, call and close tools."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in 
 
 
 def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
-    """Return a tool as it is, and a function as a tool: models read its docstring and the types of its parameters.
+    """Return a tool unchanged, or a tool for a function; models read the function's docstring and parameter types.
 
     Raises:
-        ConfigError: it is something else, or lacks what models read; the text says what to write.
+        ConfigError: it is neither, or lacks information that models need; the text says what to add.
     """
     if isinstance(given, BaseTool):
         return given
@@ -50,7 +50,7 @@ def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
 
 
 def _lacking(function: Callable[..., Any]) -> str:
-    """Return what the function lacks for models; empty if it lacks nothing."""
+    """Return the information that a function lacks for models; empty if it lacks nothing."""
     if not inspect.getdoc(function):
         return "a docstring"
     try:
@@ -71,7 +71,7 @@ class ToolFault(ToolError):
 
 
 class Toolbox:
-    """Holds the tools while they are used and closes what they hold.
+    """Manages tools: offers, calls and closes them.
 
     Args:
         tools: LangChain tools, or typed asynchronous functions with a docstring; None: all installed tools.
@@ -88,7 +88,7 @@ class Toolbox:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tools that are offered now."""
+        """Names of the currently offered tools."""
         return [name for name, tool in self._tools.items() if getattr(tool, "is_offered", True)]
 
     @property
@@ -97,15 +97,15 @@ class Toolbox:
         return list(self._tools)
 
     def schemas(self, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-        """Return the tools' schemas in OpenAI's form, as models are given them.
+        """Return the tools' schemas in OpenAI's format.
 
         Raises:
-            ToolError: there is no such tool.
+            ToolError: a tool does not exist.
         """
         return [self._schema(name) for name in (self.names if names is None else names)]
 
     def _schema(self, name: str) -> dict[str, Any]:
-        """Return a tool's schema, made once: each turn needs several."""
+        """Return a tool's schema, cached because each turn needs several."""
         if name not in self._schemas:
             self._schemas[name] = convert_to_openai_tool(self.get(name))
         return self._schemas[name]
@@ -114,7 +114,7 @@ class Toolbox:
         """Return the tool of that name.
 
         Raises:
-            ToolError: there is none; the text names the nearest.
+            ToolError: there is none; the text names the most similar one.
         """
         if name in self._tools:
             return self._tools[name]
@@ -128,17 +128,17 @@ class Toolbox:
         Args:
             name: the tool's name.
             arguments: the model's arguments.
-            context: the message that the call is part of, for tools that take it; None outside a turn.
+            context: context of the call, for tools that take it; None outside a turn.
 
         Raises:
-            ToolError: the call failed; the text says why, so that the model can try again. It is a ``ToolFault`` where
-                the tool did not say so itself.
+            ToolError: the call failed; the text gives the reason, so that the model can retry. It is a ``ToolFault``
+                unless the tool raised it.
         """
         try:
             tool = self.get(name)
             return await self._run(tool, _with_context(tool, _read(name, arguments), context))
         except ToolError as error:
-            # an error that the tool raises itself is a result; any other is a fault
+            # a ToolError of the tool is a result; any other error is a fault
             level = logging.ERROR if isinstance(error, ToolFault) and error.__cause__ else logging.INFO
             log.log(level, "The call of the tool %r failed: %s", name, error, exc_info=True)
             raise
@@ -179,7 +179,7 @@ class Toolbox:
 def installed() -> list[BaseTool]:
     """Make every installed tool; an entry point names a tool or a factory without arguments.
 
-    A tool that cannot be made is left out, and the log names it.
+    A tool that cannot be made is skipped, and the log names it.
     """
     made = list[BaseTool]()
     for name, found in plugins.load_all("tools"):
@@ -191,11 +191,11 @@ def installed() -> list[BaseTool]:
 
 
 def make_installed(name: str, found: Any) -> BaseTool:
-    """Return the tool of an entry point.
+    """Return the tool for an entry point.
 
     Raises:
-        ConfigError: it names something else.
-        PluginError: its factory raises.
+        ConfigError: the entry point names something else.
+        PluginError: its factory raises an error.
     """
     with plugins.guarded("tools", name):
         tool = found if isinstance(found, BaseTool) else found() if callable(found) else found
@@ -207,7 +207,7 @@ def make_installed(name: str, found: Any) -> BaseTool:
 
 
 def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
-    """Take arguments as an object or as the JSON text of one."""
+    """Return arguments as a dictionary, parsed if they are JSON text."""
     try:
         given = json.loads(arguments, strict=False) if isinstance(arguments, str) else arguments
     except ValueError:
@@ -218,7 +218,7 @@ def _read(name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
 
 
 def _with_context(tool: BaseTool, arguments: dict[str, Any], context: ToolContext | None) -> dict[str, Any]:
-    """Fill the parameter in which the tool takes the context, whatever the model wrote there."""
+    """Set the parameter in which the tool takes the context, regardless of the model's argument."""
     fields = getattr(tool.get_input_schema(), "model_fields", {})
     return arguments | {name: context for name, field in fields.items() if field.annotation == ToolContext | None}
 
@@ -234,7 +234,7 @@ async def _call(tool: BaseTool, arguments: dict[str, Any]) -> Any:
 
 
 async def _invoke(tool: BaseTool, arguments: dict[str, Any]) -> Any:
-    """Invoke a tool as a call, so that LangChain says of a failure that the tool handles itself that it is one."""
+    """Invoke a tool with a tool call, so that LangChain marks failures that the tool handles itself."""
     result = await tool.ainvoke({"type": "tool_call", "id": _CALL_ID, "name": tool.name, "args": arguments})
     if not isinstance(result, ToolMessage):
         return result
@@ -244,7 +244,7 @@ async def _invoke(tool: BaseTool, arguments: dict[str, Any]) -> Any:
 
 
 def _mended(arguments: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """Turn numbers into text where text is asked for; models often leave the quotes out."""
+    """Convert numbers to text where text is required; models often omit the quotes."""
     wrong = {e["loc"][0] for e in error.errors() if e["type"] == "string_type" and len(e["loc"]) == 1}
     return {
         key: str(value) if key in wrong and isinstance(value, int | float) else value

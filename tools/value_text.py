@@ -1,7 +1,7 @@
-"""Turn a value of code that a model wrote into a short text, inside the sandbox's own process.
+"""Convert a value of a model's code to a short text, within the sandbox's process.
 
-The system's Python runs this file inside bubblewrap, too, where this package is not installed: it needs nothing but
-the standard library, and no newer Python than 3.8. No function here raises for a value, whatever the value is.
+The system's Python also runs this file inside bubblewrap without this package: it requires only the standard library
+and Python 3.8. No function here raises an error for any value.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Opener = Callable[[Any], "tuple[str, dict[str, Any]] | None"]
-    """Returns the name and the attributes of an instance that cannot show itself; None for everything else."""
+    """Returns the name and attributes of an instance without a textual form; None for other values."""
 
 MAX_OUTPUT_CHARS = 4000
-"""Longest text of one value or of all output, in characters."""
+"""Maximum length of one value or of all output, in characters."""
 MOST_ERROR = 1000
-"""Longest text of an error, in characters."""
+"""Maximum length of an error, in characters."""
 NOT_SHOWN = "a value that could not be shown"
 _DEPTH = 20
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "�")
 _BITS = 14_000
-"""Longest whole number that is written out, in bits: CPython refuses to write much longer ones."""
+"""Maximum size of an integer that is written in full, in bits; CPython refuses much longer ones."""
 
 
 class _Full(Exception):
-    """The text has all the characters that it may have."""
+    """The text has reached its maximum length."""
 
 
 class _Writer:
@@ -47,7 +47,7 @@ class _Writer:
             raise _Full
 
     def value(self, value: Any) -> None:
-        """Write one value; each call writes at least one character, so the budget bounds the number of calls."""
+        """Write one value; each call writes at least one character, so that the budget bounds the number of calls."""
         if any(value is outer for outer in self._inside):
             self.put("[...]" if isinstance(value, (list, tuple)) else "{...}")
         elif len(self._inside) >= _DEPTH:
@@ -124,7 +124,7 @@ def _is_container(value: Any) -> bool:
 
 
 def text_of(value: Any, opener: Opener | None = None, most: int = MAX_OUTPUT_CHARS) -> str:
-    """Return a value as text of at most so many characters; a text stays as it is, with a note where it is cut."""
+    """Return a value as text of at most ``most`` characters; a string is returned itself, with a note if it is cut."""
     if type(value) is str:
         return cut(value, most)
     writer = _Writer(most - 3, opener)
@@ -140,7 +140,7 @@ def text_of(value: Any, opener: Opener | None = None, most: int = MAX_OUTPUT_CHA
 
 
 def error_text(error: BaseException, most: int = MOST_ERROR) -> str:
-    """Return what went wrong as ``ZeroDivisionError: division by zero``."""
+    """Return an error as text, such as ``ZeroDivisionError: division by zero``."""
     name = type(error).__name__
     try:
         show: Any = type(error).__str__
@@ -157,12 +157,12 @@ def error_text(error: BaseException, most: int = MOST_ERROR) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace control characters other than tabs and line ends: they steer terminals, and databases refuse some."""
+    """Replace control characters except tabs and line breaks; they steer terminals, and some databases reject them."""
     return text.translate(_CONTROLS)
 
 
 def cut(text: str, most: int = MAX_OUTPUT_CHARS, total: int | None = None) -> str:
-    """Shorten a text to so many characters; the note at its end says how many there were."""
+    """Cut a text to ``most`` characters; a note at its end gives the original length."""
     if len(text) <= most and (total is None or total <= len(text)):
         return text
     note = f"\n[cut: {len(text) if total is None else total:,} characters in all]"

@@ -1,1 +1,1 @@
-"""E-mail: a mailbox that is read over IMAP and answered over SMTP."""
+"""E-mail channel: IMAP for receiving, SMTP for sending."""

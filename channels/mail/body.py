@@ -1,4 +1,4 @@
-"""Gather what a mail says and which files come with it, from parts that stand in one another in any way."""
+"""Read the texts and files of a mail from its nested MIME parts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SIGNATURE = "-- "
 
 
 def join_flowed_lines(text: str, *, joined: bool) -> str:
-    """Return a text whose paragraphs are lines.
+    """Return a format=flowed text (RFC 3676) with one line per paragraph.
 
     Args:
-        text: as it was sent: a line that ends in a blank goes on in the next one of the same quote.
-        joined: whether that blank is not part of the text (``DelSp=yes``), as where words have no blanks.
+        text: the text as sent; a line that ends in a space continues in the next line of the same quote depth.
+        joined: whether the trailing space is removed (``DelSp=yes``), as in scripts without spaces.
     """
     lines: list[str] = []
     pieces: list[str] = []
@@ -67,11 +67,11 @@ _URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
 
 _MAX_OTHER_WORDS = 2
 
-"""Words of a plain version that the other may lack."""
+"""Maximum number of words of the plain version that the other version may lack."""
 
 _MAX_FORWARDED_CHARS = 3000
 
-"""Characters of a mail that is passed on that stand in the message; a longer one comes as a file, too."""
+"""Maximum length of a forwarded mail within the message, in characters; a longer one is also attached as a file."""
 
 _META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
@@ -82,15 +82,15 @@ _EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORG
 
 @dataclass(slots=True)
 class Body:
-    """What was found in a mail."""
+    """Content of a mail."""
 
     texts: list[str] = field(default_factory=list)
-    """What the sender wrote, one text for each part that is shown."""
+    """Texts of the sender, one for each displayed part."""
     forwarded: list[str] = field(default_factory=list)
-    """Mails that the sender passed on, with who wrote them."""
+    """Forwarded mails, each with its sender."""
     files: list[Attachment] = field(default_factory=list)
     unsupported_media: str | None = None
-    """What of it the desk cannot read."""
+    """Kind of content that the desk cannot read, if any."""
 
 
 def read_body(mail: Mail, limits: MailLimits) -> Body:
@@ -105,7 +105,7 @@ def read_body(mail: Mail, limits: MailLimits) -> Body:
 
 
 def _gather(part: Mail, body: Body, limits: MailLimits) -> None:
-    """Add what a part holds; parts stand no deeper in one another than ``limits.depth``."""
+    """Add the content of a part; ``limits.depth`` bounds the nesting."""
     kind = part.get_content_type()
     if kind in ("message/rfc822", "message/global"):
         _forwarded(part, body, limits)
@@ -126,7 +126,7 @@ def _each(parts: list[Mail], body: Body, limits: MailLimits) -> None:
 
 
 def _alternative(parts: list[Mail], body: Body, limits: MailLimits) -> None:
-    """Add the version that reads best, and the files of all versions: Apple Mail puts them into one alone."""
+    """Add the most readable version, and the files of all versions: Apple Mail puts files into only one of them."""
     versions: list[Body] = []
     for part in parts:
         version = Body()
@@ -155,7 +155,7 @@ def _best(parts: list[Mail], versions: list[Body]) -> Body | None:
 
 
 def _agree(plain: str, other: str) -> bool:
-    """Tell whether the other version, which people see, has the words of the plain one, which their programs hide."""
+    """Return whether the displayed version contains the words of the plain version, which mail programs hide."""
     words = set(_WORD.findall(_URL.sub(" ", plain).casefold()))
     return len(words - set(_WORD.findall(other.casefold()))) <= min(_MAX_OTHER_WORDS, len(words) // 3)
 
@@ -174,7 +174,7 @@ def _forwarded(part: Mail, body: Body, limits: MailLimits) -> None:
 
 
 def _embedded(part: Mail, limits: MailLimits) -> list[Mail]:
-    """Return the mail that a part passes on; some programs send it in base64, which the standard forbids."""
+    """Return the forwarded mail of a part; some programs encode it in base64, which RFC 2046 forbids."""
     inner = children(part)[:1]
     if not inner or raw(part, "Content-Transfer-Encoding").lower() != "base64":
         return inner
@@ -197,7 +197,7 @@ def _leaf(part: Mail, body: Body, limits: MailLimits, *, is_alone: bool = False)
     if kind in _ENCRYPTED:
         is_signed = parameter(part, "smime-type").lower() == "signed-data"
         body.unsupported_media = "signed message" if is_signed else "encrypted message"
-    if kind == "application/pgp-encrypted":  # says which version of PGP, and no more
+    if kind == "application/pgp-encrypted":  # contains only the version number
         return
     if len(body.files) < limits.files:
         body.files.append(_file(part, kind, name))
@@ -225,7 +225,7 @@ def _html(part: Mail, limits: MailLimits) -> str:
 
 
 def _calendar(part: Mail, limits: MailLimits) -> str:
-    """Return what an invitation says that people read."""
+    """Return the human-readable fields of an invitation."""
     lines = _FOLD.sub("", _content(part, limits)).splitlines()
     return "\n".join(line for line in lines if _EVENT.match(line))
 
@@ -238,4 +238,4 @@ _READERS: dict[str, Callable[[Mail, MailLimits], str]] = {
     "text/calendar": _calendar,
 }
 
-"""How a part is read that is shown in the mail itself."""
+"""Reader of each content type that the mail displays inline."""

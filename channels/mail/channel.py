@@ -1,4 +1,4 @@
-"""The e-mail channel: IMAP with IDLE in, SMTP out."""
+"""The e-mail channel: IMAP with IDLE for receiving, SMTP for sending."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def compose(message: Outbound, own: str, name: str) -> EmailMessage:
-    """Return the mail for a message; the same message is the same mail, down to its Message-ID."""
+    """Return the mail for a message; the same message always yields the same mail and Message-ID."""
     thread = Thread.read(message.reply_to or "")
     address, root = (message.conversation.split(" ") + [""])[:2]
     mail = EmailMessage(policy=SMTP)
@@ -61,21 +61,21 @@ log = logging.getLogger(__name__)
 
 _BEGINNING = 2**20
 
-"""Bytes that are read of a mail that is too large: what was written stands before the files."""
+"""Number of bytes read of an oversized mail; the text precedes the attached files."""
 
 _LOOK_SECONDS = 1.0
 
-"""How long a stop may have to wait."""
+"""Maximum delay of a stop, in seconds."""
 
 _IDLE_SECONDS = 15.0
 
-"""After so long the desk looks again by itself: what a server forgot to announce waits no longer than this."""
+"""Polling interval in seconds; it bounds the delay when a server omits a notification."""
 
 _SECURITY = ("tls", "starttls", "none")
 
 
 class MailChannel(Channel):
-    """A mailbox; each mail is a message, each thread a conversation."""
+    """A mailbox channel; each mail is a message, each thread a conversation."""
 
     manifest = Manifest(
         "mail",
@@ -122,11 +122,11 @@ class MailChannel(Channel):
         self._stopping = asyncio.Event()
 
     async def start(self, accept: Accept) -> None:
-        """Read mail until ``stop``; a connection that breaks is made again."""
+        """Read mail until ``stop``; reconnect after a lost connection."""
         await retry_until_stopped(self._stopping, partial(self._read, accept))
 
     async def stop(self) -> None:
-        """Read no more mail."""
+        """Stop reading mail."""
         self._stopping.set()
 
     async def send(self, message: Outbound) -> str | None:
@@ -181,7 +181,7 @@ class MailChannel(Channel):
             await asyncio.to_thread(mailbox.close)
 
     async def _follow(self, mailbox: Mailbox, accept: Accept) -> None:
-        """Take what is there, then wait for more."""
+        """Process the unread mail, then wait for new mail."""
         while not self._stopping.is_set():
             if not await self._take_all(mailbox, accept):
                 await sleep_unless_stopped(self._stopping, 1.0)
@@ -193,7 +193,7 @@ class MailChannel(Channel):
             await asyncio.to_thread(mailbox.awake)
 
     async def _take_all(self, mailbox: Mailbox, accept: Accept) -> bool:
-        """Hand unread mail over, oldest first; False: the desk is busy."""
+        """Submit unread mail, oldest first; return False if the desk is busy."""
         for uid in await asyncio.to_thread(mailbox.unseen):
             if self._stopping.is_set() or not await self._take(mailbox, uid, accept):
                 return False
@@ -217,7 +217,7 @@ class MailChannel(Channel):
 
     async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
         if not self.proves_senders and _needs_proof(inbound.text):
-            # whose address it is may never have written: a desk that answers each time would be made to pester them
+            # the sender address may be forged: the limit keeps the desk from flooding its owner with replies
             told = self._unproven.allow(_address(inbound).lower())
             return Admission("refused", text=say("unproven", inbound.locale) if told else "")
         return await accept(inbound)
@@ -232,7 +232,7 @@ def _address(inbound: Inbound) -> str:
 
 
 def _needs_proof(text: str) -> bool:
-    """Tell whether somebody would do harm with this in another one's name: becoming them, or having them forgotten."""
+    """Return whether a text is a command that a forged sender could misuse: ``link``, or ``forget`` for deletion."""
     command = parse_command(text)
     if command is None or command.name != "forget":
         return command is not None and command.name == "link"

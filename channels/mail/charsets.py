@@ -1,4 +1,4 @@
-"""Decode the bytes of a mail by the charset that it names, as the WHATWG's Encoding Standard means the names."""
+"""Decode the bytes of a mail by its declared charset, with the labels of the WHATWG Encoding Standard."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _NOT_IN_STANDARD = {
     "iso-2022-jp-1": "iso2022_jp_ext", "iso-2022-jp-2": "iso2022_jp_ext", "iso-2022-jp-3": "iso2022_jp_2004",
     "iso-2022-jp-ms": "iso2022_jp_ext", "cp50220": "iso2022_jp_ext", "cp50221": "iso2022_jp_ext",
 }  # fmt: skip
-"""Charsets that mails name and the standard leaves out or refuses, with Python's codecs for them."""
+"""Charsets of mails that the standard omits or rejects, with their Python codecs."""
 _CODECS = {"gbk": "gb18030", "euc-kr": "cp949", "iso-2022-jp": "iso2022_jp_ext", "shift_jis": "cp932"}
-"""The standard's encodings for which Python has a codec that knows more signs."""
+"""Encodings of the standard for which Python has a codec with more characters."""
 _UNNAMED = {"", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "unknown", "8bit", "default", "none", "binary"}
 _RARE = ("utf-16", "utf-32", "mac", "cp437", "cp85")
-"""Encodings in which hardly a mail comes that names none."""
+"""Prefixes of encodings that are rare in mails without a declared charset."""
 _ESCAPES = (b"\x1b$", b"\x1b(")
 
 
 def decode(data: bytes, charset: str = "") -> str:
-    """Return the text of some bytes; a byte that stands for nothing in the charset becomes U+FFFD.
+    """Return the decoded text; undecodable bytes become U+FFFD.
 
     Args:
         data: the bytes.
-        charset: what the mail names; where it names none, or none that is known, the bytes decide.
+        charset: the declared charset; if it is empty or unknown, the encoding is detected from the bytes.
     """
     label = charset.strip(" \t\r\n\"'").lower()
     if label in _UNNAMED or (label in ("utf-8", "utf8") and not _is_utf8(data)):
@@ -56,7 +56,7 @@ def _codec(label: str) -> str | None:
 
 
 def _guessed(data: bytes) -> str:
-    """Decode bytes whose charset is not named, or named wrongly."""
+    """Decode bytes whose charset is missing or wrong."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     if data.isascii():
@@ -81,7 +81,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _is_mostly_utf8(data: bytes) -> bool:
-    """Tell whether only a few signs are broken: a mail that was cut, or that has a stray byte."""
+    """Return whether a text is UTF-8 with few invalid bytes, as in a truncated mail."""
     text = data.decode("utf-8", "replace")
     right = sum(1 for sign in text if sign > "\x7f" and sign != "\ufffd")
     return right >= 2 * max(1, text.count("\ufffd"))
@@ -91,14 +91,14 @@ _USUAL = frozenset("äöüßÄÖÜéèêëàâîïôùûçñÑáíóúãõåÅæ
 
 
 def _reads_as_western(text: str) -> bool:
-    """Tell whether a text that was decoded as windows-1252 is in a Western European language."""
+    """Return whether a text decoded as windows-1252 is in a Western European language."""
     high = [sign for sign in text if sign > "\x7f"]
     letters = sum(sign.isalpha() for sign in text)
     return all(sign in _USUAL for sign in high) and len(high) * 3 <= max(letters * 2, 3)
 
 
 def _japanese(data: bytes) -> str:
-    """Decode ISO-2022-JP with the half-width kana and the vendors' signs that mail programs send in it."""
+    """Decode ISO-2022-JP, including the half-width kana and vendor characters that mail programs use."""
     try:
         return data.decode("iso2022_jp_ext")
     except UnicodeError:

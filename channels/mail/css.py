@@ -1,4 +1,4 @@
-"""Find which declarations of a mail's style sheets hold for an element; what is uncertain holds, to hide too much."""
+"""Match style rules of a mail to its elements; uncertain rules apply, so that in doubt text counts as hidden."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from qwendesk.channels.mail.selectors import SIBLINGS, Compound, Element, key_of
 
 _MAX_SHEET_CHARS = 200_000
 _MAX_COMPARISONS = 300_000
-"""How many simple selectors are compared with elements in one mail."""
+"""Maximum number of comparisons of a compound selector with an element in one mail."""
 _SCREEN_PX = 1024.0
-"""Width of the screen that media queries are answered for."""
+"""Screen width for media queries, in pixels."""
 _KNOWN_MEDIA = {"screen", "all", "only", "and"}
 _KNOWN_FEATURES = {"min-width", "max-width", "min-device-width", "max-device-width"}
 _NESTING = {"media", "supports", "layer", "container", "document", "-moz-document"}
@@ -26,38 +26,38 @@ USED_PROPERTIES = {
     "right", "top", "bottom", "margin", "margin-left", "margin-top", "margin-right", "height", "max-height", "width",
     "max-width", "line-height", "inset", "translate", "padding-left",
 }  # fmt: skip
-"""Properties that say whether text can be seen, and how it stands in lines."""
+"""Properties that determine the visibility of text and its line breaks."""
 
 Declarations = dict[str, Any]
-"""Properties with their values, as tinycss2 reads them."""
+"""Properties with their values as tinycss2 tokens."""
 
 
 class TooManyComparisons(Exception):
-    """Style sheets take more time than a mail is given."""
+    """The style sheets exceed the comparison budget of a mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
     compounds: Sequence[Compound]
     combinators: Sequence[str]
-    """What stands before each compound but the first: `` ``, ``>``, ``+`` or ``~``."""
+    """The combinator before each compound but the first: `` ``, ``>``, ``+`` or ``~``."""
     order: tuple[int, int, int, int]
     declarations: Sequence[Any]
     is_certain: bool
-    """Whether it is known for which elements the rule holds."""
+    """Whether the matching of the rule is fully known."""
 
 
 class StyleSheets:
     """The style sheets of one mail.
 
     Args:
-        sources: what stands in the mail's ``<style>`` elements.
+        sources: contents of the mail's ``<style>`` elements.
     """
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._by_key: defaultdict[str, list[_Rule]] = defaultdict(list)
         self._styles: dict[str, list[Any]] = {}
-        """What was read of attributes, for this mail alone: no more of it is held than one mail has."""
+        """Parsed ``style`` attributes; the cache lives as long as the mail is processed."""
         self._left = _MAX_COMPARISONS
         source = "\n".join(sources)
         if len(source) > _MAX_SHEET_CHARS:
@@ -70,14 +70,14 @@ class StyleSheets:
                 self._by_key[key_of(compounds[-1])].append(rule)
 
     def declared(self, path: Sequence[Element], style: str = "") -> tuple[Declarations, Declarations]:
-        """Return the properties of the last element of a path, by the rules that hold, and with those that may hold.
+        """Return the declarations of the path's last element: by the certain rules, and by the possible rules, too.
 
         Args:
-            path: the elements from the page's root down.
+            path: the elements from the root down.
             style: the element's own declarations.
 
         Raises:
-            TooComplex: the sheets take too much time.
+            TooManyComparisons: the sheets exceed the comparison budget.
         """
         element = path[-1]
         keys = ["*", element.tag, f"#{element.name}", *(f".{name}" for name in element.classes)]
@@ -90,18 +90,18 @@ class StyleSheets:
         return known, known if len(certain) == len(holding) else _cascade(holding, own)
 
     def _inline(self, style: str) -> list[Any]:
-        """Return the declarations of a ``style`` attribute, which many elements of one mail may have alike."""
+        """Return the declarations of a ``style`` attribute, cached because many elements of one mail share it."""
         if style and style not in self._styles:
             self._styles[style] = _declarations(_contents(style))
         return self._styles.get(style, [])
 
     def _matches(self, rule: _Rule, path: Sequence[Element]) -> bool:
-        """Tell whether a selector holds, by all ways in which its parts may stand for what is above an element."""
+        """Return whether a selector matches the last element of a path, trying all ancestors for each compound."""
         places = self._holding(rule.compounds[-1], path, [len(path) - 1])
         steps = zip(reversed(rule.compounds[:-1]), reversed(rule.combinators), strict=True)
         for compound, combinator in steps:
             if not places or combinator in SIBLINGS:
-                break  # which elements stand beside another is not known: they may be the right ones
+                break  # siblings are unknown: assume that they match
             above = [place - 1 for place in places if place] if combinator == ">" else range(max(places))
             places = self._holding(compound, path, above)
         return bool(places)
@@ -118,7 +118,7 @@ class StyleSheets:
 
 
 def _cascade(rules: Iterable[_Rule], own: Iterable[Any]) -> Declarations:
-    """Return what rules and an element's own style come to together."""
+    """Return the cascaded declarations of the rules and the element's own style."""
     found: list[tuple[tuple[bool, bool, tuple[int, int, int, int]], Any]] = [
         ((one.important, False, rule.order), one) for rule in rules for one in rule.declarations
     ]
@@ -139,7 +139,7 @@ def _declarations(contents: Iterable[Any]) -> list[Any]:
 
 
 def _rules(source: str) -> Iterator[tuple[list[Any], list[Any], bool]]:
-    """Yield selectors and declarations of all rules that hold on a screen, and whether that is certain."""
+    """Yield the selectors and declarations of each rule for screens, and whether the rule certainly applies."""
     source = source.replace("<!--", " ").replace("-->", " ")
     left = [(iter(tinycss2.parse_stylesheet(source, skip_comments=True, skip_whitespace=True)), True)]
     while left:
@@ -151,13 +151,13 @@ def _rules(source: str) -> Iterator[tuple[list[Any], list[Any], bool]]:
             contents = _contents(rule.content)
             if declarations := _declarations(contents):
                 yield rule.prelude, declarations, is_certain
-            left.append((iter(contents), False))  # rules within rules
+            left.append((iter(contents), False))  # nested rules
         elif rule.type == "at-rule" and rule.content and rule.lower_at_keyword in _NESTING and _is_on_screen(rule):
             left.append((iter(_contents(rule.content)), is_certain and _is_plain(rule)))
 
 
 def _is_plain(rule: Any) -> bool:
-    """Tell whether it is known that a media query holds."""
+    """Return whether a media query uses only supported media types and features."""
     words = {token.lower_value for token in rule.prelude if token.type == "ident"}
     names = [token.content for token in rule.prelude if token.type == "() block"]
     features = {next((one.lower_value for one in name if one.type == "ident"), "") for name in names}
@@ -165,7 +165,7 @@ def _is_plain(rule: Any) -> bool:
 
 
 def _is_on_screen(rule: Any) -> bool:
-    """Tell whether a rule's media query holds on a computer's screen."""
+    """Return whether a rule's media query matches a computer screen."""
     if rule.lower_at_keyword != "media":
         return True
     return any(_query_holds(query) for query in split(rule.prelude)) or not rule.prelude

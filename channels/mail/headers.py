@@ -1,4 +1,4 @@
-"""Read the headers of a mail: encoded words (RFC 2047), raw bytes, and parameters (RFC 2231)."""
+"""Decode mail headers: encoded words (RFC 2047), raw bytes, and parameters (RFC 2231)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
 def walk_own_parts(mail: Mail) -> Iterator[Mail]:
-    """Yield a mail and its parts, without those of mails that it forwards."""
+    """Yield a mail and its parts, excluding the parts of forwarded mails."""
     left = [mail]
     while left:
         part = left.pop()
@@ -27,32 +27,32 @@ def walk_own_parts(mail: Mail) -> Iterator[Mail]:
 
 
 def children(part: Mail) -> list[Mail]:
-    """Return the parts that a part has; a part whose text stands where parts should be has none."""
+    """Return the child parts of a part; none if its payload is text."""
     inner = part.get_payload() if part.is_multipart() else ()
     return [one for one in inner if isinstance(one, Message)]
 
 
 def payload_of(part: Mail) -> bytes:
-    """Return the bytes of a part that has no parts; none where they cannot be had."""
+    """Return the decoded payload of a leaf part; empty if it cannot be decoded."""
     try:
         data = part.get_payload(decode=True)
-    except (ValueError, LookupError, TypeError, UnboundLocalError):  # the part was cut before its first line
+    except (ValueError, LookupError, TypeError, UnboundLocalError):  # the part ended before its first line
         return b""
     return data if isinstance(data, bytes) else b""
 
 
 def raw(mail: Mail, name: str) -> str:
-    """Return a header as it was sent, unfolded; empty where there is none."""
+    """Return a header as sent, unfolded; empty if missing."""
     return _FOLD.sub("", mail.get(name) or "").strip()
 
 
 def text(mail: Mail, name: str) -> str:
-    """Return what a header says in one line."""
+    """Return a header's decoded text on one line."""
     return " ".join(decoded(raw(mail, name)).split())
 
 
 def decoded(value: str) -> str:
-    """Return a header's value with its encoded words and raw bytes as text."""
+    """Return a header's value with its encoded words and raw bytes decoded."""
     if not value.isascii():
         value = decode(value.encode("utf-8", "surrogateescape"))
     if "=?" not in value:
@@ -65,7 +65,7 @@ def decoded(value: str) -> str:
 
 
 def file_name(part: Mail) -> str:
-    """Return the name that a part's file has; empty where it has none."""
+    """Return a part's file name; empty if it has none."""
     for parameter, header in (("filename", "Content-Disposition"), ("name", "Content-Type")):
         try:
             value = part.get_param(parameter, "", header)
@@ -77,7 +77,7 @@ def file_name(part: Mail) -> str:
 
 
 def parameter(part: Mail, name: str) -> str:
-    """Return a parameter of ``Content-Type``; empty where there is none."""
+    """Return a parameter of ``Content-Type``; empty if missing."""
     try:
         return _parameter(part.get_param(name, ""))
     except (ValueError, TypeError, LookupError):
@@ -94,6 +94,6 @@ def _parameter(value: object) -> str:
 def _piece(piece: bytes | str, charset: str | None) -> str:
     if isinstance(piece, str):
         return piece
-    if charset is None:  # what stands between encoded words
+    if charset is None:  # text between encoded words
         return piece.decode("raw-unicode-escape", "replace")
     return decode(piece, charset.partition("*")[0])

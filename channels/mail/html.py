@@ -1,7 +1,7 @@
-"""Turn a mail that was written in HTML into the text that a person sees who opens it.
+"""Convert an HTML mail to its visible text.
 
-Of the libraries tried, inscriptis reads text that style sheets hide and lays nested tables out in columns, and
-html2text has a licence that does not fit; so selectolax parses, tinycss2 reads styles, and this module puts lines.
+selectolax parses and tinycss2 reads styles. inscriptis is unsuitable because it outputs text that style sheets hide
+and lays nested tables out in columns, html2text because of its licence; so this module lays out the lines.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from qwendesk.channels.mail.selectors import Element
 from qwendesk.channels.mail.visibility import ComputedStyle, compute_style
 
 _MAX_CHARS = 2**18
-"""Characters of a page that are read; programs write more than people do."""
+"""Maximum number of characters that are read of a page."""
 _MAX_DEPTH = 500
-"""How deep elements stand in one another that are read; browsers go as far."""
+"""Maximum depth of nested elements, as in browsers."""
 _MAX_ELEMENTS = 20_000
 _MAX_LINK_CHARS = 1000
 _MAX_ALT_CHARS = 300
 _MAX_INDENTS = 5
-"""How deep lists and quotes stand in one another that is shown."""
+"""Maximum depth of nested lists and quotes that the text shows."""
 _SILENT = {
     "script", "style", "head", "title", "template", "meta", "link", "base", "object", "embed", "audio", "video",
     "iframe", "frame", "frameset", "canvas", "svg", "noembed", "noframes", "datalist", "xml", "map", "param", "input",
     "applet", "progress", "meter", "annotation", "annotation-xml",
 }  # fmt: skip
-"""Elements whose text mail programs do not show."""
+"""Elements whose text mail programs do not display."""
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "pre", "hr", "figure", "listing"}
 _LINES = {
     "div", "li", "tr", "dt", "dd", "address", "article", "aside", "body", "caption", "center", "details", "dialog",
@@ -54,36 +54,36 @@ _BLOCK_DISPLAYS = ("block", "flex", "grid", "table", "list-item")
 
 @dataclass(slots=True)
 class _Frame:
-    """An element that is being read."""
+    """An open element."""
 
     node: LexborNode | None
-    """The child that is read next."""
+    """The next child to read."""
     element: Element
     look: ComputedStyle
     doubt: ComputedStyle
-    """How it would look if all rules held of which that is not known."""
+    """The style if all uncertain rules applied."""
     pieces: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
-    """What stands in the cells of a row."""
+    """Texts of a row's cells."""
     count: int = 0
-    """The number of the last item of an ordered list."""
+    """Number of the last item of an ordered list."""
     gap: str = ""
-    """The mark that stands before and after the element."""
+    """The mark before and after the element."""
 
     @property
     def is_seen(self) -> bool:
-        """Whether text in the element is certain to be seen."""
+        """Whether the text of the element is certainly visible."""
         return self.look.is_seen and self.doubt.is_seen
 
 
 def html_to_text(html: str) -> str:
-    """Return the text of a page without the older mails that it quotes, one block a line."""
+    """Return the text of a page without quoted mails, one block per line."""
     said = (line for line in render_html(html).split("\n") if not line.startswith(">"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip()
 
 
 def render_html(html: str) -> str:
-    """Return the text of a page as it is seen; what is quoted has ``> `` before it. Empty where it cannot be told."""
+    """Return the visible text of a page, quotes prefixed with ``> ``; empty if the style sheets are too complex."""
     root = LexborHTMLParser(truncate_html(without_marks(html[:_MAX_CHARS]))).root
     if root is None:
         return ""
@@ -94,7 +94,7 @@ def render_html(html: str) -> str:
 
 
 class _Reader:
-    """Goes through a page once, element by element.
+    """Converts a page in one pass over its elements.
 
     Args:
         root: the page's ``<html>``.
@@ -111,7 +111,7 @@ class _Reader:
         self._root = root
 
     def read(self) -> str:
-        """Return the page's text."""
+        """Return the text of the page."""
         self._visit(self._root)
         while len(self._frames) > 1:
             frame = self._frames[-1]
@@ -167,7 +167,7 @@ class _Reader:
         parent.pieces += (frame.gap, *self._closed(tag, frame, parent), frame.gap)
 
     def _closed(self, tag: str, frame: _Frame, parent: _Frame) -> Iterable[str]:
-        """Return what an element adds to the one that it stands in."""
+        """Return the text that an element adds to its parent."""
         text = "".join(frame.pieces)
         if tag == "tr":
             return (text, protected(_row(frame.cells)))
@@ -182,11 +182,11 @@ class _Reader:
         return _marked(tag, text)
 
     def _within(self, tag: str) -> bool:
-        """Tell whether few enough elements of a kind stand around for one more to be told apart."""
+        """Return whether the nesting of an element is shallow enough to be indented."""
         return sum(above.tag == tag for above in self._path) < _MAX_INDENTS
 
     def _link(self, address: str, shown: str) -> str:
-        """Return a link's address, where the text does not have it already."""
+        """Return a link's address unless the text contains it."""
         address = "".join(address.split())
         scheme, _, rest = address.partition(":")
         bare = rest.removeprefix("//").rstrip("/").removeprefix("www.")
@@ -216,7 +216,7 @@ def _gap(tag: str, display: str) -> str:
 
 
 def _picture(element: Element, is_seen: bool) -> str:
-    """Return what stands for a picture: its words, or an emoji that a mail program draws."""
+    """Return the text for an image: its alternative text, or the emoji that it depicts."""
     alt = " ".join((element.attributes.get("alt") or "").split())
     if not alt or not is_seen or any(_number(element, side, 2) < 2 for side in ("width", "height")):
         return ""
@@ -225,7 +225,7 @@ def _picture(element: Element, is_seen: bool) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    """Return a row of a table as one line, or, where cells have several lines, one cell below the other."""
+    """Return a table row as one line, or one cell below the other if a cell has several lines."""
     filled = [cell for cell in cells if cell]
     if any("\n" in cell for cell in filled):
         return "\n".join(filled)
@@ -248,7 +248,7 @@ def _number(element: Element, name: str, otherwise: int = 0) -> int:
 
 
 def _is_indented(element: Element) -> bool:
-    """Tell whether somebody only moved a paragraph to the right, which mail programs do by the element for quotes."""
+    """Return whether a ``blockquote`` is only an indented paragraph, as some mail programs write it."""
     style = (element.attributes.get("style") or "").replace(" ", "").lower()
     is_cited = "cite" in element.attributes or element.attributes.get("type") == "cite"
     return ("border:none" in style or "border:0" in style) and not is_cited and "gmail_quote" not in element.classes

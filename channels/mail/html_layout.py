@@ -1,4 +1,4 @@
-"""Cut a page where its elements stand too deep in one another: the parser takes the square of that in time."""
+"""Truncate deeply nested HTML, for which parsing takes quadratic time, and convert layout marks to lines."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 _MAX_OPEN = 500
 
-"""Elements that are open at once."""
+"""Maximum number of open elements."""
 
 _MAX_REPEATED = 200_000
 
-"""How often, in all, formatting that was never ended is opened again: browsers do so in every paragraph."""
+"""Maximum number of reopened formatting elements: parsers reopen unclosed ones in every paragraph."""
 
 _MAX_ATTRIBUTES = 4000
 
-"""Signs between attributes that stand in one tag."""
+"""Maximum number of separators between attributes in one tag."""
 
 _COMMENT = re.compile(r"(<style\b.*?(?:</style|\Z))|<!--.*?(?:-->|--!>|\Z)", re.DOTALL | re.IGNORECASE)
 
-"""A comment, or a style sheet, in which the same signs are none."""
+"""A comment, or a style sheet, within which comment marks have no meaning."""
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]{0,40})")
 
@@ -33,13 +33,13 @@ _NEVER_OPEN = {
     "html", "body", "head", "p", "li", "td", "th", "tr", "tbody", "thead", "tfoot", "dd", "dt",
 }  # fmt: skip
 
-"""Elements that have no end, or that the next of their kind ends."""
+"""Void elements and elements whose end tag is optional."""
 
 _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
 
 
 def truncate_html(html: str) -> str:
-    """Return a page without comments, up to where it goes too deep."""
+    """Return a page without comments, truncated where it exceeds the nesting limits."""
     html = _DATA.sub("data:", _CHOICE.sub(r"<\1div", _COMMENT.sub(r"\1", html)))
     opened: dict[str, int] = {}
     total = formatting = repeated = 0
@@ -60,7 +60,7 @@ def truncate_html(html: str) -> str:
 
 
 def _attributes(html: str, start: int) -> int:
-    """Return about how many attributes a tag has; ``start`` is where its name ends."""
+    """Return the approximate number of attributes of a tag whose name ends at ``start``."""
     end = html.find("<", start)
     if 0 <= end < start + _MAX_ATTRIBUTES:
         return 0
@@ -69,22 +69,22 @@ def _attributes(html: str, start: int) -> int:
     return len(_BETWEEN.findall(html, start, closed if closed >= 0 else end))
 
 
-# signs for private use, which are taken out of the page's own text before
+# private-use characters; ``without_marks`` removes them from the page's own text
 LINE = "\ue000"
 
-"""Ends a line, if it has not ended."""
+"""Line break unless at the start of a line."""
 
 PARAGRAPH = "\ue001"
 
-"""Ends a paragraph: an empty line follows."""
+"""Paragraph break: an empty line follows."""
 
 HARD = "\ue002"
 
-"""Ends a line in any case."""
+"""Unconditional line break."""
 
 SPACE = "\ue003"
 
-"""A blank that stays."""
+"""Preserved space."""
 
 _MARKS = re.compile("[\ue000-\ue003]")
 
@@ -94,25 +94,25 @@ _ENDS = re.compile(" ?[\ue000-\ue002][\ue000-\ue002 ]*")
 
 
 def without_marks(text: str) -> str:
-    """Return a text without signs that are marks here."""
+    """Return a text without the characters reserved as marks."""
     return _MARKS.sub("", text)
 
 
 def protected(text: str) -> str:
-    """Return a text whose blanks and lines stay as they are."""
+    """Return a text whose spaces and line breaks are preserved."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
     return lines.replace("\n", HARD).replace(" ", SPACE).replace("\xa0", SPACE)
 
 
 def settled(text: str) -> str:
-    """Return a text with marks as lines."""
+    """Return a text with its marks converted to spaces and line breaks."""
     flat = _BLANKS.sub(" ", text)
     lines = _ENDS.sub(lambda found: "\n" * _count(found[0].replace(" ", "")), flat)
     return lines.strip(" \n").replace(SPACE, " ").rstrip().strip("\n")
 
 
 def _count(marks: str) -> int:
-    """Return how many line ends a row of marks stands for."""
+    """Return the number of line breaks for a sequence of marks."""
     hard = marks.count(HARD)
     if not marks.startswith(HARD):
         hard += bool(hard)

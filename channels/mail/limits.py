@@ -1,4 +1,4 @@
-"""Read a mail's structure within limits, so that none can take much time or memory."""
+"""Parse a mail's structure within limits on time and memory."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from qwendesk.channels.mail.headers import Mail
 
 _FED_BYTES = 64 * 1024
 _MAX_HEADER_CHARS = 8000
-"""Characters of a header that are read."""
+"""Maximum length of a header that is read, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailLimits:
-    """How much of a mail is read; what is beyond is left out, and what stands before it is still read."""
+    """Limits of reading a mail; content beyond a limit is ignored, the content before it is kept."""
 
     parts: int = 500
-    """Parts of a mail, and of the mails that it forwards."""
+    """Maximum number of parts, including parts of forwarded mails."""
     depth: int = 30
-    """How deep parts stand in one another."""
+    """Maximum nesting depth of parts."""
     lines: int = 1_000_000
-    """Lines of a mail."""
+    """Maximum number of lines."""
     text_bytes: int = 2**18
-    """Bytes of one text, many times what the desk takes of a message."""
+    """Maximum size of one text, in bytes."""
     files: int = 50
-    """Files of a mail."""
+    """Maximum number of files."""
     seconds: float = 10.0
-    """Time that reading the structure of a mail takes."""
+    """Maximum time for parsing the structure, in seconds."""
 
 
 class _Exceeded(Exception):
-    """A mail has more than is read of one."""
+    """The mail exceeds a limit."""
 
 
 class _Part(Message):
-    """A part that knows how deep it stands."""
+    """A part with its nesting depth."""
 
     depth = 0
     deepest = 0
 
     def attach(self, payload: Any) -> None:
-        """Add a part, which stands one deeper.
+        """Add a child part.
 
         Raises:
-            _Exceeded: it stands too deep.
+            _Exceeded: the nesting is too deep.
         """
         if isinstance(payload, _Part):
             payload.depth = self.depth + 1
@@ -58,19 +58,19 @@ class _Part(Message):
 
 
 class _Policy(Compat32):
-    """Returns headers as they were sent, but no more of one than can make sense."""
+    """Returns headers as sent, truncated to the maximum length."""
 
     def header_fetch_parse(self, name: str, value: str) -> str:
-        """Return the beginning of a header's value."""
+        """Return a header's value, truncated."""
         return value[:_MAX_HEADER_CHARS]
 
 
 def parse_structure(data: bytes, limits: MailLimits) -> tuple[Mail, bool]:
-    """Return a mail's parts, and whether all of them were read.
+    """Return a mail's parsed structure, and whether the mail was within the limits.
 
     Args:
         data: the mail.
-        limits: how much of it is read.
+        limits: limits of reading.
     """
     made: list[_Part] = []
 

@@ -1,4 +1,4 @@
-"""A mailbox over IMAP; every method blocks and is meant for one thread of its own."""
+"""A mailbox over IMAP; every method blocks and must be called from the mailbox's thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 30.0
 
 
 class Mailbox:
-    """One folder of a mailbox; what was taken is marked as seen."""
+    """One folder of a mailbox; processed mails are marked as seen."""
 
     def __init__(self, host: str, port: int, security: Security, user: str, password: str, folder: str) -> None:
         self._where = (host, port, security)
@@ -30,17 +30,17 @@ class Mailbox:
         """Log in.
 
         Raises:
-            ChannelError: the server cannot be reached, or refuses the password.
+            ChannelError: the server is unreachable or rejects the password.
         """
         with _told():
             self._box = _connected(*self._where)
             self._box.login(*self._login)
 
     def unseen(self) -> list[str]:
-        """Return the numbers of the mails that nobody has taken."""
+        """Return the UIDs of unseen mails."""
         with _told():
             box = self._opened()
-            box.client.response("EXISTS")  # what is announced from now on has not been looked at
+            box.client.response("EXISTS")  # discard earlier announcements: the search that follows covers them
             return box.uids("UNSEEN")
 
     def size(self, uid: str) -> int:
@@ -51,7 +51,7 @@ class Mailbox:
             return int(line.rpartition(b"RFC822.SIZE ")[2].split(b")")[0].split()[0] or 0) if b"SIZE" in line else 0
 
     def fetch(self, uid: str, most: int) -> bytes:
-        """Return a mail, or its first bytes; empty where it is gone."""
+        """Return a mail, or its first ``most`` bytes; empty if the mail no longer exists."""
         with _told():
             part = f"BODY.PEEK[]<0.{most}>"
             _, found = self._opened().client.uid("FETCH", uid, f"({part})")
@@ -63,25 +63,25 @@ class Mailbox:
             self._opened().flag(uid, MailMessageFlags.SEEN, True)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for news, and tell whether there may be some."""
+        """Wait for a notification; return whether there may be new mail."""
         with _told():
             box = self._opened()
             if not self._idle:
                 box.idle.start()  # type: ignore[no-untyped-call]
                 self._idle = True
                 if box.client.response("EXISTS")[1] != [None]:
-                    return True  # it came while other things were asked
+                    return True  # the notification arrived during another command
             return bool(box.idle.poll(timeout=seconds))
 
     def awake(self) -> None:
-        """End the waiting, so that other things can be asked."""
+        """Interrupt the wait, so that the mailbox accepts other commands."""
         if self._idle:
             with _told():
                 self._idle = False
                 self._opened().idle.stop()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Log out, or hang up."""
+        """Log out, or disconnect if that fails."""
         box, self._box, self._idle = self._box, None, False
         if box:
             with suppress(OSError, imaplib.IMAP4.error):

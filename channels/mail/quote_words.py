@@ -1,4 +1,4 @@
-"""What mail programs write around older mails, in the languages that they are set to."""
+"""Words and headings that mail programs write around quoted mails, in their interface languages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FROM = {
     "remetente", "afzender", "nadawca", "odesílatel", "odosielateľ", "expeditor", "αποστολέας", "отправитель",
     "подател", "avsändare", "afsender", "avsender", "absender",
 }  # fmt: skip
-"""Names of the field that says who wrote the older mail."""
+"""Names of the field for the sender of the quoted mail."""
 
 SUBJECT = {
     "subject", "betreff", "objet", "oggetto", "asunto", "assunto", "onderwerp", "temat", "ämne", "emne", "aihe",
@@ -31,7 +31,7 @@ SUBJECT = {
     "เรื่อง", "หัวเรื่อง", "موضوع", "الموضوع", "נושא", "विषय", "件名", "主题", "主旨", "主題", "제목", "dalykas",
     "zadeva",
 }  # fmt: skip
-"""Names of the field that says what the older mail is about."""
+"""Names of the field for the subject of the quoted mail."""
 
 DATE = {
     "date", "sent", "sent at", "datum", "gesendet", "gesendet am", "envoyé", "envoyé le", "data", "inviato",
@@ -44,7 +44,7 @@ DATE = {
     "भेजा गया", "दिनांक", "तारीख", "送信日時", "日時", "日付", "发送时间", "發送時間", "日期", "寄件日期",
     "已发送", "时间", "보낸 날짜", "날짜", "보냄", "dagsetning", "data e orës",
 }  # fmt: skip
-"""Names of the field that says when the older mail was sent."""
+"""Names of the field for the date of the quoted mail."""
 
 ORIGINAL = (
     "original message", "original mail", "original email", "original e-mail", "reply message",
@@ -64,7 +64,7 @@ ORIGINAL = (
     "オリジナルメッセージ", "original", "原始邮件", "原始郵件", "原始信件", "原邮件", "邮件原件", "원본 메시지",
     "원본 메일", "원본메시지", "원문",
 )  # fmt: skip
-"""What stands between dashes above an older mail that was answered."""
+"""Text between dashes above an answered mail."""
 
 FORWARDED = (
     "forwarded message", "begin forwarded message", "forwarded email", "forwarded mail", "forwarded by",
@@ -88,11 +88,11 @@ FORWARDED = (
     "転送されたメッセージ", "転送メール", "转发的邮件", "转发邮件", "轉寄郵件", "轉寄的郵件", "轉寄信件",
     "전달된 메시지", "전달된 메일", "전달 메시지",
 )  # fmt: skip
-"""What stands above a mail that is passed on: it is what the sender writes about."""
+"""Text above a forwarded mail, which is part of the sender's message."""
 
 FORWARD_SUBJECTS = (
     "fw:", "fwd:", "wg:", "tr:", "rv:", "enc:", "i:", "doorst:", "vs:", "vb:", "vl:", "pd:", "trs:",
     "továbbítás:", "пересл:", "fs:", "προώθ:", "转发:", "轉寄:", "转发：", "轉寄：", "転送:", "전달:", "yönl:",
     "ilt:", "переслать:", "fwd：", "fw：",
 )  # fmt: skip
-"""How the subject of a mail begins that passes another one on."""
+"""Prefixes of the subject of a forwarding mail."""

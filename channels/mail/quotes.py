@@ -1,7 +1,7 @@
-"""Find what the sender of a mail wrote among the older mails that it quotes. Every line is looked at once.
+"""Extract the sender's own text from a mail with quoted mails, in linear time.
 
-mail-parser-reply was tried: of 11 mails it read 2 right (it keeps nothing after a quote, takes the indentation away and
-knows 13 languages), and 8,000 empty lines took it 9 seconds.
+mail-parser-reply is unsuitable: of 11 mails it reads 2 correctly (it drops text after a quote, removes indentation
+and supports 13 languages), and 8,000 empty lines take it 9 seconds.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from qwendesk.channels.mail.quote_words import DATE, FORWARDED, FROM, ORIGINAL, SUBJECT, WROTE
 
 _MAX_LINE_CHARS = 400
-"""Characters of a line that are looked at: the lines that announce a quote are short."""
+"""Number of characters that are read of a line; lines that announce a quote are short."""
 _ANNOUNCING_LINES = 4
-"""Lines over which programs break the announcement of a quote."""
+"""Maximum number of lines of a quote's announcement."""
 _HEAD_LINES = 8
-"""Lines that the head of an older mail has."""
+"""Maximum number of lines of a quoted mail's header block."""
 _SIGNATURE_LINES = 25
-"""A longer end is no signature."""
+"""Maximum number of lines of a signature."""
 _SIGNATURES = ("-- ", "- --")
-"""The second is what the first becomes in a text that PGP has signed."""
+"""Signature separators; PGP-signed texts contain the second form."""
 _FIELD = re.compile(r"[*_]{0,2}([^:：*]{1,24}?)[*_]{0,2}\s{0,2}[:：]")
 _ADDRESS = re.compile(r"[^\s<>@()\[\]]{1,64}@[^\s<>@()\[\]]{1,255}")
 _TIME = re.compile(r"\b\d{1,2}\s?[:.h時시点]\s?\d{2}")
@@ -35,24 +35,24 @@ _RULE = re.compile(r"[-_=─—–]{5,}")
 
 @dataclass(slots=True)
 class _Reading:
-    """What was found so far."""
+    """State of the extraction."""
 
     lines: list[str]
     kept: list[str] = field(default_factory=list)
     is_announced: bool = False
-    """Whether a line said that what follows is quoted: quoted lines are then an older mail, and no citation."""
+    """Whether a quote was announced: quoted lines then belong to an older mail and are not a citation."""
     is_signature: bool = False
-    """Whether the lines belong to a signature, which is left out."""
+    """Whether the lines belong to a signature, which is dropped."""
     tries: int = 50
-    """How many more lines are looked at that a signature may begin with."""
+    """Remaining number of signature candidates."""
 
 
 def strip_quotes(text: str, *, forwarded: bool = False) -> str:
-    """Return what was written last; all of it where nothing but quotes is there.
+    """Return the sender's own text; the whole text if it consists of quotes only.
 
     Args:
         text: the mail's text.
-        forwarded: whether its subject says that an older mail is passed on, which is then what is written about.
+        forwarded: whether the subject marks a forwarded mail, which is then part of the text.
     """
     lines = _airy(text)
     reading = _Reading(lines)
@@ -64,7 +64,7 @@ def strip_quotes(text: str, *, forwarded: bool = False) -> str:
 
 
 def _last_own(kept: list[str]) -> int:
-    """Return how many lines there are without a quote at the end, unless the sender leads up to it: ``It says:``."""
+    """Return the number of lines before a trailing quote; all lines if text such as ``It says:`` introduces it."""
     end = len(kept)
     while end and (not kept[end - 1] or kept[end - 1].startswith(">")):
         end -= 1
@@ -72,7 +72,7 @@ def _last_own(kept: list[str]) -> int:
 
 
 def _step(reading: _Reading, number: int, forwarded: bool) -> int:
-    """Keep or leave out the line of that number, and return the number of the next one to look at."""
+    """Keep or drop the line of that number; return the number of the next line to read."""
     lines, line = reading.lines, reading.lines[number]
     if line.startswith(">"):
         return _quoted(reading, number)
@@ -96,7 +96,7 @@ def _step(reading: _Reading, number: int, forwarded: bool) -> int:
 
 
 def _announced(reading: _Reading, last: int) -> int:
-    """Leave out an announcement that ends in a line, and what stands between it and the quote."""
+    """Drop an announcement that ends at a line, and the lines between it and the quote."""
     reading.is_announced = True
     number = last + 1
     while number < len(reading.lines) and not reading.lines[number].startswith(">"):
@@ -105,12 +105,12 @@ def _announced(reading: _Reading, last: int) -> int:
 
 
 def _quoted(reading: _Reading, number: int) -> int:
-    """Take a quote: an older mail that was announced is left out, a citation among one's own lines is kept."""
+    """Read a block of quoted lines: drop an announced quote, keep a citation."""
     lines, first = reading.lines, number
     reading.is_signature = False
     while number < len(lines) and lines[number].startswith(">"):
         number += 1
-    # Apple Mail announces a quote within it
+    # Apple Mail writes the announcement inside the quote
     inner = [line.lstrip("> ") for line in lines[first : min(number, first + _ANNOUNCING_LINES)]]
     reading.is_announced = reading.is_announced or any(_announcing(inner, place) for place in range(len(inner)))
     if not reading.is_announced:
@@ -123,7 +123,7 @@ def _quoted(reading: _Reading, number: int) -> int:
 
 
 def _quote_follows(lines: list[str], number: int) -> bool:
-    """Tell whether a quote begins in the few lines below a line; in between, its head may be said again."""
+    """Return whether a quote begins within a few lines below a line; repeated header lines may precede it."""
     below = [line for line in lines[number + 1 : number + 1 + 2 * _ANNOUNCING_LINES] if line][:_ANNOUNCING_LINES]
     for count, line in enumerate(below):
         if line.startswith(">"):
@@ -133,7 +133,7 @@ def _quote_follows(lines: list[str], number: int) -> bool:
 
 
 def _airy(text: str) -> list[str]:
-    """Return the lines, of several empty ones in a row only one."""
+    """Return the lines, with consecutive empty lines reduced to one."""
     lines: list[str] = []
     for line in text.splitlines():
         if line.strip() or (lines and lines[-1]):
@@ -142,7 +142,7 @@ def _airy(text: str) -> list[str]:
 
 
 def _ends_soon(lines: list[str], number: int) -> bool:
-    """Tell whether a signature ends within so many lines, by the mail's end or by an older mail."""
+    """Return whether a signature ends within its maximum length, at the end of the mail or at an older mail."""
     for place in range(number + 1, min(len(lines), number + 1 + _SIGNATURE_LINES)):
         if lines[place].startswith(">") or _is_older_mail(lines, place) or _announcing(lines, place):
             return True
@@ -150,12 +150,12 @@ def _ends_soon(lines: list[str], number: int) -> bool:
 
 
 def _bare(line: str) -> str:
-    """Return what a line says, without the signs that only say in which direction it is read."""
+    """Return a line normalized and case-folded, without directional marks."""
     return unicodedata.normalize("NFC", _DIRECTIONS.sub("", line[:_MAX_LINE_CHARS])).strip().casefold()
 
 
 def _between_dashes(line: str) -> str:
-    """Return what stands between dashes in a line; empty where no dashes stand around."""
+    """Return the text between dashes in a line; empty if there are none."""
     bare = _bare(line)
     if len(bare) > 100 or not _DASHES.match(bare):
         return ""
@@ -169,14 +169,14 @@ def _is_forwarding(line: str) -> bool:
 
 
 def _is_older_mail(lines: list[str], number: int) -> bool:
-    """Tell whether an older mail begins here that no sign marks as quoted."""
+    """Return whether an older mail without quote marks begins at a line."""
     said = _between_dashes(lines[number])
     is_named = said in ORIGINAL and (" " in said or not said.isascii() or bool(_LONG_RULE.match(lines[number])))
     return is_named or _is_head(lines, number)
 
 
 def _is_head(lines: list[str], number: int) -> bool:
-    """Tell whether the head of an older mail begins here: whom it is from, its subject, and when it was sent."""
+    """Return whether the header block of an older mail begins at a line: sender, subject and date."""
     if _name_of(lines[number]) not in FROM:
         return False
     names = {_name_of(line) for line in lines[number + 1 : number + _HEAD_LINES]}
@@ -189,13 +189,13 @@ def _name_of(line: str) -> str:
 
 
 def _drop_rule(kept: list[str]) -> None:
-    """Leave out the row of dashes or underscores that stands above the head of an older mail."""
+    """Drop the row of dashes or underscores above the header block of an older mail."""
     while kept and (not kept[-1] or _RULE.fullmatch(kept[-1].strip())):
         kept.pop()
 
 
 def _announcing(lines: list[str], number: int) -> int:
-    """Return how many lines, down to this one, say who wrote what is quoted below; 0: none do."""
+    """Return the number of lines, up to this one, that announce a quote and its author; 0 if none do."""
     if not _bare(lines[number]).endswith((":", "：")):
         return 0
     is_followed = _quote_is_next(lines, number)
@@ -209,7 +209,7 @@ def _announcing(lines: list[str], number: int) -> int:
 
 
 def _growing(lines: list[str], number: int) -> Iterator[str]:
-    """Yield a line, then it with the one above, and so on while these may be one sentence that was broken."""
+    """Yield a line, then the line with its predecessor, and so on, while they may form one wrapped sentence."""
     said = ""
     for line in reversed(lines[max(0, number - _ANNOUNCING_LINES + 1) : number + 1]):
         bare = _bare(line)
@@ -228,11 +228,11 @@ _ENDS = (".", "!", "?", "。", "！", "？", "…", ":", "：")
 
 
 def _says_who(said: str, is_followed: bool) -> int:
-    """Tell whether words announce a quote: wholly, enough to be sure, or not at all (0).
+    """Return how certainly words announce a quote: ``_WHOLE``, ``_ENOUGH``, or 0 if they do not.
 
     Args:
         said: the words, which end in a colon.
-        is_followed: whether a quote does follow: then a date or an address is enough.
+        is_followed: whether a quote follows; a date or an address then suffices.
     """
     is_told = any(word in said for word in WROTE)
     has_address, has_day, has_time = (bool(of.search(said)) for of in (_ADDRESS, _DAY, _TIME))

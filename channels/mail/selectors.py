@@ -1,4 +1,4 @@
-"""Read CSS selectors and compare their parts with elements; what is not known of an element is taken to hold."""
+"""Parse CSS selectors and match compounds to elements; conditions on unknown properties count as fulfilled."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _NEVER = {
     "hover", "focus", "active", "visited", "target", "checked", "focus-within", "focus-visible", "before", "after",
     "first-letter", "first-line", "placeholder", "selection", "marker", "disabled", "invalid",
 }  # fmt: skip
-"""Pseudo-classes and elements that hold for no text of a mail as it is opened."""
+"""Pseudo-classes and pseudo-elements that never match text of a mail as opened."""
 SIBLINGS = {"+", "~"}
 Attributes = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What selectors can ask of an element."""
+    """Properties of an element that selectors test."""
 
     tag: str
     attributes: Attributes
@@ -30,13 +30,13 @@ class Element:
 
     @classmethod
     def of(cls, tag: str, attributes: Attributes) -> Element:
-        """Return an element by its tag and attributes."""
+        """Return an element for a tag and attributes."""
         return cls(tag, attributes, frozenset((attributes.get("class") or "").lower().split()))
 
 
 @dataclass(slots=True)
 class Compound:
-    """Simple selectors that have to hold for one element."""
+    """Simple selectors that must all match one element."""
 
     tag: str = ""
     names: set[str] = field(default_factory=set)
@@ -44,10 +44,10 @@ class Compound:
     attributes: list[tuple[str, str, str]] = field(default_factory=list)
     never: bool = False
     is_certain: bool = True
-    """Whether all that is asked of the element is known of it."""
+    """Whether all conditions can be evaluated."""
 
     def holds(self, element: Element) -> bool:
-        """Tell whether all of them hold."""
+        """Return whether all simple selectors match."""
         return (
             not self.never
             and self.tag in ("", element.tag)
@@ -58,7 +58,7 @@ class Compound:
 
 
 def split(tokens: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield what stands between commas."""
+    """Yield the comma-separated groups of tokens."""
     part: list[Any] = []
     for token in tokens:
         if token.type == "literal" and token.value == ",":
@@ -99,7 +99,7 @@ def _selector(tokens: Sequence[Any]) -> tuple[list[Compound], list[str]]:
 
 
 def _add(compound: Compound, token: Any, dots: str) -> str:
-    """Add a token to a compound, and return what the next token's name belongs to: ``.``, ``:`` or nothing."""
+    """Add a token to a compound; return the prefix that applies to the next token: ``.``, ``:`` or empty."""
     if token.type == "literal":
         return str(token.value) if token.value in (".", ":", "::") else ""
     if token.type == "ident":
@@ -144,7 +144,7 @@ def _has(attributes: Attributes, name: str, sign: str, value: str) -> bool:
 
 
 def key_of(compound: Compound) -> str:
-    """Return what an element must have that a compound holds for."""
+    """Return the id, class or tag that an element must have to match a compound."""
     if compound.names:
         return f"#{next(iter(compound.names))}"
     if compound.classes:
@@ -153,7 +153,7 @@ def key_of(compound: Compound) -> str:
 
 
 def specificity(compounds: Sequence[Compound]) -> tuple[int, int, int]:
-    """Return how much a selector weighs."""
+    """Return the specificity of a selector."""
     return (
         sum(len(one.names) for one in compounds),
         sum(len(one.classes) + len(one.attributes) for one in compounds),

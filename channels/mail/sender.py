@@ -1,4 +1,4 @@
-"""Who wrote a mail, whom an answer goes to, and whether one's own mail server vouches for it (RFC 8601)."""
+"""Determine the sender of a mail, the reply address, and the sender's authentication (RFC 8601)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qwendesk.channels.mail.headers import Mail, decoded, raw
 _PROGRAM = re.compile(r"(?:mailer-daemon|postmaster|bounces?)(?:[+=_-][^@]*)?@")
 _NO_REPLY = re.compile(r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply)(?:[+=_-][^@]*)?@")
 _MAX_VERDICT_CHARS = 8000
-"""Characters of a server's verdict that are read."""
+"""Maximum length of an ``Authentication-Results`` header that is read, in characters."""
 _RESULT = re.compile(r"\s*(dmarc|dkim|spf)(?:/\d+)?\s*=\s*([A-Za-z]+)(?![\w-])", re.IGNORECASE)
 _PROPERTY = re.compile(r"(?<!\S)(header\.(?:from|d|i)|smtp\.mailfrom)\s*=\s*([^\s;]{1,320})", re.IGNORECASE)
 _PROOF = {"dmarc": ("header.from",), "dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom",)}
@@ -27,33 +27,33 @@ _CLEAR = re.compile(
     r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"|[^"<>@,;:()\[\]\\\x00-\x1f\x7f])*'  # words and quoted words
     rf"<({_ADDRESS})>|({_ADDRESS}))"
 )
-"""A ``From`` that all programs read alike: one address, with a name before it or alone."""
+"""An unambiguous ``From``: one address, optionally with a name before it."""
 _DOUBTFUL = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect, MisplacedEnvelopeHeaderDefect)
-"""What makes programs disagree on where a mail's headers are."""
+"""Defects because of which mail programs disagree on the position of the headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The person of a mail: whoever gets the answer."""
+    """The person who receives the answer to a mail."""
 
     address: str
     name: str
     proven: bool
-    """Whether one's own mail server says that the mail is of this address."""
+    """Whether the trusted mail server authenticated the address."""
 
 
 def sender_of(mail: Mail, own: str, authserv: str) -> Sender | None:
-    """Return who wrote a mail; None where it was the desk, a program or nobody.
+    """Return the sender of a mail; None if it is the desk, a program or missing.
 
     Args:
         mail: the mail.
         own: the desk's own address.
-        authserv: the name of one's own mail server; empty: nobody is proven.
+        authserv: name of the trusted mail server; empty: no sender is authenticated.
     """
     wrote = _addresses(raw(mail, "From"))
     if len(wrote) != 1 or wrote[0][1] == own or _PROGRAM.match(wrote[0][1]):
         return None
-    # anybody can write anything under Reply-To, so that it proves nobody
+    # Reply-To can be forged: an address from it is not authenticated
     name, address = next((one for one in _addresses(raw(mail, "Reply-To")) if one[1] != own), wrote[0])
     if _PROGRAM.match(address) or _NO_REPLY.match(address):
         return None
@@ -61,7 +61,7 @@ def sender_of(mail: Mail, own: str, authserv: str) -> Sender | None:
 
 
 def clear_sender(mail: Mail) -> str | None:
-    """Return the address of a mail that has exactly one sender for every program that reads it."""
+    """Return the address of a mail whose sender is unambiguous for every mail program."""
     if len(mail.get_all("From", [])) != 1 or any(isinstance(defect, _DOUBTFUL) for defect in mail.defects):
         return None
     found = _CLEAR.fullmatch(raw(mail, "From"))
@@ -69,25 +69,25 @@ def clear_sender(mail: Mail) -> str | None:
 
 
 def is_authenticated(mail: Mail, address: str, authserv: str) -> bool:
-    """Tell whether the mail server named ``authserv`` found that a mail is of the very domain it says it is of."""
+    """Return whether the mail server named ``authserv`` authenticated the exact domain of an address."""
     verdict = next((said for server, said in _verdicts(mail) if authserv and server == authserv.lower()), "")
     domain = address.rpartition("@")[2]
     results = [(found[1].lower(), found[2].lower(), one) for one in verdict.split(";") if (found := _RESULT.match(one))]
     alignment = [(outcome, one) for method, outcome, one in results if method == "dmarc"]
-    if alignment:  # DMARC has the last word: it knows what the others found
+    if alignment:  # DMARC takes precedence: it includes the other results
         return len(alignment) == 1 and alignment[0][0] == "pass" and _domain("dmarc", alignment[0][1]) == domain
     return any(outcome == "pass" and _domain(method, one) == domain for method, outcome, one in results)
 
 
 def _verdicts(mail: Mail) -> Iterator[tuple[str, str]]:
-    """Yield the servers that judged a mail and what they said, the last one first: each puts its own on top."""
+    """Yield server and results of each ``Authentication-Results`` header, the newest first."""
     for value in mail.get_all("Authentication-Results", []):
         server, _, said = _bare(value[:_MAX_VERDICT_CHARS]).partition(";")
         yield (server.split() or [""])[0].lower(), said
 
 
 def _bare(value: str) -> str:
-    """Return a verdict without comments and quoted words: a stranger may have brought what stands in them."""
+    """Return a result without comments and quoted strings, which may contain text of the sender."""
     bare: list[str] = []
     depth, quoted, escaped = 0, False, False
     for sign in value:
@@ -104,7 +104,7 @@ def _bare(value: str) -> str:
 
 
 def _domain(method: str, result: str) -> str | None:
-    """Return the domain that a result is of; None where it names none, or several."""
+    """Return the domain that a result authenticates; None if it names none, or several."""
     said: dict[str, set[str]] = {}
     for name, value in _PROPERTY.findall(result):
         said.setdefault(name.lower(), set()).add(value.lower().rpartition("@")[2])

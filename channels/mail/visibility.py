@@ -1,4 +1,4 @@
-"""Tell whether text of an HTML mail can be seen, by the styles of the elements that it stands in."""
+"""Compute whether text of an HTML mail is visible from the styles of its ancestors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from qwendesk.channels.mail.selectors import Element
 RGB = tuple[float, float, float]
 _SMALLEST_PX = 2.0
 _NEAR = 0.06
-"""Difference of each of red, green and blue, of 1, below which two colours look the same."""
+"""Difference of each of red, green and blue, from 0 to 1, below which two colours count as equal."""
 _FAR_PX = 300.0
-"""Distance from its place that takes text off the page."""
+"""Offset that moves text off the page, in pixels."""
 _BEYOND_PX = 3000.0
 _PX = {
     "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.945, "rem": 16.0, "vw": 10.0,
@@ -31,9 +31,9 @@ _SIDES = (
 )  # fmt: skip
 _PLACES = {"left", "right", "top", "bottom", "text-indent", "margin-left", "padding-left", "inset", "translate"}
 _TABLE = {"table", "tbody", "thead", "tfoot", "tr", "td", "th", "col", "colgroup"}
-"""Elements that are as large as what stands in them, whatever their size is said to be."""
+"""Elements sized by their content, regardless of their declared size."""
 _OWN_LOOK = {"pre", "textarea", "listing", "xmp", "font", "body", "basefont", "hidden", "bgcolor", "background"}
-"""Elements and attributes that change how text looks without a style."""
+"""Elements and attributes that change the look of text without a style."""
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:e[+-]?\d+)?", re.IGNORECASE)
 _FLAT = re.compile(r"scale(?:3d|x|y)?\(\s*0*\.?0*\s*[,)]|rotate[xy]\(\s*-?90deg|matrix\(\s*0\s*,\s*0", re.IGNORECASE)
 _CLIPPED = re.compile(r"(?:inset\(\s*(?:[5-9]\d|1\d\d)(?:\.\d+)?%|(?:circle|ellipse)\(\s*0)", re.IGNORECASE)
@@ -42,25 +42,25 @@ _NOTHING = re.compile(r"(?:opacity\(\s*0*\.?0*%?\s*\)|opacity\s*=\s*0*\s*\))", r
 
 @dataclass(frozen=True, slots=True)
 class ComputedStyle:
-    """How text looks."""
+    """Computed style of an element's text."""
 
     is_gone: bool = False
-    """Nothing in the element is shown, whatever its own styles are."""
+    """Whether neither the element nor any descendant is displayed."""
     is_invisible: bool = False
     font_px: float = 16.0
     color: RGB | None = (0.0, 0.0, 0.0)
-    """None: unknown."""
+    """None if unknown."""
     alpha: float = 1.0
     background: RGB | None = (1.0, 1.0, 1.0)
-    """None: a picture."""
+    """None if it is an image."""
     opacity: float = 1.0
-    """Of the element and of all that it stands in."""
+    """Product of the opacities of the element and its ancestors."""
     keeps_lines: bool = False
-    """Whether blanks and line ends stay as they were written."""
+    """Whether spaces and line breaks are preserved."""
 
     @property
     def is_seen(self) -> bool:
-        """Whether a person who opens the mail can read the text."""
+        """Whether the text is readable in the opened mail."""
         if self.is_gone or self.is_invisible or self.font_px < _SMALLEST_PX or self.alpha * self.opacity < 0.1:
             return False
         if self.color is None or self.background is None:
@@ -70,7 +70,7 @@ class ComputedStyle:
 
 
 def compute_style(parent: ComputedStyle, element: Element, declared: Declarations) -> ComputedStyle:
-    """Return how an element's text looks that stands in another one."""
+    """Return the computed style of an element within its parent."""
     if not declared and element.tag not in _OWN_LOOK and not _OWN_LOOK & element.attributes.keys():
         return parent
     values = {name: _text(value) for name, value in declared.items()}
@@ -111,13 +111,13 @@ def _is_hidden(element: Element, values: dict[str, str]) -> bool:
 
 
 def _share(value: str) -> float:
-    """Return a share, of which 1 is all; all where the value is none."""
+    """Return a value as a fraction from 0 to 1; 1 if it is not a number."""
     found = _NUMBER.match(value)
     return min(1.0, max(0.0, float(found[0]) / (100 if "%" in value else 1))) if found else 1.0
 
 
 def _is_zero(value: str) -> bool:
-    """Tell whether a share is next to nothing."""
+    """Return whether a value is nearly zero."""
     found = _NUMBER.match(value)
     return value.startswith("var(") or (found is not None and abs(float(found[0])) <= (5 if "%" in value else 0.05))
 
@@ -146,7 +146,7 @@ def _is_far(name: str, px: float) -> bool:
 
 
 def _is_flat(element: Element, declared: Declarations, values: dict[str, str], font_px: float) -> bool:
-    """Tell whether an element is given no room."""
+    """Return whether an element is collapsed to almost no size."""
     if element.tag in _TABLE:
         return False
     is_cut = any(
@@ -162,7 +162,7 @@ def _is_flat(element: Element, declared: Declarations, values: dict[str, str], f
 
 
 def _lengths(value: Sequence[Any], font_px: float) -> Iterator[float]:
-    """Yield the lengths of a value in pixels; a share of the page's size counts as if the page had 800."""
+    """Yield the lengths of a value in pixels; percentages refer to a page of 800 pixels."""
     for token in value:
         if token.type == "dimension":
             unit = token.lower_unit
@@ -174,7 +174,7 @@ def _lengths(value: Sequence[Any], font_px: float) -> Iterator[float]:
 
 
 def _lengths_within(value: Sequence[Any], font_px: float) -> Iterator[float]:
-    """Yield the lengths in the functions of a value, such as ``translate``; shares are of the element's own size."""
+    """Yield the lengths in a value's functions, such as ``translate``; percentages refer to the element's own size."""
     for token in value:
         if token.type == "function" and token.lower_name.startswith("translate"):
             yield from _lengths([one for one in token.arguments if one.type != "percentage"], font_px)
@@ -183,7 +183,7 @@ def _lengths_within(value: Sequence[Any], font_px: float) -> Iterator[float]:
 
 def _font_px(inherited: float, declared: Declarations) -> float:
     size = inherited
-    for name in ("font", "font-size"):  # what was declared last of the two is not known: the smaller one counts
+    for name in ("font", "font-size"):  # the later declaration is unknown: the smaller size applies
         if name in declared:
             found = _size(declared[name], inherited)
             size = found if found is not None else size
@@ -223,7 +223,7 @@ def _coloured(look: ComputedStyle, element: Element, declared: Declarations) -> 
 
 
 def _named_color(value: str | None) -> tuple[RGB | None, float] | None:
-    """Return the colour of an attribute, which may lack its ``#``."""
+    """Return the colour of an attribute, with or without ``#``."""
     if not value:
         return None
     return _parsed(value.strip()) or _parsed(f"#{value.strip()}")
@@ -250,7 +250,7 @@ def _parsed(value: str) -> tuple[RGB, float] | None:
 
 _SYSTEM_COLORS = {"canvas": "white", "canvastext": "black", "window": "white", "windowtext": "black", "field": "white"}
 _BY_LIGHTNESS = {"lab": 100.0, "lch": 100.0, "oklab": 1.0, "oklch": 1.0}
-"""Colour spaces of which only the lightness is looked at, with its largest value."""
+"""Colour spaces that are reduced to their lightness, with its maximum."""
 
 
 def _background(under: RGB | None, element: Element, declared: Declarations) -> RGB | None:

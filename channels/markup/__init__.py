@@ -1,1 +1,1 @@
-"""Markdown answers rendered in the markup of each platform."""
+"""Render Markdown answers in the markup of each platform."""

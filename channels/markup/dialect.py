@@ -1,4 +1,4 @@
-"""The Markdown that answers are written in: CommonMark with tables and struck words; HTML in a text stays text."""
+"""The Markdown dialect of answers: CommonMark with tables and strikethrough, without HTML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LANGUAGE = re.compile(r"(?:[\w+#.-]+|\{[^}]*\})?(?:\s+(?:\{.*\}|[\w-]+=(?:\"[^\
 
 
 def with_blocks(reader: MarkdownIt) -> MarkdownIt:
-    """Return the reader, which from now on hides no text of a block."""
+    """Return the parser, extended so that no text of a block is hidden."""
     reader.disable("reference")
     reader.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     reader.core.ruler.after("block", "languages", _languages)
@@ -35,12 +35,12 @@ def with_blocks(reader: MarkdownIt) -> MarkdownIt:
 
 
 def item_number(item: Token | SyntaxTreeNode) -> int:
-    """Return the number of an item of a list as it is shown."""
+    """Return the displayed number of a list item."""
     return int(item.meta["number"])
 
 
 def cells_of(row: str, columns: int) -> list[str]:
-    """Return the cells of a row; where it has too many, a bar within code parts none, and the last takes the rest."""
+    """Return the cells of a row; surplus bars within code do not separate cells, and the last cell takes the rest."""
     from markdown_it.rules_block.table import escapedSplit
 
     cells = escapedSplit(row.strip())
@@ -85,7 +85,7 @@ def _languages(state: StateCore) -> None:
 
 
 def _numbers(state: StateCore) -> None:
-    """Note the number of each item; HTML says it where it is not the next one."""
+    """Store the number of each item, and set the ``value`` attribute where numbers are not consecutive."""
     lists: list[int] = []
     for token in state.tokens:
         if token.type in ("ordered_list_open", "bullet_list_open"):
@@ -102,7 +102,7 @@ def _numbers(state: StateCore) -> None:
 
 _TIMES = re.compile(r"(?<=[A-Za-z0-9)\]])(?:\*\*(?=\d)|\*(?=[A-Za-z0-9(\[]))")
 
-"""As in ``2*x*(y+1)`` and ``x**2``."""
+"""Multiplication or power, as in ``2*x*(y+1)`` and ``x**2``."""
 
 _WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")
 
@@ -110,7 +110,7 @@ _LATEX = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def with_formulas(reader: MarkdownIt) -> MarkdownIt:
-    """Return the reader, which from now on knows formulas."""
+    """Return the parser, extended by formulas."""
     reader.inline.ruler.before("emphasis", "times", _times)
     reader.inline.ruler.before("escape", "latex", _latex)
     return reader
@@ -127,7 +127,7 @@ def _times(state: StateInline, silent: bool) -> bool:
 
 
 def _ends_emphasis(state: StateInline, found: re.Match[str]) -> bool:
-    """Tell whether stars that could multiply end words that have begun with as many: ``**Room**12``."""
+    """Return whether stars in multiplication position close an open emphasis: ``**Room**12``."""
     if not is_open(state, "*", len(found[0])):
         return False
     words = state.src[state.src.rfind(found[0], 0, state.pos) + len(found[0]) : state.pos]
@@ -135,7 +135,7 @@ def _ends_emphasis(state: StateInline, found: re.Match[str]) -> bool:
 
 
 def _latex(state: StateInline, silent: bool) -> bool:
-    """Read a formula as code: without its delimiters, which Markdown would take half of."""
+    """Parse a LaTeX formula as code, without its delimiters, which Markdown would read as escapes."""
     found = _LATEX.match(state.src, state.pos)
     if found is None:
         return False
@@ -146,9 +146,9 @@ def _latex(state: StateInline, silent: bool) -> bool:
 
 
 def with_links(reader: MarkdownIt) -> MarkdownIt:
-    """Return the reader, which from now on has links for pictures, and titles of both in brackets behind them.
+    """Return the parser, extended so that images become links and titles follow links in parentheses.
 
-    A picture that loads by itself would tell a stranger's server what was asked.
+    An image that loads automatically could send content of the conversation to a third-party server.
     """
     reader.core.ruler.after("inline", "links", _links)
     return reader
@@ -176,7 +176,7 @@ def _shown(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _picture(image: Token, *, within: bool) -> Iterator[Token]:
-    """Return a link to a picture; within another link, its address as text."""
+    """Yield a link to an image; within another link, its address as text."""
     from markdown_it.token import Token
 
     url = str(image.attrGet("src") or "")
@@ -195,11 +195,11 @@ def _text(text: str, form: str) -> Iterator[Token]:
 
 
 def make_parser(schemes: str, *, breaks: bool = False) -> MarkdownIt:
-    """Return a reader of Markdown.
+    """Return a Markdown parser.
 
     Args:
-        schemes: a pattern of how an address begins; a link to any other stays as it is written.
-        breaks: whether HTML shows the ends of lines.
+        schemes: pattern of the start of an address; other links stay as written.
+        breaks: whether HTML shows line breaks.
     """
     from markdown_it import MarkdownIt
 

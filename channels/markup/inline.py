@@ -1,4 +1,4 @@
-"""What stands inside a line: bold, code, links, in each markup."""
+"""Inline nodes in each markup: emphasis, code and links."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _tag(name: str) -> Callable[[str], str]:
 
 
 def _sign(mark: str) -> Callable[[str], str]:
-    """Mark each line: a mark does not reach over the end of one."""
+    """Return a function that marks each line, since a mark does not extend over line breaks."""
     return lambda text: "\n".join(f"{mark}{line}{mark}" if line.strip() else line for line in text.split("\n"))
 
 
@@ -38,23 +38,23 @@ def _escaped(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one markup writes each thing; ``escape`` comes first, on text that is not markup."""
+    """Functions that write each kind of node in one markup; ``escape`` applies to text first."""
 
     escape: Callable[[str], str]
     bold: Callable[[str], str]
     italic: Callable[[str], str]
     strike: Callable[[str], str]
     code: Callable[[str], str]
-    """Code within a line, given raw."""
+    """Writes inline code, given unescaped."""
     block: Callable[[str, str], str]
-    """A block of code, given raw, and its language."""
+    """Writes a block of code, given unescaped, and its language."""
     quote: Callable[[str], str]
     link: Callable[[str, str], str]
-    """A link's written label, and its address."""
+    """Writes a link, given its rendered label and its address."""
     verbatim: re.Pattern[str] | None = None
-    """What is a block of code once it is written: in a list it stays where it is, since blanks would be part of it."""
+    """Matches a rendered block of code, which is not indented in lists, since spaces would become part of it."""
     parted: bool = False
-    """Whether a mark counts only beside a blank; between a mark and a letter there is then a blank of no width."""
+    """Whether marks need an adjacent space; a zero-width space then separates a mark from a letter."""
 
 
 def _named(label: str, url: str) -> str:
@@ -67,7 +67,7 @@ def _pre(code: str, language: str) -> str:
 
 
 def _unfenced(code: str) -> str:
-    """Keep three backticks within code from ending it."""
+    """Break up triple backticks within code, so that they do not end it."""
     return code.replace("```", "`\u200b`\u200b`")
 
 
@@ -110,17 +110,17 @@ STYLES: dict[str, Style] = {
         parted=True,
     ),
 }
-"""The markups that are written here; of the others one is HTML as the web has it, and one is Markdown itself."""
+"""The styles of all markups but HTML and Markdown."""
 
 
 class Inline:
-    """Writes the nodes of one line in a style."""
+    """Writes inline nodes in a style."""
 
     def __init__(self, style: Style) -> None:
         self._style = style
 
     def write(self, node: SyntaxTreeNode) -> str:
-        """Return a node and all below it."""
+        """Return the text of a node and its descendants."""
         style = self._style
         match node.type:
             case "text":
@@ -142,7 +142,7 @@ class Inline:
         return self._inner(node) if node.children else style.escape(node.content)
 
     def line(self, nodes: Sequence[SyntaxTreeNode]) -> str:
-        """Return nodes that stand side by side."""
+        """Return the text of adjacent nodes."""
         written, marked = "", False
         for node in nodes:
             piece, before, marked = self.write(node), marked, node.type in _MARKED

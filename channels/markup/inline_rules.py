@@ -1,4 +1,4 @@
-"""What is no markup although its signs could be: addresses, paths, names of a program, numbers that are masked."""
+"""Inline rules for literals that contain markup characters: addresses, paths, identifiers, masked numbers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ UNSPACED = (
     r"\p{InHalfwidthAndFullwidthForms}\p{InCJKCompatibilityForms}\p{InVerticalForms}\p{Extended_Pictographic}"
     r"\u200b\u2060\ufe0f--[0-9A-Za-z*#_]]"
 )
-"""One character of a script without blanks, of its punctuation, or a pictogram; as part of a pattern, version 1."""
+"""Pattern (regex version 1) of a character of scripts without spaces, their punctuation, or a pictogram."""
 
 
 _IS_UNSPACED = regex.compile(UNSPACED, regex.VERSION1)
 _ENDS = ".:!?;,…%)]}»”’"
-"""What ends a sentence or a bracket."""
+"""Characters that end a sentence or a bracket."""
 
 
 def with_emphasis(reader: MarkdownIt) -> MarkdownIt:
-    """Return the reader, which from now on knows emphasis beside the punctuation of all scripts."""
+    """Return the parser, extended to emphasis beside the punctuation of all scripts."""
     from markdown_it.rules_inline import emphasis, strikethrough
 
     reader.inline.ruler.at("emphasis", _widened(emphasis.tokenize))
@@ -47,13 +47,13 @@ def with_emphasis(reader: MarkdownIt) -> MarkdownIt:
 
 
 def is_open(state: StateInline, mark: str, length: int) -> bool:
-    """Tell whether emphasis has begun before a place, by marks of that kind and length, and has not ended."""
+    """Return whether emphasis with marks of that kind and length is open at the current position."""
     same = [one for one in state.delimiters if one.marker == ord(mark) and one.length in (0, length)]
     return round(sum(1 / (one.length or 1) for one in same)) % 2 == 1
 
 
 def _widened(tokenize: Rule) -> Rule:
-    """Return a rule of the library whose marks may begin and end emphasis at more places."""
+    """Return a tokenizer rule whose marks can open and close emphasis at more positions."""
 
     def rule(state: StateInline, silent: bool) -> bool:
         start, known = state.pos, len(state.delimiters)
@@ -85,12 +85,12 @@ _ADDRESS = regex.compile(
 _MAIL = regex.compile(r"(?<![\w.+-])[A-Za-z0-9_.+~%'-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.[A-Za-z0-9-]+")
 _HANDLE = regex.compile(r"(?<![\w/])[@#$][A-Za-z0-9_]*_[A-Za-z0-9_]*")
 _MASKED = regex.compile(r"(?<=[A-Za-z0-9])(?:\*{4,}|(?<=\d)\*{3})(?=[A-Za-z0-9])")
-"""As in ``138****1234``."""
+"""Masked digits, as in ``138****1234``."""
 _EVERY = regex.compile(r"\(\*\)|(?<=\w)\.\*(?=[\s,;)]|$)")
-"""As in ``COUNT(*)`` and ``SELECT a.*, b.*``."""
+"""SQL stars, as in ``COUNT(*)`` and ``SELECT a.*, b.*``."""
 _WORD = regex.compile(r"[^\s`<>\[\]()\"|（）「」『』，。、；：！？“”‘’]+")
 _EMPHASIS = regex.compile(r"(?<!\*)(\*{1,3}|~~)(?![*~/.\s])[^*~]*?(?<![*~/\s])\1(?!\*)")
-"""A pair of marks around words, as no pattern of file names has it."""
+"""A pair of marks around words, as does not occur in glob patterns."""
 _ROOTED = ("/", "./", "../", "~/")
 _WINDOWS = regex.compile(
     r"[A-Za-z]:[\\/]|\\\\[\w.]|%\w+%\\|[\w.-]+\\(?=.*\\?[A-Za-z0-9])(?:[A-Za-z0-9]|_[^\\]*\\[A-Za-z0-9])"
@@ -104,7 +104,7 @@ _MODULE_NAMES = frozenset(
 
 
 def with_literals(reader: MarkdownIt) -> MarkdownIt:
-    """Return the reader, which from now on leaves addresses, paths and names as they are written."""
+    """Return the parser, extended so that addresses, paths and identifiers stay as written."""
     reader.inline.ruler.before("text", "literal", _literal)
     return reader
 
@@ -124,7 +124,7 @@ def _literal(state: StateInline, silent: bool) -> bool:
 
 
 def _closed(state: StateInline, end: int) -> int:
-    """Return where emphasis around a literal ends that has begun before it; ``end`` where none does."""
+    """Return the end within a literal of an emphasis opened before it; ``end`` if there is none."""
     for run in regex.finditer(r"\*+|_+|~~", state.src[:end], pos=state.pos):
         after = state.src[run.end() : run.end() + 1]
         inside = after.isascii() and (after.isalnum() or (after in "./" and after != ""))
@@ -135,7 +135,7 @@ def _closed(state: StateInline, end: int) -> int:
 
 @lru_cache(maxsize=16)
 def _spans(text: str) -> tuple[Span, ...]:
-    """Return where literals stand in a paragraph, in order."""
+    """Return the spans of literals in a paragraph, in order."""
     if not any(sign in text for sign in _SIGNS):
         return ()
     found = [_trimmed(text, *match.span()) for match in _ADDRESS.finditer(text)]
@@ -151,7 +151,7 @@ def _spans(text: str) -> tuple[Span, ...]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    """Leave out what stands behind an address as part of the sentence."""
+    """Exclude trailing punctuation of the sentence from an address."""
     while end > start:
         last = text[end - 1]
         unpaired = last == ")" and text.count(")", start, end) > text.count("(", start, end)
@@ -162,7 +162,7 @@ def _trimmed(text: str, start: int, end: int) -> Span:
 
 
 def _unwrapped(text: str, start: int, end: int) -> Span:
-    """Leave out underscores that stand on both sides of a name, as emphasis."""
+    """Exclude underscores on both sides of a name, which are emphasis."""
     while start < end and text[start] == "_" and text[end : end + 1] == "_":
         start += 1
     while start < end and text[end - 1] == "_" and text[start - 1 : start] == "_":
@@ -171,7 +171,7 @@ def _unwrapped(text: str, start: int, end: int) -> Span:
 
 
 def _word(text: str, start: int, end: int) -> Span | None:
-    """Return the part of a word that is a path, a pattern of file names or a name of a program."""
+    """Return the part of a word that is a path, a glob pattern or an identifier."""
     word = text[start:end]
     if not any(sign in word for sign in _SIGNS):
         return None
@@ -193,7 +193,7 @@ def _word(text: str, start: int, end: int) -> Span | None:
 
 
 def _edged(text: str, start: int, end: int) -> Span:
-    """Leave out stars at the edges that belong to emphasis over several words."""
+    """Exclude stars at the edges that belong to emphasis over several words."""
     if (lead := regex.match(r"(\*{1,3}|~~)(?![*/.])", text[start:end])) is not None:
         start += len(lead[0])
     if (trail := regex.search(r"(?<![*/.])(\*{1,3}|~~)$", text[start:end])) is not None:
@@ -202,13 +202,13 @@ def _edged(text: str, start: int, end: int) -> Span:
 
 
 def _is_name(text: str, start: int, end: int) -> bool:
-    """Tell whether a word is one that Python writes with underscores around it."""
+    """Return whether a word is a Python name with double underscores."""
     word = text[start:end]
     return bool(_DUNDER.fullmatch(word)) and (text[end : end + 1] == "(" or word in _python_names())
 
 
 def _is_emphasis(word: str) -> bool:
-    """Tell whether parts of a word are emphasised one by one, as in ``**A**/**B**``."""
+    """Return whether parts of a word are emphasised separately, as in ``**A**/**B**``."""
     if word.startswith(_ROOTED) or _WINDOWS.match(word):
         return False
     if any(len(found[0]) < len(word) for found in _EMPHASIS.finditer(word)):
@@ -224,7 +224,7 @@ def _is_path(word: str) -> bool:
 
 @cache
 def _python_names() -> frozenset[str]:
-    """Return the names with two underscores on both sides that Python itself has."""
+    """Return Python's names with double underscores on both sides."""
     kinds = [kind for kind in vars(builtins).values() if isinstance(kind, type)]
     names = {name for kind in [*kinds, type(_word), type(builtins)] for name in dir(kind)}
     asked = {f"__{name}__" for name in ("enter", "exit", "aenter", "aexit", "await", "call", "getattr", "post_init")}
@@ -232,5 +232,5 @@ def _python_names() -> frozenset[str]:
 
 
 async def drop_texts(_: Forgotten) -> None:
-    """Drop the texts that were looked at last."""
+    """Clear the cache of paragraphs."""
     _spans.cache_clear()

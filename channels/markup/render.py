@@ -1,4 +1,4 @@
-"""Write Markdown in a platform's own markup, from one reading of it."""
+"""Render Markdown in a platform's markup."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _WEB_SCHEMES = "https?://|mailto:|tel:"
 _SCHEMES = f"{_WEB_SCHEMES}|tg://"
 _ALIGN = "text-align:"
-"""How the library's reader of tables says which side a column keeps to."""
+"""Prefix of the style attribute in which markdown-it's table rule stores a column's alignment."""
 
 
 def render(text: str, markup: Markup) -> str:
-    """Return Markdown in a markup; what the markup lacks is written in words and signs, never lost."""
+    """Return Markdown in a markup; text replaces constructs that the markup lacks."""
     if markup == "markdown":
         return text
     if markup == "html":
@@ -35,7 +35,7 @@ def render(text: str, markup: Markup) -> str:
 
 
 def written(text: str, markup: Markup) -> str:
-    """Return a text in a markup as it is written, no sign of it read as a mark."""
+    """Return plain text in a markup, with its markup characters escaped."""
     match markup:
         case "html":
             return f"<p>{html.escape(text, quote=False)}</p>".replace("\n", "<br>\n")
@@ -46,7 +46,7 @@ def written(text: str, markup: Markup) -> str:
 
 @cache
 def markdown_parser() -> MarkdownIt:
-    """Return the reader of Markdown."""
+    """Return the Markdown parser."""
     return make_parser(_SCHEMES)
 
 
@@ -58,7 +58,7 @@ def _web_page() -> MarkdownIt:
 
 
 def _aligned(state: StateCore) -> None:
-    """Say by a class and an attribute how a column is aligned: a page's policy may allow no styles within it."""
+    """Replace alignment styles by a class and an attribute: a content security policy may forbid inline styles."""
     for token in state.tokens:
         if token.type in ("th_open", "td_open") and "style" in token.attrs:
             side = str(token.attrs.pop("style")).removeprefix(_ALIGN)
@@ -72,7 +72,7 @@ def _tree(text: str) -> SyntaxTreeNode:
 
 
 class _Blocks:
-    """Writes paragraphs, lists, code and tables in one style."""
+    """Writes block nodes in one style."""
 
     def __init__(self, style: Style) -> None:
         self._style = style
@@ -90,7 +90,7 @@ class _Blocks:
         }
 
     def write(self, node: SyntaxTreeNode) -> str:
-        """Write all blocks below a node, a blank line between them."""
+        """Return the blocks below a node, separated by blank lines."""
         between = "\n" if node.type == "list_item" else "\n\n"
         return between.join(self._writers[child.type](child) for child in node.children if child.type in self._writers)
 

@@ -1,4 +1,4 @@
-"""Turn an answer into the messages that a channel sends: in its markup, none too long."""
+"""Convert an answer to the messages that a channel sends: in its markup, within its maximum length."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ _MEASURES: dict[str, Callable[[str], int]] = {
 
 
 _TAG = re.compile(r"<(?!hr)[^<>]*>")
-"""A tag that shows nothing by itself."""
+"""A tag without visible output."""
 _LEADING = re.compile(r"\A(?:[^\S\n]*\n)+")
-"""Blank lines; the blanks before the first word may make it code."""
+"""Leading blank lines; the indentation of the first line is kept, since it can mark code."""
 _GROWTH = 16
-"""How many times as long a part can become that holds no table: a sign may turn into an entity, a mark into tags."""
+"""Maximum growth factor of a part without a table, by entities and tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """One message's text."""
+    """Text of one message."""
 
     text: str
-    """In the channel's markup."""
+    """The text in the channel's markup."""
     plain: str
-    """Without any."""
+    """The text without markup."""
 
 
 def shape(text: str, capabilities: ChannelCapabilities) -> list[MessagePart]:
-    """Return the messages for a text in Markdown; none for one without a single visible character."""
+    """Return the messages for a Markdown text; none if it has no visible character."""
     markup = capabilities.markup
     text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
     parts = split_markdown(text, _fits(capabilities))
     pieces = [_piece(part, markup) for part in parts if is_visible(part)]
     if shown := [piece for piece in pieces if is_seen(piece.text, markup)]:
         return shown
-    # all of it is marks without words: then the marks are what was said
+    # the text consists of markup characters only: send them as plain text
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
     raw = split_plain(text, lambda part: measure(written(part, markup)) <= longest)
     return [MessagePart(written(part, markup), part) for part in raw if is_visible(part)]
 
 
 def is_visible(text: str) -> bool:
-    """Tell whether something of a text can be seen."""
+    """Return whether a text has a visible character."""
     return any(not (sign.isspace() or unicodedata.category(sign) in ("Cf", "Cc")) for sign in text)
 
 
 def is_seen(written: str, markup: Markup) -> bool:
-    """Tell whether something can be seen of what is written in a markup."""
+    """Return whether a rendered text has a visible character."""
     return is_visible(_TAG.sub("", written) if markup in ("html", "telegram") else written)
 
 
@@ -66,13 +66,13 @@ def _piece(part: str, markup: Markup) -> MessagePart:
 
 
 def _fits(capabilities: ChannelCapabilities) -> Callable[[str], bool]:
-    # Telegram counts what is left after its tags are read
+    # Telegram counts the length after parsing entities
     measured = "plain" if capabilities.markup == "telegram" else capabilities.markup
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
 
     def fits(part: str) -> bool:
         if "|" not in part and measure(part) * _GROWTH <= longest:
-            return True  # to write it out would only cost time
+            return True  # avoids rendering
         return measure(render(part, measured)) <= longest
 
     return fits

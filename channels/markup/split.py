@@ -1,7 +1,7 @@
-"""Cut Markdown into parts that fit, each of them whole Markdown.
+"""Split Markdown into parts of limited length, each of them valid Markdown.
 
-A block of code is closed and opened again, also one in a list or a quote; a list goes on with its numbers, a quote is a
-quote in each part, and a table repeats its head.
+Blocks of code are closed and reopened, also in lists and quotes; list numbers continue, quotes stay quotes in each
+part, and tables repeat their header.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _QUOTED = re.compile(r"^ {0,3}> ?", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A piece of Markdown, and what stands between it and the piece before it in the same message."""
+    """A piece of Markdown, and the separator between it and the preceding piece."""
 
     text: str
     between: str = "\n\n"
     apart: bool = False
-    """Whether it has to begin a message: behind the piece before it, it would read differently."""
+    """Whether it must begin a message, because it would parse differently after the preceding piece."""
 
 
 def split_markdown(text: str, fits: Fits) -> list[str]:
-    """Return the parts of a text, in order; each fits, and cuts are made where a reader minds them least.
+    """Return the parts of a text in order; each fits, and cuts prefer block, sentence and word boundaries.
 
     Args:
         text: Markdown.
-        fits: tells whether a part can be sent; it must take every single character.
+        fits: returns whether a part can be sent; it must accept every single character.
     """
     return [text] if fits(text) else _packed(list(_parts(text, fits)), fits)
 
@@ -51,7 +51,7 @@ def _parts(text: str, fits: Fits) -> Iterator[_Part]:
 
 
 def _blocks(text: str) -> list[str]:
-    """Return the source of the topmost blocks; between them only blank lines are left out."""
+    """Return the source of each top-level block, without the blank lines between blocks."""
     lines = text.split("\n")
     starts = sorted({token.map[0] for token in markdown_parser().parse(text) if token.level == 0 and token.map})
     if starts:
@@ -62,7 +62,7 @@ def _blocks(text: str) -> list[str]:
 
 
 def _block_parts(block: str, fits: Fits) -> Iterator[_Part]:
-    """Return the parts of one block that does not fit."""
+    """Yield the parts of one block that does not fit."""
     tokens = markdown_parser().parse(block)
     kind = tokens[0].type if tokens else ""
     if kind in ("bullet_list_open", "ordered_list_open"):
@@ -101,7 +101,7 @@ def _items(block: str, tokens: Sequence[Token]) -> list[str]:
 
 
 def _numbered(item: str, number: int) -> str:
-    """Write an item's own number before it: only the first one's counts in Markdown, and another part begins anew."""
+    """Replace the number of an item by its displayed number, so that the item can begin a part."""
     if not (written := _NUMBER.match(item)):
         return item
     wider = " " * (len(str(number)) - len(written[1]))
@@ -112,7 +112,7 @@ def _list_parts(items: Sequence[str], fits: Fits) -> Iterator[_Part]:
     after: Sequence[_Part] = ()
     for place, item in enumerate(items):
         parts = [_Part(item, "\n")] if fits(item) else _item_parts(item, fits)
-        if len(after) > 1:  # the rest of an item stands on its own; if it ends in a list, this is no item of that
+        if len(after) > 1:  # the rest of an item is not indented: a numbered list at its end would absorb this item
             parts[0] = replace(parts[0], between="\n\n", apart=_ends_in_numbers(after[-1].text))
         elif not place:
             parts[0] = replace(parts[0], between="\n\n")
@@ -125,7 +125,7 @@ def _ends_in_numbers(text: str) -> bool:
 
 
 def _item_parts(item: str, fits: Fits) -> list[_Part]:
-    """Return the parts of one item: the first behind the item's mark, the others on their own."""
+    """Return the parts of one item: the first with the item's marker, the others without."""
     first, *others = item.split("\n")
     mark = _MARKER.match(first.expandtabs(4))
     if mark is None or not fits(f"{mark[0]}x"):
@@ -156,12 +156,12 @@ def _divide_table(lines: list[str], fits: Fits) -> list[str]:
     head = "\n".join(lines[:2]) + "\n"
     rows = [row for row in lines[2:] if fits(head + row)]
     if len(rows) < len(lines) - 2 or not rows:
-        return split_paragraph("\n".join(lines), fits)  # a table so wide that its rows are lines of text
+        return split_paragraph("\n".join(lines), fits)  # a row does not fit: split the table as text
     return _wrapped(rows, head, "", fits)
 
 
 def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]:
-    """Pack lines into parts that each begin and end with the same words."""
+    """Pack lines into parts, each between the same prefix and suffix."""
 
     def whole(part: str) -> str:
         return f"{before}{part}{after}"
@@ -176,7 +176,7 @@ def _wrapped(lines: list[str], before: str, after: str, fits: Fits) -> list[str]
 
 
 def _packed(parts: Sequence[_Part], fits: Fits) -> list[str]:
-    """Join neighbours as long as they fit together."""
+    """Join consecutive pieces while they fit together."""
     packed: list[str] = []
     start = 0
     while start < len(parts):

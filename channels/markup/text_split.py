@@ -1,4 +1,4 @@
-"""Where a text is cut that has to become shorter: at the ends of sentences, then of words, then anywhere."""
+"""Split text at the ends of sentences, then of words, then at any character."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
 _MARK = re.compile(
     r"(?P<link>!?\[[^\[\]\n]*\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*\)|<[a-z]+:[^<>\s]+>)|(?P<mark>`+|\*+|~~|_+)"
 )
-"""A link, or a mark that may begin or end code or emphasis."""
+"""A link, or a mark that can begin or end code or emphasis."""
 _AHEAD = 8192
-"""So many characters behind a cut are looked at for the end of what it would tear."""
+"""Number of characters after a cut that are searched for the end of a span."""
 _BLOCK = re.compile(r"(?P<sign>[#>|`~=+*_-])|(?P<number>\d{1,9})(?P<point>[.)])")
-"""How a line may begin that is no paragraph."""
+"""Start of a line that can begin a block other than a paragraph."""
 
 
 def split_plain(text: str, fits: Fits) -> list[str]:
@@ -32,7 +32,7 @@ def split_plain(text: str, fits: Fits) -> list[str]:
 
 
 def split_paragraph(text: str, fits: Fits) -> list[str]:
-    """Return the parts of one block of Markdown; emphasis and code that one of them cannot hold go on in the next."""
+    """Return the parts of one Markdown block; emphasis and code that span a cut are closed and reopened."""
     parts: list[str] = []
 
     def within(part: str) -> bool:
@@ -50,7 +50,7 @@ def split_paragraph(text: str, fits: Fits) -> list[str]:
 
 
 def split_characters(text: str, fits: Fits) -> Iterator[str]:
-    """Yield the parts of a line, whatever stands in it."""
+    """Yield the parts of a line, cut between any characters."""
     while text and not fits(text):
         end = _last_character(text, fits)
         yield text[:end]
@@ -59,9 +59,9 @@ def split_characters(text: str, fits: Fits) -> Iterator[str]:
 
 
 def count_fitting(cuts: Sequence[int], fits: Callable[[int], bool]) -> int:
-    """Return how many cuts fit, all before the first that does not."""
+    """Return the number of cuts that fit before the first that does not."""
     low, high = 0, 1
-    while high <= len(cuts) and fits(cuts[high - 1]):  # short steps first: to write out a long text costs time
+    while high <= len(cuts) and fits(cuts[high - 1]):  # exponential search: rendering a long text is slow
         low, high = high, high * 2
     high = min(high - 1, len(cuts))
     while low < high:
@@ -74,7 +74,7 @@ def count_fitting(cuts: Sequence[int], fits: Callable[[int], bool]) -> int:
 
 
 def _escaped(text: str) -> str:
-    """Return what was the middle of a paragraph so that it begins nothing else."""
+    """Return the continuation of a paragraph, escaped so that it begins no other block."""
     if not (found := _BLOCK.match(text)):
         return text
     place = found.start("point") if found["number"] else 0
@@ -93,14 +93,14 @@ def _end(text: str, fits: Fits) -> int:
 
 
 def _last_cut(text: str, between: re.Pattern[str], fits: Fits) -> int:
-    """Return the last place that leaves a fitting part with nothing torn in two; 0 where there is none."""
+    """Return the last cut of a fitting part that lies outside of spans; 0 if there is none."""
     cuts = [found.end() for found in between.finditer(text) if 0 < found.end() < len(text)]
     fitting = cuts[: count_fitting(cuts, lambda cut: fits(text[:cut].rstrip()))]
     if not fitting:
         return 0
     spans = [(start, end) for start, end, _ in _spans(text[: fitting[-1] + _AHEAD])]
     best = next((cut for cut in reversed(fitting) if not _tears(spans, cut)), 0)
-    # half a part at least: many tiny messages are worse than one torn word of bold
+    # prefer a cut within a span to a part of less than half the size
     return best if best * 2 >= fitting[-1] else fitting[-1]
 
 
@@ -110,13 +110,13 @@ def _tears(spans: Sequence[tuple[int, int]], cut: int) -> bool:
 
 
 def _mark_at(text: str, cut: int) -> str:
-    """Return the mark of emphasis or code that a cut would tear; empty where it tears none."""
+    """Return the mark of the emphasis or code that contains a cut; empty if there is none."""
     spans = _spans(text[: cut + _AHEAD])
     return next((mark for start, end, mark in spans if start + len(mark) < cut < end - len(mark)), "")
 
 
 def _spans(text: str) -> list[tuple[int, int, str]]:
-    """Return where words belong together, and the mark around them: code, emphasis, and links, which have none."""
+    """Return the spans of code, emphasis and links with their marks; links have none."""
     found = list(_MARK.finditer(text))
     ends: dict[str, list[int]] = {}
     for one in found:
@@ -151,6 +151,6 @@ def _last_character(text: str, fits: Fits) -> int:
 
 
 def _joined(text: str, place: int) -> bool:
-    """Tell whether the characters on both sides are seen as one."""
+    """Return whether the characters on both sides form one grapheme."""
     after = text[place]
     return bool(unicodedata.combining(after)) or after in _JOINERS or text[place - 1] == "\u200d"

@@ -76,7 +76,7 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
 def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext) -> dict[str, Any]:
     """Return thinking, sampling and seed of an answer's call."""
     settings: dict[str, Any] = {"think": state["think"]}
-    # the setting goes to every model: a model of a server may think without saying so
+    # the setting goes to every model: a model of a server may think although the server does not report it
     if budget := state.get("think_budget") or context.think_budget:
         settings["think_budget"] = budget
     if only_reports(state):

@@ -71,7 +71,7 @@ async def select_retry(
 
 
 def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
-    """Show the first answer again, and return the state in which it stands."""
+    """Show the first answer again, and return the state with it."""
     context.emit(AnswerReset(reason, request.first_choice.card.name))
     context.emit(TextDelta(request.first_answer))
     return {

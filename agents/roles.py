@@ -11,7 +11,6 @@ from qwendesk.messages import Check, Inbound, Role
 from qwendesk.tools.sandbox import PythonSandbox
 
 Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
-
 """Checks the text of an answer; returns an empty list if there is nothing to check."""
 
 
@@ -35,7 +34,6 @@ AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 
 
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code,))
-
 """Without tools: small models that are offered one answer with a call instead of code."""
 
 
@@ -58,7 +56,6 @@ VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {
     expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)
 }
-
 """All role definitions by role."""
 
 

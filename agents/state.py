@@ -54,7 +54,7 @@ class RetryRequest:
     with_feedback: bool
     """Whether the model is told what was wrong; after an empty answer or a refusal the question is asked anew."""
     first_answer: str
-    """The answer that stands if the second try gives none."""
+    """The answer that is kept if the second try gives none."""
     first_choice: SelectedModel
     """The model of the first answer."""
     first_think: bool

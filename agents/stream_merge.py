@@ -13,7 +13,7 @@ class StreamMerge:
     """Puts the events of answers that are written at the same time into the answers' order.
 
     Args:
-        number: how many answers there are.
+        number: the number of answers.
         write: takes the events in order.
     """
 
@@ -35,7 +35,7 @@ class StreamMerge:
             self._waiting[index].append(event)
 
     def replace(self, index: int, text: str) -> None:
-        """Take an answer's whole text, which continues the text told before or replaces it."""
+        """Take an answer's whole text, which continues or replaces the earlier text."""
         before = self._text if index == self._open else _text_of(self._waiting[index])
         if not text.startswith(before):
             self.emit(index, AnswerReset("this part failed", ""))

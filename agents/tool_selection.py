@@ -39,7 +39,7 @@ _NO_TOOL_SCHEMA = {
 
 
 def selects_tool(card: ModelCard) -> bool:
-    """Tell whether the model selects its tools under a grammar; a model of unknown size chooses freely."""
+    """Return whether the model selects its tools under a grammar; a model of unknown size chooses freely."""
     return card.tools and 0 < card.parameters < _FREE_CHOICE_PARAMETERS
 
 
@@ -56,7 +56,7 @@ class ToolSuggestion:
     """The tools a small model selects from."""
 
     tools: list[dict[str, Any]]
-    """The schemas it is shown, always the same so that their prompt stays cached. The first stands for no tool."""
+    """The schemas it is shown, always the same so that their prompt stays cached. The first means no tool."""
     grammar: dict[str, Any]
     """JSON schema of the one call that it writes."""
 

@@ -58,9 +58,9 @@ class AccessPolicy:
     operators: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
     by_letter: bool = False
-    """Whether refusals may reach a person whose address somebody else used: senders are easily forged."""
+    """Whether senders are easily forged, so that a refusal may reach a person who has not written."""
     proves_senders: bool = True
-    """Whether the platform authenticates senders; without that nobody is an operator or owner."""
+    """Whether the platform authenticates senders; if not, the channel has no operators and owners."""
     commands: frozenset[str] | None = None
     """Chat commands that people may use; None: all public commands. Operators and owners may use every command."""
     models: tuple[str, ...] = ()
@@ -243,7 +243,7 @@ class Rights:
         return self.role in ("operator", "owner")
 
     def may_run(self, command: str) -> bool:
-        """Tell whether the person may use a command."""
+        """Return whether the person may use a command."""
         if self.is_operator or command in UNRESTRICTED_COMMANDS:
             return True
         if command in OPERATOR_COMMANDS:
@@ -260,7 +260,7 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Looks up rights; without access control everybody may use the public commands and nobody is an operator."""
+    """Looks up rights; without access control all people may use the public commands, and there are no operators."""
 
     access: AccessControl | None = None
 

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Limits of what the desk admits.
+    """Limits of admission.
 
     Known people are those whom the settings or an operator's decision name; visitors of an open channel are unknown.
     """
@@ -123,7 +123,7 @@ class AdmissionController:
         inbox: accepted messages.
         access: decides who may use a channel.
         queue: the durable queue.
-        limits: limits of what is admitted.
+        limits: limits of admission.
         on_stop: callback for ids of messages that a person asked to stop.
     """
 
@@ -195,7 +195,7 @@ class AdmissionController:
             case "duplicate":
                 return Admission("duplicate")
             case "full":
-                # not "busy": a platform that delivers in order would hold back everybody else's messages
+                # not "busy": a platform that delivers in order would hold back the messages of all other people
                 return self._refused(inbound, "busy", result.locale)
         minutes = max(1, math.ceil(result.wait / 60))
         hours = max(1, math.ceil(result.wait / 3600))
@@ -204,7 +204,7 @@ class AdmissionController:
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
         """Refuse a message; the same refusal is sent to a person at most once in an interval."""
-        # senders of letters are easily forged: limited by person, whatever the conversation
+        # senders of letters are easily forged: limited by person, across conversations
         by_letter = self._access.policy_of(inbound).by_letter
         whom = (inbound.person,) if by_letter else (inbound.conversation, inbound.person)
         limiter = self._letter_refusals if by_letter else self._refusals

@@ -37,7 +37,7 @@ PRIVATE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What a process that answers needs beside the database."""
+    """Dependencies of a process that answers messages, beside the database."""
 
     run_turn: RunTurn
     outlets: Mapping[str, Outlet]
@@ -57,9 +57,9 @@ class DeskRuntime:
     Args:
         database: the tenant's database, open and upgraded.
         url: its URL, for the queue's own connections.
-        worker: what a worker needs; None: this process only accepts.
+        worker: dependencies of a worker; None: this process only accepts.
         access_policies: who may use a channel, by channel.
-        limits: limits of what is admitted.
+        limits: limits of admission.
         on_request: callback for each new pairing code.
     """
 

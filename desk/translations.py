@@ -1,4 +1,4 @@
-"""Texts of the desk itself, in the person's language, from gettext catalogues that are loaded on first use."""
+"""The desk's own texts in the person's language, from gettext catalogues that are loaded on first use."""
 
 from __future__ import annotations
 

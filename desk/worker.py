@@ -1,6 +1,6 @@
 """Answer an accepted message: claim it, run its turn, deliver the answer, complete it.
 
-Each step is repeatable: a second run of a message finds what the first one has done.
+Each step is repeatable: a second run of a message finds the results of the first one.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Worker:
         claimed = await self._retry.run(partial(self._inbox.claim, id_))
         if claimed is None:
             return
-        self._claimed[id_] = claimed  # stays there when the task is cancelled
+        self._claimed[id_] = claimed  # kept when the task is cancelled
         try:
             await self._handle(claimed)
         except Exception:
@@ -297,7 +297,7 @@ def with_settings(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
         role=inbound.role or as_role(settings.get("role") or ""),
         model=inbound.model or settings.get("model"),
         think=inbound.think if inbound.think is not None else think,
-        # detected only where the turn itself has texts for the person
+        # detected only where the turn has texts for the person
         locale=language_of(inbound, settings) if inbound.attachments else settings.get("language") or inbound.locale,
     )
 

@@ -94,7 +94,7 @@ def _check(frames: int, rate: int, max_seconds: float) -> None:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """Tell whether a WAV file is shorter than its header says; the decoder checks other formats itself."""
+    """Return whether a WAV file is shorter than its header says; the decoder checks other formats."""
     if data[:4] != b"RIFF":
         return False
     length = int.from_bytes(data[4:8], "little")

@@ -42,7 +42,7 @@ _PASSED_ON = ("think", "think_budget", "seed", "json_schema")
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """What a model can do and what it costs, for the selection of a model."""
+    """Capabilities and cost of a model, for its selection."""
 
     vision: bool = False
     audio: bool = False
@@ -203,7 +203,7 @@ class QwenChat(BaseChatModel, ABC):
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What an engine is made from."""
+    """Dependencies of an engine."""
 
     settings: Settings
     catalogue: Catalogue
@@ -211,7 +211,7 @@ class EngineParts:
 
 
 class Engine(ABC):
-    """A way to run models, such as llama.cpp in this process or an Ollama server.
+    """Lists and loads models, for example with llama.cpp in this process or on an Ollama server.
 
     A subclass sets ``name`` and overrides the attributes whose default does not fit.
     """
@@ -256,7 +256,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
-        """Return a model that is ready to answer; a loaded model is returned at once.
+        """Return a model that is ready to answer; a loaded model is returned without delay.
 
         Raises:
             EngineUnavailable: the model is not available; the text says how to get it.

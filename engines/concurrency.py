@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from qwendesk.errors import EngineTimeout
 
+T = TypeVar("T")
+
 FIRST_NOTICE_SECONDS = 1.0
 """Waiting time before the first notice."""
 NEXT_NOTICE_SECONDS = 10.0
@@ -89,9 +91,6 @@ class RequestQueue:
             self._waiters.popleft().set_result(None)
         else:
             self._free += 1
-
-
-T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):

@@ -51,7 +51,7 @@ async def check_images(messages: list[BaseMessage]) -> None:
     """Check that the images of the messages can be read, for engines that forward them unchanged.
 
     Raises:
-        EngineError: an image is broken, has too many pixels, or is not in the message itself.
+        EngineError: an image is broken, has too many pixels, or is not contained in the message.
     """
     parts = [part for message in messages for part in message.content if isinstance(message.content, list)]
     images = [part for part in parts if isinstance(part, dict) and part.get("type") in ("image_url", "image")]
@@ -69,7 +69,7 @@ def read_image(part: dict[str, Any], pixels: int) -> Image.Image:
     """Return the image of a message part in RGB, rotated upright and reduced to at most ``pixels`` pixels.
 
     Raises:
-        EngineError: the part is not an image, has too many pixels, or is not in the message itself.
+        EngineError: the part is not an image, has too many pixels, or is not contained in the message.
     """
     try:
         image = Image.open(

@@ -36,7 +36,7 @@ class ModelPool:
     """Selects models and keeps them loaded.
 
     Args:
-        parts: what engines are made from.
+        parts: dependencies of the engines.
         engines: engines that exist already, by name.
         cooldowns: pauses of models that failed; None: as the settings say.
     """

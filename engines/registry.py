@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class EngineRegistry:
-    """Make engines by name.
+    """Makes engines by name.
 
     Args:
-        parts: what engines are made from.
+        parts: dependencies of the engines.
         engines: engines that exist already, by name.
     """
 

@@ -52,7 +52,7 @@ def best_for_role(role: Role, cards: list[ModelCard], engine: str) -> SelectedMo
 
 
 def can_play(role: Role, card: ModelCard) -> bool:
-    """Tell whether a model takes the input of a role."""
+    """Return whether a model takes the input of a role."""
     return {"vision": card.vision, "audio": card.audio}.get(role, True)
 
 

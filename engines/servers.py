@@ -173,7 +173,7 @@ class ServerEntry:
 
 
 def is_server(name: str, settings: Settings) -> bool:
-    """Tell whether an engine of that name is an OpenAI-compatible server."""
+    """Return whether an engine of that name is an OpenAI-compatible server."""
     return name in SERVER_KINDS or name in settings.servers
 
 
@@ -205,5 +205,5 @@ def server_entry(name: str, settings: Settings) -> ServerEntry:
 
 
 def is_web_page(text: str) -> bool:
-    """Tell whether a text is an HTML page."""
+    """Return whether a text is an HTML page."""
     return bool(re.match(r"\s*<(!doctype|html)", text, re.I))

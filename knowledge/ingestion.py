@@ -33,7 +33,7 @@ ProgressCallback = Callable[[int, int], None]
 """Receives the number of finished passages and the total."""
 _MAX_TITLE_CHARS = 200
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://|mailto:)")
-"""Scheme of an address; at least two letters, to tell it from a Windows drive."""
+"""Scheme of an address; at least two letters, to distinguish it from a Windows drive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def expand_source(source: str) -> Iterator[str]:
     """
     folder = Path(source).expanduser() if not is_url(source) and "\0" not in source else None
     files = _readable_files(folder) if folder and folder.is_dir() else []
-    # a folder without readable files is yielded itself, so that it is refused with a reason
+    # a folder without readable files is yielded, so that it is refused with a reason
     yield from map(str, files) if files else [source]
 
 

@@ -136,7 +136,7 @@ class VectorIndex(ABC):
         """Return the nearest passages that the scope may read and their cosine similarity, nearest first."""
 
     async def prepare(self, model: str, dimension: int) -> bool:
-        """Prepare for vectors of a model; return whether the index stores them in a table of its own."""
+        """Prepare for vectors of a model; return whether the index stores them in a separate table."""
         return False
 
     async def add(  # noqa: B027 - an index in memory reads the stored vectors

@@ -102,7 +102,7 @@ class Database:
         if self.file is None:
             await upgrade.upgrade(self.engine)
             return
-        # Two processes cannot switch an empty file to WAL at once: the second waits and then finds it ready.
+        # Two processes cannot switch an empty file to WAL at the same time: the second waits and then finds it ready.
         lock = self.file.with_name(self.file.name + ".lock")
         async with AsyncFileLock(lock, timeout=_LOCK_SECONDS, mode=_PRIVATE):
             if not await self._is_ready():

@@ -128,7 +128,7 @@ def _is_ours(table: Any) -> ColumnElement[bool]:
 
 
 def _criteria(froms: Sequence[FromClause], optional: bool = False) -> Iterator[ColumnElement[bool]]:
-    """Yield the condition of each table that a query reads itself; subqueries are restricted separately."""
+    """Yield the condition of each table that a query reads directly; subqueries are restricted separately."""
     for item in froms:
         if isinstance(item, Join):
             yield from _criteria([item.left], optional or item.full)

@@ -26,12 +26,10 @@ class ConversationContext:
 
 
 TextRole = Literal["general", "coder", "math", "thinking"]
-
 """Roles that a text alone can lead to; pictures and recordings are routed by their kind."""
 
 
 DecidedBy = Literal["override", "attachment", "rule", "conversation", "classifier", "abstention"]
-
 """The ground of a decision, highest precedence first."""
 
 

@@ -44,7 +44,7 @@ _GROUP = """\
 - expect: {{contains: "anybody", seconds: 30}}
 """
 Show = Callable[[str, str], None]
-"""Receives who does what."""
+"""Receives the name of the acting side and the text of its action."""
 
 
 def example(capabilities: ChannelCapabilities, simulator: Simulator) -> str:

@@ -99,7 +99,7 @@ class PressStep(BaseModel):
 
 
 class ExpectStep(BaseModel):
-    """What a person has to see within a time limit."""
+    """Messages or a button that a person has to see within a time limit."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -50,14 +50,14 @@ def only_admits_failure(text: str) -> bool:
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether an answer only says that the model cannot help."""
+    """Return whether an answer only says that the model cannot help."""
     return 0 < len(text) <= _MAX_REFUSAL_CHARS and text.lstrip(" *_\n").replace("’", "'").lower().startswith(
         _refusals()
     )
 
 
 def is_apology(sentence: str) -> bool:
-    """Tell whether a sentence only says that something did not work."""
+    """Return whether a sentence only says that something did not work."""
     return sentence.replace("’", "'").strip(" .!,。！*_\n").lower() in _apologies()
 
 

@@ -41,7 +41,7 @@ _MAX_CHARS = 2000
 _SPEAKING_MACHINES = frozenset(
     ("bot", "robot", "robo", "roboter", "ai", "ki", "ia", "chatbot", "бот", "робот", "ии", "בוט", "روبوت", "ربات")
 )
-"""Words for a machine that talks."""
+"""Words for a chatbot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _LanguageCues:
     says: str
 
     def asks(self, sentence: str) -> bool:
-        """Tell whether a sentence asks."""
+        """Return whether a sentence is a question."""
         return any(self._is_question(sentence, sentence[found.end() :]) for found in self.ask.finditer(sentence))
 
     def _is_question(self, sentence: str, behind: str) -> bool:

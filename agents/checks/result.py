@@ -182,7 +182,6 @@ _MAX_RESULT_CHARS = 60
 _MAX_LOOKED_UP_CHARS = 300
 
 _MAX_NUMBERS_SHOWN = 8
-
 """Maximum number of compared numbers in the detail of a check."""
 
 _LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
@@ -228,7 +227,7 @@ def report_unchecked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[C
 
 
 def check_grounded(text: str, question: str, uses: Sequence[ToolUse], language: str | None = None) -> list[Check]:
-    """Check that each number of the answer stands in the question or in a looked-up result."""
+    """Check that each number of the answer occurs in the question or in a looked-up result."""
     results = [use.result.strip() for use in uses if use.ok and use.name not in _CALCULATORS]
     if not results:
         return []

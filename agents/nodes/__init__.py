@@ -1,1 +1,1 @@
-"""The steps of a turn, one module each; every node is a function from the state to what it changes."""
+"""The steps of a turn, one module each; every node is a function from the state to its changes."""

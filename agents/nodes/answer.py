@@ -29,7 +29,7 @@ from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
 
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Stream one answer; if a second try fails, the first answer stands.
+    """Stream one answer; if a second try fails, the first answer is kept.
 
     Raises:
         EngineError: the model failed and there is no first answer.
@@ -64,7 +64,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)
     guard = ClaimGuard(state["inbound"].text, state["language"])
-    # closed at once if emitting fails: a stream that is only dropped keeps its place in the model's queue
+    # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)

@@ -22,7 +22,7 @@ _MISSING_MODEL_HINTS = {
     "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
     "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
-"""By role that no model may be able to play: the sentence, and how to add such a model."""
+"""By role that may lack a model: the key of the sentence, and the command that adds such a model."""
 _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "looked_up"}
 """By failed check: the heading of the tool's result that is added."""
 _PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
@@ -68,7 +68,7 @@ def _line(check: Check) -> str:
 
 
 def _failures(state: TurnState, context: TurnContext) -> list[str]:
-    """Name the failed steps, and to operators the reasons: an error may hold paths."""
+    """Return the failed steps, for operators with the reasons: an error may contain paths."""
     text = phrase("tool_failed", state["language"])
     tells_why = state["inbound"].for_operator
     failed = unresolved_failures(state["tool_uses"], context.toolbox.all_names)

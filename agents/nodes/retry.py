@@ -21,7 +21,7 @@ _FEEDBACK = (
 
 
 async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Set the turn up for its second try; if the model cannot be loaded, the first answer stands."""
+    """Set the turn up for its second try; if the model cannot be loaded, the first answer is kept."""
     context, request = runtime.context, state["retry_request"]
     if request is None:
         return {}

@@ -1,4 +1,4 @@
-"""Run the tools that the model asked for; the model is told of each failure.
+"""Run the tools that the model asked for; each failure is reported to the model.
 
 LangGraph's ``ToolNode`` does not fit: it takes the tools when the graph is built, where this graph gets them with each
 run, and it returns only messages, where a round here also records traces, notes, repeats and unreadable calls.

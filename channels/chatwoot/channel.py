@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+log = logging.getLogger(__name__)
+
 
 _MAX_REDIRECTS = 3
 
@@ -90,13 +92,10 @@ def _redirect_url(url: str, place: str) -> str:
         raise ChannelError(f"A file is redirected to an invalid URL: {error}.", permanent=True) from error
 
 
-log = logging.getLogger(__name__)
-
 _MAX_BODY_BYTES = 2**20
 
 FETCH_TIMEOUT_SECONDS = 3.0
-
-"""Chatwoot waits five seconds for a response, does not repeat a call, and hands over to agents without one."""
+"""Chatwoot waits five seconds for a response, does not repeat a call, and then assigns the conversation to agents."""
 
 _NOT_FOUND = 404
 
@@ -203,7 +202,7 @@ class ChatwootChannel(Channel):
         return hmac.compare_digest(headers.get("X-Chatwoot-Signature", "").encode(), expected.encode())
 
     async def _accept_message(self, parsed: ChatwootMessage, accept: Accept) -> bool:
-        """Hand a message over; False if the desk is busy: Chatwoot then hands the conversation to agents."""
+        """Pass a message to the desk; False if it is busy: Chatwoot then assigns the conversation to agents."""
         inbound = parsed.inbound
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):

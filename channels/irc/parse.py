@@ -36,7 +36,7 @@ def parse(line: Line, nick: str, server: str, capabilities: Collection[str]) -> 
         text = action[1]  # the text of /me
     text = _COLOURS.sub("", storable(text)).strip()
     if own or text.startswith("\x01") or not {"bot", "draft/bot"}.isdisjoint(tags) or not who.hostname:
-        return None  # the desk itself, a CTCP query, a bot, or the server
+        return None  # the desk, a CTCP query, a bot, or the server
     if not text or not (private or is_mentioned(text, [nick])):
         return None
     # a nick is no identity: without an account, user and host distinguish people

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _SYNC_TIMEOUT_MS = 25_000
 _TYPING_MS = 8_000
 _MAX_OWN_EVENTS = 1000
-"""The newest own messages, to recognize replies and reactions to them."""
+"""The newest own messages, to recognise replies and reactions to them."""
 
 
 class MatrixChannel(Channel):
@@ -172,7 +172,7 @@ class MatrixChannel(Channel):
         await client.send_to_device_messages()
 
     async def _take(self, answer: SyncResponse, accept: Accept) -> bool:
-        """Hand over the events of a sync response; False if the channel stops before the end."""
+        """Pass the events of a sync response to the desk; False if the channel stops before the end."""
         client = await self._connected()
         for room in answer.rooms.invite:
             await self._call(partial(_join, room))
@@ -183,7 +183,7 @@ class MatrixChannel(Channel):
         return not self._stopping.is_set()
 
     async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
-        """Hand one event over; False if the desk is busy or a download failed for now."""
+        """Pass one event to the desk; False if it is busy or a download failed for now."""
         client = await self._connected()
         members = client.rooms[room].member_count if room in client.rooms else 2
         try:

@@ -70,13 +70,11 @@ def mention_labels(links: list[MatrixLink], user: str) -> list[str]:
 _KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
 
 _FALLBACK = re.compile(r"\A> (?:\* )?<(@[^>\n]+)> ?(.*(?:\n>.*)*)\n\n?")
-
 """The reply fallback of older clients: the author in angle brackets and the quoted text."""
 
 _THUMBS = {"👍": 1, "👎": -1}
 
 _SKIN_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
-
 """Variation selector and skin tones of an emoji."""
 
 

@@ -13,6 +13,8 @@ from qwendesk.errors import ChannelError, ConfigError
 if TYPE_CHECKING:
     from nio import AsyncClient, Timeline
 
+log = logging.getLogger(__name__)
+
 
 _DEVICE_NAME = "Qwendesk"
 
@@ -105,8 +107,6 @@ class MatrixSession:
         fresh.write_text(json.dumps(self._stored), "utf-8")
         fresh.replace(self._file)
 
-
-log = logging.getLogger(__name__)
 
 _PAGE_EVENTS = 100
 

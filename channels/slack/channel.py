@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+log = logging.getLogger(__name__)
+
 
 _TIMESTAMP_HEADER, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 
@@ -83,12 +85,10 @@ async def run_socket_mode(
         await socket.close()  # type: ignore[no-untyped-call]
 
 
-log = logging.getLogger(__name__)
-
 _MAX_BODY_BYTES = 2**20
 
 _MAX_DELIVERIES = 4
-"""Slack sends an event that is not acknowledged once and repeats it three times."""
+"""Maximum deliveries of an event; Slack repeats an unacknowledged one three times."""
 
 _FILE_HOSTS = ("files.slack.com", "slack-files.com")
 

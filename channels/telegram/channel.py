@@ -75,11 +75,9 @@ class GroupRateLimit:
 _REQUEST_TIMEOUT_SECONDS = 30.0
 
 _MAX_BODY_BYTES = 2**20
-
 """An update of Telegram has a few kilobytes."""
 
 UPDATE_TYPES = ("message", "callback_query")
-
 """The update types that the bot subscribes to."""
 
 

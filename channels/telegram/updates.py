@@ -1,4 +1,4 @@
-"""Receive updates: long polling, collection of albums, file downloads, and hand-over to the desk.
+"""Receive updates: long polling, collection of albums, file downloads, and submission to the desk.
 
 Telegram repeats updates that are not confirmed, so that a killed process loses none.
 """
@@ -34,6 +34,8 @@ from qwendesk.messages import Attachment, Inbound, Outbound
 
 if TYPE_CHECKING:
     from telegram import Bot
+
+log = logging.getLogger(__name__)
 
 
 ALBUM_SECONDS = 0.7
@@ -114,13 +116,11 @@ def _sort_key(update: dict[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-log = logging.getLogger(__name__)
-
 _ATTACHMENT_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
 
 
 class UpdateReceiver:
-    """Hands updates of polling and webhook to the desk."""
+    """Passes updates of polling and webhook to the desk."""
 
     def __init__(self, bot: Bot, me: TelegramIdentity, accept: Accept) -> None:
         self._bot = bot
@@ -247,7 +247,7 @@ class UpdatePoller:
         return found if isinstance(found, list) else []
 
     async def _take(self, updates: list[Any]) -> bool:
-        """Hand updates over; False if the desk is busy.
+        """Pass updates to the desk; False if it is busy.
 
         The offset passes an update after it and all earlier ones are stored.
         """

@@ -89,12 +89,12 @@ class WebChannel(Channel):
     def attach(
         self, transcript: Transcript, relay: Relay | None, component: Component, machine_notice: str | bool
     ) -> None:
-        """Receive the transcript and the relay, by which pages get what this process has not sent itself."""
+        """Receive the transcript and the relay, which give pages the messages that other processes send."""
         self._transcript, self._relay, self._component = transcript, relay, component
         self.page = replace(self.page, machine_notice=machine_notice)
 
     async def start(self, accept: Accept) -> None:
-        """Accept messages until ``stop``; where workers answer them, look for their answers."""
+        """Accept messages until ``stop``; if workers answer them, read the answers from the database."""
         self._accept, self._started = accept, True
         if self._component != "web":
             await self._stopping.wait()
@@ -105,7 +105,7 @@ class WebChannel(Channel):
             tasks.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Accept no more messages; pages send theirs again later."""
+        """Accept no more messages; pages repeat unconfirmed ones later."""
         self._accept = None
         self._stopping.set()
 

@@ -48,7 +48,7 @@ class ChatPage:
     """Refused sites that the log has named."""
 
     def allows(self, origin: str | None, host: str) -> bool:
-        """Tell whether a page of this origin may connect; a program that is no browser sends no origin."""
+        """Return whether a page of this origin may connect; a program that is no browser sends no origin."""
         if not origin or "*" in self.origins:
             return True
         try:
@@ -83,7 +83,7 @@ class ChatPage:
         return text
 
     def headers(self, name: str) -> dict[str, str]:
-        """Return the response headers of a file; other sites may load all but the page itself."""
+        """Return the response headers of a file; other sites may load all files except the page."""
         if name != "chat.html":
             return {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
         policy = (

@@ -1,4 +1,4 @@
-"""Frames that a page sends, validated: anybody may connect to the WebSocket."""
+"""Frames that a page sends, validated: any program may connect to the WebSocket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_TEXT_BYTES = 64 * 1024
 """Bytes of UTF-8 in the text of one message."""
 MAX_FILE_BYTES = 5 * 2**20
 MAX_FRAME_BYTES = 8 * 2**20
-"""Room for a file of the maximum size in base64 and its message."""
+"""A frame holds a file of the maximum size in base64 and its message."""
 _SESSION = re.compile(r"[A-Za-z0-9_-]{32,64}")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,100}")

@@ -40,7 +40,7 @@ class PageConnection:
         socket: the WebSocket.
         open_session: returns a visitor's session.
         accept: returns the function that accepts messages; None while the desk stops.
-        publish: sends what the visitor writes to the visitor's pages at other processes.
+        publish: sends the visitor's messages to the visitor's pages at other processes.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class PageConnection:
         self._outgoing.put({"type": "welcome"})
 
     async def _submit(self, message: MessageFrame, session: VisitorSession) -> Frame:
-        """Hand a message to the desk and return the frame that answers it."""
+        """Pass a message to the desk and return the frame that answers it."""
         accept = self._accept()
         if accept is None:
             return {"type": "busy", "id": message.id, "after": 2}
@@ -132,7 +132,7 @@ class PageConnection:
     async def _write(self) -> None:
         from starlette.websockets import WebSocketDisconnect
 
-        with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the page is gone; reading notices it as well
+        with suppress(RuntimeError, OSError, WebSocketDisconnect):  # the page has disconnected
             while frame := await self._outgoing.next():
                 await self._socket.send_json(frame)
             await self._socket.close(POLICY_VIOLATION if self._exceeded_rate else TRY_AGAIN_LATER)

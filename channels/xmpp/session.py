@@ -29,7 +29,7 @@ async def fetch_file(url: str, max_bytes: int, trusted: Sequence[str] = ()) -> A
 
     Args:
         url: The file's URL; it may contain a secret, so errors show only its host.
-        max_bytes: The max_bytes allowed size.
+        max_bytes: The maximum size.
         trusted: URL prefixes that may be in a private network; redirects from them may not.
 
     Raises:
@@ -85,7 +85,6 @@ _TRANSIENT_CONDITIONS = {
 }
 
 _INVALID_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 """Characters that XML 1.0 excludes: the server closes a stream that contains one."""
 
 _OCCUPANT_ID = "urn:xmpp:occupant-id:0"
@@ -223,7 +222,7 @@ class XmppSession(Connection):
     def handle_leave(self, presence: Presence) -> None:
         """Drop the temporary id of an occupant who left: the next one with the nick is another person.
 
-        If the desk itself has left, not by a change of nick, the session ends.
+        If the desk has left, not by a change of nick, the session ends.
         """
         self._temporary_ids.pop(presence["from"].full, None)
         codes = presence["muc"]["status_codes"]

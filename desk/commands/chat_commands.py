@@ -244,7 +244,7 @@ def add_memory(commands: ChatCommands, memory: MemoryCommands) -> None:
     async def run(call: CommandCall) -> CommandResult:
         line, inbound = f"{call.command.name} {call.command.argument}", call.claimed.inbound
         if call.command.name == "link" and inbound.group:
-            # anybody who reads the code could link their account to the person
+            # another reader of the code could link their account to the person
             return CommandResult(say("link_private", call.language))
         key = conversation_key(inbound.account, inbound.conversation)
         answer = await memory.run(
@@ -255,7 +255,7 @@ def add_memory(commands: ChatCommands, memory: MemoryCommands) -> None:
             language=call.language,
             event=call.claimed.id,
         )
-        # the request itself is deleted with the person
+        # the request is deleted with the person
         gone = call.command.name == "forget" and is_deletion_request(call.command.argument, call.language)
         return CommandResult(answer or "", outcome="gone" if gone else "done")
 

@@ -36,7 +36,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class ForgetCommand:
-    """Deletes what a person asks for, and asks back where the request is ambiguous."""
+    """Deletes facts or all data on a person's request; asks for clarification where it is ambiguous."""
 
     memory: Memory
 
@@ -76,7 +76,7 @@ class ForgetCommand:
 
 
 async def shown_list(facts: Facts, person: str, language: str | None) -> str:
-    """Return a person's facts as a numbered list and store what the numbers refer to."""
+    """Return a person's facts as a numbered list and store the ids behind the numbers."""
     known = list(reversed(await facts.known(person, limit=_MAX_FACTS)))
     if not known:
         return say("memory_empty", language)
@@ -85,13 +85,13 @@ async def shown_list(facts: Facts, person: str, language: str | None) -> str:
 
 
 def is_deletion_request(what: str, language: str | None = None) -> bool:
-    """Tell whether the argument of ``/forget`` is the confirmed request to delete all data of the person."""
+    """Return whether the argument of ``/forget`` is the confirmed request to delete all data of the person."""
     me, _, sure = what.strip().partition(" ")
     return _is(me, words("word_me", language)) and bool(sure.strip()) and _is(sure, words_of_all("word_yes"))
 
 
 def _is_me(what: str, language: str | None) -> bool:
-    """Tell whether a request to delete the person lacks its confirmation."""
+    """Return whether a request to delete the person lacks its confirmation."""
     said = what.split()
     return len(said) <= 2 and _is(said[0], words("word_me", language))
 

@@ -28,7 +28,7 @@ def rating_buttons(sequence: int, given: Thumb | None = None) -> tuple[Button, B
 
 
 def is_press(text: str) -> bool:
-    """Tell whether a message is a pressed rating button."""
+    """Return whether a message is a pressed rating button."""
     command = parse(text)
     return command is not None and command.name == PRESS
 
@@ -74,7 +74,7 @@ class RatingCommands:
             return CommandResult()  # people in a group may press the buttons of others' answers
         thumb: Thumb = 1 if found["thumb"] == "1" else -1
         done = await self._rate(call, asked, thumb)
-        # a reaction to a message is visible by itself
+        # a reaction to a message is visible without new buttons or a confirmation
         return (
             done if found["of"] is None or _SEQUENCE.fullmatch(found["of"]) else replace(done, text_without_buttons="")
         )

@@ -17,6 +17,8 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Button, Event, Inbound, Outbound
 from qwendesk.redaction import redact
 
+log = logging.getLogger(__name__)
+
 
 class DeliveryCapabilities(Protocol):
     """Capabilities of a platform that delivery uses."""
@@ -74,7 +76,6 @@ RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Runs a turn: yields its events, the last one ``Finished``; closing the iterator stops the turn."""
 Completion = tuple[Outcome, str | None]
 """The outcome that completes a message, and its error."""
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class _Undeliverable(Exception):
 
 
 class Delivery:
-    """Sends answers through outlets and stores the progress in the outbox."""
+    """Sends answers to channels and stores the progress in the outbox."""
 
     def __init__(self, inbox: InboxRepository, outbox: OutboxRepository, schedule: RetrySchedule | None = None) -> None:
         self._inbox = inbox

@@ -183,7 +183,7 @@ def _is_unsent() -> ColumnElement[bool]:
 
 
 def _mark() -> Update:
-    """Begin an update of a message that is not sent yet; what another run has sent stays unchanged."""
+    """Begin an update of a message that is not sent yet; a message sent by another run stays unchanged."""
     row = OutboundMessage
     return update(row).where(row.key == bindparam("key_"), _is_unsent())
 
@@ -195,7 +195,7 @@ def _by_newest() -> ColumnElement[bool]:
 
 
 def _is_ours_or_unposted() -> ColumnElement[bool]:
-    # what an older run has sent need not be sent again, unless the newest run has posted its own
+    # a part sent by an older run need not be sent again, unless the newest run has posted its own
     return or_(_by_newest(), OutboundMessage.message_id.is_(None))
 
 

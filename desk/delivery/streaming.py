@@ -49,7 +49,7 @@ class StreamingReply:
 
     @property
     def text(self) -> str:
-        """The text of the answer until now."""
+        """The text of the answer so far."""
         return "".join(self._pieces)
 
     def add(self, event: Event) -> None:

@@ -27,7 +27,7 @@ class TurnCancellation:
         self._watch: asyncio.Task[None] | None = None
 
     async def run(self, id_: str, turn: Coroutine[Any, Any, T]) -> T:
-        """Run a turn; a stop raises ``CancelledError``, and ``was_stopped`` tells it from other cancellations."""
+        """Run a turn; a stop raises ``CancelledError``, as any cancellation does; ``was_stopped`` tells which."""
         task = asyncio.create_task(turn)
         self._stopped.discard(id_)
         self._running[id_] = task
@@ -46,7 +46,7 @@ class TurnCancellation:
                 self._stopped.add(id_)
 
     def was_stopped(self, id_: str) -> bool:
-        """Tell whether ``stop`` cancelled the turn; a second call returns False."""
+        """Return whether ``stop`` cancelled the turn; a second call returns False."""
         was = id_ in self._stopped
         self._stopped.discard(id_)
         return was

@@ -65,7 +65,7 @@ class FailedMessages:
                 failed = (OutboundMessage.inbound_id == id_) & (OutboundMessage.status == "failed")
                 await connection.execute(update(OutboundMessage).where(failed).values(status="queued", error=None))
             else:
-                # a new generation has new delivery keys: what was sent before stays sent
+                # a new generation has new delivery keys: delivered parts stay delivered
                 renewed = {"generation": event.generation + 1, "saved_reply": null()}
                 await connection.execute(update(event).where(event.id == id_).values(**renewed))
             await connection.raw.run_sync(enqueue, id_, row.conversation_id, row.sequence)
@@ -129,7 +129,7 @@ def _is_given_up() -> ColumnElement[bool]:
 
 
 async def _is_answered(connection: TenantConnection, row: Any) -> bool:
-    """Tell whether only the delivery is left: the answer of a model or a command is stored."""
+    """Return whether only the delivery is left: the answer of a model or a command is stored."""
     if row.saved_reply and row.saved_reply["outcome"] == "done":
         return True
     return await stored_answer(connection, row.conversation_id, row.sequence) is not None

@@ -1,4 +1,4 @@
-"""The durable queue of messages, on DBOS: its tables are in the desk's database, with a partition a conversation."""
+"""The durable queue of messages, on DBOS: tables in the desk's database, one partition for each conversation."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class DurableQueue:
             }
         )
 
-        # No steps: each effect has a unique key, so a repeated run finds what is done.
+        # No steps: each effect has a unique key, so a repeated run finds completed effects.
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=100)
         async def answer(id_: str) -> None:
             name = DBOS.workflow_id or id_
@@ -165,7 +165,7 @@ class DurableQueue:
     async def requeue(self, executor: str, names: Collection[str] | None = None) -> None:
         """Put the pending workflows of an executor back into the queue; with ``names``, only these workflow ids.
 
-        If two processes do this at once for the same workflow, its message is handled twice.
+        If two processes do this concurrently for the same workflow, its message is handled twice.
         """
         queues: dict[str, list[str]] = defaultdict(list)
         for status in await self._list(status=_PENDING, executor_id=executor):

@@ -20,7 +20,7 @@ _WORKER_LOCK = "hashtextextended('qwendesk-worker:' || %s, 0)"
 _RECOVERY_LOCK = "hashtextextended('qwendesk-recovery', 0)"
 _CHECK_INTERVAL_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
-"""Seconds after connecting in which no worker counts as gone: after an outage all workers reconnect at once."""
+"""Seconds after connecting in which no worker counts as gone: after an outage all workers reconnect together."""
 _HEARTBEAT_TIMEOUT_SECONDS = 20.0
 """A worker that holds its lock counts as frozen once its heartbeat is this old."""
 _MISSING_TIMEOUT_SECONDS = 5.0

@@ -40,7 +40,7 @@ def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str
 
 
 def _is_long_enough(text: str) -> bool:
-    """Tell whether the language of a text can be detected: it is no command and longer than a greeting."""
+    """Return whether the language of a text can be detected: it is no command and longer than a greeting."""
     letters = [letter for letter in own_words(text)[:_MAX_CHARS] if letter.isalpha()]
     latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
     return not text.startswith("/") and (latin >= _MIN_LATIN_LETTERS or len(letters) - latin >= _MIN_OTHER_LETTERS)

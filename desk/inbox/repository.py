@@ -114,7 +114,7 @@ class InboxRepository:
             channel: the channel.
             account: the desk's account there.
             conversation: the conversation's key on the channel.
-            person: only a message of this person; None: of anybody.
+            person: only a message of this person; None: of any person.
         """
         here = select(Conversation.id).where(*is_conversation(channel, account, conversation)).scalar_subquery()
         event = InboundEvent.__table__.alias("earlier")

@@ -18,7 +18,7 @@ _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
 def is_empty(inbound: Inbound) -> bool:
-    """Tell whether a message has neither text nor attachments."""
+    """Return whether a message has neither text nor attachments."""
     return not inbound.text.strip() and not inbound.attachments
 
 

@@ -61,7 +61,7 @@ def last_turn_of(turn: StoredTurn | None) -> LastTurn:
 
 
 def past_of(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
-    """Return what the older messages tell of where the next one belongs."""
+    """Return the last turns of a history, for routing the next message."""
     asked = [message for message in history if message.role == "user"]
     answer = history[-1].text if history and history[-1].role == "assistant" else ""
     for age, message in enumerate(reversed(asked), 1):

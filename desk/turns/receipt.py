@@ -124,7 +124,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
         lines.append(say("why_chosen", language))
     if receipt["thinking"]:
         lines.append(say("why_thought", language))
-    # names of other tools may tell about the operator's systems
+    # names of other tools may reveal the operator's systems
     if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in _OWN_TOOLS):
         lines.append(say("why_tools", language, tools=", ".join(used)))
     outcomes = [check["outcome"] for check in receipt["checks"]]

@@ -21,9 +21,9 @@ _START_SHARE = 0.5
 _KEEP_SHARE = 0.2
 """Share of the window for the newest turns, which are not summarised."""
 _READ_SHARE = 0.5
-"""Share of the window that is summarised at once."""
+"""Share of the window that one summary covers."""
 _MAX_MESSAGES = 150
-"""Messages from which the history is summarised whatever its length: a turn loads no more."""
+"""Messages from which the history is summarised regardless of its length: a turn loads no more."""
 _MAX_SUMMARY_WORDS = 200
 
 

@@ -60,7 +60,7 @@ class TurnRunner:
 
     Args:
         graph: the turn's graph.
-        context: what the graph's nodes use.
+        context: dependencies of the graph's nodes.
         memory: stores conversations.
         max_chars: longest message, in characters.
         timeout: seconds that a turn may take.
@@ -124,7 +124,7 @@ class TurnRunner:
                 await task
 
     async def drop(self, forgotten: Forgotten) -> None:
-        """Drop what is cached and scheduled of a deleted person."""
+        """Drop the cached data and scheduled jobs of a deleted person."""
         self._last_turns.clear()
         await self.background.drop(forgotten)
 

@@ -244,7 +244,7 @@ class LlamaCppChat(QwenChat):
         raise _broken_off()
 
     async def _complete(self, body: dict[str, Any], timeouts: StreamTimeouts) -> AsyncGenerator[dict[str, Any], None]:
-        # closed at once after a timeout, because closing frees the slot
+        # closed explicitly after a timeout, because closing frees the slot
         async with aclosing(self._server.complete(body)) as pieces, aclosing(timeouts.each(pieces)) as timeoutsd:
             async for piece in timeoutsd:
                 yield piece

@@ -41,7 +41,7 @@ _MEDIA_MARKER_TOKENS = 4
 """Tokens before and after an image or a recording."""
 
 _PLACEHOLDER_DATA = "AAAA"
-"""Replaces the data in what the chat template is given, since it does not read the data."""
+"""Replaces the data in the input of the chat template, which does not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class LlamaPromptRenderer:
         return LlamaPrompt(await self._tokens(text.replace(self._server.media_marker or "\0", "")), text, media)
 
     async def ends_in_thinking(self, prompt: LlamaPrompt) -> bool:
-        """Tell whether a prompt ends inside the thinking."""
+        """Return whether a prompt ends inside the thinking."""
         if self._card.thinking == "none":
             return False
         opening = await self._server.tokenize(f"{THINK_OPEN}\n", special=True)

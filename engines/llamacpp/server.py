@@ -19,7 +19,7 @@ from qwendesk.models.gguf import header_fault, truncation_fault
 
 
 class LlamaClient:
-    """Send requests to one server.
+    """Sends requests to one server.
 
     Args:
         address: the server's address, as http://HOST:PORT.
@@ -79,7 +79,7 @@ class LlamaClient:
 
 
 def refusal(body: bytes | str) -> EngineError:
-    """Return the error that a refusing response describes; ``EngineFailed`` for an error of the server itself."""
+    """Return the error that a refusing response describes; ``EngineFailed`` for a server error."""
     try:
         error = json.loads(body)
         error = error.get("error", error)

@@ -38,7 +38,7 @@ class GracefulClose:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, pieces: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yield the pieces of an answer; closing the generator returns at once."""
+        """Yield the pieces of an answer; closing the generator returns without delay."""
         while True:
             step = asyncio.ensure_future(_next(pieces))
             try:
@@ -180,7 +180,7 @@ class OllamaClient:
 
 
 def _is_on_this_machine(tag: str) -> bool:
-    """Tell whether a model comes from a registry on this machine, which works without TLS."""
+    """Return whether a model comes from a registry on this machine, which works without TLS."""
     host, slash, _ = tag.partition("/")
     try:
         return bool(slash) and ipaddress.ip_address(host.rpartition(":")[0] or host).is_loopback

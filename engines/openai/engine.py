@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
 _MIN_ANSWER_TOKENS = 16
-"""Minimum of ``max_tokens``; a server without room for them refuses the request."""
+"""Minimum of ``max_tokens``; a server refuses the request if fewer tokens of its context are left."""
 _MAX_UNKNOWN_CONTEXT_TOKENS = 1 << 18
 """Longer conversations are sent only to a server that reports a larger context window."""
 _ESTIMATE_GROWTH = 1.3
@@ -156,7 +156,7 @@ class OpenAIChat(QwenChat):
 
     @property
     def capabilities(self) -> ModelCapabilities:
-        """What the card says; the server alone knows what it keeps in memory."""
+        """The capabilities of the card; which models a server keeps in memory is unknown."""
         card = self.card
         return ModelCapabilities(
             card.vision,
@@ -191,7 +191,7 @@ class OpenAIChat(QwenChat):
     ) -> tuple[AsyncStream[ChatCompletionChunk], int]:
         """Send the request; if the server refuses it as too long, drop more messages and send it again."""
         context, scale, asked = self.card.context, 1.0, None
-        # not every server reports its context window: refuse here only what fits into none
+        # not every server reports its context window: refuse here only conversations that fit into none
         near = limit_by_length(messages, max(context, _MAX_UNKNOWN_CONTEXT_TOKENS))
         while True:
             kept, _ = fit_by_estimate(

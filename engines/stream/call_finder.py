@@ -75,7 +75,7 @@ class ToolCallFinder:
         return self._release(len(self._held) if final else self._tail())
 
     def _resume(self, final: bool) -> bool:
-        """After a call, drop white space and remaining closing tags; tell whether text follows."""
+        """After a call, drop white space and remaining closing tags; return whether text follows."""
         self._held = self._held.lstrip().lstrip(",;").lstrip()
         for tag in _CLOSING_TAGS:
             if self._held.startswith(tag):
@@ -154,7 +154,7 @@ class ToolCallFinder:
         return self._decide(calls, span[1], empty=not block.strip())
 
     def _begins_call(self) -> bool:
-        """Tell whether a tag stands at the start of a line or sentence, as calls do; inside a sentence it is text."""
+        """Return whether a tag stands at the start of a line or sentence, as calls do; inside a sentence it is text."""
         before = self._held[: len(self._held) - len(self._held.lstrip())]
         starts = not self._last or "\n" in self._last + before or self._last in _SENTENCE_END_CHARS
         return starts and self._held.lstrip().startswith("<tool_call>")
@@ -231,7 +231,7 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
 
 
 def _is_whole(block: str) -> bool:
-    """Tell whether a block with a call is complete."""
+    """Return whether a block with a call is complete."""
     if block.rstrip().endswith((*_CLOSING_TAGS, "```")):
         return True
     return "<function=" not in block and json_end(block) is not None

@@ -155,7 +155,7 @@ class ThinkingBudget:
         return not self._over and self._inside and self._left is not None and self._left <= 0
 
     def feed(self, text: str, tokens: int) -> bool:
-        """Take the next piece of the answer and its number of tokens; tell whether the budget is used up."""
+        """Take the next piece of the answer and its number of tokens; return whether the budget is used up."""
         if self._over or self._left is None:
             return False
         self._text += text

@@ -80,11 +80,11 @@ class ToolCallParser:
         return next((self._spelled[end] for end in ends if end in self._spelled), name)
 
     def is_tool(self, name: str) -> bool:
-        """Tell whether a name belongs to one of the tools."""
+        """Return whether a name belongs to one of the tools."""
         return self.canonical_name(name) in self._tools
 
     def may_be_call(self, text: str) -> bool:
-        """Tell whether text with this beginning can be a call; False is final."""
+        """Return whether text with this beginning can be a call; False is final."""
         start = text.lstrip()
         if not start or start[0] == "<":
             return any(tag.startswith(start) or start.startswith(tag) for tag in _TAGS)
@@ -149,7 +149,7 @@ class ToolCallParser:
         return self._dump(name, {} if given is None else given)
 
     def _wraps(self, key: str, name: str, value: dict[str, Any]) -> bool:
-        """Tell whether a key holds all arguments; the tool itself may have an argument of that name."""
+        """Return whether a key holds all arguments; a tool may have an argument of that name."""
         if key not in value:
             return False
         own = self._tools.get(name, {})
@@ -231,7 +231,7 @@ def json_end(text: str, start: int = 0) -> int | None:
 
 
 def is_too_deep(text: str) -> bool:
-    """Tell whether JSON text nests lists and objects more deeply than is accepted."""
+    """Return whether JSON text nests lists and objects more deeply than is accepted."""
     depth = 0
     for token in _TOKEN.finditer(text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
@@ -241,7 +241,7 @@ def is_too_deep(text: str) -> bool:
 
 
 def in_string(text: str) -> bool:
-    """Tell whether JSON text ends inside a string."""
+    """Return whether JSON text ends inside a string."""
     return any(token[1] is not None or token[2] is not None for token in _TOKEN.finditer(text))
 
 

@@ -95,7 +95,7 @@ def _best_dtype(device: str) -> torch.dtype:
 
 
 def _has_native_bfloat16() -> bool:
-    """Tell whether the CPU computes in bfloat16; other CPUs emulate it slowly."""
+    """Return whether the CPU computes in bfloat16; other CPUs emulate it slowly."""
     try:
         flags = _CPU_INFO.read_text("utf-8", errors="replace")
     except OSError:  # only Linux lists the CPU's features in a file

@@ -105,7 +105,7 @@ def _audio_modality(files: ModelFiles, token: int, context: int) -> AudioModalit
 
 
 def _supports_packed_attention(model: Any) -> bool:
-    """Tell whether the text model accepts registered attention functions; not every whole model declares it."""
+    """Return whether the text model accepts registered attention functions; not every whole model declares it."""
     return any(part.is_backend_compatible() for part in (model, model.get_decoder()))
 
 

@@ -89,11 +89,11 @@ class ModelCache:
         self._loading = SingleFlight[None]()
 
     def has(self, name: str) -> bool:
-        """Tell whether the model is in memory."""
+        """Return whether the model is in memory."""
         return name in self._loaded
 
     def accepts(self, name: str, media_type: str, default: bool) -> bool:
-        """Tell whether a model takes a type of message parts; ``default`` is for a model that is not in memory."""
+        """Return whether a model takes a type of message parts; ``default`` is for a model that is not in memory."""
         return self._loaded[name].media_type == media_type if name in self._loaded else default
 
     async def ready(self, files: ModelFiles, progress: Progress | None = None) -> LoadedModel:
@@ -103,7 +103,7 @@ class ModelCache:
             EngineUnavailable: the model cannot be loaded, or memory is short.
         """
         name = files.card.name
-        # another model may have disdeviced it before this task continues
+        # it may have been unloaded for another model before this task continues
         while name not in self._loaded:
             await self._loading.run(name, lambda: self._load(files, progress))
         self._loaded.move_to_end(name)

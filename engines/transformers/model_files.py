@@ -104,7 +104,7 @@ def _cached(repo: str) -> Path | None:
 
 
 def _fetched(repo: str, parts: EngineParts) -> Path:
-    """Download a repository, after one short request that fails at once without a network."""
+    """Download a repository, after one short request that fails quickly without a network."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     settings = parts.settings

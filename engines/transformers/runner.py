@@ -68,7 +68,7 @@ class PackedRunner(Runner[SequenceCache]):
         return logits
 
     def _positions(self, tokens: Tensor) -> dict[str, Tensor]:
-        """Return the argument for the tokens' positions; images shift later ones, which the model computes itself."""
+        """Return the argument for the tokens' positions; a model with vision computes them from the image tokens."""
         if self._has_vision:
             return {"mm_token_type_ids": (tokens == self.model.config.image_token_id).int()}
         return {"position_ids": torch.arange(tokens.shape[1], device=tokens.device)[None]}

@@ -91,7 +91,7 @@ class Scheduler(Generic[C]):
             self._changed.notify()
 
     def hangs(self, seconds: float) -> bool:
-        """Tell whether the running forward pass has taken this long."""
+        """Return whether the running forward pass has taken this long."""
         started = self._pass_started
         return started is not None and time.monotonic() - started >= seconds
 

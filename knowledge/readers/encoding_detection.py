@@ -51,7 +51,7 @@ _LATIN_RATIO = 4
 _RANK_PER_FAULT = 0.1
 _MAX_FAULTS = 3
 _MIN_RANK = 0.15
-"""Below this rank no encoding really fits."""
+"""Below this rank no encoding fits well."""
 _MIN_NON_ASCII_BYTES = 2
 """With fewer bytes outside ASCII, the result is always uncertain."""
 _MIN_LEAD = 0.02
@@ -146,7 +146,7 @@ def _decoded(sample: bytes, encoding: str) -> str | None:
 
 def _faults(text: str) -> int:
     faults = sum(1 for _ in zip(range(_MAX_FAULTS), _fault().finditer(text), strict=False))
-    # a single letter of another script in Latin text is really a letter such as "è"
+    # a single letter of another script in Latin text is a misread letter such as "è"
     lonely = len(_lonely().findall(text))
     if lonely and len(_ASCII_LETTER.findall(text)) > _LATIN_RATIO * lonely and not _foreign_word().search(text):
         faults += lonely
@@ -155,7 +155,7 @@ def _faults(text: str) -> int:
 
 @cache
 def _fault() -> regex.Pattern[str]:
-    """Match what text does not contain: adjacent scripts, symbols or capitals within words, control characters."""
+    """Match sequences foreign to text: adjacent scripts, symbols or capitals within words, control characters."""
     mixed = rf"\p{{Latin}}(?=[{_FOREIGN}])|[{_FOREIGN}](?=\p{{Latin}})"
     between = r"(?<=\p{L})[\p{S}\p{No}\p{C}--\p{Cf}](?=\p{L})|(?<=\p{Ll})\p{Lu}(?=\p{Ll})"
     return regex.compile(rf"{mixed}|{between}|[\p{{Cc}}--[\t\n\r\f]]", regex.V1)

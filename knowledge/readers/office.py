@@ -38,7 +38,7 @@ def check_archive(data: bytes) -> None:
 
 
 def read_office(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
-    """Read an Office archive as Word or Excel, whichever it holds; the returned document has its kind.
+    """Read an Office archive as Word or Excel, by its content; the returned document has its kind.
 
     Raises:
         InputError: the archive holds neither.

@@ -33,7 +33,7 @@ class History:
     async def messages(
         self, conversation: str, *, channel: str = "python", limit: int = 200, with_attachments: bool = True
     ) -> list[StoredMessage]:
-        """Return the newest ``limit`` messages, oldest first; an answer follows its question, whenever it came.
+        """Return the newest ``limit`` messages, oldest first; an answer follows its question, regardless of its time.
 
         Args:
             conversation: the conversation's key.
@@ -62,7 +62,7 @@ class History:
 
     @unit_of_work
     async def last_turn(self, conversation: str, *, channel: str = "python") -> StoredTurn | None:
-        """Return the conversation's newest turn, whatever its status."""
+        """Return the conversation's newest turn, of any status."""
         async with self._database.read() as connection:
             found = await connection.execute(_last_turn(), self._key(conversation, channel))
             row = found.one_or_none()

@@ -27,7 +27,7 @@ from qwendesk.messages import Attachment, Inbound, Receipt, Reply
 MAX_FILE_BYTES = 20 * 1024 * 1024
 TITLE_CHARS = 60
 _INTERRUPTED = "interrupted: the process ended before the answer"
-"""The error of a turn that a dead process left running."""
+"""The error of a turn that an ended process left running."""
 _ADD_MESSAGE = insert(Message)
 _ADD_ATTACHMENT = insert(StoredAttachment)
 _ADD_TURN = insert(Turn)
@@ -51,7 +51,7 @@ class Turns:
         """Store a message and a running turn in one transaction and return the turn's id.
 
         A message with a sequence is stored under it once: begun again, it is the same turn. A turn of the same
-        conversation that a dead process left running is marked as failed.
+        conversation that an ended process left running is marked as failed.
 
         Raises:
             InputError: the message has a sequence, and its writer was forgotten before the turn began.

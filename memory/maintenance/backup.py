@@ -129,7 +129,7 @@ async def _result(file: Path, revision: str) -> Copy:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy all pages in one step, which gives a consistent copy while writers go on."""
+    """Copy all pages in one step, which gives a consistent copy while writers continue."""
     with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
         one.backup(other, pages=-1)
 

@@ -105,7 +105,7 @@ def _upgrade(connection: Connection, to: str) -> None:
     from alembic import command
 
     if connection.dialect.name == "postgresql":
-        # Of two programs that start at once, the second waits here and then has nothing to do.
+        # Of two programs that start at the same time, the second waits here and then has nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('qwendesk-upgrade', 0))"))
     command.upgrade(config(connection), to)
 

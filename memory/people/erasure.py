@@ -40,7 +40,7 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     # A denied person stays denied, and an operator stays an operator.
     may_go = (Access.state != "denied") & (Access.role == "person")
     await run(delete(Access).where(_has_name_of(Access, person), may_go))
-    # A summary contains what everybody said.
+    # A summary covers the messages of all people.
     counts["conversation_summary"] = await run(
         delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(written_in))
     )
@@ -85,7 +85,7 @@ async def _lock(connection: TenantConnection, person: str) -> list[str]:
 
 
 async def _delete_empty(connection: TenantConnection, conversations: list[str]) -> tuple[int, int]:
-    """Delete conversations that nobody else wrote in with their documents, and the titles of the others.
+    """Delete empty conversations with their documents, and the titles of the other conversations.
 
     A title consists of the first words of a message, which may be the person's.
     """

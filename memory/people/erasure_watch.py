@@ -23,7 +23,7 @@ class ErasureWatch:
 
     Args:
         database: the tenant's view of the database.
-        held: what this process holds of people's words outside the database.
+        held: people's words that this process holds outside the database.
     """
 
     def __init__(self, database: TenantDatabase, held: HeldWords) -> None:

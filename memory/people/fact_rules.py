@@ -1,4 +1,4 @@
-"""Rules of stored facts: what a fact mentions, secrets in a text, and which facts are refused."""
+"""Rules of stored facts: search by words, secrets in a text, and reasons for a refusal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LETTERS = str.maketrans("ıøłđ", "iold")
 
 
 def mentioning(what: str) -> Callable[[str, str], bool] | None:
-    """Return a function that tells whether a key or value mentions ``what``; None where ``what`` has no words.
+    """Return a predicate for keys and values that mention ``what``; None where ``what`` has no words.
 
     Whole words of any script match, regardless of case and accents.
     """

@@ -70,7 +70,7 @@ class Facts:
 
         Facts from a deleted message, or about a person who wants none stored, are refused.
         """
-        # Of several facts with one key, the last one is what the person said last.
+        # Of several facts with one key, the last one is the newest.
         fresh = {fact.key: fact for fact in (tidy(one, exact=bool(namespace)) for one in facts)}
         # Locked, so that the person is not deleted meanwhile.
         wish = select(Person.remembers).where(Person.id == person).with_for_update()

@@ -113,7 +113,7 @@ def _digest(code: str) -> str:
 
 
 async def _merge(connection: TenantConnection, *, into: str, person: str) -> None:
-    """Move everything of a person to another; of two facts with one key the newer holds and the older is closed."""
+    """Move everything of a person to another; of two facts with one key the newer stays, the older is closed."""
     both = Person.id.in_([into, person])
     # Locked, so that nothing can be added to the person who is deleted.
     wishes = select(Person.remembers).where(both).order_by(Person.id).with_for_update()

@@ -33,7 +33,7 @@ class People:
     Args:
         database: the tenant's view of the database.
         account: the desk's account of the identities.
-        held: what this process holds of people's words outside the database.
+        held: people's words that this process holds outside the database.
     """
 
     def __init__(self, database: TenantDatabase, account: str, held: HeldWords | None = None) -> None:

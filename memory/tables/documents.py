@@ -43,7 +43,7 @@ class KbDocument(Base):
 
 
 class KbChunk(Base):
-    """A passage; ids are never reused, so that caches can tell new passages from old ones."""
+    """A passage; ids are never reused, so that caches can distinguish new passages from old ones."""
 
     __tablename__ = "kb_chunk"
     __table_args__ = (UniqueConstraint("document_id", "ordinal"), {"sqlite_autoincrement": True})

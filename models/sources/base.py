@@ -130,7 +130,7 @@ class ModelSource(ABC):
 
     @abstractmethod
     async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
-        """Download what is missing from ``part``.
+        """Download the missing bytes of ``part``.
 
         Raises:
             SourceFailed: the download failed; the received bytes stay in ``part``.

@@ -111,9 +111,9 @@ class ModelStore:
         return self._path(card, "projector")
 
     def served(self, card: ModelCard) -> ModelCard:
-        """Return the card as llama.cpp serves the model: with eyes and ears only where it has the file for them.
+        """Return the card as llama.cpp serves the model: with vision and audio only if it has a projector.
 
-        Of a model that has not been pulled yet, that is so where the file comes with it.
+        A model that has not been pulled yet has one if its weights include one.
         """
         if card.file:
             beside = self.projector(card)
@@ -129,13 +129,13 @@ class ModelStore:
         source: str | None = None,
         file: Path | None = None,
     ) -> Path:
-        """Fetch a model unless it is here, and return its GGUF file; an interrupted pull goes on.
+        """Pull a model unless it is stored, and return its GGUF file; an interrupted pull is resumed.
 
         Args:
             card: the model.
-            progress: told how far the pull is.
-            source: the only source to ask, one of ``SOURCE_NAMES``; None: all that have it.
-            file: a GGUF file to take in instead; replaces what is here.
+            progress: receives the progress of the pull.
+            source: the only source to query, one of ``SOURCE_NAMES``; None: all that have it.
+            file: a GGUF file to copy instead; it replaces the stored one.
 
         Raises:
             ModelStoreError: every source failed, with the reasons; or the disk is full.

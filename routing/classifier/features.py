@@ -82,16 +82,13 @@ PATTERNS = (
     _pattern("colon", r"[:：]\s", "colons"),
     _pattern("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
 )
-
 """All patterns, in the order of their features."""
 
 
 _HEAD_CHARS, _TAIL_CHARS = 1600, 500
-
 """Characters used of the beginning and the end of a long text."""
 
 _FIRST_WORDS = 4
-
 """Number of words that count as the first of a text."""
 
 
@@ -102,7 +99,6 @@ _SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
 
 _MAX_GREETING_WORDS, _MAX_GREETING_CHARS, _MIN_REQUEST_CHARS = 14, 90, 8
-
 """Maximum words and characters of a greeting, and minimum characters behind it."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -114,7 +110,6 @@ _LABEL = re.compile(
     r"|\b[A-Za-z]+-?\d[\w-]*|\b(?:1[5-9]|20)\d\d\b"
     rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
 )
-
 """Dates, times, years and identifiers, which are not used in calculations."""
 
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
@@ -137,7 +132,6 @@ FEATURE_NAMES = (
     "count_numbers", "count_no_numbers", "puzzle_numbers", "math_numbers", "math_no_numbers", "amounts_numbers",
     "code_data", "long_puzzle", "options_puzzle", "options_math",
 )  # fmt: skip
-
 """Names of the features, in order."""
 
 
@@ -162,7 +156,7 @@ def without_greeting(text: str, cues: CueMatcher) -> str:
 
 
 def _partition(text: str) -> tuple[str, str, str]:
-    """Return the first sentence, its end, and what follows."""
+    """Return the first sentence, its end, and the rest."""
     end = _SENTENCE_END.search(text, 0, _MAX_GREETING_CHARS)
     return (text[: end.start()], end[0], text[end.end() :]) if end else (text, "", "")
 

@@ -64,24 +64,19 @@ def _reason(name: str) -> str:
 
 
 EMBEDDING_REASON = "what the whole text is about"
-
 """Reason of all embedding features together."""
 
 FEATURE_REASONS: tuple[str, ...] = tuple(map(_reason, FEATURE_NAMES))
-
 """Reason of each feature, in the order of features."""
 
 
 _MAX_REASONS = 3
-
 """Maximum number of reasons."""
 
 _IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
-
 """1 for embedding features, which are centred before they are explained."""
 
 _MIN_LOG_ODDS = 0.25
-
 """Minimum log-odds of a reason."""
 
 

@@ -14,7 +14,6 @@ from qwendesk.routing.signals.cues import fold
 from qwendesk.routing.signals.followup import is_follow_up, refers_to_last_picture, refers_to_missing_picture
 
 _MAX_RULE_CHARS = 8000
-
 """Maximum characters of a message that rules are matched against."""
 
 _UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -61,15 +60,12 @@ def _pattern(phrase: str) -> re.Pattern[str]:
 
 
 _STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")
-
 """Roles that keep a conversation for follow-ups on the same topic."""
 
 _TOPIC_CHANGE_CONFIDENCE = 0.6
-
 """Minimum confidence of the words to change the role, or to be about code rather than a picture."""
 
 _CONVERSATION_CONFIDENCE = 0.8
-
 """Confidence of a decision by the conversation: the measured accuracy of its cues."""
 
 DEFAULT_POLICY = RoutingPolicy()

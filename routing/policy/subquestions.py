@@ -20,7 +20,7 @@ _ITEM = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)", re.MULTILINE)
 _NUMBERED = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=[^\W\d])")
 """An item of a list that stands in one line; the numbers have to count up from 1."""
 _RELATIVE = re.compile(r"\ban?\s+(?:\w+\s+){1,3}?that\s+\w+[^\Ws]s\b", re.IGNORECASE)
-"""As in "a function that adds": this "that" points at nothing before it."""
+"""As in "a function that adds": this "that" refers to nothing before it."""
 _PROPER_NAME = re.compile(r"\s[^\W\d_a-z]\w{3,}")
 _UNSPACED_SCRIPTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _UNSPLITTABLE_SIGNS = ("```", "{", "\\", "$", "|", "\t")
@@ -33,7 +33,7 @@ _INTRODUCTION = re.compile(r"^[^:：?!.\n\d]{1,60}[:：]\s*")
 """Introduction before the questions, such as "I need three things:"."""
 _SUM = re.compile(r"\d\s*[-+*/×÷^%]\s*\(?\d")
 _OWN_TOPIC_KINDS = (1 << KINDS.index("service")) | (1 << KINDS.index("assist"))
-"""Kinds of words that name a topic of their own."""
+"""Kinds of words that name a separate topic."""
 _MAX_COURTESY_WORDS = 4
 """Maximum words of a courtesy."""
 

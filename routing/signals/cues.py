@@ -14,7 +14,6 @@ KINDS = (
     "tech", "code", "data", "math", "how_many", "amounts", "reasons", "puzzle", "weigh", "write", "ask", "assist",
     "service", "talk", "numbers",
 )  # fmt: skip
-
 """Kinds of cue words, in the order of their features."""
 
 
@@ -24,11 +23,9 @@ _WORD = re.compile(
 )
 
 _UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-
 """Scripts without spaces between words, and Korean, whose words take suffixes."""
 
 _PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
-
 """Scripts that join articles and prepositions with the next word."""
 
 _MAX_PREFIX_CHARS = 4
@@ -40,12 +37,10 @@ _DIACRITICS = re.compile(
 _LETTER_VARIANTS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
 
 _MAX_WHOLE_WORD_CHARS = 3
-
 """Maximum length of a cue that matches whole words only."""
 
 _MAX_NORMALIZED_GROWTH = 4
-
-"""Maximum growth of a text by normalization; single characters may expand to a sentence."""
+"""Maximum growth of a text by normalisation; single characters may expand to a sentence."""
 
 
 def fold(text: str) -> str:
@@ -153,7 +148,6 @@ def load_cues() -> CueMatcher:
 _FILES = ("followup", "picture")
 
 _NO_POSITION = 1_000_000
-
 """Position of a cue that does not occur."""
 
 

@@ -79,7 +79,7 @@ def _question(line: str, where: str) -> LabelledQuestion:
 
 
 def _parse_row(line: str) -> dict[str, Any] | str:
-    """Return the line's object, or what is wrong with the line."""
+    """Return the line's object, or the line's error."""
     try:
         row = json.loads(line)
     except ValueError as error:

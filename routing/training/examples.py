@@ -22,7 +22,6 @@ _SECRET = re.compile(
     r"|\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9+/_-]{32,}={0,2}",
     re.DOTALL,
 )
-
 """Keys and tokens: known prefixes, or long strings of letters and digits."""
 
 _NAMED_SECRET = re.compile(
@@ -39,7 +38,6 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3}
 _LONG_NUMBER = re.compile(r"(?<![\w.])\+?(?:\(?\d{1,4}\)?[ ./-]?){2,6}\d{2,4}(?![\w.])")
 
 _MIN_ACCOUNT_DIGITS = 9
-
 """Minimum digits of a phone, card or account number."""
 
 
@@ -63,15 +61,12 @@ def _mask_characters(text: str) -> str:
 
 
 _MAX_QUESTION_CHARS = 4000
-
 """Maximum characters of an example."""
 
 _ROLE_BY_MODEL_NAME = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
-
 """Role of a specialised model, by a part of its name."""
 
 _MIN_QUESTION_CHARS = 2
-
 """Minimum letters and digits of an example."""
 
 
@@ -138,7 +133,7 @@ def _continued_overrides(ordered: Sequence[PastTurn]) -> Iterator[str]:
 
 
 def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
-    """Return the example of a turn, or why it is left out; None without override and rating."""
+    """Return the example of a turn, or the reason for leaving it out; None without override and rating."""
     found = _label_by_rating(turn) or _label_by_override(turn, repeated)
     if found is None or isinstance(found, str):
         return found

@@ -19,7 +19,6 @@ _CALIBRATION_BINS = 10
 _SELECTIVE_PERCENTAGES = (50, 70, 90)
 
 _MIN_LANGUAGE_QUESTIONS = 8
-
 """Minimum questions of a language whose accuracy is reported."""
 
 

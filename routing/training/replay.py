@@ -91,13 +91,13 @@ class Replay:
             self._move(turn, old, decision)
 
     def add_all(self, turns: Iterable[PastTurn]) -> None:
-        """Look at some turns."""
+        """Add turns, oldest first."""
         for turn in turns:
             self.add(turn)
 
     @property
     def changed(self) -> int:
-        """How many turns would go elsewhere."""
+        """Number of turns whose role changes."""
         return sum(change.count for change in self.changes)
 
     @property

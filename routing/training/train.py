@@ -29,7 +29,6 @@ from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
 from qwendesk.routing.training.metrics import GradedAnswer, accuracy, scores
 
 _SAVE_INTERVAL = 250
-
 """Number of questions between two writes of the cache."""
 
 
@@ -63,17 +62,14 @@ def _write_cache(file: Path, known: dict[str, Array]) -> None:
 
 
 REGULARIZATION = 0.5
-
 """Penalty on the distance of weights from the priors; chosen by leaving sources out."""
 
 _MIN_SPREAD = 0.05
-
 """Added to each feature's standard deviation, to limit the effect of rare features."""
 
 _TEMPERATURES = np.linspace(0.4, 2.0, 33)
 
 _THRESHOLDS = (0.34, 0.5)
-
 """Minimum probability of a role, and of thinking."""
 
 _CLASSIFIED_DOMAINS = frozenset({"coder", "math"})

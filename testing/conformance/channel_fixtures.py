@@ -1,4 +1,4 @@
-"""What the conformance kits of channels share: a recording desk, the started channel, and its web server."""
+"""Fixtures of the conformance kits of channels: a recording desk, the started channel, and its web server."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ChannelFixtures:
 
     @pytest.fixture
     def desk(self) -> RecordingDesk:
-        """Return the desk that the channel hands messages to."""
+        """Return the desk that receives the channel's messages."""
         return RecordingDesk()
 
     @pytest.fixture

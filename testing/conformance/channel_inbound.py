@@ -1,4 +1,4 @@
-"""Conformance kit of channels, first half: what people send reaches the desk."""
+"""Conformance kit of channels, first half: messages of people to the desk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class InboundConformance(ChannelFixtures):
     async def test_a_repeated_delivery_has_the_same_event_id(
         self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        """The desk recognizes a repeated delivery by its event id; another message has another id."""
+        """The desk recognises a repeated delivery by its event id; another message has another id."""
         await simulator.write(UserMessage("once"))
         await desk.received(1)
         await simulator.repeat()
@@ -61,7 +61,7 @@ class InboundConformance(ChannelFixtures):
     async def test_an_edited_message_is_no_new_message(
         self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        """An edit is not handed to the desk, in private chats and groups; the next message is."""
+        """An edit is not passed to the desk, in private chats and groups; the next message is."""
         if not simulator.users_can_edit:
             pytest.skip("people cannot edit messages on this platform")
         kinds: list[dict[str, Any]] = [{}, {"mention": True, "group": True, "chat": "-5005"}]
@@ -84,7 +84,7 @@ class InboundConformance(ChannelFixtures):
     async def test_messages_of_bots_are_ignored(
         self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        """Messages of other bots are not handed to the desk, so that two bots never answer each other."""
+        """Messages of other bots are not passed to the desk, so that two bots never answer each other."""
         await simulator.write(UserMessage("I am a bot", bot=True))
         await simulator.write(UserMessage("I am a person"))
         assert [inbound.text for inbound in await desk.received()] == ["I am a person"]

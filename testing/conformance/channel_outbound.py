@@ -1,4 +1,4 @@
-"""Conformance kit of channels, second half: what the desk sends reaches people."""
+"""Conformance kit of channels, second half: messages of the desk to people."""
 
 from __future__ import annotations
 

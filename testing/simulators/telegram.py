@@ -86,7 +86,7 @@ class TelegramSimulator(Simulator):
         return str(message["message_id"])
 
     async def edit(self, text: str) -> None:
-        """Deliver an edit of the last message, whatever the bot's ``allowed_updates``."""
+        """Deliver an edit of the last message, regardless of the bot's ``allowed_updates``."""
         self._number += 1
         user_message, message = self._user_message
         edited = message | _said(replace(user_message, text=text)) | {"edit_date": message["date"] + 60}

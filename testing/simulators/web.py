@@ -33,7 +33,7 @@ class WebSimulator(Simulator):
         return {"title": "Simulated"}
 
     async def write(self, message: UserMessage) -> str:
-        """Send a person's message or button press from her page."""
+        """Send a person's message or button press from the person's page."""
         self._number += 1
         name = f"m{self._number}"
         if not message.bot:  # a page cannot mark its visitor as a bot
@@ -65,7 +65,7 @@ class WebSimulator(Simulator):
         return self.pages[person]
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Start nothing: pages open on first use."""
+        """Do nothing: pages open on first use."""
 
 
 class Page:

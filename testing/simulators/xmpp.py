@@ -85,7 +85,7 @@ class XmppSimulator(Simulator):
         sender = f"{_ROOM}/p{written.person}" if written.group else f"p{written.person}@{_DOMAIN}/phone"
         text = f"desk: {written.text}" if written.mention else written.text
         body = f"<body>{escape(text)}</body>{more}"
-        kind = "headline" if written.bot else kind  # XMPP has no mark of bots; nobody replies to headlines
+        kind = "headline" if written.bot else kind  # XMPP has no mark of bots; headlines get no reply
         where = f"from={quoteattr(sender)} to='{_DESK}'"
         self._last = f"<message {where} id='{name}' type='{kind}'>{body}</message>"
         await self.repeat()

@@ -52,7 +52,7 @@ class RetryRequest:
     reason: str
     step: RetryStep
     with_feedback: bool
-    """Whether the model is told what was wrong; after an empty answer or a refusal the question is asked anew."""
+    """Whether the prompt names the fault; after an empty answer or a refusal the question is asked anew."""
     first_answer: str
     """The answer that is kept if the second try gives none."""
     first_choice: SelectedModel

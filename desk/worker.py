@@ -113,7 +113,7 @@ class Worker:
         self._retry.close()
 
     async def forgive_interrupted(self) -> None:
-        """Leave the runs that the stop of the desk interrupts out of their messages' attempts."""
+        """Exclude the runs that the stop of the desk interrupts from their messages' attempts."""
         with suppress(StoreError):
             for claimed in self._claimed.values():
                 await self._inbox.forgive_attempt(claimed)

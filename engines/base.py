@@ -235,11 +235,11 @@ class Engine(ABC):
     @classmethod
     @abstractmethod
     def create(cls, parts: EngineParts) -> Engine:
-        """Make the engine from the program's settings, without loading a model or opening a connection."""
+        """Create the engine from the program's settings, without loading a model or opening a connection."""
 
     @classmethod
     def for_server(cls, name: str, parts: EngineParts) -> Engine:
-        """Make the engine of the OpenAI-compatible server ``name`` of the settings.
+        """Create the engine of the OpenAI-compatible server ``name`` of the settings.
 
         Raises:
             ConfigError: the engine does not connect to such servers, or the server's kind is unknown.

@@ -40,7 +40,7 @@ class Cooldowns:
         return max(0.0, self._failed.get(name, (0, 0.0))[1] - self._clock())
 
     def explain(self, name: str) -> str:
-        """Say why a model is paused and for how long."""
+        """Return why a model is paused, and for how long."""
         return f"{name} failed lately and is asked again in {self.remaining(name):.0f} s: {self._reasons.get(name, '')}"
 
     def record_failure(self, name: str, reason: str = "") -> None:

@@ -38,7 +38,7 @@ class ModelPool:
     Args:
         parts: dependencies of the engines.
         engines: engines that exist already, by name.
-        cooldowns: pauses of models that failed; None: as the settings say.
+        cooldowns: pauses of models that failed; None: from the settings.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class ScriptedEngine(Engine):
         delay: float = 0.0,
         keep_calls: bool = True,
     ) -> None:
-        """Make an engine.
+        """Create an engine.
 
         Args:
             script: the replies.
@@ -67,7 +67,7 @@ class ScriptedEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> ScriptedEngine:
-        """Make an engine without a script that records no requests."""
+        """Create an engine without a script that records no requests."""
         return cls(keep_calls=False)
 
     async def models(self) -> list[ModelCard]:

@@ -38,7 +38,7 @@ _ALIGNMENT = b"general.alignment"
 
 
 def truncation_fault(file: Path) -> str | None:
-    """Return that a GGUF file is shorter than its header says; None: it is complete or of another format."""
+    """Return the fault of a truncated GGUF file; None: it is complete or of another format."""
     size = file.stat().st_size
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as held:

@@ -79,7 +79,7 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
 
 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
-    """Answer a question whether a human answers without a model, whose answer may be untrue."""
+    """Answer the question whether a human answers by a fixed text, because a model's answer may be untrue."""
     decision = replace(decision, signals=("asks whether a human answers",), lacks_picture=False)
     return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
 

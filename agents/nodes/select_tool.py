@@ -18,7 +18,7 @@ from qwendesk.agents.tool_selection import NO_TOOL, offered_tools, suggest_tools
 from qwendesk.tools.expressions import separated_expression
 
 _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
-"""Sampling without chance: a call mostly copies from the question."""
+"""Deterministic sampling: a call mostly copies from the question."""
 
 
 async def select_tool(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

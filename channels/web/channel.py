@@ -144,7 +144,7 @@ class WebChannel(Channel):
         return [*self.page.routes(), WebSocketRoute("/socket", self._connected)]
 
     async def aclose(self) -> None:
-        """Let ``start`` return and close the relay."""
+        """End ``start`` and close the relay."""
         self._stopping.set()
         if self._relay:
             await self._relay.aclose()

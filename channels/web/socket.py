@@ -1,4 +1,4 @@
-"""The WebSocket of one open page: accept the messages it sends, send the frames it is shown."""
+"""The WebSocket of one open page: accept its messages, send its frames."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from qwendesk.memory.tenancy import TenantDatabase
 
 @dataclass(frozen=True, slots=True)
 class SendClaim:
-    """The right to send one message."""
+    """A claim to send one message."""
 
     key: str
     message_id: str | None

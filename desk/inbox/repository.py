@@ -77,7 +77,7 @@ class InboxRepository:
 
     @unit_of_work
     async def forgive_attempt(self, claimed: ClaimedMessage) -> None:
-        """Leave a run that the stop of the desk interrupted out of the count of attempts."""
+        """Exclude a run that the stop of the desk interrupted from the count of attempts."""
         newest = is_newest_run(claimed.id, claimed.run)
         statement = update(InboundEvent).where(*newest, OPEN).values(forgiven_runs=InboundEvent.forgiven_runs + 1)
         async with self._database.write() as connection:

@@ -70,7 +70,7 @@ class LlamaCppEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> LlamaCppEngine:
-        """Make the engine without loading a model."""
+        """Create the engine without loading a model."""
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:

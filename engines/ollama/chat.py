@@ -33,7 +33,7 @@ class StreamedThinking:
         self.tokens = 0
 
     def feed(self, delta: Delta) -> bool:
-        """Take the next piece; return whether the thinking has to be closed."""
+        """Process the next piece; return whether the thinking has to be closed."""
         if self._budget is None or not (delta.text or delta.thinking):
             return False
         self.tokens += 1

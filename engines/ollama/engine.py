@@ -39,7 +39,7 @@ class OllamaEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> OllamaEngine:
-        """Make the engine without sending a request."""
+        """Create the engine without sending a request."""
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:

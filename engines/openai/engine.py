@@ -54,12 +54,12 @@ class OpenAIEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> OpenAIEngine:
-        """Make the engine of the server of ``OPENAI_BASE_URL``; sends no request."""
+        """Create the engine of the server of ``OPENAI_BASE_URL``; sends no request."""
         return cls(parts)
 
     @classmethod
     def for_server(cls, name: str, parts: EngineParts) -> OpenAIEngine:
-        """Make the engine of one configured server; sends no request."""
+        """Create the engine of one configured server; sends no request."""
         return cls(parts, server_entry(name, parts.settings))
 
     async def models(self) -> list[ModelCard]:

@@ -49,7 +49,7 @@ class StreamedAnswer:
         self._finished = False
 
     def read(self, chunk: ChatCompletionChunk) -> Iterator[Delta]:
-        """Take the next chunk."""
+        """Process the next chunk."""
         for choice in (chunk.choices or ())[:1]:
             if choice.delta:
                 yield from self._delta(choice.delta)

@@ -40,7 +40,7 @@ class ToolCallFinder:
         self._is_truncated = False
 
     def feed(self, text: str) -> str:
-        """Take the next piece; return the text that cannot be part of a call."""
+        """Process the next piece; return the text that cannot be part of a call."""
         self._held += text
         return self._run(final=False)
 

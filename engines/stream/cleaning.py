@@ -38,7 +38,7 @@ class TemplateTokenFilter:
         self._in_code = self._in_call = False
 
     def feed(self, text: str) -> str:
-        """Take the next piece; return the text that can be released."""
+        """Process the next piece; return the text that can be released."""
         if self._ended:
             return ""
         self._held += text
@@ -95,7 +95,7 @@ class SurrogateJoiner:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Take the next piece; return the text without a trailing first half."""
+        """Process the next piece; return the text without a trailing first half."""
         if not text:
             return ""
         text, self._held = self._held + text, ""

@@ -32,7 +32,7 @@ class StreamParser:
         self._has_text = False
 
     def feed(self, text: str, thinking: str = "") -> tuple[str, str]:
-        """Take the next piece; return the visible text and the thinking that can be released.
+        """Process the next piece; return the visible text and the thinking that can be released.
 
         Args:
             text: text of the model, tags included.

@@ -38,7 +38,7 @@ class ThinkingSplitter:
         self._may_reopen = in_thinking
 
     def feed(self, text: str) -> tuple[str, str]:
-        """Take the next piece; return the visible text and the thinking that can be released."""
+        """Process the next piece; return the visible text and the thinking that can be released."""
         self._held += text
         return self._run(final=False)
 
@@ -155,7 +155,7 @@ class ThinkingBudget:
         return not self._over and self._inside and self._left is not None and self._left <= 0
 
     def feed(self, text: str, tokens: int) -> bool:
-        """Take the next piece of the answer and its number of tokens; return whether the budget is used up."""
+        """Process the next piece of the answer and its number of tokens; return whether the budget is used up."""
         if self._over or self._left is None:
             return False
         self._text += text

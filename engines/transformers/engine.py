@@ -39,7 +39,7 @@ class TransformersEngine(Engine):
 
     @classmethod
     def create(cls, parts: EngineParts) -> TransformersEngine:
-        """Make the engine without importing torch."""
+        """Create the engine without importing torch."""
         return cls(parts)
 
     async def models(self) -> list[ModelCard]:

@@ -95,7 +95,7 @@ class TextStream:
         """Whether a stop text was found."""
 
     def feed(self, token: int) -> str:
-        """Take the next token; return the text that can be released."""
+        """Process the next token; return the text that can be released."""
         if token in self._silent or self.stopped:
             return ""
         self._held += self._decoder.step(self._tokenizer, token) or ""

@@ -38,7 +38,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any, generation: Any) -> Vocabulary:
-        """Make the vocabulary; ``generation`` is the model's generation config.
+        """Create the vocabulary; ``generation`` is the model's generation config.
 
         Raises:
             EngineUnavailable: the tokenizer does not support streaming.

@@ -32,7 +32,7 @@ from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Attachment, Inbound
 
 _NO_LIMIT = 2**31 - 1
-"""Above every sequence."""
+"""A sequence above all others."""
 _LIMIT = bindparam("messages", type_=Integer)
 _COLUMNS = ("kind", "id", "role", "text", "at", "sequence", "parts")
 

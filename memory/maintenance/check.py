@@ -46,7 +46,7 @@ async def revision(database: Database) -> DatabaseState:
 
 
 async def check(database: Database) -> DatabaseState:
-    """Look for damage, broken references and tables that differ from their description."""
+    """Check for damage, broken references and tables that differ from their description."""
     state = await revision(database)
     if state.revision is None:
         return DatabaseState(None, state.head, ("there are no tables yet: run 'qwendesk db upgrade'",))

@@ -220,7 +220,7 @@ async def _get(connection: TenantConnection, person: str) -> PersonRecord | None
 
 
 def _grouped(found: Iterable[Row[*tuple[Any, ...]]]) -> list[PersonRecord]:
-    """Make a person of the rows of their identities."""
+    """Return a person from the rows of their identities."""
     people: dict[str, PersonRecord] = {}
     for id_, remembers, created_at, channel, name in found:
         known = people.get(id_) or PersonRecord(id_, (), remembers, created_at)

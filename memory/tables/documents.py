@@ -15,7 +15,7 @@ ChunkId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class KbDocument(Base):
-    """A document; ``scope``, made of its person and conversation, says who may find it."""
+    """A document; ``scope``, made of its person and conversation, determines its readers."""
 
     __tablename__ = "kb_document"
     __table_args__ = (UniqueConstraint("tenant_id", "scope", "uri"),)

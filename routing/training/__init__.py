@@ -1,1 +1,1 @@
-"""Training and evaluation of the router. Nothing here runs in a turn, except for examples of use."""
+"""Training and evaluation of the router. The code of turns does not use it."""

@@ -10,9 +10,10 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
+from qwendesk.engines.transformers.grammar import Grammar
 from qwendesk.engines.transformers.prefix_cache import CroppableCache
 from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece
-from qwendesk.engines.transformers.vocabulary import Grammar, Vocabulary
+from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.models.card import Sampling
 
 

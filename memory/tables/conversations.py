@@ -12,7 +12,7 @@ from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
 
 DEFAULT_TENANT = "default"
 
-Id = Annotated[str, mapped_column(Text, primary_key=True)]
+Id = Annotated[str, mapped_column(SafeText, primary_key=True)]
 """A UUIDv7 as text, made by the program; ids sort by time."""
 TenantId = Annotated[
     str, mapped_column(Text, ForeignKey("tenant.id"), default=DEFAULT_TENANT, server_default=DEFAULT_TENANT)

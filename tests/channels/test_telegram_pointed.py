@@ -213,10 +213,10 @@ async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
         first.answer = lambda _: Admission("busy")
         async with listening(simulator, first):
             await simulator._deliver({"update_id": 50} | picture(0, caption="Both"))
-            await first.came()
+            await first.received()
         await simulator._deliver({"update_id": 51} | picture(1))
         async with listening(simulator, second):
-            (album,) = await second.came()
+            (album,) = await second.received()
     assert (album.text, len(album.attachments)) == ("Both", 2)
 
 

@@ -27,7 +27,7 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OpenAIEngine, "models", no_models)
 
 
-@pytest.mark.parametrize(("engine", "advice"), [("ollama", "models pull ollama:"), ("vllm", "ends as its own manual")])
+@pytest.mark.parametrize(("engine", "advice"), [("ollama", "models pull ollama:"), ("vllm", "ends as its manual says")])
 async def test_a_server_without_a_model_is_named_with_what_to_do(
     tmp_path: Path, empty: None, engine: str, advice: str
 ) -> None:

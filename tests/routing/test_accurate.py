@@ -17,9 +17,8 @@ from qwendesk.routing.classifier.classifier import ARTEFACTS, load_classifier
 from qwendesk.routing.classifier.installed import install_classifier, read_classifier
 from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.training import train as meaning_cache
 from qwendesk.routing.training.dataset import load_questions
-from qwendesk.routing.training.train import build_training_set, train
+from qwendesk.routing.training.train import build_training_set, cached_embeddings, train
 
 
 @pytest.fixture
@@ -75,22 +74,22 @@ def test_signs_and_meaning_are_trained_apart_and_added(monkeypatch: pytest.Monke
     assert len(both.mean) == size + len(EMBEDDING_FEATURES)
 
 
-def test_meanings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embeddings_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def embed(text: str) -> np.ndarray:
         asked.append(text)
         return np.full(len(EMBEDDING_FEATURES), float(len(text)))
 
-    monkeypatch.setattr(meaning_cache, "embed", embed)
+    monkeypatch.setattr("qwendesk.routing.training.train.embed", embed)
     file = tmp_path / "cache" / "meanings.npz"
-    first = meaning_cache.cached_meanings(["a", "bb", "a"], file)
-    again = meaning_cache.cached_meanings(["bb", "ccc"], file)
+    first = cached_embeddings(["a", "bb", "a"], file)
+    again = cached_embeddings(["bb", "ccc"], file)
     assert asked == ["a", "bb", "ccc"]
     assert (first[:, 0].tolist(), again[:, 0].tolist()) == ([1, 2, 1], [2, 3])
     file.write_bytes(b"broken")
-    assert meaning_cache.cached_meanings(["a"], file)[0, 0] == 1
-    assert meaning_cache.cached_meanings([], file).shape == (0, len(EMBEDDING_FEATURES))
+    assert cached_embeddings(["a"], file)[0, 0] == 1
+    assert cached_embeddings([], file).shape == (0, len(EMBEDDING_FEATURES))
 
 
 def test_any_text_gets_an_answer_by_its_meaning() -> None:

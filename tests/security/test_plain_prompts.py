@@ -141,8 +141,8 @@ class Family:
 
 
 @pytest.fixture(scope="module", params=["qwen3", "qwen2.5"])
-def family(chat_request: pytest.FixtureRequest) -> Family:
-    folder = tokenizer_folder(chat_request.param)
+def family(request: pytest.FixtureRequest) -> Family:
+    folder = tokenizer_folder(request.param)
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)

@@ -174,7 +174,7 @@ def _is_valid(request: AccessRequest) -> bool:
 
 
 def origin_of(inbound: Inbound) -> str:
-    """Return the origin that new names of one sender share; empty where the platform has accounts.
+    """Return the origin that new names of one sender share; empty if the platform has accounts.
 
     The origin is the network address of a visitor, else the domain, home server or host in a person's name. A private
     network address is no origin: all visitors behind a proxy on this machine share it.
@@ -252,7 +252,7 @@ class Rights:
         return self.policy.commands is None or command in self.policy.commands
 
     def model_named(self, name: str) -> str | None:
-        """Return the allowed model of a name, spelled as in the channel's list; None where it is not allowed."""
+        """Return the allowed model of a name, spelled as in the channel's list; None if it is not allowed."""
         if self.is_operator:
             return name
         return next((model for model in self.policy.models if model.lower() == name.strip().lower()), None)

@@ -95,7 +95,7 @@ class AccessRepository:
 
     @unit_of_work
     async def decide(self, name: str, state: AccessState, role: AccessRole = "person") -> AccessRequest | None:
-        """Allow or deny a person by a valid code or ``CHANNEL:PERSON``; None where no request has this code.
+        """Allow or deny a person by a valid code or ``CHANNEL:PERSON``; None if no request has this code.
 
         A person named by ``CHANNEL:PERSON`` need not have requested access; the decision applies to all accounts of
         the channel.

@@ -253,7 +253,7 @@ class AdmissionController:
 
 
 def _address(inbound: Inbound, *, is_known: bool) -> str:
-    """Return the public network address that an unknown person writes from; empty where there is none."""
+    """Return the public network address that an unknown person writes from; empty if there is none."""
     return origin_of(inbound) if inbound.address and not is_known else ""
 
 

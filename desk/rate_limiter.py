@@ -22,7 +22,7 @@ class RateLimiter:
     """Tokens left after the last use, and the time of that use."""
 
     def allow(self, *key: str) -> bool:
-        """Take a token; False where none is left."""
+        """Take a token; False if none is left."""
         now = monotonic()
         left, since = self._left.get(key, (self.burst, now))
         left = min(self.burst, left + (now - since) * self.per_hour / 3600)

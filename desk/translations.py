@@ -32,7 +32,7 @@ def words_of_all(key: str) -> list[str]:
 
 
 def known_language(tag: str | None) -> str | None:
-    """Return the catalogue of a language tag such as ``pt-BR`` or ``zh_Hans``; None where there is none."""
+    """Return the catalogue of a language tag such as ``pt-BR`` or ``zh_Hans``; None if there is none."""
     name = (tag or "").replace("_", "-").partition("-")[0].lower()
     return name if name in languages() else None
 
@@ -60,7 +60,7 @@ class MachineNotices:
     """The text of a channel, or True for the built-in text; a channel that is missing here has no notice."""
 
     def first_line(self, channel: str, settings: Mapping[str, Any], language: str | None) -> str:
-        """Return the notice before the next answer of a conversation; empty where it was sent or is switched off.
+        """Return the notice before the next answer of a conversation; empty if it was sent or is switched off.
 
         Args:
             channel: the channel.

@@ -48,7 +48,7 @@ class ReducedVectors:
 
     @classmethod
     def from_rows(cls, vectors: Half, known: ReducedVectors | None = None) -> ReducedVectors | None:
-        """Reduce vectors; None where that would not save time.
+        """Reduce vectors; None if that would not save time.
 
         Args:
             vectors: all rows.
@@ -212,7 +212,7 @@ def _without_deleted(old: VectorMatrix, present: Sequence[Row[int, str]]) -> Vec
     """Drop deleted rows and update the scopes of the others, which change when people are joined.
 
     Returns:
-        The remaining matrix; None where no row remains, or an earlier passage got its vector since.
+        The remaining matrix; None if no row remains, or an earlier passage got its vector since.
     """
     now = np.fromiter((row[0] for row in present), np.int64, len(present))
     kept = np.isin(old.ids, now, assume_unique=True)

@@ -174,7 +174,7 @@ class ConversationInfo:
     """Time of the newest question."""
     channel: str = "python"
     person: str = ""
-    """Name on the channel of the person who wrote last; empty where unknown."""
+    """Name on the channel of the person who wrote last; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class AccessCommands:
 
 
 def _code_in(text: str) -> str:
-    """Return the code in a text, without quotes and punctuation; empty where there is none.
+    """Return the code in a text, without quotes and punctuation; empty if there is none.
 
     A ``CHANNEL:PERSON`` is not accepted in a chat.
     """

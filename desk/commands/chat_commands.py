@@ -31,7 +31,7 @@ _THINK = {
 """Arguments of ``/think``: the setting, and the key of the answer."""
 Explain = Callable[[Inbound], Awaitable[str | None]]
 """Explains the conversation's last answer in the message's ``locale``: all of it ``for_operator``, else the part for
-customers. None where there is no answer, empty where the answer was interrupted."""
+customers. None if there is no answer, empty if the answer was interrupted."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` where no model has this name."""
 
@@ -86,7 +86,7 @@ class _Registered:
 
 
 def parse(text: str) -> Command | None:
-    """Return the command of a message or a pressed button; None where it is neither.
+    """Return the command of a message or a pressed button; None if it is neither.
 
     A bot's name after ``@`` is ignored.
     """
@@ -196,7 +196,7 @@ class ChatCommands:
         return say("specialist", call.language, role=shown)  # an operator has selected a model for a group
 
     async def _model_refusal(self, model: str, call: CommandCall) -> str:
-        """Return the text for a model that is not available; empty where it is."""
+        """Return the text for a model that is not available; empty if it is."""
         try:
             await self._check_model(model)
         except QwendeskError as error:

@@ -31,7 +31,7 @@ class MemoryCommands:
         language: str | None = None,
         event: str | None = None,
     ) -> str | None:
-        """Return the answer to a line such as ``/memory``, in Markdown; None where it is another command.
+        """Return the answer to a line such as ``/memory``, in Markdown; None if it is another command.
 
         Args:
             line: the text of the command.

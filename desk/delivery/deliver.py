@@ -150,7 +150,7 @@ class Delivery:
             await self.database_retry.run(partial(self._inbox.complete, claimed.id, claimed.run, *completion))
 
     async def show(self, claimed: ClaimedMessage, outlet: Outlet, piece: MessagePart) -> bool:
-        """Send or edit the first part of an answer that is being written; False where the platform cannot show it."""
+        """Send or edit the first part of an answer that is being written; False if the platform cannot show it."""
         claim = await self._outbox.claim(claimed, 0, piece.text, piece.plain)
         if claim is None:
             return False
@@ -166,7 +166,7 @@ class Delivery:
     async def edit_buttons(
         self, claimed: ClaimedMessage, outlet: Outlet, sequence: int, buttons: tuple[Button, ...]
     ) -> bool:
-        """Change the buttons of a delivered answer; False where that is not possible."""
+        """Change the buttons of a delivered answer; False if that is not possible."""
         if not (outlet.capabilities.edits and outlet.capabilities.buttons >= len(buttons)):
             return False
         last = await self._outbox.last_part(claimed.conversation_id, sequence)
@@ -184,7 +184,7 @@ class Delivery:
         return True
 
     async def _send_with_retries(self, sending: _PartDelivery) -> SendClaim | None:
-        """Send a part with retries; None where it was sent before or the message has a newer run.
+        """Send a part with retries; None if it was sent before or the message has a newer run.
 
         Raises:
             _Undeliverable: the platform refuses it, or the time limit is over.

@@ -58,7 +58,7 @@ class OutboxRepository:
         self._dialect = database.dialect
 
     async def claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str = "") -> SendClaim | None:
-        """Store a part of an answer as being sent; None where it was sent or its message has a newer run."""
+        """Store a part of an answer as being sent; None if it was sent or its message has a newer run."""
         return await self._database.shield(self._claim(claimed, part, text, plain))
 
     async def mark_posted(self, claimed: ClaimedMessage, key: str, message_id: str) -> None:
@@ -89,7 +89,7 @@ class OutboxRepository:
         return [OutboundRecord(*row) for row in reversed(found)]
 
     async def last_part(self, conversation_id: str, sequence: int) -> LastPart | None:
-        """Return the last message of the answer to a message, by its number; None where none was delivered."""
+        """Return the last message of the answer to a message, by its number; None if none was delivered."""
         async with self._database.read() as connection:
             values = {"in_conversation": conversation_id, "at": sequence}
             row = (await connection.execute(_ending(), values)).one_or_none()

@@ -130,7 +130,7 @@ class InboxAcceptance:
         return conversation, next_sequence - 1, count, settings or {}
 
     async def _add_event(self, connection: TenantConnection, row: dict[str, Any]) -> bool:
-        """Add a message; False where it was delivered before."""
+        """Add a message; False if it was delivered before."""
         statement = upsert(self._database.dialect, InboundEvent).on_conflict_do_nothing(
             index_elements=["tenant_id", "channel", "account", "event"]
         )
@@ -138,7 +138,7 @@ class InboxAcceptance:
         return added.scalar_one_or_none() is not None
 
     async def _spend(self, connection: TenantConnection, bucket: TokenBucket) -> bool:
-        """Take the message's tokens from a bucket; False where it has too few.
+        """Take the message's tokens from a bucket; False if it has too few.
 
         A time before the bucket's last change, after the system's clock was set back, refills nothing.
         """

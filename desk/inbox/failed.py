@@ -46,7 +46,7 @@ class FailedMessages:
 
     @unit_of_work
     async def retry(self, id_: str, enqueue: Enqueue) -> bool:
-        """Enqueue a message that was given up again; False where no such message has this id.
+        """Enqueue a message that was given up again; False if no such message has this id.
 
         Where its answer is stored, only the delivery is repeated.
         """
@@ -73,7 +73,7 @@ class FailedMessages:
 
     @unit_of_work
     async def dismiss(self, id_: str) -> bool:
-        """Close a message that was given up, without an answer; False where no such message has this id."""
+        """Close a message that was given up, without an answer; False if no such message has this id."""
         statement = update(InboundEvent).where(InboundEvent.id == id_, _is_given_up()).values(status="stopped")
         async with self._database.write() as connection:
             return bool((await connection.execute(statement)).rowcount)
@@ -91,7 +91,7 @@ class FailedMessages:
 
     @unit_of_work
     async def requeue(self, id_: str, enqueue: Enqueue) -> bool:
-        """Enqueue an open message again; False where it is not open."""
+        """Enqueue an open message again; False if it is not open."""
         statement = select(InboundEvent.conversation_id, InboundEvent.sequence).where(InboundEvent.id == id_, OPEN)
         async with self._database.write() as connection:
             row = (await connection.execute(statement)).one_or_none()

@@ -70,7 +70,7 @@ class ClaimedMessage:
     generation: int = 0
     """How many times the message was retried by hand for a new answer."""
     result: dict[str, Any] | None = None
-    """The answer that an earlier run saved before its delivery; None where no run has saved one."""
+    """The answer that an earlier run saved before its delivery; None if no run has saved one."""
 
 
 @dataclass(frozen=True, slots=True)

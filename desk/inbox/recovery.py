@@ -149,7 +149,7 @@ class WorkerRecovery:
         return {name for name, since in self._missing.items() if now - since > _MISSING_TIMEOUT_SECONDS}
 
     async def _is_free(self, connection: psycopg.AsyncConnection, lock: str, *values: str) -> bool:
-        """Take a lock and return True where it is free."""
+        """Take a lock and return True if it is free."""
         taken = await connection.execute(f"SELECT pg_try_advisory_lock({lock})", values)
         row = await taken.fetchone()
         return bool(row and row[0])

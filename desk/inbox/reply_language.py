@@ -30,7 +30,7 @@ def written_language(text: str) -> str | None:
 
 
 def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
-    """Return a turn's language where it has to be stored; None where the desk would use it anyway."""
+    """Return a turn's language where it has to be stored; None if the desk would use it anyway."""
     detected = known_language(language) if _is_long_enough(inbound.text) else None
     return (
         detected

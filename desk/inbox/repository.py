@@ -31,7 +31,7 @@ class InboxRepository:
 
     @unit_of_work
     async def claim(self, id_: str) -> ClaimedMessage | None:
-        """Begin a new run of an open message; None where it is not open."""
+        """Begin a new run of an open message; None if it is not open."""
         event = InboundEvent
         settings = select(Conversation.settings).where(
             Conversation.id == literal_column("inbound_event.conversation_id")
@@ -63,7 +63,7 @@ class InboxRepository:
 
     @unit_of_work
     async def save_result(self, claimed: ClaimedMessage, result: dict[str, Any]) -> bool:
-        """Save the answer for a later run that has to deliver it; False where the message has a newer run."""
+        """Save the answer for a later run that has to deliver it; False if the message has a newer run."""
         newest = is_newest_run(claimed.id, claimed.run)
         statement = update(InboundEvent).where(*newest, OPEN).values(saved_reply=result)
         async with self._database.write() as connection:
@@ -71,7 +71,7 @@ class InboxRepository:
 
     @unit_of_work
     async def complete(self, id_: str, run: int, outcome: Outcome, error: str | None = None) -> bool:
-        """Complete a message; False where it has a newer run."""
+        """Complete a message; False if it has a newer run."""
         async with self._database.write() as connection:
             return await complete_event(connection, id_, run, outcome, error)
 
@@ -152,7 +152,7 @@ class InboxRepository:
 async def complete_event(
     connection: TenantConnection, id_: str, run: int, outcome: Outcome, error: str | None = None
 ) -> bool:
-    """Complete a message within a larger transaction; False where it has a newer run."""
+    """Complete a message within a larger transaction; False if it has a newer run."""
     newest = is_newest_run(id_, run)
     if outcome == "gone":
         return await _delete(connection, newest)
@@ -162,7 +162,7 @@ async def complete_event(
 
 
 async def stored_answer(connection: TenantConnection, conversation_id: str, sequence: int | None) -> str | None:
-    """Return the stored answer to a message whose turn is done; None where there is none."""
+    """Return the stored answer to a message whose turn is done; None if there is none."""
     said = (
         (Message.conversation_id == Turn.conversation_id)
         & (Message.sequence == Turn.sequence)

@@ -20,7 +20,7 @@ _MAX_FACTS_CHARS = 2000
 
 
 def background(stored: StoredContext, folder: Path | None = None) -> str:
-    """Return summary and facts as text for the model; empty where there are none."""
+    """Return summary and facts as text for the model; empty if there are none."""
     facts = newest_facts(stored.facts)
     summary = quoted(stored.summary.text) if stored.summary else None
     return render("background", folder=folder, facts=facts, summary=summary) if facts or summary else ""

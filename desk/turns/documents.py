@@ -48,7 +48,7 @@ class IngestedDocuments:
     """Result of ingesting a message's documents."""
 
     prompt: str = ""
-    """Text on the documents for the model; empty where there are none."""
+    """Text on the documents for the model; empty if there are none."""
     problems: tuple[str, ...] = ()
     """Texts for the person on documents that could not be read."""
     notes: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def _note(file: RecentDocument) -> str:
 
 
 def _counted(passages: int) -> str:
-    """Return the count of new passages; empty where the document was sent before."""
+    """Return the count of new passages; empty if the document was sent before."""
     return f" ({passages} passage{'' if passages == 1 else 's'})" if passages else ""
 
 

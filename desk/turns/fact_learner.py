@@ -107,7 +107,7 @@ def facts_in(text: str) -> list[Any]:
 
 
 def sourced(item: Any, lines: Sequence[TurnLine]) -> NewFact | None:
-    """Return a proposed fact with the newest message that contains it; None where no message does."""
+    """Return a proposed fact with the newest message that contains it; None if no message does."""
     if not isinstance(item, dict) or not all(isinstance(item.get(name), str) for name in ("key", "value")):
         return None
     source = next((line for line in reversed(lines) if is_grounded(item["value"], line.text)), None)

@@ -161,7 +161,7 @@ class Turns:
         )
 
     async def _add_once(self, connection: TenantConnection, question: dict[str, Any]) -> bool:
-        """Store a question under its sequence; return False where it is stored already."""
+        """Store a question under its sequence; return False if it is stored already."""
         added = await connection.execute(_add_message_once(self._database.dialect), question)
         return added.scalar_one_or_none() is not None
 

@@ -25,7 +25,7 @@ _LETTERS = str.maketrans("ıøłđ", "iold")
 
 
 def mentioning(what: str) -> Callable[[str, str], bool] | None:
-    """Return a predicate for keys and values that mention ``what``; None where ``what`` has no words.
+    """Return a predicate for keys and values that mention ``what``; None if ``what`` has no words.
 
     Whole words of any script match, regardless of case and accents.
     """
@@ -160,7 +160,7 @@ class Rules:
     allow_health: bool = False
 
     def refusal(self, fact: NewFact, source: str | None = None) -> str | None:
-        """Return why a fact may not be stored, without its value; None where it may.
+        """Return why a fact may not be stored, without its value; None if it may.
 
         Args:
             fact: a tidy fact.

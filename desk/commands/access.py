@@ -17,7 +17,7 @@ _DECISIONS: dict[str, AccessState] = {"approve": "allowed", "deny": "denied"}
 
 @dataclass(frozen=True, slots=True)
 class AccessCommands:
-    """Commands for operators and owners, and for people to whom a channel's settings give them."""
+    """Commands for operators and owners, and for people who get them by the settings of a channel."""
 
     access: AccessControl
 

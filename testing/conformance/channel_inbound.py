@@ -76,7 +76,7 @@ class InboundConformance(ChannelFixtures):
     async def test_the_reason_of_a_refusal_is_sent(
         self, simulator: Simulator, channel: Channel, desk: RecordingDesk
     ) -> None:
-        """A person whom the desk refuses receives the text of the refusal."""
+        """A refused person receives the text of the refusal."""
         desk.answer = lambda _: Admission("refused", text="Your code is AB<12>&CD.")
         await simulator.write(UserMessage("hello"))
         await simulator.wait_until(lambda seen: any("AB" in text for text in seen.texts()))

@@ -23,7 +23,7 @@ from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.plugins import load
 from qwendesk.service import Service
 from qwendesk.testing.simulators.base import UserMessage, simulator_for
-from qwendesk.wiring import RULES, make_channel
+from qwendesk.wiring import COMMON_SETTING_NAMES, make_channel
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = {"ask": 50, "telegram": 80}
@@ -79,7 +79,7 @@ async def telegram(folder: Path) -> dict[str, set[str]]:
         values = simulator.settings()
         channels = {"telegram": values | {"access": "open"}}
         settings = Settings(home=folder, engine="scripted", port=0, channels=channels)
-        own = {name: value for name, value in values.items() if name not in RULES}
+        own = {name: value for name, value in values.items() if name not in COMMON_SETTING_NAMES}
         async with Service(settings, channels={"telegram": make_channel(kind, own, settings)}) as service:
             assert service.web
             simulator.desk_url = service.web.url

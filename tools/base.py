@@ -18,7 +18,7 @@ NOT_RERUN = "Not run: an earlier try to answer this message ended the desk's pro
 class ToolContext:
     """The message for which a tool is called.
 
-    A tool gets it in a parameter of the type ``Annotated[Asker | None, InjectedToolArg]``, which models do not see.
+    A tool takes it as a parameter ``Annotated[ToolContext | None, InjectedToolArg]``, which models do not see.
     """
 
     inbound: Inbound

@@ -36,7 +36,7 @@ _MIGRATION_LOCK = "hashtextextended('qwendesk-queue', 0)"
 _OUTCOME_DELAY_SECONDS = 0.1
 """Time for DBOS to store the outcome of a message whose handler has just returned."""
 
-Handle = Callable[[str], Awaitable[None]]
+MessageHandler = Callable[[str], Awaitable[None]]
 """Answers an accepted message, by its id, and delivers the answer; called again after a crash."""
 
 
@@ -88,7 +88,7 @@ class DurableQueue:
             id_,
         )
 
-    async def run(self, handle: Handle) -> None:
+    async def run(self, handle: MessageHandler) -> None:
         """Start to run the handler on this event loop, first for messages left by this executor's last run."""
         from dbos import DBOS
 

@@ -34,7 +34,7 @@ from qwendesk.tools.toolbox import Toolbox, installed
 from qwendesk.wiring import build_direct_access, build_knowledge, build_memory, build_pool, build_router, build_turns
 
 _NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
-PYTHON = "python"
+PYTHON_CHANNEL = "python"
 """The channel of those who use the desk as a library."""
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
@@ -57,8 +57,8 @@ class Desk:
         settings: all settings; None reads the file and the environment.
         engines: engines by name that take the place of the installed ones.
         tools: tools or plain typed functions that models may call, beside the installed ones.
-        memory: where conversations are kept; None opens the settings' database.
-        router: chooses the specialist by the words of a message.
+        memory: the store of conversations; None opens the settings' database.
+        router: chooses the role by the words of a message.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Desk:
             images: pictures that come with it.
             audio: recordings that come with it, such as voice messages; the text may be empty then.
             files: documents that come with it; they are kept for this conversation, which can ask about them later.
-            role: the specialist to ask; None lets the router choose.
+            role: the role to answer as; None lets the router choose.
             model: the model to ask, as ``engine:name``, a catalogue name, or ``qwen-coder`` and the like for a role.
             think: whether a model that can think does so; None leaves it to the router.
             person: who asks, by a stable id of the caller's own, such as a customer number. Facts, conversations and
@@ -192,7 +192,7 @@ class Desk:
         channel: str | None = None,
         locale: str | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """Yield what happens while a message is answered, as ``ask`` does it; the last event is ``Finished``.
+        """Yield the events of a turn, as ``ask`` does it; the last event is ``Finished``.
 
         Close the iterator (``contextlib.aclosing``) to stop an answer early.
         """
@@ -201,7 +201,7 @@ class Desk:
         pictures, recordings = [await read_image(one) for one in images], [await read_audio(one) for one in audio]
         attachments = (*pictures, *recordings, *[await read_document(one) for one in files])
         name = conversation or uuid4().hex
-        inbound = Inbound(text, name, attachments, role, model, think, channel=channel or PYTHON, locale=locale)
+        inbound = Inbound(text, name, attachments, role, model, think, channel=channel or PYTHON_CHANNEL, locale=locale)
         if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
         async with aclosing(self.handle(inbound)) as events:
@@ -216,7 +216,7 @@ class Desk:
             async for event in events:
                 yield event
 
-    async def retry(self, conversation: str, *, channel: str = PYTHON, person: str | None = None) -> Reply:
+    async def retry(self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
 
         Args:
@@ -237,7 +237,7 @@ class Desk:
         return replace(await reply_of(self.handle(inbound)), conversation=conversation)
 
     async def last_turn(
-        self, conversation: str, *, channel: str = PYTHON, person: str | None = None
+        self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None
     ) -> StoredTurn | None:
         """Return a conversation's newest turn with its receipt, by the names that ``ask`` was given."""
         return await self.memory.history.last_turn(conversation_of(person, conversation), channel=channel)
@@ -269,7 +269,7 @@ class Desk:
         return await self.memory.history.conversations(channel=channel, limit=limit)
 
     async def history(
-        self, conversation: str, *, channel: str = PYTHON, person: str | None = None, limit: int = 200
+        self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None, limit: int = 200
     ) -> list[StoredMessage]:
         """Return the newest messages of a conversation, the oldest of them first; none where there is no such one.
 

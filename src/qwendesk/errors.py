@@ -99,8 +99,8 @@ class StoreError(QwendeskError):
     """The database could not be read or written.
 
     Args:
-        text: what happened to which database, and what to do; for whoever runs the desk.
-        reason: the same in general words, for everybody.
+        text: what happened to which database, and what to do; for the operator.
+        reason: the same without details, for every person.
     """
 
     def __init__(self, text: str, *, reason: str = "the database cannot be used") -> None:

@@ -28,9 +28,9 @@ from qwendesk.wiring import (
     access_policy,
     admission_limits,
     asks_for_feedback,
-    build_answering,
     build_commands,
     build_memory,
+    build_worker_setup,
     check_component,
     machine_notice,
     make_channels,
@@ -39,8 +39,8 @@ from qwendesk.wiring import (
 log = logging.getLogger(__name__)
 
 
-async def _look_for_a_model(desk: Desk) -> None:
-    """Say at the start what would else be told to whoever writes first; a server that is away is no reason to wait.
+async def _warn_if_no_model(desk: Desk) -> None:
+    """Log at the start that no model is available; an unreachable server does not delay the start.
 
     Raises:
         ConfigError: the settings name an engine or a model that there is not.
@@ -111,12 +111,12 @@ class Service:
         async with AsyncExitStack() as stack:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
-            self.office = await self._open_office(stack)
-            watch = asyncio.create_task(ErasureWatch(self.office.database, self._memory.held_words).watch())
+            self.runtime = await self._open_runtime(stack)
+            watch = asyncio.create_task(ErasureWatch(self.runtime.database, self._memory.held_words).watch())
             stack.push_async_callback(_end, watch)
             self._attach_channels()
-            await self.office.start()
-            stack.push_async_callback(self.office.stop, self.settings.shutdown_timeout)
+            await self.runtime.start()
+            stack.push_async_callback(self.runtime.stop, self.settings.shutdown_timeout)
             if self.models:
                 self.models.start()
                 stack.push_async_callback(self.models.stop)
@@ -135,23 +135,23 @@ class Service:
         Raises:
             StoreError: the database cannot be read, or nothing can be written to it.
         """
-        await self.office.database.whole_database.check()
+        await self.runtime.database.whole_database.check()
         failing = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
-        problems = await problems_of(self.models, self.left_out | failing, self.office.failed.count)
+        problems = await problems_of(self.models, self.left_out | failing, self.runtime.failed.count)
         return {
             "status": "degraded" if problems else "ok",
             "role": self.component,
-            "waiting": await self.office.acceptance.open_count(),
-            "dead": await self.office.failed.count(),
+            "waiting": await self.runtime.acceptance.open_count(),
+            "dead": await self.runtime.failed.count(),
             "channels": {name: keeper.state for name, keeper in self.keepers.items()},
             "problems": problems,
         }
 
-    async def _open_office(self, stack: AsyncExitStack) -> DeskRuntime:
+    async def _open_runtime(self, stack: AsyncExitStack) -> DeskRuntime:
         settings = self.settings
         if self._answers:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
-            await _look_for_a_model(desk)
+            await _warn_if_no_model(desk)
             self.models = ModelMonitor(desk.pool)
             memory = desk.memory
         else:
@@ -175,13 +175,13 @@ class Service:
 
         commands = build_commands(desk.memory, desk.commands, check_model)
         outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
-        return build_answering(self.settings, desk.handle, commands, outlets, self._without_label())
+        return build_worker_setup(self.settings, desk.handle, commands, outlets, self._without_label())
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
             self.keepers[name] = keeper = ChannelSupervisor(name, channel)
-            keeper.start(self.office.accept)
+            keeper.start(self.runtime.accept)
         stack.push_async_callback(self._stop_keepers)
         routes = {name: channel.routes() for name, channel in mine.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
@@ -196,11 +196,11 @@ class Service:
         await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
 
     def _attach_channels(self) -> None:
-        lines = Transcript(self.office.database)
+        lines = Transcript(self.runtime.database)
         for name, channel in self.channels.items():
             self._memory.held_words.register(name, channel.drop)
             rates = asks_for_feedback(name, self.settings)
-            transcript = ChannelTranscript(name, self.office.inbox, lines, has_feedback_buttons=rates)
+            transcript = ChannelTranscript(name, self.runtime.inbox, lines, has_feedback_buttons=rates)
             relay = None if self.component == "all" else Relay(self.settings.database, name)
             channel.attach(transcript, relay, self.component, machine_notice(name, self.settings))
 

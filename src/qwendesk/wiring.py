@@ -56,7 +56,7 @@ from qwendesk.tools.toolbox import Toolbox
 
 FEEDBACK_BUTTONS = "feedback_buttons"
 MACHINE_NOTICE = "machine_notice"
-RULES = tuple(setting.name for setting in COMMON_SETTINGS)
+COMMON_SETTING_NAMES = tuple(setting.name for setting in COMMON_SETTINGS)
 """Settings of every channel that the desk reads itself."""
 Handle = Callable[[Inbound], AsyncGenerator[Event, None]]
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def build_memory(settings: Settings) -> Memory:
 
 
 def engine_parts(settings: Settings) -> EngineParts:
-    """Return what engines and embedders are made from."""
+    """Return the dependencies of engines and embedders."""
     catalogue = load_catalogue(settings.data_dir / "models.toml")
     return EngineParts(settings, catalogue, ModelStore(settings.store_dir, SourceSettings.from_settings(settings)))
 
@@ -89,7 +89,7 @@ def build_router(settings: Settings) -> TrainedRouter:
 
 
 def reading_limits(settings: Settings) -> ReadingLimits:
-    """Return how many files are read at once, and how long reading one may take."""
+    """Return the limits of reading documents."""
     return ReadingLimits(settings.document_processes, settings.kb_timeout, settings.document_timeout)
 
 
@@ -111,7 +111,7 @@ def build_turns(
     sandbox: PythonSandbox,
     knowledge: DeskKnowledge,
 ) -> TurnRunner:
-    """Return what runs turns: the graph, its context, and the jobs that follow a turn.
+    """Return the turn runner: the graph, its context, and the background jobs.
 
     Args:
         settings: all settings.
@@ -151,13 +151,13 @@ def build_turns(
         memory,
         max_chars=settings.max_input_chars,
         timeout=settings.turn_timeout,
-        background=BackgroundJobs(jobs, yields_to_turns=_shares_the_machine(settings, pool)),
+        background=BackgroundJobs(jobs, yields_to_turns=_runs_models_locally(settings, pool)),
         documents=documents,
         knowledge=knowledge,
     )
 
 
-def _shares_the_machine(settings: Settings, pool: ModelPool) -> bool:
+def _runs_models_locally(settings: Settings, pool: ModelPool) -> bool:
     """Return whether answers and background jobs compete for this machine; an engine server answers both at once."""
     try:
         return pool.engine(settings.engine).is_local
@@ -177,10 +177,10 @@ def make_channels(settings: Settings, left_out: dict[str, str] | None = None) ->
 
     Args:
         settings: all settings.
-        left_out: takes why a channel was left out, by its name.
+        left_out: receives the error of each channel that is left out, by channel name.
 
     Raises:
-        ConfigError: one is unknown, or its settings do not hold.
+        ConfigError: one is unknown, or its settings are invalid.
     """
     made: dict[str, Channel] = {}
     for name, values in settings.channels.items():
@@ -197,22 +197,22 @@ def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Setti
     """Return one channel of its settings.
 
     Raises:
-        ConfigError: it is not served, its library is not installed, or its settings do not hold.
+        ConfigError: it is not served, its library is not installed, or its settings are invalid.
     """
     with guarded("channels", kind.manifest.name):
         kind.manifest.check_served()
         kind.manifest.check_installed()
-        own = kind.manifest.read({key: value for key, value in values.items() if key not in RULES})
+        own = kind.manifest.read({key: value for key, value in values.items() if key not in COMMON_SETTING_NAMES})
         if own.get("data_dir") == "":
             own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
         return kind.create(own)
 
 
 async def check_channel(name: str, settings: Settings) -> Channel:
-    """Return a channel that is set up, closed again, if it could be served; nobody is asked.
+    """Create a channel from its settings and close it; nothing is connected.
 
     Raises:
-        ConfigError: its library is not installed, or its settings do not hold.
+        ConfigError: its library is not installed, or its settings are invalid.
     """
     values = settings.channels[name]
     AccessPolicy.read(name, values)
@@ -222,7 +222,7 @@ async def check_channel(name: str, settings: Settings) -> Channel:
 
 
 def check_component(channels: Mapping[str, Channel], component: Component) -> None:
-    """Refuse a component for which a channel has to run in one process.
+    """Raise an error if a channel cannot be split into components.
 
     Raises:
         ConfigError: a channel can only send from the process that listens.
@@ -239,7 +239,7 @@ def access_policy(name: str, channel: Channel, settings: Settings) -> AccessPoli
     """Return a channel's access policy; a channel that does not prove who writes has no operators.
 
     Raises:
-        ConfigError: the channel's settings do not hold.
+        ConfigError: the channel's settings are invalid.
     """
     policy = AccessPolicy.read(name, settings.channels.get(name, {}))
     if not channel.proves_senders and (policy.operators or policy.owners):
@@ -285,18 +285,18 @@ def build_commands(
     return commands
 
 
-def build_answering(
+def build_worker_setup(
     settings: Settings,
     handle: Handle,
     commands: ChatCommands,
     outlets: Mapping[str, Outlet],
     noticed: Iterable[str] = (),
 ) -> WorkerSetup:
-    """Return what a worker answers with.
+    """Return the setup of a worker.
 
     Args:
         settings: all settings.
-        handle: yields what happens while a message is answered.
+        handle: yields the events of a turn.
         commands: the chat commands.
         outlets: where answers are delivered, by the channel's name.
         noticed: the channels on which the first answer carries the machine notice.
@@ -311,7 +311,7 @@ def machine_notice(channel: str, settings: Settings) -> str | bool:
     """Return a channel's notice that a machine answers: a text, True for the built-in one, False for none.
 
     Raises:
-        ConfigError: the channel's setting does not hold.
+        ConfigError: the channel's setting is invalid.
     """
     own = settings.channels.get(channel, {}).get(MACHINE_NOTICE, settings.machine_notice)
     try:

@@ -122,7 +122,7 @@ async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_r
         thumb = page.get_by_role("button", name=say("web_good", "ar"))
         await thumb.click()
         await page.locator(".thumb[aria-pressed=true]").wait_for()
-        while await desk.office.acceptance.open_count():
+        while await desk.runtime.acceptance.open_count():
             await page.wait_for_timeout(50)
         await page.reload()
         await page.locator(".thumb[aria-pressed=true]").wait_for()

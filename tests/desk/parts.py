@@ -20,7 +20,7 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.engines.scripted import SCRIPTED_MODELS, Script, ScriptedEngine
 from qwendesk.messages import Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
-from qwendesk.wiring import build_answering, build_commands
+from qwendesk.wiring import build_commands, build_worker_setup
 from tests.databases import put_migrated
 
 OPEN = {"test": AccessPolicy("open")}
@@ -122,7 +122,7 @@ async def running(
         if explain:
             commands = ChatCommands(InboxRepository(desk.memory.scope), explain, _any_model)
         setup = replace(
-            build_answering(made, desk.handle, commands, {"test": outlet}),
+            build_worker_setup(made, desk.handle, commands, {"test": outlet}),
             retry_schedule=schedule or RetrySchedule(first_pause=0.05),
             unrated_channels=unrated_channels,
             notices=notices or MachineNotices(),

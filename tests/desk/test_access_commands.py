@@ -19,7 +19,7 @@ async def told(service: Service, channel: Loopback, person: str, text: str) -> s
     if admitted.text:
         return admitted.text
     async with asyncio.timeout(20):
-        while await service.office.acceptance.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
+        while await service.runtime.acceptance.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
             await asyncio.sleep(0.02)
     return "".join(channel.sent).replace("\n", " ")
 
@@ -37,7 +37,7 @@ async def test_who_is_in_charge_decides_by_the_code(tmp_path: Path, rank: str) -
     async with Service(made, channels={"loopback": channel}) as service:
         code = await code_of(service, channel, "bob")
         assert "no command /approve" in await told(service, channel, "carl", f"/approve {code}")
-        (guest,) = await service.office.access.requests("waiting")
+        (guest,) = await service.runtime.access.requests("waiting")
         assert guest.code == code
         assert "may talk with me now" in await told(service, channel, "ann", f"/approve `{code.lower()}`, please")
         assert "scripted-general" in await told(service, channel, "bob", "hello")
@@ -52,7 +52,7 @@ async def test_only_a_code_that_holds_is_taken(tmp_path: Path, wrong: str) -> No
     made = settings(tmp_path, channels={"loopback": {"operators": ["ann"]}})
     async with Service(made, channels={"loopback": channel}) as service:
         assert "That code is not valid" in await told(service, channel, "ann", f"/approve {wrong}")
-        assert not await service.office.access.requests()
+        assert not await service.runtime.access.requests()
 
 
 @pytest.mark.parametrize("access", ["pairing", "allowlist"])
@@ -60,7 +60,7 @@ async def test_who_may_talk_by_the_settings_may_be_in_charge_by_the_guest_book(t
     channel = Loopback()
     made = settings(tmp_path, channels={"loopback": {"access": access, "allow": ["ann"]}})
     async with Service(made, channels={"loopback": channel}) as service:
-        await service.office.access.decide("loopback:ann", "allowed", "operator")
+        await service.runtime.access.decide("loopback:ann", "allowed", "operator")
         assert "That code is not valid" in await told(service, channel, "ann", "/approve ABCDEFGH")
 
 
@@ -74,6 +74,6 @@ async def test_where_nobody_is_proved_nobody_is_in_charge(tmp_path: Path) -> Non
     channel = Loopback()
     channel.proves_senders = False
     async with Service(settings(tmp_path, channels={"loopback": {}}), channels={"loopback": channel}) as service:
-        await service.office.access.decide("loopback:ann", "allowed", "operator")
+        await service.runtime.access.decide("loopback:ann", "allowed", "operator")
         code = await code_of(service, channel, "bob")
         assert "no command /approve" in await told(service, channel, "ann", f"/approve {code}")

@@ -94,10 +94,10 @@ async def test_a_message_that_is_given_up_degrades_the_desk_until_it_is_settled(
             while "messages" not in (health := await service.health())["problems"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert health["status"] == "degraded" and "qwendesk messages failed" in health["problems"]["messages"]
-        (ticket,) = await service.office.failed.messages()
-        assert await service.office.failed.dismiss(ticket.id)
+        (ticket,) = await service.runtime.failed.messages()
+        assert await service.runtime.failed.dismiss(ticket.id)
         assert (await service.health())["status"] == "ok"
-        assert not await service.office.failed.dismiss(ticket.id), "it is settled already"
+        assert not await service.runtime.failed.dismiss(ticket.id), "it is settled already"
 
 
 async def test_a_stranger_is_shown_with_name_first_words_and_the_command_that_lets_them_in(
@@ -111,7 +111,7 @@ async def test_a_stranger_is_shown_with_name_first_words_and_the_command_that_le
         for _ in range(2):
             inbound = Inbound(text, "c", channel="mute", person="77", display_name="Ana\x1b[31m")
             assert (await accept(inbound)).outcome == "refused"
-        (guest,) = await service.office.access.requests()
+        (guest,) = await service.runtime.access.requests()
     (line,) = capsys.readouterr().out.splitlines()
     assert "Ana" in line and "(77) on mute" in line and "lamp still there?" in line
     assert line.endswith(f"qwendesk pairing approve {guest.code}")

@@ -68,7 +68,7 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
     async with Service(made, channels={"loopback": channel}) as service:
         assert (await channel.hears("hello there")).outcome == "accepted"
         async with asyncio.timeout(20):
-            while await service.office.acceptance.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
+            while await service.runtime.acceptance.open_count():  # noqa: ASYNC110 - the desk tells nobody that it is idle
                 await asyncio.sleep(0.02)
         assert "scripted-general" in "".join(channel.sent)
         assert all(len(text) <= 40 for text in channel.sent)

@@ -49,7 +49,7 @@ class Served:
         self.engine = engine
 
     async def settle(self) -> None:
-        await until(lambda: self.service.office.acceptance.open_count(), lambda count: not count)
+        await until(lambda: self.service.runtime.acceptance.open_count(), lambda count: not count)
 
     async def told(self, text: str, person: str = "visitor", **more: Any) -> str:
         """Return what is said to somebody who writes a text."""

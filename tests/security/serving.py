@@ -58,7 +58,7 @@ async def serve(what: str) -> None:
     told = listen(settings.shutdown_timeout + (SHORT if what in HUNG else GRACE))
     async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(answer)})) as service:
         for one in BOMBS if what == "bombs" else (what,):
-            tell((await service.office.accept(message(one))).outcome)
+            tell((await service.runtime.accept(message(one))).outcome)
         await told.wait()
         tell("stopping")
 

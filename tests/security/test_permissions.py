@@ -120,7 +120,7 @@ async def test_approving_is_widened_only_to_people_who_were_let_in(tmp_path: Pat
         assert "/approve" not in await desk.told("/help", "visitor")
         assert "not valid" in await desk.told("/approve ABCDEFGH", "staff")
         assert "/approve" in await desk.told("/help", "staff")
-        await desk.service.office.access.decide("place:helper", "allowed")
+        await desk.service.runtime.access.decide("place:helper", "allowed")
         assert "not valid" in await desk.told("/deny ABCDEFGH", "helper")
 
 

@@ -17,7 +17,7 @@ from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.scenario import DEFAULT, check_script, example, play, read_script
 from qwendesk.testing.scenario_steps import ScenarioStep
 from qwendesk.testing.simulators.base import simulator_for
-from qwendesk.wiring import RULES, make_channel
+from qwendesk.wiring import COMMON_SETTING_NAMES, make_channel
 
 _STRANGER = """\
 - write: {text: "Hello"}
@@ -85,7 +85,7 @@ def _settings(folder: str, engine: str) -> Settings:
 def _rules(name: str, access: str | None) -> dict[str, Any]:
     """Return the channel's access rules from the settings; by default a simulation is open to everybody."""
     own = load_settings().channels.get(name, {})
-    rules = {"access": "open"} | {key: value for key, value in own.items() if key in RULES}
+    rules = {"access": "open"} | {key: value for key, value in own.items() if key in COMMON_SETTING_NAMES}
     return rules | ({"access": access} if access else {})
 
 

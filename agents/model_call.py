@@ -73,7 +73,7 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
     return [SystemMessage(system), *state["history"], *turn]
 
 
-def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext) -> dict[str, Any]:
+def call_settings(state: TurnState, definition: RoleDefinition, context: TurnContext) -> dict[str, Any]:
     """Return thinking, sampling and seed of an answer's call."""
     settings: dict[str, Any] = {"think": state["think"]}
     # the setting goes to every model: a model of a server may think although the server does not report it
@@ -81,8 +81,8 @@ def call_settings(state: TurnState, expert: RoleDefinition, context: TurnContext
         settings["think_budget"] = budget
     if only_reports(state):
         settings |= {"temperature": 0.0, "repetition_penalty": 1.0}
-    elif expert.temperature is not None and not state["think"]:
-        settings["temperature"] = expert.temperature
+    elif definition.temperature is not None and not state["think"]:
+        settings["temperature"] = definition.temperature
     if context.seed is not None:
         settings["seed"] = context.seed
     return settings

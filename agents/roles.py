@@ -54,7 +54,7 @@ VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 
 
 ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {
-    expert.role: expert for expert in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)
+    definition.role: definition for definition in (GENERAL, CODER, MATH, VISION, THINKING, AUDIO)
 }
 """All role definitions by role."""
 

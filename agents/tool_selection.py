@@ -43,11 +43,11 @@ def selects_tool(card: ModelCard) -> bool:
     return card.tools and 0 < card.parameters < _FREE_CHOICE_PARAMETERS
 
 
-def offered_tools(expert: RoleDefinition, context: TurnContext) -> list[dict[str, Any]]:
+def offered_tools(definition: RoleDefinition, context: TurnContext) -> list[dict[str, Any]]:
     """Return the schemas of the tools that the role may call: its own and the embedding program's."""
-    if expert.tools == ():
+    if definition.tools == ():
         return []
-    wanted = {*context.own_tools, *(context.toolbox.names if expert.tools is None else expert.tools)}
+    wanted = {*context.own_tools, *(context.toolbox.names if definition.tools is None else definition.tools)}
     return context.toolbox.schemas(name for name in context.toolbox.names if name in wanted)
 
 

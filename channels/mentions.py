@@ -13,12 +13,10 @@ COMMANDS = frozenset(
 )  # fmt: skip
 
 START_COMMANDS = frozenset({"start"})
-
 """Commands that platforms send when a person opens the chat."""
 
 
 _COMMANDS_WITH_ARGUMENT = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
-
 """Commands that may have an argument without a slash; "good morning" is a greeting."""
 
 

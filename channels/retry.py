@@ -40,7 +40,6 @@ _FIRST_DELAY_SECONDS = 1.0
 _MAX_DELAY_SECONDS = 60.0
 
 _RESET_SECONDS = 60.0
-
 """An attempt that ran longer than this resets the delay."""
 
 

@@ -42,13 +42,11 @@ def not_run(why: str) -> RunResult:
 
 
 MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
-
 """Maximum address space of the code, in bytes."""
 
 _FILES = 32 * 1024 * 1024
 
 _ANSWER = 128 * 1024
-
 """Maximum size of an answer, in bytes."""
 
 _PATIENCE = 30.0
@@ -56,11 +54,9 @@ _PATIENCE = 30.0
 _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
 
 _FILTER = "FILTER"
-
 """Placeholder in the command line for the descriptor of the seccomp filter."""
 
 _COUNTED_ALONE = (5, 14)
-
 """First Linux version that counts a user's processes per user namespace."""
 
 

@@ -60,7 +60,6 @@ def _body(code: str) -> list[ast.stmt]:
 
 
 MEMORY = 256 * 1024 * 1024
-
 """Maximum memory of the code, in bytes."""
 
 _PROCESS_MEMORY = 768 * 1024 * 1024
@@ -70,7 +69,6 @@ _OUTPUT = 1024 * 1024
 _STARTUP = 30.0
 
 _GRACE = 5.0
-
 """Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
 
 _UNSUPPORTED = re.compile(

@@ -53,13 +53,13 @@ async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Liter
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
-    emit, choice, expert = context.emit, chosen_model(state), role_definition(state["decision"].role)
+    emit, choice, definition = context.emit, chosen_model(state), role_definition(state["decision"].role)
     answering = context.pool.fallback_chat(choice, context.progress)
-    settings = call_settings(state, expert, context)
+    settings = call_settings(state, definition, context)
     may_offer = choice.card.tools and not selects_tool(choice.card)
-    if tools := offered_tools(expert, context) if may_offer else []:
+    if tools := offered_tools(definition, context) if may_offer else []:
         settings["tools"] = tools
-    template = "report" if only_reports(state) else expert.prompt
+    template = "report" if only_reports(state) else definition.prompt
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)

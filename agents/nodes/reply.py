@@ -19,8 +19,8 @@ from qwendesk.search_terms import asked_terms
 from qwendesk.tools.knowledge import TOOL_NAME
 
 _MISSING_MODEL_HINTS = {
-    "vision": ("no_eyes", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
-    "audio": ("no_ears", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
+    "vision": ("no_vision_model", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
+    "audio": ("no_audio_model", "'qwendesk models pull qwen2.5-omni-3b' / transformers: Qwen2-Audio"),
 }
 """By role that may lack a model: the key of the sentence, and the command that adds such a model."""
 _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "looked_up"}

@@ -23,8 +23,8 @@ _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 
 async def select_tool(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Ask the model for one call, if a tool fits the message."""
-    context, expert = runtime.context, role_definition(state["decision"].role)
-    tools, text = offered_tools(expert, context), state["inbound"].text
+    context, definition = runtime.context, role_definition(state["decision"].role)
+    tools, text = offered_tools(definition, context), state["inbound"].text
     expression = separated_expression(text)
     if expression and any(tool["function"]["name"] == "algebra" for tool in tools):
         return {"messages": [_evaluate(expression)]}

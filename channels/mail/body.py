@@ -66,11 +66,9 @@ _WORD = re.compile(r"[^\W_]+")
 _URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
 
 _MAX_OTHER_WORDS = 2
-
 """Maximum number of words of the plain version that the other version may lack."""
 
 _MAX_FORWARDED_CHARS = 3000
-
 """Maximum length of a forwarded mail within the message, in characters; a longer one is also attached as a file."""
 
 _META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
@@ -237,5 +235,4 @@ _READERS: dict[str, Callable[[Mail, MailLimits], str]] = {
     "application/xhtml+xml": _html,
     "text/calendar": _calendar,
 }
-
 """Reader of each content type that the mail displays inline."""

@@ -60,15 +60,12 @@ def _answered(subject: str) -> str:
 log = logging.getLogger(__name__)
 
 _BEGINNING = 2**20
-
 """Number of bytes read of an oversized mail; the text precedes the attached files."""
 
 _LOOK_SECONDS = 1.0
-
 """Maximum delay of a stop, in seconds."""
 
 _IDLE_SECONDS = 15.0
-
 """Polling interval in seconds; it bounds the delay when a server omits a notification."""
 
 _SECURITY = ("tls", "starttls", "none")

@@ -101,7 +101,6 @@ def _numbers(state: StateCore) -> None:
 
 
 _TIMES = re.compile(r"(?<=[A-Za-z0-9)\]])(?:\*\*(?=\d)|\*(?=[A-Za-z0-9(\[]))")
-
 """Multiplication or power, as in ``2*x*(y+1)`` and ``x**2``."""
 
 _WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")

@@ -24,7 +24,18 @@ from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
 from qwendesk.held_words import Forgotten
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
-from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Reply, Routed, TextDelta, as_wish, storable
+from qwendesk.messages import (
+    AnswerReset,
+    Event,
+    Finished,
+    Inbound,
+    Notice,
+    Reply,
+    Routed,
+    TextDelta,
+    resolve_virtual_model,
+    storable,
+)
 from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify_language
 
@@ -106,7 +117,7 @@ class TurnRunner:
         if self._knowledge:
             await self._knowledge.refresh()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        role, model = as_wish(inbound.role, inbound.model)
+        role, model = resolve_virtual_model(inbound.role, inbound.model)
         inbound = replace(inbound, text=storable(inbound.text), role=role, model=model)
         task = asyncio.create_task(self._turn(inbound, events))
         self._running.add(task)

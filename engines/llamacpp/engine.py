@@ -245,8 +245,8 @@ class LlamaCppChat(QwenChat):
 
     async def _complete(self, body: dict[str, Any], timeouts: StreamTimeouts) -> AsyncGenerator[dict[str, Any], None]:
         # closed explicitly after a timeout, because closing frees the slot
-        async with aclosing(self._server.complete(body)) as pieces, aclosing(timeouts.each(pieces)) as timeoutsd:
-            async for piece in timeoutsd:
+        async with aclosing(self._server.complete(body)) as pieces, aclosing(timeouts.each(pieces)) as timed:
+            async for piece in timed:
                 yield piece
 
     def _request(

@@ -135,8 +135,8 @@ class OllamaClient:
         timeouts = StreamTimeouts(f"Ollama at {self.host!r}", self._settings)
         with ollama_errors(self.host, body["model"]):
             pieces = self._closing.read(await self._client.chat(**body))
-            async with aclosing(pieces), aclosing(timeouts.each(pieces)) as timeoutsd:
-                async for piece in timeoutsd:
+            async with aclosing(pieces), aclosing(timeouts.each(pieces)) as timed:
+                async for piece in timed:
                     yield piece
                     if piece.done:
                         self.loaded.add(body["model"])

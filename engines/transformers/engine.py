@@ -147,8 +147,8 @@ class TransformersChat(QwenChat):
             if prompt.ends_in_thinking:
                 yield Delta(text=THINK_OPEN)
             request = _request(options, prompt, self._context)
-            async with aclosing(_stream(loaded, request)) as pieces, aclosing(timeouts.each(pieces)) as timeoutsd:
-                async for piece in timeoutsd:
+            async with aclosing(_stream(loaded, request)) as pieces, aclosing(timeouts.each(pieces)) as timed:
+                async for piece in timed:
                     yield _delta(piece, len(prompt.tokens))
 
     @contextmanager

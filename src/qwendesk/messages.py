@@ -20,7 +20,7 @@ def as_role(name: str) -> Role | None:
     return next((role for role in ROLES if role == name), None)
 
 
-def as_wish(role: Role | None, model: str | None) -> tuple[Role | None, str | None]:
+def resolve_virtual_model(role: Role | None, model: str | None) -> tuple[Role | None, str | None]:
     """Return the requested role and model; a virtual model name requests a role."""
     name = (model or "").strip().lower()
     return (role or VIRTUAL_MODELS[name], None) if name in VIRTUAL_MODELS else (role, model)

@@ -145,11 +145,9 @@ def _greeting(service: Service) -> str:
 
 
 GRACE = 10.0
-
 """Seconds to close connections and files, in addition to ``shutdown_timeout``."""
 
 _LAST = 3.0
-
 """Seconds after which the process is killed even if the interpreter is blocked."""
 
 

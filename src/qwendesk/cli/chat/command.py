@@ -26,7 +26,7 @@ from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.desk.turns.turn import reply_of
 from qwendesk.errors import ConfigError, QwendeskError
-from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, as_wish
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
 from qwendesk.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -89,7 +89,6 @@ def chat(
 
 
 _SMALL = 2.0
-
 """Model size in billions of parameters below which a warning is shown."""
 
 
@@ -112,7 +111,7 @@ class Wishes:
 
 async def talk(wishes: Wishes) -> None:
     """Run the command with its options."""
-    role, model = as_wish(_role(wishes.role), wishes.model)
+    role, model = resolve_virtual_model(_role(wishes.role), wishes.model)
     message = _message(wishes)
     settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
     has_files = bool(wishes.images or wishes.audio or wishes.documents)

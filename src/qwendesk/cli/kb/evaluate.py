@@ -82,7 +82,6 @@ def _row(name: str, group: Mapping[str, Any], modes: Sequence[SearchMode]) -> st
 SETS = (DEBIAN_FAQ, "help")
 
 USUAL = ("en", "de", "ja", "ru", "zh")
-
 """Default languages of the Debian FAQ; all ten take twice as long."""
 
 Opened = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]

@@ -78,11 +78,9 @@ def moment(since: str | None, now: datetime | None = None) -> datetime | None:
 _PAGE = 500
 
 _STEP = 50
-
 """Turns per step of the progress bar."""
 
 _SHORT = 1000
-
 """Number of turns up to which no progress bar is shown."""
 
 

@@ -6,21 +6,21 @@ import pytest
 
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, Inbound, Notice, as_wish
+from qwendesk.messages import ROLES, Inbound, Notice, resolve_virtual_model
 from tests.conftest import MakeDesk
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_virtual_model_is_a_wish_for_its_role(role: Any) -> None:
-    assert as_wish(None, f"qwen-{role}") == (role, None)
-    assert as_wish("math", f"Qwen-{role.title()} ") == ("math", None)
+    assert resolve_virtual_model(None, f"qwen-{role}") == (role, None)
+    assert resolve_virtual_model("math", f"Qwen-{role.title()} ") == ("math", None)
 
 
 def test_auto_wishes_for_nothing_and_real_models_stay() -> None:
-    assert as_wish(None, "qwen-auto") == (None, None)
-    assert as_wish("coder", "qwen-auto") == ("coder", None)
-    assert as_wish(None, "qwen2.5-coder-0.5b") == (None, "qwen2.5-coder-0.5b")
-    assert as_wish("math", None) == ("math", None)
+    assert resolve_virtual_model(None, "qwen-auto") == (None, None)
+    assert resolve_virtual_model("coder", "qwen-auto") == ("coder", None)
+    assert resolve_virtual_model(None, "qwen2.5-coder-0.5b") == (None, "qwen2.5-coder-0.5b")
+    assert resolve_virtual_model("math", None) == ("math", None)
 
 
 async def test_the_desk_takes_a_virtual_model_wherever_one_can_be_named(make_desk: MakeDesk) -> None:

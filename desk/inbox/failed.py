@@ -46,7 +46,7 @@ class FailedMessages:
 
     @unit_of_work
     async def retry(self, id_: str, enqueue: Enqueue) -> bool:
-        """Enqueue a message that was given up again; False if no such message has this id.
+        """Enqueue a failed message again; False if no such message has this id.
 
         Where its answer is stored, only the delivery is repeated.
         """

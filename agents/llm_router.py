@@ -36,7 +36,7 @@ async def ask_router_model(
             return decision, TokenUsage(), ["no model is here to ask where the message belongs"]
         model = await context.pool.load(choice)
         said = await model.ainvoke(
-            [SystemMessage(render("sort", folder=context.prompts)), HumanMessage(signals.text[:_MAX_MESSAGE_CHARS])],
+            [SystemMessage(render("route", folder=context.prompts)), HumanMessage(signals.text[:_MAX_MESSAGE_CHARS])],
             think=False,
             json_schema=_SCHEMA,
             temperature=0.0,

@@ -20,7 +20,7 @@ from qwendesk.prompts import render
 from qwendesk.quoting import Block, indented
 from qwendesk.routing.signals.language import english_name
 
-_SHORT_PROMPTS = ("pick", "report")
+_SHORT_PROMPTS = ("report", "select_tool")
 """Templates that small models follow only when the prompt is short, so that background is left out."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
 
@@ -66,7 +66,8 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
     language = english_name(state["language"])
     system = render(template, folder=context.prompts, language=language, tools=tools)
     if context.system_context and template not in _SHORT_PROMPTS:
-        system = f"{system}\n\n{render('about', folder=context.prompts, about=Block(context.system_context.strip()))}"
+        text = Block(context.system_context.strip())
+        system = f"{system}\n\n{render('system_context', folder=context.prompts, system_context=text)}"
     if template not in _SHORT_PROMPTS and (background := state.get("background")):
         system = f"{system}\n\n{background}"
     turn = _small_model_turn(state, language) if selects_tool(chosen_model(state).card) else _turn(state)

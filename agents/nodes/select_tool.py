@@ -34,7 +34,9 @@ async def select_tool(state: TurnState, runtime: Runtime[TurnContext]) -> dict[s
     answering = context.pool.fallback_chat(chosen_model(state), context.progress)
     collected = CollectedStream()
     settings: dict[str, Any] = {"tools": suggestion.tools, "json_schema": suggestion.grammar, **_EXACT}
-    async with aclosing(answering.stream(build_prompt(state, "pick", context), think=False, **settings)) as chunks:
+    async with aclosing(
+        answering.stream(build_prompt(state, "select_tool", context), think=False, **settings)
+    ) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
     usage = replace(collected.usage(), first_at=None)

@@ -6,7 +6,7 @@ This is the only module that does so; ``Desk``, ``Service``, the commands and th
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.commands.chat_commands import ChatCommands, add_memory
 from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.commands.rating import RatingCommands
-from qwendesk.desk.delivery.deliver import Outlet
+from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
 from qwendesk.desk.inbox.records import conversation_key
@@ -41,7 +41,7 @@ from qwendesk.errors import ConfigError, PluginError, QwendeskError
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
-from qwendesk.messages import Event, Inbound
+from qwendesk.messages import Inbound
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.sources.base import SourceSettings
 from qwendesk.models.store.model_store import ModelStore
@@ -58,7 +58,6 @@ FEEDBACK_BUTTONS = "feedback_buttons"
 MACHINE_NOTICE = "machine_notice"
 COMMON_SETTING_NAMES = tuple(setting.name for setting in COMMON_SETTINGS)
 """Settings of every channel that the desk reads itself."""
-Handle = Callable[[Inbound], AsyncGenerator[Event, None]]
 log = logging.getLogger(__name__)
 
 
@@ -287,7 +286,7 @@ def build_commands(
 
 def build_worker_setup(
     settings: Settings,
-    handle: Handle,
+    run_turn: RunTurn,
     commands: ChatCommands,
     outlets: Mapping[str, Outlet],
     noticed: Iterable[str] = (),
@@ -296,7 +295,7 @@ def build_worker_setup(
 
     Args:
         settings: all settings.
-        handle: yields the events of a turn.
+        run_turn: yields the events of a turn.
         commands: the chat commands.
         outlets: where answers are delivered, by the channel's name.
         noticed: the channels on which the first answer carries the machine notice.
@@ -304,7 +303,7 @@ def build_worker_setup(
     unrated = frozenset(name for name in outlets if not asks_for_feedback(name, settings))
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
-    return WorkerSetup(handle, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
+    return WorkerSetup(run_turn, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
 
 
 def machine_notice(channel: str, settings: Settings) -> str | bool:

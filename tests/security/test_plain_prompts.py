@@ -94,7 +94,7 @@ def system_of(text: dict[str, str]) -> str:
     """Return a system message with a fact, a summary and what the operator says."""
     facts = (KnownFact(text["key"], text["value"]),)
     told = background(StoredContext([], _summary(text["summary"]), facts))
-    about = render("about", about=Block(text["about"]))
+    about = render("system_context", system_context=Block(text["about"]))
     return "\n\n".join([render("general", language="English", tools=True), about, told])
 
 

@@ -42,7 +42,7 @@ def build_graph() -> TurnGraph:
     graph.add_conditional_edges("route", after_route, [*_AFTER_ROUTE, "subquestion"])
     graph.add_edge("subquestion", "merge")
     graph.add_edge("merge", END)
-    _add_answering(graph)
+    _add_answer_nodes(graph)
     return graph.compile()
 
 
@@ -52,11 +52,11 @@ def _subquestion_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState
     graph.add_node("route", route_subquestion)
     graph.add_edge(START, "route")
     graph.add_conditional_edges("route", after_route, _AFTER_ROUTE)
-    _add_answering(graph)
+    _add_answer_nodes(graph)
     return graph.compile()
 
 
-def _add_answering(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
+def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
     """Add the nodes behind ``route``, which both graphs have."""
     graph.add_node(decline)
     graph.add_node(select_tool)

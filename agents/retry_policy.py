@@ -26,7 +26,7 @@ _COMPARED_MESSAGES = 5
 
 
 def find_fault(
-    text: str, checks: Sequence[Check], *, has_result: bool, policy: EscalationPolicy, unmended: Sequence[str] = ()
+    text: str, checks: Sequence[Check], *, has_result: bool, policy: EscalationPolicy, not_retryable: Sequence[str] = ()
 ) -> str | None:
     """Return the fault of an answer in words; None if none is known.
 
@@ -35,9 +35,9 @@ def find_fault(
         checks: its checks.
         has_result: whether a tool returned something.
         policy: the faults that are retried.
-        unmended: names of checks that a retry cannot fix.
+        not_retryable: names of checks that a retry cannot fix.
     """
-    failed = next((check for check in checks if check.outcome == "failed" and check.name not in unmended), None)
+    failed = next((check for check in checks if check.outcome == "failed" and check.name not in not_retryable), None)
     if policy.empty and not text and not has_result:
         return "the answer was empty"
     if policy.refused and is_refusal(text):

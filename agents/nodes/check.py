@@ -62,7 +62,9 @@ def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list
 async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return the request for a second try, at most one a turn."""
     has_result = any(use.ok for use in state["tool_uses"])
-    found = find_fault(text, checks, has_result=has_result, policy=context.policy.escalate, unmended=(ADMITS_FAILURE,))
+    found = find_fault(
+        text, checks, has_result=has_result, policy=context.policy.escalate, not_retryable=(ADMITS_FAILURE,)
+    )
     if found is None:
         return {"retry_request": None}
     if state.get("escalation"):

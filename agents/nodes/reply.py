@@ -37,7 +37,7 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     emit = runtime.context.emit
     if text := answer_text(state):
         cited = "\n".join(cited_sources(text, state["tool_uses"]))
-        added = [f"\n\n{part}" for part in (*_marks(state, runtime.context), cited) if part]
+        added = [f"\n\n{part}" for part in (*_appended_paragraphs(state, runtime.context), cited) if part]
         for part in added:
             emit(TextDelta(part))
         return {"text": "".join([text, *added])}
@@ -48,8 +48,8 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
 
-def _marks(state: TurnState, context: TurnContext) -> list[str]:
-    """Return the marks of an answer that failed checks: the tool's result, or the mistake."""
+def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:
+    """Return the paragraphs appended to an answer that failed checks: the tool's result, or the mistake."""
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
     marks = [] if added is None else [_correction(phrase(_TITLES[added.name], state["language"]), added.detail)]

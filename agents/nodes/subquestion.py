@@ -141,12 +141,12 @@ def _receipt(question: str, state: TurnState) -> SubAnswer:
         thinking=state["think"],
         tools=tuple(state.get("tool_uses", ())),
         checks=tuple(state.get("checks", ())),
-        fallback=_stand_in(state),
+        fallback=_fallback_reason(state),
         notes=tuple(state.get("notes", ())),
     )
 
 
-def _stand_in(state: TurnState) -> str | None:
+def _fallback_reason(state: TurnState) -> str | None:
     if choice := state["choice"]:
         return choice.fallback_reason
     return None if state.get("machine_notice") else f"no model for {state['decision'].role} is installed"

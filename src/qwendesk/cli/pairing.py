@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs."
 
 
 @app.command("list")
-def list_guests(as_json: AsJson = False) -> None:
+def list_requests(as_json: AsJson = False) -> None:
     """List pairing requests and decisions."""
     run_command(_list(as_json))
 
@@ -49,13 +49,13 @@ async def _list(as_json: bool) -> None:
     from qwendesk.settings import load_settings
 
     async with _open(load_settings()) as book:
-        guests = await book.requests()
+        requests = await book.requests()
     if as_json:
-        typer.echo(json.dumps([asdict(guest) for guest in guests], default=str, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([asdict(request) for request in requests], default=str, ensure_ascii=False, indent=2))
         return
-    for guest in guests:
-        typer.echo(f"{guest.state:8} {guest.role:8} {guest.code or '-':8}  {_shown(guest)}")
-    if not guests:
+    for request in requests:
+        typer.echo(f"{request.state:8} {request.role:8} {request.code or '-':8}  {_shown(request)}")
+    if not requests:
         typer.echo("Nobody has asked yet.", err=True)
 
 
@@ -69,10 +69,10 @@ async def _decide(name: str, state: AccessState, role: str) -> None:
     settings = load_settings()
     async with _open(settings) as book:
         await _check_channel(name, state, settings, book)
-        guest = await book.decide(name, state, known)
-    if guest is None:
+        request = await book.decide(name, state, known)
+    if request is None:
         raise InputError(f"No code {name!r} holds and nobody is called so; see 'qwendesk pairing list'.")
-    typer.echo(f"{_shown(guest)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
+    typer.echo(f"{_shown(request)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
 
 
 async def _check_channel(name: str, state: AccessState, settings: Settings, book: AccessRepository) -> None:
@@ -87,7 +87,7 @@ async def _check_channel(name: str, state: AccessState, settings: Settings, book
     channel, colon, person = name.strip().partition(":")
     if not colon:
         return
-    there = {*plugins.names("channels"), *settings.channels, *(guest.channel for guest in await book.requests())}
+    there = {*plugins.names("channels"), *settings.channels, *(request.channel for request in await book.requests())}
     if channel not in there:
         raise InputError(f"No channel is called {channel!r}; there are: {', '.join(sorted(there))}.")
     if state == "allowed" and settings.channels.get(channel, {}).get("access") == "allowlist":
@@ -97,9 +97,9 @@ async def _check_channel(name: str, state: AccessState, settings: Settings, book
         )
 
 
-def _shown(guest: AccessRequest) -> str:
-    name = one_line(guest.display_name)
-    return one_line(f"{guest.channel}:{guest.person}") + (f" ({name})" if name else "")
+def _shown(request: AccessRequest) -> str:
+    name = one_line(request.display_name)
+    return one_line(f"{request.channel}:{request.person}") + (f" ({name})" if name else "")
 
 
 @asynccontextmanager

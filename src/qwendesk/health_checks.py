@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError, reason
@@ -83,27 +83,20 @@ class ModelMonitor:
         return "" if choice else "No model is there: 'qwendesk models recommend' says which to fetch."
 
 
-async def problems_of(
-    monitor: ModelMonitor | None,
-    channels: Mapping[str, str],
-    given_up: Callable[[], Awaitable[int]],
-) -> dict[str, str]:
+def problems_of(monitor: ModelMonitor | None, channels: Mapping[str, str], failed: int) -> dict[str, str]:
     """Return the problems by name, each with the next step.
 
     Args:
         monitor: watches the model; None where this process does not answer.
         channels: what is wrong with each channel that does not run.
-        given_up: counts the messages that could not be answered or delivered.
-
-    Raises:
-        StoreError: the database is away.
+        failed: count of the messages that could not be answered or delivered.
     """
     found = dict(channels)
     if monitor and monitor.problem:
         found["model"] = monitor.problem
-    if count := await given_up():
+    if failed:
         found["messages"] = (
-            f"{count} could not be answered or delivered: 'qwendesk messages failed' lists them, "
+            f"{failed} could not be answered or delivered: 'qwendesk messages failed' lists them, "
             "'qwendesk messages retry' or 'dismiss' settles them."
         )
     return found

@@ -137,12 +137,13 @@ class Service:
         """
         await self.runtime.database.whole_database.check()
         failing = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
-        problems = await problems_of(self.models, self.left_out | failing, self.runtime.failed.count)
+        failed = await self.runtime.failed.count()
+        problems = problems_of(self.models, self.left_out | failing, failed)
         return {
             "status": "degraded" if problems else "ok",
             "role": self.component,
             "waiting": await self.runtime.acceptance.open_count(),
-            "dead": await self.runtime.failed.count(),
+            "dead": failed,
             "channels": {name: keeper.state for name, keeper in self.keepers.items()},
             "problems": problems,
         }

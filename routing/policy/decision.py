@@ -10,13 +10,11 @@ from qwendesk.messages import Role
 from qwendesk.routing.base import Decision, Router, Signals
 from qwendesk.routing.policy.policy_file import RoutingPolicy, Rule, RuleConditions
 from qwendesk.routing.policy.subquestions import SubQuestion, find_subquestions
-from qwendesk.routing.signals.cues import fold
+from qwendesk.routing.signals.cues import UNSPACED_SCRIPTS, fold
 from qwendesk.routing.signals.followup import is_follow_up, refers_to_last_picture, refers_to_missing_picture
 
 _MAX_RULE_CHARS = 8000
 """Maximum characters of a message that rules are matched against."""
-
-_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
@@ -56,7 +54,7 @@ def _pattern(phrase: str) -> re.Pattern[str]:
     folded = fold(" ".join(phrase.split()))
     words = [re.escape(word.rstrip("*")) + (r"\w*+" if word.endswith("*") else "") for word in folded.split(" ")]
     inner = r"\s+".join(words)
-    return re.compile(inner if _UNSPACED_SCRIPTS.search(folded) else rf"(?<!\w){inner}(?!\w)")
+    return re.compile(inner if UNSPACED_SCRIPTS.search(folded) else rf"(?<!\w){inner}(?!\w)")
 
 
 _STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")

@@ -22,7 +22,7 @@ _WORD = re.compile(
     r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff65।॥؟،؛-]+"
 )
 
-_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts without spaces between words, and Korean, whose words take suffixes."""
 
 _PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
@@ -72,7 +72,7 @@ class CueMatcher:
     def find(self, words: list[str]) -> Iterator[tuple[int, int]]:
         """Yield (index of the word, bit mask of kinds) for each cue."""
         for index, word in enumerate(words):
-            if word > "\u0e00" and _UNSPACED_SCRIPTS.match(word):
+            if word > "\u0e00" and UNSPACED_SCRIPTS.match(word):
                 yield from ((index, mask) for mask in self._in_dense(word))
                 continue
             mask = self._of_word(word) | self._of_phrase(words, index)
@@ -119,7 +119,7 @@ class CueMatcher:
         words = words_of(folded)
         if not words:
             return
-        if _UNSPACED_SCRIPTS.search(folded):
+        if UNSPACED_SCRIPTS.search(folded):
             key = "".join(words)
             self._dense[key] = self._dense.get(key, 0) | bit
         elif len(words) > 1:

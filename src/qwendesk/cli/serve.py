@@ -52,9 +52,7 @@ def serve(component: ComponentName = "all", host: Host = None, port: Port = None
 
 
 async def _serve(component: str, given: dict[str, object]) -> None:
-    import asyncio
     import logging
-    import os
 
     from qwendesk.errors import ConfigError
     from qwendesk.logs import configure_logging

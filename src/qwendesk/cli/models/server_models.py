@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qwendesk.cli.models.command import WIDE
+
 if TYPE_CHECKING:
     from qwendesk.engines.base import ResidentModel
     from qwendesk.models.card import ModelCard
-
-_WIDE = 160
-"""Table width if the output is not a terminal."""
 
 
 def engine_of(name: str) -> tuple[str, str]:
@@ -83,7 +82,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     table = Table(box=None, pad_edge=False)
     for title in ("model", "loaded", "memory", "GPU", "context", "best at"):
         table.add_column(title, no_wrap=title == "model")

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
 allowed='MIT;BSD;Apache;ISC;Internet Systems Consortium;PSF;Python Software Foundation;Python-2.0;MPL-2.0;Mozilla Public License 2.0'
-allowed+=';LGPL-3.0-only;GNU Lesser General Public License v3;Unlicense;CC0;Zlib;HPND;Public Domain'
+allowed+=';LGPL-3.0-only;GNU Lesser General Public License v2 or later;GNU Lesser General Public License v3;Unlicense;CC0;Zlib;HPND;Public Domain'
 # their metadata name no licence: vodozemac is Apache-2.0, peewee MIT
 unstated=(vodozemac peewee)
 .venv/bin/pip-licenses --python="$python" --partial-match --allow-only="$allowed" --ignore-packages "${unstated[@]}" > /dev/null

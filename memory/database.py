@@ -19,7 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError, StoreError
 from qwendesk.memory.database_errors import DISK_FULL, LASTING, explained
-from qwendesk.memory.file_watch import FileWatch
+from qwendesk.memory.file_watch import FileWatch, drop_stale_connections
 from qwendesk.memory.migrations import upgrade
 from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
@@ -77,7 +77,8 @@ class Database:
         self._shielded: set[asyncio.Task[Any]] = set()
         if self.is_sqlite:
             _tune(self.engine, busy_timeout)
-        if self._watch:
+        if self.file and self._watch:
+            drop_stale_connections(self.engine.sync_engine, self.file)
             _count_connections(self.engine, self._watch)
 
     async def open(self) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -25,7 +29,7 @@ class FileWatch:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._journal = file.with_name(f"{file.name}-wal")
+        self._journal = _journal_of(file)
         self._noted: dict[Path, Identity] = {}
         self._connections = 0
 
@@ -55,6 +59,24 @@ class FileWatch:
     def forget(self) -> None:
         """Drop the stored identities after all connections were closed."""
         self._noted.clear()
+
+
+def drop_stale_connections(engine: Engine, file: Path) -> None:
+    """Let a pool replace each connection whose database file or journal is no longer the one at its path.
+
+    A connection that was opened while another file was in place would otherwise read that file for ever.
+    """
+
+    @event.listens_for(engine, "checkout")
+    def compare(_: object, record: Any, __: object) -> None:
+        for path in (file, _journal_of(file)):
+            found = _identity(path)
+            if found and record.info.setdefault(path, found) != found:
+                raise DisconnectionError(f"{path} was replaced")
+
+
+def _journal_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
 
 
 def _identity(file: Path) -> Identity | None:

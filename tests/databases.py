@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,21 @@ def put_migrated(file: Path) -> None:
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy(_migrated(), file)
+
+
+@contextmanager
+def another_file_in_place(file: Path) -> Iterator[None]:
+    """Put an empty file in the place of an open SQLite database, and the database back at the end."""
+    found = [file.with_name(file.name + ending) for ending in ("", "-wal", "-shm")]
+    away = [(path, path.with_name(f"away-{path.name}")) for path in found if path.exists()]
+    for path, other in away:
+        path.rename(other)
+    file.touch()
+    try:
+        yield
+    finally:
+        for path, other in away:
+            other.rename(path)
 
 
 @cache

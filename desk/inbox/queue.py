@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
+from qwendesk.memory.file_watch import drop_stale_connections
 from qwendesk.memory.tables.conversations import DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -232,6 +234,7 @@ def _engine(url: Any, is_sqlite: bool) -> Engine:
     if not is_sqlite:
         return create_engine(url, pool_size=8, max_overflow=0, pool_pre_ping=True)
     engine = create_engine(url, pool_size=4, max_overflow=0)
+    drop_stale_connections(engine, Path(url.database))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests import postgres_server
+from tests.databases import another_file_in_place
 from tests.desk.parts import running
 
 
@@ -82,3 +83,16 @@ async def test_what_a_stopped_worker_had_in_hand_is_answered_by_the_next(tmp_pat
     async with running(tmp_path, lambda messages: f"re {messages[-1].text}", url=url) as desk:
         await desk.settle(60)
         assert desk.outlet.texts == ["re first", "re second"]
+
+
+async def test_messages_are_handled_after_the_sqlite_file_was_replaced_for_a_while(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda messages: f"re {messages[-1].text}") as desk:
+        queue = desk.runtime.queue
+        with another_file_in_place(desk.runtime.database.whole_database.file):
+            # all at once, so that the queue's pool opens new connections
+            results = await asyncio.gather(*(queue.pending() for _ in range(8)), return_exceptions=True)
+            assert any(isinstance(result, Exception) for result in results)
+        for number in range(8):
+            await desk.say(f"message {number}", f"c{number}")
+        await desk.settle()
+        assert sorted(desk.outlet.texts) == [f"re message {number}" for number in range(8)]

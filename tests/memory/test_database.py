@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from qwendesk.errors import StoreError
 from qwendesk.memory.database import Database
 from qwendesk.memory.tables.conversations import Tenant
+from tests.databases import another_file_in_place
 
 COUNT = select(func.count()).select_from(Tenant)
 
@@ -201,6 +202,17 @@ async def test_closed_it_opens_anew(database: Database) -> None:
     known = await count(database)
     await database.aclose()
     assert await count(database) == known
+
+
+async def test_connections_opened_while_another_file_was_in_place_are_replaced(on_sqlite: Database, file: Path) -> None:
+    before = await count(on_sqlite)
+    with another_file_in_place(file):
+        # all at once, so that the pool opens new connections
+        results = await asyncio.gather(*(count(on_sqlite) for _ in range(8)), return_exceptions=True)
+        assert any(isinstance(result, StoreError) for result in results)
+    assert await asyncio.gather(*(count(on_sqlite) for _ in range(8))) == [before] * 8
+    await add(on_sqlite, "acme")
+    assert await count(on_sqlite) == before + 1
 
 
 async def test_text_that_is_waiting_to_be_vacuumed_is_gone_afterwards(on_sqlite: Database, file: Path) -> None:

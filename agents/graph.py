@@ -11,17 +11,14 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from qwendesk.agents.context import TurnContext
 from qwendesk.agents.nodes.answer import after_answer, answer
-from qwendesk.agents.nodes.check import after_check, check
-from qwendesk.agents.nodes.perceive import perceive
+from qwendesk.agents.nodes.check import after_check, after_retry, check, retry
 from qwendesk.agents.nodes.reply import decline, reply
-from qwendesk.agents.nodes.retry import after_retry, retry
-from qwendesk.agents.nodes.route import after_route, route, route_subquestion
+from qwendesk.agents.nodes.route import after_route, perceive, route, route_subquestion
 from qwendesk.agents.nodes.select_tool import after_select_tool, select_tool
 from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
 from qwendesk.agents.nodes.tools import tools
-from qwendesk.agents.state import TurnInput, TurnState
+from qwendesk.agents.state import TurnContext, TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 _AFTER_ROUTE = ["decline", "select_tool", "answer"]

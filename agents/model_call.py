@@ -9,10 +9,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.agents.context import TurnContext
-from qwendesk.agents.roles import RoleDefinition
-from qwendesk.agents.state import TokenUsage, TurnState
-from qwendesk.agents.tool_selection import selects_tool
+from qwendesk.agents.roles import RoleDefinition, selects_tool
+from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Attachment, Inbound

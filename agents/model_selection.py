@@ -1,11 +1,17 @@
-"""Select the model for a role: the best available one, or a loaded one that is nearly as good."""
+"""Select the model that answers, and whether it thinks before it answers.
+
+The best available model is selected, or a loaded one that is nearly as good.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log2
+from typing import Literal
 
+from qwendesk.agents.roles import role_definition
+from qwendesk.agents.state import TurnContext
 from qwendesk.engines.base import Progress
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.selected_model import SelectedModel, best_for_role
@@ -13,7 +19,7 @@ from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
 from qwendesk.routing.base import Decision
-from qwendesk.routing.policy.policy_file import ModelPolicy
+from qwendesk.routing.policy.policy_file import ModelPolicy, RoutingPolicy
 from qwendesk.routing.signals.language import english_name
 
 _LANGUAGES_BY_COVERAGE = (
@@ -28,6 +34,9 @@ _SIZE_DOUBLING_WEIGHT = 0.25
 _ROLE_RANK_PENALTY = 0.2
 """Loss in suitability for each position in a model's list of roles."""
 
+_MAX_THINKING_SHARE = 0.75
+"""Maximum share of the output tokens for thinking; the rest is left for the answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSelection:
@@ -38,13 +47,30 @@ class ModelSelection:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ThinkingPlan:
+    """Whether the model thinks, and its token budget."""
+
+    think: bool = False
+    budget: int | None = None
+    """Maximum tokens of thinking; None if the model does not think."""
+    notes: tuple[str, ...] = ()
+    reason: str = ""
+    """Reason for thinking or not, for the receipt."""
+
+
 async def select_model(
-    pool: ModelPool, decision: Decision, wish: str | None, language: str | None, policy: ModelPolicy, progress: Progress
+    pool: ModelPool,
+    decision: Decision,
+    requested: str | None,
+    language: str | None,
+    policy: ModelPolicy,
+    progress: Progress,
 ) -> ModelSelection:
     """Return the model that the person, a rule or the settings name, else the most suitable one."""
     role = decision.role
-    if wish:
-        return ModelSelection(await pool.choose(role, wish, progress))
+    if requested:
+        return ModelSelection(await pool.choose(role, requested, progress))
     notes: tuple[str, ...] = ()
     if decision.model:
         try:
@@ -94,3 +120,67 @@ def suitability(role: Role, card: ModelCard) -> float:
     """Return how well a model suits a role: up to 1 for being made for it, 0.25 for each doubling of its size."""
     made = max(0.0, 1 - _ROLE_RANK_PENALTY * card.roles.index(role)) if role in card.roles else 0.0
     return made + _SIZE_DOUBLING_WEIGHT * log2(max(card.parameters, 0.1))
+
+
+def plan_thinking(
+    decision: Decision,
+    card: ModelCard | None,
+    requested: bool | None,
+    setting: Literal["auto", "on", "off"],
+    policy: RoutingPolicy,
+    max_tokens: int,
+) -> ThinkingPlan:
+    """Return the plan for a message by the person's override, a rule, the setting, then its difficulty.
+
+    Args:
+        decision: the routing decision.
+        card: the model that answers.
+        requested: the person's override.
+        setting: the desk's setting.
+        policy: threshold and budget.
+        max_tokens: maximum tokens of thinking.
+    """
+    ability = card.thinking if card else "none"
+    if ability == "none":
+        return ThinkingPlan(
+            notes=("this model cannot think before it answers",) if requested else (), reason="its model cannot"
+        )
+    if ability == "always":
+        notes = ("this model always thinks before it answers",) if requested is False else ()
+        return ThinkingPlan(True, _budget(decision, policy, max_tokens), notes, "its model always does")
+    thinks, reason = _should_think(decision, requested, setting, policy)
+    # an override of thinking or role counts as the hardest message
+    full = requested is True or decision.decided_by == "override"
+    if not thinks:
+        return ThinkingPlan(reason=reason)
+    return ThinkingPlan(True, _budget(decision, policy, max_tokens, full=full), reason=reason)
+
+
+def max_thinking_tokens(context: TurnContext) -> int:
+    """Return the maximum tokens of thinking: of the policy, else of the settings, else a share of the output limit."""
+    longest = int(context.pool.settings.max_output_tokens * _MAX_THINKING_SHARE)
+    return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
+
+
+def _should_think(decision: Decision, requested: bool | None, setting: str, policy: RoutingPolicy) -> tuple[bool, str]:
+    """Return whether to think, with the reason."""
+    if requested is not None:
+        return requested, "you asked for it" if requested else "you asked for an answer without"
+    if decision.think is not None:
+        return decision.think, "your rule says so"
+    if setting != "auto":
+        return setting == "on", f"the setting thinking is {setting}"
+    if decision.abstained and policy.abstain.think:
+        return True, "too little speaks for one specialist"
+    if role_definition(decision.role).thinks:
+        return True, "this specialist always does"
+    return decision.needs_thinking >= policy.thinking.threshold, f"{decision.needs_thinking:.0%} likely to need it"
+
+
+def _budget(decision: Decision, policy: RoutingPolicy, max_tokens: int, *, full: bool = False) -> int:
+    """Return the budget: half of the maximum at the threshold of difficulty, rising to the maximum."""
+    threshold = policy.thinking.threshold
+    if full or threshold >= 1:
+        return max_tokens
+    share = min(max((decision.needs_thinking - threshold) / (1 - threshold), 0.0), 1.0)
+    return max(1, round(max_tokens * (0.5 + 0.5 * share)))

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from qwendesk.agents.checks.failures import is_refusal
-from qwendesk.agents.context import TurnContext
-from qwendesk.agents.state import RetryRequest, RetryStep
+from qwendesk.agents.checks.tool_results import is_refusal
+from qwendesk.agents.state import RetryRequest, RetryStep, TurnContext
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
 from qwendesk.models.card import ModelCard

@@ -1,18 +1,25 @@
-"""The state of one turn's graph."""
+"""The state of one turn's graph, and the context of its run: the dependencies and limits of the nodes."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NotRequired, Required, TypedDict
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict, cast
 
 from langchain_core.messages import BaseMessage
+from langgraph.graph.state import CompiledStateGraph
 
+from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import Check, Inbound, Role, SubAnswer, ToolUse
-from qwendesk.routing.base import ConversationContext, Decision, Signals
+from qwendesk.messages import Check, Event, Inbound, Notice, Role, SubAnswer, ToolUse
+from qwendesk.routing.base import ConversationContext, Decision, Router, Signals
+from qwendesk.routing.policy.policy_file import RoutingPolicy
 from qwendesk.routing.policy.subquestions import SubQuestion
+from qwendesk.tools.sandbox import PythonSandbox
+from qwendesk.tools.toolbox import Toolbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +142,51 @@ class TurnState(TypedDict, total=False):
     notes: Annotated[list[str], operator.add]
     text: str
     """The finished answer."""
+
+
+def _ignore(event: Event) -> None:
+    """Drop the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """The typed dependencies of every node."""
+
+    pool: ModelPool
+    toolbox: Toolbox
+    sandbox: PythonSandbox
+    """Runs code that a model wrote, for checks."""
+    router: Router
+    slow_router: bool = False
+    """Whether the router runs in a thread, so that it does not block the event loop."""
+    own_tools: tuple[str, ...] = ()
+    """Tools of the embedding program, offered to every role that has tools."""
+    max_tool_rounds: int = 4
+    """Maximum number of tool rounds in a turn."""
+    thinking: Literal["auto", "on", "off"] = "auto"
+    policy: RoutingPolicy = RoutingPolicy()
+    """Routing policy of the user."""
+    think_budget: int | None = None
+    """Tokens after which thinking is closed; None: no limit."""
+    prompts: Path | None = None
+    """Folder whose templates override the built-in ones."""
+    system_context: str | None = None
+    """Text of the desk's operators for each system prompt."""
+    seed: int | None = None
+    """Seed of sampling, for repeatable answers."""
+    emit: Callable[[Event], None] = _ignore
+    """Receives the turn's events. It is called on the event loop, does not raise, and may be called after the turn:
+    loading a model continues for other turns."""
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        """Report the progress of pulling or loading a model."""
+        self.emit(Notice(text, fraction))
+
+
+async def run_graph(
+    graph: CompiledStateGraph[TurnState, TurnContext, Any, TurnState],
+    begin: TurnInput | TurnState,
+    context: TurnContext,
+) -> TurnState:
+    """Run a graph and return its final state; events go to ``context.emit`` while it runs."""
+    return cast(TurnState, await graph.ainvoke(cast(Any, begin), context=context))

@@ -10,7 +10,6 @@ from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.human_claims import ClaimGuard
-from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import (
     CollectedStream,
     answer_text,
@@ -20,9 +19,8 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.retry_policy import keep_first_answer
-from qwendesk.agents.roles import role_definition
-from qwendesk.agents.state import TurnState
-from qwendesk.agents.tool_selection import offered_tools, selects_tool
+from qwendesk.agents.roles import offered_tools, role_definition, selects_tool
+from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta

@@ -1,21 +1,34 @@
-"""Check the answer, and decide whether it needs a second try."""
+"""Check the answer; set the turn up for a second try if it needs one."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Literal
 
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.failures import ADMITS_FAILURE, check_failures
-from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, report_unchecked
-from qwendesk.agents.context import TurnContext
+from qwendesk.agents.checks.tool_results import (
+    ADMITS_FAILURE,
+    check_choices,
+    check_failures,
+    check_grounded,
+    check_result,
+    report_unchecked,
+)
 from qwendesk.agents.model_call import answer_text, chosen_model
+from qwendesk.agents.model_selection import max_thinking_tokens
 from qwendesk.agents.retry_policy import find_fault, keep_first_answer, select_retry
-from qwendesk.agents.roles import role_definition
-from qwendesk.agents.state import RetryRequest, TurnState
-from qwendesk.agents.tool_selection import selects_tool
-from qwendesk.messages import Check
+from qwendesk.agents.roles import role_definition, selects_tool
+from qwendesk.agents.state import RetryRequest, TurnContext, TurnState
+from qwendesk.errors import EngineError
+from qwendesk.messages import AnswerReset, Check, Notice
+from qwendesk.quoting import one_line
+
+_FEEDBACK = (
+    "Your answer has a mistake: {reason}. Write the whole answer again without it. "
+    "Do not mention the mistake or this message."
+)
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -78,3 +91,40 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         found, step, with_feedback=has_mistake, first_answer=text, first_choice=choice, first_think=think
     )
     return {"retry_request": request}
+
+
+async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Set the turn up for its second try; if the model cannot be loaded, the first answer is kept."""
+    context, request = runtime.context, state["retry_request"]
+    if request is None:
+        return {}
+    step, name = request.step, request.step.choice.card.name
+    context.emit(Notice(f"Trying again with {name}{', thinking' if step.think else ''}: {request.reason}"))
+    try:
+        await context.pool.load(step.choice, context.progress)
+    except EngineError as error:
+        return {"retry_request": None, "notes": [f"{request.reason}; {name} could not be asked: {error}"]}
+    context.emit(AnswerReset(request.reason, name))
+    return {
+        "choice": step.choice,
+        "think": step.think,
+        "think_budget": max_thinking_tokens(context) if step.think else None,
+        "thinking_reason": "the second try",
+        "retry_prompt": _retry_prompt(state["messages"], request),
+        "try_start": len(state["messages"]),
+        "tool_rounds": 0,
+        "tools_stopped": None,
+        "escalation": f"tried again with {name}{', thinking' if step.think else ''}: {request.reason}",
+    }
+
+
+async def after_retry(state: TurnState) -> Literal["answer", "reply"]:
+    """Answer anew if the model is loaded."""
+    return "answer" if state.get("retry_request") else "reply"
+
+
+def _retry_prompt(messages: list[BaseMessage], request: RetryRequest) -> list[BaseMessage]:
+    """Return the messages so far with feedback, or without the first answer."""
+    if request.with_feedback:
+        return [*messages, HumanMessage(_FEEDBACK.format(reason=one_line(request.reason)))]
+    return [message for message in messages if not isinstance(message, AIMessage) or message.tool_calls]

@@ -8,12 +8,17 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.failures import ADMITS_FAILURE, failure_reason, unresolved_failures
-from qwendesk.agents.checks.result import GROUNDED, NAMES_CHOICES, STATES_RESULT
-from qwendesk.agents.context import TurnContext
+from qwendesk.agents.checks.tool_results import (
+    ADMITS_FAILURE,
+    GROUNDED,
+    NAMES_CHOICES,
+    STATES_RESULT,
+    failure_reason,
+    unresolved_failures,
+)
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.state import TurnState
+from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.messages import Check, Role, TextDelta, ToolUse
 from qwendesk.search_terms import asked_terms
 from qwendesk.tools.knowledge import TOOL_NAME

@@ -1,28 +1,77 @@
-"""Choose the role, its model, and whether the model thinks."""
+"""Read the message's signals; choose the role, its model, and whether the model thinks.
+
+A small model is asked for the role of a message that the classifier leaves open, if the policy allows it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from qwendesk.agents.checks.human_claims import HumanQuestion, asks_for_human
-from qwendesk.agents.context import TurnContext
-from qwendesk.agents.llm_router import ask_router_model
 from qwendesk.agents.model_call import question_message
-from qwendesk.agents.model_selection import ModelSelection, select_model
+from qwendesk.agents.model_selection import (
+    ModelSelection,
+    ThinkingPlan,
+    max_thinking_tokens,
+    plan_thinking,
+    select_model,
+)
+from qwendesk.agents.nodes.subquestion import send_subquestions
 from qwendesk.agents.retry_policy import is_repeated, select_retry
-from qwendesk.agents.state import TokenUsage, TurnState
-from qwendesk.agents.stream_merge import StreamMerge
-from qwendesk.agents.thinking_budget import ThinkingPlan, max_thinking_tokens, plan_thinking
-from qwendesk.agents.tool_selection import selects_tool
+from qwendesk.agents.roles import selects_tool
+from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
+from qwendesk.engines.selected_model import SelectedModel
+from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
-from qwendesk.routing.base import Decision
+from qwendesk.prompts import render
+from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.routing.policy.decision import route_message, unmet_override
+from qwendesk.routing.signals.language import english_name, identify_language
+
+_ROLE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"role": {"type": "string", "enum": list(TEXT_ROLES)}},
+    "required": ["role"],
+    "additionalProperties": False,
+}
+
+_MAX_MESSAGE_CHARS = 2000
+"""Characters of the message that the model asked for the role reads."""
+
+_MAX_ANSWER_TOKENS = 24
+
+
+async def perceive(state: TurnState) -> dict[str, Any]:
+    """Collect the message's signals.
+
+    The language is the text's, else the conversation's, else the platform's locale.
+    """
+    inbound = state["inbound"]
+    language = identify_language(inbound.text) or state["language"] or _of_locale(inbound.locale)
+    signals = Signals(
+        text=inbound.text,
+        language=language,
+        images=sum(part.kind == "image" for part in inbound.attachments),
+        audio=sum(part.kind == "audio" for part in inbound.attachments),
+        role=inbound.role,
+        channel=inbound.channel,
+        conversation_context=state["conversation_context"],
+    )
+    return {"signals": signals, "language": language}
+
+
+def _of_locale(locale: str | None) -> str | None:
+    """Return the ISO 639-1 code in a language tag such as ``pt-BR``."""
+    name = (locale or "").replace("_", "-").partition("-")[0].lower()
+    return name if english_name(name) else None
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -42,16 +91,16 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         notes = _notify(unmet_override(signals, None), context)
         return {**_answered_by_desk(decision, asked), "role_without_override": without, "notes": notes}
     usage, notes = TokenUsage(), list[str]()
-    if decision.abstained and context.policy.abstain.ask:
-        decision, usage, notes = await ask_router_model(decision, signals, context)
-    wish = _notify(unmet_override(signals, decision.role), context)
+    if decision.abstained and context.policy.abstain.ask_llm:
+        decision, usage, notes = await _ask_router_model(decision, signals, context)
+    unmet = _notify(unmet_override(signals, decision.role), context)
     chosen = await _choose_model(state, context, decision)
     return {
         **chosen,
         **({"machine_notice": asked.says} if asked else {}),
         "role_without_override": without,
         "usage": usage,
-        "notes": [*wish, *notes, *chosen["notes"]],
+        "notes": [*unmet, *notes, *chosen["notes"]],
     }
 
 
@@ -66,12 +115,8 @@ async def route_subquestion(state: TurnState, runtime: Runtime[TurnContext]) -> 
 
 async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
     """Answer with the chosen model, decline without one, or send each of several questions to its own graph."""
-    if questions := state.get("subquestions"):
-        merged = StreamMerge(len(questions), runtime.context.emit)
-        return [
-            Send("subquestion", {"index": index, "question": question, "merged": merged, "state": state})
-            for index, question in enumerate(questions)
-        ]
+    if state.get("subquestions"):
+        return send_subquestions(state, runtime.context)
     choice = state["choice"]
     if choice is None:
         return "decline"
@@ -158,3 +203,57 @@ def _reasons_phrase(decision: Decision) -> str:
     """Return the decision's reasons as one phrase."""
     runner_up = f"; next: {decision.runner_up}" if decision.runner_up else ""
     return f"{', '.join(decision.signals)} ({decision.confidence:.0%}{runner_up})"
+
+
+async def _ask_router_model(
+    decision: Decision, signals: Signals, context: TurnContext
+) -> tuple[Decision, TokenUsage, list[str]]:
+    """Return the decision after one question to a model, its cost, and the receipt's notes."""
+    try:
+        choice = await _router_model(context)
+        if choice is None:
+            return decision, TokenUsage(), ["no model is here to ask where the message belongs"]
+        model = await context.pool.load(choice)
+        said = await model.ainvoke(
+            [SystemMessage(render("route", folder=context.prompts)), HumanMessage(signals.text[:_MAX_MESSAGE_CHARS])],
+            think=False,
+            json_schema=_ROLE_SCHEMA,
+            temperature=0.0,
+            max_tokens=_MAX_ANSWER_TOKENS,
+        )
+    except QwendeskError as error:
+        return decision, TokenUsage(), [f"no model could be asked where the message belongs: {error}"]
+    usage = said.usage_metadata
+    cost = TokenUsage(usage["input_tokens"], usage["output_tokens"]) if usage else TokenUsage()
+    tokens = f"{cost.tokens_in} tokens in, {cost.tokens_out} out"
+    role = _parse_role(said.text)
+    if role is None:
+        return decision, cost, [f"{choice.card.name} was asked where the message belongs and did not say ({tokens})"]
+    reasons = (f"{choice.card.name} was asked and said {role}",)
+    note = f"asking {choice.card.name} where the message belongs cost {tokens}"
+    asked = replace(
+        decision,
+        role=role,
+        confidence=decision.probabilities.get(role, decision.confidence),
+        runner_up=decision.runner_up if role == decision.role else decision.role,
+        signals=(*decision.signals, *reasons),
+        abstained=False,
+    )
+    return asked, cost, [note]
+
+
+async def _router_model(context: TurnContext) -> SelectedModel | None:
+    """Return the model to ask: the one that the policy names, else the smallest."""
+    if named := context.policy.abstain.llm:
+        return await context.pool.choose("general", named)
+    cards = await context.pool.models()
+    smallest = min(cards, key=lambda card: card.parameters or float("inf"), default=None)
+    return SelectedModel(context.pool.settings.engine, smallest) if smallest else None
+
+
+def _parse_role(text: str) -> Any:
+    try:
+        role = json.loads(text).get("role")
+    except (ValueError, AttributeError):
+        return None
+    return role if role in TEXT_ROLES else None

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
 from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, ToolCall
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.context import TurnContext
 from qwendesk.agents.model_call import CollectedStream, build_prompt, chosen_model
-from qwendesk.agents.roles import role_definition
-from qwendesk.agents.state import TurnState
-from qwendesk.agents.tool_selection import NO_TOOL, offered_tools, suggest_tools
+from qwendesk.agents.roles import offered_tools, role_definition
+from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.tools.expressions import separated_expression
 
+_MAX_CUE_CHARS = 1500
+"""Characters of a message that are searched for a cue, on the event loop."""
+NO_TOOL = "answer"
+"""The name by which a small model selects no tool."""
+_NO_TOOL_SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": NO_TOOL,
+        "description": (
+            "Answer the person directly, in words. Use it for greetings, explanations, opinions, translations, "
+            "knowledge and everything that no other function covers."
+        ),
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
 _EXACT = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 300}
 """Deterministic sampling: a call mostly copies from the question."""
 
@@ -58,3 +75,48 @@ def _evaluate(expression: str) -> AIMessage:
 def _calls(message: AIMessage) -> list[AIMessage]:
     calls = [call for call in message.tool_calls if call["name"] != NO_TOOL][:1]
     return [AIMessage("", tool_calls=calls)] if calls else []
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSuggestion:
+    """The tools a small model selects from."""
+
+    tools: list[dict[str, Any]]
+    """The schemas it is shown, always the same so that their prompt stays cached. The first means no tool."""
+    grammar: dict[str, Any]
+    """JSON schema of the one call that it writes."""
+
+
+def suggest_tools(schemas: list[dict[str, Any]], text: str) -> ToolSuggestion | None:
+    """Return the tools that a text gives a reason for; None if it gives none.
+
+    A tool without cues is always possible. If the text holds a tool's cue, selecting no tool is not allowed.
+    """
+    names = [schema["function"]["name"] for schema in schemas]
+    called_for = {name for name in names if _has_cue(name, text)}
+    possible = called_for | (set(names) - _cues().keys())
+    if not possible:
+        return None
+    shown = [_NO_TOOL_SCHEMA, *schemas]
+    if not called_for:
+        possible.add(NO_TOOL)
+    calls = [_call_schema(schema["function"]) for schema in shown if schema["function"]["name"] in possible]
+    return ToolSuggestion(shown, {"anyOf": calls})
+
+
+def _call_schema(function: dict[str, Any]) -> dict[str, Any]:
+    closed = {"type": "object", "additionalProperties": False}
+    parameters = {**function["parameters"], "additionalProperties": False}
+    parts = {"name": {"const": function["name"]}, "arguments": parameters}
+    return {**closed, "properties": parts, "required": list(parts)}
+
+
+def _has_cue(name: str, text: str) -> bool:
+    cue = _cues().get(name)
+    return cue is not None and bool(cue.search(text[:_MAX_CUE_CHARS]))
+
+
+@cache
+def _cues() -> dict[str, re.Pattern[str]]:
+    cues = tomllib.loads(resources.files("qwendesk.agents").joinpath("tool_cues.toml").read_text("utf-8"))
+    return {name: re.compile("|".join(patterns), re.IGNORECASE) for name, patterns in cues.items()}

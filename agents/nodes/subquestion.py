@@ -2,20 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypedDict
 
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Send
 
-from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnState
-from qwendesk.agents.stream_merge import StreamMerge, title
+from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnContext, TurnState, run_graph
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import AnswerReset, Event, SubAnswer, TextDelta
+from qwendesk.messages import AnswerReset, Event, Notice, SubAnswer, TextDelta
 from qwendesk.routing.policy.subquestions import SubQuestion
+
+_MAX_TITLE_CHARS = 80
+
+
+class StreamMerge:
+    """Puts the events of answers that are written at the same time into the answers' order.
+
+    Args:
+        number: the number of answers.
+        write: takes the events in order.
+    """
+
+    def __init__(self, number: int, write: Callable[[Event], None]) -> None:
+        self._write = write
+        self._waiting: list[list[Event]] = [[] for _ in range(number)]
+        self._closed = [False] * number
+        self._open = 0
+        self._shown = ""
+        self._text = ""
+
+    def emit(self, index: int, event: Event) -> None:
+        """Take an event of one answer."""
+        if index == self._open or isinstance(event, Notice):
+            self._show(event)
+        elif isinstance(event, AnswerReset):  # it was not shown yet
+            self._waiting[index] = [other for other in self._waiting[index] if not isinstance(other, TextDelta)]
+        else:
+            self._waiting[index].append(event)
+
+    def replace(self, index: int, text: str) -> None:
+        """Take an answer's whole text, which continues or replaces the earlier text."""
+        before = self._text if index == self._open else _text_of(self._waiting[index])
+        if not text.startswith(before):
+            self.emit(index, AnswerReset("this part failed", ""))
+            before = ""
+        self.emit(index, TextDelta(text[len(before) :]))
+
+    def close(self, index: int) -> None:
+        """Mark an answer as finished and show the next."""
+        self._closed[index] = True
+        while self._open < len(self._closed) and self._closed[self._open]:
+            self._shown, self._text = self._shown + self._text, ""
+            self._open += 1
+            if self._open < len(self._closed):
+                waiting, self._waiting[self._open] = self._waiting[self._open], []
+                for event in waiting:
+                    self._show(event)
+
+    def _show(self, event: Event) -> None:
+        self._write(event)
+        if isinstance(event, TextDelta):
+            self._text += event.text
+        elif isinstance(event, AnswerReset):
+            self._text = ""
+            if self._shown:  # a reset clears the finished answers as well
+                self._write(TextDelta(self._shown))
 
 
 class SubquestionInput(TypedDict):
@@ -52,6 +107,16 @@ def subquestion_node(
         return {"subquestion_results": [result]}
 
     return subquestion
+
+
+def send_subquestions(state: TurnState, context: TurnContext) -> list[Send]:
+    """Return one run of the node for each question; the answers are shown in the order of the questions."""
+    questions = state["subquestions"]
+    merged = StreamMerge(len(questions), context.emit)
+    return [
+        Send("subquestion", {"index": index, "question": question, "merged": merged, "state": state})
+        for index, question in enumerate(questions)
+    ]
 
 
 async def merge(state: TurnState) -> dict[str, Any]:
@@ -97,7 +162,7 @@ async def _answer(
         "conversation_context": state["conversation_context"],
         "decision": question.decision,
     }
-    heading = title(index, question.text)
+    heading = _title(index, question.text)
     merged.emit(index, TextDelta(heading))
 
     def emit(event: Event) -> None:
@@ -113,7 +178,7 @@ def _failed(index: int, sent: SubquestionInput, error: QwendeskError) -> Subques
     question, state = sent["question"], sent["state"]
     decision = question.decision
     shown = f"({error})" if state["inbound"].for_operator else phrase("part_failed", state["language"])
-    text = f"{title(index, question.text)}{shown}"
+    text = f"{_title(index, question.text)}{shown}"
     receipt = SubAnswer(
         question=question.text,
         role=decision.role,
@@ -150,3 +215,15 @@ def _fallback_reason(state: TurnState) -> str | None:
     if choice := state["choice"]:
         return choice.fallback_reason
     return None if state.get("machine_notice") else f"no model for {state['decision'].role} is installed"
+
+
+def _text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def _title(index: int, question: str) -> str:
+    """Return the heading of an answer: its question as the person wrote it."""
+    line = " ".join(question.split())
+    if len(line) > _MAX_TITLE_CHARS:
+        line = line[:_MAX_TITLE_CHARS].rsplit(" ", 1)[0] + " …"
+    return ("\n\n" if index else "") + f"> {line}\n\n"

@@ -14,8 +14,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolCall, ToolMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.context import TurnContext
-from qwendesk.agents.state import TurnState
+from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.errors import ToolError
 from qwendesk.messages import ToolFinished, ToolStarted, ToolUse
 from qwendesk.tools.base import ToolContext

@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.agents.checks.failures import ADMITS_FAILURE
-from qwendesk.agents.checks.result import GROUNDED, NAMES_CHOICES, STATES_RESULT
+from qwendesk.agents.checks.tool_results import ADMITS_FAILURE, GROUNDED, NAMES_CHOICES, STATES_RESULT
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.desk.translations import say
 from qwendesk.messages import Receipt, Reply

@@ -11,9 +11,8 @@ from weakref import WeakValueDictionary
 from cachetools import FIFOCache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import TurnGraph
-from qwendesk.agents.state import TurnInput, TurnState
+from qwendesk.agents.state import TurnContext, TurnInput, TurnState, run_graph
 from qwendesk.desk.turns.attachments import check_limits
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import LastTurn, background, estimate_tokens, last_turn_of, past_of

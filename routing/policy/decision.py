@@ -25,7 +25,7 @@ def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule
     for number, rule in enumerate(rules, 1):
         reasons = _match_conditions(rule.when, signals, text)
         if reasons is not None:
-            return rule, rule.why or f"your rule {number}: {', '.join(reasons)}"
+            return rule, rule.reason or f"your rule {number}: {', '.join(reasons)}"
     return None
 
 
@@ -200,7 +200,7 @@ def _vision_decision(
 
 def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
     """Return the classifier's decision, or an abstention below the minimum confidence."""
-    if not decision.abstained and decision.confidence >= policy.abstain.below:
+    if not decision.abstained and decision.confidence >= policy.abstain.min_confidence:
         return decision
     reasons = decision.signals if decision.abstained else ("too little speaks for one specialist",)
     return replace(

@@ -36,20 +36,20 @@ class ConversationPolicy(_Table):
 class AbstentionPolicy(_Table):
     """Handling of messages for which no role is likely enough."""
 
-    below: float = Field(default=0.34, ge=0, le=1)
+    min_confidence: float = Field(default=0.34, ge=0, le=1)
     """Minimum probability of a role that counts as a decision."""
     think: bool = True
     """The general role thinks about such a message, if its model can."""
-    ask: bool = False
+    ask_llm: bool = False
     """Ask a small model, with thinking off, for the role."""
-    ask_model: str | None = None
+    llm: str | None = None
     """The model to ask, as ``NAME`` or ``ENGINE:NAME``; by default the smallest."""
 
 
 class ThinkingPolicy(_Table):
     """When a model thinks by default, and for how long."""
 
-    at: float = Field(default=0.5, ge=0, le=1)
+    threshold: float = Field(default=0.5, ge=0, le=1)
     """Minimum probability that a message needs thinking."""
     budget: int | None = Field(default=None, ge=16)
     """Maximum tokens of thinking; a message at the threshold gets half. Default: the setting ``think_budget``, at most
@@ -70,9 +70,9 @@ class SplitPolicy(_Table):
     """Messages that hold several questions."""
 
     enabled: bool = True
-    at: float = Field(default=0.7, ge=0, le=1)
+    min_confidence: float = Field(default=0.7, ge=0, le=1)
     """Minimum confidence for each question."""
-    most: int = Field(default=4, ge=2, le=8)
+    max_questions: int = Field(default=4, ge=2, le=8)
     """Maximum number of questions; a message with more is not split."""
 
 
@@ -132,7 +132,7 @@ class Rule(_Table):
     role: Role | None = None
     model: str | None = None
     think: bool | None = None
-    why: str = ""
+    reason: str = ""
     """Reason in the receipt; by default the words found."""
 
     @field_validator("role", mode="before")

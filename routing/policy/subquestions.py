@@ -65,13 +65,13 @@ def split_message(signals: Signals, router: Router, policy: SplitPolicy) -> tupl
         return ()
     cues = _cue_patterns(signals.language if signals.language in _tables()["starts"] else None)
     pieces = _find_requests(text, cues)
-    if not 2 <= len(pieces) <= 2 * policy.most:
+    if not 2 <= len(pieces) <= 2 * policy.max_questions:
         return ()
     questions = [SubQuestion(piece, router.route(replace(signals, text=piece))) for piece in pieces]
-    if not all(_is_confident(question, policy.at, cues) for question in questions) or _share_topic(pieces):
+    if not all(_is_confident(question, policy.min_confidence, cues) for question in questions) or _share_topic(pieces):
         return ()
     merged = _merge_same_domain(questions)
-    return tuple(merged) if 2 <= len(merged) <= policy.most else ()
+    return tuple(merged) if 2 <= len(merged) <= policy.max_questions else ()
 
 
 def _find_requests(text: str, cues: _CuePatterns) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from qwendesk.agents.context import TurnContext
 from qwendesk.agents.graph import build_graph
+from qwendesk.agents.state import TurnContext
 from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.desk.access_repository import AccessRepository

@@ -10,8 +10,8 @@ from PIL import Image
 
 from qwendesk import Desk, Settings
 from qwendesk.agents.nodes.reply import missing_model_text
+from qwendesk.agents.nodes.subquestion import StreamMerge
 from qwendesk.agents.phrases import phrases
-from qwendesk.agents.stream_merge import StreamMerge
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedChat, ScriptedEngine
 from qwendesk.errors import EngineError, InputError
@@ -347,7 +347,7 @@ async def test_an_abstention_is_thought_about_where_the_model_can() -> None:
 
 @pytest.mark.parametrize(("said", "role"), [('{"role": "coder"}', "coder"), ("Hm?", "general"), ('["x"]', "general")])
 async def test_a_small_model_may_be_asked_where_a_message_belongs(own_home: Any, said: str, role: str) -> None:
-    (own_home / "policy.toml").write_text("[abstain]\nask = true\n")
+    (own_home / "policy.toml").write_text("[abstain]\nask_llm = true\n")
     tiny = ModelCard("tiny", roles=("general",), parameters=0.5)
     async with unsure_desk([said, "Hello."], (tiny, *SCRIPTED_MODELS)) as desk:
         reply = await desk.ask("Blue seven")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.tools import StructuredTool, ToolException
 
-from qwendesk.agents.checks.failures import ADMITS_FAILURE, only_admits_failure, unresolved_failures
+from qwendesk.agents.checks.tool_results import ADMITS_FAILURE, only_admits_failure, unresolved_failures
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ToolError
 from qwendesk.messages import Finished, TextDelta, ToolUse

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from qwendesk import Settings
-from qwendesk.agents.context import TurnContext, run_graph
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.state import TurnInput
-from qwendesk.agents.tool_selection import NO_TOOL
+from qwendesk.agents.nodes.select_tool import NO_TOOL
+from qwendesk.agents.state import TurnContext, TurnInput, run_graph
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
 from qwendesk.models.card import ModelCard

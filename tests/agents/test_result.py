@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.agents.checks.result import check_choices, check_grounded, check_result, report_unchecked
+from qwendesk.agents.checks.tool_results import check_choices, check_grounded, check_result, report_unchecked
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.messages import Receipt, ToolUse
 

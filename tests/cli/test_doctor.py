@@ -52,11 +52,11 @@ def test_a_broken_database_is_a_problem() -> None:
 def test_a_policy_that_does_not_hold_is_a_problem() -> None:
     file = Path(os.environ["QWENDESK_HOME"], "policy.toml")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("[split]\nmost = 99\n", "utf-8")
+    file.write_text("[split]\nmax_questions = 99\n", "utf-8")
     done = run("--json")
     policy = next(finding for finding in json.loads(done.stdout)["findings"] if finding["name"] == "policy")
     assert (done.returncode, policy["status"]) == (1, "problem")
-    assert "line 2, split.most" in policy["detail"]
+    assert "line 2, split.max_questions" in policy["detail"]
 
 
 def test_channels_and_the_settings_file_are_told(tmp_path: Path) -> None:

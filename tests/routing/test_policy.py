@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.agents.model_selection import refine_selection, supports_language
-from qwendesk.agents.thinking_budget import plan_thinking
+from qwendesk.agents.model_selection import plan_thinking, refine_selection, supports_language
 from qwendesk.cli.route.policy import default_text, in_force
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import ConfigError
@@ -180,7 +179,7 @@ def test_too_little_is_an_abstention_and_a_threshold_can_be_raised(tmp_path: Pat
             return Decision("coder", 0.5, runner_up="math", probabilities={"general": 0.2, "coder": 0.5})
 
     assert decide(Signals("x"), Unsure()).role == "coder"
-    decision = decide(Signals("x"), Unsure(), policy_of(tmp_path, "[abstain]\nbelow = 0.6\n"))
+    decision = decide(Signals("x"), Unsure(), policy_of(tmp_path, "[abstain]\nmin_confidence = 0.6\n"))
     assert (decision.role, decision.decided_by, decision.confidence) == ("general", "abstention", 0.2)
     assert (decision.abstained, decision.runner_up) == (True, "coder")
 
@@ -202,7 +201,7 @@ def test_too_little_is_an_abstention_and_a_threshold_can_be_raised(tmp_path: Pat
 )
 def test_a_rule_fits_when_all_its_conditions_hold(tmp_path: Path, when: str, text: str, fits: bool) -> None:
     policy = policy_of(
-        tmp_path, f'[[rule]]\nwhen = {{{when}}}\nrole = "math"\nmodel = "m"\nthink = true\nwhy = "mine"\n'
+        tmp_path, f'[[rule]]\nwhen = {{{when}}}\nrole = "math"\nmodel = "m"\nthink = true\nreason = "mine"\n'
     )
     decision = decide(Signals(text, "de", channel="web"), ROUTER, policy)
     assert (decision.decided_by == "rule") is fits
@@ -228,8 +227,11 @@ def test_no_rule_takes_long(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[split]\nat = 3\n", "line 2, split.at: input should be less than or equal to 1 (got 3)"),
-        ("[thinking]\n\nbudge = 3\n", "line 3, thinking.budge: is not known; known here: at, budget"),
+        (
+            "[split]\nmin_confidence = 3\n",
+            "line 2, split.min_confidence: input should be less than or equal to 1 (got 3)",
+        ),
+        ("[thinking]\n\nbudge = 3\n", "line 3, thinking.budge: is not known; known here: threshold, budget"),
         ("[foo]\na = 1\n", "line 1, foo: is not known; known here: conversation, abstain"),
         ('[[rule]]\nwhen = {contains = ["a"]}\nrole = "poet"\n', "line 3, rule 1: role: write general, coder"),
         (
@@ -263,10 +265,13 @@ def test_the_file_to_begin_with_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_where_a_value_comes_from_is_told(tmp_path: Path) -> None:
-    policy_of(tmp_path, "[split]\nmost = 3\n")
+    policy_of(tmp_path, "[split]\nmax_questions = 3\n")
     rows = {row["name"]: row for row in in_force(tmp_path / "policy.toml")}
-    assert (rows["split.most"]["value"], rows["split.most"]["from"]) == (3, str(tmp_path / "policy.toml"))
-    assert rows["split.at"]["from"] == "default"
+    assert (rows["split.max_questions"]["value"], rows["split.max_questions"]["from"]) == (
+        3,
+        str(tmp_path / "policy.toml"),
+    )
+    assert rows["split.min_confidence"]["from"] == "default"
 
 
 CARDS = [
@@ -428,7 +433,7 @@ def test_labelled_questions_are_not_split() -> None:
 def test_splitting_can_be_turned_off() -> None:
     text = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
     assert split_message(Signals(text, "en"), ROUTER, SplitPolicy(enabled=False)) == ()
-    assert split_message(Signals(text, "en"), ROUTER, SplitPolicy(most=2)) == ()
+    assert split_message(Signals(text, "en"), ROUTER, SplitPolicy(max_questions=2)) == ()
 
 
 @pytest.mark.parametrize("piece", ["and ", "a. ", "1. ", "what? ", "，", "it, ", "- x\n", "。"])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qwendesk.agents.tool_selection import suggest_tools
+from qwendesk.agents.nodes.select_tool import suggest_tools
 from qwendesk.routing.base import ConversationContext, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide

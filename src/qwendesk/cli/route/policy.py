@@ -24,7 +24,7 @@ _RULES = """\
 # when = {contains = ["invoice*", "refund"], language = ["de", "en"]}
 # role = "general"
 # think = false
-# why = "our accounting asks for short answers"
+# reason = "our accounting asks for short answers"
 """
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 from qwendesk import Desk, Settings
+from qwendesk.channel_wiring import COMMON_SETTING_NAMES, make_channel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.plugins import load
 from qwendesk.service import Service
 from qwendesk.testing.simulators.base import UserMessage, simulator_for
-from qwendesk.wiring import COMMON_SETTING_NAMES, make_channel
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = {"ask": 50, "telegram": 80}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from qwendesk.desk.access import AccessControl, AccessPolicy, Rights
 from qwendesk.desk.access_repository import AccessRepository
@@ -59,11 +58,6 @@ class DirectAccess:
         if decision.role is None:
             raise _refused(decision.text_key, inbound, code=decision.code)
         return Rights(decision.role, decision.is_known, policy)
-
-
-def conversation_of(person: str | None, conversation: str) -> str:
-    """Return the key of a person's conversation: two people with the same conversation name have two conversations."""
-    return conversation if person is None else f"{quote(person, safe='')}/{conversation}"
 
 
 def _refused(key: str, inbound: Inbound, **values: object) -> InputError:

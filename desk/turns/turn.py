@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -247,14 +247,3 @@ def _as_message(message: StoredMessage) -> BaseMessage:
     kinds = {part.kind for part in message.attachments}
     mentions = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
     return HumanMessage(message.text + "".join(mentions))
-
-
-async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:
-    """Consume a turn's events and return its reply; ``show`` is called with each event."""
-    async with aclosing(events):
-        async for event in events:
-            if show:
-                show(event)
-            if isinstance(event, Finished):
-                return event.reply
-    raise EngineError("The turn ended without a reply.")

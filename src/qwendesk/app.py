@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
-from langchain_core.tools import BaseTool
-
-from qwendesk.agents.checks import human_claims
-from qwendesk.desk.commands.memory import MemoryCommands
-from qwendesk.desk.direct_access import DirectAccess, conversation_of
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
-from qwendesk.desk.turns.knowledge import DeskKnowledge
-from qwendesk.desk.turns.turn import TurnRunner, reply_of
-from qwendesk.engines.base import Engine
-from qwendesk.errors import ConfigError, InputError
-from qwendesk.held_words import drop_cancelled_timers
-from qwendesk.memory.memory import Memory
-from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
+from qwendesk.errors import ConfigError, EngineError, InputError
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
-from qwendesk.routing.base import Router
-from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
-from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings, load_settings
-from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.toolbox import Toolbox, installed
-from qwendesk.wiring import build_direct_access, build_knowledge, build_memory, build_pool, build_router, build_turns
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from qwendesk.desk.commands.memory import MemoryCommands
+    from qwendesk.desk.turns.knowledge import DeskKnowledge
+    from qwendesk.desk.turns.turn import TurnRunner
+    from qwendesk.engines.base import Engine
+    from qwendesk.engines.pool import ModelPool
+    from qwendesk.memory.memory import Memory
+    from qwendesk.memory.records import ConversationInfo, StoredMessage, StoredTurn
+    from qwendesk.routing.base import Router
+    from qwendesk.wiring import DeskParts
 
 _NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
 PYTHON_CHANNEL = "python"
@@ -71,57 +66,58 @@ class Desk:
         router: Router | None = None,
     ) -> None:
         self.settings = settings or load_settings()
-        self._engines = engines
-        self._tools = tools
-        self._router = router or build_router(self.settings)
-        self.memory = memory or build_memory(self.settings)
-        self.commands = MemoryCommands(self.memory)
+        self._given: dict[str, Any] = {"engines": engines, "tools": tools, "memory": memory, "router": router}
         self._open = AsyncExitStack()
-        self._turns: TurnRunner | None = None
-        self._access: DirectAccess | None = None
-        self.knowledge: DeskKnowledge | None = None
-        """The desk's documents; None until it is open."""
+        self._opened: DeskParts | None = None
 
     async def __aenter__(self) -> Self:
         """Open the database; models are loaded when first needed."""
-        async with AsyncExitStack() as stack:
-            await self.memory.open()
-            stack.push_async_callback(self.memory.aclose)
-            await asyncio.to_thread(language.warm_up)
-            await asyncio.to_thread(cues.warm_up)
-            await asyncio.to_thread(human_claims.warm_up)
-            policy = await asyncio.to_thread(load_policy, self.settings.data_dir / POLICY_FILE)
-            if isinstance(self._router, TrainedRouter):
-                await asyncio.to_thread(self._router.warm_up)
-            built_in = installed()
-            self.knowledge = build_knowledge(self.settings, self.memory)
-            stack.push_async_callback(self.knowledge.aclose)
-            toolbox = await stack.enter_async_context(Toolbox([*built_in, self.knowledge.tool, *self._tools]))
-            own = tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in})
-            sandbox = PythonSandbox()
-            stack.push_async_callback(sandbox.aclose)
-            self.pool = build_pool(self.settings, self._engines)
-            stack.push_async_callback(self.pool.aclose)
-            self._turns = build_turns(
-                self.settings,
-                self.memory,
-                self.pool,
-                router=self._router,
-                policy=policy,
-                toolbox=toolbox,
-                own_tools=own,
-                sandbox=sandbox,
-                knowledge=self.knowledge,
-            )
-            stack.push_async_callback(self._turns.aclose)
-            self._register_held_words(self._turns)
-            self._open = stack.pop_all()
+        # imported here: the database, the graph and the models take most of a second, which only an open desk needs
+        from qwendesk.wiring import open_desk
+
+        self._opened = await self._open.enter_async_context(open_desk(self.settings, **self._given))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Free models, workers and connections."""
-        self._turns = self._access = None
+        self._opened = None
         await self._open.aclose()
+
+    @property
+    def memory(self) -> Memory:
+        """Conversations, people and facts of an open desk."""
+        return self._parts.memory
+
+    @property
+    def commands(self) -> MemoryCommands:
+        """The commands about what an open desk knows of a person."""
+        return self._parts.commands
+
+    @property
+    def pool(self) -> ModelPool:
+        """The models of an open desk."""
+        return self._parts.pool
+
+    @property
+    def knowledge(self) -> DeskKnowledge:
+        """The documents of an open desk."""
+        return self._parts.knowledge
+
+    @property
+    def turns(self) -> TurnRunner:
+        """Runs the turns of an open desk and its background jobs."""
+        return self._parts.turns
+
+    @property
+    def _parts(self) -> DeskParts:
+        """The parts of the open desk.
+
+        Raises:
+            ConfigError: it is not open.
+        """
+        if self._opened is None:
+            raise ConfigError(_NOT_OPEN)
+        return self._opened
 
     async def ask(
         self,
@@ -210,9 +206,7 @@ class Desk:
 
     async def handle(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
         """Yield what happens while a channel's message is answered."""
-        if self._turns is None:
-            raise ConfigError(_NOT_OPEN)
-        async with aclosing(self._turns.run(inbound)) as events:
+        async with aclosing(self._parts.turns.run(inbound)) as events:
             async for event in events:
                 yield event
 
@@ -249,14 +243,12 @@ class Desk:
             ConfigError: the desk is not open, or the person has no name.
             InputError: the rules refuse it.
         """
-        if self._turns is None:
-            raise ConfigError(_NOT_OPEN)
-        self._access = self._access or build_direct_access(self.settings, self.memory)
+        access = self._parts.direct_access
         if person is not None and not person.strip():
             raise ConfigError("'person' is empty: give an id that stays the same, such as a customer number.")
         key = conversation_of(person, inbound.conversation)
         inbound = replace(inbound, person=inbound.person if person is None else person, conversation=key)
-        rights = await self._access.check(inbound)
+        rights = await access.check(inbound)
         return replace(inbound, for_operator=rights.is_operator)
 
     async def conversations(self, *, channel: str | None = None, limit: int = 20) -> list[ConversationInfo]:
@@ -282,14 +274,21 @@ class Desk:
         """
         return await self.memory.history.messages(conversation_of(person, conversation), channel=channel, limit=limit)
 
-    def _register_held_words(self, turns: TurnRunner) -> None:
-        """Let what this process holds of a person be dropped when the person is forgotten."""
-        held = self.memory.held_words
-        held.register("turns", turns.drop)
-        held.register("timers", drop_cancelled_timers)
-        held.register("engines", self.pool.forget_prompts)
-        if self.knowledge:
-            held.register("readers", self.knowledge.drop)
+
+async def reply_of(events: AsyncGenerator[Event, None], show: Callable[[Event], None] | None = None) -> Reply:
+    """Consume a turn's events and return its reply; ``show`` is called with each event."""
+    async with aclosing(events):
+        async for event in events:
+            if show:
+                show(event)
+            if isinstance(event, Finished):
+                return event.reply
+    raise EngineError("The turn ended without a reply.")
+
+
+def conversation_of(person: str | None, conversation: str) -> str:
+    """Return the key of a person's conversation: two people with the same conversation name have two conversations."""
+    return conversation if person is None else f"{quote(person, safe='')}/{conversation}"
 
 
 def _named(event: Event, conversation: str) -> Event:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-from traceback import format_exception
-from types import TracebackType
 
 from qwendesk.printable import many_lines, one_line
 from qwendesk.redaction import redact
@@ -31,8 +28,3 @@ def configure_logging(level: int = logging.WARNING) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter(_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
-
-
-def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Write an uncaught error to stderr without secrets; used as ``sys.excepthook``."""
-    sys.stderr.write(redact(many_lines("".join(format_exception(kind, error, trace)))))

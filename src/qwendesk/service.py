@@ -9,6 +9,13 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Self
 
 from qwendesk.app import Desk
+from qwendesk.channel_wiring import (
+    access_policy,
+    asks_for_feedback,
+    check_component,
+    machine_notice,
+    make_channels,
+)
 from qwendesk.channels.base import Channel, Component
 from qwendesk.channels.delivery_adapter import ChannelTranscript, DeliveryAdapter
 from qwendesk.channels.markup.inline_rules import drop_texts
@@ -24,17 +31,7 @@ from qwendesk.memory.people.erasure_watch import ErasureWatch
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
-from qwendesk.wiring import (
-    access_policy,
-    admission_limits,
-    asks_for_feedback,
-    build_commands,
-    build_memory,
-    build_worker_setup,
-    check_component,
-    machine_notice,
-    make_channels,
-)
+from qwendesk.wiring import admission_limits, build_commands, build_memory, build_worker_setup
 
 log = logging.getLogger(__name__)
 

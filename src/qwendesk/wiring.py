@@ -1,21 +1,23 @@
-"""Build the parts of a desk from settings.
+"""Build the parts of a desk from settings; ``channel_wiring`` builds its channels.
 
-This is the only module that does so; ``Desk``, ``Service``, the commands and the tests take their parts from here.
+``Desk``, ``Service``, the commands and the tests take their parts from here.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from langchain_core.tools import BaseTool
 
+from qwendesk.agents.checks import human_claims
 from qwendesk.agents.graph import build_graph
 from qwendesk.agents.state import TurnContext
-from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
-from qwendesk.desk.access import AccessPolicy
+from qwendesk.channel_wiring import asks_for_feedback, machine_notice
 from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.commands.chat_commands import ChatCommands, add_memory
@@ -37,7 +39,8 @@ from qwendesk.desk.turns.summariser import Summariser
 from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, PluginError, QwendeskError
+from qwendesk.errors import QwendeskError
+from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
@@ -45,20 +48,13 @@ from qwendesk.messages import Inbound
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.sources.base import SourceSettings
 from qwendesk.models.store.model_store import ModelStore
-from qwendesk.notice_setting import read_notice
-from qwendesk.plugins import guarded, load
 from qwendesk.routing.base import Router
 from qwendesk.routing.classifier.trained_router import TrainedRouter
-from qwendesk.routing.policy.policy_file import RoutingPolicy
+from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load_policy
+from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.toolbox import Toolbox
-
-FEEDBACK_BUTTONS = "feedback_buttons"
-MACHINE_NOTICE = "machine_notice"
-COMMON_SETTING_NAMES = tuple(setting.name for setting in COMMON_SETTINGS)
-"""Settings of every channel that the desk reads itself."""
-log = logging.getLogger(__name__)
+from qwendesk.tools.toolbox import Toolbox, installed
 
 
 def build_memory(settings: Settings) -> Memory:
@@ -164,87 +160,87 @@ def _runs_models_locally(settings: Settings, pool: ModelPool) -> bool:
         return True  # the first turn reports an engine that cannot be made
 
 
-def build_direct_access(settings: Settings, memory: Memory) -> DirectAccess:
-    """Return the rules for people on whose behalf a program asks the desk."""
-    return DirectAccess(AccessRepository(memory.scope), settings.channels, settings.messages_per_hour)
+@dataclass
+class DeskParts:
+    """The parts of an open desk that ``Desk`` uses."""
+
+    settings: Settings
+    memory: Memory
+    commands: MemoryCommands
+    pool: ModelPool
+    knowledge: DeskKnowledge
+    turns: TurnRunner
+
+    @cached_property
+    def direct_access(self) -> DirectAccess:
+        """The rules for people on whose behalf a program asks the desk.
+
+        Raises:
+            ConfigError: the access settings of a channel are invalid.
+        """
+        settings = self.settings
+        return DirectAccess(AccessRepository(self.memory.scope), settings.channels, settings.messages_per_hour)
 
 
-def make_channels(settings: Settings, left_out: dict[str, str] | None = None) -> dict[str, Channel]:
-    """Return the channels that are set up; nothing is connected yet.
-
-    A channel whose plug-in cannot be imported or made is left out, and the log names it.
+@asynccontextmanager
+async def open_desk(
+    settings: Settings,
+    *,
+    engines: Mapping[str, Engine] | None = None,
+    tools: Iterable[BaseTool | Callable[..., Any]] = (),
+    memory: Memory | None = None,
+    router: Router | None = None,
+) -> AsyncIterator[DeskParts]:
+    """Open the database, the knowledge base and the workers; close them at the end.
 
     Args:
         settings: all settings.
-        left_out: receives the error of each channel that is left out, by channel name.
-
-    Raises:
-        ConfigError: one is unknown, or its settings are invalid.
+        engines: engines by name that replace the installed ones.
+        tools: tools besides the installed ones.
+        memory: the store of conversations; None opens the settings' database.
+        router: chooses the role; None loads the trained router.
     """
-    made: dict[str, Channel] = {}
-    for name, values in settings.channels.items():
-        try:
-            made[name] = make_channel(load("channels", name), values, settings)
-        except PluginError as error:
-            log.error("Left out: %s", error)
-            if left_out is not None:
-                left_out[name] = str(error)
-    return made
-
-
-def make_channel(kind: type[Channel], values: Mapping[str, Any], settings: Settings) -> Channel:
-    """Return one channel of its settings.
-
-    Raises:
-        ConfigError: it is not served, its library is not installed, or its settings are invalid.
-    """
-    with guarded("channels", kind.manifest.name):
-        kind.manifest.check_served()
-        kind.manifest.check_installed()
-        own = kind.manifest.read({key: value for key, value in values.items() if key not in COMMON_SETTING_NAMES})
-        if own.get("data_dir") == "":
-            own["data_dir"] = str(settings.data_dir / "channels" / kind.manifest.name)
-        return kind.create(own)
-
-
-async def check_channel(name: str, settings: Settings) -> Channel:
-    """Create a channel from its settings and close it; nothing is connected.
-
-    Raises:
-        ConfigError: its library is not installed, or its settings are invalid.
-    """
-    values = settings.channels[name]
-    AccessPolicy.read(name, values)
-    channel = make_channel(load("channels", name), values, settings)
-    await channel.aclose()
-    return channel
-
-
-def check_component(channels: Mapping[str, Channel], component: Component) -> None:
-    """Raise an error if a channel cannot be split into components.
-
-    Raises:
-        ConfigError: a channel can only send from the process that listens.
-    """
-    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
-    if whole:
-        raise ConfigError(
-            f"--component {component} cannot serve the channel {whole[0]!r}: only the process that listens there "
-            "can send. Serve that channel by a separate desk, without --component."
+    memory, router = memory or build_memory(settings), router or build_router(settings)
+    async with AsyncExitStack() as stack:
+        await memory.open()
+        stack.push_async_callback(memory.aclose)
+        for warm_up in (language.warm_up, cues.warm_up, human_claims.warm_up):
+            await asyncio.to_thread(warm_up)
+        policy = await asyncio.to_thread(load_policy, settings.data_dir / POLICY_FILE)
+        if isinstance(router, TrainedRouter):
+            await asyncio.to_thread(router.warm_up)
+        built_in = installed()
+        knowledge = build_knowledge(settings, memory)
+        stack.push_async_callback(knowledge.aclose)
+        toolbox = await stack.enter_async_context(Toolbox([*built_in, knowledge.tool, *tools]))
+        sandbox = PythonSandbox()
+        stack.push_async_callback(sandbox.aclose)
+        pool = build_pool(settings, engines)
+        stack.push_async_callback(pool.aclose)
+        turns = build_turns(
+            settings,
+            memory,
+            pool,
+            router=router,
+            policy=policy,
+            toolbox=toolbox,
+            own_tools=tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in}),
+            sandbox=sandbox,
+            knowledge=knowledge,
         )
+        stack.push_async_callback(turns.aclose)
+        parts = DeskParts(settings, memory, MemoryCommands(memory), pool, knowledge, turns)
+        _register_held_words(parts)
+        yield parts
 
 
-def access_policy(name: str, channel: Channel, settings: Settings) -> AccessPolicy:
-    """Return a channel's access policy; a channel that does not prove who writes has no operators.
-
-    Raises:
-        ConfigError: the channel's settings are invalid.
-    """
-    policy = AccessPolicy.read(name, settings.channels.get(name, {}))
-    if not channel.proves_senders and (policy.operators or policy.owners):
-        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/how-to/access.md).", name)
-    by_letter = channel.manifest.capabilities.by_letter
-    return replace(policy, by_letter=by_letter, proves_senders=channel.proves_senders)
+def _register_held_words(parts: DeskParts) -> None:
+    """Let what this process holds of a person be dropped when the person is forgotten."""
+    held = parts.memory.held_words
+    held.register("turns", parts.turns.drop)
+    held.register("timers", drop_cancelled_timers)
+    held.register("engines", parts.pool.forget_prompts)
+    held.register("readers", parts.knowledge.drop)
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:
@@ -304,29 +300,3 @@ def build_worker_setup(
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
     return WorkerSetup(run_turn, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
-
-
-def machine_notice(channel: str, settings: Settings) -> str | bool:
-    """Return a channel's notice that a machine answers: a text, True for the built-in one, False for none.
-
-    Raises:
-        ConfigError: the channel's setting is invalid.
-    """
-    own = settings.channels.get(channel, {}).get(MACHINE_NOTICE, settings.machine_notice)
-    try:
-        return read_notice(own)
-    except ValueError as error:
-        raise ConfigError(f"{MACHINE_NOTICE!r} in [channels.{channel}] must be {error}.") from None
-
-
-def asks_for_feedback(channel: str, settings: Settings) -> bool:
-    """Return whether answers on a channel have feedback buttons.
-
-    Raises:
-        ConfigError: the channel's setting is neither true nor false.
-    """
-    own = settings.channels.get(channel, {}).get(FEEDBACK_BUTTONS, settings.feedback_buttons)
-    try:
-        return TypeAdapter(bool).validate_python(own)
-    except ValidationError:
-        raise ConfigError(f"{FEEDBACK_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}.") from None

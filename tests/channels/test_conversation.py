@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qwendesk import Desk, Settings
+from qwendesk.channel_wiring import make_channel
 from qwendesk.channels.matrix.parse import MatrixIdentity, parse
 from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.errors import ConfigError
@@ -19,7 +20,6 @@ from qwendesk.plugins import load
 from qwendesk.service import Service
 from qwendesk.testing.scenario import play, read_script
 from qwendesk.testing.simulators.base import Simulator, UserMessage, simulator_for
-from qwendesk.wiring import make_channel
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow

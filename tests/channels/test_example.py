@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from qwendesk import Desk, Settings
+from qwendesk.channel_wiring import make_channel
 from qwendesk.channels.base import Channel
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
-from qwendesk.wiring import make_channel
 from tests.ports import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qwendesk.channel_wiring import access_policy
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.html import html_to_text
 from qwendesk.channels.mail.parse import parse
@@ -17,7 +18,6 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 from qwendesk.settings import Settings
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
-from qwendesk.wiring import access_policy
 from tests.channels.mail_platform import DESK
 
 ANNA = "anna@people.example"

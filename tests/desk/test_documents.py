@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from typer.testing import CliRunner
 
 from qwendesk import Desk, Settings
+from qwendesk.channel_wiring import make_channel
 from qwendesk.channels.base import Channel
 from qwendesk.cli.main import app
 from qwendesk.desk.turns import documents
@@ -26,7 +27,6 @@ from qwendesk.service import Service
 from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 from qwendesk.testing.simulators.webhook import WebhookSimulator
-from qwendesk.wiring import make_channel
 from tests.conftest import MakeDesk
 from tests.knowledge.conftest import WordVectors
 from tests.knowledge.files import docx, paragraph, pdf, xlsx
@@ -146,17 +146,17 @@ async def test_a_long_document_is_found_by_words_at_once_and_embedded_after_the_
     async with make_desk(reads) as desk:
         reply, _ = await listen(desk, Inbound("What about subject7 then?", "c", (long,)))
         assert "Page about subject7" in reply.text and not vectors.embedded
-        assert desk.knowledge and desk._turns
-        await desk._turns.background.wait()
+        assert desk.knowledge and desk.turns
+        await desk.turns.background.wait()
         state = await desk.knowledge.base.state()
         assert state.embedded == state.passages == MAX_PASSAGES_EMBEDDED_AT_ONCE + 1
         vectors.is_away = True
         reply, _ = await listen(desk, Inbound("How long is the warranty?", "c", (PDF,)))
         assert WARRANTY in reply.text, "an embedding server that is away does not fail the turn"
-        await desk._turns.background.wait()
+        await desk.turns.background.wait()
         vectors.is_away = False
         await listen(desk, Inbound("Thank you.", "c"))
-        await desk._turns.background.wait()
+        await desk.turns.background.wait()
         state = await desk.knowledge.base.state()
         assert state.embedded == state.passages > MAX_PASSAGES_EMBEDDED_AT_ONCE + 1, (
             "what it was away for is done once it is back"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from qwendesk.channel_wiring import make_channels
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import ChatPage
@@ -17,7 +18,6 @@ from qwendesk.desk.translations import MachineNotices, languages, say
 from qwendesk.errors import ConfigError
 from qwendesk.service import Service
 from qwendesk.settings import Settings, load_settings
-from qwendesk.wiring import make_channels
 from tests.desk.parts import Abilities, TestOutlet, running
 
 LINE = say("machine_notice", "en")

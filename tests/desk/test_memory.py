@@ -34,9 +34,9 @@ def played(messages: list[object]) -> str:
 
 
 async def settled(desk: Desk) -> None:
-    assert desk._turns
-    desk._turns.background.idle_seconds = 0
-    await desk._turns.background.wait()
+    assert desk.turns
+    desk.turns.background.idle_seconds = 0
+    await desk.turns.background.wait()
 
 
 def asked(desk: Desk, about: str) -> int:

@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from qwendesk import Desk, Settings
+from qwendesk.channel_wiring import make_channels
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
@@ -27,7 +28,7 @@ from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
 from qwendesk.tools.clock import find_zones
-from qwendesk.wiring import build_pool, make_channels
+from qwendesk.wiring import build_pool
 from tests.ports import free_port
 
 LEFT, RIGHT = "quokka", "zwanzig"

@@ -122,10 +122,10 @@ async def _show(name: str, as_json: bool) -> None:
 
 
 async def _test(name: str) -> None:
+    from qwendesk.channel_wiring import make_channel
     from qwendesk.errors import ConfigError
     from qwendesk.plugins import load
     from qwendesk.settings import load_settings
-    from qwendesk.wiring import make_channel
 
     settings = load_settings()
     kind = load("channels", name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from qwendesk.channel_wiring import COMMON_SETTING_NAMES, make_channel
 from qwendesk.errors import ConfigError
 from qwendesk.plugins import load
 from qwendesk.printable import many_lines, one_line
@@ -17,7 +18,6 @@ from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.scenario import DEFAULT, check_script, example, play, read_script
 from qwendesk.testing.scenario_steps import ScenarioStep
 from qwendesk.testing.simulators.base import simulator_for
-from qwendesk.wiring import COMMON_SETTING_NAMES, make_channel
 
 _STRANGER = """\
 - write: {text: "Hello"}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from qwendesk.app import Desk
+from qwendesk.app import Desk, reply_of
 from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
 from qwendesk.cli.chat.prompt_history import history_file
 from qwendesk.cli.chat.terminal_commands import (
@@ -24,7 +24,6 @@ from qwendesk.cli.chat.terminal_commands import (
 )
 from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
-from qwendesk.desk.turns.turn import reply_of
 from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
 from qwendesk.settings import load_settings

@@ -19,6 +19,7 @@ import psutil
 from sqlalchemy import make_url
 
 from qwendesk import plugins
+from qwendesk.channel_wiring import check_channel
 from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, reason
@@ -32,7 +33,7 @@ from qwendesk.settings import Settings, config_file, unknown_variables
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import make_installed
-from qwendesk.wiring import build_pool, check_channel, engine_parts
+from qwendesk.wiring import build_pool, engine_parts
 
 _TIGHT_DISK = 1e9
 _TIGHT_MEMORY = 1.5e9

@@ -26,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.served import SECRET, SIGNING, Served, says, served
-from qwendesk.channels.webhook.signature import signed_headers
+from qwendesk.channels.webhook.channel import signed_headers
 
 MB = 2**20
 AT_ONCE = 25

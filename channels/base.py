@@ -25,6 +25,14 @@ Accept = Callable[[Inbound], Awaitable[Admission]]
 """Accepts a message durably: once it returns, the message survives a killed process."""
 Component = Literal["all", "ingress", "worker", "web"]
 """Part of the desk that a process runs: everything, accepting messages, answering them, or serving web pages."""
+MAX_FILE_BYTES = 20 * 2**20
+"""Size limit of a file on platforms that set none."""
+Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
+"""Markup of messages: none, HTML, Telegram's subset of HTML, Slack's mrkdwn, or Markdown."""
+Value = str | int | float | bool | tuple[str, ...]
+"""Type of a setting's value."""
+_GIVEN: dict[type, Any] = {bool: bool, tuple: list}
+"""Types accepted for a setting of a type; any other type accepts text and numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +52,6 @@ class ShownMessage:
 Transcript = Callable[[str], Awaitable[Sequence[ShownMessage]]]
 """Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
-MAX_FILE_BYTES = 20 * 2**20
-"""Size limit of a file on platforms that set none."""
-
 
 def skipped_media(sizes: Iterable[int]) -> str | None:
     """Return why files are skipped, from their sizes in bytes; None if no file is."""
@@ -54,10 +59,6 @@ def skipped_media(sizes: Iterable[int]) -> str | None:
     if any(size > MAX_FILE_BYTES for size in known):
         return "large file"
     return None if all(known) else "empty file"
-
-
-Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
-"""Markup of messages: none, HTML, Telegram's subset of HTML, Slack's mrkdwn, or Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,6 @@ class ChannelCapabilities:
     """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
     one_process: bool = False
     """Whether only the process that receives can send, because it alone has the keys."""
-
-
-Value = str | int | float | bool | tuple[str, ...]
-"""Type of a setting's value."""
-_GIVEN: dict[type, Any] = {bool: bool, tuple: list}
-"""Types accepted for a setting of a type; any other type accepts text and numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
-"""Shared inbound handling: read a request, fetch its files, submit the message, report a refusal."""
+"""Inbound handling that channels share: requests, quotes, mentions, files, and submission to the desk."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cachetools import FIFOCache
 
@@ -19,9 +21,31 @@ from qwendesk.messages import Attachment, Inbound
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-
 MAX_JSON_DEPTH = 64
 """Maximum nesting of arrays and objects; platforms need about ten levels."""
+CLOCK_TOLERANCE_SECONDS = 300
+"""Accepted clock difference, within which repeated requests are recognised."""
+_MAX_TIMESTAMP_DIGITS = 16
+_COMMAND = re.compile(r"/\w+(?=\s|@|\Z)")
+_MAX_QUOTE_CHARS = 4000
+"""Characters of all quotes of a message together."""
+_MAX_OWN_CHARS = 1000
+"""Characters of a quote of the desk's own message."""
+_MAX_NAME_CHARS = 100
+COMMANDS = frozenset(
+    {
+        "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
+        "memory", "remember", "forget", "link",
+    }
+)  # fmt: skip
+START_COMMANDS = frozenset({"start"})
+"""Commands that platforms send when a person opens the chat."""
+_COMMANDS_WITH_ARGUMENT = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
+"""Commands that may have an argument without a slash; "good morning" is a greeting."""
+Fetch = Callable[[], Awaitable[Attachment]]
+"""Fetches one file; raises ``ChannelError``."""
+log = logging.getLogger(__name__)
+_MAX_FAILED_MESSAGES = 1000
 
 
 def read_json(data: str | bytes) -> Any:
@@ -63,17 +87,6 @@ def _finite(number: str) -> float:
     return value
 
 
-Fetch = Callable[[], Awaitable[Attachment]]
-"""Fetches one file; raises ``ChannelError``."""
-log = logging.getLogger(__name__)
-CLOCK_TOLERANCE_SECONDS = 300
-"""Accepted clock difference, within which repeated requests are recognised."""
-
-
-_MAX_FAILED_MESSAGES = 1000
-_MAX_TIMESTAMP_DIGITS = 16
-
-
 async def read_body(request: Request, largest: int) -> bytes | None:
     """Return a request's body, of which at most ``largest`` bytes are read; None if it is larger."""
     body = bytearray()
@@ -89,6 +102,72 @@ def is_recent(moment: str, now: float | None = None) -> bool:
     current = time.time() if now is None else now
     readable = len(moment) <= _MAX_TIMESTAMP_DIGITS and moment.isascii() and moment.isdecimal()
     return readable and abs(current - int(moment)) <= CLOCK_TOLERANCE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Text of a message that a person refers to."""
+
+    text: str
+    author: str = ""
+    kind: Literal["reply", "forward"] = "reply"
+    own: bool = False
+    """Whether the desk wrote it."""
+    moment: float | None = None
+    """Time of the message in seconds since 1970."""
+
+    def written(self, most: int = _MAX_QUOTE_CHARS) -> str:
+        """Return the quote as lines that begin with ``>``.
+
+        Args:
+            most: characters of the text that are kept.
+        """
+        most = min(most, _MAX_OWN_CHARS) if self.own else most
+        text = self.text.strip()
+        text = text if len(text) <= most else f"{text[:most].rstrip()} …"
+        return "\n".join(f"> {line}".rstrip() for line in (self._head(), *text.splitlines()))
+
+    def _head(self) -> str:
+        who = "you, the assistant" if self.own else " ".join(self.author.split())[:_MAX_NAME_CHARS]
+        if self.kind == "forward":
+            return f"Forwarded message{f' from {who}' if who else ''}{self._when()}:"
+        return f"{who or 'Somebody'} wrote{self._when()}:"
+
+    def _when(self) -> str:
+        try:
+            moment = datetime.fromtimestamp(self.moment, UTC) if self.moment else None
+        except (ValueError, OverflowError, OSError):
+            moment = None
+        return f" on {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+
+
+def with_quotes(text: str, quotes: Iterable[Quote]) -> str:
+    """Put quotes above a person's text; leave a chat command unchanged."""
+    pointed = [quote for quote in quotes if quote.text.strip()]
+    blocks = [quote.written(_MAX_QUOTE_CHARS // len(pointed)) for quote in pointed]
+    return text if _COMMAND.match(text) else "\n\n".join([*blocks, text] if text else blocks)
+
+
+def add_slash(text: str) -> str:
+    """Add the slash to a command that was written without it; return any other text unchanged."""
+    name, _, more = text.strip().partition(" ")
+    known = _COMMANDS_WITH_ARGUMENT if more else COMMANDS
+    return f"/{text.strip()}" if name.lower() in known else text
+
+
+def is_mentioned(text: str, names: Collection[str]) -> bool:
+    """Tell whether a text has one of the desk's names as a word, outside of addresses and paths."""
+    named = rf"(?<![\w@.+/\\:=-])@?{_any(names)}(?![\w@/\\=]|[.+-]\w|:[\d/])"
+    return bool(re.search(named, text, re.IGNORECASE))
+
+
+def strip_mention(text: str, names: Collection[str]) -> str:
+    """Remove the desk's names from the start of a text."""
+    return re.sub(rf"\A(?:\s*@?{_any(names)}(?:[:,]\s*|\s+|\Z))+", "", text, flags=re.IGNORECASE).strip()
+
+
+def _any(names: Collection[str]) -> str:
+    return f"(?:{'|'.join(re.escape(name) for name in sorted(names, key=len, reverse=True))})"
 
 
 async def with_attachments(inbound: Inbound, files: Sequence[Fetch]) -> Inbound:

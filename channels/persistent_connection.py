@@ -1,22 +1,111 @@
-"""Base class of channels with one persistent connection.
-
-Such a platform delivers a message once and does not wait for the desk: incoming messages are queued and submitted in
-order.
-"""
+"""Base class of channels with one persistent connection, and the queue of their incoming messages."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.connection import Connection
-from qwendesk.channels.inbound_queue import InboundQueue
-from qwendesk.channels.ingest import Fetch
-from qwendesk.channels.retry import retry_until_stopped, unless_stopped
+from qwendesk.channels.ingest import Fetch, submit, with_attachments
+from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped, unless_stopped
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
+
+Refuse = Callable[[Inbound, str], Awaitable[object]]
+log = logging.getLogger(__name__)
+_MAX_QUEUED_MESSAGES = 1000
+_MAX_CONCURRENT_FETCHES = 4
+"""Messages whose files are fetched, and kept in memory, at the same time."""
+_RETRY_SECONDS = 1.0
+
+
+class InboundQueue:
+    """Queues messages and submits them when the desk accepts them.
+
+    Args:
+        stopping: once set, messages that a busy desk does not accept are dropped.
+        refuse: tells a person why a message was refused.
+    """
+
+    def __init__(self, stopping: asyncio.Event, refuse: Refuse) -> None:
+        self._stopping = stopping
+        self._refuse = refuse
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last: dict[str, asyncio.Task[None]] = {}
+        """Task of the last message of each conversation."""
+        self._fetching = asyncio.Semaphore(_MAX_CONCURRENT_FETCHES)
+        self._handing = asyncio.Lock()
+        self._kept = 0
+
+    def put(self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept) -> None:
+        """Queue a message with its files, unless the queue is full; give it an event id if it has none."""
+        if self._kept >= _MAX_QUEUED_MESSAGES:
+            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MAX_QUEUED_MESSAGES)
+            return
+        self._kept += 1
+        inbound = inbound if inbound.event else replace(inbound, event=uuid4().hex)
+        task = asyncio.create_task(self._take(inbound, files, accept, self._last.get(inbound.conversation)))
+        self._last[inbound.conversation] = task
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._remove, inbound.conversation))
+
+    async def drain(self) -> None:
+        """Wait until the queue is empty."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Stop submitting, and log how many messages are lost: the platform does not deliver them again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        lost, self._kept = self._kept, 0
+        if lost:
+            log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
+
+    def _remove(self, conversation: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._last.get(conversation) is task:
+            del self._last[conversation]
+
+    async def _take(
+        self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept, before: asyncio.Task[None] | None
+    ) -> None:
+        if before:
+            await asyncio.wait([before])
+        async with self._fetching if files else nullcontext():
+            try:
+                given = await self._is_given(await _whole(inbound, files), accept)
+            except Exception as error:  # one message must not end the connection
+                log.error("A message on %s is lost: %s.", inbound.channel, type(error).__name__)
+                given = True  # logged already
+        self._kept -= given
+
+    async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
+        async with self._handing:
+            while not await submit(inbound, accept, partial(self._refuse, inbound)):
+                if self._stopping.is_set():
+                    return False
+                await sleep_unless_stopped(self._stopping, _RETRY_SECONDS)
+        return True
+
+
+async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
+    """Return a message with its files; without them if a file cannot be fetched."""
+    try:
+        return await with_attachments(inbound, files)
+    except Exception as error:  # a stranger gave the address, and a library parsed it
+        log.warning("A file of %s was not fetched: %s.", inbound.channel, type(error).__name__)
+        return replace(inbound, unsupported_media="file")
 
 
 class PersistentConnectionChannel(ABC):

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.retry import sleep_unless_stopped
+from qwendesk.channels.lifecycle import sleep_unless_stopped
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection

@@ -8,13 +8,38 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from qwendesk.channels.mail.charsets import decode
-from qwendesk.channels.mail.headers import Mail, children, file_name, parameter, payload_of, raw, text
 from qwendesk.channels.mail.html import render_html
-from qwendesk.channels.mail.limits import MailLimits, parse_structure
+from qwendesk.channels.mail.mime import (
+    Mail,
+    MailLimits,
+    children,
+    decode,
+    file_name,
+    parameter,
+    parse_structure,
+    payload_of,
+    raw,
+    text,
+)
 from qwendesk.messages import Attachment, kind_of, storable
 
 _SIGNATURE = "-- "
+_SIGNATURES = {
+    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+    "application/x-pgp-signature",
+}  # fmt: skip
+_SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
+_ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
+_NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
+_WORD = re.compile(r"[^\W_]+")
+_URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
+_MAX_OTHER_WORDS = 2
+"""Maximum number of words of the plain version that the other version may lack."""
+_MAX_FORWARDED_CHARS = 3000
+"""Maximum length of a forwarded mail within the message, in characters; a longer one is also attached as a file."""
+_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_FOLD = re.compile(r"\r?\n[ \t]")
+_EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORGANIZER|RRULE)[;:]", re.IGNORECASE)
 
 
 def join_flowed_lines(text: str, *, joined: bool) -> str:
@@ -48,34 +73,6 @@ def join_flowed_lines(text: str, *, joined: bool) -> str:
 def _line(depth: int, pieces: list[str]) -> str:
     said = "".join(pieces)
     return f"{'>' * depth} {said}" if depth else said
-
-
-_SIGNATURES = {
-    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
-    "application/x-pgp-signature",
-}  # fmt: skip
-
-_SIGNATURE_FILES = {"signature.asc", "smime.p7s"}
-
-_ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
-
-_NOT_SHOWN = {"text/x-amp-html", "text/watch-html", "text/rfc822-headers", "application/applefile"}
-
-_WORD = re.compile(r"[^\W_]+")
-
-_URL = re.compile(r"<?\b(?:https?://|mailto:|cid:)[^\s<>]*>?", re.IGNORECASE)
-
-_MAX_OTHER_WORDS = 2
-"""Maximum number of words of the plain version that the other version may lack."""
-
-_MAX_FORWARDED_CHARS = 3000
-"""Maximum length of a forwarded mail within the message, in characters; a longer one is also attached as a file."""
-
-_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
-
-_FOLD = re.compile(r"\r?\n[ \t]")
-
-_EVENT = re.compile(r"(?:SUMMARY|DTSTART|DTEND|DURATION|LOCATION|DESCRIPTION|ORGANIZER|RRULE)[;:]", re.IGNORECASE)
 
 
 @dataclass(slots=True)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import submit
-from qwendesk.channels.mail.limits import MailLimits
+from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped
+from qwendesk.channels.mail.mime import MailLimits
 from qwendesk.channels.mail.parse import Thread, parse
-from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped
 from qwendesk.desk.commands.chat_commands import parse as parse_command
 from qwendesk.desk.commands.forget import is_deletion_request
 from qwendesk.desk.rate_limiter import RateLimiter
@@ -29,6 +29,15 @@ from qwendesk.messages import Admission, Inbound, Outbound
 
 if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
+
+log = logging.getLogger(__name__)
+_BEGINNING = 2**20
+"""Number of bytes read of an oversized mail; the text precedes the attached files."""
+_LOOK_SECONDS = 1.0
+"""Maximum delay of a stop, in seconds."""
+_IDLE_SECONDS = 15.0
+"""Polling interval in seconds; it bounds the delay when a server omits a notification."""
+_SECURITY = ("tls", "starttls", "none")
 
 
 def compose(message: Outbound, own: str, name: str) -> EmailMessage:
@@ -55,20 +64,6 @@ def compose(message: Outbound, own: str, name: str) -> EmailMessage:
 
 def _answered(subject: str) -> str:
     return subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
-
-
-log = logging.getLogger(__name__)
-
-_BEGINNING = 2**20
-"""Number of bytes read of an oversized mail; the text precedes the attached files."""
-
-_LOOK_SECONDS = 1.0
-"""Maximum delay of a stop, in seconds."""
-
-_IDLE_SECONDS = 15.0
-"""Polling interval in seconds; it bounds the delay when a server omits a notification."""
-
-_SECURITY = ("tls", "starttls", "none")
 
 
 class MailChannel(Channel):

@@ -27,9 +27,9 @@ USED_PROPERTIES = {
     "max-width", "line-height", "inset", "translate", "padding-left",
 }  # fmt: skip
 """Properties that determine the visibility of text and its line breaks."""
-
 Declarations = dict[str, Any]
 """Properties with their values as tinycss2 tokens."""
+_IN_PX = {"px": 1.0, "em": 16.0, "rem": 16.0, "pt": 4 / 3}
 
 
 class TooManyComparisons(Exception):
@@ -187,6 +187,3 @@ def _feature_holds(content: Sequence[Any]) -> bool:
         return bool(value <= _SCREEN_PX)
     said = [token.lower_value for token in content if token.type == "ident"][1:]
     return not (name == "prefers-color-scheme" and said == ["dark"]) and name != "-ms-high-contrast"
-
-
-_IN_PX = {"px": 1.0, "em": 16.0, "rem": 16.0, "pt": 4 / 3}

@@ -6,31 +6,34 @@ import re
 
 _MAX_OPEN = 500
 """Maximum number of open elements."""
-
 _MAX_REPEATED = 200_000
 """Maximum number of reopened formatting elements: parsers reopen unclosed ones in every paragraph."""
-
 _MAX_ATTRIBUTES = 4000
 """Maximum number of separators between attributes in one tag."""
-
 _COMMENT = re.compile(r"(<style\b.*?(?:</style|\Z))|<!--.*?(?:-->|--!>|\Z)", re.DOTALL | re.IGNORECASE)
 """A comment, or a style sheet, within which comment marks have no meaning."""
-
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]{0,40})")
-
 _CHOICE = re.compile(r"<(/?)(?:select|option|optgroup|selectedcontent)\b", re.IGNORECASE)
-
 _DATA = re.compile(r"data:[a-z]+/[^\"'\s<>]*", re.IGNORECASE)
-
 _BETWEEN = re.compile(r"[\s/\"'=]")
-
 _NEVER_OPEN = {
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
     "html", "body", "head", "p", "li", "td", "th", "tr", "tbody", "thead", "tfoot", "dd", "dt",
 }  # fmt: skip
 """Void elements and elements whose end tag is optional."""
-
 _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
+# private-use characters; ``without_marks`` removes them from the page's own text
+LINE = "\ue000"
+"""Line break unless at the start of a line."""
+PARAGRAPH = "\ue001"
+"""Paragraph break: an empty line follows."""
+HARD = "\ue002"
+"""Unconditional line break."""
+SPACE = "\ue003"
+"""Preserved space."""
+_MARKS = re.compile("[\ue000-\ue003]")
+_BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
+_ENDS = re.compile(" ?[\ue000-\ue002][\ue000-\ue002 ]*")
 
 
 def truncate_html(html: str) -> str:
@@ -62,26 +65,6 @@ def _attributes(html: str, start: int) -> int:
     end = end if end >= 0 else len(html)
     closed = html.rfind(">", start, end)
     return len(_BETWEEN.findall(html, start, closed if closed >= 0 else end))
-
-
-# private-use characters; ``without_marks`` removes them from the page's own text
-LINE = "\ue000"
-"""Line break unless at the start of a line."""
-
-PARAGRAPH = "\ue001"
-"""Paragraph break: an empty line follows."""
-
-HARD = "\ue002"
-"""Unconditional line break."""
-
-SPACE = "\ue003"
-"""Preserved space."""
-
-_MARKS = re.compile("[\ue000-\ue003]")
-
-_BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
-
-_ENDS = re.compile(" ?[\ue000-\ue002][\ue000-\ue002 ]*")
 
 
 def without_marks(text: str) -> str:

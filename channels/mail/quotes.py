@@ -31,6 +31,8 @@ _DIRECTIONS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _DASHES = re.compile(r"[-_=*─—–\s]{3,}")
 _LONG_RULE = re.compile(r"[-_=]{5,}")
 _RULE = re.compile(r"[-_=─—–]{5,}")
+_WHOLE, _ENOUGH = 2, 1
+_ENDS = (".", "!", "?", "。", "！", "？", "…", ":", "：")
 
 
 @dataclass(slots=True)
@@ -221,10 +223,6 @@ def _growing(lines: list[str], number: int) -> Iterator[str]:
 
 def _quote_is_next(lines: list[str], number: int) -> bool:
     return next((line for line in lines[number + 1 : number + 3] if line), "").startswith(">")
-
-
-_WHOLE, _ENOUGH = 2, 1
-_ENDS = (".", "!", "?", "。", "！", "？", "…", ":", "：")
 
 
 def _says_who(said: str, is_followed: bool) -> int:

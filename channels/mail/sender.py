@@ -12,7 +12,7 @@ from email.errors import (
 )
 from email.utils import getaddresses
 
-from qwendesk.channels.mail.headers import Mail, decoded, raw
+from qwendesk.channels.mail.mime import Mail, decoded, raw
 
 _PROGRAM = re.compile(r"(?:mailer-daemon|postmaster|bounces?)(?:[+=_-][^@]*)?@")
 _NO_REPLY = re.compile(r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply)(?:[+=_-][^@]*)?@")

@@ -38,6 +38,10 @@ _NUMBER = re.compile(r"-?\d*\.?\d+(?:e[+-]?\d+)?", re.IGNORECASE)
 _FLAT = re.compile(r"scale(?:3d|x|y)?\(\s*0*\.?0*\s*[,)]|rotate[xy]\(\s*-?90deg|matrix\(\s*0\s*,\s*0", re.IGNORECASE)
 _CLIPPED = re.compile(r"(?:inset\(\s*(?:[5-9]\d|1\d\d)(?:\.\d+)?%|(?:circle|ellipse)\(\s*0)", re.IGNORECASE)
 _NOTHING = re.compile(r"(?:opacity\(\s*0*\.?0*%?\s*\)|opacity\s*=\s*0*\s*\))", re.IGNORECASE)
+_NAMED_SIZES = {"xx-small", "x-small", "small", "medium", "large", "x-large", "xx-large", "xxx-large", "initial"}
+_SYSTEM_COLORS = {"canvas": "white", "canvastext": "black", "window": "white", "windowtext": "black", "field": "white"}
+_BY_LIGHTNESS = {"lab": 100.0, "lch": 100.0, "oklab": 1.0, "oklch": 1.0}
+"""Colour spaces that are reduced to their lightness, with its maximum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +209,6 @@ def _size(value: Sequence[Any], inherited: float) -> float | None:
     return 16.0 if words & _NAMED_SIZES else None
 
 
-_NAMED_SIZES = {"xx-small", "x-small", "small", "medium", "large", "x-large", "xx-large", "xxx-large", "initial"}
-
-
 def _coloured(look: ComputedStyle, element: Element, declared: Declarations) -> ComputedStyle:
     background = _background(look.background, element, declared)
     color, alpha = look.color, look.alpha
@@ -246,11 +247,6 @@ def _parsed(value: str) -> tuple[RGB, float] | None:
     except (ValueError, NotImplementedError, TypeError, RecursionError):
         return None
     return (red, green, blue), float(found.alpha)
-
-
-_SYSTEM_COLORS = {"canvas": "white", "canvastext": "black", "window": "white", "windowtext": "black", "field": "white"}
-_BY_LIGHTNESS = {"lab": 100.0, "lch": 100.0, "oklab": 1.0, "oklch": 1.0}
-"""Colour spaces that are reduced to their lightness, with its maximum."""
 
 
 def _background(under: RGB | None, element: Element, declared: Declarations) -> RGB | None:

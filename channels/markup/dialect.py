@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
     from markdown_it.tree import SyntaxTreeNode
 
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.rules_core import StateCore
-    from markdown_it.rules_inline import StateInline
-    from markdown_it.token import Token
-
-
 _LANGUAGE = re.compile(r"(?:[\w+#.-]+|\{[^}]*\})?(?:\s+(?:\{.*\}|[\w-]+=(?:\"[^\"]*\"|\S+)))*\s*")
+_TIMES = re.compile(r"(?<=[A-Za-z0-9)\]])(?:\*\*(?=\d)|\*(?=[A-Za-z0-9(\[]))")
+"""Multiplication or power, as in ``2*x*(y+1)`` and ``x**2``."""
+_WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")
+_LATEX = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def with_blocks(reader: MarkdownIt) -> MarkdownIt:
@@ -98,14 +96,6 @@ def _numbers(state: StateCore) -> None:
             if number != lists[-1] + 1:
                 token.attrSet("value", str(number))
             lists[-1] = number
-
-
-_TIMES = re.compile(r"(?<=[A-Za-z0-9)\]])(?:\*\*(?=\d)|\*(?=[A-Za-z0-9(\[]))")
-"""Multiplication or power, as in ``2*x*(y+1)`` and ``x**2``."""
-
-_WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")
-
-_LATEX = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def with_formulas(reader: MarkdownIt) -> MarkdownIt:

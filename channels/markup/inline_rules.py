@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_inline import StateInline
 
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.rules_inline import StateInline
-
-
 Rule = Callable[["StateInline", bool], bool]
 UNSPACED = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Tai_Le}"
@@ -30,11 +25,34 @@ UNSPACED = (
     r"\u200b\u2060\ufe0f--[0-9A-Za-z*#_]]"
 )
 """Pattern (regex version 1) of a character of scripts without spaces, their punctuation, or a pictogram."""
-
-
 _IS_UNSPACED = regex.compile(UNSPACED, regex.VERSION1)
 _ENDS = ".:!?;,…%)]}»”’"
 """Characters that end a sentence or a bracket."""
+Span = tuple[int, int]
+_SIGNS = "*_~\\"
+_ADDRESS = regex.compile(
+    rf"(?<![A-Za-z0-9])(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)[[^\s<>`\"\[\]|\\]&&[\x21-\x7e\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+",
+    regex.IGNORECASE | regex.VERSION1,
+)
+_MAIL = regex.compile(r"(?<![\w.+-])[A-Za-z0-9_.+~%'-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.[A-Za-z0-9-]+")
+_HANDLE = regex.compile(r"(?<![\w/])[@#$][A-Za-z0-9_]*_[A-Za-z0-9_]*")
+_MASKED = regex.compile(r"(?<=[A-Za-z0-9])(?:\*{4,}|(?<=\d)\*{3})(?=[A-Za-z0-9])")
+"""Masked digits, as in ``138****1234``."""
+_EVERY = regex.compile(r"\(\*\)|(?<=\w)\.\*(?=[\s,;)]|$)")
+"""SQL stars, as in ``COUNT(*)`` and ``SELECT a.*, b.*``."""
+_WORD = regex.compile(r"[^\s`<>\[\]()\"|（）「」『』，。、；：！？“”‘’]+")
+_EMPHASIS = regex.compile(r"(?<!\*)(\*{1,3}|~~)(?![*~/.\s])[^*~]*?(?<![*~/\s])\1(?!\*)")
+"""A pair of marks around words, as does not occur in glob patterns."""
+_ROOTED = ("/", "./", "../", "~/")
+_WINDOWS = regex.compile(
+    r"[A-Za-z]:[\\/]|\\\\[\w.]|%\w+%\\|[\w.-]+\\(?=.*\\?[A-Za-z0-9])(?:[A-Za-z0-9]|_[^\\]*\\[A-Za-z0-9])"
+)
+_CHAINED = regex.compile(r"[A-Za-z0-9_]*(?:(?:\.|::|->|#|=|-)[A-Za-z0-9_]+)+")
+_PATTERN = regex.compile(r"\*\.[a-z0-9]{1,5}")
+_DUNDER = regex.compile(r"__[a-z0-9]+(?:_[a-z0-9]+)*__")
+_MODULE_NAMES = frozenset(
+    ("__main__", "__file__", "__all__", "__version__", "__future__", "__slots__", "__path__", "__annotations__")
+)
 
 
 def with_emphasis(reader: MarkdownIt) -> MarkdownIt:
@@ -74,33 +92,6 @@ def _widened(tokenize: Rule) -> Rule:
         return True
 
     return rule
-
-
-Span = tuple[int, int]
-_SIGNS = "*_~\\"
-_ADDRESS = regex.compile(
-    rf"(?<![A-Za-z0-9])(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)[[^\s<>`\"\[\]|\\]&&[\x21-\x7e\p{{L}}\p{{M}}\p{{N}}]--{UNSPACED}]+",
-    regex.IGNORECASE | regex.VERSION1,
-)
-_MAIL = regex.compile(r"(?<![\w.+-])[A-Za-z0-9_.+~%'-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.[A-Za-z0-9-]+")
-_HANDLE = regex.compile(r"(?<![\w/])[@#$][A-Za-z0-9_]*_[A-Za-z0-9_]*")
-_MASKED = regex.compile(r"(?<=[A-Za-z0-9])(?:\*{4,}|(?<=\d)\*{3})(?=[A-Za-z0-9])")
-"""Masked digits, as in ``138****1234``."""
-_EVERY = regex.compile(r"\(\*\)|(?<=\w)\.\*(?=[\s,;)]|$)")
-"""SQL stars, as in ``COUNT(*)`` and ``SELECT a.*, b.*``."""
-_WORD = regex.compile(r"[^\s`<>\[\]()\"|（）「」『』，。、；：！？“”‘’]+")
-_EMPHASIS = regex.compile(r"(?<!\*)(\*{1,3}|~~)(?![*~/.\s])[^*~]*?(?<![*~/\s])\1(?!\*)")
-"""A pair of marks around words, as does not occur in glob patterns."""
-_ROOTED = ("/", "./", "../", "~/")
-_WINDOWS = regex.compile(
-    r"[A-Za-z]:[\\/]|\\\\[\w.]|%\w+%\\|[\w.-]+\\(?=.*\\?[A-Za-z0-9])(?:[A-Za-z0-9]|_[^\\]*\\[A-Za-z0-9])"
-)
-_CHAINED = regex.compile(r"[A-Za-z0-9_]*(?:(?:\.|::|->|#|=|-)[A-Za-z0-9_]+)+")
-_PATTERN = regex.compile(r"\*\.[a-z0-9]{1,5}")
-_DUNDER = regex.compile(r"__[a-z0-9]+(?:_[a-z0-9]+)*__")
-_MODULE_NAMES = frozenset(
-    ("__main__", "__file__", "__all__", "__version__", "__future__", "__slots__", "__path__", "__annotations__")
-)
 
 
 def with_literals(reader: MarkdownIt) -> MarkdownIt:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cachetools import FIFOCache
 
 from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
-from qwendesk.channels.ingest import FileFetcher, submit
-from qwendesk.channels.matrix import messages
-from qwendesk.channels.matrix.errors import LoggedOut, checked, translate_errors
+from qwendesk.channels.ingest import FileFetcher, submit, with_quotes
+from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped, unless_stopped
+from qwendesk.channels.matrix import client_api
+from qwendesk.channels.matrix.client_api import LoggedOut, checked, translate_errors
 from qwendesk.channels.matrix.parse import MatrixEvent, MatrixFile, MatrixIdentity, parse, quote_of
 from qwendesk.channels.matrix.session import MatrixSession, complete_timeline
-from qwendesk.channels.references import with_quotes
-from qwendesk.channels.retry import retry_until_stopped, sleep_unless_stopped, unless_stopped
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -82,17 +81,17 @@ class MatrixChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return its event id."""
-        sent = await self._call(lambda client: messages.send(client, message))
+        sent = await self._call(lambda client: client_api.send(client, message))
         self._own[sent] = message.conversation
         return sent
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace the text of a sent message."""
-        await self._call(lambda client: messages.edit(client, message_id, message))
+        await self._call(lambda client: client_api.edit(client, message_id, message))
 
     async def typing(self, conversation: str) -> None:
         """Show the typing indicator."""
-        await self._call(lambda client: messages.typing(client, conversation, _TYPING_MS))
+        await self._call(lambda client: client_api.typing(client, conversation, _TYPING_MS))
 
     async def check(self) -> str:
         """Log in, twice if the homeserver has invalidated the access token, and return user and device."""

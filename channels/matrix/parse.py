@@ -9,14 +9,18 @@ from typing import Any
 from urllib.parse import unquote
 
 from qwendesk.channels.base import MAX_FILE_BYTES
-from qwendesk.channels.references import Quote
+from qwendesk.channels.ingest import Quote
 from qwendesk.messages import Inbound
 
 _FORMAT = "org.matrix.custom.html"
-
 _USER_LINK_PREFIXES = ("https://matrix.to/#/", "matrix:u/")
-
 _WEB_PREFIXES = ("https://", "http://", "mailto:")
+_KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
+_FALLBACK = re.compile(r"\A> (?:\* )?<(@[^>\n]+)> ?(.*(?:\n>.*)*)\n\n?")
+"""The reply fallback of older clients: the author in angle brackets and the quoted text."""
+_THUMBS = {"👍": 1, "👎": -1}
+_SKIN_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+"""Variation selector and skin tones of an emoji."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +69,6 @@ def with_link_urls(text: str, links: list[MatrixLink]) -> str:
 def mention_labels(links: list[MatrixLink], user: str) -> list[str]:
     """Return the labels of the links that mention a user."""
     return [link.label for link in links if link.user_id == user and link.label]
-
-
-_KINDS = {"m.image": "image", "m.audio": "audio", "m.file": "document"}
-
-_FALLBACK = re.compile(r"\A> (?:\* )?<(@[^>\n]+)> ?(.*(?:\n>.*)*)\n\n?")
-"""The reply fallback of older clients: the author in angle brackets and the quoted text."""
-
-_THUMBS = {"👍": 1, "👎": -1}
-
-_SKIN_TONE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
-"""Variation selector and skin tones of an emoji."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.matrix.errors import ADVICE, checked, translate_errors
+from qwendesk.channels.matrix.client_api import ADVICE, checked, translate_errors
 from qwendesk.errors import ChannelError, ConfigError
 
 if TYPE_CHECKING:
     from nio import AsyncClient, Timeline
 
 log = logging.getLogger(__name__)
-
-
 _DEVICE_NAME = "Qwendesk"
+_PAGE_EVENTS = 100
+_MAX_PAGES = 20
 
 
 class MatrixSession:
@@ -106,11 +106,6 @@ class MatrixSession:
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(self._stored), "utf-8")
         fresh.replace(self._file)
-
-
-_PAGE_EVENTS = 100
-
-_MAX_PAGES = 20
 
 
 async def complete_timeline(

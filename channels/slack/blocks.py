@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from qwendesk.channels.references import Quote
+from qwendesk.channels.ingest import Quote
 
 ToPlainText = Callable[[str], str]
 """Converts mrkdwn to plain text."""

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
-from qwendesk.channels.slack import messages
-from qwendesk.channels.slack.errors import NotInChannel, translate_errors
+from qwendesk.channels.slack import web_api
 from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, parse
-from qwendesk.channels.slack.response_urls import RESPONSE_ID_PREFIX, CommandThreads, ResponseUrls, ThreadRoots
+from qwendesk.channels.slack.threads import CommandThreads, ThreadRoots
+from qwendesk.channels.slack.web_api import RESPONSE_ID_PREFIX, NotInChannel, ResponseUrls, translate_errors
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 log = logging.getLogger(__name__)
-
-
 _TIMESTAMP_HEADER, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
+DeliveryHandler = Callable[[str, dict[str, Any]], Awaitable[bool]]
+"""Accepts a delivery of a type with its payload; False if Slack has to repeat it."""
+_MAX_BODY_BYTES = 2**20
+_MAX_DELIVERIES = 4
+"""Maximum deliveries of an event; Slack repeats an unacknowledged one three times."""
+_FILE_HOSTS = ("files.slack.com", "slack-files.com")
 
 
 def has_fresh_signature(headers: Mapping[str, str]) -> bool:
@@ -49,10 +53,6 @@ def is_valid_signature(secret: str, headers: Mapping[str, str], body: bytes) -> 
     return has_fresh_signature(headers) and SignatureVerifier(secret).is_valid(
         text, headers[_TIMESTAMP_HEADER], headers[_SIGNATURE]
     )
-
-
-DeliveryHandler = Callable[[str, dict[str, Any]], Awaitable[bool]]
-"""Accepts a delivery of a type with its payload; False if Slack has to repeat it."""
 
 
 async def run_socket_mode(
@@ -85,14 +85,6 @@ async def run_socket_mode(
         await socket.close()  # type: ignore[no-untyped-call]
 
 
-_MAX_BODY_BYTES = 2**20
-
-_MAX_DELIVERIES = 4
-"""Maximum deliveries of an event; Slack repeats an unacknowledged one three times."""
-
-_FILE_HOSTS = ("files.slack.com", "slack-files.com")
-
-
 class SlackChannel(Channel):
     """A Slack app with Socket Mode if ``app_token`` is set, otherwise with HTTP requests."""
 
@@ -101,7 +93,7 @@ class SlackChannel(Channel):
         "Slack",
         ChannelCapabilities(
             markup="mrkdwn",
-            max_length=messages.MAX_SECTION_CHARS,
+            max_length=web_api.MAX_SECTION_CHARS,
             edits=True,
             edit_interval=1.5,
             buttons=5,
@@ -156,11 +148,11 @@ class SlackChannel(Channel):
         response_url = self._response_urls.find(message)
         try:
             async with translate_errors():
-                return await messages.send(await self._connect(), message)
+                return await web_api.send(await self._connect(), message)
         except NotInChannel:
             if response_url is None:
                 raise
-        body = json.dumps(messages.response_payload(message)).encode()
+        body = json.dumps(web_api.response_payload(message)).encode()
         await self._files.post(response_url, body, {"content-type": "application/json"})
         return f"{RESPONSE_ID_PREFIX}{message.key}"
 
@@ -169,7 +161,7 @@ class SlackChannel(Channel):
         if message_id.startswith(RESPONSE_ID_PREFIX):
             raise ChannelError("Slack cannot update a response to a slash command.", permanent=True)
         async with translate_errors():
-            await messages.edit(await self._connect(), message_id, message)
+            await web_api.edit(await self._connect(), message_id, message)
 
     async def check(self) -> str:
         """Return the app's user name and workspace."""
@@ -254,7 +246,7 @@ class SlackChannel(Channel):
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"
         where = (inbound.account, inbound.reply_to)
-        await self.send(Outbound(key, inbound.conversation, messages.escape(text), *where, plain=text))
+        await self.send(Outbound(key, inbound.conversation, web_api.escape(text), *where, plain=text))
 
     async def _fetch(self, file: SlackFile) -> Attachment:
         file = file if file.url else await self._file_info(file)

@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any
 
 from qwendesk.channels.base import MAX_FILE_BYTES
-from qwendesk.channels.mentions import add_slash
-from qwendesk.channels.references import with_quotes
+from qwendesk.channels.ingest import add_slash, with_quotes
 from qwendesk.channels.slack.blocks import attachment_quotes, blocks_text
 from qwendesk.messages import Inbound, kind_of
 
 _UNAVAILABLE_MODES = ("tombstone", "hidden_by_limit")
+_USER_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
+"""Message subtypes of people; ``me_message`` is the text of ``/me``."""
+_MARKUP = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,6 @@ def _unavailable_reason(file: dict[str, Any]) -> str | None:
         if is_known and file.get("mode") not in _UNAVAILABLE_MODES and file.get("file_access") != "access_denied"
         else "file"
     )
-
-
-_USER_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
-"""Message subtypes of people; ``me_message`` is the text of ``/me``."""
-_MARKUP = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from cachetools import FIFOCache
 
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import read_body, read_json
-from qwendesk.channels.telegram import messages
+from qwendesk.channels.telegram import bot_api
+from qwendesk.channels.telegram.bot_api import translate_errors
 from qwendesk.channels.telegram.entities import TelegramIdentity
-from qwendesk.channels.telegram.errors import translate_errors
 from qwendesk.channels.telegram.parse import MAX_FILE_BYTES
 from qwendesk.channels.telegram.updates import UpdatePoller, UpdateReceiver
 from qwendesk.errors import ChannelError
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from telegram import Bot
 
-
 GROUP_INTERVAL_SECONDS = 3.5
 """The Bot API allows about 20 messages a minute to one group."""
-
 _MAX_GROUPS = 1000
+_REQUEST_TIMEOUT_SECONDS = 30.0
+_MAX_BODY_BYTES = 2**20
+"""An update of Telegram has a few kilobytes."""
+UPDATE_TYPES = ("message", "callback_query")
+"""The update types that the bot subscribes to."""
 
 
 class GroupRateLimit:
@@ -70,15 +73,6 @@ class GroupRateLimit:
     def _seconds_left(self, conversation: str) -> float:
         last = self._last.get(conversation.partition(":")[0])
         return 0.0 if last is None else last + GROUP_INTERVAL_SECONDS - monotonic()
-
-
-_REQUEST_TIMEOUT_SECONDS = 30.0
-
-_MAX_BODY_BYTES = 2**20
-"""An update of Telegram has a few kilobytes."""
-
-UPDATE_TYPES = ("message", "callback_query")
-"""The update types that the bot subscribes to."""
 
 
 class TelegramChannel(Channel):
@@ -145,9 +139,9 @@ class TelegramChannel(Channel):
         async with translate_errors():
             bot = await self._connect()
             try:
-                return await messages.send(bot, message)
+                return await bot_api.send(bot, message)
             except ChatMigrated as moved:
-                return await messages.send(bot, replace(message, conversation=str(moved.new_chat_id), reply_to=None))
+                return await bot_api.send(bot, replace(message, conversation=str(moved.new_chat_id), reply_to=None))
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Edit the text of a sent message."""
@@ -156,12 +150,12 @@ class TelegramChannel(Channel):
         else:
             self._group_limit.check(message.conversation)
         async with translate_errors():
-            await messages.edit(await self._connect(), message_id, message)
+            await bot_api.edit(await self._connect(), message_id, message)
 
     async def typing(self, conversation: str) -> None:
         """Show the typing indicator for five seconds."""
         async with translate_errors():
-            await messages.typing(await self._connect(), conversation)
+            await bot_api.typing(await self._connect(), conversation)
 
     async def check(self) -> str:
         """Return the bot's user name."""

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+Entity = dict[str, Any]
+"""A ``MessageEntity`` as JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class TelegramIdentity:
@@ -16,10 +19,6 @@ class TelegramIdentity:
 
     id: int
     username: str
-
-
-Entity = dict[str, Any]
-"""A ``MessageEntity`` as JSON."""
 
 
 def text_and_entities(message: dict[str, Any]) -> tuple[str, Sequence[Entity]]:

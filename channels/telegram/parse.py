@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.channels.mentions import COMMANDS, START_COMMANDS
-from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.ingest import COMMANDS, START_COMMANDS, Quote, with_quotes
 from qwendesk.channels.telegram.entities import (
     TelegramIdentity,
     entity_text,
@@ -21,6 +20,22 @@ _CONTENT_TYPES = (
     "photo", "voice", "audio", "document", "video", "video_note", "animation", "sticker", "location", "venue",
     "contact", "poll", "dice", "story",
 )  # fmt: skip
+MAX_FILE_BYTES = 20 * 2**20
+"""The Bot API's download limit, in bytes."""
+_FILE_TYPES = ("photo", "voice", "audio", "document")
+_UNSUPPORTED_TYPES = (
+    "video",
+    "video_note",
+    "animation",
+    "sticker",
+    "location",
+    "venue",
+    "contact",
+    "poll",
+    "dice",
+    "story",
+)
+"""Content types that the desk does not read."""
 
 
 def replied_to(message: dict[str, Any]) -> dict[str, Any]:
@@ -79,24 +94,6 @@ def _origin(origin: dict[str, Any]) -> str:
 def _named(who: dict[str, Any]) -> str:
     name = " ".join(str(who[key]) for key in ("first_name", "last_name") if who.get(key))
     return name or str(who.get("title") or who.get("username") or "")
-
-
-MAX_FILE_BYTES = 20 * 2**20
-"""The Bot API's download limit, in bytes."""
-_FILE_TYPES = ("photo", "voice", "audio", "document")
-_UNSUPPORTED_TYPES = (
-    "video",
-    "video_note",
-    "animation",
-    "sticker",
-    "location",
-    "venue",
-    "contact",
-    "poll",
-    "dice",
-    "story",
-)
-"""Content types that the desk does not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.ingest import FileFetcher, submit
-from qwendesk.channels.retry import sleep_unless_stopped, unless_stopped
-from qwendesk.channels.telegram import messages
+from qwendesk.channels.lifecycle import sleep_unless_stopped, unless_stopped
+from qwendesk.channels.telegram import bot_api
+from qwendesk.channels.telegram.bot_api import translate_errors
 from qwendesk.channels.telegram.entities import TelegramIdentity
-from qwendesk.channels.telegram.errors import translate_errors
 from qwendesk.channels.telegram.parse import (
     MAX_FILE_BYTES,
     TelegramFile,
@@ -36,13 +36,11 @@ if TYPE_CHECKING:
     from telegram import Bot
 
 log = logging.getLogger(__name__)
-
-
 ALBUM_SECONDS = 0.7
 """Time to wait for the next picture of an album."""
-
-
 _MAX_ALBUM_FILES = 10
+_ATTACHMENT_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
+_MAX_PAUSE_SECONDS = 60.0
 
 
 def group_albums(updates: Sequence[Any]) -> list[list[Any]]:
@@ -116,9 +114,6 @@ def _sort_key(update: dict[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-_ATTACHMENT_KINDS = {"photo": "image", "voice": "audio", "audio": "audio"}
-
-
 class UpdateReceiver:
     """Passes updates of polling and webhook to the desk."""
 
@@ -184,10 +179,7 @@ class UpdateReceiver:
         key = f"refused:{inbound.event}"
         message = Outbound(key, inbound.conversation, text, reply_to=inbound.reply_to, plain=text)
         async with translate_errors():
-            await messages.send(self._bot, message, markup=False)
-
-
-_MAX_PAUSE_SECONDS = 60.0
+            await bot_api.send(self._bot, message, markup=False)
 
 
 class UpdatePoller:

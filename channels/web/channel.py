@@ -20,12 +20,11 @@ from qwendesk.channels.base import (
     ShownMessage,
     Transcript,
 )
+from qwendesk.channels.lifecycle import sleep_unless_stopped
 from qwendesk.channels.relay import Frame, Relay
-from qwendesk.channels.retry import sleep_unless_stopped
 from qwendesk.channels.web.pages import ChatPage
-from qwendesk.channels.web.protocol import MAX_FILE_BYTES
 from qwendesk.channels.web.sessions import FORGOTTEN, VisitorSession, VisitorSessions, shown_frame
-from qwendesk.channels.web.socket import POLICY_VIOLATION, TRY_AGAIN_LATER, PageConnection
+from qwendesk.channels.web.socket import MAX_FILE_BYTES, POLICY_VIOLATION, TRY_AGAIN_LATER, PageConnection
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.held_words import Forgotten
 from qwendesk.messages import Outbound

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from slixmpp import JID
 
-from qwendesk.channels.mentions import is_mentioned, strip_mention
-from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.ingest import Quote, is_mentioned, strip_mention, with_quotes
 from qwendesk.messages import Inbound, storable
 
 if TYPE_CHECKING:

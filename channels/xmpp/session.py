@@ -22,6 +22,17 @@ from qwendesk.messages import Attachment, Outbound, kind_of
 from qwendesk.safe_fetch import Address, Fetched, Fetcher, is_public, resolved
 
 _PORTS = {"http": 80, "https": 443}
+_TRANSIENT_CONDITIONS = {
+    "internal-server-error",
+    "remote-server-not-found",
+    "remote-server-timeout",
+    "resource-constraint",
+}
+_INVALID_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 excludes: the server closes a stream that contains one."""
+_OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+_SELF_PRESENCE = 110
+_NICK_CHANGED = 303
 
 
 async def fetch_file(url: str, max_bytes: int, trusted: Sequence[str] = ()) -> Attachment:
@@ -75,23 +86,6 @@ class _TrustedServer:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or "?"
-
-
-_TRANSIENT_CONDITIONS = {
-    "internal-server-error",
-    "remote-server-not-found",
-    "remote-server-timeout",
-    "resource-constraint",
-}
-
-_INVALID_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 excludes: the server closes a stream that contains one."""
-
-_OCCUPANT_ID = "urn:xmpp:occupant-id:0"
-
-_SELF_PRESENCE = 110
-
-_NICK_CHANGED = 303
 
 
 class XmppSession(Connection):

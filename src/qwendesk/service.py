@@ -18,9 +18,9 @@ from qwendesk.channel_wiring import (
 )
 from qwendesk.channels.base import Channel, Component
 from qwendesk.channels.delivery_adapter import ChannelTranscript, DeliveryAdapter
+from qwendesk.channels.lifecycle import ChannelSupervisor
 from qwendesk.channels.markup.inline_rules import drop_texts
 from qwendesk.channels.relay import Relay
-from qwendesk.channels.supervisor import ChannelSupervisor
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript

@@ -8,7 +8,7 @@ import json
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.web.protocol import conversation_key
+from qwendesk.channels.web.socket import conversation_key
 from qwendesk.messages import Button
 from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage
 

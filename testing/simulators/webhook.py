@@ -7,7 +7,7 @@ import json
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.webhook.signature import signed_headers, verified_id
+from qwendesk.channels.webhook.channel import signed_headers, verified_id
 from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage, WebhookClient, serve
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from irctokens.line import tokenise
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.irc.channel import IrcChannel
-from qwendesk.channels.irc.connection import IrcConnection
-from qwendesk.channels.irc.parse import parse, split_lines
+from qwendesk.channels.irc.connection import IrcConnection, parse, split_lines
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.testing.conformance.channel import ChannelConformance

@@ -8,9 +8,8 @@ import pytest
 from irctokens.line import tokenise
 from slixmpp import JID, ClientXMPP, Message
 
-from qwendesk.channels.irc.parse import parse as parse_line
-from qwendesk.channels.mentions import is_mentioned, strip_mention
-from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.ingest import Quote, is_mentioned, strip_mention, with_quotes
+from qwendesk.channels.irc.connection import parse as parse_line
 from qwendesk.channels.webhook.channel import parse as parse_call
 from qwendesk.channels.xmpp.parse import parse
 

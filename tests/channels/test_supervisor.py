@@ -6,7 +6,7 @@ import asyncio
 
 from qwendesk.channels.base import Accept
 from qwendesk.channels.irc.channel import IrcChannel
-from qwendesk.channels.supervisor import ChannelSupervisor
+from qwendesk.channels.lifecycle import ChannelSupervisor
 from qwendesk.messages import Admission, Inbound
 
 

@@ -11,7 +11,7 @@ import pytest
 from telegram.request import HTTPXRequest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.mentions import COMMANDS
+from qwendesk.channels.ingest import COMMANDS
 from qwendesk.channels.telegram import channel as telegram_channel
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.entities import TelegramIdentity

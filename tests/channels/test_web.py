@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import best_language
-from qwendesk.channels.web.protocol import (
+from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_SOCKETS, PageSocket, VisitorSession, VisitorSessions
+from qwendesk.channels.web.socket import (
     MAX_FILE_BYTES,
     MAX_FRAME_BYTES,
     MAX_TEXT_BYTES,
@@ -25,7 +26,6 @@ from qwendesk.channels.web.protocol import (
     MessageFrame,
     read_frame,
 )
-from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_SOCKETS, PageSocket, VisitorSession, VisitorSessions
 from qwendesk.errors import ChannelError, ConfigError, StoreError
 from qwendesk.messages import Admission, Outbound
 from qwendesk.server.web import MAX_FRAME_BYTES as MOST_READ

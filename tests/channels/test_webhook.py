@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.webhook.channel import WebhookChannel
-from qwendesk.channels.webhook.signature import signed_headers, signing_key, verified_id
+from qwendesk.channels.webhook.channel import WebhookChannel, signed_headers, signing_key, verified_id
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.server.web import build_app

@@ -15,7 +15,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
-from qwendesk.channels.retry import Backoff
+from qwendesk.channels.lifecycle import Backoff
 from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
@@ -170,7 +170,7 @@ async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
 async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwendesk.channels.supervisor.Backoff", lambda: Backoff(3600.0))
+    monkeypatch.setattr("qwendesk.channels.lifecycle.Backoff", lambda: Backoff(3600.0))
     broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
     wrong = Loopback(ConfigError("There is no such folder."))
     async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:

@@ -15,9 +15,8 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
 from qwendesk.server.guard import ConnectionGuard
+from qwendesk.server.guard_adapters import ConnectionGuardMiddleware, FrameCounter
 from qwendesk.server.limits import WebLimits
-from qwendesk.server.middleware import ConnectionGuardMiddleware
-from qwendesk.server.protocols import FrameCounter
 from qwendesk.server.web import WebServer
 
 MASK = bytes(4)

@@ -11,8 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from qwendesk.errors import ConfigError, StoreError
-from qwendesk.server.health import HealthEndpoint
-from qwendesk.server.web import build_app
+from qwendesk.server.web import HealthEndpoint, build_app
 
 PRIVATE = {"waiting": 3, "problems": {"mail": "The folder '/srv/secret' cannot be read."}}
 LOCAL, REMOTE = "127.0.0.1", "203.0.113.9"

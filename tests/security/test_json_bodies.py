@@ -19,9 +19,8 @@ from qwendesk.channels.chatwoot.channel import ChatwootChannel
 from qwendesk.channels.ingest import MAX_JSON_DEPTH, read_json
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
-from qwendesk.channels.web.protocol import read_frame
-from qwendesk.channels.webhook.channel import WebhookChannel
-from qwendesk.channels.webhook.signature import signed_headers
+from qwendesk.channels.web.socket import read_frame
+from qwendesk.channels.webhook.channel import WebhookChannel, signed_headers
 from qwendesk.messages import Admission, Inbound
 from qwendesk.testing.conformance.channel_fixtures import serve_routes
 from qwendesk.testing.simulators.telegram import TOKEN, TelegramSimulator

@@ -15,7 +15,7 @@ import pytest
 
 from qwendesk.channels.mail.channel import MailChannel
 from qwendesk.channels.mail.html import render_html
-from qwendesk.channels.mail.limits import MailLimits
+from qwendesk.channels.mail.mime import MailLimits
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk

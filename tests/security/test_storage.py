@@ -18,7 +18,7 @@ import pytest
 from benchmarks.served import SECRET, Served, says, served
 from websockets.asyncio.client import connect
 
-from qwendesk.channels.webhook.signature import signed_headers
+from qwendesk.channels.webhook.channel import signed_headers
 from qwendesk.desk.translations import languages, say
 from qwendesk.errors import StoreError
 from tests.desk.parts import running

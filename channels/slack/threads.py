@@ -1,21 +1,19 @@
-"""State of channels that Slack's payloads lack: response URLs, threads of slash commands, first messages of threads."""
+"""Threads: the thread of a slash command, and the first message of a thread, which payloads of Slack lack."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.references import Quote, with_quotes
+from qwendesk.channels.ingest import Quote, with_quotes
 from qwendesk.channels.slack.blocks import blocks_text
-from qwendesk.channels.slack.errors import translate_errors
 from qwendesk.channels.slack.parse import SlackEvent, SlackIdentity, to_plain_text
+from qwendesk.channels.slack.web_api import translate_errors
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Inbound
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _MAX_THREADS = 1000
+_MAX_REMEMBERED = 1000
 
 
 class ThreadRoots:
@@ -63,31 +62,6 @@ def _quote(message: dict[str, object], me: SlackIdentity) -> Quote | None:
     name = str(profile.get("real_name") or "") if isinstance(profile, dict) else ""
     author = name or str(message.get("username") or message.get("user") or "")
     return Quote(text, author) if text and not own else None  # the desk knows its own messages
-
-
-_RESPONSE_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
-_MAX_REMEMBERED = 1000
-RESPONSE_ID_PREFIX = "response:"
-"""Prefix of the id of a message that was posted to a response URL; Slack returns no id for it."""
-
-
-class ResponseUrls:
-    """Remembers the response URL of each conversation; only the first part of an answer carries it.
-
-    Args:
-        hosts: Allowed hosts beside those of Slack.
-    """
-
-    def __init__(self, hosts: Sequence[str | None] = ()) -> None:
-        self._hosts = {*_RESPONSE_HOSTS, *hosts}
-        self._known = FIFOCache[str, str](_MAX_REMEMBERED)
-
-    def find(self, message: Outbound) -> str | None:
-        """Return the response URL for a message, or None."""
-        url = message.reply_to or ""
-        if url.startswith(("https://", "http://")) and urlsplit(url).hostname in self._hosts:
-            self._known[message.conversation] = url
-        return self._known.get(message.conversation)
 
 
 class CommandThreads:

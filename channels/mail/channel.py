@@ -205,9 +205,10 @@ class MailChannel(Channel):
             return True
         if large:
             inbound = replace(inbound, attachments=(), unsupported_media="large file")
-        return await submit(inbound, partial(self._admitted, accept), partial(self._refuse, inbound))
+        return await submit(inbound, partial(self.admit, accept), partial(self._refuse, inbound))
 
-    async def _admitted(self, accept: Accept, inbound: Inbound) -> Admission:
+    async def admit(self, accept: Accept, inbound: Inbound) -> Admission:
+        """Pass a message to the desk; refuse commands that need an authenticated sender where senders are not."""
         if not self.proves_senders and _needs_proof(inbound.text):
             # the sender address may be forged: the limit keeps the desk from flooding its owner with replies
             told = self._unproven.allow(_address(inbound).lower())

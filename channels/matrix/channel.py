@@ -110,7 +110,12 @@ class MatrixChannel(Channel):
             if client:
                 await client.close()
 
-    async def _connected(self) -> AsyncClient:
+    async def connect(self) -> AsyncClient:
+        """Return the logged-in client; log in if there is none.
+
+        Raises:
+            ChannelError: The login failed.
+        """
         async with self._opening:
             if self._client and not self._client.logged_in:  # the homeserver may not know the device any more
                 await self._discard_client(keep_device=False)
@@ -124,7 +129,7 @@ class MatrixChannel(Channel):
         Raises:
             ChannelError: The call failed.
         """
-        client = await self._connected()
+        client = await self.connect()
         try:
             async with translate_errors():
                 return await action(client)
@@ -172,7 +177,7 @@ class MatrixChannel(Channel):
 
     async def _take(self, answer: SyncResponse, accept: Accept) -> bool:
         """Pass the events of a sync response to the desk; False if the channel stops before the end."""
-        client = await self._connected()
+        client = await self.connect()
         for room in answer.rooms.invite:
             await self._call(partial(_join, room))
         for room, news in answer.rooms.join.items():
@@ -183,7 +188,7 @@ class MatrixChannel(Channel):
 
     async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
         """Pass one event to the desk; False if it is busy or a download failed for now."""
-        client = await self._connected()
+        client = await self.connect()
         members = client.rooms[room].member_count if room in client.rooms else 2
         try:
             parsed = parse(event, room, members, self._own, self._me)

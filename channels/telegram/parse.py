@@ -16,25 +16,12 @@ from qwendesk.channels.telegram.entities import (
 )
 from qwendesk.messages import Inbound
 
-_CONTENT_TYPES = (
-    "photo", "voice", "audio", "document", "video", "video_note", "animation", "sticker", "location", "venue",
-    "contact", "poll", "dice", "story",
-)  # fmt: skip
 MAX_FILE_BYTES = 20 * 2**20
 """The Bot API's download limit, in bytes."""
 _FILE_TYPES = ("photo", "voice", "audio", "document")
 _UNSUPPORTED_TYPES = (
-    "video",
-    "video_note",
-    "animation",
-    "sticker",
-    "location",
-    "venue",
-    "contact",
-    "poll",
-    "dice",
-    "story",
-)
+    "video", "video_note", "animation", "sticker", "location", "venue", "contact", "poll", "dice", "story",
+)  # fmt: skip
 """Content types that the desk does not read."""
 
 
@@ -76,7 +63,7 @@ def text_or_placeholder(message: dict[str, Any], me: TelegramIdentity) -> str:
     """Return a message's text, or its content type in brackets; empty for service messages."""
     if text := readable_text(*text_and_entities(message), me):
         return text
-    kind = next((kind for kind in _CONTENT_TYPES if kind in message), "")
+    kind = next((kind for kind in (*_FILE_TYPES, *_UNSUPPORTED_TYPES) if kind in message), "")
     name = str((message.get(kind) or {}).get("file_name") or "") if kind == "document" else ""
     return f"[{kind.replace('_', ' ')}{f' {name}' if name else ''}]" if kind else ""
 
@@ -191,7 +178,7 @@ def _inbound(
     text: str,
     unsupported_media: str | None,
 ) -> Inbound:
-    is_bot_mention = (sender.get("first_name"), sender.get("last_name"))
+    names = (sender.get("first_name"), sender.get("last_name"))
     return Inbound(
         text,
         conversation_of(message),
@@ -202,7 +189,7 @@ def _inbound(
         reply_to=str(int(message["message_id"])),
         locale=sender.get("language_code"),
         group=message["chat"]["type"] != "private",
-        display_name=" ".join(str(name) for name in is_bot_mention if name),
+        display_name=" ".join(str(name) for name in names if name),
         unsupported_media=unsupported_media,
     )
 

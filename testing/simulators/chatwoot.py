@@ -34,7 +34,8 @@ class ChatwootSimulator(Simulator):
         self._url = ""
         self._number = 0
         self._files: dict[str, tuple[str, bytes]] = {}
-        self._last: dict[str, Any] = {}
+        self.last_call: dict[str, Any] = {}
+        """The body of the last webhook call."""
 
     def settings(self) -> dict[str, Any]:
         """Return the channel settings of this account."""
@@ -44,7 +45,7 @@ class ChatwootSimulator(Simulator):
         """Call the desk's webhook with a customer's message."""
         self._number += 1
         conversation = (message.chat or message.person).lstrip("-")
-        self._last = {
+        self.last_call = {
             "event": "message_created",
             "id": self._number,
             "content": message.text,
@@ -65,7 +66,7 @@ class ChatwootSimulator(Simulator):
 
     async def repeat(self) -> None:
         """Call the webhook again with the last message."""
-        await self.call(json.dumps(self._last).encode())
+        await self.call(json.dumps(self.last_call).encode())
 
     async def deliver_malformed(self, payload: Any) -> None:
         """Call the webhook with an invalid, correctly signed body."""

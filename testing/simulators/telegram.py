@@ -47,11 +47,12 @@ class TelegramSimulator(Simulator):
         """The secret token that ``setWebhook`` has set."""
         self.requests: list[str] = []
         """The lower-case name of each Bot API method that was called, oldest first."""
+        self.files: dict[str, bytes] = {}
+        """Contents of the files that the bot can download, by ``file_id``."""
         self._updates: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
         self._polled = asyncio.Event()
         self._number = 0
-        self._files: dict[str, bytes] = {}
         self._last: dict[str, Any] = {}
         self._user_message: tuple[UserMessage, dict[str, Any]] = UserMessage(), {}
         self._url = ""
@@ -82,7 +83,7 @@ class TelegramSimulator(Simulator):
             update = {"message": message}
             self._user_message = user_message, message
         self._last = {"update_id": 7000 + self._number} | update
-        await self._deliver(self._last)
+        await self.deliver(self._last)
         return str(message["message_id"])
 
     async def edit(self, text: str) -> None:
@@ -91,11 +92,21 @@ class TelegramSimulator(Simulator):
         user_message, message = self._user_message
         edited = message | _said(replace(user_message, text=text)) | {"edit_date": message["date"] + 60}
         self._last = {"update_id": 7000 + self._number, "edited_message": edited}
-        await self._deliver(self._last)
+        await self.deliver(self._last)
 
     async def repeat(self) -> None:
         """Deliver the last update again."""
-        await self._deliver(self._last)
+        await self.deliver(self._last)
+
+    async def deliver(self, *updates: dict[str, Any]) -> None:
+        """Deliver updates: by one webhook call after the other, or together by the next poll."""
+        if self.uses_webhook:
+            for update in updates:
+                await self._call(json.dumps(update).encode())
+            return
+        async with self._news:
+            self._updates += updates
+            self._news.notify_all()
 
     async def deliver_malformed(self, payload: Any) -> None:
         """Deliver an invalid update; in polling it gets an ``update_id``."""
@@ -103,7 +114,7 @@ class TelegramSimulator(Simulator):
             await self._call(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
         elif isinstance(payload, dict):
             self._number += 1
-            await self._deliver({"update_id": 7000 + self._number} | payload)
+            await self.deliver({"update_id": 7000 + self._number} | payload)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         from starlette.applications import Starlette
@@ -114,14 +125,6 @@ class TelegramSimulator(Simulator):
             Route("/bot{token}/{method}", self._answer, methods=["GET", "POST"]),
         ]
         self._url = await stack.enter_async_context(serve(Starlette(routes=routes)))
-
-    async def _deliver(self, update: dict[str, Any]) -> None:
-        if self.uses_webhook:
-            await self._call(json.dumps(update).encode())
-            return
-        async with self._news:
-            self._updates.append(update)
-            self._news.notify_all()
 
     async def _call(self, body: bytes) -> None:
         await self.webhook.call(body, {"X-Telegram-Bot-Api-Secret-Token": self.webhook_secret})
@@ -149,8 +152,8 @@ class TelegramSimulator(Simulator):
         return message | _said(user_message)
 
     def _file(self, file: Attachment) -> dict[str, Any]:
-        name = f"file{len(self._files)}"
-        self._files[name] = file.data
+        name = f"file{len(self.files)}"
+        self.files[name] = file.data
         sizes = {"file_id": name, "file_unique_id": name, "file_size": len(file.data)}
         if file.kind == "image":
             return {"photo": [sizes | {"width": 10, "height": 10}]}
@@ -186,7 +189,7 @@ class TelegramSimulator(Simulator):
     async def _download(self, request: Request) -> Response:
         from starlette.responses import Response
 
-        return Response(self._files[request.path_params["file"]])
+        return Response(self.files[request.path_params["file"]])
 
     def _do_getme(self, form: dict[str, Any]) -> dict[str, Any]:
         return BOT | {"can_join_groups": True, "can_read_all_group_messages": False, "supports_inline_queries": False}
@@ -214,9 +217,9 @@ class TelegramSimulator(Simulator):
 
     def _do_getfile(self, form: dict[str, Any]) -> dict[str, Any]:
         name = form["file_id"]
-        if name not in self._files:
+        if name not in self.files:
             raise Refused(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
-        return {"file_id": name, "file_unique_id": name, "file_size": len(self._files[name]), "file_path": name}
+        return {"file_id": name, "file_unique_id": name, "file_size": len(self.files[name]), "file_path": name}
 
     def _do_answercallbackquery(self, form: dict[str, Any]) -> bool:
         return True

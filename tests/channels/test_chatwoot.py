@@ -54,7 +54,7 @@ class TestChatwoot(ChannelConformance):
         self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk
     ) -> None:
         await simulator.write(UserMessage("hello"))
-        body = json.dumps(simulator._last | {"id": 99}).encode()
+        body = json.dumps(simulator.last_call | {"id": 99}).encode()
         assert await simulator.call(body, secret=b"other") == 401
         assert await simulator.call(body, now=1_000_000) == 401
         assert len(desk.inbox) == 1
@@ -71,7 +71,7 @@ class TestChatwoot(ChannelConformance):
     ) -> None:
         await simulator.write(UserMessage("hello"))
         elsewhere = {"file_type": "image", "data_url": "http://169.254.169.254/latest/meta-data"}
-        body = json.dumps(simulator._last | {"id": 99, "attachments": [elsewhere]}).encode()
+        body = json.dumps(simulator.last_call | {"id": 99, "attachments": [elsewhere]}).encode()
         assert await simulator.call(body) == 200
         assert desk.inbox[1].unsupported_media == "file" and desk.inbox[1].attachments == ()
 
@@ -92,7 +92,7 @@ class TestChatwoot(ChannelConformance):
     ) -> None:
         await simulator.write(UserMessage("hello"))
         card = {"id": 4, "file_type": kind, "fallback_title": "+39 06 1234"}
-        await simulator.call(json.dumps(simulator._last | {"id": 99, "attachments": [card]}).encode())
+        await simulator.call(json.dumps(simulator.last_call | {"id": 99, "attachments": [card]}).encode())
         assert (desk.inbox[1].text, desk.inbox[1].unsupported_media) == ("hello", kind)
 
     async def test_chatwoot_is_answered_before_it_gives_the_conversation_away(

@@ -12,6 +12,7 @@ import pytest
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
@@ -145,21 +146,21 @@ async def test_retry_asks_the_last_question_again(talk: Talk) -> None:
 async def test_what_was_typed_before_somebody_was_forgotten_does_not_come_back(
     talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompts = []
-    make = ConsoleChannel._prompt
+    histories = []
 
-    def made(channel: ConsoleChannel) -> object:
-        prompts.append(channel)
-        return make(channel)
+    class CountedHistory(FileHistory):
+        def __init__(self, filename: str) -> None:
+            histories.append(filename)
+            super().__init__(filename)
 
     async def forget(line: str) -> str:
         (tmp_path / "history").write_bytes(b"")
         return "Forgotten."
 
-    monkeypatch.setattr(ConsoleChannel, "_prompt", made)
+    monkeypatch.setattr("prompt_toolkit.history.FileHistory", CountedHistory)
     screen, seen = await talk("a secret\n/forget me yes\n/retry\nHello\n/retry\n", commands=forget)
     assert [inbound.text for inbound in seen] == ["a secret", "Hello", "Hello"]
-    assert len(prompts) == 2, "the first one has the lines in its memory"
+    assert len(histories) == 2, "the first one has the lines in its memory"
     assert "no question here yet" in screen
 
 
@@ -195,9 +196,7 @@ def test_nothing_is_printed_twice_and_thinking_is_apart() -> None:
     with TerminalView(screen, screen) as view:
         for event in (Notice("Loading"), ThinkingDelta("Hm."), TextDelta("First.\n\nSec"), TextDelta("ond.")):
             view.show(event)
-        view._live.stop()
-        final = screen.file.getvalue()
-    assert final.count("First.") == 1
+    assert screen.file.getvalue().count("First.") == 1
     assert screen.file.getvalue().rstrip().endswith("Second.")
 
 
@@ -229,8 +228,7 @@ def test_an_answer_that_begins_anew_replaces_what_was_shown() -> None:
     with TerminalView(screen, screen) as view:
         for event in (TextDelta("Wrong."), AnswerReset("the check failed\x1b[2J", "big"), TextDelta("Right.")):
             view.show(event)
-        view._live.stop()
-        final = screen.file.getvalue().split("↻ big: the check failed")[1]
+    final = screen.file.getvalue().split("↻ big: the check failed")[1]
     assert "void" in final and "Wrong." not in final and "\x1b[2J" not in final
     assert screen.file.getvalue().rstrip().endswith("Right.")
 

@@ -144,15 +144,15 @@ def test_programs_are_known_by_their_names(address: str, heard: bool) -> None:
 @pytest.mark.parametrize("text", ["/link", "/link 123456", "/forget me yes", "/FORGET me yes", "/forget mich ja"])
 async def test_without_a_server_that_vouches_nobody_is_joined_or_forgotten_by_mail(text: str) -> None:
     desk = RecordingDesk()
-    refused = await _channel()._admitted(desk.accept, Inbound(text, "c"))
+    refused = await _channel().admit(desk.accept, Inbound(text, "c"))
     assert refused.outcome == "refused" and "another channel" in refused.text and not desk.inbox
-    assert (await _channel(trusted_authserv=SERVER)._admitted(desk.accept, Inbound(text, "c"))).outcome == "accepted"
+    assert (await _channel(trusted_authserv=SERVER).admit(desk.accept, Inbound(text, "c"))).outcome == "accepted"
 
 
 async def test_other_commands_are_heard_by_mail() -> None:
     desk = RecordingDesk()
     for text in ("/forget 3", "/memory", "link me", "/forget tea"):
-        assert (await _channel()._admitted(desk.accept, Inbound(text, "c"))).outcome == "accepted"
+        assert (await _channel().admit(desk.accept, Inbound(text, "c"))).outcome == "accepted"
 
 
 async def test_an_address_that_no_mail_can_have_is_given_up_at_once() -> None:
@@ -175,7 +175,7 @@ async def test_an_address_that_no_mail_can_have_is_given_up_at_once() -> None:
 async def test_the_desk_speaks_the_language_of_the_mail_program(headers: str, locale: str | None) -> None:
     inbound = parse(f"From: {ANNA}\n{headers}\n/link".encode(), DESK)
     assert inbound is not None and inbound.locale == locale
-    refused = await _channel()._admitted(RecordingDesk().accept, inbound)
+    refused = await _channel().admit(RecordingDesk().accept, inbound)
     assert ("altro canale" in refused.text) is (locale == "it")
 
 
@@ -222,6 +222,6 @@ def _seconds(work: Callable[[], object]) -> float:
 async def test_nobody_can_have_the_desk_pester_an_address() -> None:
     desk, channel = RecordingDesk(), _channel()
     asked = [Inbound("/link", place) for place in ("anna@a.example 1", "Anna@a.example 2", "bert@a.example 1")]
-    told = [await channel._admitted(desk.accept, inbound) for inbound in asked]
+    told = [await channel.admit(desk.accept, inbound) for inbound in asked]
     assert [bool(one.text) for one in told] == [True, False, True] and not desk.inbox
     assert {one.outcome for one in told} == {"refused"}

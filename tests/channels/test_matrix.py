@@ -82,12 +82,12 @@ class TestMatrix(ChannelConformance):
         assert isinstance(channel, MatrixChannel)
         await simulator.write(UserMessage("before"))
         await desk.received(1)
-        client = await channel._connected()
+        client = await channel.connect()
         before = client.device_id
         await client.logout()
         await simulator.write(UserMessage("after"))
         await desk.received_text("after")
-        assert (await channel._connected()).device_id != before
+        assert (await channel.connect()).device_id != before
 
     @pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
     async def test_a_lost_token_that_another_call_finds_first_is_replaced(
@@ -97,7 +97,7 @@ class TestMatrix(ChannelConformance):
         assert isinstance(channel, MatrixChannel)
         await simulator.write(UserMessage("before"))
         (before,) = await desk.received(1)
-        device = (await channel._connected()).device_id
+        device = (await channel.connect()).device_id
         ended = {"errcode": "M_UNKNOWN_TOKEN", "error": "Token expired", "soft_logout": soft}
         simulator.refusals["/typing/"] = (401, ended)
         with pytest.raises(ChannelError) as caught:
@@ -107,7 +107,7 @@ class TestMatrix(ChannelConformance):
         await channel.typing(before.conversation)
         await simulator.write(UserMessage("after"))
         await desk.received_text("after")
-        assert ((await channel._connected()).device_id == device) is soft
+        assert ((await channel.connect()).device_id == device) is soft
         assert "connected as" in await channel.check()
 
     async def test_a_password_that_no_longer_holds_is_said_once(

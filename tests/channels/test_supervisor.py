@@ -16,8 +16,13 @@ class Deaf(IrcChannel):
     trouble = "not in #help"
 
     async def start(self, accept: Accept) -> None:
-        """Run."""
-        await asyncio.Event().wait()
+        """Run until ``stop``."""
+        self.stopping = asyncio.Event()
+        await self.stopping.wait()
+
+    async def stop(self) -> None:
+        """End ``start``."""
+        self.stopping.set()
 
 
 async def test_a_channel_that_runs_and_does_not_hear_all_fails() -> None:
@@ -30,6 +35,5 @@ async def test_a_channel_that_runs_and_does_not_hear_all_fails() -> None:
     assert (keeper.state, keeper.fails, keeper.problem) == ("running", True, "not in #help")
     Deaf.trouble = ""
     assert not keeper.fails and keeper.problem == ""
-    if keeper._task:
-        keeper._task.cancel()
-        await asyncio.wait([keeper._task])
+    await keeper.stop()
+    assert keeper.state == "stopped"

@@ -176,7 +176,7 @@ async def listening(simulator: TelegramSimulator, desk: RecordingDesk) -> AsyncI
 @pytest.fixture(params=[False, True], ids=["polled", "called"])
 async def simulator(request: pytest.FixtureRequest) -> AsyncIterator[TelegramSimulator]:
     async with TelegramSimulator(uses_webhook=request.param) as simulator:
-        simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
+        simulator.files |= {f"pic{number}": PIXEL for number in range(4)}
         yield simulator
 
 
@@ -185,7 +185,7 @@ async def test_an_album_is_one_message_with_all_its_pictures(simulator: Telegram
     updates = [picture(0, caption="Which one is it?"), picture(1), picture(2)]
     async with listening(simulator, desk):
         numbered = [{"update_id": 50 + number} | update for number, update in enumerate(updates)]
-        await asyncio.gather(*(simulator._deliver(update) for update in numbered))
+        await asyncio.gather(*(simulator.deliver(update) for update in numbered))
         (album,) = await desk.received()
         await simulator.write(UserMessage("next"))
         await desk.received_text("next")
@@ -200,7 +200,7 @@ async def test_an_album_of_a_group_is_whole_though_one_picture_alone_calls_the_d
     updates = [picture(0, chat=TEAM), picture(1, chat=TEAM, **called)]
     async with listening(simulator, desk):
         numbered = [{"update_id": 50 + number} | update for number, update in enumerate(updates)]
-        await asyncio.gather(*(simulator._deliver(update) for update in numbered))
+        await asyncio.gather(*(simulator.deliver(update) for update in numbered))
         (album,) = await desk.received()
     assert (album.text, len(album.attachments)) == ("compare", 2)
 
@@ -208,13 +208,13 @@ async def test_an_album_of_a_group_is_whole_though_one_picture_alone_calls_the_d
 async def test_an_album_that_the_desk_had_not_taken_comes_again_whole() -> None:
     """A process that ends between two pictures of an album has confirmed neither."""
     async with TelegramSimulator() as simulator:
-        simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
+        simulator.files |= {f"pic{number}": PIXEL for number in range(4)}
         first, second = RecordingDesk(), RecordingDesk()
         first.answer = lambda _: Admission("busy")
         async with listening(simulator, first):
-            await simulator._deliver({"update_id": 50} | picture(0, caption="Both"))
+            await simulator.deliver({"update_id": 50} | picture(0, caption="Both"))
             await first.received()
-        await simulator._deliver({"update_id": 51} | picture(1))
+        await simulator.deliver({"update_id": 51} | picture(1))
         async with listening(simulator, second):
             (album,) = await second.received()
     assert (album.text, len(album.attachments)) == ("Both", 2)
@@ -244,13 +244,12 @@ async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
 
 async def test_what_others_write_between_two_pictures_is_not_part_of_the_album() -> None:
     async with TelegramSimulator() as simulator:
-        simulator._files |= {f"pic{number}": PIXEL for number in range(4)}
+        simulator.files |= {f"pic{number}": PIXEL for number in range(4)}
         desk = RecordingDesk()
         other = {"message_id": 9, "date": 1, "from": BO, "chat": {"id": 2, "type": "private"}, "text": "hi"}
-        async with simulator._news:
-            simulator._updates += [
-                {"update_id": 50} | picture(0), {"update_id": 51, "message": other}, {"update_id": 52} | picture(1)
-            ]  # fmt: skip
+        await simulator.deliver(
+            {"update_id": 50} | picture(0), {"update_id": 51, "message": other}, {"update_id": 52} | picture(1)
+        )
         async with listening(simulator, desk):
             await desk.received(2)
         assert [(one.text, len(one.attachments)) for one in desk.inbox] == [("hi", 0), ("", 2)]
@@ -262,6 +261,6 @@ async def test_a_picture_that_is_replied_to_and_gone_is_left_out(simulator: Tele
         base = {"message_id": 9, "date": 1, "from": ANA, "chat": {"id": 1, "type": "private"}, "text": "and these?"}
         for name in ("gone", "pic1"):
             told = {"from": BO, "photo": [{"file_id": name, "file_unique_id": name, "file_size": 9}]}
-            await simulator._deliver({"update_id": 50 + len(name), "message": base | {"reply_to_message": told}})
+            await simulator.deliver({"update_id": 50 + len(name), "message": base | {"reply_to_message": told}})
         gone, seen = await desk.received(2)
     assert (gone.attachments, gone.unsupported_media) == ((), None) and seen.attachments[0].data == PIXEL

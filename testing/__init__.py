@@ -1,4 +1,4 @@
-"""Simulators of chat platforms, scripted scenarios, and conformance kits for channels and engines.
+"""Simulators of chat platforms, scripted scenarios, conformance kits for channels and engines, and the quality bench.
 
 For the tests of this project and of plug-ins; the engine that plays a script is ``qwendesk.engines.scripted``.
 """

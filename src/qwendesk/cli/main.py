@@ -12,6 +12,7 @@ COMMANDS = {
     "channels": "List channels, check their credentials, and simulate them without a network.",
     "models": "List, download and remove models.",
     "route": "Explain routing decisions, measure the router, and train it.",
+    "bench": "Measure the quality of answers: the desk against the bare model.",
     "kb": "Manage and search the knowledge base.",
     "pairing": "Decide who may use the desk.",
     "messages": "List and retry failed messages.",

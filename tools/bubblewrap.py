@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 
-from qwendesk import subprocess_worker, system_calls
-from qwendesk.isolation import NOBODY, system_links
+from qwendesk import subprocess_worker
+from qwendesk.isolation import NOBODY, build_system_call_filter, filter_pipe, system_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Bubblewrap:
 
     async def _run(self, code: str, timeout: float) -> RunResult:
         if self._command is None:
-            self._filter = await asyncio.to_thread(system_calls.build_filter)
+            self._filter = await asyncio.to_thread(build_system_call_filter)
             self._command = await asyncio.to_thread(_command, self._path)
         process = await self._start(self._command)
         answer = bytearray()
@@ -122,7 +122,7 @@ class Bubblewrap:
         return _read(bytes(answer))
 
     async def _start(self, command: list[str]) -> Process:
-        descriptor = system_calls.as_pipe(self._filter)
+        descriptor = filter_pipe(self._filter)
         try:
             return await asyncio.create_subprocess_exec(
                 *(str(descriptor) if part == _FILTER else part for part in command),

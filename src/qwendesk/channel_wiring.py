@@ -12,9 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.errors import ConfigError, PluginError
-from qwendesk.notice_setting import read_notice
 from qwendesk.plugins import guarded, load
-from qwendesk.settings import Settings
+from qwendesk.settings import Settings, read_notice
 
 COMMON_SETTING_NAMES = tuple(setting.name for setting in COMMON_SETTINGS)
 """Settings of every channel that the desk reads itself."""

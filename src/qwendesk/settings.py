@@ -33,7 +33,6 @@ from pydantic_settings import (
 
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Role
-from qwendesk.notice_setting import read_notice
 from qwendesk.settings_errors import faults, unreadable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
@@ -42,6 +41,22 @@ _ENCODING = "utf-8-sig"
 """Settings files are UTF-8; a byte order mark is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
 """Expected form of settings with a pattern, for error messages."""
+_SWITCH_WORDS = {**dict.fromkeys(("true", "on", "yes", "1"), True), **dict.fromkeys(("false", "off", "no", "0"), False)}
+"""Words for true and false in the setting ``machine_notice``."""
+
+
+def read_notice(value: Any) -> str | bool:
+    """Return a text, True for the built-in one or False for none.
+
+    Raises:
+        ValueError: it is neither, or empty: nobody is to stop telling people by accident.
+    """
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip() if isinstance(value, str | int) else ""
+    if not text:
+        raise ValueError("true for the built-in text, a non-empty text, or false for no notice")
+    return _SWITCH_WORDS.get(text.lower(), text)
 
 
 def is_web_address(text: str) -> bool:

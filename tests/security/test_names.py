@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from qwendesk.cli.main import app
+from qwendesk.cli.serve import SafeFormatter
 from qwendesk.desk.access_repository import AccessRepository, AccessRequest
 from qwendesk.desk.commands.access import _shown
-from qwendesk.logs import SafeFormatter
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import NewFact
 from qwendesk.messages import Inbound

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwendesk.cli.serve import SafeFormatter
 from qwendesk.errors import ChannelError, ConfigError, EngineError, InputError, QwendeskError, StoreError
-from qwendesk.logs import SafeFormatter
 from qwendesk.memory.memory import Memory
 from qwendesk.redaction import redact
 from qwendesk.settings import load_settings

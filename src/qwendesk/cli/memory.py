@@ -169,11 +169,11 @@ async def _export(text: str, out: Path | None) -> None:
     async with opened() as memory:
         person = await _one(memory, text)
         everything = await memory.people.export(person.id)
-    from qwendesk.cli.chat.prompt_history import history_file, read_typed, typed_here
+    from qwendesk.cli.chat.terminal_commands import history_file, is_terminal_person, read_history
     from qwendesk.settings import load_settings
 
-    if typed_here(person):
-        everything["prompt_history"] = await read_typed(history_file(load_settings()))
+    if is_terminal_person(person):
+        everything["prompt_history"] = await read_history(history_file(load_settings()))
     written = json.dumps(everything, ensure_ascii=False, indent=2)
     if out is None:
         typer.echo(written)
@@ -197,11 +197,11 @@ async def _forget(text: str, yes: bool, as_json: bool) -> None:
             typer.confirm(f"Remove everything of {_names(person)} ({person.id}) for good?", abort=True, err=True)
         counts = dict((await memory.people.forget(person.id)).counts)
         await memory.vacuum()
-    from qwendesk.cli.chat.prompt_history import forget_typed, history_file, typed_here
+    from qwendesk.cli.chat.terminal_commands import clear_history, history_file, is_terminal_person
     from qwendesk.settings import load_settings
 
-    if typed_here(person):
-        counts["prompt_history"] = int(await forget_typed(history_file(load_settings())))
+    if is_terminal_person(person):
+        counts["prompt_history"] = int(await clear_history(history_file(load_settings())))
     removed = ", ".join(f"{count} of {table}" for table, count in counts.items() if count)
     typer.echo(json.dumps({"person": person.id, "removed": counts}) if as_json else f"removed {removed}")
 

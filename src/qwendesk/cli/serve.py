@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -14,19 +15,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qwendesk.printable import many_lines, one_line
+from qwendesk.redaction import redact
+
 if TYPE_CHECKING:
     from qwendesk.channels.base import Component
     from qwendesk.messages import Inbound
     from qwendesk.service import Service
 
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
+log = logging.getLogger("qwendesk")
+COMPONENTS = ("all", "ingress", "worker", "web")
+GRACE = 10.0
+"""Seconds to close connections and files, in addition to ``shutdown_timeout``."""
+_KILL_SECONDS = 3.0
+"""Seconds after which the process is killed even if the interpreter is blocked."""
 _SHOWN_CHARS = 80
 """Characters shown of a stranger's first message."""
-
-COMPONENTS = ("all", "ingress", "worker", "web")
-
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 ComponentName = Annotated[
     str,
@@ -34,9 +40,7 @@ ComponentName = Annotated[
         "--component", help="The component to run: all, ingress (accept messages), worker (answer them) or web."
     ),
 ]
-
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; default: QWENDESK_HOST.")]
-
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; default: QWENDESK_PORT.")]
 
 
@@ -52,10 +56,7 @@ def serve(component: ComponentName = "all", host: Host = None, port: Port = None
 
 
 async def _serve(component: str, given: dict[str, object]) -> None:
-    import logging
-
     from qwendesk.errors import ConfigError
-    from qwendesk.logs import configure_logging
     from qwendesk.server.limits import raise_open_files, release_large_blocks
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
@@ -68,7 +69,7 @@ async def _serve(component: str, given: dict[str, object]) -> None:
     checked: Component = component  # type: ignore[assignment]  # looked up just now
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     if strange := unknown_variables():
-        logging.getLogger("qwendesk").warning("No setting is called %s; check the spelling.", ", ".join(strange))
+        log.warning("No setting is called %s; check the spelling.", ", ".join(strange))
     told = listen(settings.shutdown_timeout + GRACE)
     raise_open_files(settings.http.connections)
     release_large_blocks()
@@ -83,12 +84,9 @@ async def _serve(component: str, given: dict[str, object]) -> None:
 
 async def _warm_up(service: Service) -> None:
     """Load the default model and print that it is ready; errors are logged."""
-    import logging
     from time import monotonic
 
     from qwendesk.errors import reason
-
-    log = logging.getLogger("qwendesk")
 
     if service.models is None:
         return
@@ -109,8 +107,6 @@ async def _warm_up(service: Service) -> None:
 
 def _show_request(inbound: Inbound, code: str) -> None:
     """Print a stranger's name and first words, and the command that approves the person."""
-    from qwendesk.printable import one_line
-
     name = f"{inbound.display_name} ({inbound.person})" if inbound.display_name else inbound.person
     words = one_line(" ".join(inbound.text.split()))
     shown = words if len(words) <= _SHOWN_CHARS else words[: _SHOWN_CHARS - 1] + "…"
@@ -142,13 +138,6 @@ def _greeting(service: Service) -> str:
     return "\n".join(lines)
 
 
-GRACE = 10.0
-"""Seconds to close connections and files, in addition to ``shutdown_timeout``."""
-
-_LAST = 3.0
-"""Seconds after which the process is killed even if the interpreter is blocked."""
-
-
 def listen(limit: float) -> asyncio.Event:
     """Return an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once.
 
@@ -177,7 +166,7 @@ def end_after(seconds: float) -> None:
     timer.daemon = True
     timer.start()
     with suppress(RuntimeError, ValueError, AttributeError, OSError):  # stderr may be closed, or no file
-        faulthandler.dump_traceback_later(seconds + _LAST, exit=True)
+        faulthandler.dump_traceback_later(seconds + _KILL_SECONDS, exit=True)
 
 
 def _end(seconds: float) -> None:
@@ -187,3 +176,23 @@ def _end(seconds: float) -> None:
         )
         sys.stderr.flush()
     os._exit(1)
+
+
+class SafeFormatter(logging.Formatter):
+    """Formats records on one line; names of people, chats and files in them cannot add lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, its message on one line."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record and its traceback."""
+        return redact(many_lines(super().format(record)))
+
+
+def configure_logging(level: int = logging.WARNING) -> None:
+    """Log to stderr with ``SafeFormatter``, unless logging is configured already."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter(_LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])

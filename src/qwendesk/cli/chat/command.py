@@ -13,11 +13,11 @@ from rich.console import Console
 
 from qwendesk.app import Desk, reply_of
 from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
-from qwendesk.cli.chat.prompt_history import history_file
 from qwendesk.cli.chat.terminal_commands import (
     TerminalCommands,
     answer_command,
     command_in,
+    history_file,
     is_retry,
     last_question,
     newest,

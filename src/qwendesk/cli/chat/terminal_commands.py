@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from qwendesk.cli.chat.console_channel import HELP, ConsoleChannel
-from qwendesk.cli.chat.prompt_history import PERSON, forget_typed, history_file
 from qwendesk.cli.chat.view import markdown, printable
 from qwendesk.desk.commands.chat_commands import Command, parse
 from qwendesk.desk.commands.forget import is_deletion_request
@@ -19,10 +19,13 @@ from qwendesk.desk.translations import say
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import PersonRecord
 from qwendesk.messages import Inbound
 from qwendesk.settings import Settings
 
 CHANNEL = ConsoleChannel.manifest.name
+PERSON = Inbound("", "").person
+"""Name of the person at the terminal."""
 _INSTEAD = {
     "model": "use --model NAME or --role ROLE",
     "think": "use --think",
@@ -47,7 +50,7 @@ class TerminalCommands:
         answer = await MemoryCommands(self.memory).run(line, person=PERSON, channel=CHANNEL, conversation=conversation)
         command = parse(line)
         if command and command.name == "forget" and is_deletion_request(command.argument):
-            await forget_typed(self.history)
+            await clear_history(self.history)
         return answer
 
     async def why(self, conversation: str) -> str | None:
@@ -134,3 +137,30 @@ async def _answer(command: Command, commands: TerminalCommands, conversation: st
     if command.name == "why":
         return (await commands.why(conversation) if conversation else None) or say("no_answer_yet")
     return await commands.run(f"/{command.name} {command.argument}", conversation or "") or ""
+
+
+def history_file(settings: Settings) -> Path:
+    """Return the path of the history file."""
+    return settings.data_dir / "prompt_history"
+
+
+def is_terminal_person(person: PersonRecord) -> bool:
+    """Return whether a person is the one at the terminal."""
+    return any((one.channel, one.name) == (ConsoleChannel.manifest.name, PERSON) for one in person.names)
+
+
+async def read_history(file: Path) -> str:
+    """Return the lines of the history."""
+    return await asyncio.to_thread(lambda: file.read_text("utf-8", errors="replace") if file.exists() else "")
+
+
+async def clear_history(file: Path) -> bool:
+    """Truncate the file, since an open prompt keeps writing to it; return whether it had content."""
+    return await asyncio.to_thread(_empty, file)
+
+
+def _empty(file: Path) -> bool:
+    if not file.exists() or not file.stat().st_size:
+        return False
+    file.write_bytes(b"")
+    return True

@@ -43,7 +43,7 @@ def route() -> None:
 @app.command()
 def explain(text: Words, image: Images = None, router: RouterName = None, as_json: AsJson = False) -> None:
     """Show a message's role, confidence, language and strongest signals."""
-    from qwendesk.cli.route.explain import explain
+    from qwendesk.cli.route.reports import explain
 
     run_command(explain(sys.stdin.read() if text == ["-"] else " ".join(text), image or [], router, as_json))
 
@@ -51,7 +51,7 @@ def explain(text: Words, image: Images = None, router: RouterName = None, as_jso
 @app.command("eval")
 def evaluate(file: Questions, router: RouterName = None, as_json: AsJson = False) -> None:
     """Measure the router on labelled questions: accuracy, calibration, speed and memory."""
-    from qwendesk.cli.route.evaluate import evaluate
+    from qwendesk.cli.route.reports import evaluate
 
     run_command(evaluate(file, router, as_json))
 
@@ -65,7 +65,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Show which past questions the current router and policy would route differently."""
-    from qwendesk.cli.route.evaluate import replay
+    from qwendesk.cli.route.reports import replay
 
     run_command(replay(since, policy, router, limit, as_json))
 

@@ -1,4 +1,4 @@
-"""``qwendesk route eval`` and ``qwendesk route replay``."""
+"""Reports on routing: ``qwendesk route explain``, ``route eval`` and ``route replay``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,73 @@ import typer
 
 from qwendesk.cli.chat.view import printable
 from qwendesk.cli.route.inputs import chosen_policy, chosen_router, moment, stored_turns, with_bar
+from qwendesk.desk.turns.attachments import read_image
+from qwendesk.errors import InputError
+from qwendesk.routing.base import Decision, Signals
 from qwendesk.routing.policy.decision import decide
+from qwendesk.routing.policy.subquestions import SubQuestion, find_subquestions
+from qwendesk.routing.signals.language import english_name, identify_language
 from qwendesk.routing.training.dataset import read_questions
 from qwendesk.routing.training.metrics import measure_router
 from qwendesk.routing.training.replay import Replay, ReplayedTurn, RoleChange
 from qwendesk.settings import load_settings
+
+_THUMBS = {1: " (was rated up)", -1: " (was rated down)"}
+
+
+async def explain(text: str, images: list[Path], router: str | None, as_json: bool) -> None:
+    """Print a message's role and the reasons for it.
+
+    Raises:
+        InputError: the message is empty.
+    """
+    if not text.strip() and not images:
+        raise InputError("The message is empty.")
+    for image in images:
+        await read_image(image)
+    language = identify_language(text)
+    settings = load_settings()
+    chosen, policy = await chosen_router(router, settings), chosen_policy(None, settings)
+    signals = Signals(text, language, images=len(images))
+    decision = decide(signals, chosen, policy)
+    parts = find_subquestions(signals, decision, chosen, policy.split)
+    if as_json:
+        typer.echo(json.dumps(_decision_tree(decision, language, parts), ensure_ascii=False, indent=2))
+    else:
+        typer.echo("\n".join([_decision_text(decision, language), *map(_subquestion_text, parts)]))
+
+
+def _subquestion_text(part: SubQuestion) -> str:
+    return f"part      {part.decision.role} ({part.decision.confidence:.0%} sure): {printable(part.text)}"
+
+
+def _decision_tree(decision: Decision, language: str | None, parts: tuple[SubQuestion, ...]) -> dict[str, Any]:
+    return {
+        "role": decision.role,
+        "confidence": decision.confidence,
+        "runner_up": decision.runner_up,
+        "probabilities": dict(decision.probabilities),
+        "needs_thinking": decision.needs_thinking,
+        "language": language,
+        "signals": list(decision.signals),
+        "by": decision.decided_by,
+        "parts": [
+            {"text": part.text, "role": part.decision.role, "confidence": part.decision.confidence} for part in parts
+        ],
+    }
+
+
+def _decision_text(decision: Decision, language: str | None) -> str:
+    ordered = sorted(decision.probabilities.items(), key=lambda item: -item[1])
+    lines = [
+        f"role      {decision.role} ({decision.confidence:.0%} sure)",
+        f"because   {'; '.join(decision.signals)}",
+        f"language  {english_name(language) or 'undecided'}",
+    ]
+    if ordered:
+        lines.append(f"shares    {', '.join(f'{role} {share:.0%}' for role, share in ordered)}")
+        lines.append(f"thinking  {decision.needs_thinking:.0%} likely to be needed")
+    return "\n".join(lines)
 
 
 async def evaluate(file: Path, router: str | None, as_json: bool) -> None:
@@ -43,9 +105,6 @@ def _table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_THUMBS = {1: " (was rated up)", -1: " (was rated down)"}
-
-
 async def replay(since: str | None, policy: Path | None, router: str | None, limit: int, as_json: bool) -> None:
     """Print which past questions would be routed differently now."""
     begin, settings = moment(since), load_settings()
@@ -58,10 +117,10 @@ async def replay(since: str | None, policy: Path | None, router: str | None, lim
         begun = {"since": begin.isoformat() if begin else None}
         typer.echo(json.dumps(begun | report.as_dict(), ensure_ascii=False, indent=2))
     else:
-        typer.echo(_told(report, since))
+        typer.echo(_replay_text(report, since))
 
 
-def _told(report: Replay, since: str | None) -> str:
+def _replay_text(report: Replay, since: str | None) -> str:
     if not report.turns:
         when = f" since {since}" if since else ""
         return f"No questions are stored{when}: talk with the desk first, or look further back with --since."

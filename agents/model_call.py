@@ -14,8 +14,8 @@ from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Attachment, Inbound
+from qwendesk.prompt_quoting import Block, indented
 from qwendesk.prompts import render
-from qwendesk.quoting import Block, indented
 from qwendesk.routing.signals.language import english_name
 
 _SHORT_PROMPTS = ("report", "select_tool")

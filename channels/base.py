@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from qwendesk.channels.relay import Relay
-    from qwendesk.held_words import Forgotten
+    from qwendesk.text_caches import Forgotten
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Answers a message; yields events, the last one ``Finished``. Closing the generator stops the answer."""
@@ -85,7 +85,7 @@ class ChannelCapabilities:
     """Whether answers go to a sender address that anybody can forge, so that unsolicited messages are limited."""
     shows_machine_notice: bool = False
     """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
-    one_process: bool = False
+    single_process: bool = False
     """Whether only the process that receives can send, because it alone has the keys."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from qwendesk.errors import ChannelError, reason
-from qwendesk.proxies import naming_the_proxy
+from qwendesk.proxies import proxy_errors
 
 _TIMEOUT_SECONDS = 20.0
 _MAX_HEADER_CHARS = 64
@@ -124,7 +124,7 @@ class HttpApi:
 
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
-            with naming_the_proxy():
+            with proxy_errors():
                 self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)
         return self._client
 

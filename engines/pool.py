@@ -20,12 +20,12 @@ from qwendesk.engines.fallback import (
 from qwendesk.engines.registry import EngineRegistry
 from qwendesk.engines.selected_model import ModelCandidates, SelectedModel, best_for_role, can_play
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
-from qwendesk.held_words import Forgotten
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
 from qwendesk.models.gguf import header_fault
 from qwendesk.models.sources.base import PullProgress
 from qwendesk.settings import STARTER_MODEL, Settings
+from qwendesk.text_caches import Forgotten
 
 
 def _no_progress(text: str, fraction: float | None) -> None:

@@ -11,8 +11,8 @@ from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.servers import SERVER_ENGINE, SERVER_KINDS, is_server
 from qwendesk.errors import ConfigError
-from qwendesk.held_words import Forgotten
 from qwendesk.models.card import ModelCard
+from qwendesk.text_caches import Forgotten
 
 _LISTING_SECONDS = 10.0
 """Time for which an engine's list of models is reused."""

@@ -20,7 +20,7 @@ from qwendesk.memory.documents import note_change, note_removal
 from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.documents import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.tenancy import TenantConnection
-from qwendesk.search_terms import VERSION
+from qwendesk.search_terms import TERMS_VERSION
 
 _ROWS_PER_STATEMENT = 500
 
@@ -184,7 +184,7 @@ class DocumentRepository:
             vectors.scalar_subquery(),
             select(func.count())
             .select_from(KbDocument)
-            .where(mine, KbDocument.terms_version != VERSION)
+            .where(mine, KbDocument.terms_version != TERMS_VERSION)
             .scalar_subquery(),
         )
         async with self._database.read() as connection:
@@ -279,7 +279,7 @@ def _document_row(source: DocumentSource, scope: DocumentScope, chunks: int) -> 
         "sha256": source.sha256,
         "chunks": chunks,
         "conversion_version": CONVERSION_VERSION,
-        "terms_version": VERSION,
+        "terms_version": TERMS_VERSION,
         "notes": "\n".join(source.notes),
         "added_at": datetime.now(UTC),
     }

@@ -22,7 +22,7 @@ from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.memory.tables.documents import KbChunk, KbDocument
-from qwendesk.search_terms import VERSION, asked_terms, terms
+from qwendesk.search_terms import TERMS_VERSION, index_terms, query_terms
 
 MAX_RANKED_PASSAGES = 4_000
 """Maximum number of passages that are ranked for one question."""
@@ -45,7 +45,7 @@ class FullTextIndex(ABC):
         Coverage is the share of the question's terms that a passage contains, weighted by their rarity: near 0 where
         the question is in another language, 1 where it asks for a part number that the passage contains.
         """
-        asked = list(dict.fromkeys(asked_terms(question)))[:_MAX_QUESTION_TERMS]
+        asked = list(dict.fromkeys(query_terms(question)))[:_MAX_QUESTION_TERMS]
         known = await self._frequencies(connection, asked) if asked else {}
         chosen = select_terms(known, self._BUDGET)
         found = await self._ranked(connection, chosen, scope, limit) if chosen else []
@@ -208,7 +208,7 @@ _FTS_INSERT = text("INSERT INTO kb_chunk_fts (rowid, terms) VALUES (:number, :ne
 
 def indexed_terms(chunk: Chunk, title: str) -> str:
     """Return the terms of a passage as the full-text index stores them."""
-    return " ".join(terms(embedded_text(chunk, title)))
+    return " ".join(index_terms(embedded_text(chunk, title)))
 
 
 async def renew_terms(database: Database, tenant: str) -> int:
@@ -216,7 +216,7 @@ async def renew_terms(database: Database, tenant: str) -> int:
 
     Each document is renewed in one transaction, so that a call after an interruption continues with the rest.
     """
-    outdated = select(KbDocument.id).where(KbDocument.tenant_id == tenant, KbDocument.terms_version != VERSION)
+    outdated = select(KbDocument.id).where(KbDocument.tenant_id == tenant, KbDocument.terms_version != TERMS_VERSION)
     async with database.read() as connection:
         ids = (await connection.execute(outdated)).scalars().all()
     for id_ in ids:
@@ -239,7 +239,7 @@ async def _renew_document(database: Database, tenant: str, id_: str) -> None:
         ]
         if renewed:
             await _replace_terms(connection, renewed)
-        await connection.execute(update(KbDocument).where(KbDocument.id == id_).values(terms_version=VERSION))
+        await connection.execute(update(KbDocument).where(KbDocument.id == id_).values(terms_version=TERMS_VERSION))
 
 
 async def _replace_terms(connection: AsyncConnection, renewed: list[dict[str, Any]]) -> None:

@@ -20,7 +20,7 @@ from qwendesk.knowledge.chunking import CONVERSION_VERSION, embedded_text, split
 from qwendesk.knowledge.document_repository import DocumentRepository, DocumentSource
 from qwendesk.knowledge.readers.file_types import SUFFIXES, detect_kind
 from qwendesk.memory.records import DocumentScope
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
 
 if TYPE_CHECKING:
     from qwendesk.knowledge.readers.converter import Converter
@@ -87,8 +87,8 @@ class DocumentIngestion:
             raw = await (self._fetch(source) if is_url(source) else asyncio.to_thread(_read_file, source))
             result = await self.add_raw(raw, scope, progress, options)
         except InputError as error:
-            return IngestResult(storable(source), "refused", str(error))
-        return replace(result, source=storable(source), seconds=time.perf_counter() - begun)
+            return IngestResult(storable_text(source), "refused", str(error))
+        return replace(result, source=storable_text(source), seconds=time.perf_counter() - begun)
 
     async def add_raw(
         self,
@@ -145,7 +145,7 @@ class DocumentIngestion:
 
     async def _fetch(self, url: str) -> SourceFile:
         page = await self._fetcher.fetch(url)
-        return SourceFile(url, storable(page.name or page.url), page.data, page.mime, page.encoding)
+        return SourceFile(url, storable_text(page.name or page.url), page.data, page.mime, page.encoding)
 
 
 def is_url(source: str) -> bool:
@@ -204,7 +204,7 @@ def _read_file(source: str) -> SourceFile:
         raise InputError(f"there is no such file{hint}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    return SourceFile(storable(str(path)), storable(path.name), data)
+    return SourceFile(storable_text(str(path)), storable_text(path.name), data)
 
 
 def _too_large(size: int) -> str:
@@ -212,4 +212,5 @@ def _too_large(size: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in storable(text)).split())[:_MAX_TITLE_CHARS]
+    printable = "".join(char if char.isprintable() else " " for char in storable_text(text))
+    return " ".join(printable.split())[:_MAX_TITLE_CHARS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.conversations.feedback import TurnFeedback
 from qwendesk.memory.conversations.history import History
 from qwendesk.memory.conversations.summaries import Summaries
@@ -13,7 +12,8 @@ from qwendesk.memory.people.facts import Facts
 from qwendesk.memory.people.repository import People
 from qwendesk.memory.tables.conversations import DEFAULT_TENANT, Tenant
 from qwendesk.memory.tenancy import TenantDatabase, narrowed
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
+from qwendesk.text_caches import Forgotten, TextCaches
 
 _ACCOUNT = ""
 """The desk's account in conversations and identities; all accounts of a channel share them."""
@@ -51,16 +51,16 @@ class Memory:
     def _attach(self, database: Database, tenant: str, rules: Rules) -> None:
         self.database = database
         """The database of all tenants."""
-        self.scope = TenantDatabase(database, storable(tenant))
+        self.scope = TenantDatabase(database, storable_text(tenant))
         """The tenant's view of the database."""
         self._rules = rules
-        self.held_words = HeldWords()
-        self.held_words.register("statements", self._drop_statements)
+        self.text_caches = TextCaches()
+        self.text_caches.register("statements", self._drop_statements)
         self.turns = Turns(self.scope, _ACCOUNT)
         self.history = History(self.scope, _ACCOUNT)
         self.feedback = TurnFeedback(self.scope, _ACCOUNT)
         self.summaries = Summaries(self.scope, _ACCOUNT)
-        self.people = People(self.scope, _ACCOUNT, self.held_words)
+        self.people = People(self.scope, _ACCOUNT, self.text_caches)
         self.facts = Facts(self.scope, rules)
 
     @property

@@ -12,7 +12,7 @@ from jinja2 import UndefinedError as MissingValue
 from jinja2.sandbox import SandboxedEnvironment
 
 from qwendesk.errors import ConfigError
-from qwendesk.quoting import name, quoted, written
+from qwendesk.prompt_quoting import quoted, quoted_name, template_value
 
 _SUFFIX = ".jinja"
 
@@ -57,9 +57,9 @@ def _environment(folder: Path | None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
-        finalize=written,
+        finalize=template_value,
     )
-    environment.filters |= {"name": name, "quoted": quoted}
+    environment.filters |= {"name": quoted_name, "quoted": quoted}
     return environment
 
 

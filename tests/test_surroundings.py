@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwendesk.errors import ConfigError, reason
-from qwendesk.proxies import naming_the_proxy, uses_proxies
+from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import load_settings, unknown_variables
 from tests.engines.web_server import Reply, serve
 
@@ -61,7 +61,7 @@ def test_servers_on_this_machine_are_asked_without_a_proxy(url: str, expected: b
 
 def test_an_unusable_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "socks://ana:geheim@10.0.0.1:9")
-    with pytest.raises(ConfigError) as refused, naming_the_proxy():
+    with pytest.raises(ConfigError) as refused, proxy_errors():
         raise ValueError("Unknown scheme for proxy URL")
     told = str(refused.value)
     assert "ALL_PROXY=socks://10.0.0.1:9" in told and "socks5://" in told and "geheim" not in told
@@ -71,7 +71,7 @@ def test_an_error_that_no_proxy_can_have_caused_stays_as_it_is(monkeypatch: pyte
     for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    with pytest.raises(ValueError, match="other"), naming_the_proxy():
+    with pytest.raises(ValueError, match="other"), proxy_errors():
         raise ValueError("other")
 
 

@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg
 from pydantic import Field
 
 from qwendesk.messages import Inbound
-from qwendesk.quoting import one_line, quoted
+from qwendesk.prompt_quoting import one_line, quoted
 from qwendesk.tools.base import ClosableTool, ToolContext
 
 TOOL_NAME = "search_knowledge"

@@ -23,7 +23,7 @@ from qwendesk.agents.roles import role_definition, selects_tool
 from qwendesk.agents.state import RetryRequest, TurnContext, TurnState
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice
-from qwendesk.quoting import one_line
+from qwendesk.prompt_quoting import one_line
 
 _FEEDBACK = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "

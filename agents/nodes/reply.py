@@ -20,7 +20,7 @@ from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.messages import Check, Role, TextDelta, ToolUse
-from qwendesk.search_terms import asked_terms
+from qwendesk.search_terms import query_terms
 from qwendesk.tools.knowledge import TOOL_NAME
 
 _MISSING_MODEL_HINTS = {
@@ -122,7 +122,7 @@ def cited_sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
 
 
 def _closest_passage(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
-    stated = set(asked_terms(answer))
-    shared = {number: len(stated & set(asked_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
+    stated = set(query_terms(answer))
+    shared = {number: len(stated & set(query_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
     best = max(shared, key=lambda number: shared[number], default=None)
     return [best] if best and shared[best] >= _MIN_SHARED_TERMS else []

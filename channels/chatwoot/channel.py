@@ -17,7 +17,7 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.errors import ChannelError, InputError
-from qwendesk.messages import Attachment, Inbound, Outbound, storable
+from qwendesk.messages import Attachment, Inbound, Outbound, storable_text
 from qwendesk.safe_fetch import Address, Fetcher, is_public
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def parse(body: dict[str, Any]) -> ChatwootMessage | None:
             account=str(int(body["account"]["id"])),
             event=str(int(body["id"])),
             locale=_locale(sender, contact, conversation),
-            display_name=storable(str(sender.get("name") or ""))[:200],
+            display_name=storable_text(str(sender.get("name") or ""))[:200],
             unsupported_media=next((file.name for file in found if not file.kind), None),
         ),
         readable,

@@ -16,7 +16,7 @@ from irctokens.line import Line, build, tokenise
 from qwendesk.channels.connection import Connection, Enqueue, Values
 from qwendesk.channels.ingest import is_mentioned, strip_mention
 from qwendesk.channels.markup.text_split import split_plain
-from qwendesk.messages import Inbound, Outbound, storable
+from qwendesk.messages import Inbound, Outbound, storable_text
 
 _MAX_LINE_BYTES = 400
 """The rest of a line's 512 bytes: servers add up to 10 bytes of user, 63 bytes of host, and separators."""
@@ -52,7 +52,7 @@ def parse(line: Line, nick: str, server: str, capabilities: Collection[str]) -> 
     private, own = normalize_name(target) == normalize_name(nick), normalize_name(who.nickname) == normalize_name(nick)
     if (action := _ACTION.fullmatch(text)) is not None:
         text = action[1]  # the text of /me
-    text = _COLOURS.sub("", storable(text)).strip()
+    text = _COLOURS.sub("", storable_text(text)).strip()
     if own or text.startswith("\x01") or not {"bot", "draft/bot"}.isdisjoint(tags) or not who.hostname:
         return None  # the desk, a CTCP query, a bot, or the server
     if not text or not (private or is_mentioned(text, [nick])):

@@ -21,7 +21,7 @@ from qwendesk.channels.mail.mime import (
     raw,
     text,
 )
-from qwendesk.messages import Attachment, kind_of, storable
+from qwendesk.messages import Attachment, kind_of, storable_text
 
 _SIGNATURE = "-- "
 _SIGNATURES = {
@@ -161,7 +161,8 @@ def _forwarded(part: Mail, body: Body, limits: MailLimits) -> None:
         heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := text(mail, name)))
         shown = "\n".join(["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]).strip()
         if len(shown) > _MAX_FORWARDED_CHARS and len(body.files) < limits.files:
-            body.files.append(Attachment("document", "text/plain", storable(shown).encode(), "forwarded message.txt"))
+            data = storable_text(shown).encode()
+            body.files.append(Attachment("document", "text/plain", data, "forwarded message.txt"))
             shown = f"{shown[:_MAX_FORWARDED_CHARS]} …"
         body.forwarded.append(shown)
         body.files += inner.files
@@ -199,7 +200,7 @@ def _leaf(part: Mail, body: Body, limits: MailLimits, *, is_alone: bool = False)
 
 
 def _file(part: Mail, kind: str, name: str) -> Attachment:
-    return Attachment(kind_of(kind), kind, payload_of(part), storable(name)[:200])
+    return Attachment(kind_of(kind), kind, payload_of(part), storable_text(name)[:200])
 
 
 def _content(part: Mail, limits: MailLimits) -> str:

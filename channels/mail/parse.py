@@ -22,7 +22,7 @@ from qwendesk.channels.mail.mime import (
 from qwendesk.channels.mail.quote_words import FORWARD_SUBJECTS
 from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.channels.mail.sender import sender_of
-from qwendesk.messages import Inbound, storable
+from qwendesk.messages import Inbound, storable_text
 
 _PROGRAM_HEADERS = (
     "List-Id", "List-Unsubscribe", "List-Post", "List-Help", "X-Autoreply", "X-Autorespond", "X-Autoresponder",
@@ -158,7 +158,7 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: MailLimits) -
     # an unauthenticated sender must not join a conversation of the claimed sender
     place = f"{sender.address} {root} ?" if doubted else f"{sender.address} {root}"
     return Inbound(
-        storable(said),
+        storable_text(said),
         _short(place, 400),
         kept,
         person=_short(person, 200),
@@ -166,8 +166,8 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: MailLimits) -
         account=own,
         # the Message-ID alone can be forged, and the genuine mail with that Message-ID would then count as a duplicate
         event=_short(f"{person} {message_id}", 300),
-        reply_to=storable(str(Thread(sender.address, message_id, subject)))[:900],
-        display_name=storable(sender.name)[:200],
+        reply_to=storable_text(str(Thread(sender.address, message_id, subject)))[:900],
+        display_name=storable_text(sender.name)[:200],
         locale=_locale(mail),
         unsupported_media=body.unsupported_media or skipped_media(len(file.data) for file in body.files),
     )
@@ -186,7 +186,7 @@ def _visible(said: str) -> str:
 
 def _short(name: str, longest: int) -> str:
     """Return a name of limited length; a hash replaces the end of a longer one."""
-    name = storable(name)
+    name = storable_text(name)
     return name if len(name) <= longest else f"{name[: longest - 33]}#{sha256(name.encode()).hexdigest()[:32]}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import regex
 
-from qwendesk.held_words import Forgotten
+from qwendesk.text_caches import Forgotten
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

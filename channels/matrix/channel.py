@@ -48,7 +48,7 @@ class MatrixChannel(Channel):
             edits=True,
             edit_interval=4.0,
             typing=_TYPING_MS / 1000,
-            one_process=True,
+            single_process=True,
             groups=True,
             max_file_in=MAX_FILE_BYTES,
         ),

@@ -128,7 +128,7 @@ def _blocks(message: Outbound, text: str) -> dict[str, Any]:
         {
             "type": "button",
             "action_id": f"choice{number}",
-            "text": {"type": "plain_text", "text": button.face[:75], "emoji": True},
+            "text": {"type": "plain_text", "text": button.shown_label[:75], "emoji": True},
             "value": button.value,
         }
         for number, button in enumerate(message.buttons)

@@ -119,8 +119,8 @@ def _destination(message: Outbound) -> dict[str, Any]:
 def _markup_options(message: Outbound) -> dict[str, Any]:
     from telegram import InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
 
-    buttons = [InlineKeyboardButton(button.face, callback_data=button.value) for button in message.buttons]
-    short = all(len(button.face) <= _MAX_SHORT_LABEL_CHARS for button in message.buttons)
+    buttons = [InlineKeyboardButton(button.shown_label, callback_data=button.value) for button in message.buttons]
+    short = all(len(button.shown_label) <= _MAX_SHORT_LABEL_CHARS for button in message.buttons)
     rows = [buttons] if buttons and short and len(buttons) <= _IN_A_ROW else [[button] for button in buttons]
     # a preview would fetch a URL that the model may have invented
     previews = LinkPreviewOptions(is_disabled=True)

@@ -22,7 +22,7 @@ from qwendesk.channels.telegram.parse import MAX_FILE_BYTES
 from qwendesk.channels.telegram.updates import UpdatePoller, UpdateReceiver
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
-from qwendesk.proxies import naming_the_proxy
+from qwendesk.proxies import proxy_errors
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -192,7 +192,7 @@ class TelegramChannel(Channel):
         # opt in to timedelta values of retry_after; without it the library warns at each rate limit
         os.environ.setdefault("PTB_TIMEDELTA", "1")
         # a message whose response times out would be sent twice
-        with naming_the_proxy():
+        with proxy_errors():
             request = HTTPXRequest(
                 32,
                 read_timeout=_REQUEST_TIMEOUT_SECONDS,

@@ -26,8 +26,8 @@ from qwendesk.channels.web.pages import ChatPage
 from qwendesk.channels.web.sessions import FORGOTTEN, VisitorSession, VisitorSessions, shown_frame
 from qwendesk.channels.web.socket import MAX_FILE_BYTES, POLICY_VIOLATION, TRY_AGAIN_LATER, PageConnection
 from qwendesk.errors import ChannelError, ConfigError, StoreError
-from qwendesk.held_words import Forgotten
 from qwendesk.messages import Outbound
+from qwendesk.text_caches import Forgotten
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute

@@ -19,7 +19,7 @@ from qwendesk.channels.ingest import read_json
 from qwendesk.channels.relay import Frame
 from qwendesk.channels.web.sessions import PageSocket, VisitorSession
 from qwendesk.desk.rate_limiter import RateLimiter
-from qwendesk.messages import Attachment, Inbound, kind_of, storable
+from qwendesk.messages import Attachment, Inbound, kind_of, storable_text
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -158,7 +158,7 @@ def _text(frame: dict[str, Any], name: str, most: int) -> str:
     text = frame.get(name, "")
     if not isinstance(text, str):
         raise ValueError("This is no text.")
-    text = storable(text)
+    text = storable_text(text)
     if len(text.encode()) > most:
         raise ValueError("This text is too long.")
     return text
@@ -186,7 +186,7 @@ def _file(file: Any) -> Attachment:
     mime = str(file.get("mime") or "application/octet-stream")
     if not _MIME.fullmatch(mime):
         mime = "application/octet-stream"
-    name = storable(str(file.get("name") or ""))[:200]
+    name = storable_text(str(file.get("name") or ""))[:200]
     return Attachment(kind_of(mime), mime, data, name)
 
 

@@ -18,7 +18,7 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import Quote, is_recent, read_body, read_json, with_quotes
 from qwendesk.errors import ConfigError
-from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable
+from qwendesk.messages import Attachment, Inbound, Outbound, kind_of, storable_text
 from qwendesk.settings import is_web_address
 
 if TYPE_CHECKING:
@@ -188,15 +188,15 @@ def parse(body: Any, name: str) -> Inbound:
         raise ValueError("'attachments' has to be a list")
     return Inbound(
         with_quotes(text, _quotes(body)),
-        storable(conversation)[:200],
+        storable_text(conversation)[:200],
         tuple(_file(file) for file in files),
-        person=storable(str(body.get("person") or conversation))[:200],
+        person=storable_text(str(body.get("person") or conversation))[:200],
         channel="webhook",
         event=name[:200],
-        reply_to=storable(str(body["id"]))[:200] if body.get("id") else None,
-        locale=storable(str(body["locale"]))[:20] if body.get("locale") else None,
+        reply_to=storable_text(str(body["id"]))[:200] if body.get("id") else None,
+        locale=storable_text(str(body["locale"]))[:20] if body.get("locale") else None,
         group=body.get("group") is True,
-        display_name=storable(str(body.get("name") or ""))[:200],
+        display_name=storable_text(str(body.get("name") or ""))[:200],
     )
 
 
@@ -211,7 +211,7 @@ def _quotes(body: dict[str, Any]) -> list[Quote]:
         return []
     if not isinstance(quote, dict) or not isinstance(quote.get("text"), str):
         raise ValueError("'quote' has to be an object with the string 'text', and optionally 'name'")
-    return [Quote(storable(quote["text"]), storable(str(quote.get("name") or "")))]
+    return [Quote(storable_text(quote["text"]), storable_text(str(quote.get("name") or "")))]
 
 
 def _file(file: Any) -> Attachment:
@@ -236,7 +236,7 @@ def _payload(kind: str, message: Outbound) -> dict[str, Any]:
         "conversation": message.conversation,
         "text": message.text,
         "reply_to": message.reply_to,
-        "buttons": [{"label": button.face, "value": button.value} for button in message.buttons],
+        "buttons": [{"label": button.shown_label, "value": button.value} for button in message.buttons],
         "attachments": [
             {"mime": file.mime, "name": file.name, "data": base64.b64encode(file.data).decode()}
             for file in message.attachments

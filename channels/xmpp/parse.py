@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slixmpp import JID
 
 from qwendesk.channels.ingest import Quote, is_mentioned, strip_mention, with_quotes
-from qwendesk.messages import Inbound, storable
+from qwendesk.messages import Inbound, storable_text
 
 if TYPE_CHECKING:
     from slixmpp import Message
@@ -43,7 +43,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
     quote = _quote(message, own=answers or JID(message["reply"]["to"]).bare == own.bare)
     unsupported_media = "encrypted message" if encrypted else "encrypted file" if text.startswith("aesgcm://") else None
     inbound = Inbound(
-        with_quotes("" if unsupported_media or text.strip() == url else storable(text).strip(), quote),
+        with_quotes("" if unsupported_media or text.strip() == url else storable_text(text).strip(), quote),
         sender.full if nick and not group else sender.bare,
         person=author,
         channel="xmpp",
@@ -51,7 +51,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
         event=_event_id(message, sender.bare if group else own.bare),
         reply_to=f"{message['id']} {sender.full}" if group else None,
         group=group,
-        display_name=storable(sender.resource if nick else sender.user or sender.bare),
+        display_name=storable_text(sender.resource if nick else sender.user or sender.bare),
         unsupported_media=unsupported_media,
     )
     return inbound, [url] if url and not unsupported_media else []
@@ -59,7 +59,7 @@ def parse(message: Message, own: JID, nick: str, author: str) -> tuple[Inbound, 
 
 def _quote(message: Message, own: bool) -> list[Quote]:
     """Return the reply fallback of a client as a quote."""
-    said = storable(str(message["reply"].get_fallback_body()))
+    said = storable_text(str(message["reply"].get_fallback_body()))
     lines = [line.removeprefix(">").removeprefix(" ") for line in said.splitlines()]
     named = bool(lines) and lines[0].endswith(":") and len(lines) > 1
     author = lines[0].rstrip(":") if named else JID(message["reply"]["to"]).resource

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import InboundEvent
-from qwendesk.messages import Attachment, Inbound, as_role, storable
+from qwendesk.messages import Attachment, Inbound, as_role, storable_text
 
 Row = dict[str, Any]
 OPEN = InboundEvent.status == literal("queued", literal_execute=True)
@@ -142,8 +142,8 @@ def file_rows(inbound: Inbound, event_id: str) -> list[Row]:
             "inbound_id": event_id,
             "ordinal": ordinal,
             "kind": file.kind,
-            "mime": storable(file.mime),
-            "name": storable(file.name),
+            "mime": storable_text(file.mime),
+            "name": storable_text(file.name),
             "content": file.data,
         }
         for ordinal, file in enumerate(inbound.attachments)
@@ -176,7 +176,7 @@ def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
 
 def _payload(inbound: Inbound) -> Row:
     values = {
-        "text": storable(inbound.text),
+        "text": storable_text(inbound.text),
         "conversation": inbound.conversation,
         "role": inbound.role,
         "model": inbound.model,

@@ -8,7 +8,7 @@ from typing import Any
 from qwendesk.desk.inbox.records import DETECTED_LANGUAGE
 from qwendesk.desk.translations import FALLBACK, known_language
 from qwendesk.messages import Inbound
-from qwendesk.quoting import own_words
+from qwendesk.prompt_quoting import without_quoted_lines
 from qwendesk.routing.signals.language import identify_language
 
 _MAX_CHARS = 100
@@ -41,6 +41,6 @@ def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str
 
 def _is_long_enough(text: str) -> bool:
     """Return whether the language of a text can be detected: it is no command and longer than a greeting."""
-    letters = [letter for letter in own_words(text)[:_MAX_CHARS] if letter.isalpha()]
+    letters = [letter for letter in without_quoted_lines(text)[:_MAX_CHARS] if letter.isalpha()]
     latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
     return not text.startswith("/") and (latin >= _MIN_LATIN_LETTERS or len(letters) - latin >= _MIN_OTHER_LETTERS)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
-from qwendesk.held_words import Forgotten
 from qwendesk.messages import Inbound
+from qwendesk.text_caches import Forgotten
 
 log = logging.getLogger(__name__)
 _MAX_WAITING_CONVERSATIONS = 1000

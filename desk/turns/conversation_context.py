@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, StoredTurn
 from qwendesk.messages import Role, as_role
+from qwendesk.prompt_quoting import quoted
 from qwendesk.prompts import render
-from qwendesk.quoting import quoted
 from qwendesk.routing.base import ConversationContext
 
 _BYTES_PER_TOKEN = 3

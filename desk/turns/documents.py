@@ -12,8 +12,8 @@ from qwendesk.desk.turns.background import FinishedTurn
 from qwendesk.desk.turns.knowledge import DeskKnowledge, name_of
 from qwendesk.errors import InputError
 from qwendesk.messages import Inbound, Notice
+from qwendesk.prompt_quoting import Block
 from qwendesk.prompts import render
-from qwendesk.quoting import Block
 from qwendesk.tools.knowledge import MAX_PASSAGES, format_passage
 
 MAX_DOCUMENTS = 10

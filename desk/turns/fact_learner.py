@@ -18,8 +18,8 @@ from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import is_grounded
 from qwendesk.memory.records import CATEGORIES, Category, Fact, NewFact, TurnLine
+from qwendesk.prompt_quoting import indented
 from qwendesk.prompts import render
-from qwendesk.quoting import indented
 
 _MIN_PARAMETERS_BILLIONS = 2.0
 """Smaller models propose facts that no message contains."""

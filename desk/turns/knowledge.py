@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 
 from qwendesk.errors import InputError
-from qwendesk.held_words import Forgotten
 from qwendesk.knowledge.base import IngestResult, Passage
 from qwendesk.knowledge.embeddings.base import Embedder
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, sent_file_uri
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
-from qwendesk.messages import Attachment, Inbound, storable
+from qwendesk.messages import Attachment, Inbound, storable_text
+from qwendesk.text_caches import Forgotten
 from qwendesk.tools.knowledge import knowledge_tool
 
 _REFRESH_SECONDS = 5.0
@@ -128,5 +128,5 @@ def _owner(channel: str, person: str) -> str:
 
 def name_of(file: Attachment) -> str:
     """Return a document's name on one line; one without a name gets a name by its content."""
-    name = "".join(sign if sign.isprintable() else " " for sign in storable(file.name)).strip()
+    name = "".join(sign if sign.isprintable() else " " for sign in storable_text(file.name)).strip()
     return name[-_MAX_NAME_CHARS:] or f"document {hashlib.sha256(file.data).hexdigest()[:6]}"

@@ -52,9 +52,9 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         duration_ms=duration,
         fallback=_fallback(state),
         notes=tuple(state.get("notes", ())),
-        wished_role=state["inbound"].role,
-        wished_model=state["inbound"].model,
-        thinking_why=state.get("thinking_reason", ""),
+        requested_role=state["inbound"].role,
+        requested_model=state["inbound"].model,
+        thinking_reason=state.get("thinking_reason", ""),
         role_without_override=state.get("role_without_override"),
         escalation=state.get("escalation"),
         sub_answers=state.get("sub_answers", ()),
@@ -96,10 +96,10 @@ def explain(receipt: dict[str, Any]) -> str:
     if receipt["fallback"]:
         lines.append(f"- stand-in: {receipt['fallback']}")
     lines += _overrides(receipt)
-    thinking_why = f" ({receipt['thinking_why']})" if receipt.get("thinking_why") else ""
+    thinking_reason = f" ({receipt['thinking_reason']})" if receipt.get("thinking_reason") else ""
     lines.append(
         f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}; "
-        f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_why}"
+        f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_reason}"
     )
     if receipt.get("escalation"):
         lines.append(f"- second try: {receipt['escalation']}")
@@ -119,7 +119,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     parts = receipt.get("sub_answers")
     roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
     lines = [say("why_specialist", language, role=", ".join(roles))]
-    if receipt.get("wished_role") == receipt["role"]:
+    if receipt.get("requested_role") == receipt["role"]:
         lines.append(say("why_chosen", language))
     if receipt["thinking"]:
         lines.append(say("why_thought", language))
@@ -146,7 +146,7 @@ def _who(receipt: dict[str, Any]) -> str:
 
 def _overrides(receipt: dict[str, Any]) -> list[str]:
     """Return the effects of the person's overrides; older receipts have none."""
-    model, role_without_override = receipt.get("wished_model"), receipt.get("role_without_override")
+    model, role_without_override = receipt.get("requested_model"), receipt.get("role_without_override")
     lines = [f"- model: you asked for {model}"] if model else []
     if role_without_override:
         other = "the same" if role_without_override == receipt["role"] else f"**{role_without_override}**"

@@ -13,8 +13,8 @@ from qwendesk.desk.turns.conversation_context import estimate_tokens
 from qwendesk.engines.pool import ModelPool
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import TurnLine, Unread
+from qwendesk.prompt_quoting import indented
 from qwendesk.prompts import render
-from qwendesk.quoting import indented
 
 _START_SHARE = 0.5
 """Share of the context window from which the history is summarised."""

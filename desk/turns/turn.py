@@ -20,7 +20,6 @@ from qwendesk.desk.turns.documents import IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.knowledge import DeskKnowledge
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
 from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
-from qwendesk.held_words import Forgotten
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
 from qwendesk.messages import (
@@ -33,10 +32,11 @@ from qwendesk.messages import (
     Routed,
     TextDelta,
     resolve_virtual_model,
-    storable,
+    storable_text,
 )
 from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify_language
+from qwendesk.text_caches import Forgotten
 
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _MAX_CACHED_CONVERSATIONS = 1000
@@ -117,7 +117,7 @@ class TurnRunner:
             await self._knowledge.refresh()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         role, model = resolve_virtual_model(inbound.role, inbound.model)
-        inbound = replace(inbound, text=storable(inbound.text), role=role, model=model)
+        inbound = replace(inbound, text=storable_text(inbound.text), role=role, model=model)
         task = asyncio.create_task(self._turn(inbound, events))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

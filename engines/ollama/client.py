@@ -12,7 +12,7 @@ from qwendesk.engines.base import ResidentModel
 from qwendesk.engines.ollama.errors import ollama_errors
 from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineFailed
-from qwendesk.proxies import naming_the_proxy, uses_proxies
+from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -167,14 +167,14 @@ class OllamaClient:
         if self._made is None:
             import httpx
 
-            with naming_the_proxy():  # importing the library makes a client
+            with proxy_errors():  # importing the library makes a client
                 from ollama import AsyncClient
 
             settings = self._settings
             # answers and downloads are slow: their time limit applies to each piece
             read_timeout = max(settings.first_token_timeout, settings.token_timeout)
             timeout = httpx.Timeout(read_timeout, connect=settings.connect_timeout)
-            with ollama_errors(self.host), naming_the_proxy():
+            with ollama_errors(self.host), proxy_errors():
                 self._made = AsyncClient(host=self.host, timeout=timeout, trust_env=uses_proxies(self.host))
         return self._made
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from qwendesk.engines.servers import is_web_page
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable, reason
-from qwendesk.proxies import naming_the_proxy
+from qwendesk.proxies import proxy_errors
 
 _MAX_REASON_CHARS = 300
 """Characters of a server's message that are shown; a proxy can send a whole page."""
@@ -26,7 +26,7 @@ def ollama_errors(host: str, tag: str = "") -> Iterator[None]:
     """
     import httpx
 
-    with naming_the_proxy():  # importing the library makes a client
+    with proxy_errors():  # importing the library makes a client
         import ollama
 
     try:

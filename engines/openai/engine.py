@@ -20,7 +20,7 @@ from qwendesk.engines.stream.chunks import Delta
 from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.card import ModelCard
-from qwendesk.proxies import naming_the_proxy, uses_proxies
+from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class OpenAIEngine(Engine):
 
             settings = self._parts.settings
             timeout = Timeout(settings.connect_timeout)
-            with naming_the_proxy():
+            with proxy_errors():
                 http_client = DefaultAsyncHttpxClient(timeout=timeout, trust_env=uses_proxies(self._server.url))
             self._made = AsyncOpenAI(
                 base_url=self._server.url,

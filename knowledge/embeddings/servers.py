@@ -9,7 +9,7 @@ import httpx
 
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable, reason
 from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
-from qwendesk.proxies import naming_the_proxy, uses_proxies
+from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class OllamaEmbedder(Embedder):
         super().__init__(model)
         self._url = settings.ollama_host if "://" in settings.ollama_host else f"http://{settings.ollama_host}"
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-        with naming_the_proxy():
+        with proxy_errors():
             self._client = httpx.AsyncClient(base_url=self._url, timeout=timeout, trust_env=uses_proxies(self._url))
 
     @classmethod
@@ -89,7 +89,7 @@ class OpenAIEmbedder(Embedder):
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
-        with naming_the_proxy():
+        with proxy_errors():
             self._client = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=uses_proxies(self._url))
 
     @classmethod

@@ -16,7 +16,7 @@ from functools import cache
 from qwendesk.errors import InputError
 from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions, Section
 from qwendesk.knowledge.readers.encoding_detection import detect_encoding
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -76,7 +76,7 @@ def decode_with_notes(data: bytes, declared: Iterable[str] = ()) -> DecodedText:
 def normalize_text(text: str) -> str:
     """Return the text in NFC, with uniform line ends and without control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return unicodedata.normalize("NFC", storable(_CONTROLS.sub("", lines)))
+    return unicodedata.normalize("NFC", storable_text(_CONTROLS.sub("", lines)))
 
 
 def _marked(data: bytes) -> DecodedText | None:

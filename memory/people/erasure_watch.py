@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 
 from qwendesk.errors import StoreError
-from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.tables.facts import AuditEntry
 from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.text_caches import Forgotten, TextCaches
 
 _POLL_SECONDS = 15.0
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class ErasureWatch:
         held: people's words that this process holds outside the database.
     """
 
-    def __init__(self, database: TenantDatabase, held: HeldWords) -> None:
+    def __init__(self, database: TenantDatabase, held: TextCaches) -> None:
         self._database = database
         self._held = held
         self._last: str | None = None
@@ -41,7 +41,7 @@ class ErasureWatch:
             await asyncio.sleep(seconds)
 
     async def look(self) -> None:
-        """Drop all held words if another process has erased a person since the last call."""
+        """Drop all cached texts if another process has erased a person since the last call."""
         async with self._database.read() as connection:
             found = [str(id_) for id_ in (await connection.execute(_since(), {"last": self._last or ""})).scalars()]
         is_first, self._last = self._last is None, max(found, default=self._last or "")

@@ -14,7 +14,7 @@ import regex
 from stdnum import iban, luhn
 
 from qwendesk.memory.records import EMPTY, HEALTH, NewFact
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
 from qwendesk.search_terms import fold
 
 _UNSPACED = ("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
@@ -185,7 +185,7 @@ def tidy(fact: NewFact, *, exact: bool = False) -> NewFact:
         exact: keep key and value as a program chose them.
     """
     if exact:
-        return replace(fact, key=storable(fact.key), value=storable(fact.value))
+        return replace(fact, key=storable_text(fact.key), value=storable_text(fact.value))
     key = _line(fact.key, KEY_CHARS).replace("_", " ").casefold()
     confidence = min(1.0, max(0.0, fact.confidence)) if fact.confidence == fact.confidence else 0.0
     return replace(fact, key=key, value=_line(fact.value, VALUE_CHARS), confidence=confidence)
@@ -199,7 +199,7 @@ def is_grounded(value: str, source: str) -> bool:
 
 
 def _line(text: str, max_chars: int) -> str:
-    normal = unicodedata.normalize("NFC", storable(text))
+    normal = unicodedata.normalize("NFC", storable_text(text))
     return " ".join(_CONTROLS.sub(" ", normal).split())[:max_chars].strip()
 
 

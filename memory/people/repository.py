@@ -13,7 +13,6 @@ from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
 from qwendesk.errors import StoreError
-from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.audit import record
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people import linking
@@ -23,6 +22,7 @@ from qwendesk.memory.records import Erased, Identity, IssuedCode, Linked, Person
 from qwendesk.memory.tables import conversations as tables
 from qwendesk.memory.tables.conversations import PersonIdentity
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.text_caches import Forgotten, TextCaches
 
 _ADD_PERSON = insert(tables.Person)
 
@@ -36,8 +36,8 @@ class People:
         held: people's words that this process holds outside the database.
     """
 
-    def __init__(self, database: TenantDatabase, account: str, held: HeldWords | None = None) -> None:
-        self._held = held or HeldWords()
+    def __init__(self, database: TenantDatabase, account: str, held: TextCaches | None = None) -> None:
+        self._held = held or TextCaches()
         self._database = database
         self._account = account
 

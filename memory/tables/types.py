@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
@@ -20,17 +20,17 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 def to_json(value: object) -> str:
     """Return JSON that every database accepts: storable texts, null for NaN and infinity, unknown objects as text."""
     return json.dumps(
-        _plain(value), ensure_ascii=False, separators=(",", ":"), default=lambda item: storable(str(item))
+        _plain(value), ensure_ascii=False, separators=(",", ":"), default=lambda item: storable_text(str(item))
     )
 
 
 def _plain(value: object) -> object:
     if isinstance(value, str):
-        return storable(value)
+        return storable_text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {storable(str(key)): _plain(item) for key, item in value.items()}
+        return {storable_text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -44,7 +44,7 @@ class SafeText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace characters that a database refuses."""
-        return None if value is None else storable(value)
+        return None if value is None else storable_text(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

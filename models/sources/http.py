@@ -15,7 +15,7 @@ from qwendesk import __version__
 from qwendesk.errors import ConfigError, reason
 from qwendesk.models.sources.base import ByteCallback, SourceFailed, SourceSettings
 from qwendesk.models.sources.partial_file import PartialFile
-from qwendesk.proxies import naming_the_proxy
+from qwendesk.proxies import proxy_errors
 
 MAX_IDLE_ATTEMPTS = 3
 """Consecutive attempts without new data before a download fails."""
@@ -112,7 +112,7 @@ async def open_client(
     timeout = httpx.Timeout(remotes.read_timeout, connect=remotes.connect_timeout)
     agent = {"User-Agent": f"qwendesk/{__version__}"}
     try:
-        with naming_the_proxy():
+        with proxy_errors():
             client = httpx.AsyncClient(
                 transport=transport, verify=_verification(), timeout=timeout, follow_redirects=True, headers=agent
             )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwendesk.errors import ConfigError
-from qwendesk.messages import storable
+from qwendesk.messages import storable_text
 from qwendesk.routing.classifier.linear import Array, LinearModel, fit
 
 EMBEDDING_FEATURES = tuple(f"meaning_{number}" for number in range(384))
@@ -38,7 +38,7 @@ def embed(text: str) -> Array:
         text = f"{text[:_HEAD_CHARS]}\n{text[-_TAIL_CHARS:]}"
     encoder = load_encoder()
     with _ENCODER_LOCK:
-        return np.asarray(encoder.query(storable(text).replace("\0", " ")), dtype=np.float64)
+        return np.asarray(encoder.query(storable_text(text).replace("\0", " ")), dtype=np.float64)
 
 
 @cache

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from tomllib import loads
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.quoting import own_words
+from qwendesk.prompt_quoting import without_quoted_lines
 from qwendesk.routing.signals.cues import fold, words_of
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def warm_up() -> None:
 
 def _language_text(text: str) -> str:
     """Return the words that the person wrote; text in capitals is lowered."""
-    words = _NON_LANGUAGE.sub(" ", own_words(text)[: _MAX_TEXT_CHARS * 4])[:_MAX_TEXT_CHARS].strip()
+    words = _NON_LANGUAGE.sub(" ", without_quoted_lines(text)[: _MAX_TEXT_CHARS * 4])[:_MAX_TEXT_CHARS].strip()
     return words.lower() if words.isupper() else words
 
 

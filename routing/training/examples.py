@@ -116,9 +116,9 @@ def collect_examples(turns: Iterable[PastTurn]) -> CollectedExamples:
 def requested_role(turn: PastTurn) -> str | None:
     """Return the role of the person's override; an overriding model stands for its role."""
     receipt = turn.receipt or {}
-    if role := receipt.get("wished_role"):
+    if role := receipt.get("requested_role"):
         return str(role)
-    model = str(receipt.get("wished_model") or "").lower()
+    model = str(receipt.get("requested_model") or "").lower()
     return next((role for sign, role in _ROLE_BY_MODEL_NAME.items() if sign in model), None)
 
 

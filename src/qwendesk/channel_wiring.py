@@ -22,14 +22,14 @@ _MACHINE_NOTICE = "machine_notice"
 log = logging.getLogger(__name__)
 
 
-def make_channels(settings: Settings, left_out: dict[str, str] | None = None) -> dict[str, Channel]:
+def make_channels(settings: Settings, excluded: dict[str, str] | None = None) -> dict[str, Channel]:
     """Return the channels that are set up; nothing is connected yet.
 
     A channel whose plug-in cannot be imported or made is left out, and the log names it.
 
     Args:
         settings: all settings.
-        left_out: receives the error of each channel that is left out, by channel name.
+        excluded: receives the error of each channel that is left out, by channel name.
 
     Raises:
         ConfigError: one is unknown, or its settings are invalid.
@@ -40,8 +40,8 @@ def make_channels(settings: Settings, left_out: dict[str, str] | None = None) ->
             made[name] = make_channel(load("channels", name), values, settings)
         except PluginError as error:
             log.error("Left out: %s", error)
-            if left_out is not None:
-                left_out[name] = str(error)
+            if excluded is not None:
+                excluded[name] = str(error)
     return made
 
 
@@ -79,7 +79,7 @@ def check_component(channels: Mapping[str, Channel], component: Component) -> No
     Raises:
         ConfigError: a channel can only send from the process that listens.
     """
-    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.one_process]
+    whole = [name for name, channel in channels.items() if channel.manifest.capabilities.single_process]
     if whole:
         raise ConfigError(
             f"--component {component} cannot serve the channel {whole[0]!r}: only the process that listens there "

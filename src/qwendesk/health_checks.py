@@ -11,8 +11,8 @@ from qwendesk.errors import QwendeskError, reason
 from qwendesk.periodic import PeriodicTask
 
 log = logging.getLogger(__name__)
-EVERY_SECONDS = 30.0
-_LOOK_SECONDS = 20.0
+CHECK_INTERVAL_SECONDS = 30.0
+_CHECK_TIMEOUT_SECONDS = 20.0
 """Time limit of one check of an engine, in seconds."""
 
 
@@ -21,12 +21,12 @@ class ModelMonitor:
 
     Args:
         pool: the models.
-        every: seconds between two looks.
+        interval: seconds between two checks.
     """
 
-    def __init__(self, pool: ModelPool, every: float = EVERY_SECONDS) -> None:
+    def __init__(self, pool: ModelPool, interval: float = CHECK_INTERVAL_SECONDS) -> None:
         self._pool = pool
-        self._task = PeriodicTask(self.look, every)
+        self._task = PeriodicTask(self.check, interval)
         self.problem = ""
         """Why no message can be answered; empty if messages can be answered."""
 
@@ -38,7 +38,7 @@ class ModelMonitor:
         """Stop the periodic check."""
         await self._task.stop()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Check once and log a change."""
         problem = await self._found()
         if problem and not self.problem:
@@ -76,7 +76,7 @@ class ModelMonitor:
 
     async def _found(self) -> str:
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                 choice = await self._pool.choose("general", fetch=False)
         except Exception as error:  # an installed engine may raise anything
             return reason(error)

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The roles a message can be routed to."""
+Kind = Literal["image", "audio", "document"]
+"""The kinds of attachments."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
@@ -26,14 +28,11 @@ def resolve_virtual_model(role: Role | None, model: str | None) -> tuple[Role | 
     return (role or VIRTUAL_MODELS[name], None) if name in VIRTUAL_MODELS else (role, model)
 
 
-def storable(text: str) -> str:
+def storable_text(text: str) -> str:
     """Replace NUL and lone surrogates, which databases and tokenizers reject, by U+FFFD."""
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
-
-
-Kind = Literal["image", "audio", "document"]
 
 
 def kind_of(mime: str) -> Kind:
@@ -120,7 +119,7 @@ class Button:
     """Whether the button is selected; it can be pressed again."""
 
     @property
-    def face(self) -> str:
+    def shown_label(self) -> str:
         """The label, with a check mark if selected, for platforms that show text only."""
         return f"{self.label} ✓" if self.chosen else self.label
 
@@ -210,11 +209,11 @@ class Receipt:
     """Why a fallback model answered; None if none did."""
     notes: tuple[str, ...] = ()
     """Further notes for the person, such as older turns left out of a full context."""
-    wished_role: Role | None = None
+    requested_role: Role | None = None
     """The role the person requested."""
-    wished_model: str | None = None
+    requested_model: str | None = None
     """The model the person requested."""
-    thinking_why: str = ""
+    thinking_reason: str = ""
     """Why the model did or did not think."""
     role_without_override: Role | None = None
     """The role the router would have chosen without the person's request."""

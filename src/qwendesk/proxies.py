@@ -26,7 +26,7 @@ def uses_proxies(url: str) -> bool:
 
 
 @contextmanager
-def naming_the_proxy() -> Iterator[None]:
+def proxy_errors() -> Iterator[None]:
     """Convert an HTTP client's error about an invalid proxy into one that names the variable.
 
     Raises:

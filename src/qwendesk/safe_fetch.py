@@ -56,6 +56,7 @@ _WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 """Prefixes before an IPv4 address: mapped (RFC 4291), NAT64 (RFC 6052)."""
 
 REDIRECTS = 5
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _AGENT = "qwendesk (knowledge base)"
 
 
@@ -187,9 +188,6 @@ async def resolved(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 
 
 def mime_parts(mime: str) -> tuple[str, str]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import regex
 
-LONGEST = 48
+MAX_TERM_CHARS = 48
 """Maximum letters of a term."""
-VERSION = 2
+TERMS_VERSION = 2
 """Version of the rules; when it changes, ``reindex`` computes stored terms again."""
 _LETTERS = str.maketrans(
     {
@@ -82,14 +82,19 @@ def _digit() -> regex.Pattern[str]:
     return regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 
 
-def terms(text: str) -> list[str]:
+def index_terms(text: str) -> list[str]:
     """Return the index terms of a passage in order, with repetitions."""
-    return [term[:LONGEST] for word in _words(text) for part in _parts(word) for term in _pairs(part, singles=True)]
+    return _terms(text, singles=True)
 
 
-def asked_terms(text: str) -> list[str]:
+def query_terms(text: str) -> list[str]:
     """Return the search terms of a question; single characters only if they stand alone."""
-    return [term[:LONGEST] for word in _words(text) for part in _parts(word) for term in _pairs(part, singles=False)]
+    return _terms(text, singles=False)
+
+
+def _terms(text: str, *, singles: bool) -> list[str]:
+    parts = (part for word in _words(text) for part in _parts(word))
+    return [term[:MAX_TERM_CHARS] for part in parts for term in _pairs(part, singles=singles)]
 
 
 def fold(text: str) -> str:

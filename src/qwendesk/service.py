@@ -84,9 +84,9 @@ class Service:
     ) -> None:
         self.settings = settings
         self.component = component
-        self.left_out: dict[str, str] = {}
+        self.excluded: dict[str, str] = {}
         """Why a channel that is set up does not run, by its name: its plug-in cannot be used."""
-        self.channels = dict(make_channels(settings, self.left_out) if channels is None else channels)
+        self.channels = dict(make_channels(settings, self.excluded) if channels is None else channels)
         self._desk = desk
         self._on_request = on_request
         self._answers = component in ("all", "worker")
@@ -94,7 +94,7 @@ class Service:
         self.web: WebServer | None = None
         self.models: ModelMonitor | None = None
         """Watches the model of the role ``general``; None where this process does not answer."""
-        self.keepers: dict[str, ChannelSupervisor] = {}
+        self.supervisors: dict[str, ChannelSupervisor] = {}
         if component in ("ingress", "worker"):
             check_component(self.channels, component)
         if component != "all" and settings.database.startswith("sqlite"):
@@ -109,7 +109,7 @@ class Service:
             for channel in self.channels.values():
                 stack.push_async_callback(channel.aclose)
             self.runtime = await self._open_runtime(stack)
-            watch = asyncio.create_task(ErasureWatch(self.runtime.database, self._memory.held_words).watch())
+            watch = asyncio.create_task(ErasureWatch(self.runtime.database, self._memory.text_caches).watch())
             stack.push_async_callback(_end, watch)
             self._attach_channels()
             await self.runtime.start()
@@ -133,15 +133,15 @@ class Service:
             StoreError: the database cannot be read, or nothing can be written to it.
         """
         await self.runtime.database.whole_database.check()
-        failing = {name: keeper.problem for name, keeper in self.keepers.items() if keeper.fails}
+        failing = {name: supervisor.problem for name, supervisor in self.supervisors.items() if supervisor.fails}
         failed = await self.runtime.failed.count()
-        problems = problems_of(self.models, self.left_out | failing, failed)
+        problems = problems_of(self.models, self.excluded | failing, failed)
         return {
             "status": "degraded" if problems else "ok",
             "role": self.component,
             "waiting": await self.runtime.acceptance.open_count(),
             "dead": failed,
-            "channels": {name: keeper.state for name, keeper in self.keepers.items()},
+            "channels": {name: supervisor.state for name, supervisor in self.supervisors.items()},
             "problems": problems,
         }
 
@@ -157,7 +157,7 @@ class Service:
             await memory.open()
             stack.push_async_callback(memory.aclose)
         self._memory = memory
-        memory.held_words.register("texts", drop_texts)
+        memory.text_caches.register("texts", drop_texts)
         return DeskRuntime(
             memory.scope,
             settings.database,
@@ -178,9 +178,9 @@ class Service:
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
-            self.keepers[name] = keeper = ChannelSupervisor(name, channel)
-            keeper.start(self.runtime.accept)
-        stack.push_async_callback(self._stop_keepers)
+            self.supervisors[name] = supervisor = ChannelSupervisor(name, channel)
+            supervisor.start(self.runtime.accept)
+        stack.push_async_callback(self._stop_supervisors)
         routes = {name: channel.routes() for name, channel in mine.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
@@ -190,13 +190,13 @@ class Service:
         await self.web.start()
         stack.push_async_callback(self.web.stop)
 
-    async def _stop_keepers(self) -> None:
-        await asyncio.gather(*(keeper.stop() for keeper in self.keepers.values()))
+    async def _stop_supervisors(self) -> None:
+        await asyncio.gather(*(supervisor.stop() for supervisor in self.supervisors.values()))
 
     def _attach_channels(self) -> None:
         lines = Transcript(self.runtime.database)
         for name, channel in self.channels.items():
-            self._memory.held_words.register(name, channel.drop)
+            self._memory.text_caches.register(name, channel.drop)
             rates = asks_for_feedback(name, self.settings)
             transcript = ChannelTranscript(name, self.runtime.inbox, lines, has_feedback_buttons=rates)
             relay = None if self.component == "all" else Relay(self.settings.database, name)

@@ -33,7 +33,7 @@ from pydantic_settings import (
 
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Role
-from qwendesk.settings_errors import faults, unreadable
+from qwendesk.settings_errors import invalid_settings, unreadable_variable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """Catalogue name of the model that the first chat downloads."""
@@ -347,9 +347,9 @@ def load_settings(**overrides: object) -> Settings:
         # pydantic reads the other sources and validates the overrides
         return Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
-        raise ConfigError(f"Settings do not hold: {unreadable(error)}") from None
+        raise ConfigError(f"Settings do not hold: {unreadable_variable(error)}") from None
     except ValidationError as error:
-        raise ConfigError(f"Settings do not hold: {faults(error, _ALLOWED.get)}") from None
+        raise ConfigError(f"Settings do not hold: {invalid_settings(error, _ALLOWED.get)}") from None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

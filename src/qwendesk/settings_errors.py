@@ -36,17 +36,17 @@ _SHOWN = 80
 """Maximum characters of a value in an error text."""
 
 
-def faults(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
+def invalid_settings(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
     """Return a text with all errors of the settings.
 
     Args:
         error: what pydantic has found.
         allowed: tells in words what a setting has to be, where its kind of error does not; by the setting's name.
     """
-    return " ".join(_fault(each, allowed) for each in error.errors())
+    return " ".join(_invalid_setting(each, allowed) for each in error.errors())
 
 
-def unreadable(error: Exception) -> str:
+def unreadable_variable(error: Exception) -> str:
     """Return the text for a variable that is not valid JSON."""
     found = re.search(r'field "(\w+)"', str(error))
     start = f"QWENDESK_{found[1]}".upper() if found else "QWENDESK_"
@@ -69,7 +69,7 @@ def _may_be_secret(name: str) -> bool:
     return name.startswith(("channels", "servers", "database")) or any(word in name for word in _SECRET)
 
 
-def _fault(each: ErrorDetails, allowed: Callable[[str], str | None]) -> str:
+def _invalid_setting(each: ErrorDetails, allowed: Callable[[str], str | None]) -> str:
     where = each["loc"][:-1] if each["loc"][-1:] == ("[key]",) else each["loc"]
     name = ".".join(map(str, where))
     value = "set" if _may_be_secret(name) else _short(each["input"])

@@ -40,7 +40,6 @@ from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError
-from qwendesk.held_words import drop_cancelled_timers
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
@@ -53,6 +52,7 @@ from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load_policy
 from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings
+from qwendesk.text_caches import drop_cancelled_timers
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox, installed
 
@@ -236,7 +236,7 @@ async def open_desk(
 
 def _register_held_words(parts: DeskParts) -> None:
     """Let what this process holds of a person be dropped when the person is forgotten."""
-    held = parts.memory.held_words
+    held = parts.memory.text_caches
     held.register("turns", parts.turns.drop)
     held.register("timers", drop_cancelled_timers)
     held.register("engines", parts.pool.forget_prompts)

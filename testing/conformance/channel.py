@@ -231,7 +231,7 @@ class OutboundConformance(ChannelFixtures):
         assert sent
         for buttons in ((Button("Yes", "rate:1"),), (Button("Yes", "rate:1", chosen=True),)):
             await channel.edit(sent, replace(answer_to(inbound, "One two", channel), buttons=buttons))
-            seen = tuple((button.face, button.value) for button in buttons)
+            seen = tuple((button.shown_label, button.value) for button in buttons)
             await simulator.wait_until(lambda platform, seen=seen: [one.buttons for one in platform.messages] == [seen])  # type: ignore[misc]
         assert len(simulator.messages[0].versions) == 2 and len(simulator.messages) == 1
 

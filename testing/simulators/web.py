@@ -158,7 +158,7 @@ class Page:
             shown.text = frame["text"]
             shown.versions.append(frame["text"])
         buttons = [Button(one["label"], one["value"], one["chosen"]) for one in frame.get("buttons", ())]
-        shown.buttons = tuple((button.face, button.value) for button in buttons)
+        shown.buttons = tuple((button.shown_label, button.value) for button in buttons)
 
 
 def _frame(name: str, message: UserMessage) -> dict[str, Any]:

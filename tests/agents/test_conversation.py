@@ -485,10 +485,10 @@ async def test_why_tells_what_a_wish_changed_and_why_it_thinks(make_desk: MakeDe
     assert "without your wish: **coder** would have answered" in explain(wished.receipt.as_dict())
     assert "thinking: off (you asked for an answer without)" in explain(wished.receipt.as_dict())
     assert "you asked for hybrid" in explain(named.receipt.as_dict())
-    assert unsure.receipt.thinking and f"thinking: on ({unsure.receipt.thinking_why})" in explain(
+    assert unsure.receipt.thinking and f"thinking: on ({unsure.receipt.thinking_reason})" in explain(
         unsure.receipt.as_dict()
     )
-    assert unsure.receipt.thinking_why
+    assert unsure.receipt.thinking_reason
 
 
 async def test_if_all_parts_fail_the_turn_does(make_desk: MakeDesk) -> None:

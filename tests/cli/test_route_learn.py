@@ -39,7 +39,7 @@ def store(turns: Iterable[Turn]) -> None:
             receipt = Receipt(role, "m", "e", 0.7, None, ("why",), "en", False, (), 1, 1, 1.0, 1.0, (), 1.0)
             if wish:
                 receipt = replace(
-                    receipt, role=wish, confidence=1, signals=(), wished_role=wish, role_without_override=role
+                    receipt, role=wish, confidence=1, signals=(), requested_role=wish, role_without_override=role
                 )
             turn = await memory.turns.begin(Inbound(question, f"c{number}"))
             await memory.turns.finish(turn, Reply("answer", f"c{number}", receipt))

@@ -60,7 +60,7 @@ async def test_an_engine_that_is_away_is_logged_once_and_its_return_too(
     pool = build_pool(made)
     monitor = ModelMonitor(pool)
     for _ in range(3):
-        await monitor.look()
+        await monitor.check()
     assert "127.0.0.1:9" in monitor.problem
     assert sum("Nobody can be answered" in record.getMessage() for record in caplog.records) == 1
     await pool.aclose()
@@ -69,7 +69,7 @@ async def test_an_engine_that_is_away_is_logged_once_and_its_return_too(
     )
     back.problem = monitor.problem
     for _ in range(2):
-        await back.look()
+        await back.check()
     assert not back.problem
     assert sum("answered again" in record.getMessage() for record in caplog.records) == 1
 
@@ -79,7 +79,7 @@ async def test_a_desk_whose_engine_is_away_is_degraded_with_the_reason(tmp_path:
     made = settings(tmp_path, engine="vllm", servers=away, connect_timeout=1)
     async with Service(made, channels={}) as service:
         assert service.models
-        await service.models.look()
+        await service.models.check()
         health = await service.health()
     assert health["status"] == "degraded" and "127.0.0.1:9" in health["problems"]["model"]
 

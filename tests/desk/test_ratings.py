@@ -38,7 +38,7 @@ async def ratings(desk: Running) -> list[tuple[Rating, ...]]:
 
 
 def faces(desk: Running, message: str) -> list[str]:
-    return [button.face for button in desk.outlet.buttons[message]]
+    return [button.shown_label for button in desk.outlet.buttons[message]]
 
 
 @pytest.mark.parametrize(

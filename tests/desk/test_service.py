@@ -83,8 +83,8 @@ async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_e
     channel, refused = Loopback(), Loopback(ChannelError("The token does not hold.", permanent=True))
     async with Service(settings(tmp_path), channels={"loopback": channel, "other": refused}) as service:
         assert (await channel.hears("hello")).outcome == "refused"
-        assert service.keepers["other"].state == "refused"
-        assert "token" in service.keepers["other"].problem
+        assert service.supervisors["other"].state == "refused"
+        assert "token" in service.supervisors["other"].problem
         assert "token" in (await service.health())["problems"]["other"]
         assert (await service.health())["status"] == "degraded"
 
@@ -175,13 +175,13 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
     wrong = Loopback(ConfigError("There is no such folder."))
     async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:
         async with asyncio.timeout(60):
-            while {keeper.state for keeper in service.keepers.values()} != {"waiting", "refused"}:  # noqa: ASYNC110
+            while {supervisor.state for supervisor in service.supervisors.values()} != {"waiting", "refused"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         problems = (await service.health())["problems"]
         expected = dict.fromkeys(broken, "an unexpected error, which the log names")
         assert problems == {**expected, "wrong": "There is no such folder."}
         async with asyncio.timeout(60):  # a channel that is not stopped waits for an hour
-            await service._stop_keepers()
+            await service._stop_supervisors()
 
 
 def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from qwendesk.errors import EngineUnavailable
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
-from qwendesk.search_terms import terms
+from qwendesk.search_terms import index_terms
 from tests import postgres_server
 from tests.databases import put_migrated
 
@@ -42,7 +42,7 @@ class WordVectors:
 
     def _vector(self, text: str) -> Any:
         vector = np.full(self.dimension, 0.01, np.float32)
-        for term in terms(text):
+        for term in index_terms(text):
             vector[crc32(SYNONYMS.get(term, term).encode()) % self.dimension] += 1
         return vector / np.linalg.norm(vector)
 

@@ -2,7 +2,7 @@
 
 from qwendesk.knowledge.base import Document, Section
 from qwendesk.knowledge.chunking import MAX_PASSAGE_LENGTH, split_document, text_length
-from qwendesk.search_terms import asked_terms, terms
+from qwendesk.search_terms import index_terms, query_terms
 
 
 def test_long_text_is_cut_at_sentences_and_nothing_is_lost() -> None:
@@ -34,8 +34,8 @@ def test_a_word_without_end_is_cut_too() -> None:
 
 
 def test_terms_fold_case_width_and_accents() -> None:
-    assert terms("ÉCOLE Ｆｕｌｌ Straße naïve") == ["ecole", "full", "strasse", "naive"]
-    assert terms("हिन्दी ñandú") == ["हिन्दी", "nandu"], "signs that change a letter stay, accents go"
-    assert asked_terms("返品3日") == ["返品", "3", "日"]
-    assert terms("返品3日") == ["返品", "返", "品", "3", "日"], "a word of one sign is found too"
-    assert all(term.isalnum() or term for term in terms("a'b\"c*d (e) 'f'"))
+    assert index_terms("ÉCOLE Ｆｕｌｌ Straße naïve") == ["ecole", "full", "strasse", "naive"]
+    assert index_terms("हिन्दी ñandú") == ["हिन्दी", "nandu"], "signs that change a letter stay, accents go"
+    assert query_terms("返品3日") == ["返品", "3", "日"]
+    assert index_terms("返品3日") == ["返品", "返", "品", "3", "日"], "a word of one sign is found too"
+    assert all(term.isalnum() or term for term in index_terms("a'b\"c*d (e) 'f'"))

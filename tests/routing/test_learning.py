@@ -19,8 +19,8 @@ def past(question: str, role: str | None = "general", *ratings: Rating, **receip
     known = {
         "language": "en",
         "confidence": 0.5,
-        "wished_role": None,
-        "wished_model": None,
+        "requested_role": None,
+        "requested_model": None,
         "role_without_override": None,
     }
     conversation = receipt.pop("conversation", question)
@@ -41,7 +41,7 @@ def past(question: str, role: str | None = "general", *ratings: Rating, **receip
 def test_an_override_and_a_rating_become_examples() -> None:
     found = collect_examples(
         [
-            past("Sort these cards", "coder", wished_role="coder", role_without_override="general"),
+            past("Sort these cards", "coder", requested_role="coder", role_without_override="general"),
             past("How much is it?", "general", Rating(-1, "math")),
             past("Who was Dante?", "general", Rating(1), language="it"),
         ]
@@ -61,20 +61,20 @@ def test_an_override_and_a_rating_become_examples() -> None:
     ("model", "label"), [("qwen2.5-coder-7b", "coder"), ("ollama:qwen2.5-math", "math"), ("qwq:32b", "thinking")]
 )
 def test_a_wish_for_a_specialised_model_is_one_for_its_role(model: str, label: str) -> None:
-    (example,) = collect_examples([past("What now?", "general", wished_model=model)]).examples
+    (example,) = collect_examples([past("What now?", "general", requested_model=model)]).examples
     assert example.label == label
-    assert not collect_examples([past("What now?", "general", wished_model="qwen3:8b")]).examples
+    assert not collect_examples([past("What now?", "general", requested_model="qwen3:8b")]).examples
 
 
 def test_what_the_router_would_have_done_anyway_teaches_nothing() -> None:
     found = collect_examples(
-        [past("Sort", "coder", wished_role="coder", role_without_override="coder"), past("Hello", "general")]
+        [past("Sort", "coder", requested_role="coder", role_without_override="coder"), past("Hello", "general")]
     )
     assert (found.turns, list(found.examples), found.left_out) == (2, [], {})
 
 
 def test_a_wish_that_stays_in_force_counts_once() -> None:
-    wish: dict[str, Any] = {"wished_role": "coder", "role_without_override": "general", "conversation": "c"}
+    wish: dict[str, Any] = {"requested_role": "coder", "role_without_override": "general", "conversation": "c"}
     turns = [past("Sort these", "coder", **wish), past("Thanks a lot", "coder", **wish)]
     found = collect_examples(reversed(turns))
     assert [example.text for example in found.examples] == ["Sort these"]
@@ -86,7 +86,7 @@ def test_what_is_left_out_is_told() -> None:
     turns = [
         picture,
         past("Was it good?", "general", Rating(-1)),
-        past("See this", "general", wished_role="vision", role_without_override="general"),
+        past("See this", "general", requested_role="vision", role_without_override="general"),
         past("?!", "general", Rating(1)),
         past("Who was Dante?", "general", Rating(1)),
         past(" who was  DANTE? ", "general", Rating(-1, "thinking")),
@@ -176,7 +176,7 @@ def test_replay_looks_at_the_routers_own_choice_and_at_wishes() -> None:
         return Decision("coder", 0.9)
 
     report = Replay(decide)
-    turn = past("Wo ist mein Auto?", "math", wished_role="coder", role_without_override="general")
+    turn = past("Wo ist mein Auto?", "math", requested_role="coder", role_without_override="general")
     report.add(replace(turn, kinds=("image", "document", "image")))
     assert (seen[0].role, seen[0].images, seen[0].audio, seen[0].language) == (None, 2, 0, "de")
     assert (report.wishes, report.wishes_met_then, report.wishes_met_now) == (1, 0, 1)

@@ -30,8 +30,9 @@ async def test_the_desk_takes_a_virtual_model_wherever_one_can_be_named(make_des
         events = [event async for event in desk.handle(Inbound("Hello there", "c", model="qwen-math"))]
         with pytest.raises(QwendeskError):
             await desk.ask("Hello there", model="qwen-poet")
-    assert (coder.receipt.role, coder.receipt.wished_role, coder.receipt.wished_model) == ("coder", "coder", None)
-    assert (auto.receipt.role, auto.receipt.wished_role, auto.receipt.role_without_override) == ("general", None, None)
+    first, second = coder.receipt, auto.receipt
+    assert (first.role, first.requested_role, first.requested_model) == ("coder", "coder", None)
+    assert (second.role, second.requested_role, second.role_without_override) == ("general", None, None)
     assert events[-1].reply.receipt.role == "math"
 
 
@@ -41,8 +42,8 @@ async def test_the_receipt_keeps_the_wish_and_what_would_have_been(make_desk: Ma
         turn = await desk.last_turn("c")
         named = await desk.ask("Write a Python function that sorts a list", model="scripted:scripted-math")
     assert turn and turn.receipt
-    assert (turn.receipt["wished_role"], turn.receipt["role_without_override"]) == ("general", "coder")
-    assert (named.receipt.wished_role, named.receipt.wished_model) == (None, "scripted:scripted-math")
+    assert (turn.receipt["requested_role"], turn.receipt["role_without_override"]) == ("general", "coder")
+    assert (named.receipt.requested_role, named.receipt.requested_model) == (None, "scripted:scripted-math")
 
 
 async def test_a_wish_for_eyes_or_ears_with_nothing_to_perceive_is_told(make_desk: MakeDesk) -> None:

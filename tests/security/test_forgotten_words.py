@@ -21,12 +21,12 @@ from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
-from qwendesk.held_words import Forgotten, HeldWords
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.erasure_watch import ErasureWatch
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
+from qwendesk.text_caches import Forgotten, TextCaches
 from qwendesk.tools.clock import find_zones
 from qwendesk.wiring import build_pool
 from tests.ports import free_port
@@ -154,13 +154,13 @@ async def test_nothing_of_a_visitor_stays(own_home: Path, caplog: pytest.LogCapt
             async with page(port, "s") as again, page(port, "o") as second:
                 assert not any("word" in text for text in await again.shown())
                 assert any("another visitor" in text for text in await second.shown())
-        assert {"turns", "engines", "timers", "web"} <= set(memory.held_words.holders)
+        assert {"turns", "engines", "timers", "web"} <= set(memory.text_caches.names)
         assert (LEFT + RIGHT) not in caplog.text
 
 
 async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
     async with served(own_home) as (service, memory):
-        watch = ErasureWatch(memory.scope, memory.held_words)
+        watch = ErasureWatch(memory.scope, memory.text_caches)
         await watch.look()
         async with page(service.settings.port, "s") as visitor:
             await visitor.say(f"My word is {LEFT + RIGHT}")
@@ -179,13 +179,13 @@ async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
 
 
 async def test_what_this_process_forgets_itself_is_no_news() -> None:
-    held = HeldWords()
+    held = TextCaches()
     held.note("1")
     assert [held.is_new("1"), held.is_new("2")] == [False, True]
 
 
 async def test_a_holder_that_fails_keeps_the_others_from_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    held, dropped = HeldWords(), []
+    held, dropped = TextCaches(), []
 
     async def fails(_: Forgotten) -> None:
         raise OSError(LEFT)

@@ -31,8 +31,8 @@ from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, Summary
 from qwendesk.messages import Attachment
 from qwendesk.models.card import ModelCard, Sampling
+from qwendesk.prompt_quoting import Block
 from qwendesk.prompts import render
-from qwendesk.quoting import Block
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.tools.knowledge import format_passage
 from qwendesk.wiring import build_pool

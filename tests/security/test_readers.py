@@ -18,7 +18,6 @@ from PIL import Image
 from qwendesk.desk.turns.knowledge import DeskKnowledge
 from qwendesk.engines.images import read_image
 from qwendesk.errors import EngineError, InputError
-from qwendesk.held_words import Forgotten
 from qwendesk.isolation import NOBODY, Isolation
 from qwendesk.knowledge.base import DEFAULT_OPTIONS
 from qwendesk.knowledge.ingestion import expand_sources
@@ -26,6 +25,7 @@ from qwendesk.knowledge.readers.converter import Converter, ReaderProcess, Readi
 from qwendesk.knowledge.readers.file_types import FileKind
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import Attachment, Inbound
+from qwendesk.text_caches import Forgotten
 from tests.knowledge.files import archive, pdf, slow_pdf
 
 SLOW = slow_pdf()

@@ -91,7 +91,7 @@ async def _warm_up(service: Service) -> None:
     if service.models is None:
         return
     begun = monotonic()
-    await service.models.look()
+    await service.models.check()
     if service.models.problem:
         return
     try:
@@ -126,7 +126,7 @@ def _greeting(service: Service) -> str:
         lines.append(f"  web server  {service.web.url}/healthz")
     for name, channel in service.channels.items():
         access = service.settings.channels.get(name, {}).get("access", "pairing")
-        has_page = channel.manifest.has_page and service.web and name in service.keepers
+        has_page = channel.manifest.has_page and service.web and name in service.supervisors
         where = f"  {service.web.url}/channels/{name}/" if has_page and service.web else ""
         lines.append(f"  channel     {channel.manifest.title} (access: {access}){where}")
         if channel.manifest.has_page and "access" not in service.settings.channels.get(name, {}):

@@ -29,36 +29,27 @@ from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtu
 from qwendesk.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
+_SMALL_MODEL_BILLIONS = 2.0
+"""Model size in billions of parameters below which a warning is shown."""
 
 Message = Annotated[str | None, typer.Option("-m", "--message", help="Answer one message and exit.")]
-
 Image = Annotated[list[str] | None, typer.Option("--image", help="Picture to attach; may be repeated.")]
-
 Audio = Annotated[list[str] | None, typer.Option("--audio", help="Recording to attach; may be repeated.")]
-
 Document = Annotated[
     list[str] | None,
     typer.Option("--file", help="Document to attach (PDF, DOCX, XLSX, CSV, HTML, text); may be repeated."),
 ]
-
 RoleName = Annotated[str | None, typer.Option("--role", help="Role: general, coder, math, vision, thinking or audio.")]
-
 Model = Annotated[
     str | None,
     typer.Option("--model", help="Model: NAME, ENGINE:NAME, a .gguf file, or a virtual name such as qwen-coder."),
 ]
-
 Think = Annotated[bool | None, typer.Option("--think/--no-think", help="Think before answering, on models that can.")]
-
 Conversation = Annotated[str | None, typer.Option("-c", "--conversation", help="Continue this conversation.")]
-
 Resume = Annotated[bool, typer.Option("--continue", help="Continue the newest conversation.")]
-
 EngineName = Annotated[
     str | None, typer.Option("--engine", help="llamacpp, transformers, ollama, scripted or a server such as vllm.")
 ]
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with text and receipt.")]
 
 
@@ -83,16 +74,12 @@ def chat(
     from qwendesk.cli.run import run_command
 
     files = tuple(image or ()), tuple(audio or ()), tuple(file or ())
-    wishes = Wishes(message, *files, role, model, think, conversation, resume, engine, as_json)
-    run_command(talk(wishes))
-
-
-_SMALL = 2.0
-"""Model size in billions of parameters below which a warning is shown."""
+    options = ChatOptions(message, *files, role, model, think, conversation, resume, engine, as_json)
+    run_command(run_chat(options))
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ChatOptions:
     """The options of the command line."""
 
     message: str | None
@@ -108,32 +95,32 @@ class Wishes:
     as_json: bool
 
 
-async def talk(wishes: Wishes) -> None:
+async def run_chat(options: ChatOptions) -> None:
     """Run the command with its options."""
-    role, model = resolve_virtual_model(_role(wishes.role), wishes.model)
-    message = _message(wishes)
-    settings = load_settings(**({"engine": wishes.engine} if wishes.engine else {}))
-    has_files = bool(wishes.images or wishes.audio or wishes.documents)
+    role, model = resolve_virtual_model(_role(options.role), options.model)
+    message = _message(options)
+    settings = load_settings(**({"engine": options.engine} if options.engine else {}))
+    has_files = bool(options.images or options.audio or options.documents)
     if message and not has_files and (command := command_in(message)):
-        await answer_command(command, settings, wishes.conversation, as_json=wishes.as_json)
+        await answer_command(command, settings, options.conversation, as_json=options.as_json)
         return
     attached = (
-        *[await read_image(one) for one in wishes.images],
-        *[await read_audio(one) for one in wishes.audio],
-        *[await read_document(one) for one in wishes.documents],
+        *[await read_image(one) for one in options.images],
+        *[await read_audio(one) for one in options.audio],
+        *[await read_document(one) for one in options.documents],
     )
     async with Desk(settings) as desk:
-        conversation = wishes.conversation or (await newest(desk.memory) if wishes.resume else None) or uuid4().hex
+        conversation = options.conversation or (await newest(desk.memory) if options.resume else None) or uuid4().hex
         if message is None:
-            await _converse(desk, Session(conversation, role, model, wishes.think))
+            await _converse(desk, Session(conversation, role, model, options.think))
             return
         inbound = Inbound(
-            message, conversation, attached, role, model, wishes.think, channel=ConsoleChannel.manifest.name
+            message, conversation, attached, role, model, options.think, channel=ConsoleChannel.manifest.name
         )
         if is_retry(message):
-            inbound = await last_question(desk.memory, wishes.conversation)
-        reply = await (_quietly if wishes.as_json else _aloud)(desk, inbound)
-        if wishes.as_json:
+            inbound = await last_question(desk.memory, options.conversation)
+        reply = await (_collect_reply if options.as_json else _stream_reply)(desk, inbound)
+        if options.as_json:
             sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
 
 
@@ -143,15 +130,15 @@ def _role(name: str | None) -> Role | None:
     return name
 
 
-def _message(wishes: Wishes) -> str | None:
+def _message(options: ChatOptions) -> str | None:
     """Return the single message to answer, or None for an interactive chat."""
-    if wishes.message is not None:
-        return wishes.message
-    if (wishes.audio or wishes.documents) and sys.stdin.isatty():
+    if options.message is not None:
+        return options.message
+    if (options.audio or options.documents) and sys.stdin.isatty():
         return ""
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read().decode("utf-8", errors="replace").strip()
-    if wishes.as_json or wishes.images:
+    if options.as_json or options.images:
         raise ConfigError("--json and --image need a message: add -m TEXT, or pipe it in.")
     return None
 
@@ -197,17 +184,17 @@ async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
     notices.clear()
     if choice is None:
         return "No model can answer yet: see qwendesk doctor."
-    small = 0 < choice.card.parameters < _SMALL
+    small = 0 < choice.card.parameters < _SMALL_MODEL_BILLIONS
     warning = " A model this small makes things up: 'qwendesk models list --all' shows larger ones." if small else ""
     return f"Answering with {choice.card.name} on {choice.engine}.{warning}"
 
 
-async def _aloud(desk: Desk, inbound: Inbound) -> Reply:
+async def _stream_reply(desk: Desk, inbound: Inbound) -> Reply:
     with view_for(Console(), Console(stderr=True)) as view:
         return await reply_of(desk.handle(inbound), view.show)
 
 
-async def _quietly(desk: Desk, inbound: Inbound) -> Reply:
+async def _collect_reply(desk: Desk, inbound: Inbound) -> Reply:
     notices = NoticeLine(Console(stderr=True))
     reply = await reply_of(desk.handle(inbound), notices.show)
     notices.clear()

@@ -119,14 +119,14 @@ def evaluate(
 async def _add(
     sources: list[str], private: bool, hidden: bool, person: str | None, conversation: str | None
 ) -> list[IngestResult]:
-    from qwendesk.cli.kb.opening import reading
+    from qwendesk.cli.kb.progress import ingestion_progress
     from qwendesk.knowledge.ingestion import expand_sources
 
     meant = await expand_sources(sources)
     outcomes = []
     async with open_base(private=private) as base:
         scope = await _scope(base, person, conversation)
-        with reading(len(meant)) as progress:
+        with ingestion_progress(len(meant)) as progress:
             for source in meant:
                 outcomes.append(
                     await base.add(source, scope, progress.step(source), force=hidden, include_hidden=hidden)
@@ -215,7 +215,7 @@ async def _remove(ids: list[str]) -> int:
 
 
 async def _reindex(everything: bool) -> dict[str, int]:
-    from qwendesk.cli.kb.opening import reading
+    from qwendesk.cli.kb.progress import ingestion_progress
 
     async with open_base() as base:
         if base.model is None:
@@ -223,7 +223,7 @@ async def _reindex(everything: bool) -> dict[str, int]:
                 "No embedding model is installed: 'qwendesk doctor' says how to get one.",
                 err=True,
             )
-        with reading(1) as progress:
+        with ingestion_progress(1) as progress:
             read = await base.reread_outdated()
             embedded = await base.reindex(progress.step("passages"), replace_vectors=everything)
     return {"documents": read, "passages": embedded}

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from qwendesk.cli.kb.command import open_base
-from qwendesk.cli.kb.opening import reading
+from qwendesk.cli.kb.progress import ingestion_progress
 from qwendesk.errors import ConfigError
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.evaluation.measure import (
@@ -32,7 +32,12 @@ from qwendesk.knowledge.search import SearchMode
 from qwendesk.settings import load_settings
 from qwendesk.wiring import engine_parts
 
+SETS = (DEBIAN_FAQ, "help")
+DEFAULT_LANGUAGES = ("en", "de", "ja", "ru", "zh")
+"""Default languages of the Debian FAQ; all ten take twice as long."""
 _WIDTH = 18
+
+OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -79,14 +84,6 @@ def _row(name: str, group: Mapping[str, Any], modes: Sequence[SearchMode]) -> st
     return f"  {name:{_WIDTH - 2}}" + "".join(f"{cell:>16}" for cell in cells)
 
 
-SETS = (DEBIAN_FAQ, "help")
-
-USUAL = ("en", "de", "ja", "ru", "zh")
-"""Default languages of the Debian FAQ; all ten take twice as long."""
-
-Opened = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
-
-
 async def run_evaluation(files: list[Path], name: str | None, languages: str | None, as_json: bool) -> None:
     """Print recall@5 and MRR."""
     codes = [code.strip().lower() for code in (languages or "").split(",") if code.strip()]
@@ -117,7 +114,7 @@ async def _chosen(files: list[Path], codes: list[str]) -> QuestionSet:
         found = await asyncio.to_thread(read_squad, files)
         return found.only(codes) if codes and codes != ["all"] else found
     found = await asyncio.to_thread(debian_faq)
-    return found if codes == ["all"] else found.only(codes or USUAL)
+    return found if codes == ["all"] else found.only(codes or DEFAULT_LANGUAGES)
 
 
 async def _own(file: Path) -> dict[str, Any]:
@@ -142,12 +139,12 @@ async def _own(file: Path) -> dict[str, Any]:
 
 
 async def _set(questions: QuestionSet) -> dict[str, Any]:
-    with reading(len(questions.languages)) as progress:
+    with ingestion_progress(len(questions.languages)) as progress:
 
         def step(language: str, done: int, total: int) -> None:
             if not done:
                 progress.begin(f"documents in {language}")
-            progress.tell(done, total)
+            progress.update(done, total)
 
         async with _empty_bases(remembering=True) as opened:
             return await evaluate_set(questions, opened, step)
@@ -155,13 +152,13 @@ async def _set(questions: QuestionSet) -> dict[str, Any]:
 
 async def _built_in() -> dict[str, Any]:
     async with _empty_bases() as opened, opened("help") as base:
-        with reading(1) as progress:
+        with ingestion_progress(1) as progress:
             await add_built_in_documents(base, progress.step("documents of the questions"))
         return await evaluate(base, built_in_questions())
 
 
 @asynccontextmanager
-async def _empty_bases(*, remembering: bool = False) -> AsyncIterator[Opened]:
+async def _empty_bases(*, remembering: bool = False) -> AsyncIterator[OpenBase]:
     """Yield a factory of temporary knowledge bases with the embedding model of the settings."""
     embedder = make_embedder(engine_parts(load_settings()))
     try:

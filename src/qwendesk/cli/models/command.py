@@ -98,9 +98,9 @@ def recommend(
 @app.command()
 def test(name: Name, as_json: AsJson = False) -> None:
     """Load a model, let it answer, and print its speed and health."""
-    from qwendesk.cli.models.recommendations import show_trial
+    from qwendesk.cli.models.recommendations import show_benchmark
 
-    run_command(show_trial(name, as_json))
+    run_command(show_benchmark(name, as_json))
 
 
 async def _list(everything: bool, as_json: bool) -> None:

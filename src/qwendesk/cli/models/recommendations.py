@@ -18,7 +18,7 @@ from qwendesk.models.recommend import MachineResources, Recommendation, recommen
 from qwendesk.settings import load_settings
 from qwendesk.wiring import build_pool
 
-_SHARE = 0.7
+_MEMORY_SHARE = 0.7
 """Share of the free memory that a model may use."""
 
 
@@ -30,7 +30,7 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
     if memory is not None and not 0 < memory < float("inf"):
         raise ConfigError(f"--memory is {memory:g}: write how many GB the model may take, more than 0, such as 8.")
     language = _language(language) if language is not None else None
-    free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _SHARE
+    free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _MEMORY_SHARE
     machine = MachineResources(free, usable_cores())
     found = recommend(load_catalogue(load_settings().data_dir / "models.toml"), machine, role=role, language=language)
     if as_json:
@@ -60,23 +60,23 @@ def _language(given: str) -> str:
     return named or code
 
 
-async def show_trial(name: str, as_json: bool) -> None:
+async def show_benchmark(name: str, as_json: bool) -> None:
     """Benchmark a model and print the result."""
     pool = build_pool(load_settings())
     try:
         choice = await pool.choose("general", name)
         if choice is None:
             raise EngineUnavailable(f"No engine here can run {name!r}.")
-        trial = await benchmark_model(pool, choice)
+        result = await benchmark_model(pool, choice)
     finally:
         await pool.aclose()
     if as_json:
-        typer.echo(json.dumps(asdict(trial)))
+        typer.echo(json.dumps(asdict(result)))
         return
-    typer.echo(f"{trial.model} on {trial.engine}: {trial.health}")
-    typer.echo(f"  loaded in {trial.load_s} s, {trial.memory_mb} MB more memory")
-    typer.echo(f"  first token after {trial.ttft_ms} ms, {trial.tokens_per_second} tokens/s")
-    for line in trial.advice:
+    typer.echo(f"{result.model} on {result.engine}: {result.health}")
+    typer.echo(f"  loaded in {result.load_s} s, {result.memory_mb} MB more memory")
+    typer.echo(f"  first token after {result.ttft_ms} ms, {result.tokens_per_second} tokens/s")
+    for line in result.advice:
         typer.echo(f"  → {line}")
 
 

@@ -97,6 +97,6 @@ def learn(
     Without --fit, examples are written to a file, for you to look through: strike out what is wrong. Then
     'qwendesk route learn --fit FILE' trains the router with them, and puts it in place unless it has lost by it.
     """
-    from qwendesk.cli.route.learn import Lesson, learn
+    from qwendesk.cli.route.learn import LearnOptions, learn
 
-    run_command(learn(Lesson(since, out, apply, fit, undo, as_json)))
+    run_command(learn(LearnOptions(since, out, apply, fit, undo, as_json)))

@@ -21,8 +21,12 @@ from qwendesk.settings import Settings
 from qwendesk.wiring import build_router
 
 _SPAN = re.compile(r"(\d{1,6})\s*([hdw])")
-
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_PAGE_TURNS = 500
+_STEP_TURNS = 50
+"""Turns per step of the progress bar."""
+_SHORT_TURNS = 1000
+"""Number of turns up to which no progress bar is shown."""
 
 
 async def chosen_router(name: str | None, settings: Settings) -> TrainedRouter:
@@ -75,15 +79,6 @@ def moment(since: str | None, now: datetime | None = None) -> datetime | None:
         ) from None
 
 
-_PAGE = 500
-
-_STEP = 50
-"""Turns per step of the progress bar."""
-
-_SHORT = 1000
-"""Number of turns up to which no progress bar is shown."""
-
-
 async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
     """Return the newest turns in the database of the settings."""
     memory = Memory(settings.database, tenant=settings.tenant)
@@ -98,11 +93,11 @@ def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTur
     """Yield turns in batches; with many turns a progress bar is shown on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    quiet = len(turns) <= _SHORT or not console.is_terminal
+    quiet = len(turns) <= _SHORT_TURNS or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(doing, total=len(turns))
-        for begin in range(0, len(turns), _STEP):
-            some = turns[begin : begin + _STEP]
+        for begin in range(0, len(turns), _STEP_TURNS):
+            some = turns[begin : begin + _STEP_TURNS]
             yield some
             bar.advance(task, len(some))
 
@@ -111,7 +106,7 @@ async def _all_pages(memory: Memory, since: datetime | None, limit: int) -> list
     turns: list[PastTurn] = []
     while len(turns) < limit:
         before = turns[-1].id if turns else None
-        page = await memory.feedback.turns(since=since, before=before, limit=min(_PAGE, limit - len(turns)))
+        page = await memory.feedback.turns(since=since, before=before, limit=min(_PAGE_TURNS, limit - len(turns)))
         if not page:
             break
         turns += page

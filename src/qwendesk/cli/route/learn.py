@@ -20,12 +20,12 @@ from qwendesk.routing.training.examples import CollectedExamples, collect_exampl
 from qwendesk.routing.training.refit import RefitMetrics, RefitResult, refit
 from qwendesk.settings import Settings, load_settings
 
-_MOST = 200_000
+_MAX_TURNS = 200_000
 """Number of turns read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class LearnOptions:
     """The options of the command line."""
 
     since: str | None
@@ -36,30 +36,30 @@ class Lesson:
     as_json: bool
 
 
-async def learn(wish: Lesson) -> None:
+async def learn(options: LearnOptions) -> None:
     """Collect examples, train with them, or undo the last training."""
-    if sum((wish.undo, wish.fit is not None, wish.apply or wish.out is not None)) > 1:
+    if sum((options.undo, options.fit is not None, options.apply or options.out is not None)) > 1:
         raise ConfigError("Give one of --fit, --undo, or --out and --apply.")
     settings = load_settings()
-    if wish.undo:
+    if options.undo:
         told = await asyncio.to_thread(restore_previous, settings.data_dir, ARTEFACTS[settings.router])
-        _say(wish, {"undone": told}, told)
+        _say(options, {"undone": told}, told)
         return
-    file = wish.fit or await _collect(wish, settings)
-    if file and (wish.fit or wish.apply):
-        await _train(wish, settings, file)
+    file = options.fit or await _collect(options, settings)
+    if file and (options.fit or options.apply):
+        await _train(options, settings, file)
 
 
-async def _collect(wish: Lesson, settings: Settings) -> Path | None:
+async def _collect(options: LearnOptions, settings: Settings) -> Path | None:
     """Write the examples of past turns; None if there are none."""
-    found = collect_examples(await stored_turns(settings, moment(wish.since), _MOST))
-    file = wish.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    found = collect_examples(await stored_turns(settings, moment(options.since), _MAX_TURNS))
+    file = options.out or settings.data_dir / f"learned-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
     if not found.examples:
-        _say(wish, _collected(found, None), _nothing(found))
+        _say(options, _collected(found, None), _nothing(found))
         return None
     await asyncio.to_thread(_write, found, file)
-    if not wish.apply or not wish.as_json:
-        _say(wish, _collected(found, file), _told(found, file, wish.apply))
+    if not options.apply or not options.as_json:
+        _say(options, _collected(found, file), _told(found, file, options.apply))
     return file
 
 
@@ -101,7 +101,7 @@ def _left_out(found: CollectedExamples) -> list[str]:
     return [f"  left out: {number} ({why})" for why, number in sorted(found.left_out.items())]
 
 
-async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
+async def _train(options: LearnOptions, settings: Settings, file: Path) -> None:
     """Train with a file's examples, and install the router unless its accuracy dropped."""
     own = await asyncio.to_thread(read_questions, file)
     typer.echo(f"Training with {len(own)} examples (half a minute or so) ...", err=True)
@@ -110,7 +110,7 @@ async def _train(wish: Lesson, settings: Settings, file: Path) -> None:
         None if result.losses else await asyncio.to_thread(install_classifier, result.classifier, settings.data_dir)
     )
     place = {"file": str(file), "installed": str(installed) if installed else None}
-    _say(wish, result.as_dict() | place, _figures(result, installed))
+    _say(options, result.as_dict() | place, _figures(result, installed))
     if not installed:
         raise ConfigError(f"The router was left as it is: {'; '.join(result.losses)}. Look through {str(file)!r}.")
 
@@ -133,5 +133,5 @@ def _value(figures: RefitMetrics, name: str) -> str:
     return f"{getattr(figures, name):8.3f}"
 
 
-def _say(wish: Lesson, tree: dict[str, Any], told: str) -> None:
-    typer.echo(json.dumps(tree, ensure_ascii=False, indent=2) if wish.as_json else told)
+def _say(options: LearnOptions, tree: dict[str, Any], told: str) -> None:
+    typer.echo(json.dumps(tree, ensure_ascii=False, indent=2) if options.as_json else told)

@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from qwendesk.knowledge.base import IngestResult
 from qwendesk.printable import one_line
 
-_NAME = 40
+_MAX_NAME_CHARS = 40
 
 
-class Reading:
+class IngestionProgress:
     """Two progress bars: documents, and passages of the current document."""
 
     def __init__(self, bars: Progress, total: int) -> None:
@@ -26,15 +26,15 @@ class Reading:
     def step(self, source: str) -> Callable[[int, int], None]:
         """Return a callback for the progress of a source."""
         self.begin(source)
-        return self.tell
+        return self.update
 
     def begin(self, source: str) -> None:
         """Start a source."""
-        name = source if len(source) <= _NAME else "…" + source[1 - _NAME :]
+        name = source if len(source) <= _MAX_NAME_CHARS else "…" + source[1 - _MAX_NAME_CHARS :]
         shown = escape(one_line(name))
         self._bars.reset(self._passages, description=shown, total=None)
 
-    def tell(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int) -> None:
         """Update the progress of the source."""
         self._bars.update(self._passages, completed=done, total=max(total, 1))
 
@@ -44,9 +44,9 @@ class Reading:
 
 
 @contextmanager
-def reading(total: int) -> Iterator[Reading]:
+def ingestion_progress(total: int) -> Iterator[IngestionProgress]:
     """Show the progress bars while documents are read."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
-        yield Reading(bars, total)
+        yield IngestionProgress(bars, total)

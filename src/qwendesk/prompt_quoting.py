@@ -30,7 +30,7 @@ def quoted(text: str) -> Block:
     return Block("\n".join(f"{_QUOTE}{line}".rstrip() for line in text.splitlines()))
 
 
-def own_words(text: str) -> str:
+def without_quoted_lines(text: str) -> str:
     """Return a message without quoted lines; the whole message if all lines are quoted."""
     own = _QUOTED_LINE.sub("", text) if ">" in text else text
     return own if own.strip() else text
@@ -41,11 +41,11 @@ def indented(text: str) -> Block:
     return Block(f"\n{_INDENT}".join(text.splitlines()))
 
 
-def name(text: str) -> str:
+def quoted_name(text: str) -> str:
     """Return a name in double quotes, with double quotes in it replaced."""
     return json.dumps(one_line(text), ensure_ascii=False)
 
 
-def written(value: object) -> object:
+def template_value(value: object) -> object:
     """Return a value as templates write it: one line, or unchanged if it is a ``Block``."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Block) else value

@@ -31,7 +31,7 @@ class Forgotten:
 Drop = Callable[[Forgotten], Awaitable[None]]
 
 
-class HeldWords:
+class TextCaches:
     """Registry of caches; each registers a function that drops a person's texts."""
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ class HeldWords:
         self._noted: set[str] = set()
 
     @property
-    def holders(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the registered caches."""
         return tuple(self._drops)
 
-    def register(self, holder: str, drop: Drop) -> None:
+    def register(self, name: str, drop: Drop) -> None:
         """Register a cache; one with the same name is replaced."""
-        self._drops[holder] = drop
+        self._drops[name] = drop
 
     def note(self, forgetting: str) -> None:
         """Record the id of a deletion whose texts this process drops itself."""
@@ -59,11 +59,12 @@ class HeldWords:
 
     async def drop(self, forgotten: Forgotten) -> None:
         """Drop a person's texts in all caches; an error in one does not stop the others."""
-        for holder, drop in self._drops.items():
+        for name, drop in self._drops.items():
             try:
                 await drop(forgotten)
             except Exception as error:
-                log.error("What %s holds of a forgotten person was not dropped: %s.", holder, type(error).__name__)
+                kind = type(error).__name__
+                log.error("The texts of a forgotten person in the cache %r were not dropped: %s.", name, kind)
 
 
 async def drop_cancelled_timers(_: Forgotten) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -173,7 +174,8 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
     monkeypatch.setattr("qwendesk.channels.lifecycle.Backoff", lambda: Backoff(3600.0))
     broken = {f"broken{number}": Loopback(*[ValueError("secret")] * 9) for number in range(3)}
     wrong = Loopback(ConfigError("There is no such folder."))
-    async with Service(settings(tmp_path), channels={**broken, "wrong": wrong}) as service:
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(Service(settings(tmp_path), channels={**broken, "wrong": wrong}))
         async with asyncio.timeout(60):
             while {supervisor.state for supervisor in service.supervisors.values()} != {"waiting", "refused"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -181,7 +183,7 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
         expected = dict.fromkeys(broken, "an unexpected error, which the log names")
         assert problems == {**expected, "wrong": "There is no such folder."}
         async with asyncio.timeout(60):  # a channel that is not stopped waits for an hour
-            await service._stop_supervisors()
+            await stack.aclose()
 
 
 def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:

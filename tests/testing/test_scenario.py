@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from httpx import AsyncClient
 
 from qwendesk.errors import ConfigError
 from qwendesk.testing.conformance.channel_fixtures import PIXEL
 from qwendesk.testing.scenario import read_script
 from qwendesk.testing.scenario_steps import read_file
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.irc import IrcSimulator
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 
@@ -33,7 +35,12 @@ async def test_a_file_is_sent_as_what_it_is(
     (tmp_path / name).write_bytes(data)
     file = read_file(tmp_path / name)
     assert (file.kind, file.mime, file.data, file.name) == (kind, mime, data, name)
-    assert key in TelegramSimulator()._file(file)
+    async with TelegramSimulator() as simulator, AsyncClient() as client:
+        await simulator.write(UserMessage("look", files=(file,)))
+        bot = simulator.settings()
+        answer = await client.get(f"{bot['base_url']}/bot{bot['token']}/getUpdates")
+    (update,) = answer.json()["result"]
+    assert key in update["message"]
 
 
 def test_a_picture_may_still_be_called_one() -> None:

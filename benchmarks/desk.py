@@ -30,6 +30,8 @@ T = TypeVar("T")
 WANTED = {"per_second": 20.0, "accept_p99_ms": 100.0, "idle_cpu_percent": 5.0, "idle_mb": 200.0, "sign_ms": 300.0}
 RATE = 20.0
 """Messages a second at which acceptance is measured."""
+DATABASES = {"sqlite": "SQLite, one process", "postgresql_2_workers": "PostgreSQL, two workers"}
+"""Names on the page of what is measured."""
 
 
 def several(url: str | None, messages: int, workers: int) -> dict[str, Any]:
@@ -213,17 +215,21 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def show(result: dict[str, Any]) -> None:
-    for stage, cost in result["stages_cpu_ms"].items():
-        print(f"{stage:20} {cost:6.2f} ms of CPU")
-    for name in ("sqlite", "postgresql_2_workers"):
-        if name in result:
-            lowest, _, highest = result[name]["runs"]
-            between = f"{lowest:g} to {highest:g} in three runs, wanted {WANTED['per_second']:g}"
-            print(f"{name:20} {result[name]['per_second']:6.1f} messages/s ({between})")
-    for name, took in result["acceptance"].items():
-        print(f"acceptance, {name}: p50 {took['p50_ms']} ms, p99 {took['p99_ms']} ms at {RATE:g}/s")
-    print(f"{'first sign':20} {result['first_sign_ms']} ms")
-    print(f"{'idle':20} {result['idle']['cpu_percent']} % of a core, {result['idle']['mb']} MB")
+    """Print the table of docs/explanation/benchmarks.md, and what one message costs by stages."""
+    print("| what | measured |\n|---|---|")
+    for key, name in DATABASES.items():
+        if key in result:
+            lowest, _, highest = result[key]["runs"]
+            runs = f"single runs {lowest:.0f} - {highest:.0f}"
+            print(f"| messages a second, {name} | {result[key]['per_second']:.0f}, {runs} |")
+    print(f"| first visible sign | {result['first_sign_ms']:.0f} ms |")
+    print(f"| idle `serve` | {result['idle']['cpu_percent']:.1f} % of a core, {result['idle']['mb']:.0f} MB |")
+    for key, name in DATABASES.items():
+        if took := result["acceptance"].get(key):
+            times = f"{took['p50_ms']:.0f} ms, {took['p99_ms']:.0f} ms"
+            print(f"| acceptance at {RATE:g} a second, median and 99th percentile, {name} | {times} |")
+    stages = ", ".join(f"{stage.replace('_', ' ')} {cost:.1f} ms" for stage, cost in result["stages_cpu_ms"].items())
+    print(f"| CPU of one message by stages, SQLite | {stages} |")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ChannelError, reason
 from qwendesk.proxies import proxy_errors
 
@@ -125,7 +126,7 @@ class HttpApi:
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
             with proxy_errors():
-                self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)
+                self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, verify=trusted_certificates())
         return self._client
 
     def _check(self, answer: httpx.Response) -> None:

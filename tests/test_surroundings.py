@@ -1,8 +1,9 @@
-"""Settings files as editors and systems write them, and the environment's proxies."""
+"""Settings files as editors and systems write them, and the environment's proxies and certificates."""
 
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ConfigError, reason
 from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import load_settings, unknown_variables
@@ -73,6 +75,13 @@ def test_an_error_that_no_proxy_can_have_caused_stays_as_it_is(monkeypatch: pyte
         monkeypatch.delenv(name.lower(), raising=False)
     with pytest.raises(ValueError, match="other"), proxy_errors():
         raise ValueError("other")
+
+
+def test_clients_share_one_context_which_checks_certificates_and_names() -> None:
+    context = trusted_certificates()
+    assert context is trusted_certificates()
+    assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
+    assert context.cert_store_stats()["x509_ca"] > 0
 
 
 def answer(path: str, body: dict[str, Any]) -> Reply:

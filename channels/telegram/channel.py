@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import FIFOCache
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.telegram import bot_api
@@ -199,6 +200,7 @@ class TelegramChannel(Channel):
                 write_timeout=_REQUEST_TIMEOUT_SECONDS,
                 connect_timeout=10,
                 pool_timeout=10,
+                httpx_kwargs={"verify": trusted_certificates()},
             )
         bot = Bot(self._token, f"{self._base_url}/bot", f"{self._base_url}/file/bot", request, request)
         try:

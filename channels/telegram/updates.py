@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.channels.base import Accept
 from qwendesk.channels.ingest import FileFetcher, submit
 from qwendesk.channels.lifecycle import sleep_unless_stopped, unless_stopped
@@ -208,7 +209,8 @@ class UpdatePoller:
         from telegram.request import HTTPXRequest
 
         pause = 1.0
-        async with HTTPXRequest(connection_pool_size=1, read_timeout=self._seconds + 10.0) as request:
+        trusted = {"verify": trusted_certificates()}
+        async with HTTPXRequest(1, read_timeout=self._seconds + 10.0, httpx_kwargs=trusted) as request:
             while not stopping.is_set():
                 try:
                     updates = await unless_stopped(stopping, self._poll(request, stopping))

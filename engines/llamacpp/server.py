@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.engines.cpu_threads import use_passive_waiting
 from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
 from qwendesk.models.gguf import header_fault, truncation_fault
@@ -31,6 +32,7 @@ class LlamaClient:
             base_url=address,
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
             timeout=None,
+            verify=trusted_certificates(),
             trust_env=False,
             # the server may close an idle connection just as it is used again; a new one is cheap on loopback
             limits=httpx.Limits(max_keepalive_connections=0),

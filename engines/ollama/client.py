@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.engines.base import ResidentModel
 from qwendesk.engines.ollama.errors import ollama_errors
 from qwendesk.engines.timeouts import StreamTimeouts
@@ -175,7 +176,12 @@ class OllamaClient:
             read_timeout = max(settings.first_token_timeout, settings.token_timeout)
             timeout = httpx.Timeout(read_timeout, connect=settings.connect_timeout)
             with ollama_errors(self.host), proxy_errors():
-                self._made = AsyncClient(host=self.host, timeout=timeout, trust_env=uses_proxies(self.host))
+                self._made = AsyncClient(
+                    host=self.host,
+                    timeout=timeout,
+                    verify=trusted_certificates(),
+                    trust_env=uses_proxies(self.host),
+                )
         return self._made
 
 

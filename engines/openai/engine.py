@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
 from qwendesk.engines.context_window import context_exceeded, estimate_tokens, fit_by_estimate, limit_by_length
 from qwendesk.engines.images import check_images
@@ -127,7 +128,9 @@ class OpenAIEngine(Engine):
             settings = self._parts.settings
             timeout = Timeout(settings.connect_timeout)
             with proxy_errors():
-                http_client = DefaultAsyncHttpxClient(timeout=timeout, trust_env=uses_proxies(self._server.url))
+                http_client = DefaultAsyncHttpxClient(
+                    timeout=timeout, verify=trusted_certificates(), trust_env=uses_proxies(self._server.url)
+                )
             self._made = AsyncOpenAI(
                 base_url=self._server.url,
                 api_key=self._server.key or "none",

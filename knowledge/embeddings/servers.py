@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable, reason
 from qwendesk.knowledge.embeddings.base import Embedder, Vectors, require_model, unit_vectors
 from qwendesk.proxies import proxy_errors, uses_proxies
@@ -59,7 +60,12 @@ class OllamaEmbedder(Embedder):
         self._url = settings.ollama_host if "://" in settings.ollama_host else f"http://{settings.ollama_host}"
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
         with proxy_errors():
-            self._client = httpx.AsyncClient(base_url=self._url, timeout=timeout, trust_env=uses_proxies(self._url))
+            self._client = httpx.AsyncClient(
+                base_url=self._url,
+                timeout=timeout,
+                verify=trusted_certificates(),
+                trust_env=uses_proxies(self._url),
+            )
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OllamaEmbedder:
@@ -90,7 +96,9 @@ class OpenAIEmbedder(Embedder):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(settings.turn_timeout, connect=settings.connect_timeout)
         with proxy_errors():
-            self._client = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=uses_proxies(self._url))
+            self._client = httpx.AsyncClient(
+                headers=headers, timeout=timeout, verify=trusted_certificates(), trust_env=uses_proxies(self._url)
+            )
 
     @classmethod
     def create(cls, model: str, parts: EngineParts) -> OpenAIEmbedder:

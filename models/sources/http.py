@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from qwendesk import __version__
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ConfigError, reason
 from qwendesk.models.sources.base import ByteCallback, SourceFailed, SourceSettings
 from qwendesk.models.sources.partial_file import PartialFile
@@ -143,11 +144,11 @@ def read_json(answer: httpx.Response) -> Any:
         raise SourceFailed(f"{host(str(answer.url))} answers with something that is not JSON") from error
 
 
-def _verification() -> ssl.SSLContext | bool:
+def _verification() -> ssl.SSLContext:
     """Use the certificates configured for pip, unless the variables of httpx are set."""
     bundle = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
     if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
-        return True
+        return trusted_certificates()
     return ssl.create_default_context(cafile=bundle)
 
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import InputError, reason
 
 Address = IPv4Address | IPv6Address
@@ -180,7 +181,13 @@ def _wrapped(address: IPv6Address) -> IPv4Address | None:
 
 def _client() -> httpx.AsyncClient:
     # without the environment's proxy, which would resolve the name itself
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, headers={"user-agent": _AGENT}, timeout=30)
+    return httpx.AsyncClient(
+        verify=trusted_certificates(),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": _AGENT},
+        timeout=30,
+    )
 
 
 async def resolved(host: str, port: int) -> list[str]:

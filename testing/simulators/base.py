@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
+from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
 
@@ -186,7 +187,7 @@ class WebhookClient:
 
     async def call(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """Post a body and return the response."""
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=trusted_certificates()) as client:
             response = await client.post(self.url, content=body, headers=headers)
         self.statuses.append(response.status_code)
         return response

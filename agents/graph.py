@@ -6,6 +6,7 @@ once. Each of several questions in one message runs a subgraph; ``merge`` joins 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -24,8 +25,9 @@ TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
 _AFTER_ROUTE = ["decline", "select_tool", "answer"]
 
 
+@cache
 def build_graph() -> TurnGraph:
-    """Compile the graph of a turn; its dependencies come with each run as a ``TurnContext``.
+    """Compile the graph of a turn, once for all desks; its dependencies come with each run as a ``TurnContext``.
 
     Nodes and conditions are coroutines because LangGraph runs plain functions in threads.
     """

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from qwendesk.errors import ConfigError
@@ -15,6 +16,7 @@ _SUFFIX = re.compile(
     r"[-_.](gguf|\d{5}-of-\d{5}|ud|unsloth|instruct|chat|i?q\d\w*|b?f16|fp16|f32|fp8|awq|gptq|int[48]|bnb|mlx|\d+bit)$"
 )
 """Suffixes that publishers add to the name of the same model."""
+_BUILT_IN = Path(__file__).with_name("catalogue.toml")
 _NOT_CHAT = re.compile(r"-(base|text)\b")
 
 
@@ -103,11 +105,19 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
     Raises:
         ConfigError: a row is invalid; the text names file, row and key.
     """
+    return _read(_BUILT_IN, extra) if extra and extra.is_file() else _load_built_in()
+
+
+@cache
+def _load_built_in() -> Catalogue:
+    return _read(_BUILT_IN)
+
+
+def _read(*files: Path) -> Catalogue:
     # imported here because only reading files needs pydantic and tomllib
     from qwendesk.models.catalogue_file import read_cards
 
-    built_in = Path(__file__).with_name("catalogue.toml")
-    return Catalogue(read_cards([built_in, extra] if extra and extra.is_file() else [built_in]))
+    return Catalogue(read_cards(files))
 
 
 def _last(path: str) -> str:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def run_here(*arguments: str, **environment: str) -> Result:
 
 
 def test_json_is_one_object_with_the_receipt() -> None:
-    done = run("-m", "What is 2 + 2?", "--json")
+    done = run_here("-m", "What is 2 + 2?", "--json")
     answer = json.loads(done.stdout)
     assert answer.keys() == {"text", "conversation", "receipt"}
     assert answer["receipt"].keys() >= KEYS
@@ -48,8 +49,8 @@ def test_a_pipe_gets_the_answer_alone() -> None:
 
 def test_conversations_go_on_after_a_restart() -> None:
     first = json.loads(run("-m", "One", "--json").stdout)
-    again = json.loads(run("-m", "Two", "--json", "--continue").stdout)
-    named = json.loads(run("-m", "Three", "--json", "-c", first["conversation"]).stdout)
+    again = json.loads(run_here("-m", "Two", "--json", "--continue").stdout)
+    named = json.loads(run_here("-m", "Three", "--json", "-c", first["conversation"]).stdout)
     assert first["conversation"] == again["conversation"] == named["conversation"]
     with sqlite3.connect(Path(os.environ["QWENDESK_HOME"]) / "qwendesk.db") as database:
         texts = [row[0] for row in database.execute("SELECT text FROM message WHERE role = 'user' ORDER BY sequence")]
@@ -97,9 +98,9 @@ def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\x00" + b"x" * 200])
 def test_a_broken_database_is_one_clear_line(content: bytes) -> None:
     Path(os.environ["QWENDESK_HOME"], "qwendesk.db").write_bytes(content)
-    done = run("-m", "hi")
-    assert done.returncode == 1
-    assert done.stderr.decode().count("Error:") == 1 and b"qwendesk.db" in done.stderr
+    done = run_here("-m", "hi")
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    assert done.stderr.count("Error:") == 1 and "qwendesk.db" in done.stderr
 
 
 def test_a_killed_turn_keeps_its_question_and_the_next_start_works() -> None:
@@ -114,10 +115,11 @@ def test_a_killed_turn_keeps_its_question_and_the_next_start_works() -> None:
     database = Path(os.environ["QWENDESK_HOME"], "qwendesk.db")
     while not _stored(database):
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    after = json.loads(run("-m", "And now?", "-c", "c", "--json").stdout)
+    after = json.loads(run_here("-m", "And now?", "-c", "c", "--json").stdout)
     assert _stored(database) == ["Do not lose me", "And now?"]
     assert "And now?" in after["text"]
 

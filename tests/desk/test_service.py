@@ -13,10 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner, Result
 
 from qwendesk import Settings
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.channels.lifecycle import Backoff
+from qwendesk.cli.main import app
 from qwendesk.cli.serve import _greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
@@ -215,41 +217,44 @@ def test_serve_says_what_runs_and_stops_when_told(serving: subprocess.Popen[str]
     assert "Stopping" in out and err == ""
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+async def run(*arguments: str) -> Result:
+    """Run a command in a thread, where it can have its own event loop."""
+    return await asyncio.to_thread(CliRunner().invoke, app, arguments)
 
 
-def test_who_is_not_named_where_only_those_are_heard_cannot_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_person_missing_in_an_allowlist_is_approved_in_the_settings_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("QWENDESK_CHANNELS__WEBHOOK__ACCESS", "allowlist")
-    refused = run("pairing", "approve", "webhook:eve")
-    assert refused.returncode == 1 and "add 'eve' to 'allow' in [channels.webhook]" in refused.stderr
-    assert run("pairing", "deny", "webhook:eve").returncode == 0
+    refused = await run("pairing", "approve", "webhook:eve")
+    assert refused.exit_code == 1 and "add 'eve' to 'allow' in [channels.webhook]" in refused.stderr
+    assert (await run("pairing", "deny", "webhook:eve")).exit_code == 0
 
 
-async def test_people_are_let_in_and_messages_retried_from_the_command_line(tmp_path: Path) -> None:
+async def test_people_are_approved_and_messages_retried_by_commands(tmp_path: Path) -> None:
     from qwendesk.desk.access import AccessPolicy
     from tests.desk.parts import running
 
     async with running(tmp_path, answers=False, access_policies={"test": AccessPolicy()}) as desk:
         await desk.say("hello", display_name="Ann Example")
-        (guest,) = json.loads(run("pairing", "list", "--json").stdout)
+        (guest,) = json.loads((await run("pairing", "list", "--json")).stdout)
         assert guest["display_name"] == "Ann Example" and guest["state"] == "waiting"
-        approved = run("pairing", "approve", guest["code"], "--role", "operator")
-        assert approved.returncode == 0 and "allowed as operator" in approved.stderr
+        approved = await run("pairing", "approve", guest["code"], "--role", "operator")
+        assert approved.exit_code == 0 and "allowed as operator" in approved.stderr
         assert (await desk.say("hello")).outcome == "accepted"
         (id_,) = await desk.runtime.inbox.request_stop("test", "", "c1")
         claimed = await desk.runtime.inbox.claim(id_)
         assert claimed
         await desk.runtime.inbox.complete(id_, claimed.run, "dead", "out of luck")
-        unknown = run("pairing", "deny", "wbe:ann")
-        assert unknown.returncode == 1 and "No channel is called 'wbe'" in unknown.stderr and "web" in unknown.stderr
-        assert run("pairing", "deny", "test:ann").returncode == 0
+        unknown = await run("pairing", "deny", "wbe:ann")
+        assert unknown.exit_code == 1 and "No channel is called 'wbe'" in unknown.stderr and "web" in unknown.stderr
+        assert (await run("pairing", "deny", "test:ann")).exit_code == 0
         await asyncio.sleep(2.1)  # what the door remembers of her
         assert (await desk.say("hello")).outcome == "refused"
-    (ticket,) = json.loads(run("messages", "failed", "--json").stdout)
+    (ticket,) = json.loads((await run("messages", "failed", "--json")).stdout)
     assert ticket["error"] == "out of luck"
-    assert "out of luck" in run("messages", "failed").stdout
-    assert run("messages", "retry", ticket["id"]).returncode == 0
-    again = run("messages", "retry", ticket["id"])
-    assert again.returncode == 1 and "messages failed" in again.stderr
-    assert json.loads(run("messages", "failed", "--json").stdout) == []
+    assert "out of luck" in (await run("messages", "failed")).stdout
+    assert (await run("messages", "retry", ticket["id"])).exit_code == 0
+    again = await run("messages", "retry", ticket["id"])
+    assert again.exit_code == 1 and "messages failed" in again.stderr
+    assert json.loads((await run("messages", "failed", "--json")).stdout) == []

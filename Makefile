@@ -41,8 +41,8 @@ graph: $(VENV)/.dev ## Draw the graph of a turn into docs/explanation/architectu
 
 # what needs another program's server, a browser, or long
 APART := server or ollama or browser or chaos or slow
-# a file's tests stay in one process, since they share servers and models
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+# a file's tests stay in one process, since they share servers and models; the files are in the order of tests/conftest.py
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev ## Run the tests that need no server and no browser, also those on the real model (fetched once)
 	$(PYTEST) -m "not ($(APART))"

@@ -21,8 +21,19 @@ _INDEX = Settings().index_url
 _ALIASES = ("OLLAMA_HOST", "OPENAI_BASE_URL", "OPENAI_API_KEY", "PIP_INDEX_URL", "HF_ENDPOINT")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Start one process more than there are cores, since tests of a desk often wait for its queue."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run on a real PostgreSQL: those whose parameters or fixtures name it."""
+    """Begin with files that use the real model, which take longest, and mark the tests on a real PostgreSQL.
+
+    The parameters or fixtures of the latter name it.
+    """
+    longest = {item.path for item in items if item.get_closest_marker("model")}
+    items.sort(key=lambda item: item.path not in longest)
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "postgres" in item.nodeid.lower() or any("postgres" in name for name in fixtures):
@@ -41,6 +52,17 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
         monkeypatch.setenv("PIP_INDEX_URL", _INDEX)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def model_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the settings of a model that several tests share, whatever the user's settings are."""
+    return {
+        "home": tmp_path_factory.mktemp("shared-home"),
+        "models_dir": _REAL_MODELS,
+        "index_url": _INDEX,
+        "engine": "llamacpp",
+    }
 
 
 MakeDesk = Callable[..., Desk]

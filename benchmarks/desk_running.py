@@ -56,7 +56,7 @@ class Outlet:
     awaited: tuple[int, asyncio.Event] | None = None
     """How many messages have to be sent, and what is set then."""
 
-    async def shape(self, text: str) -> list[Piece]:
+    async def split_message(self, text: str) -> list[Piece]:
         return [Piece(text, text)]
 
     async def send(self, message: Outbound) -> str | None:

@@ -33,6 +33,8 @@ Value = str | int | float | bool | tuple[str, ...]
 """Type of a setting's value."""
 _GIVEN: dict[type, Any] = {bool: bool, tuple: list}
 """Types accepted for a setting of a type; any other type accepts text and numbers."""
+Transcript = Callable[[str], Awaitable[Sequence["ShownMessage"]]]
+"""Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,6 @@ class ShownMessage:
     is_complete: bool = True
     """Whether all of it was delivered; otherwise it is still being written."""
     from_person: bool = False
-
-
-Transcript = Callable[[str], Awaitable[Sequence[ShownMessage]]]
-"""Returns the newest messages of a conversation, oldest first; raises ``StoreError``."""
 
 
 def skipped_media(sizes: Iterable[int]) -> str | None:
@@ -81,7 +79,7 @@ class ChannelCapabilities:
     """Whether a conversation can have several people."""
     max_file_in: int = 0
     """Maximum size of an incoming file in bytes, mostly ``MAX_FILE_BYTES``; 0: no files."""
-    by_letter: bool = False
+    forgeable_senders: bool = False
     """Whether answers go to a sender address that anybody can forge, so that unsolicited messages are limited."""
     shows_machine_notice: bool = False
     """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
@@ -104,8 +102,8 @@ class Setting:
 
 
 COMMON_SETTINGS = (
-    Setting("access", "Who may talk.", default="pairing", choices=("pairing", "allowlist", "open")),
-    Setting("allow", "People who may talk without a code, by their names on the platform.", default=()),
+    Setting("access", "Who may write.", default="pairing", choices=("pairing", "allowlist", "open")),
+    Setting("allow", "People who may write without a pairing code, by their ids on the platform.", default=()),
     Setting("operators", "People who need no code and may let others in, by '/approve' in the chat.", default=()),
     Setting("owners", "People in charge, who may do that too.", default=()),
     Setting(
@@ -114,8 +112,12 @@ COMMON_SETTINGS = (
     Setting(
         "models", "Models that people may choose here by '/model NAME'; those in charge may choose any.", default=()
     ),
-    Setting("feedback_buttons", "Whether answers have two thumbs under them.", default=True),
-    Setting("machine_notice", "What says that a machine answers: true, a text of your own, or false.", default=True),
+    Setting("feedback_buttons", "Whether answers have two feedback buttons.", default=True),
+    Setting(
+        "machine_notice",
+        "Notice that a machine answers: true for the built-in text, your own text, or false for none.",
+        default=True,
+    ),
 )
 """Settings of every channel, read by the desk."""
 
@@ -218,11 +220,11 @@ class Channel(ABC):
     """A connection to one chat platform."""
 
     manifest: ClassVar[Manifest]
-    proves_senders: bool = True
+    authenticates_senders: bool = True
     """Whether the platform authenticates senders; otherwise nobody is an operator or owner."""
 
     @property
-    def trouble(self) -> str:
+    def receive_error(self) -> str:
         """Why a running channel misses messages, such as a room that it was removed from; empty: it misses none."""
         return ""
 

@@ -15,7 +15,7 @@ from qwendesk.errors import ChannelError
 from qwendesk.messages import Inbound, Outbound
 
 T = TypeVar("T")
-Values = dict[str, Any]
+ChannelSettings = dict[str, Any]
 """A channel's settings, validated by ``manifest.read``."""
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 20.0
@@ -35,18 +35,18 @@ class Connection(ABC):
 
     Args:
         settings: the channel's settings.
-        put: queues each incoming message.
+        enqueue: queues each incoming message.
     """
 
     title: ClassVar[str]
     """The platform's name, for errors."""
 
-    def __init__(self, settings: Values, put: Enqueue) -> None:
+    def __init__(self, settings: ChannelSettings, enqueue: Enqueue) -> None:
         self._settings = settings
-        self._put = put
+        self._enqueue = enqueue
         self.closed: asyncio.Future[ChannelError] = asyncio.get_running_loop().create_future()
         self.rooms: dict[str, Callable[[], object]] = {}
-        """The rooms to be in, each with a function that asks to join it."""
+        """The rooms to join, each with a function that asks to join it."""
         self._not_joined: dict[str, str] = {}
         """Rooms that are not joined, and why."""
         self.pending: dict[str, list[ChannelError]] = {}
@@ -55,8 +55,8 @@ class Connection(ABC):
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def trouble(self) -> str:
-        """The rooms that are not joined, and why; empty: all are joined."""
+    def join_errors(self) -> str:
+        """Names the rooms that are not joined, and why; empty: all are joined."""
         rooms = ", ".join(f"{room} ({why})" for room, why in self._not_joined.items())
         return f"{self.title}: the desk is not in {rooms}." if rooms else ""
 
@@ -89,12 +89,12 @@ class Connection(ABC):
 
     async def close(self) -> None:
         """Close the connection."""
-        self.fail("the desk has hung up")
+        self.fail("the desk closed the connection")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def listen(self, listening: bool) -> None:  # noqa: B027 - optional
+    def set_receiving(self, receiving: bool) -> None:  # noqa: B027 - optional
         """Tell the platform whether this connection receives messages for the desk's account."""
 
     async def ping(self, name: str) -> None:  # noqa: B027 - optional
@@ -171,37 +171,37 @@ class Connection(ABC):
         """Record that a room is joined."""
         self._not_joined.pop(room, None)
 
-    def tolerant(self, read: Callable[[T], None]) -> Callable[[T], None]:
+    def skip_malformed(self, read: Callable[[T], None]) -> Callable[[T], None]:
         """Wrap a reader so that malformed input is logged instead of raised."""
 
-        def read_or_log(came: T) -> None:
+        def read_or_log(received: T) -> None:
             try:
-                read(came)
+                read(received)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
-                self.warn(f"what was sent cannot be read, {error!r}")
+                self.warn(f"malformed input is ignored, {error!r}")
 
         return read_or_log
 
     async def read_all(self, stream: AsyncIterable[T], read: Callable[[T], None]) -> None:
         """Read a stream to its end."""
-        tolerant = self.tolerant(read)
-        async for came in stream:
-            tolerant(came)
+        skip_malformed = self.skip_malformed(read)
+        async for received in stream:
+            skip_malformed(received)
 
-    async def wait_for(self, asking: Awaitable[T]) -> T:
+    async def wait_for(self, operation: Awaitable[T]) -> T:
         """Return the result of an operation over this connection; close the connection on a timeout.
 
         Raises:
             ChannelError: connecting failed, the connection closed, or the server did not answer in time.
         """
-        task: asyncio.Future[T] = asyncio.ensure_future(asking)
+        task: asyncio.Future[T] = asyncio.ensure_future(operation)
         try:
             await asyncio.wait((task, self.closed), timeout=TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             raise self.closed.result() if self.closed.done() else TimeoutError
         except TimeoutError as error:
-            self.fail("it is silent")
+            self.fail("the server does not answer")
             raise ChannelError(f"{self.title} did not answer within {TIMEOUT_SECONDS:g} s.") from error
         except OSError as error:
             raise ChannelError(f"{self.title}: the server cannot be reached: {error}.") from error
@@ -211,4 +211,4 @@ class Connection(ABC):
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             broken = task.exception()
-            self.fail(f"the connection broke, {broken}" if broken else "the server has hung up")
+            self.fail(f"the connection broke, {broken}" if broken else "the server closed the connection")

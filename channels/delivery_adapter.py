@@ -6,33 +6,33 @@ import asyncio
 from collections.abc import Sequence
 
 from qwendesk.channels.base import Channel, ChannelCapabilities, ShownMessage
-from qwendesk.channels.markup.shape import MessagePart, shape
+from qwendesk.channels.markup.split import MessagePart, split_message
 from qwendesk.desk.commands.rating import is_press, rating_buttons
 from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.memory.records import Thumb
 from qwendesk.messages import Outbound
 
-_SHORT = 1000
-"""Characters that are read in less time than a thread takes to start."""
+_MAX_INLINE_CHARS = 1000
+"""Length of a text that is rendered in less time than a thread takes to start."""
 
 
 class DeliveryAdapter:
-    """Sends by a channel, in its shape."""
+    """Delivers messages by a channel, in its markup and length."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     @property
     def capabilities(self) -> ChannelCapabilities:
-        """What the platform can do."""
+        """Capabilities of the platform."""
         return self._channel.manifest.capabilities
 
-    async def shape(self, text: str) -> Sequence[MessagePart]:
-        """Cut a text into messages of the platform's length and markup; a long one without holding up the others."""
-        if len(text) <= _SHORT:
-            return shape(text, self.capabilities)
-        return await asyncio.to_thread(shape, text, self.capabilities)
+    async def split_message(self, text: str) -> Sequence[MessagePart]:
+        """Return a text as messages of the platform's length and markup; a long text is rendered in a thread."""
+        if len(text) <= _MAX_INLINE_CHARS:
+            return split_message(text, self.capabilities)
+        return await asyncio.to_thread(split_message, text, self.capabilities)
 
     async def send(self, message: Outbound) -> str | None:
         """Deliver a message."""
@@ -53,7 +53,7 @@ class ChannelTranscript:
     Args:
         channel: name of the channel.
         inbox: finds conversations.
-        lines: reads what was said in them.
+        lines: reads their messages.
         has_feedback_buttons: whether answers have rating buttons.
     """
 

@@ -73,12 +73,12 @@ class HttpApi:
         Raises:
             ChannelError: the request failed, was redirected, or the file is larger than ``largest`` bytes.
         """
-        found = await self.look(url, largest, headers)
+        found = await self.fetch_or_redirect(url, largest, headers)
         if isinstance(found, str):
-            raise ChannelError(f"A file on {self._title} has moved; it is not followed.", permanent=True)
+            raise ChannelError(f"A file on {self._title} is redirected; redirects are not followed.", permanent=True)
         return found
 
-    async def look(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes | str:
+    async def fetch_or_redirect(self, url: str, largest: int, headers: Mapping[str, str] | None = None) -> bytes | str:
         """Download a file, or return the URL of a redirect.
 
         Raises:
@@ -98,7 +98,7 @@ class HttpApi:
             raise self._unreachable(error) from error
         return bytes(data)
 
-    async def status(self, url: str, headers: Mapping[str, str]) -> int:
+    async def post_status(self, url: str, headers: Mapping[str, str]) -> int:
         """Send an empty POST and return the status of the response.
 
         Raises:

@@ -28,9 +28,9 @@ async def sleep_unless_stopped(stopping: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
-async def unless_stopped(stopping: asyncio.Event, asking: Coroutine[Any, Any, T]) -> T | None:
+async def unless_stopped(stopping: asyncio.Event, operation: Coroutine[Any, Any, T]) -> T | None:
     """Return the result of a coroutine; cancel it and return None when ``stopping`` is set first."""
-    task, stop = asyncio.ensure_future(asking), asyncio.ensure_future(stopping.wait())
+    task, stop = asyncio.ensure_future(operation), asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
@@ -69,16 +69,16 @@ async def retry_until_stopped(stopping: asyncio.Event, attempt: Callable[[], Awa
     Raises:
         ChannelError: an attempt failed permanently.
     """
-    pauses = Backoff()
+    backoff = Backoff()
     while not stopping.is_set():
         begun = monotonic()
         try:
             await attempt()
-            pauses = Backoff()
+            backoff = Backoff()
         except ChannelError as error:
             if error.permanent:
                 raise
-            pause = pauses.after(begun)
+            pause = backoff.after(begun)
             wait = error.retry_after or pause
             log.warning("%s The next try is in %g s.", error, wait)
             await sleep_unless_stopped(stopping, wait)
@@ -89,25 +89,25 @@ class ChannelSupervisor:
 
     def __init__(self, name: str, channel: Channel) -> None:
         self.state: ChannelState = "stopped"
-        self._problem = ""
+        self._start_error = ""
         self._name = name
         self._channel = channel
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     @property
-    def problem(self) -> str:
+    def error(self) -> str:
         """Why the channel does not run or misses messages; the log has unexpected errors."""
-        return self._trouble or self._problem
+        return self._receive_error or self._start_error
 
     @property
-    def fails(self) -> bool:
+    def is_failing(self) -> bool:
         """Whether a problem keeps the channel from running or from receiving all messages."""
-        return self.state in ("waiting", "refused") or bool(self._trouble)
+        return self.state in ("waiting", "refused") or bool(self._receive_error)
 
     @property
-    def _trouble(self) -> str:
-        return self._channel.trouble if self.state == "running" else ""
+    def _receive_error(self) -> str:
+        return self._channel.receive_error if self.state == "running" else ""
 
     def start(self, accept: Accept) -> None:
         """Start the channel."""
@@ -126,21 +126,21 @@ class ChannelSupervisor:
         self.state = "stopped"
 
     async def _keep(self, accept: Accept) -> None:
-        pauses = Backoff()
+        backoff = Backoff()
         while not self._stopping.is_set():
             self.state, begun = "running", monotonic()
             try:
                 await self._channel.start(accept)
                 return
             except (ChannelError, ConfigError) as error:
-                self._problem = told = str(error)
+                self._start_error = shown = str(error)
                 if isinstance(error, ConfigError) or error.permanent:
                     log.error("The channel %s is not restarted: %s", self._name, error)
                     self.state = "refused"
                     return
-            except Exception as error:  # a fault in a library, perhaps caused by one message
+            except Exception as error:  # an error of a library, perhaps caused by one message
                 log.debug("The channel %s raised this error.", self._name, exc_info=error)
-                self._problem, told = "an unexpected error, which the log names", redact(reason(error))
-            log.warning("The channel %s stopped (%s) and is restarted.", self._name, told)
+                self._start_error, shown = "an unexpected error, which the log names", redact(reason(error))
+            log.warning("The channel %s stopped (%s) and is restarted.", self._name, shown)
             self.state = "waiting"
-            await sleep_unless_stopped(self._stopping, pauses.after(begun))
+            await sleep_unless_stopped(self._stopping, backoff.after(begun))

@@ -42,15 +42,19 @@ class InboundQueue:
         self._last: dict[str, asyncio.Task[None]] = {}
         """Task of the last message of each conversation."""
         self._fetching = asyncio.Semaphore(_MAX_CONCURRENT_FETCHES)
-        self._handing = asyncio.Lock()
-        self._kept = 0
+        self._submitting = asyncio.Lock()
+        self._queued = 0
 
     def put(self, inbound: Inbound, files: tuple[Fetch, ...], accept: Accept) -> None:
         """Queue a message with its files, unless the queue is full; give it an event id if it has none."""
-        if self._kept >= _MAX_QUEUED_MESSAGES:
-            log.error("A message on %s is lost: %d others wait for a busy desk.", inbound.channel, _MAX_QUEUED_MESSAGES)
+        if self._queued >= _MAX_QUEUED_MESSAGES:
+            log.error(
+                "A message on %s is lost: %d messages wait already for the busy desk.",
+                inbound.channel,
+                _MAX_QUEUED_MESSAGES,
+            )
             return
-        self._kept += 1
+        self._queued += 1
         inbound = inbound if inbound.event else replace(inbound, event=uuid4().hex)
         task = asyncio.create_task(self._take(inbound, files, accept, self._last.get(inbound.conversation)))
         self._last[inbound.conversation] = task
@@ -68,9 +72,9 @@ class InboundQueue:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        lost, self._kept = self._kept, 0
+        lost, self._queued = self._queued, 0
         if lost:
-            log.error("%d messages are lost: they had come, and were not taken before the end.", lost)
+            log.error("%d messages are lost: the desk stopped before it accepted them.", lost)
 
     def _remove(self, conversation: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -84,14 +88,14 @@ class InboundQueue:
             await asyncio.wait([before])
         async with self._fetching if files else nullcontext():
             try:
-                given = await self._is_given(await _whole(inbound, files), accept)
+                is_submitted = await self._submit(await _with_files(inbound, files), accept)
             except Exception as error:  # one message must not end the connection
                 log.error("A message on %s is lost: %s.", inbound.channel, type(error).__name__)
-                given = True  # logged already
-        self._kept -= given
+                is_submitted = True  # logged already
+        self._queued -= is_submitted
 
-    async def _is_given(self, inbound: Inbound, accept: Accept) -> bool:
-        async with self._handing:
+    async def _submit(self, inbound: Inbound, accept: Accept) -> bool:
+        async with self._submitting:
             while not await submit(inbound, accept, partial(self._refuse, inbound)):
                 if self._stopping.is_set():
                     return False
@@ -99,7 +103,7 @@ class InboundQueue:
         return True
 
 
-async def _whole(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
+async def _with_files(inbound: Inbound, files: tuple[Fetch, ...]) -> Inbound:
     """Return a message with its files; without them if a file cannot be fetched."""
     try:
         return await with_attachments(inbound, files)
@@ -118,16 +122,16 @@ class PersistentConnectionChannel(ABC):
         self._stopping = asyncio.Event()
         self._accept: Accept | None = None
         self._inbound = InboundQueue(self._stopping, self._refuse)
-        self._trouble = ""
+        self._connect_error = ""
 
     @abstractmethod
     def make_connection(self) -> Connection:
         """Create a connection that is not open yet and queues incoming messages by ``enqueue``."""
 
     @property
-    def trouble(self) -> str:
+    def receive_error(self) -> str:
         """Why the channel misses messages; empty: it misses none."""
-        return self._trouble or (self._connection.trouble if self._connection else "")
+        return self._connect_error or (self._connection.join_errors if self._connection else "")
 
     async def start(self, accept: Accept) -> None:
         """Receive messages until ``stop``; reconnect when the connection is lost."""
@@ -197,14 +201,14 @@ class PersistentConnectionChannel(ABC):
     async def _listen(self) -> None:
         try:
             connection = await self.connect()
-            self._trouble = ""
-            connection.listen(True)
+            self._connect_error = ""
+            connection.set_receiving(True)
             if lost := await unless_stopped(self._stopping, connection.wait_closed()):
                 raise lost
         except ChannelError as error:
-            self._trouble = str(error)
+            self._connect_error = str(error)
             raise
-        connection.listen(False)
+        connection.set_receiving(False)
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, text, reply_to=inbound.reply_to))

@@ -61,7 +61,7 @@ class Relay:
                     [self._topic, split_frame(conversation, frame)],
                 )
         except (Error, OSError, TimeoutError) as error:
-            log.info("A frame was not passed on to other processes (%s).", type(error).__name__)
+            log.info("A frame was not sent to other processes (%s).", type(error).__name__)
 
     async def listen(self, receive: Receive, stopping: asyncio.Event) -> None:
         """Receive frames of other processes until ``stopping`` is set; reconnect when the connection is lost."""
@@ -77,7 +77,7 @@ class Relay:
                     await self._follow(connection, receive, stopping)
             except (Error, OSError) as error:
                 if not is_lost:
-                    log.warning("The relay lost the database (%s) and reconnects.", type(error).__name__)
+                    log.warning("The relay lost its database connection (%s) and reconnects.", type(error).__name__)
                 is_lost = True
             finally:
                 self.is_listening = False

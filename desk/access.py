@@ -57,9 +57,9 @@ class AccessPolicy:
     allow: frozenset[str] = frozenset()
     operators: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
-    by_letter: bool = False
+    forgeable_senders: bool = False
     """Whether senders are easily forged, so that a refusal may reach a person who has not written."""
-    proves_senders: bool = True
+    authenticates_senders: bool = True
     """Whether the platform authenticates senders; if not, the channel has no operators and owners."""
     commands: frozenset[str] | None = None
     """Chat commands that people may use; None: all public commands. Operators and owners may use every command."""
@@ -93,7 +93,7 @@ class AccessPolicy:
 
     def limited(self, role: AccessRole | None) -> AccessRole | None:
         """Return the role, or ``person`` where the platform does not authenticate senders."""
-        return role if self.proves_senders or role is None else "person"
+        return role if self.authenticates_senders or role is None else "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ class Rights:
             return True
         if command in OPERATOR_COMMANDS:
             widened = command in (self.policy.commands or ())
-            return widened and self.is_known and self.policy.proves_senders
+            return widened and self.is_known and self.policy.authenticates_senders
         return self.policy.commands is None or command in self.policy.commands
 
     def model_named(self, name: str) -> str | None:

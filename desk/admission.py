@@ -144,7 +144,7 @@ class AdmissionController:
         self._limits = limits or AdmissionLimits()
         self._on_stop = on_stop
         self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
-        self._letter_refusals = RateLimiter(1, 3600 / _LETTER_REFUSAL_INTERVAL_SECONDS)
+        self._forgeable_refusals = RateLimiter(1, 3600 / _LETTER_REFUSAL_INTERVAL_SECONDS)
         self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
         self._open_messages = OpenMessageCounter(acceptance, self._limits)
 
@@ -204,10 +204,10 @@ class AdmissionController:
 
     def _refused(self, inbound: Inbound, text_key: str, locale: str | None, **values: object) -> Admission:
         """Refuse a message; the same refusal is sent to a person at most once in an interval."""
-        # senders of letters are easily forged: limited by person, across conversations
-        by_letter = self._access.policy_of(inbound).by_letter
-        whom = (inbound.person,) if by_letter else (inbound.conversation, inbound.person)
-        limiter = self._letter_refusals if by_letter else self._refusals
+        # a forged sender may open many conversations: refusals are limited by person
+        forgeable_senders = self._access.policy_of(inbound).forgeable_senders
+        whom = (inbound.person,) if forgeable_senders else (inbound.conversation, inbound.person)
+        limiter = self._forgeable_refusals if forgeable_senders else self._refusals
         is_told = limiter.allow(inbound.channel, inbound.account, *whom, text_key)
         return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 

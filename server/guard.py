@@ -16,17 +16,17 @@ from qwendesk.server.limits import WebLimits
 Phase = Literal["header", "idle", "body", "working", "leftover", "socket"]
 """State of a connection: reading a request's head, without a request, reading a body, processing, discarding the rest
 of a body, or a WebSocket."""
-_LOOK_EVERY = 1.0
-_CLOSING = 10.0
+_CHECK_INTERVAL_SECONDS = 1.0
+_CLOSE_TIMEOUT_SECONDS = 10.0
 """Time limit for sending the remaining output of a closing connection, in seconds."""
-_LEFTOVER = 3.0
+_DISCARD_TIMEOUT_SECONDS = 3.0
 """Time limit for discarding the rest of a body, in seconds; meanwhile the peer can read its response."""
-_NOT_WORTH_COUNTING = 16 * 1024
+_MIN_COUNTED_BYTES = 16 * 1024
 """Bytes of a WebSocket below which a message does not count as begun, such as control frames."""
-_OVERHEAD = 2**20
+_FRAMING_OVERHEAD_BYTES = 2**20
 """Overhead allowed for one message beyond its maximum size, in bytes, for fragmentation."""
 _NOTICE_SECONDS = 60.0
-_FAULTS_OF_PEERS = ("Invalid UTF-8 sequence received from client.",)
+_PEER_ERRORS = ("Invalid UTF-8 sequence received from client.",)
 """Messages that uvicorn logs as errors with a traceback although the peer causes them."""
 _EVICTED_FIRST: dict[Phase, int] = {"header": 0, "idle": 0, "leftover": 0, "body": 1, "socket": 2}
 """Order in which connections are evicted by phase; a connection that is processing a request is never evicted."""
@@ -53,7 +53,7 @@ class LimitedLog:
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Filter another logger: limit warnings, and turn errors that only a peer causes into warnings."""
-        if str(record.msg) in _FAULTS_OF_PEERS:
+        if str(record.msg) in _PEER_ERRORS:
             record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return record.levelno > logging.WARNING or self._is_due(str(record.msg))
 
@@ -77,9 +77,9 @@ class ClientConnection:
     phase: Phase = "header"
     since: float = field(default_factory=monotonic)
     """Start of the phase; for a WebSocket, the time of the last message."""
-    held: int = 0
+    pending_bytes: int = 0
     """Bytes received and not yet processed."""
-    half_since: float = 0.0
+    message_since: float = 0.0
     """Time at which an incomplete WebSocket message began; 0 if there is none."""
     closing_since: float = 0.0
 
@@ -99,154 +99,162 @@ class ConnectionGuard:
     def __init__(self, limits: WebLimits, largest_message: int) -> None:
         self.limits = limits
         self.trusted = TrustedProxies(limits.trusted_proxies)
-        self.notices = LimitedLog(log)
+        self.limited_log = LimitedLog(log)
         self._largest_message = largest_message
-        self._lines: dict[asyncio.Transport, ClientConnection] = {}
+        self._connections: dict[asyncio.Transport, ClientConnection] = {}
         self._by_peer: dict[tuple[str, int], ClientConnection] = {}
         self._groups: defaultdict[str, set[ClientConnection]] = defaultdict(set)
-        self._held = 0
-        self._held_by: Counter[str] = Counter()
+        self._pending_bytes = 0
+        self._pending_by_network: Counter[str] = Counter()
 
-    def opened(self, transport: asyncio.Transport) -> ClientConnection:
+    def register(self, transport: asyncio.Transport) -> ClientConnection:
         """Register a connection; beyond a limit, evict another connection or close this one."""
-        if known := self._lines.get(transport):
+        if known := self._connections.get(transport):
             return known
         peer = _peer(transport)
-        line = ClientConnection(transport, peer, network_of(peer[0]), peer[0] in self.trusted)
-        self._lines[transport] = self._by_peer[peer] = line
-        self._groups[line.network].add(line)
-        if not line.is_proxy and len(self._groups[line.network]) > self.limits.connections_per_address:
-            self._make_room([line.network], line)
-        if len(self._lines) > self.limits.connections:
-            self._make_room(sorted(self._groups, key=lambda one: -len(self._groups[one])), line)
-        return line
+        connection = ClientConnection(transport, peer, network_of(peer[0]), peer[0] in self.trusted)
+        self._connections[transport] = self._by_peer[peer] = connection
+        self._groups[connection.network].add(connection)
+        if not connection.is_proxy and len(self._groups[connection.network]) > self.limits.connections_per_address:
+            self._make_room([connection.network], connection)
+        if len(self._connections) > self.limits.connections:
+            self._make_room(sorted(self._groups, key=lambda one: -len(self._groups[one])), connection)
+        return connection
 
-    def closed(self, transport: asyncio.Transport) -> None:
+    def unregister(self, transport: asyncio.Transport) -> None:
         """Unregister a connection."""
-        line = self._lines.pop(transport, None)
-        if line is None:
+        connection = self._connections.pop(transport, None)
+        if connection is None:
             return
-        self.release(line)
-        if self._by_peer.get(line.peer) is line:  # a new connection may have reused the peer's port
-            del self._by_peer[line.peer]
-        self._leave_group(line)
+        self.release(connection)
+        if self._by_peer.get(connection.peer) is connection:  # a new connection may have reused the peer's port
+            del self._by_peer[connection.peer]
+        self._leave_group(connection)
 
-    def line_of(self, peer: tuple[str, int] | None) -> ClientConnection | None:
+    def connection_from(self, peer: tuple[str, int] | None) -> ClientConnection | None:
         """Return the connection from an address and port."""
         return self._by_peer.get(peer) if peer else None
 
-    def attribute(self, line: ClientConnection, address: str) -> bool:
+    def count_under(self, connection: ClientConnection, address: str) -> bool:
         """Count a proxy's connection under the client's address; return False if the address has too many."""
-        if line.transport not in self._lines:
+        if connection.transport not in self._connections:
             return False
-        self._move(line, network_of(address))
-        return len(self._groups[line.network]) <= self.limits.connections_per_address
+        self._move(connection, network_of(address))
+        return len(self._groups[connection.network]) <= self.limits.connections_per_address
 
-    def received(self, line: ClientConnection, size: int) -> None:
+    def record_received(self, connection: ClientConnection, size: int) -> None:
         """Record received bytes; close a WebSocket that exceeds a limit."""
-        if line.phase == "idle":
-            line.enter("header")
-        if line.phase != "socket":
+        if connection.phase == "idle":
+            connection.enter("header")
+        if connection.phase != "socket":
             return
-        if not self.charge(line, size):
-            self.notices.warn("A message over a WebSocket was cut off: too much is on its way.")
-            self.cut(line)
-        elif line.held > self._largest_message + _OVERHEAD:
-            self.cut(line)
-        elif line.held > _NOT_WORTH_COUNTING and not line.half_since:
-            line.half_since = monotonic()
+        if not self.charge(connection, size):
+            self.limited_log.warn("A WebSocket was closed: too many bytes are in flight.")
+            self.abort(connection)
+        elif connection.pending_bytes > self._largest_message + _FRAMING_OVERHEAD_BYTES:
+            self.abort(connection)
+        elif connection.pending_bytes > _MIN_COUNTED_BYTES and not connection.message_since:
+            connection.message_since = monotonic()
 
-    def worked_off(self, line: ClientConnection, size: int) -> None:
+    def record_processed(self, connection: ClientConnection, size: int) -> None:
         """Record that the application received a WebSocket message of that size, in bytes."""
-        left = line.held - size
-        line.since, line.half_since = monotonic(), 0.0
-        self.release(line)
-        if left > _NOT_WORTH_COUNTING:  # the next message has begun; fewer bytes are framing overhead
-            line.half_since = line.since
-            self.charge(line, left)
+        left = connection.pending_bytes - size
+        connection.since, connection.message_since = monotonic(), 0.0
+        self.release(connection)
+        if left > _MIN_COUNTED_BYTES:  # the next message has begun; fewer bytes are framing overhead
+            connection.message_since = connection.since
+            self.charge(connection, left)
 
-    def charge(self, line: ClientConnection, size: int) -> bool:
+    def charge(self, connection: ClientConnection, size: int) -> bool:
         """Count bytes in flight; return False if they exceed a limit.
 
         If the total exceeds its limit, the largest connection of the address with the most bytes is closed.
         """
-        if self._held_by[line.network] + size > self.limits.bytes_in_flight_per_address:
+        if self._pending_by_network[connection.network] + size > self.limits.bytes_in_flight_per_address:
             return False
-        while self._held + size > self.limits.bytes_in_flight:
-            greediest = self._held_by.most_common(1)[0][0]
-            if greediest == line.network:
+        while self._pending_bytes + size > self.limits.bytes_in_flight:
+            greediest = self._pending_by_network.most_common(1)[0][0]
+            if greediest == connection.network:
                 return False
-            victim = max(self._groups[greediest], key=lambda one: one.held)
-            self.notices.warn("A body was cut off: too much is on its way.")
-            self.cut(victim)
-        line.held += size
-        self._held += size
-        self._held_by[line.network] += size
+            victim = max(self._groups[greediest], key=lambda one: one.pending_bytes)
+            self.limited_log.warn("A request was aborted: too many bytes are in flight.")
+            self.abort(victim)
+        connection.pending_bytes += size
+        self._pending_bytes += size
+        self._pending_by_network[connection.network] += size
         return True
 
-    def release(self, line: ClientConnection) -> None:
+    def release(self, connection: ClientConnection) -> None:
         """Stop counting the bytes of a connection."""
-        self._held -= line.held
-        self._held_by[line.network] -= line.held
-        if self._held_by[line.network] <= 0:
-            del self._held_by[line.network]
-        line.held = 0
+        self._pending_bytes -= connection.pending_bytes
+        self._pending_by_network[connection.network] -= connection.pending_bytes
+        if self._pending_by_network[connection.network] <= 0:
+            del self._pending_by_network[connection.network]
+        connection.pending_bytes = 0
 
-    def cut(self, line: ClientConnection) -> None:
+    def abort(self, connection: ClientConnection) -> None:
         """Abort a connection."""
-        self.closed(line.transport)
-        line.transport.abort()
+        self.unregister(connection.transport)
+        connection.transport.abort()
 
     async def watch(self) -> None:
         """Close overdue connections every second, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            self.look(monotonic())
+            await asyncio.sleep(_CHECK_INTERVAL_SECONDS)
+            self.close_overdue(monotonic())
 
-    def look(self, now: float) -> None:
+    def close_overdue(self, now: float) -> None:
         """Close the connections that exceed a time limit."""
-        for line in list(self._lines.values()):
-            if self._is_overdue(line, now):
-                self.cut(line)
+        for connection in list(self._connections.values()):
+            if self._is_overdue(connection, now):
+                self.abort(connection)
 
-    def _is_overdue(self, line: ClientConnection, now: float) -> bool:
-        if line.transport.is_closing():
-            line.closing_since = line.closing_since or now
-            return now - line.closing_since > _CLOSING
-        match line.phase:
+    def _is_overdue(self, connection: ClientConnection, now: float) -> bool:
+        if connection.transport.is_closing():
+            connection.closing_since = connection.closing_since or now
+            return now - connection.closing_since > _CLOSE_TIMEOUT_SECONDS
+        match connection.phase:
             case "header":
-                return now - line.since > self.limits.header_timeout
+                return now - connection.since > self.limits.header_timeout
             case "leftover":
-                return now - line.since > _LEFTOVER
+                return now - connection.since > _DISCARD_TIMEOUT_SECONDS
             case "socket":
-                half = line.half_since and now > self.limits.due(line.half_since, line.held)
-                return bool(half) or now - line.since > self.limits.socket_idle_timeout
+                half = connection.message_since and now > self.limits.deadline(
+                    connection.message_since, connection.pending_bytes
+                )
+                return bool(half) or now - connection.since > self.limits.socket_idle_timeout
         return False  # the middleware limits the time of a body, the HTTP server that of an idle connection
 
     def _make_room(self, networks: Sequence[str], new: ClientConnection) -> None:
         """Close the oldest evictable connection of the first network that has one, or else the new connection."""
         for network in networks:
-            candidates = [line for line in self._groups[network] if line.phase in _EVICTED_FIRST and line is not new]
+            candidates = [
+                connection
+                for connection in self._groups[network]
+                if connection.phase in _EVICTED_FIRST and connection is not new
+            ]
             if candidates:
-                self.notices.warn("Connections of %s are closed, the oldest idle one first: it has too many.", network)
-                self.cut(min(candidates, key=lambda line: (_EVICTED_FIRST[line.phase], line.since)))
+                self.limited_log.warn(
+                    "The network %s has too many connections: they are closed, the oldest idle one first.", network
+                )
+                self.abort(min(candidates, key=lambda connection: (_EVICTED_FIRST[connection.phase], connection.since)))
                 return
-        self.notices.warn("A connection was refused: all others are at work.")
-        self.cut(new)
+        self.limited_log.warn("A connection was refused: all others are processing requests.")
+        self.abort(new)
 
-    def _move(self, line: ClientConnection, network: str) -> None:
-        held = line.held
-        self.release(line)
-        self._leave_group(line)
-        line.network = network
-        self._groups[network].add(line)
+    def _move(self, connection: ClientConnection, network: str) -> None:
+        held = connection.pending_bytes
+        self.release(connection)
+        self._leave_group(connection)
+        connection.network = network
+        self._groups[network].add(connection)
         if held:
-            self.charge(line, held)
+            self.charge(connection, held)
 
-    def _leave_group(self, line: ClientConnection) -> None:
-        self._groups[line.network].discard(line)
-        if not self._groups[line.network]:
-            del self._groups[line.network]
+    def _leave_group(self, connection: ClientConnection) -> None:
+        self._groups[connection.network].discard(connection)
+        if not self._groups[connection.network]:
+            del self._groups[connection.network]
 
 
 def _peer(transport: asyncio.Transport) -> tuple[str, int]:

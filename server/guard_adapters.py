@@ -31,11 +31,11 @@ _FRAME_BURST = 1000
 _FRAMES_PER_SECOND = 100.0
 _END_OF_HEAD = b"\r\n\r\n"
 _SECONDS_PER_HOUR = 3600
-_LATER = 1013
+_TRY_AGAIN_LATER = 1013
 """Close code of a WebSocket that the client may retry."""
-_PAUSE = "5"
+_RETRY_AFTER_SECONDS = "5"
 """Time after which a client may retry, in seconds."""
-_LINE = "qwendesk.line"
+_SCOPE_KEY = "qwendesk.connection"
 log = logging.getLogger(__name__)
 
 
@@ -49,22 +49,22 @@ class _Guarded(Base):
     """Reports to the guard when a connection opens, receives bytes and closes."""
 
     guard: ClassVar[ConnectionGuard]
-    _line: ClientConnection | None = None
+    _client_connection: ClientConnection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._line = self.guard.opened(cast(asyncio.Transport, transport))
+        self._client_connection = self.guard.register(cast(asyncio.Transport, transport))
 
     def data_received(self, data: bytes) -> None:
-        if self._line is None or self._line.transport.is_closing():
+        if self._client_connection is None or self._client_connection.transport.is_closing():
             return
-        self.guard.received(self._line, len(data))
-        if not self._line.transport.is_closing():
+        self.guard.record_received(self._client_connection, len(data))
+        if not self._client_connection.transport.is_closing():
             super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._line:
-            self.guard.closed(self._line.transport)
+        if self._client_connection:
+            self.guard.unregister(self._client_connection.transport)
         super().connection_lost(exc)
 
 
@@ -79,9 +79,9 @@ class _Socket(_Guarded, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         for begin in range(0, len(data), _READ_BYTES):
             piece = data[begin : begin + _READ_BYTES]
-            if self._line and not all(self._allowance.allow() for _ in range(self._frames.feed(piece))):
-                self.guard.notices.warn("A WebSocket was cut off: it sent too many frames.")
-                self.guard.cut(self._line)
+            if self._client_connection and not all(self._allowance.allow() for _ in range(self._frames.feed(piece))):
+                self.guard.limited_log.warn("A WebSocket was closed: it sent too many frames.")
+                self.guard.abort(self._client_connection)
                 return
             super().data_received(piece)
 
@@ -163,63 +163,65 @@ class ConnectionGuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or serve a WebSocket."""
-        line = self._guard.line_of(scope.get("client"))
-        if line is None:  # another kind of scope, or a closed connection
+        connection = self._guard.connection_from(scope.get("client"))
+        if connection is None:  # another kind of scope, or a closed connection
             await self._app(scope, receive, send)
             return
-        scope[_LINE] = line
-        self._look_for_proxy(line, scope)
+        scope[_SCOPE_KEY] = connection
+        self._look_for_proxy(connection, scope)
         scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
         try:
             await self._behind(scope, receive, send)
         except (ClientDisconnect, WebSocketDisconnect):
-            self._guard.notices.warn("A caller hung up in the middle of a message.")
+            self._guard.limited_log.warn("A client disconnected in the middle of a message.")
         finally:
-            self._guard.release(line)
+            self._guard.release(connection)
 
-    def _look_for_proxy(self, line: ClientConnection, scope: Scope) -> None:
+    def _look_for_proxy(self, connection: ClientConnection, scope: Scope) -> None:
         """Warn once of an untrusted proxy in a private network, whose clients share the limits of one address."""
-        if self._has_seen_proxy or line.is_proxy or not is_private(line.peer[0]):
+        if self._has_seen_proxy or connection.is_proxy or not is_private(connection.peer[0]):
             return
         if "x-forwarded-for" in Headers(scope=scope):
             self._has_seen_proxy = True
             log.warning(
-                "Requests come through a proxy at %s that is not named, so its visitors count as one address: "
+                "Requests come through the proxy %s, which is not trusted, so its clients count as one address: "
                 "add it to trusted_proxies in the table [http] if it sets X-Forwarded-For itself.",
-                line.network,
+                connection.network,
             )
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line: ClientConnection = scope[_LINE]
-        if line.is_proxy and not self._guard.attribute(line, scope["client"][0]):
-            self._guard.notices.warn("A request was refused: its address has too many others, behind a proxy.")
+        connection: ClientConnection = scope[_SCOPE_KEY]
+        if connection.is_proxy and not self._guard.count_under(connection, scope["client"][0]):
+            self._guard.limited_log.warn(
+                "A request was refused: its client address has too many connections behind a proxy."
+            )
             await _refuse(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._app(scope, *self._over_socket(line, receive, send))
+            await self._app(scope, *self._over_socket(connection, receive, send))
         else:
-            await self._answer(line, scope, receive, send)
+            await self._answer(connection, scope, receive, send)
 
-    async def _answer(self, line: ClientConnection, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(self._guard, line, receive, comes=_has_body(Headers(scope=scope)))
+    async def _answer(self, connection: ClientConnection, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(self._guard, connection, receive, comes=_has_body(Headers(scope=scope)))
         try:
             await self._app(scope, body.receive, send)
         finally:
-            line.enter("idle" if body.is_whole else "leftover")
+            connection.enter("idle" if body.is_whole else "leftover")
 
-    def _over_socket(self, line: ClientConnection, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    def _over_socket(self, connection: ClientConnection, receive: Receive, send: Send) -> tuple[Receive, Send]:
         size = 0
-        line.enter("socket")
+        connection.enter("socket")
 
         async def receive_counted() -> Message:
             nonlocal size
             if size:
-                self._guard.worked_off(line, size)
+                self._guard.record_processed(connection, size)
             message = await receive()
             size = len((message.get("text") or "").encode()) or len(message.get("bytes") or b"")
             return message
 
         async def send_noted(message: Message) -> None:
-            line.since = monotonic()
+            connection.since = monotonic()
             await send(message)
 
         return receive_counted, send_noted
@@ -228,15 +230,15 @@ class ConnectionGuardMiddleware:
 class _Body:
     """Body of one request, with limits on its time and on bytes in flight."""
 
-    def __init__(self, guard: ConnectionGuard, line: ClientConnection, receive: Receive, *, comes: bool) -> None:
+    def __init__(self, guard: ConnectionGuard, connection: ClientConnection, receive: Receive, *, comes: bool) -> None:
         self._guard = guard
-        self._line = line
+        self._client_connection = connection
         self._receive = receive
         self._begun = monotonic()
         self._size = 0
         self.is_whole = not comes
         """Whether the body is complete."""
-        line.enter("body" if comes else "working")
+        connection.enter("body" if comes else "working")
 
     async def receive(self) -> Message:
         """Return the next message.
@@ -247,22 +249,22 @@ class _Body:
         if self.is_whole:
             return await self._receive()
         try:
-            async with asyncio.timeout(self._guard.limits.due(self._begun, self._size) - monotonic()):
+            async with asyncio.timeout(self._guard.limits.deadline(self._begun, self._size) - monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, "The body took too long.") from None
+            raise HTTPException(408, "The request body took too long.") from None
         self._take(message)
         return message
 
     def _take(self, message: Message) -> None:
         size = len(message.get("body", b""))
         self._size += size
-        if size and not self._guard.charge(self._line, size):
-            self._guard.notices.warn("A body was refused: too much is on its way.")
-            raise HTTPException(503, "Too much is on its way.", {"Retry-After": _PAUSE})
+        if size and not self._guard.charge(self._client_connection, size):
+            self._guard.limited_log.warn("A body was refused: too many bytes are in flight.")
+            raise HTTPException(503, "Too many bytes are in flight.", {"Retry-After": _RETRY_AFTER_SECONDS})
         if not message.get("more_body", False):
             self.is_whole = True
-            self._line.enter("working")
+            self._client_connection.enter("working")
 
 
 def _has_body(headers: Mapping[str, str]) -> bool:
@@ -272,6 +274,8 @@ def _has_body(headers: Mapping[str, str]) -> bool:
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": _LATER})
+        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
     else:
-        await PlainTextResponse("Too many.\n", 503, {"Retry-After": _PAUSE})(scope, receive, send)
+        await PlainTextResponse("Too many connections.\n", 503, {"Retry-After": _RETRY_AFTER_SECONDS})(
+            scope, receive, send
+        )

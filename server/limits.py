@@ -76,6 +76,6 @@ class WebLimits:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose ``X-Forwarded-For`` header is trusted."""
 
-    def due(self, begun: float, received: int) -> float:
+    def deadline(self, begun: float, received: int) -> float:
         """Return the deadline for more of a body that began at ``begun``, after ``received`` bytes."""
         return begun + min(self.body_timeout, self.header_timeout + received / self.least_rate)

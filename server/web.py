@@ -196,11 +196,11 @@ class WebServer:
                     )
                 await asyncio.sleep(0.01)
         self._watching = asyncio.create_task(self._guard.watch())
-        logging.getLogger("uvicorn.error").addFilter(self._guard.notices.filter)
+        logging.getLogger("uvicorn.error").addFilter(self._guard.limited_log.filter)
 
     async def stop(self) -> None:
         """Finish open requests and stop listening."""
-        logging.getLogger("uvicorn.error").removeFilter(self._guard.notices.filter)
+        logging.getLogger("uvicorn.error").removeFilter(self._guard.limited_log.filter)
         if self._watching:
             self._watching.cancel()
         self._server.should_exit = True

@@ -134,7 +134,7 @@ class ChatwootFiles:
         for _ in range(_MAX_REDIRECTS + 1):
             if not self._is_home(url):
                 return await self._fetch_from_storage(url)
-            found = await self._api.look(url, self._max_bytes)
+            found = await self._api.fetch_or_redirect(url, self._max_bytes)
             if isinstance(found, bytes):
                 return found
             url = _redirect_url(url, found)
@@ -211,7 +211,7 @@ class ChatwootChannel(Channel):
         """Post to a conversation that does not exist: with a valid token the response is 404."""
         # bots may create messages, but not call the profile endpoint: BOT_ACCESSIBLE_ENDPOINTS in Chatwoot's source
         url = f"{self._base_url}/api/v1/accounts/0/conversations/0/messages"
-        status = await self._api.status(url, {"api_access_token": self._token})
+        status = await self._api.post_status(url, {"api_access_token": self._token})
         if status != _NOT_FOUND:
             advice = f" {_ADVICE}" if status in (401, 403) else ""
             raise ChannelError(f"Chatwoot answered {status}.{advice}", permanent=status in (401, 403))

@@ -13,7 +13,7 @@ from uuid import uuid4
 from aiolimiter import AsyncLimiter
 from irctokens.line import Line, build, tokenise
 
-from qwendesk.channels.connection import Connection, Enqueue, Values
+from qwendesk.channels.connection import ChannelSettings, Connection, Enqueue
 from qwendesk.channels.ingest import is_mentioned, strip_mention
 from qwendesk.channels.markup.text_split import split_plain
 from qwendesk.messages import Inbound, Outbound, storable_text
@@ -89,8 +89,8 @@ class IrcConnection(Connection):
 
     title = "IRC"
 
-    def __init__(self, settings: Values, put: Enqueue) -> None:
-        super().__init__(settings, put)
+    def __init__(self, settings: ChannelSettings, enqueue: Enqueue) -> None:
+        super().__init__(settings, enqueue)
         self.nick = settings["nick"]
         self.capabilities: set[str] = set()
         for channel in settings["channels"]:
@@ -167,7 +167,7 @@ class IrcConnection(Connection):
         line = tokenise(data.strip(b"\r\n"))
         match line.command:
             case "PRIVMSG" if inbound := parse(line, self.nick, self._settings["host"], self.capabilities):
-                self._put(inbound)
+                self._enqueue(inbound)
             case "PING":
                 self._tell("PONG", *line.params)
             case "PONG" if answered := self._pings.pop(line.params[-1], None):

@@ -13,13 +13,13 @@ from qwendesk.channels.mail.mime import (
     Mail,
     MailLimits,
     children,
+    content_type_parameter,
     decode,
     file_name,
-    parameter,
+    header_text,
     parse_structure,
     payload_of,
-    raw,
-    text,
+    raw_header,
 )
 from qwendesk.messages import Attachment, kind_of, storable_text
 
@@ -158,7 +158,7 @@ def _agree(plain: str, other: str) -> bool:
 def _forwarded(part: Mail, body: Body, limits: MailLimits) -> None:
     for mail in _embedded(part, limits):
         inner = read_body(mail, replace(limits, depth=limits.depth // 2))
-        heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := text(mail, name)))
+        heads = (f"{name}: {said}" for name in ("From", "Date", "Subject") if (said := header_text(mail, name)))
         shown = "\n".join(["Forwarded message:", *heads, "", *inner.texts, *inner.forwarded]).strip()
         if len(shown) > _MAX_FORWARDED_CHARS and len(body.files) < limits.files:
             data = storable_text(shown).encode()
@@ -172,7 +172,7 @@ def _forwarded(part: Mail, body: Body, limits: MailLimits) -> None:
 def _embedded(part: Mail, limits: MailLimits) -> list[Mail]:
     """Return the forwarded mail of a part; some programs encode it in base64, which RFC 2046 forbids."""
     inner = children(part)[:1]
-    if not inner or raw(part, "Content-Transfer-Encoding").lower() != "base64":
+    if not inner or raw_header(part, "Content-Transfer-Encoding").lower() != "base64":
         return inner
     if limits.depth <= 1:
         return []
@@ -191,7 +191,7 @@ def _leaf(part: Mail, body: Body, limits: MailLimits, *, is_alone: bool = False)
         body.texts.append(reader(part, limits))
         return
     if kind in _ENCRYPTED:
-        is_signed = parameter(part, "smime-type").lower() == "signed-data"
+        is_signed = content_type_parameter(part, "smime-type").lower() == "signed-data"
         body.unsupported_media = "signed message" if is_signed else "encrypted message"
     if kind == "application/pgp-encrypted":  # contains only the version number
         return
@@ -204,20 +204,22 @@ def _file(part: Mail, kind: str, name: str) -> Attachment:
 
 
 def _content(part: Mail, limits: MailLimits) -> str:
-    return decode(payload_of(part)[: limits.text_bytes], parameter(part, "charset"))
+    return decode(payload_of(part)[: limits.text_bytes], content_type_parameter(part, "charset"))
 
 
 def _plain(part: Mail, limits: MailLimits) -> str:
     content = _content(part, limits)
-    if parameter(part, "format").lower() == "flowed":
-        return join_flowed_lines(content, joined=parameter(part, "delsp").lower() == "yes")
+    if content_type_parameter(part, "format").lower() == "flowed":
+        return join_flowed_lines(content, joined=content_type_parameter(part, "delsp").lower() == "yes")
     return content
 
 
 def _html(part: Mail, limits: MailLimits) -> str:
     data = payload_of(part)[: limits.text_bytes]
     named = _META.search(data[:2048])
-    return render_html(decode(data, parameter(part, "charset") or (named[1].decode("ascii") if named else "")))
+    return render_html(
+        decode(data, content_type_parameter(part, "charset") or (named[1].decode("ascii") if named else ""))
+    )
 
 
 def _calendar(part: Mail, limits: MailLimits) -> str:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from qwendesk.channels.mail.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
-_BEGINNING = 2**20
+_MAX_TEXT_BYTES = 2**20
 """Number of bytes read of an oversized mail; the text precedes the attached files."""
-_LOOK_SECONDS = 1.0
+_IDLE_POLL_SECONDS = 1.0
 """Maximum delay of a stop, in seconds."""
 _IDLE_SECONDS = 15.0
 """Polling interval in seconds; it bounds the delay when a server omits a notification."""
@@ -47,7 +47,7 @@ def compose(message: Outbound, own: str, name: str) -> EmailMessage:
     mail = EmailMessage(policy=SMTP)
     mail["From"] = formataddr((name, own))
     mail["To"] = address
-    mail["Subject"] = _answered(thread.subject)
+    mail["Subject"] = _reply_subject(thread.subject)
     mail["Date"] = format_datetime(localtime())
     mail["Message-ID"] = f"<{sha256(message.key.encode()).hexdigest()[:32]}@{own.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-replied"
@@ -62,7 +62,7 @@ def compose(message: Outbound, own: str, name: str) -> EmailMessage:
     return mail
 
 
-def _answered(subject: str) -> str:
+def _reply_subject(subject: str) -> str:
     return subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
 
 
@@ -72,7 +72,7 @@ class MailChannel(Channel):
     manifest = Manifest(
         "mail",
         "E-mail",
-        ChannelCapabilities(markup="html", max_length=200_000, max_file_in=MAX_FILE_BYTES, by_letter=True),
+        ChannelCapabilities(markup="html", max_length=200_000, max_file_in=MAX_FILE_BYTES, forgeable_senders=True),
         (
             Setting("address", "The desk's own address.", required=True),
             Setting("password", "The mailbox's password.", True, True),
@@ -80,21 +80,23 @@ class MailChannel(Channel):
             Setting("smtp_host", "The server that mail is sent by.", required=True),
             Setting("imap_port", "Its port.", default=993),
             Setting("smtp_port", "Its port.", default=465),
-            Setting("imap_security", "How its connection is kept secret.", default="tls", choices=_SECURITY),
-            Setting("smtp_security", "How its connection is kept secret.", default="tls", choices=_SECURITY),
+            Setting("imap_security", "How its connection is encrypted.", default="tls", choices=_SECURITY),
+            Setting("smtp_security", "How its connection is encrypted.", default="tls", choices=_SECURITY),
             Setting("user", "The name to log in with; empty: the address."),
             Setting("folder", "The folder that is read.", default="INBOX"),
             Setting("name", "The sender's name.", default="Qwendesk"),
             Setting(
                 "trusted_authserv",
-                "The name your mail server gives itself in Authentication-Results: who it does not vouch for is a "
-                "stranger. Empty: every sender is believed, and nobody is an operator or owner.",
+                "The name of your mail server in Authentication-Results: senders that it does not authenticate are "
+                "strangers. Empty: all senders are trusted, and nobody is an operator or owner.",
             ),
-            Setting("max_bytes", "The largest mail that is read; of a larger one its text is.", default=30 * 2**20),
-            Setting("max_parts", "How many parts of a mail are read.", default=500),
-            Setting("max_depth", "How deep parts may stand in one another.", default=30),
-            Setting("max_files", "How many files of a mail are taken.", default=50),
-            Setting("read_seconds", "How long a mail's structure is read; what comes after is left out.", default=10.0),
+            Setting("max_bytes", "Maximum bytes of a mail; of a larger one only the text is read.", default=30 * 2**20),
+            Setting("max_parts", "Maximum number of parts of a mail that are read.", default=500),
+            Setting("max_depth", "Maximum nesting depth of parts.", default=30),
+            Setting("max_files", "Maximum number of files of a mail.", default=50),
+            Setting(
+                "read_seconds", "Maximum seconds for reading a mail's structure; the rest is left out.", default=10.0
+            ),
         ),
         needs=("imap_tools", "aiosmtplib"),
     )
@@ -103,14 +105,14 @@ class MailChannel(Channel):
         self._settings = settings
         self._own = str(settings["address"])
         self._authserv = str(settings["trusted_authserv"]).strip()
-        self.proves_senders = bool(self._authserv)
+        self.authenticates_senders = bool(self._authserv)
         self._limits = MailLimits(
             parts=int(settings["max_parts"]),
             depth=int(settings["max_depth"]),
             files=int(settings["max_files"]),
             seconds=float(settings["read_seconds"]),
         )
-        self._unproven = RateLimiter(burst=1, per_hour=1)
+        self._unauthenticated = RateLimiter(burst=1, per_hour=1)
         self._stopping = asyncio.Event()
 
     async def start(self, accept: Accept) -> None:
@@ -140,7 +142,7 @@ class MailChannel(Channel):
                 **login,
             )
         except (aiosmtplib.SMTPException, OSError, ValueError, MessageError) as error:
-            raise _told(error) from error
+            raise _channel_error(error) from error
         return str(mail["Message-ID"])
 
     async def check(self) -> str:
@@ -181,21 +183,21 @@ class MailChannel(Channel):
             until = time.monotonic() + _IDLE_SECONDS
             news = False
             while not (news or self._stopping.is_set()) and time.monotonic() < until:
-                news = await asyncio.to_thread(mailbox.wait, _LOOK_SECONDS)
-            await asyncio.to_thread(mailbox.awake)
+                news = await asyncio.to_thread(mailbox.wait_for_mail, _IDLE_POLL_SECONDS)
+            await asyncio.to_thread(mailbox.stop_idle)
 
     async def _take_all(self, mailbox: Mailbox, accept: Accept) -> bool:
         """Submit unread mail, oldest first; return False if the desk is busy."""
         for uid in await asyncio.to_thread(mailbox.unseen):
             if self._stopping.is_set() or not await self._take(mailbox, uid, accept):
                 return False
-            await asyncio.to_thread(mailbox.taken, uid)
+            await asyncio.to_thread(mailbox.mark_seen, uid)
         return True
 
     async def _take(self, mailbox: Mailbox, uid: str, accept: Accept) -> bool:
         most = int(self._settings["max_bytes"])
         large = await asyncio.to_thread(mailbox.size, uid) > most
-        raw = await asyncio.to_thread(mailbox.fetch, uid, min(most, _BEGINNING) if large else most)
+        raw = await asyncio.to_thread(mailbox.fetch, uid, min(most, _MAX_TEXT_BYTES) if large else most)
         try:
             inbound = await asyncio.to_thread(parse, raw, self._own, self._authserv, self._limits)
         except ValueError as error:
@@ -209,9 +211,9 @@ class MailChannel(Channel):
 
     async def admit(self, accept: Accept, inbound: Inbound) -> Admission:
         """Pass a message to the desk; refuse commands that need an authenticated sender where senders are not."""
-        if not self.proves_senders and _needs_proof(inbound.text):
+        if not self.authenticates_senders and _needs_authentication(inbound.text):
             # the sender address may be forged: the limit keeps the desk from flooding its owner with replies
-            told = self._unproven.allow(_address(inbound).lower())
+            told = self._unauthenticated.allow(_address(inbound).lower())
             return Admission("refused", text=say("unproven", inbound.locale) if told else "")
         return await accept(inbound)
 
@@ -224,7 +226,7 @@ def _address(inbound: Inbound) -> str:
     return inbound.conversation.partition(" ")[0]
 
 
-def _needs_proof(text: str) -> bool:
+def _needs_authentication(text: str) -> bool:
     """Return whether a text is a command that a forged sender could misuse: ``link``, or ``forget`` for deletion."""
     command = parse_command(text)
     if command is None or command.name != "forget":
@@ -232,7 +234,7 @@ def _needs_proof(text: str) -> bool:
     return any(is_deletion_request(command.argument, language) for language in languages())
 
 
-def _told(error: Exception) -> ChannelError:
+def _channel_error(error: Exception) -> ChannelError:
     import aiosmtplib
 
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):

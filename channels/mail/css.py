@@ -9,7 +9,15 @@ from typing import Any
 
 import tinycss2
 
-from qwendesk.channels.mail.selectors import SIBLINGS, Compound, Element, key_of, selectors, specificity, split
+from qwendesk.channels.mail.selectors import (
+    SIBLINGS,
+    Compound,
+    Element,
+    key_of,
+    parse_selectors,
+    specificity,
+    split_by_comma,
+)
 
 _MAX_SHEET_CHARS = 200_000
 _MAX_COMPARISONS = 300_000
@@ -63,7 +71,7 @@ class StyleSheets:
         if len(source) > _MAX_SHEET_CHARS:
             raise TooManyComparisons
         for number, (prelude, declarations, is_certain) in enumerate(_rules(source)):
-            for compounds, combinators in selectors(prelude):
+            for compounds, combinators in parse_selectors(prelude):
                 order = (*specificity(compounds), number)
                 known = is_certain and not SIBLINGS & set(combinators) and all(one.is_certain for one in compounds)
                 rule = _Rule(compounds, combinators, order, declarations, known)
@@ -112,7 +120,7 @@ class StyleSheets:
             self._left -= 1
             if self._left < 0:
                 raise TooManyComparisons
-            if compound.holds(path[place]):
+            if compound.matches(path[place]):
                 found.append(place)
         return found
 
@@ -168,7 +176,7 @@ def _is_on_screen(rule: Any) -> bool:
     """Return whether a rule's media query matches a computer screen."""
     if rule.lower_at_keyword != "media":
         return True
-    return any(_query_holds(query) for query in split(rule.prelude)) or not rule.prelude
+    return any(_query_holds(query) for query in split_by_comma(rule.prelude)) or not rule.prelude
 
 
 def _query_holds(query: Sequence[Any]) -> bool:

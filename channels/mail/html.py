@@ -6,7 +6,6 @@ and lays nested tables out in columns, html2text because of its licence; so this
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -14,14 +13,14 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from qwendesk.channels.mail.css import StyleSheets, TooManyComparisons
 from qwendesk.channels.mail.html_layout import (
-    HARD,
+    HARD_BREAK,
     LINE,
     PARAGRAPH,
     SPACE,
-    protected,
-    settled,
+    apply_marks,
+    preserve_whitespace,
+    remove_marks,
     truncate_html,
-    without_marks,
 )
 from qwendesk.channels.mail.selectors import Element
 from qwendesk.channels.mail.visibility import ComputedStyle, compute_style
@@ -76,15 +75,9 @@ class _Frame:
         return self.look.is_seen and self.doubt.is_seen
 
 
-def html_to_text(html: str) -> str:
-    """Return the text of a page without quoted mails, one block per line."""
-    said = (line for line in render_html(html).split("\n") if not line.startswith(">"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip()
-
-
 def render_html(html: str) -> str:
     """Return the visible text of a page, quotes prefixed with ``> ``; empty if the style sheets are too complex."""
-    root = LexborHTMLParser(truncate_html(without_marks(html[:_MAX_CHARS]))).root
+    root = LexborHTMLParser(truncate_html(remove_marks(html[:_MAX_CHARS]))).root
     if root is None:
         return ""
     try:
@@ -121,7 +114,7 @@ class _Reader:
                 continue
             frame.node = child.next
             self._visit(child)
-        text = settled("".join(self._frames[0].pieces))
+        text = apply_marks("".join(self._frames[0].pieces))
         return "\n".join("-- " if line == "--" else line for line in text.split("\n"))
 
     def _visit(self, node: LexborNode) -> None:
@@ -151,7 +144,7 @@ class _Reader:
             self._path.pop()
         elif tag in ("br", "img"):
             self._path.pop()
-            frame.pieces.append(HARD if tag == "br" else _picture(element, look.is_seen and doubt.is_seen))
+            frame.pieces.append(HARD_BREAK if tag == "br" else _picture(element, look.is_seen and doubt.is_seen))
         else:
             gap = LINE if tag in ("ul", "ol") and frame.element.tag == "li" else _gap(tag, display)
             self._frames.append(_Frame(node.child, element, look, doubt, gap=gap))
@@ -162,7 +155,7 @@ class _Reader:
         parent = self._frames[-1]
         tag = frame.element.tag
         if tag in ("td", "th"):
-            parent.cells.append(settled("".join(frame.pieces)))
+            parent.cells.append(apply_marks("".join(frame.pieces)))
             return
         parent.pieces += (frame.gap, *self._closed(tag, frame, parent), frame.gap)
 
@@ -170,15 +163,15 @@ class _Reader:
         """Return the text that an element adds to its parent."""
         text = "".join(frame.pieces)
         if tag == "tr":
-            return (text, protected(_row(frame.cells)))
+            return (text, preserve_whitespace(_row(frame.cells)))
         if tag == "a":
-            return (text, self._link(frame.element.attributes.get("href") or "", settled(text)))
+            return (text, self._link(frame.element.attributes.get("href") or "", apply_marks(text)))
         if tag == "li":
-            return (protected(_item(parent, frame.element, settled(text), self._within("li"))),)
+            return (preserve_whitespace(_item(parent, frame.element, apply_marks(text), self._within("li"))),)
         if tag == "blockquote" and not _is_indented(frame.element) and self._within(tag):
-            quoted = settled(text)
+            quoted = apply_marks(text)
             lines = "\n".join(f"> {line}".rstrip() for line in quoted.split("\n"))
-            return (PARAGRAPH, protected(lines), PARAGRAPH) if quoted else ()
+            return (PARAGRAPH, preserve_whitespace(lines), PARAGRAPH) if quoted else ()
         return _marked(tag, text)
 
     def _within(self, tag: str) -> bool:
@@ -204,7 +197,7 @@ def _is_for_screens(media: str | None) -> bool:
 
 
 def _written(text: str, look: ComputedStyle) -> str:
-    return protected(text) if look.keeps_lines else text
+    return preserve_whitespace(text) if look.keeps_lines else text
 
 
 def _gap(tag: str, display: str) -> str:

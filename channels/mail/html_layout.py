@@ -22,12 +22,12 @@ _NEVER_OPEN = {
 }  # fmt: skip
 """Void elements and elements whose end tag is optional."""
 _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
-# private-use characters; ``without_marks`` removes them from the page's own text
+# private-use characters; ``remove_marks`` removes them from the page's own text
 LINE = "\ue000"
 """Line break unless at the start of a line."""
 PARAGRAPH = "\ue001"
 """Paragraph break: an empty line follows."""
-HARD = "\ue002"
+HARD_BREAK = "\ue002"
 """Unconditional line break."""
 SPACE = "\ue003"
 """Preserved space."""
@@ -67,18 +67,18 @@ def _attributes(html: str, start: int) -> int:
     return len(_BETWEEN.findall(html, start, closed if closed >= 0 else end))
 
 
-def without_marks(text: str) -> str:
+def remove_marks(text: str) -> str:
     """Return a text without the characters reserved as marks."""
     return _MARKS.sub("", text)
 
 
-def protected(text: str) -> str:
+def preserve_whitespace(text: str) -> str:
     """Return a text whose spaces and line breaks are preserved."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
-    return lines.replace("\n", HARD).replace(" ", SPACE).replace("\xa0", SPACE)
+    return lines.replace("\n", HARD_BREAK).replace(" ", SPACE).replace("\xa0", SPACE)
 
 
-def settled(text: str) -> str:
+def apply_marks(text: str) -> str:
     """Return a text with its marks converted to spaces and line breaks."""
     flat = _BLANKS.sub(" ", text)
     lines = _ENDS.sub(lambda found: "\n" * _count(found[0].replace(" ", "")), flat)
@@ -87,7 +87,7 @@ def settled(text: str) -> str:
 
 def _count(marks: str) -> int:
     """Return the number of line breaks for a sequence of marks."""
-    hard = marks.count(HARD)
-    if not marks.startswith(HARD):
+    hard = marks.count(HARD_BREAK)
+    if not marks.startswith(HARD_BREAK):
         hard += bool(hard)
     return max(hard, 2 if PARAGRAPH in marks else 1)

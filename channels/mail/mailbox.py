@@ -32,39 +32,39 @@ class Mailbox:
         Raises:
             ChannelError: the server is unreachable or rejects the password.
         """
-        with _told():
-            self._box = _connected(*self._where)
+        with _translate_errors():
+            self._box = _connect(*self._where)
             self._box.login(*self._login)
 
     def unseen(self) -> list[str]:
         """Return the UIDs of unseen mails."""
-        with _told():
+        with _translate_errors():
             box = self._opened()
             box.client.response("EXISTS")  # discard earlier announcements: the search that follows covers them
             return box.uids("UNSEEN")
 
     def size(self, uid: str) -> int:
         """Return a mail's size in bytes."""
-        with _told():
+        with _translate_errors():
             _, found = self._opened().client.uid("FETCH", uid, "(RFC822.SIZE)")
             line = found[0] if found and isinstance(found[0], bytes) else b""
             return int(line.rpartition(b"RFC822.SIZE ")[2].split(b")")[0].split()[0] or 0) if b"SIZE" in line else 0
 
     def fetch(self, uid: str, most: int) -> bytes:
         """Return a mail, or its first ``most`` bytes; empty if the mail no longer exists."""
-        with _told():
+        with _translate_errors():
             part = f"BODY.PEEK[]<0.{most}>"
             _, found = self._opened().client.uid("FETCH", uid, f"({part})")
             return next((one[1] for one in found if isinstance(one, tuple)), b"")
 
-    def taken(self, uid: str) -> None:
+    def mark_seen(self, uid: str) -> None:
         """Mark a mail as seen."""
-        with _told():
+        with _translate_errors():
             self._opened().flag(uid, MailMessageFlags.SEEN, True)
 
-    def wait(self, seconds: float) -> bool:
+    def wait_for_mail(self, seconds: float) -> bool:
         """Wait for a notification; return whether there may be new mail."""
-        with _told():
+        with _translate_errors():
             box = self._opened()
             if not self._idle:
                 box.idle.start()  # type: ignore[no-untyped-call]
@@ -73,10 +73,10 @@ class Mailbox:
                     return True  # the notification arrived during another command
             return bool(box.idle.poll(timeout=seconds))
 
-    def awake(self) -> None:
+    def stop_idle(self) -> None:
         """Interrupt the wait, so that the mailbox accepts other commands."""
         if self._idle:
-            with _told():
+            with _translate_errors():
                 self._idle = False
                 self._opened().idle.stop()  # type: ignore[no-untyped-call]
 
@@ -93,7 +93,7 @@ class Mailbox:
         return self._box
 
 
-def _connected(host: str, port: int, security: Security) -> BaseMailBox:
+def _connect(host: str, port: int, security: Security) -> BaseMailBox:
     if security == "none":
         return MailBoxUnencrypted(host, port, timeout=_SECONDS)
     trusted = ssl.create_default_context()
@@ -103,7 +103,7 @@ def _connected(host: str, port: int, security: Security) -> BaseMailBox:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except MailboxLoginError as error:

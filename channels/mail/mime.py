@@ -149,17 +149,17 @@ def payload_of(part: Mail) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
-def raw(mail: Mail, name: str) -> str:
+def raw_header(mail: Mail, name: str) -> str:
     """Return a header as sent, unfolded; empty if missing."""
     return _FOLD.sub("", mail.get(name) or "").strip()
 
 
-def text(mail: Mail, name: str) -> str:
+def header_text(mail: Mail, name: str) -> str:
     """Return a header's decoded text on one line."""
-    return " ".join(decoded(raw(mail, name)).split())
+    return " ".join(decode_header_value(raw_header(mail, name)).split())
 
 
-def decoded(value: str) -> str:
+def decode_header_value(value: str) -> str:
     """Return a header's value with its encoded words and raw bytes decoded."""
     if not value.isascii():
         value = decode(value.encode("utf-8", "surrogateescape"))
@@ -184,7 +184,7 @@ def file_name(part: Mail) -> str:
     return ""
 
 
-def parameter(part: Mail, name: str) -> str:
+def content_type_parameter(part: Mail, name: str) -> str:
     """Return a parameter of ``Content-Type``; empty if missing."""
     try:
         return _parameter(part.get_param(name, ""))
@@ -196,7 +196,7 @@ def _parameter(value: object) -> str:
     if isinstance(value, tuple):  # RFC 2231: charset, language, and the bytes as Latin-1
         charset, _, said = value
         return " ".join(decode(str(said).encode("latin-1", "replace"), str(charset or "utf-8")).split())
-    return " ".join(decoded(unquote(value)).split()) if isinstance(value, str) else ""
+    return " ".join(decode_header_value(unquote(value)).split()) if isinstance(value, str) else ""
 
 
 def _piece(piece: bytes | str, charset: str | None) -> str:

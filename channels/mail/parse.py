@@ -12,11 +12,11 @@ from qwendesk.channels.mail.body import Body, read_body
 from qwendesk.channels.mail.mime import (
     Mail,
     MailLimits,
-    parameter,
+    content_type_parameter,
+    header_text,
     parse_structure,
     payload_of,
-    raw,
-    text,
+    raw_header,
     walk_own_parts,
 )
 from qwendesk.channels.mail.quote_words import FORWARD_SUBJECTS
@@ -64,21 +64,21 @@ def is_automatic(mail: Mail) -> bool:
 
 
 def _says_so(mail: Mail) -> bool:
-    submitted = raw(mail, "Auto-Submitted").partition(";")[0].partition("(")[0].strip().lower()
+    submitted = raw_header(mail, "Auto-Submitted").partition(";")[0].partition("(")[0].strip().lower()
     return (
         submitted not in ("", "no")
         or any(name in mail for name in _PROGRAM_HEADERS)
-        or raw(mail, "Precedence").lower() in _PRECEDENCE
-        or raw(mail, "Return-Path").replace(" ", "").lower() in ("<>", "<mailer-daemon>")
+        or raw_header(mail, "Precedence").lower() in _PRECEDENCE
+        or raw_header(mail, "Return-Path").replace(" ", "").lower() in ("<>", "<mailer-daemon>")
         or _is_away(mail)
     )
 
 
 def _is_away(mail: Mail) -> bool:
     """Return whether a mail has an out-of-office subject and comes from a program that sends automatic replies."""
-    if not text(mail, "Subject").casefold().startswith(_AWAY_SUBJECTS):
+    if not header_text(mail, "Subject").casefold().startswith(_AWAY_SUBJECTS):
         return False
-    return any(word in f"{raw(mail, 'X-Mailer')} {raw(mail, 'User-Agent')}".lower() for word in _MACHINES)
+    return any(word in f"{raw_header(mail, 'X-Mailer')} {raw_header(mail, 'User-Agent')}".lower() for word in _MACHINES)
 
 
 def _is_report(part: Mail) -> bool:
@@ -89,7 +89,7 @@ def _is_report(part: Mail) -> bool:
 def _answers_invitation(part: Mail) -> bool:
     if part.get_content_type() != "text/calendar":
         return False
-    named = parameter(part, "method").lower()
+    named = content_type_parameter(part, "method").lower()
     if not named:
         found = _METHOD.search(payload_of(part))
         named = found[1].decode("ascii").lower() if found else ""
@@ -147,13 +147,13 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: MailLimits) -
         return None
     message_id = _first(mail, "Message-ID") or f"<{sha256(raw).hexdigest()[:32]}@unnamed>"
     root = _first(mail, "References") or _first(mail, "In-Reply-To") or message_id
-    subject = _visible(text(mail, "Subject"))
+    subject = _visible(header_text(mail, "Subject"))
     body = read_body(mail, limits)
     said = _said(body, subject)
     kept = tuple(file for file in body.files if file.data and len(file.data) <= MAX_FILE_BYTES)
     if subject and root == message_id:
         said = f"{subject}\n\n{said}".strip()
-    doubted = bool(authserv) and not sender.proven
+    doubted = bool(authserv) and not sender.authenticated
     person = f"{UNAUTHENTICATED_PREFIX}{sender.address}" if doubted else sender.address
     # an unauthenticated sender must not join a conversation of the claimed sender
     place = f"{sender.address} {root} ?" if doubted else f"{sender.address} {root}"
@@ -192,11 +192,11 @@ def _short(name: str, longest: int) -> str:
 
 def _locale(mail: Mail) -> str | None:
     """Return the first language tag of ``Content-Language`` or ``Accept-Language``."""
-    named = text(mail, "Content-Language") or text(mail, "Accept-Language")
+    named = header_text(mail, "Content-Language") or header_text(mail, "Accept-Language")
     found = _LOCALE.match(named[:_NO_LOCALE])
     return found[0] if found else None
 
 
 def _first(mail: Mail, name: str) -> str:
-    found = _NAME.search(text(mail, name))
+    found = _NAME.search(header_text(mail, name))
     return found[0] if found else ""

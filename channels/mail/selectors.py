@@ -42,14 +42,14 @@ class Compound:
     names: set[str] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
     attributes: list[tuple[str, str, str]] = field(default_factory=list)
-    never: bool = False
+    never_matches: bool = False
     is_certain: bool = True
     """Whether all conditions can be evaluated."""
 
-    def holds(self, element: Element) -> bool:
+    def matches(self, element: Element) -> bool:
         """Return whether all simple selectors match."""
         return (
-            not self.never
+            not self.never_matches
             and self.tag in ("", element.tag)
             and (not self.names or self.names == {element.name})
             and self.classes <= element.classes
@@ -57,7 +57,7 @@ class Compound:
         )
 
 
-def split(tokens: Sequence[Any]) -> Iterator[list[Any]]:
+def split_by_comma(tokens: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield the comma-separated groups of tokens."""
     part: list[Any] = []
     for token in tokens:
@@ -70,9 +70,9 @@ def split(tokens: Sequence[Any]) -> Iterator[list[Any]]:
         yield part
 
 
-def selectors(prelude: Sequence[Any]) -> Iterator[tuple[list[Compound], list[str]]]:
+def parse_selectors(prelude: Sequence[Any]) -> Iterator[tuple[list[Compound], list[str]]]:
     """Yield the selectors of a rule: compounds, and the combinators between them."""
-    for tokens in split(prelude):
+    for tokens in split_by_comma(prelude):
         compounds, combinators = _selector(tokens)
         if compounds:
             yield compounds, combinators
@@ -106,7 +106,7 @@ def _add(compound: Compound, token: Any, dots: str) -> str:
         if dots == ".":
             compound.classes.add(token.lower_value)
         elif dots:
-            compound.never = compound.never or token.lower_value in _NEVER
+            compound.never_matches = compound.never_matches or token.lower_value in _NEVER
             compound.is_certain = False
         else:
             compound.tag = token.lower_value

@@ -12,7 +12,7 @@ from email.errors import (
 )
 from email.utils import getaddresses
 
-from qwendesk.channels.mail.mime import Mail, decoded, raw
+from qwendesk.channels.mail.mime import Mail, decode_header_value, raw_header
 
 _PROGRAM = re.compile(r"(?:mailer-daemon|postmaster|bounces?)(?:[+=_-][^@]*)?@")
 _NO_REPLY = re.compile(r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply)(?:[+=_-][^@]*)?@")
@@ -38,7 +38,7 @@ class Sender:
 
     address: str
     name: str
-    proven: bool
+    authenticated: bool
     """Whether the trusted mail server authenticated the address."""
 
 
@@ -50,21 +50,21 @@ def sender_of(mail: Mail, own: str, authserv: str) -> Sender | None:
         own: the desk's own address.
         authserv: name of the trusted mail server; empty: no sender is authenticated.
     """
-    wrote = _addresses(raw(mail, "From"))
+    wrote = _addresses(raw_header(mail, "From"))
     if len(wrote) != 1 or wrote[0][1] == own or _PROGRAM.match(wrote[0][1]):
         return None
     # Reply-To can be forged: an address from it is not authenticated
-    name, address = next((one for one in _addresses(raw(mail, "Reply-To")) if one[1] != own), wrote[0])
+    name, address = next((one for one in _addresses(raw_header(mail, "Reply-To")) if one[1] != own), wrote[0])
     if _PROGRAM.match(address) or _NO_REPLY.match(address):
         return None
-    return Sender(address, name, address == clear_sender(mail) and is_authenticated(mail, address, authserv))
+    return Sender(address, name, address == unambiguous_sender(mail) and is_authenticated(mail, address, authserv))
 
 
-def clear_sender(mail: Mail) -> str | None:
+def unambiguous_sender(mail: Mail) -> str | None:
     """Return the address of a mail whose sender is unambiguous for every mail program."""
     if len(mail.get_all("From", [])) != 1 or any(isinstance(defect, _DOUBTFUL) for defect in mail.defects):
         return None
-    found = _CLEAR.fullmatch(raw(mail, "From"))
+    found = _CLEAR.fullmatch(raw_header(mail, "From"))
     return (found[1] or found[2]).lower() if found else None
 
 
@@ -114,5 +114,5 @@ def _domain(method: str, result: str) -> str | None:
 
 
 def _addresses(header: str) -> list[tuple[str, str]]:
-    found = ((decoded(name), address.lower()) for name, address in getaddresses([header]))
+    found = ((decode_header_value(name), address.lower()) for name, address in getaddresses([header]))
     return [(name, address) for name, address in found if "@" in address and len(address.split()) == 1]

@@ -23,13 +23,13 @@ _WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")
 _LATEX = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
-def with_blocks(reader: MarkdownIt) -> MarkdownIt:
+def with_blocks(parser: MarkdownIt) -> MarkdownIt:
     """Return the parser, extended so that no text of a block is hidden."""
-    reader.disable("reference")
-    reader.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
-    reader.core.ruler.after("block", "languages", _languages)
-    reader.core.ruler.after("block", "numbers", _numbers)
-    return reader
+    parser.disable("reference")
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    parser.core.ruler.after("block", "languages", _languages)
+    parser.core.ruler.after("block", "numbers", _numbers)
+    return parser
 
 
 def item_number(item: Token | SyntaxTreeNode) -> int:
@@ -98,11 +98,11 @@ def _numbers(state: StateCore) -> None:
             lists[-1] = number
 
 
-def with_formulas(reader: MarkdownIt) -> MarkdownIt:
+def with_formulas(parser: MarkdownIt) -> MarkdownIt:
     """Return the parser, extended by formulas."""
-    reader.inline.ruler.before("emphasis", "times", _times)
-    reader.inline.ruler.before("escape", "latex", _latex)
-    return reader
+    parser.inline.ruler.before("emphasis", "times", _times)
+    parser.inline.ruler.before("escape", "latex", _latex)
+    return parser
 
 
 def _times(state: StateInline, silent: bool) -> bool:
@@ -134,13 +134,13 @@ def _latex(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def with_links(reader: MarkdownIt) -> MarkdownIt:
+def with_links(parser: MarkdownIt) -> MarkdownIt:
     """Return the parser, extended so that images become links and titles follow links in parentheses.
 
     An image that loads automatically could send content of the conversation to a third-party server.
     """
-    reader.core.ruler.after("inline", "links", _links)
-    return reader
+    parser.core.ruler.after("inline", "links", _links)
+    return parser
 
 
 def _links(state: StateCore) -> None:
@@ -193,6 +193,6 @@ def make_parser(schemes: str, *, breaks: bool = False) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     link = re.compile(schemes, re.IGNORECASE)
-    reader = MarkdownIt("commonmark", {"html": False, "breaks": breaks}).enable(["table", "strikethrough"])
-    reader.validateLink = lambda url: bool(link.match(url))  # type: ignore[method-assign]
-    return with_literals(with_formulas(with_emphasis(with_links(with_blocks(reader)))))
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": breaks}).enable(["table", "strikethrough"])
+    parser.validateLink = lambda url: bool(link.match(url))  # type: ignore[method-assign]
+    return with_literals(with_formulas(with_emphasis(with_links(with_blocks(parser)))))

@@ -55,13 +55,13 @@ _MODULE_NAMES = frozenset(
 )
 
 
-def with_emphasis(reader: MarkdownIt) -> MarkdownIt:
+def with_emphasis(parser: MarkdownIt) -> MarkdownIt:
     """Return the parser, extended to emphasis beside the punctuation of all scripts."""
     from markdown_it.rules_inline import emphasis, strikethrough
 
-    reader.inline.ruler.at("emphasis", _widened(emphasis.tokenize))
-    reader.inline.ruler.at("strikethrough", _widened(strikethrough.tokenize))
-    return reader
+    parser.inline.ruler.at("emphasis", _widened(emphasis.tokenize))
+    parser.inline.ruler.at("strikethrough", _widened(strikethrough.tokenize))
+    return parser
 
 
 def is_open(state: StateInline, mark: str, length: int) -> bool:
@@ -94,10 +94,10 @@ def _widened(tokenize: Rule) -> Rule:
     return rule
 
 
-def with_literals(reader: MarkdownIt) -> MarkdownIt:
+def with_literals(parser: MarkdownIt) -> MarkdownIt:
     """Return the parser, extended so that addresses, paths and identifiers stay as written."""
-    reader.inline.ruler.before("text", "literal", _literal)
-    return reader
+    parser.inline.ruler.before("text", "literal", _literal)
+    return parser
 
 
 def _literal(state: StateInline, silent: bool) -> bool:

@@ -65,7 +65,7 @@ class Style:
     """Writes a link, given its rendered label and its address."""
     verbatim: re.Pattern[str] | None = None
     """Matches a rendered block of code, which is not indented in lists, since spaces would become part of it."""
-    parted: bool = False
+    needs_gap: bool = False
     """Whether marks need an adjacent space; a zero-width space then separates a mark from a letter."""
 
 
@@ -119,13 +119,13 @@ STYLES: dict[str, Style] = {
         quote=_arrowed,
         link=lambda label, url: f"<{_escaped(url)}|{label}>",
         verbatim=re.compile("(```\n.*?\n```)", re.DOTALL),
-        parted=True,
+        needs_gap=True,
     ),
 }
 """The styles of all markups but HTML and Markdown."""
 
 
-class Inline:
+class InlineWriter:
     """Writes inline nodes in a style."""
 
     def __init__(self, style: Style) -> None:
@@ -153,17 +153,17 @@ class Inline:
                 return style.link(label or style.escape(url), url) if url else label
         return self._inner(node) if node.children else style.escape(node.content)
 
-    def line(self, nodes: Sequence[SyntaxTreeNode]) -> str:
+    def write_all(self, nodes: Sequence[SyntaxTreeNode]) -> str:
         """Return the text of adjacent nodes."""
         written, marked = "", False
         for node in nodes:
             piece, before, marked = self.write(node), marked, node.type in _MARKED
             beside = written[-1:].isalnum() if marked else before and piece[:1].isalnum()
-            written += _GAP + piece if self._style.parted and piece and beside else piece
+            written += _GAP + piece if self._style.needs_gap and piece and beside else piece
         return written
 
     def _inner(self, node: SyntaxTreeNode) -> str:
-        return self.line(node.children)
+        return self.write_all(node.children)
 
 
 def render(text: str, markup: Markup) -> str:
@@ -217,7 +217,7 @@ class _Blocks:
 
     def __init__(self, style: Style) -> None:
         self._style = style
-        self._inline = Inline(style)
+        self._inline = InlineWriter(style)
         self._writers: dict[str, Callable[[SyntaxTreeNode], str]] = {
             "heading": lambda node: style.bold(self._text(node)),
             "paragraph": self._text,
@@ -236,7 +236,7 @@ class _Blocks:
         return between.join(self._writers[child.type](child) for child in node.children if child.type in self._writers)
 
     def _text(self, node: SyntaxTreeNode) -> str:
-        return self._inline.line(node.children)
+        return self._inline.write_all(node.children)
 
     def _list(self, node: SyntaxTreeNode, mark_of: Callable[[SyntaxTreeNode], str]) -> str:
         lines = []
@@ -270,4 +270,4 @@ def _padded(text: str, width: int, side: str) -> str:
 
 
 def _plain(node: SyntaxTreeNode) -> str:
-    return Inline(STYLES["plain"]).line(node.children).replace("\n", " ")
+    return InlineWriter(STYLES["plain"]).write_all(node.children).replace("\n", " ")

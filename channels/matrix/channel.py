@@ -18,7 +18,7 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.ingest import FileFetcher, submit, with_quotes
 from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped, unless_stopped
 from qwendesk.channels.matrix import client_api
-from qwendesk.channels.matrix.client_api import LoggedOut, checked, translate_errors
+from qwendesk.channels.matrix.client_api import LoggedOut, raise_for_error, translate_errors
 from qwendesk.channels.matrix.parse import MatrixEvent, MatrixFile, MatrixIdentity, parse, quote_of
 from qwendesk.channels.matrix.session import MatrixSession, complete_timeline
 from qwendesk.errors import ChannelError
@@ -150,7 +150,7 @@ class MatrixChannel(Channel):
 
     async def _sync_once(self, accept: Accept) -> None:
         answer = await self._call(self._sync)
-        if answer is not None and await self._take(answer, accept):
+        if answer is not None and await self._receive(answer, accept):
             self._session.save_position(answer.next_batch)
 
     async def _sync(self, client: AsyncClient) -> SyncResponse | None:
@@ -160,7 +160,7 @@ class MatrixChannel(Channel):
         only_rooms = {"room": {"timeline": {"limit": 0 if first else 100}}}
         full = not client.rooms
         asking = client.sync(0 if first or full else _SYNC_TIMEOUT_MS, only_rooms, self._session.since, full_state=full)
-        answer = checked(await unless_stopped(self._stopping, asking))
+        answer = raise_for_error(await unless_stopped(self._stopping, asking))
         if answer is not None:
             await self._exchange_keys(client)
         return answer
@@ -168,25 +168,25 @@ class MatrixChannel(Channel):
     async def _exchange_keys(self, client: AsyncClient) -> None:
         """Upload own keys, query and claim those of others, and share session keys."""
         if client.should_upload_keys:
-            checked(await client.keys_upload())
+            raise_for_error(await client.keys_upload())
         if client.should_query_keys:
-            checked(await client.keys_query())
+            raise_for_error(await client.keys_query())
         if client.should_claim_keys:
-            checked(await client.keys_claim(client.get_users_for_key_claiming()))
+            raise_for_error(await client.keys_claim(client.get_users_for_key_claiming()))
         await client.send_to_device_messages()
 
-    async def _take(self, answer: SyncResponse, accept: Accept) -> bool:
+    async def _receive(self, answer: SyncResponse, accept: Accept) -> bool:
         """Pass the events of a sync response to the desk; False if the channel stops before the end."""
         client = await self.connect()
         for room in answer.rooms.invite:
             await self._call(partial(_join, room))
         for room, news in answer.rooms.join.items():
             for event in await complete_timeline(client, room, news.timeline, self._session.since, self._me.user):
-                while not (await self._take_one(room, event, accept) or self._stopping.is_set()):
+                while not (await self._receive_event(room, event, accept) or self._stopping.is_set()):
                     await sleep_unless_stopped(self._stopping, 1.0)
         return not self._stopping.is_set()
 
-    async def _take_one(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
+    async def _receive_event(self, room: str, event: dict[str, Any], accept: Accept) -> bool:
         """Pass one event to the desk; False if it is busy or a download failed for now."""
         client = await self.connect()
         members = client.rooms[room].member_count if room in client.rooms else 2
@@ -231,7 +231,7 @@ class MatrixChannel(Channel):
 
 
 async def _who(client: AsyncClient) -> str:
-    checked(await client.whoami())
+    raise_for_error(await client.whoami())
     return f"connected as {client.user_id}, device {client.device_id}"
 
 
@@ -240,12 +240,12 @@ async def _join(room: str, client: AsyncClient) -> None:
 
 
 async def _event(room: str, name: str, client: AsyncClient) -> dict[str, Any]:
-    found: dict[str, Any] = checked(await client.room_get_event(room, name)).event.source
+    found: dict[str, Any] = raise_for_error(await client.room_get_event(room, name)).event.source
     return found
 
 
 async def _downloaded(url: str, client: AsyncClient) -> bytes:
-    return bytes(checked(await client.download(url)).body)
+    return bytes(raise_for_error(await client.download(url)).body)
 
 
 def _decrypted(data: bytes, key: dict[str, Any]) -> bytes:

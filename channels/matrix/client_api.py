@@ -36,7 +36,7 @@ class LoggedOut(ChannelError):
         self.soft = soft
 
 
-def checked(response: T) -> T:
+def raise_for_error(response: T) -> T:
     """Return a response of the homeserver.
 
     Raises:
@@ -95,14 +95,14 @@ async def edit(client: AsyncClient, message_id: str, message: Outbound) -> None:
 
 async def typing(client: AsyncClient, conversation: str, milliseconds: int) -> None:
     """Show the typing indicator."""
-    checked(await client.room_typing(conversation.partition("|")[0], True, milliseconds))
+    raise_for_error(await client.room_typing(conversation.partition("|")[0], True, milliseconds))
 
 
 async def _put(client: AsyncClient, message: Outbound, content: dict[str, Any], key: str) -> str:
     room = message.conversation.partition("|")[0]
     # the transaction id: the homeserver ignores a second event with the same one
     transaction = sha256(key.encode()).hexdigest()[:40]
-    answer = checked(
+    answer = raise_for_error(
         await client.room_send(room, "m.room.message", content, transaction, ignore_unverified_devices=True)
     )
     return str(getattr(answer, "event_id", ""))
@@ -131,7 +131,7 @@ async def _uploaded(client: AsyncClient, message: Outbound, file: Attachment) ->
     answer, key = await client.upload(
         io.BytesIO(file.data), file.mime, None if secret else name, encrypt=secret, filesize=len(file.data)
     )
-    url = str(getattr(checked(answer), "content_uri", ""))
+    url = str(getattr(raise_for_error(answer), "content_uri", ""))
     info = {"mimetype": file.mime, "size": len(file.data)}
     where = {"file": {**(key or {}), "url": url}} if secret else {"url": url}
     return {"msgtype": _KINDS[file.kind], "body": name, "info": info} | where

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.matrix.client_api import ADVICE, checked, translate_errors
+from qwendesk.channels.matrix.client_api import ADVICE, raise_for_error, translate_errors
 from qwendesk.errors import ChannelError, ConfigError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class MatrixSession:
             answer = await client.login(self._password, device_name=_DEVICE_NAME)
         if isinstance(answer, LoginError) and answer.status_code == "M_FORBIDDEN":
             raise ChannelError(f"The homeserver refuses the password of {self._user}. {ADVICE}", permanent=True)
-        checked(answer)
+        raise_for_error(answer)
         self._store(device=client.device_id or "", token=client.access_token)
 
     def _client(self) -> AsyncClient:
@@ -133,7 +133,7 @@ async def _missed_events(client: AsyncClient, room: str, start: str, since: str,
     missed: list[dict[str, Any]] = []
     for _ in range(_MAX_PAGES):
         async with translate_errors():
-            page = checked(await client.room_messages(room, start, since, limit=_PAGE_EVENTS))
+            page = raise_for_error(await client.room_messages(room, start, since, limit=_PAGE_EVENTS))
         for event in page.chunk:
             if _is_own_join(event.source, me):
                 return missed[::-1]

@@ -134,7 +134,7 @@ class SlackChannel(Channel):
         client = await self._connect()
         self._accept = accept
         if self._app_token:
-            await run_socket_mode(client, self._app_token, self._stopping, self._take)
+            await run_socket_mode(client, self._app_token, self._stopping, self._receive)
         else:
             await self._stopping.wait()
 
@@ -220,9 +220,9 @@ class SlackChannel(Channel):
             return Response(status_code=200)
         if kind == "url_verification":
             return PlainTextResponse(str(payload.get("challenge", "")))
-        return Response(status_code=200 if await self._take(kind, payload) else 503)
+        return Response(status_code=200 if await self._receive(kind, payload) else 503)
 
-    async def _take(self, kind: str, payload: dict[str, Any]) -> bool:
+    async def _receive(self, kind: str, payload: dict[str, Any]) -> bool:
         """Accept a delivery; False if Slack has to repeat it."""
         if self._accept is None:
             return False

@@ -118,7 +118,7 @@ def parse(kind: str, payload: dict[str, Any], me: SlackIdentity) -> SlackEvent |
         case "slash_commands":
             return _command(payload, me)
         case "interactive":
-            return _pressed(payload, me)
+            return _button_press(payload, me)
     return None
 
 
@@ -150,7 +150,7 @@ def _command(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent:
     return SlackEvent(replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=response_url))
 
 
-def _pressed(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
+def _button_press(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
     if payload.get("type") != "block_actions":
         return None
     message, channel = payload["message"], payload["channel"]["id"]

@@ -227,5 +227,5 @@ class TelegramChannel(Channel):
             update = read_json(body)
         except ValueError:
             return Response(status_code=400)
-        taken = await self._receiver.take(update)
-        return Response(status_code=200 if taken else 503)
+        received = await self._receiver.receive(update)
+        return Response(status_code=200 if received else 503)

@@ -69,16 +69,16 @@ def text_or_placeholder(message: dict[str, Any], me: TelegramIdentity) -> str:
 
 
 def _sender(message: dict[str, Any]) -> str:
-    return _named(message.get("sender_chat") or message.get("from") or {})
+    return _display_name(message.get("sender_chat") or message.get("from") or {})
 
 
 def _origin(origin: dict[str, Any]) -> str:
     who = origin.get("sender_user") or origin.get("sender_chat") or origin.get("chat") or {}
     signed = str(origin.get("author_signature") or "")
-    return ", ".join(filter(None, (_named(who) or str(origin.get("sender_user_name") or ""), signed)))
+    return ", ".join(filter(None, (_display_name(who) or str(origin.get("sender_user_name") or ""), signed)))
 
 
-def _named(who: dict[str, Any]) -> str:
+def _display_name(who: dict[str, Any]) -> str:
     name = " ".join(str(who[key]) for key in ("first_name", "last_name") if who.get(key))
     return name or str(who.get("title") or who.get("username") or "")
 
@@ -113,7 +113,7 @@ def parse(update: dict[str, Any], me: TelegramIdentity) -> TelegramUpdate | None
         LookupError, TypeError, ValueError, AttributeError: The update does not conform to the Bot API.
     """
     if query := update.get("callback_query"):
-        return _pressed(query, str(int(update["update_id"])), me)
+        return _button_press(query, str(int(update["update_id"])), me)
     return parse_album([update], me)
 
 
@@ -135,7 +135,7 @@ def parse_album(updates: Sequence[dict[str, Any]], me: TelegramIdentity) -> Tele
     event = str(int(updates[0]["update_id"]))
     messages = filter(None, (update.get("message") for update in updates))
     spoken = [message for message in messages if not (message.get("from") or {"is_bot": True}).get("is_bot")]
-    if not spoken or (spoken[0]["chat"]["type"] != "private" and not any(_addressed(one, me) for one in spoken)):
+    if not spoken or (spoken[0]["chat"]["type"] != "private" and not any(_addresses_bot(one, me) for one in spoken)):
         return None
     first = spoken[0]
     files = tuple(file for message in spoken for file in _files(message))
@@ -162,7 +162,7 @@ def conversation_of(message: dict[str, Any]) -> str:
     return f"{chat}:{int(topic)}" if topic else chat
 
 
-def _pressed(query: dict[str, Any], event: str, me: TelegramIdentity) -> TelegramUpdate | None:
+def _button_press(query: dict[str, Any], event: str, me: TelegramIdentity) -> TelegramUpdate | None:
     message = query.get("message")
     if not message or not query.get("data"):
         return None
@@ -194,7 +194,7 @@ def _inbound(
     )
 
 
-def _addressed(message: dict[str, Any], me: TelegramIdentity) -> bool:
+def _addresses_bot(message: dict[str, Any], me: TelegramIdentity) -> bool:
     """Return whether a group message addresses the bot by command, mention or reply."""
     replied = message.get("reply_to_message") or {}
     if (replied.get("from") or {}).get("id") == me.id:

@@ -78,14 +78,14 @@ class AlbumCollector:
     """Collects the updates of albums that arrive in separate webhook calls.
 
     Args:
-        take: Accepts the updates of one message; False if Telegram has to repeat them.
+        receive: Accepts the updates of one message; False if Telegram has to repeat them.
     """
 
-    def __init__(self, take: Callable[[Sequence[Any]], Awaitable[bool]]) -> None:
-        self._take = take
+    def __init__(self, receive: Callable[[Sequence[Any]], Awaitable[bool]]) -> None:
+        self._receive = receive
         self._open: dict[str, _PendingAlbum] = {}
 
-    async def take(self, name: str, update: Any) -> bool:
+    async def add(self, name: str, update: Any) -> bool:
         """Accept one update of an album after the album is complete; False if Telegram has to repeat it."""
         if known := self._open.get(name):
             known.updates.append(update)
@@ -94,7 +94,7 @@ class AlbumCollector:
         taken = False
         try:
             await self._wait_for_more(name, album)
-            taken = await self._take(sorted(album.updates, key=_sort_key))
+            taken = await self._receive(sorted(album.updates, key=_sort_key))
         finally:
             album.accepted.set_result(taken)
         return taken
@@ -123,17 +123,17 @@ class UpdateReceiver:
         self._me = me
         self._accept = accept
         self._fetching = FileFetcher()
-        self._albums = AlbumCollector(self.take_all)
+        self._albums = AlbumCollector(self.receive_message)
 
-    async def take(self, update: Any) -> bool:
+    async def receive(self, update: Any) -> bool:
         """Accept an update; False if Telegram has to repeat it.
 
         The updates of an album are accepted together.
         """
         album = album_of(update)
-        return await (self.take_all([update]) if album is None else self._albums.take(album, update))
+        return await (self.receive_message([update]) if album is None else self._albums.add(album, update))
 
-    async def take_all(self, updates: Sequence[Any]) -> bool:
+    async def receive_message(self, updates: Sequence[Any]) -> bool:
         """Accept the updates of one message; False if Telegram has to repeat them."""
         try:
             parsed = parse(updates[0], self._me) if len(updates) == 1 else parse_album(updates, self._me)
@@ -214,7 +214,7 @@ class UpdatePoller:
             while not stopping.is_set():
                 try:
                     updates = await unless_stopped(stopping, self._poll(request, stopping))
-                    pause = 1.0 if await self._take(updates or []) else min(pause * 2, _MAX_PAUSE_SECONDS)
+                    pause = 1.0 if await self._receive(updates or []) else min(pause * 2, _MAX_PAUSE_SECONDS)
                 except ChannelError as error:
                     if error.permanent:
                         raise
@@ -240,7 +240,7 @@ class UpdatePoller:
             found = await request.post(f"{self._url}/getUpdates?{urlencode(values)}")
         return found if isinstance(found, list) else []
 
-    async def _take(self, updates: list[Any]) -> bool:
+    async def _receive(self, updates: list[Any]) -> bool:
         """Pass updates to the desk; False if it is busy.
 
         The offset passes an update after it and all earlier ones are stored.
@@ -248,7 +248,7 @@ class UpdatePoller:
         waiting = {number for update in updates if (number := _update_id(update)) is not None}
         newest = max(waiting, default=-1)
         for message in group_albums(updates):
-            if not await self._receiver.take_all(message):
+            if not await self._receiver.receive_message(message):
                 return False
             waiting -= {_update_id(update) for update in message}
             self._offset = max(self._offset, min(waiting, default=newest + 1))

@@ -159,7 +159,7 @@ class WebChannel(Channel):
 
     def _session(self, key: str) -> VisitorSession:
         if not self._started:
-            raise ChannelError("The web chat is not open yet; delivery is tried again.")
+            raise ChannelError("The web chat is not open yet; delivery is retried.")
         return self.sessions.open(key)
 
     async def _connected(self, socket: WebSocket) -> None:
@@ -213,11 +213,11 @@ class WebChannel(Channel):
         return [replace(message, id=message.id.removeprefix(f"{key}:")) for message in stored]
 
     async def _catch_up(self) -> None:
-        for key, session in self.sessions.waiting(monotonic()) if self._transcript else ():
+        for key, session in self.sessions.awaiting_answer(monotonic()) if self._transcript else ():
             try:
                 found = await self._stored(key)
             except StoreError as error:
-                log.warning("Answers for the web chat could not be looked up: %s", error)
+                log.warning("Answers for the web chat could not be read from the database: %s", error)
                 return
             session.catch_up(found)
 
@@ -228,5 +228,5 @@ class WebChannel(Channel):
                 session.load(await self._stored(key))
                 session.is_loaded = True
             except StoreError as error:  # the page gets it when it reconnects
-                log.warning("What a visitor was shown before could not be looked up: %s", error)
+                log.warning("The earlier messages of a visitor could not be read from the database: %s", error)
         return session

@@ -60,7 +60,7 @@ class ChatPage:
         """Log that a site may not embed the chat, once for each site."""
         if origin and origin not in self._logged_sites and len(self._logged_sites) < _MAX_LOGGED_SITES:
             self._logged_sites.add(origin)
-            log.warning("The web chat was refused to %r: 'origins' in [channels.web] does not have it.", origin[:200])
+            log.warning("The web chat refused the site %r: it is not among 'origins' in [channels.web].", origin[:200])
 
     def render(self, language: str) -> str:
         """Return the page in a language."""

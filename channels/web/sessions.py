@@ -17,7 +17,7 @@ MAX_MESSAGES = 100
 """Messages of one session that are kept."""
 MAX_TOTAL_CHARS = 32 * 2**20
 """Characters of all sessions that are kept; sessions without an open page are dropped first, the oldest ahead."""
-MAX_SOCKETS = 8
+MAX_PAGES = 8
 """Open pages of one session."""
 _MAX_QUEUED_FRAMES = 256
 _SESSION_OVERHEAD_CHARS = 1000
@@ -38,7 +38,7 @@ def shown_frame(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
     return {"type": "shown", "id": name, "text": text} | ({"buttons": rows} if rows else {})
 
 
-class PageSocket:
+class FrameQueue:
     """Queue of the frames for one open page."""
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class VisitorSession:
     """One visitor's conversation: its messages in order, and its open pages."""
 
     def __init__(self) -> None:
-        self.sockets: list[PageSocket] = []
+        self.pages: list[FrameQueue] = []
         self.is_loaded = False
         """Whether messages that were stored before this process started have been added."""
-        self.waits_until = 0.0
+        self.awaits_answer_until = 0.0
         """Monotonic time until which answers of another process are looked up."""
         self.size = 0
         """Characters of all messages."""
@@ -91,8 +91,8 @@ class VisitorSession:
 
     def broadcast(self, frame: Frame) -> None:
         """Send a frame to all open pages without keeping it."""
-        for socket in tuple(self.sockets):
-            socket.put(frame)
+        for page in tuple(self.pages):
+            page.put(frame)
 
     def show(self, frame: Frame) -> None:
         """Keep a message and send it to all open pages; replace one of the same id, ignore an equal one."""
@@ -114,8 +114,8 @@ class VisitorSession:
         """Drop all messages and queued frames, here and on the open pages."""
         self._frames.clear()
         self.size = 0
-        for socket in self.sockets:
-            socket.clear()
+        for page in self.pages:
+            page.clear()
         self.broadcast(FORGOTTEN)
 
     def load(self, stored: Sequence[ShownMessage]) -> None:
@@ -132,7 +132,7 @@ class VisitorSession:
             if message.id not in self._frames or (message.is_complete and not message.from_person):
                 self.change(frame_of(message))
 
-    def join(self, socket: PageSocket, seen: int) -> None:
+    def join(self, page: FrameQueue, seen: int) -> None:
         """Add an open page and send it the messages that are newer than ``seen``.
 
         A ``seen`` in the future was given before the clock was set back: the page gets all messages.
@@ -140,15 +140,15 @@ class VisitorSession:
         seen = seen if seen <= self._seq else 0
         for frame in self._frames.values():
             if frame["seq"] > seen:
-                socket.put(frame)
-        self.sockets.append(socket)
-        if len(self.sockets) > MAX_SOCKETS:
-            self.sockets.pop(0).close()
+                page.put(frame)
+        self.pages.append(page)
+        if len(self.pages) > MAX_PAGES:
+            self.pages.pop(0).close()
 
-    def leave(self, socket: PageSocket) -> None:
+    def leave(self, page: FrameQueue) -> None:
         """Remove a page."""
-        if socket in self.sockets:
-            self.sockets.remove(socket)
+        if page in self.pages:
+            self.pages.remove(page)
 
 
 class VisitorSessions:
@@ -180,7 +180,7 @@ class VisitorSessions:
         """Drop the messages of a session; open pages stay in it."""
         if session := self._sessions.get(key):
             session.clear()
-            if not session.sockets:
+            if not session.pages:
                 del self._sessions[key]
 
     def reset(self) -> list[str]:
@@ -188,17 +188,17 @@ class VisitorSessions:
         for key, session in list(self._sessions.items()):
             session.clear()
             session.is_loaded = False
-            if not session.sockets:
+            if not session.pages:
                 del self._sessions[key]
         return self.keys
 
-    def waiting(self, now: float) -> list[tuple[str, VisitorSession]]:
+    def awaiting_answer(self, now: float) -> list[tuple[str, VisitorSession]]:
         """Return the sessions with an open page that wait for an answer at this monotonic time."""
-        return [(key, one) for key, one in self._sessions.items() if one.sockets and one.waits_until > now]
+        return [(key, one) for key, one in self._sessions.items() if one.pages and one.awaits_answer_until > now]
 
     def _trim(self) -> None:
         size = sum(session.size + _SESSION_OVERHEAD_CHARS for session in self._sessions.values())
-        for key in [key for key, session in self._sessions.items() if not session.sockets]:
+        for key in [key for key, session in self._sessions.items() if not session.pages]:
             if size <= MAX_TOTAL_CHARS:
                 return
             size -= self._sessions.pop(key).size + _SESSION_OVERHEAD_CHARS

@@ -17,7 +17,7 @@ from uuid import uuid4
 from qwendesk.channels.base import Accept
 from qwendesk.channels.ingest import read_json
 from qwendesk.channels.relay import Frame
-from qwendesk.channels.web.sessions import PageSocket, VisitorSession
+from qwendesk.channels.web.sessions import FrameQueue, VisitorSession
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.messages import Attachment, Inbound, kind_of, storable_text
 
@@ -88,7 +88,7 @@ class MessageFrame:
 
 
 class InvalidFrame(ValueError):
-    """A frame that no page sends; ``name`` is the id of its message, if it has one."""
+    """An invalid frame; ``name`` is the id of its message, if it has one."""
 
     def __init__(self, text: str, name: str | None) -> None:
         super().__init__(text)
@@ -100,7 +100,7 @@ def read_frame(data: str | bytes) -> HelloFrame | MessageFrame:
 
     Raises:
         ValueError: it is too large, or no JSON.
-        InvalidFrame: no page sends such a frame.
+        InvalidFrame: its content is invalid.
     """
     if len(data) > MAX_FRAME_BYTES:
         raise ValueError("This is too large.")
@@ -124,7 +124,7 @@ def _parse(frame: Any) -> HelloFrame | MessageFrame:
         return _message(frame)
     if kind == "press":
         return _press(frame)
-    raise ValueError("This is nothing that can be read here.")
+    raise ValueError("The frame has an unknown type.")
 
 
 def conversation_key(session: str) -> str:
@@ -135,16 +135,16 @@ def conversation_key(session: str) -> str:
 def _hello(frame: dict[str, Any]) -> HelloFrame:
     session, seen = frame.get("session"), frame.get("seen", 0)
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        raise ValueError("The session is no token.")
+        raise ValueError("'session' is not a valid token.")
     if not isinstance(seen, int) or isinstance(seen, bool):
-        raise ValueError("'seen' is no number.")
+        raise ValueError("'seen' is not a number.")
     return HelloFrame(conversation_key(session), seen)
 
 
 def _message(frame: dict[str, Any]) -> MessageFrame:
     text, files = _text(frame, "text", MAX_TEXT_BYTES), frame.get("files", [])
     if not isinstance(files, list) or len(files) > 10:
-        raise ValueError("'files' is no short list.")
+        raise ValueError("'files' is not a list of at most 10 files.")
     given = [_file(file) for file in files]
     taken = tuple(file for file in given if len(file.data) <= MAX_FILE_BYTES)
     return MessageFrame(_id(frame), text, _locale(frame), taken, len(taken) < len(given))
@@ -157,17 +157,17 @@ def _press(frame: dict[str, Any]) -> MessageFrame:
 def _text(frame: dict[str, Any], name: str, most: int) -> str:
     text = frame.get(name, "")
     if not isinstance(text, str):
-        raise ValueError("This is no text.")
+        raise ValueError(f"{name!r} is not a string.")
     text = storable_text(text)
     if len(text.encode()) > most:
-        raise ValueError("This text is too long.")
+        raise ValueError(f"{name!r} is longer than {most} bytes.")
     return text
 
 
 def _id(frame: dict[str, Any]) -> str:
     name = frame.get("id") or uuid4().hex
     if not isinstance(name, str) or not _ID.fullmatch(name):
-        raise ValueError("'id' is no name of a message.")
+        raise ValueError("'id' is not a valid message id.")
     return name
 
 
@@ -178,11 +178,11 @@ def _locale(frame: dict[str, Any]) -> str | None:
 
 def _file(file: Any) -> Attachment:
     if not isinstance(file, dict) or not isinstance(file.get("data"), str):
-        raise ValueError("A file is not readable.")
+        raise ValueError("A file has no 'data'.")
     try:
         data = base64.b64decode(file["data"], validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("A file is not in base64.") from None
+        raise ValueError("'data' of a file is not base64.") from None
     mime = str(file.get("mime") or "application/octet-stream")
     if not _MIME.fullmatch(mime):
         mime = "application/octet-stream"
@@ -207,7 +207,7 @@ class PageConnection:
         self._open_session = open_session
         self._accept = accept
         self._publish = publish
-        self._outgoing = PageSocket()
+        self._outgoing = FrameQueue()
         self._session: VisitorSession | None = None
         self._key = ""
         self._allowance = RateLimiter(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
@@ -252,7 +252,7 @@ class PageConnection:
         if isinstance(frame, HelloFrame):
             await self._join(frame)
         elif self._session is None:
-            self._outgoing.put({"type": "refused", "text": "Say hello first."})
+            self._outgoing.put({"type": "refused", "text": "The first frame must be 'hello'."})
         else:
             self._outgoing.put(await self._submit(frame, self._session))
 
@@ -260,7 +260,7 @@ class PageConnection:
         if self._session:
             self._session.leave(self._outgoing)
         self._session, self._key = await self._open_session(hello.key), hello.key
-        self._session.waits_until = monotonic() + ANSWER_TIMEOUT_SECONDS
+        self._session.awaits_answer_until = monotonic() + ANSWER_TIMEOUT_SECONDS
         self._session.join(self._outgoing, hello.seen)
         self._outgoing.put({"type": "welcome"})
 
@@ -271,7 +271,7 @@ class PageConnection:
             return {"type": "busy", "id": message.id, "after": 2}
         address = self._socket.client.host if self._socket.client else ""
         admission = await accept(replace(message.inbound(self._key), address=address))
-        session.waits_until = monotonic() + ANSWER_TIMEOUT_SECONDS
+        session.awaits_answer_until = monotonic() + ANSWER_TIMEOUT_SECONDS
         match admission.outcome:
             case "busy":
                 return {"type": "busy", "id": message.id, "text": admission.text, "after": admission.retry_after or 1}

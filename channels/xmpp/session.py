@@ -15,7 +15,7 @@ from slixmpp import JID, ClientXMPP, Message, Presence
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
 from qwendesk.channels.base import MAX_FILE_BYTES
-from qwendesk.channels.connection import Connection, Enqueue, Values
+from qwendesk.channels.connection import ChannelSettings, Connection, Enqueue
 from qwendesk.channels.xmpp.parse import parse
 from qwendesk.errors import ChannelError, InputError
 from qwendesk.messages import Attachment, Outbound, kind_of
@@ -93,8 +93,8 @@ class XmppSession(Connection):
 
     title = "XMPP"
 
-    def __init__(self, settings: Values, put: Enqueue) -> None:
-        super().__init__(settings, put)
+    def __init__(self, settings: ChannelSettings, enqueue: Enqueue) -> None:
+        super().__init__(settings, enqueue)
         self._nick = settings["nick"] or JID(settings["jid"]).user
         self.occupant_ids = {JID(room).bare: False for room in settings["rooms"]}
         """The rooms to join, and whether each supports occupant ids."""
@@ -108,12 +108,14 @@ class XmppSession(Connection):
             client.register_plugin(f"xep_{number}")
         client.enable_direct_tls, client.enable_starttls = security == "tls", security == "starttls"
         client.enable_plaintext = plain
-        client.add_event_handler("message", self.tolerant(self._handle_message))
-        client.add_event_handler("message_error", self.tolerant(self._handle_error))
+        client.add_event_handler("message", self.skip_malformed(self._handle_message))
+        client.add_event_handler("message_error", self.skip_malformed(self._handle_error))
         wrong = f"the server refuses {settings['jid']!r}: check QWENDESK_CHANNELS__XMPP__PASSWORD, and 'security'"
         client.add_event_handler("failed_all_auth", lambda _: self.fail(wrong, permanent=True))
         for broken in ("connection_failed", "ssl_invalid_chain", "disconnected"):
-            client.add_event_handler(broken, lambda why: self.fail(f"the server is not reached, {why or 'it hung up'}"))
+            client.add_event_handler(
+                broken, lambda why: self.fail(f"the server cannot be reached, {why or 'it closed the connection'}")
+            )
 
     async def open(self) -> None:
         """Log in and join the rooms."""
@@ -122,9 +124,9 @@ class XmppSession(Connection):
         for room in self.occupant_ids:
             await self.wait_for(self._join(room))
 
-    def listen(self, listening: bool) -> None:
+    def set_receiving(self, receiving: bool) -> None:
         """Set the presence priority: a negative one makes the server route messages to other sessions."""
-        self.client.send_presence(ppriority=0 if listening else -1)
+        self.client.send_presence(ppriority=0 if receiving else -1)
 
     async def ping(self, name: str) -> None:
         """Ping the server; an error reply counts as an answer."""
@@ -178,7 +180,7 @@ class XmppSession(Connection):
         if parsed := parse(message, self.client.boundjid, nick, author):
             inbound, urls = parsed
             trusted = self._settings["trusted_files"]
-            self._put(inbound, *(partial(fetch_file, url, MAX_FILE_BYTES, trusted) for url in urls))
+            self._enqueue(inbound, *(partial(fetch_file, url, MAX_FILE_BYTES, trusted) for url in urls))
 
     def _stanza(self, conversation: str, state: str) -> Message:
         """Return a message that contains only a chat state."""
@@ -205,7 +207,7 @@ class XmppSession(Connection):
 
     async def _join(self, room: str) -> None:
         muc, disco = self.client.plugin["xep_0045"], self.client.plugin["xep_0030"]
-        self.client.add_event_handler(f"muc::{room}::got_offline", self.tolerant(self.handle_leave))
+        self.client.add_event_handler(f"muc::{room}::got_offline", self.skip_malformed(self.handle_leave))
         try:
             await muc.join_muc_wait(JID(room), self._nick, maxstanzas=0)
         except PresenceError as error:

@@ -59,7 +59,7 @@ class Outlet(Protocol):
     def capabilities(self) -> DeliveryCapabilities:
         """Capabilities of the platform."""
 
-    async def shape(self, text: str) -> Sequence[MessagePart]:
+    async def split_message(self, text: str) -> Sequence[MessagePart]:
         """Return a text as messages of the platform's length and markup."""
 
     async def send(self, message: Outbound) -> str | None:
@@ -128,7 +128,7 @@ class Delivery:
         buttons: tuple[Button, ...] = (),
     ) -> None:
         """Send the unsent parts of an answer; the last part has the buttons and completes the message."""
-        pieces = await outlet.shape(text)
+        pieces = await outlet.split_message(text)
         is_completed = False
         for part, piece in enumerate(pieces):
             is_last = part == len(pieces) - 1

@@ -124,7 +124,7 @@ class StreamingReply:
             text = _PLACEHOLDER
         if not text or text == self._shown:
             return True
-        pieces = await self._outlet.shape(after_notice(self._notice, text))
+        pieces = await self._outlet.split_message(after_notice(self._notice, text))
         if not pieces:
             return True
         self._shown = text

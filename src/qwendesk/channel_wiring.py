@@ -94,10 +94,10 @@ def access_policy(name: str, channel: Channel, settings: Settings) -> AccessPoli
         ConfigError: the channel's settings are invalid.
     """
     policy = AccessPolicy.read(name, settings.channels.get(name, {}))
-    if not channel.proves_senders and (policy.operators or policy.owners):
+    if not channel.authenticates_senders and (policy.operators or policy.owners):
         log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/how-to/access.md).", name)
-    by_letter = channel.manifest.capabilities.by_letter
-    return replace(policy, by_letter=by_letter, proves_senders=channel.proves_senders)
+    forgeable_senders = channel.manifest.capabilities.forgeable_senders
+    return replace(policy, forgeable_senders=forgeable_senders, authenticates_senders=channel.authenticates_senders)
 
 
 def machine_notice(channel: str, settings: Settings) -> str | bool:

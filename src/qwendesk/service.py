@@ -133,7 +133,7 @@ class Service:
             StoreError: the database cannot be read, or nothing can be written to it.
         """
         await self.runtime.database.whole_database.check()
-        failing = {name: supervisor.problem for name, supervisor in self.supervisors.items() if supervisor.fails}
+        failing = {name: supervisor.error for name, supervisor in self.supervisors.items() if supervisor.is_failing}
         failed = await self.runtime.failed.count()
         problems = problems_of(self.models, self.excluded | failing, failed)
         return {

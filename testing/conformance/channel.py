@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.markup.shape import shape
+from qwendesk.channels.markup.split import split_message
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Attachment, Button, Outbound
 from qwendesk.testing.conformance.channel_fixtures import PIXEL, ChannelFixtures, RecordingDesk, answer_to
@@ -190,7 +190,7 @@ class OutboundConformance(ChannelFixtures):
         await simulator.write(UserMessage("tell me all"))
         (inbound,) = await desk.received()
         text = "# All\n\n" + "Wörter & <Zeichen> 文字。😀 " * 2000 + "\n\n```python\n" + "x = 1\n" * 2000 + "```"
-        pieces = await asyncio.to_thread(shape, text, channel.manifest.capabilities)
+        pieces = await asyncio.to_thread(split_message, text, channel.manifest.capabilities)
         for number, piece in enumerate(pieces):
             message = Outbound(f"k{number}", inbound.conversation, piece.text, inbound.account, plain=piece.plain)
             await channel.send(message)

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.markup.shape import shape
+from qwendesk.channels.markup.split import split_message
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.testing.simulators.base import Simulator, serve
 
@@ -87,7 +87,7 @@ class ChannelFixtures:
 
 def answer_to(inbound: Inbound, text: str, channel: Channel) -> Outbound:
     """Return an answer to a message, in the channel's markup."""
-    (piece,) = shape(text, channel.manifest.capabilities)
+    (piece,) = split_message(text, channel.manifest.capabilities)
     return Outbound("k1", inbound.conversation, piece.text, inbound.account, inbound.reply_to, plain=piece.plain)
 
 

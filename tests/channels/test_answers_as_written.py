@@ -19,7 +19,7 @@ from qwendesk.channels.base import Channel, ChannelCapabilities, Markup
 from qwendesk.channels.irc.channel import IrcChannel
 from qwendesk.channels.mail.channel import MailChannel, compose
 from qwendesk.channels.markup.render import render
-from qwendesk.channels.markup.shape import shape
+from qwendesk.channels.markup.split import split_message
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.telegram.channel import TelegramChannel
@@ -180,11 +180,11 @@ def test_an_answer_is_never_nothing(channel: type[Channel], text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u2060\n"])
 def test_only_what_cannot_be_seen_is_not_sent(text: str) -> None:
-    assert shape(text, ChannelCapabilities()) == []
+    assert split_message(text, ChannelCapabilities()) == []
 
 
 def test_marks_without_words_are_divided_too() -> None:
-    assert all(len(piece.text) <= 50 for piece in shape("# \n" * 100, ChannelCapabilities(max_length=50)))
+    assert all(len(piece.text) <= 50 for piece in split_message("# \n" * 100, ChannelCapabilities(max_length=50)))
 
 
 @pytest.mark.parametrize("markup", ["plain", "telegram", "mrkdwn", "html"])
@@ -255,7 +255,7 @@ def test_long_code_within_a_list_or_a_quote_stays_code_in_every_part(
     before: str, indent: str, after: str, channel: type[Channel]
 ) -> None:
     code = "\n".join(indent + line for line in f"```python\n{LONG_CODE}\n```".split("\n"))
-    parts = [piece.text for piece in shape(f"{before}{code}\n{after}", channel.manifest.capabilities)]
+    parts = [piece.text for piece in split_message(f"{before}{code}\n{after}", channel.manifest.capabilities)]
     assert len(parts) > 1
     inside = re.compile(r"<pre>(.*?)</pre>|```\n(.*?)```", re.DOTALL)
     for part in parts:
@@ -269,41 +269,43 @@ def test_long_code_within_a_list_or_a_quote_stays_code_in_every_part(
 
 def test_code_that_is_marked_by_its_blanks_stays_code() -> None:
     text = "Look:\n\n" + "\n".join(f"    value_{n} = *{n}*" for n in range(200))
-    parts = [piece.text for piece in shape(text, ChannelCapabilities(markup="telegram", max_length=900))]
+    parts = [piece.text for piece in split_message(text, ChannelCapabilities(markup="telegram", max_length=900))]
     assert len(parts) > 2 and all("<pre>" in part and "<i>" not in part for part in parts)
 
 
 def test_a_quote_is_a_quote_in_every_part() -> None:
     text = "\n".join(f"> Line {n} of what was said, and more of it.\n>" for n in range(60))
-    for piece in shape(text, ChannelCapabilities(markup="telegram", max_length=500)):
+    for piece in split_message(text, ChannelCapabilities(markup="telegram", max_length=500)):
         assert piece.text.startswith("<blockquote>") and piece.text.endswith("</blockquote>")
-    for piece in shape(text, ChannelCapabilities(markup="mrkdwn", max_length=500)):
+    for piece in split_message(text, ChannelCapabilities(markup="mrkdwn", max_length=500)):
         assert all(line.startswith(">") for line in piece.text.split("\n"))
 
 
 def test_a_list_of_long_items_keeps_its_numbers_in_all_parts() -> None:
     sentence = "This is a sentence of the item, and it is not short. "
     text = "\n".join(f"{n}. {sentence * 12}" for n in range(4, 12))
-    written = "\n".join(piece.plain for piece in shape(text, ChannelCapabilities(markup="markdown", max_length=500)))
+    written = "\n".join(
+        piece.plain for piece in split_message(text, ChannelCapabilities(markup="markdown", max_length=500))
+    )
     assert re.findall(r"^\d+(?=\.)", written, re.MULTILINE) == [str(n) for n in range(4, 12)]
 
 
 def test_emphasis_longer_than_a_message_goes_on_in_the_next() -> None:
     text = f"Start **{'important words ' * 60}end** done."
-    parts = [piece.text for piece in shape(text, ChannelCapabilities(markup="telegram", max_length=300))]
+    parts = [piece.text for piece in split_message(text, ChannelCapabilities(markup="telegram", max_length=300))]
     assert len(parts) > 3 and not any("*" in part for part in parts)
     assert all("<b>" in part and part.count("<b>") == part.count("</b>") for part in parts)
 
 
 def test_a_link_is_not_torn() -> None:
     text = "See [the page about returns and refunds](https://x.example/returns) for it. " * 30
-    for piece in shape(text, ChannelCapabilities(markup="telegram", max_length=200)):
+    for piece in split_message(text, ChannelCapabilities(markup="telegram", max_length=200)):
         assert "[" not in piece.text and "](" not in piece.text
 
 
 def test_the_middle_of_a_paragraph_begins_no_heading_or_list() -> None:
     text = " ".join(f"# {n}" for n in range(200))
-    pieces = shape(f"Rooms {text}", ChannelCapabilities(markup="telegram", max_length=100))
+    pieces = split_message(f"Rooms {text}", ChannelCapabilities(markup="telegram", max_length=100))
     assert "".join(" ".join(piece.plain for piece in pieces).split()) == "".join(f"Rooms {text}".split())
 
 
@@ -316,7 +318,7 @@ def test_a_table_keeps_to_the_sides_that_it_names() -> None:
 
 
 def test_an_answer_by_mail_has_words_and_page() -> None:
-    (piece,) = shape("**注意：**请看 __init__.py\n\n[1]: a.pdf", MailChannel.manifest.capabilities)
+    (piece,) = split_message("**注意：**请看 __init__.py\n\n[1]: a.pdf", MailChannel.manifest.capabilities)
     mail = compose(Outbound("k", "ana@x.example", piece.text, plain=piece.plain), "desk@x.example", "Desk")
     plain, page = (part.get_content() for part in mail.iter_parts())
     assert "注意：请看 __init__.py" in plain and "[1]: a.pdf" in plain
@@ -370,7 +372,7 @@ def test_every_letter_arrives_on_every_markup_in_parts_that_fit(
 ) -> None:
     capabilities = ChannelCapabilities(markup=markup, max_length=longest, length_unit=unit)  # type: ignore[arg-type]
     seen = ""
-    for piece in shape(text, capabilities):
+    for piece in split_message(text, capabilities):
         counted = _Page(piece.text).text if markup == "telegram" else piece.text
         assert _length(counted, unit) <= longest
         seen += _Page(piece.text).all if markup in ("telegram", "html") else piece.text
@@ -390,7 +392,7 @@ def test_the_markups_here_are_all_that_there_are() -> None:
 def _seen(text: str, channel: type[Channel]) -> str:
     """Return what a person reads of an answer."""
     capabilities = channel.manifest.capabilities
-    pieces = [piece.text for piece in shape(text, capabilities)]
+    pieces = [piece.text for piece in split_message(text, capabilities)]
     if capabilities.markup in ("telegram", "html"):
         pieces = [_Page(piece.replace("<hr />", "---")).text for piece in pieces]
     return html.unescape("\n".join(pieces))

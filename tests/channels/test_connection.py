@@ -28,7 +28,7 @@ class Wire(Connection):
     async def open(self) -> None:
         """Be open."""
 
-    def listen(self, listening: bool) -> None:
+    def set_receiving(self, receiving: bool) -> None:
         """Say that the line is there."""
         self.heard.set()
 
@@ -134,7 +134,7 @@ async def test_the_other_side_is_asked_until_it_is_silent(monkeypatch: pytest.Mo
 
     wire = Wire()
     monkeypatch.setattr(wire, "ping", ping)
-    assert "silent" in str(await wire.wait_closed())
+    assert "does not answer" in str(await wire.wait_closed())
     assert asked == [0, 1, 2]
 
 
@@ -147,11 +147,11 @@ async def test_a_connection_ends_with_what_it_lives_by_and_the_other_way(caplog:
             raise error
 
     read: list[int] = []
-    for error, why in ((None, "hung up"), (ValueError("too long"), "broke, too long")):
+    for error, why in ((None, "server closed the connection"), (ValueError("too long"), "broke, too long")):
         wire = Wire()
         wire.start_task(wire.read_all(lines(error), lambda text: read.append(int(text))))
         assert why in str(await wire.closed)
-    assert read == [1, 2, 1, 2] and "cannot be read" in caplog.text
+    assert read == [1, 2, 1, 2] and "malformed input is ignored" in caplog.text
 
 
 async def test_what_a_connection_lives_by_is_over_where_the_desk_hangs_up() -> None:
@@ -168,7 +168,7 @@ async def test_what_a_connection_lives_by_is_over_where_the_desk_hangs_up() -> N
     wire.start_task(forever())
     await begun.wait()
     await wire.close()
-    assert over.is_set() and "the desk has hung up" in str(wire.closed.result())
+    assert over.is_set() and "the desk closed the connection" in str(wire.closed.result())
 
 
 async def test_why_nothing_is_heard_is_told() -> None:
@@ -183,12 +183,12 @@ async def test_why_nothing_is_heard_is_told() -> None:
     wire.rooms["lobby"] = wire.heard.set
     wire.mark_left("lobby", "closed")
     wire.mark_left("cellar", "nobody asked to be there")
-    assert line.trouble == "Wire: the desk is not in lobby (closed)."
+    assert line.receive_error == "Wire: the desk is not in lobby (closed)."
     wire.mark_joined("lobby")
-    assert line.trouble == ""
+    assert line.receive_error == ""
     wire.fail("the wire is cut")
     async with asyncio.timeout(60):
-        while "cut" not in line.trouble:  # noqa: ASYNC110 - what is waited for is a text
+        while "cut" not in line.receive_error:  # noqa: ASYNC110 - what is waited for is a text
             await asyncio.sleep(0.01)
     await line.stop()
     await running

@@ -160,10 +160,10 @@ async def test_who_is_put_out_or_not_let_in_says_so_and_comes_back(monkeypatch: 
         server.say(":desk!d@h JOIN #help", ":s 474 desk #other :banned", ":op!o@h KICK #Help desk :enough")
         await server.until("JOIN #help key")
         await server.until("JOIN #other")
-        assert connection.trouble == "IRC: the desk is not in #other (banned), #help (kicked enough)."
+        assert connection.join_errors == "IRC: the desk is not in #other (banned), #help (kicked enough)."
         server.say(":desk!d@h JOIN #help", ":desk!d@h JOIN :#other", "PING x")
         await server.until("PONG x")
-        assert connection.trouble == "" and not connection.closed.done()
+        assert connection.join_errors == "" and not connection.closed.done()
 
 
 async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ async def test_a_server_that_is_silent_is_noticed(monkeypatch: pytest.MonkeyPatc
         server.say(":s 001 desk :Welcome")
         await opening
         async with asyncio.timeout(10):
-            assert "it is silent" in str(await connection.wait_closed())
+            assert "the server does not answer" in str(await connection.wait_closed())
         assert any(line.startswith("PING ") for line in server.told)
 
 

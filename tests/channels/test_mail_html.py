@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qwendesk.channels.mail.html import html_to_text, render_html
+from qwendesk.channels.mail.html import render_html
+from qwendesk.channels.mail.quotes import strip_quotes
 
 
 @pytest.mark.parametrize(
@@ -57,4 +58,6 @@ def test_a_page_becomes_the_text_that_is_seen(html: str, text: str) -> None:
 
 
 def test_of_quotes_nothing_is_read() -> None:
-    assert html_to_text("<p>a</p><blockquote>old<p>er</p></blockquote>b") == "a\n\nb"
+    page = "<p>a</p>Anna wrote on 2026-05-01 10:00:<blockquote>old<p>er</p></blockquote>b"
+    assert render_html(page) == "a\n\nAnna wrote on 2026-05-01 10:00:\n\n> old\n>\n> er\n\nb"
+    assert strip_quotes(render_html(page)) == "a\n\nb"

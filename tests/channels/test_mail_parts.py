@@ -11,7 +11,7 @@ import pytest
 
 from qwendesk.channel_wiring import access_policy
 from qwendesk.channels.mail.channel import MailChannel
-from qwendesk.channels.mail.html import html_to_text
+from qwendesk.channels.mail.html import render_html
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.errors import ChannelError
@@ -31,7 +31,7 @@ def test_twice_the_text_takes_no_more_than_a_few_times_as_long_to_read(piece: st
 
 @pytest.mark.parametrize("piece", ["<a ", "<", "&", "<!--", "<p"])
 def test_a_page_that_is_none_is_read_in_a_moment(piece: str) -> None:
-    assert _growth(html_to_text, piece * (40_000 // len(piece))) < 8
+    assert _growth(render_html, piece * (40_000 // len(piece))) < 8
 
 
 @pytest.mark.parametrize("sign", ['"', "(", "=?utf-8?q?", "a,"])
@@ -67,7 +67,9 @@ def test_of_a_mail_the_newest_part_is_read(text: str, kept: str) -> None:
 
 
 def test_a_quote_in_html_is_left_out() -> None:
-    assert html_to_text("<p>a</p><blockquote>x<blockquote>y</blockquote></blockquote><p>b  <b>c</b></p>") == "a\n\nb c"
+    quote = "<blockquote>x<blockquote>y</blockquote></blockquote>"
+    page = f"<p>a</p><p>{ANNA} wrote:</p>{quote}<p>b  <b>c</b></p>"
+    assert strip_quotes(render_html(page)) == "a\n\nb c"
 
 
 def test_another_ones_mail_cannot_be_kept_away_by_its_name() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qwendesk.channels.base import ChannelCapabilities, Markup
 from qwendesk.channels.markup.render import render
-from qwendesk.channels.markup.shape import shape
+from qwendesk.channels.markup.split import split_message
 from tests.examples import examples
 
 CODE = "\n".join(f"print({n})  # line {n}" for n in range(200))
@@ -80,7 +80,9 @@ def test_a_table_stays_a_table_where_there_are_none() -> None:
 
 
 def test_code_is_cut_at_lines_and_each_part_is_fenced_again() -> None:
-    pieces = shape(f"Look:\n\n```python\n{CODE}\n```\n\nDone.", ChannelCapabilities(markup="markdown", max_length=1000))
+    pieces = split_message(
+        f"Look:\n\n```python\n{CODE}\n```\n\nDone.", ChannelCapabilities(markup="markdown", max_length=1000)
+    )
     assert len(pieces) > 3
     for piece in pieces:
         assert piece.text.count("```") % 2 == 0 and len(piece.text) <= 1000
@@ -91,7 +93,7 @@ def test_code_is_cut_at_lines_and_each_part_is_fenced_again() -> None:
 
 def test_a_text_is_cut_between_sentences_and_bold_stays_whole() -> None:
     text = "This is a **rather important. Really.** sentence. " * 40
-    pieces = shape(text, ChannelCapabilities(markup="telegram", max_length=300))
+    pieces = split_message(text, ChannelCapabilities(markup="telegram", max_length=300))
     for piece in pieces:
         assert piece.text.count("<b>") == piece.text.count("</b>") and "**" not in piece.text
         assert piece.plain.endswith("sentence.")
@@ -99,32 +101,36 @@ def test_a_text_is_cut_between_sentences_and_bold_stays_whole() -> None:
 
 def test_a_head_of_a_table_is_repeated() -> None:
     rows = "\n".join(f"| {n} | {n * n} |" for n in range(100))
-    pieces = shape(f"| n | square |\n|---|---|\n{rows}", ChannelCapabilities(markup="plain", max_length=200))
+    pieces = split_message(f"| n | square |\n|---|---|\n{rows}", ChannelCapabilities(markup="plain", max_length=200))
     assert len(pieces) > 3 and all(piece.text.startswith("n") for piece in pieces)
 
 
 def test_a_list_goes_on_counting_in_the_next_part() -> None:
     items = "\n".join(f"1. item of the list, number {n}" for n in range(1, 31))
-    text = "\n".join(piece.text for piece in shape(items, ChannelCapabilities(max_length=200)))
+    text = "\n".join(piece.text for piece in split_message(items, ChannelCapabilities(max_length=200)))
     assert text.split("\n") == [f"{n}. item of the list, number {n}" for n in range(1, 31)]
 
 
 @pytest.mark.parametrize(("unit", "size"), [("utf16", 2), ("bytes", 4)])
 def test_lengths_are_counted_in_the_platform_s_own_unit(unit: str, size: int) -> None:
-    pieces = shape("😀" * 500, ChannelCapabilities(max_length=100, length_unit=unit))  # type: ignore[arg-type]
+    pieces = split_message("😀" * 500, ChannelCapabilities(max_length=100, length_unit=unit))  # type: ignore[arg-type]
     assert max(len(piece.text) for piece in pieces) == 100 // size
     assert "".join(piece.text for piece in pieces) == "😀" * 500
 
 
 def test_a_family_of_joined_signs_is_not_torn() -> None:
     family = "👨\u200d👩\u200d👧"
-    pieces = shape(family * 30, ChannelCapabilities(max_length=17))
+    pieces = split_message(family * 30, ChannelCapabilities(max_length=17))
     assert all(len(piece.text) % len(family) == 0 for piece in pieces)
 
 
 def test_telegram_counts_what_is_left_after_its_tags() -> None:
     assert (
-        len(shape("**x**" + "y" * 4095, ChannelCapabilities(markup="telegram", max_length=4096, length_unit="utf16")))
+        len(
+            split_message(
+                "**x**" + "y" * 4095, ChannelCapabilities(markup="telegram", max_length=4096, length_unit="utf16")
+            )
+        )
         == 1
     )
 
@@ -132,7 +138,7 @@ def test_telegram_counts_what_is_left_after_its_tags() -> None:
 @settings(max_examples=examples(150), deadline=None)
 @given(TEXTS, st.integers(12, 90), st.sampled_from(["plain", "telegram", "mrkdwn", "markdown"]))
 def test_whatever_is_written_all_of_it_arrives_in_parts_that_fit(text: str, longest: int, markup: Markup) -> None:
-    pieces = shape(text, ChannelCapabilities(markup=markup, max_length=longest * 4))
+    pieces = split_message(text, ChannelCapabilities(markup=markup, max_length=longest * 4))
     for piece in pieces:
         length = len(piece.plain if markup == "telegram" else piece.text)
         assert length <= longest * 4
@@ -151,7 +157,7 @@ def test_any_text_can_be_written_in_any_markup(text: str) -> None:
 
 def test_a_very_long_text_is_divided_in_reasonable_time() -> None:
     text = "\n\n".join(["A sentence of some length, with **bold** in it. " * 20] * 100)
-    assert len(shape(text, ChannelCapabilities(markup="telegram", max_length=4096))) > 20
+    assert len(split_message(text, ChannelCapabilities(markup="telegram", max_length=4096))) > 20
 
 
 def _letters(text: str) -> str:

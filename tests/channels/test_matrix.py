@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.markup.shape import shape
+from qwendesk.channels.markup.split import split_message
 from qwendesk.channels.matrix.channel import MatrixChannel
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Outbound
@@ -148,12 +148,9 @@ class TestMatrix(ChannelConformance):
         assert (await desk.received(4))[3].text == "> you, the assistant wrote:\n> A ficus.\n\nsure?"
 
     async def test_a_file_that_is_never_to_be_had_does_not_hold_up_the_others(
-        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk, monkeypatch: pytest.MonkeyPatch
+        self, simulator: MatrixPlatform, channel: Channel, desk: RecordingDesk
     ) -> None:
-        async def broken(file: object) -> Attachment:
-            raise ChannelError("not now")
-
-        monkeypatch.setattr(channel, "_fetch", broken)
+        simulator.refusals["/download/"] = (500, {"errcode": "M_UNKNOWN", "error": "not now"})
         await simulator.write(UserMessage("look", files=(Attachment("image", "image/png", PIXEL, "a.png"),)))
         await simulator.write(UserMessage("next"))
         first, second = await desk.received(2)
@@ -180,7 +177,7 @@ class TestEncrypted:
         assert "[image a.png]\n> and a picture" in replied.text and replied.attachments[0].data == PIXEL
         await channel.send(answer_to(first, "Kept.", channel))
         await simulator.wait_until(lambda seen: seen.texts() == ["Kept."])
-        pieces = shape("Съешь ещё этих **мягких** булок. " * 400, channel.manifest.capabilities)
+        pieces = split_message("Съешь ещё этих **мягких** булок. " * 400, channel.manifest.capabilities)
         messages = [Outbound(f"k{n}", first.conversation, one.text, plain=one.plain) for n, one in enumerate(pieces)]
         sent = await channel.send(messages[0])
         assert sent and len(messages) > 2

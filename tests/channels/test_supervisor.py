@@ -13,7 +13,7 @@ from qwendesk.messages import Admission, Inbound
 class Deaf(IrcChannel):
     """Runs, and says that it does not hear all."""
 
-    trouble = "not in #help"
+    receive_error = "not in #help"
 
     async def start(self, accept: Accept) -> None:
         """Run until ``stop``."""
@@ -29,11 +29,11 @@ async def test_a_channel_that_runs_and_does_not_hear_all_fails() -> None:
     async def accept(inbound: Inbound) -> Admission:
         raise AssertionError(inbound)
 
-    keeper = ChannelSupervisor("irc", Deaf.create(Deaf.manifest.read({"host": "h"})))
-    keeper.start(accept)
+    supervisor = ChannelSupervisor("irc", Deaf.create(Deaf.manifest.read({"host": "h"})))
+    supervisor.start(accept)
     await asyncio.sleep(0)
-    assert (keeper.state, keeper.fails, keeper.problem) == ("running", True, "not in #help")
-    Deaf.trouble = ""
-    assert not keeper.fails and keeper.problem == ""
-    await keeper.stop()
-    assert keeper.state == "stopped"
+    assert (supervisor.state, supervisor.is_failing, supervisor.error) == ("running", True, "not in #help")
+    Deaf.receive_error = ""
+    assert not supervisor.is_failing and supervisor.error == ""
+    await supervisor.stop()
+    assert supervisor.state == "stopped"

@@ -233,10 +233,10 @@ async def test_a_picture_that_comes_while_its_album_is_being_taken_is_taken_too(
         return True
 
     together = updates.AlbumCollector(take)
-    first = asyncio.create_task(together.take("1:9", {"update_id": 50}))
+    first = asyncio.create_task(together.add("1:9", {"update_id": 50}))
     await begun.wait()
     begun.clear()
-    late = asyncio.create_task(together.take("1:9", {"update_id": 51}))
+    late = asyncio.create_task(together.add("1:9", {"update_id": 51}))
     await begun.wait()
     go_on.set()
     assert await asyncio.gather(first, late) == [True, True] and taken == [[50], [51]]

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import best_language
-from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_SOCKETS, PageSocket, VisitorSession, VisitorSessions
+from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_PAGES, FrameQueue, VisitorSession, VisitorSessions
 from qwendesk.channels.web.socket import (
     MAX_FILE_BYTES,
     MAX_FRAME_BYTES,
@@ -63,7 +63,7 @@ class TestWeb(ChannelConformance):
     ) -> None:
         # what is sent before the door is open must not count as shown
         elsewhere = WebChannel.create(WebChannel.manifest.read({}))
-        with pytest.raises(ChannelError, match="tried again") as caught:
+        with pytest.raises(ChannelError, match="is retried") as caught:
             await elsewhere.send(Outbound("k", "c", "Hello"))
         assert caught.value.permanent is permanent
 
@@ -256,7 +256,7 @@ class TestWeb(ChannelConformance):
             await client.get("/channels/web/", headers={"Referer": "https://a-link.example/"})
         told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
         assert told == [
-            "The web chat was refused to 'https://shop.example': 'origins' in [channels.web] does not have it."
+            "The web chat refused the site 'https://shop.example': it is not among 'origins' in [channels.web]."
         ]
 
 
@@ -370,19 +370,19 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(MAX_MESSAGES + 5):
         session.show({"type": "shown", "id": str(number), "text": "ab"})
     assert session.size == MAX_MESSAGES * 2
-    slow = PageSocket()
+    slow = FrameQueue()
     session.join(slow, 0)
     for _ in range(1000):
         session.broadcast({"type": "typing"})
     assert await slow.next() is None  # cut off: it comes back for the rest
-    links = [PageSocket() for _ in range(MAX_SOCKETS)]
+    links = [FrameQueue() for _ in range(MAX_PAGES)]
     for link in links:
         session.join(link, 10**15)
-    assert len(session.sockets) == MAX_SOCKETS and slow not in session.sockets
+    assert len(session.pages) == MAX_PAGES and slow not in session.pages
     monkeypatch.setattr("qwendesk.channels.web.sessions.MAX_TOTAL_CHARS", 100_000)
     sessions = VisitorSessions()
-    looked_at = PageSocket()
+    looked_at = FrameQueue()
     sessions.open("looked at").join(looked_at, 0)
     for number in range(1000):
         sessions.open(str(number))
-    assert len(sessions.keys) < 500 and looked_at in sessions.open("looked at").sockets
+    assert len(sessions.keys) < 500 and looked_at in sessions.open("looked at").pages

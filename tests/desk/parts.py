@@ -52,7 +52,7 @@ class TestOutlet:
     signs: int = 0
     fail: Callable[[Outbound], None] = lambda message: None
 
-    async def shape(self, text: str) -> list[Piece]:
+    async def split_message(self, text: str) -> list[Piece]:
         return [Piece(part, part) for part in text.split("\n\n\n") if part]
 
     async def send(self, message: Outbound) -> str | None:

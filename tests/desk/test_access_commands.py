@@ -72,7 +72,7 @@ def test_a_name_is_shown_as_it_is() -> None:
 
 async def test_where_nobody_is_proved_nobody_is_in_charge(tmp_path: Path) -> None:
     channel = Loopback()
-    channel.proves_senders = False
+    channel.authenticates_senders = False
     async with Service(settings(tmp_path, channels={"loopback": {}}), channels={"loopback": channel}) as service:
         await service.runtime.access.decide("loopback:ann", "allowed", "operator")
         code = await code_of(service, channel, "bob")

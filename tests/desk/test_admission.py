@@ -70,7 +70,9 @@ async def test_refusals_are_told_once_and_a_letter_s_sender_once_an_hour(
     now = 1000.0
     monkeypatch.setattr("qwendesk.desk.rate_limiter.monotonic", lambda: now)
     async with running(
-        tmp_path, access_policies={"test": AccessPolicy("open"), "mail": AccessPolicy(by_letter=True)}, answers=False
+        tmp_path,
+        access_policies={"test": AccessPolicy("open"), "mail": AccessPolicy(forgeable_senders=True)},
+        answers=False,
     ) as desk:
         for say in ({"text": "/stop"}, {"text": "x" * 9000}, {"text": "", "unsupported_media": "video"}):
             assert [bool((await desk.say(**say)).text) for _ in range(3)] == [True, False, False], say  # type: ignore[arg-type]

@@ -179,10 +179,10 @@ async def test_a_bug_in_a_command_is_owned_up_to_and_keeps_the_order(
 @pytest.mark.parametrize("all_", [False, True])
 async def test_an_answer_that_cannot_be_cut_into_messages_is_owned_up_to(tmp_path: Path, all_: bool) -> None:
     class Broken(TestOutlet):
-        async def shape(self, text: str) -> list[Piece]:
+        async def split_message(self, text: str) -> list[Piece]:
             if all_ or text == "strange":
                 raise ValueError("a bug")
-            return await super().shape(text)
+            return await super().split_message(text)
 
     async with running(tmp_path, ["strange", "fine"], outlet=Broken()) as desk:
         await desk.say("hello")

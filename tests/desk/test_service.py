@@ -87,7 +87,7 @@ async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_e
     async with Service(settings(tmp_path), channels={"loopback": channel, "other": refused}) as service:
         assert (await channel.hears("hello")).outcome == "refused"
         assert service.supervisors["other"].state == "refused"
-        assert "token" in service.supervisors["other"].problem
+        assert "token" in service.supervisors["other"].error
         assert "token" in (await service.health())["problems"]["other"]
         assert (await service.health())["status"] == "degraded"
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from qwendesk.channels.http_api import parse_retry_after
-from qwendesk.channels.web.sessions import PageSocket, VisitorSession, shown_frame
+from qwendesk.channels.web.sessions import FrameQueue, VisitorSession, shown_frame
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.memory.tables.facts import LinkCode
@@ -97,11 +97,12 @@ async def test_a_link_code_of_a_later_clock_does_not_hold(tmp_path: Path) -> Non
         assert await people.enter_code(code.code, "bob", channel="other") == "unknown"
 
 
-def test_a_page_that_saw_more_than_the_session_knows_is_shown_all() -> None:
-    session, link = VisitorSession(), PageSocket()
+async def test_a_page_that_saw_more_than_the_session_knows_is_shown_all() -> None:
+    session, link = VisitorSession(), FrameQueue()
     session.show(shown_frame("a", "hello"))
     session.join(link, 2**53)
-    assert link._frames.get_nowait() == {"type": "shown", "id": "a", "text": "hello", "seq": session._seq}
+    (kept,) = session.frames
+    assert await link.next() == kept == {"type": "shown", "id": "a", "text": "hello", "seq": kept["seq"]}
 
 
 @pytest.mark.parametrize("said", ["Wed, 21 Oct 2099 07:28:00 GMT", "99999999999"])

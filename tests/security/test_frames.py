@@ -98,7 +98,7 @@ class Transport(asyncio.Transport):
 @pytest.mark.parametrize("text", ["a" * 60_000, "漢" * 60_000, "🙂" * 60_000])
 async def test_a_long_text_that_was_taken_is_no_message_half_sent(text: str) -> None:
     guard, transport = ConnectionGuard(WebLimits(), 2**20), Transport()
-    line = guard.opened(transport)
+    line = guard.register(transport)
     waits = asyncio.Event()
     came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -110,23 +110,23 @@ async def test_a_long_text_that_was_taken_is_no_message_half_sent(text: str) -> 
     scope = {"type": "websocket", "client": ("192.0.2.1", 4711), "headers": []}
     running = asyncio.create_task(ConnectionGuardMiddleware(app, guard)(scope, came.get, came.put))  # type: ignore[arg-type]
     await asyncio.sleep(0)
-    guard.received(line, len(text.encode()) + 14)
+    guard.record_received(line, len(text.encode()) + 14)
     came.put_nowait({"type": "websocket.receive", "text": text})
     await waits.wait()
     await asyncio.sleep(0)
-    guard.look(monotonic() + 600)
+    guard.close_overdue(monotonic() + 600)
     assert not transport.aborted
     running.cancel()
 
 
 def test_a_port_that_is_taken_again_stays_known() -> None:
     guard, old, new = ConnectionGuard(WebLimits(), 2**20), Transport(), Transport()
-    guard.opened(old)
-    line = guard.opened(new)
-    guard.closed(old)
-    assert guard.line_of(("192.0.2.1", 4711)) is line
-    guard.closed(new)
-    assert guard.line_of(("192.0.2.1", 4711)) is None
+    guard.register(old)
+    line = guard.register(new)
+    guard.unregister(old)
+    assert guard.connection_from(("192.0.2.1", 4711)) is line
+    guard.unregister(new)
+    assert guard.connection_from(("192.0.2.1", 4711)) is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])

@@ -125,7 +125,7 @@ async def test_approving_is_widened_only_to_people_who_were_let_in(tmp_path: Pat
 
 
 async def test_where_nobody_is_proved_approving_is_not_widened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.security.served.Place.proves_senders", False)
+    monkeypatch.setattr("tests.security.served.Place.authenticates_senders", False)
     rules = {"commands": ["help", "approve"], "allow": ["staff"]}
     async with served(tmp_path, rules=rules) as desk:
         assert "no command" in await desk.told("/approve ABCDEFGH", "staff")

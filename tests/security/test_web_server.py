@@ -203,7 +203,7 @@ async def test_a_hang_up_is_one_line_in_the_log(desk: Served) -> None:
     await says(desk, "is somebody there")
     log = desk.log.decode()
     assert "Traceback" not in log
-    assert log.count("hung up") <= 1
+    assert log.count("disconnected in the middle") <= 1
 
 
 def upgrade() -> bytes:

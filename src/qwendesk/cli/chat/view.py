@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from qwendesk.channels.markup.render import markdown_parser, render
-from qwendesk.channels.markup.shape import is_seen
+from qwendesk.channels.markup.split import has_visible_output
 from qwendesk.messages import (
     AnswerReset,
     Event,
@@ -40,7 +40,7 @@ def markdown(text: str) -> Markdown:
     """Return a text as Rich Markdown, parsed as on the other channels, with the URLs of links shown."""
     made = Markdown("", hyperlinks=False)
     parsed = markdown_parser().parse(text)
-    if not is_seen(render(text, "html"), "html"):  # markup without words is shown as written
+    if not has_visible_output(render(text, "html"), "html"):  # markup without words is shown as written
         inline = Token("inline", "", 0, children=[Token("text", "", 0, content=text)])
         parsed = [Token("paragraph_open", "p", 1), inline, Token("paragraph_close", "p", -1)]
     made.parsed = list(_counted(parsed))

@@ -216,28 +216,28 @@ class MessagePart:
     """The text without markup."""
 
 
-def shape(text: str, capabilities: ChannelCapabilities) -> list[MessagePart]:
+def split_message(text: str, capabilities: ChannelCapabilities) -> list[MessagePart]:
     """Return the messages for a Markdown text; none if it has no visible character."""
     markup = capabilities.markup
     text = _LEADING.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
     parts = split_markdown(text, _fits(capabilities))
-    pieces = [_piece(part, markup) for part in parts if is_visible(part)]
-    if shown := [piece for piece in pieces if is_seen(piece.text, markup)]:
+    pieces = [_piece(part, markup) for part in parts if has_visible_text(part)]
+    if shown := [piece for piece in pieces if has_visible_output(piece.text, markup)]:
         return shown
     # the text consists of markup characters only: send them as plain text
     measure, longest = _MEASURES[capabilities.length_unit], capabilities.max_length
     raw = split_plain(text, lambda part: measure(written(part, markup)) <= longest)
-    return [MessagePart(written(part, markup), part) for part in raw if is_visible(part)]
+    return [MessagePart(written(part, markup), part) for part in raw if has_visible_text(part)]
 
 
-def is_visible(text: str) -> bool:
+def has_visible_text(text: str) -> bool:
     """Return whether a text has a visible character."""
     return any(not (sign.isspace() or unicodedata.category(sign) in ("Cf", "Cc")) for sign in text)
 
 
-def is_seen(written: str, markup: Markup) -> bool:
+def has_visible_output(written: str, markup: Markup) -> bool:
     """Return whether a rendered text has a visible character."""
-    return is_visible(_TAG.sub("", written) if markup in ("html", "telegram") else written)
+    return has_visible_text(_TAG.sub("", written) if markup in ("html", "telegram") else written)
 
 
 def _piece(part: str, markup: Markup) -> MessagePart:

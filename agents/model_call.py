@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 
 from qwendesk.agents.roles import RoleDefinition, selects_tool
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import Attachment, Inbound
+from qwendesk.models.card import SelectedModel
 from qwendesk.prompt_quoting import Block, indented
 from qwendesk.prompts import render
 from qwendesk.routing.signals.language import english_name

@@ -14,10 +14,9 @@ from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TurnContext
 from qwendesk.engines.base import Progress
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import SelectedModel, best_for_role
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.messages import Role
-from qwendesk.models.card import ModelCard
+from qwendesk.models.card import ModelCard, SelectedModel, best_for_role
 from qwendesk.routing.base import Decision
 from qwendesk.routing.policy.policy_file import ModelPolicy, RoutingPolicy
 from qwendesk.routing.signals.language import english_name
@@ -33,7 +32,6 @@ _SIZE_DOUBLING_WEIGHT = 0.25
 """Gain in suitability for twice the size; being made for the role gains 1."""
 _ROLE_RANK_PENALTY = 0.2
 """Loss in suitability for each position in a model's list of roles."""
-
 _MAX_THINKING_SHARE = 0.75
 """Maximum share of the output tokens for thinking; the rest is left for the answer."""
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from qwendesk.agents.checks.tool_results import is_refusal
 from qwendesk.agents.state import RetryRequest, RetryStep, TurnContext
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
-from qwendesk.models.card import ModelCard
+from qwendesk.models.card import ModelCard, SelectedModel
 from qwendesk.routing.base import ConversationContext, Decision
 from qwendesk.routing.policy.policy_file import EscalationPolicy
 from qwendesk.routing.signals.cues import fold, match_cues

@@ -12,9 +12,9 @@ from langchain_core.messages import BaseMessage
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Event, Inbound, Notice, Role, SubAnswer, ToolUse
+from qwendesk.models.card import SelectedModel
 from qwendesk.routing.base import ConversationContext, Decision, Router, Signals
 from qwendesk.routing.policy.policy_file import RoutingPolicy
 from qwendesk.routing.policy.subquestions import SubQuestion

@@ -23,7 +23,7 @@ import psutil
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from benchmarks.engines_raw import Library, RawLlama, random_model
-from qwendesk.engines.base import QwenChat
+from qwendesk.engines.chat import QwenChat
 from qwendesk.engines.cpu_threads import available_threads, use_passive_waiting
 from qwendesk.errors import QwendeskError
 from qwendesk.settings import STARTER_MODEL, Settings, load_settings

@@ -24,9 +24,8 @@ import numpy as np
 
 from benchmarks.routing_report import missed, plain, plot, write_docs
 from qwendesk.routing.base import Signals
-from qwendesk.routing.classifier.classifier import Classifier
+from qwendesk.routing.classifier.classifier import Array, Classifier
 from qwendesk.routing.classifier.features import extract_features
-from qwendesk.routing.classifier.linear import Array
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.signals import language
 from qwendesk.routing.signals.cues import KINDS, CueMatcher

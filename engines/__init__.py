@@ -9,34 +9,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qwendesk.engines.base import Engine as Engine
     from qwendesk.engines.base import EngineParts as EngineParts
-    from qwendesk.engines.base import GenerationOptions as GenerationOptions
-    from qwendesk.engines.base import ModelCapabilities as ModelCapabilities
     from qwendesk.engines.base import Progress as Progress
-    from qwendesk.engines.base import QwenChat as QwenChat
     from qwendesk.engines.base import ResidentModel as ResidentModel
+    from qwendesk.engines.chat import Delta as Delta
+    from qwendesk.engines.chat import GenerationOptions as GenerationOptions
+    from qwendesk.engines.chat import ModelCapabilities as ModelCapabilities
+    from qwendesk.engines.chat import QwenChat as QwenChat
+    from qwendesk.engines.chat import Usage as Usage
     from qwendesk.engines.pool import ModelPool as ModelPool
     from qwendesk.engines.scripted import ScriptedEngine as ScriptedEngine
-    from qwendesk.engines.selected_model import SelectedModel as SelectedModel
-    from qwendesk.engines.stream.chunks import Delta as Delta
-    from qwendesk.engines.stream.chunks import Usage as Usage
     from qwendesk.engines.stream.tool_calls import ParsedToolCall as ParsedToolCall
+    from qwendesk.models.card import SelectedModel as SelectedModel
 
 _MODULES = {
-    "Delta": "stream.chunks",
-    "Engine": "base",
-    "EngineParts": "base",
-    "GenerationOptions": "base",
-    "ModelCapabilities": "base",
-    "ModelPool": "pool",
-    "ParsedToolCall": "stream.tool_calls",
-    "Progress": "base",
-    "QwenChat": "base",
-    "ResidentModel": "base",
-    "ScriptedEngine": "scripted",
-    "SelectedModel": "selected_model",
-    "Usage": "stream.chunks",
+    "Delta": "qwendesk.engines.chat",
+    "Engine": "qwendesk.engines.base",
+    "EngineParts": "qwendesk.engines.base",
+    "GenerationOptions": "qwendesk.engines.chat",
+    "ModelCapabilities": "qwendesk.engines.chat",
+    "ModelPool": "qwendesk.engines.pool",
+    "ParsedToolCall": "qwendesk.engines.stream.tool_calls",
+    "Progress": "qwendesk.engines.base",
+    "QwenChat": "qwendesk.engines.chat",
+    "ResidentModel": "qwendesk.engines.base",
+    "ScriptedEngine": "qwendesk.engines.scripted",
+    "SelectedModel": "qwendesk.models.card",
+    "Usage": "qwendesk.engines.chat",
 }
-
 __all__ = [
     "Delta",
     "Engine",
@@ -57,5 +56,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
     if name in _MODULES:
-        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

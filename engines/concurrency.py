@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 from qwendesk.errors import EngineTimeout
 
 T = TypeVar("T")
-
 FIRST_NOTICE_SECONDS = 1.0
 """Waiting time before the first notice."""
 NEXT_NOTICE_SECONDS = 10.0

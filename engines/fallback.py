@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
-from qwendesk.engines.base import Progress, QwenChat
-from qwendesk.engines.selected_model import SelectedModel
+from qwendesk.engines.base import Progress
+from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineFailed, EngineTimeout, EngineUnavailable, ModelStoreError, QwendeskError
+from qwendesk.models.card import SelectedModel
 
 FALLBACK_ERRORS: tuple[type[QwendeskError], ...] = (EngineUnavailable, EngineFailed, EngineTimeout, ModelStoreError)
 """Errors after which another model is asked; every model would refuse a message that one refused."""

@@ -32,33 +32,39 @@ _TAG_NAMES = (
     "think|tool_call|tool_response|tools|function|parameter|img|imgpad|ref|box|quad|"
     "tts_pad|tts_text_bos|tts_text_eod|tts_text_bos_single"
 )
-
 _NAME_CHARS = 64
-
 CONTROL_TOKEN = re.compile(
     rf"<\|[^\s<>|]{{1,{_NAME_CHARS}}}\|>|</?(?:{_TAG_NAMES})>|<(?:function|parameter)=[^<>\n]{{0,{_NAME_CHARS}}}>"
 )
 """The strings with a special meaning for the tokenizers and templates of Qwen models."""
-
 _UNFINISHED = re.compile(
     rf"<(?:\|(?:[^\s<>|]{{1,{_NAME_CHARS}}}\|?)?|/?[a-z_]{{0,20}}|(?:function|parameter)=[^<>\n]{{0,{_NAME_CHARS}}})\Z"
 )
 """The beginning of a control token at the end of a text."""
-
 _MAX_TOKEN_CHARS = _NAME_CHARS + 16
 """Maximum number of characters of a control token."""
-
-
 _ZERO_WIDTH_SPACE = "\u200b"
-
 _MARK_START, _MARK_END = "\ue000", "\ue001"
-
 _MARK = re.compile(f"{_MARK_START}((?:[0-9a-f]{{2}})+){_MARK_END}")
-
 _CANDIDATE = re.compile(r"[<\uff1c\ufe64][^<\uff1c\ufe64\ue000\ue001]*|[\ue000\ue001]")
 """From one ``<`` in any form to the next one, or a character that ``mark_control_tokens`` uses."""
-
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_TOOLS_HEAD = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+"""
+_TOOLS_TAIL = """
+</tools>
+
+For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>"""
+OpenAIMessage = dict[str, Any]
+"""A message in OpenAI's format, with control tokens made harmless."""
 
 
 def break_control_tokens(text: str) -> str:
@@ -216,27 +222,6 @@ def _unreadable_call(call: InvalidToolCall) -> dict[str, Any]:
 def _call(call: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
     arguments = json.dumps(map_strings(call["args"], text), ensure_ascii=False)
     return {"id": call["id"], "type": "function", "function": {"name": text(call["name"]), "arguments": arguments}}
-
-
-_TOOLS_HEAD = """# Tools
-
-You may call one or more functions to assist with the user query.
-
-You are provided with function signatures within <tools></tools> XML tags:
-<tools>
-"""
-
-_TOOLS_TAIL = """
-</tools>
-
-For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
-<tool_call>
-{"name": <function-name>, "arguments": <args-json-object>}
-</tool_call>"""
-
-
-OpenAIMessage = dict[str, Any]
-"""A message in OpenAI's format, with control tokens made harmless."""
 
 
 def write_tools_as_text(messages: Sequence[OpenAIMessage], tools: Sequence[dict[str, Any]]) -> list[OpenAIMessage]:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat
+from qwendesk.engines.base import Engine, EngineParts, Progress
+from qwendesk.engines.chat import QwenChat
 from qwendesk.engines.concurrency import RequestQueue
 from qwendesk.engines.fallback import (
     FALLBACK_ERRORS,
@@ -18,10 +19,9 @@ from qwendesk.engines.fallback import (
     no_model_answered,
 )
 from qwendesk.engines.registry import EngineRegistry
-from qwendesk.engines.selected_model import ModelCandidates, SelectedModel, best_for_role, can_play
 from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
-from qwendesk.models.card import ModelCard
+from qwendesk.models.card import ModelCandidates, ModelCard, SelectedModel, best_for_role
 from qwendesk.models.gguf import header_fault
 from qwendesk.models.sources.base import PullProgress
 from qwendesk.settings import STARTER_MODEL, Settings
@@ -88,7 +88,7 @@ class ModelPool:
         """
         if requested:
             choice = await self._named(requested, ignore_cooldown=True)
-            return replace(choice, pinned=True) if can_play(role, choice.card) else None
+            return replace(choice, pinned=True) if choice.card.takes_input_of(role) else None
         try:
             found = await self._configured(role, progress, fetch) or await self._best(role, progress, fetch)
         except FALLBACK_ERRORS as error:
@@ -180,7 +180,7 @@ class ModelPool:
         """Return the model that the settings name for a role, if it can play it."""
         named = self._set_for(role)
         choice = await self._named(named) if named else None
-        if choice is None or not can_play(role, choice.card):
+        if choice is None or not choice.card.takes_input_of(role):
             return None
         if await self._is_available(choice):
             return choice
@@ -257,7 +257,7 @@ class ModelPool:
 
     async def _unfit_reason(self, role: Role, choice: SelectedModel) -> str | None:
         """Return why a model of the chain cannot answer now; None if it can."""
-        if not can_play(role, choice.card):
+        if not choice.card.takes_input_of(role):
             return f"{choice.name} does not take such input ({role})"
         if self._cooldowns.remaining(choice.name):
             return self._cooldowns.explain(choice.name)

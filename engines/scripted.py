@@ -10,18 +10,16 @@ from inspect import isawaitable
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.base import Engine, EngineParts, Progress
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat, Usage
 from qwendesk.engines.context_window import context_exceeded, drop_oldest, limit_by_length
-from qwendesk.engines.stream.chunks import Delta, Usage
 from qwendesk.engines.stream.thinking import THINK_CUTOFF
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.models.card import ModelCard
 
 _WORD = re.compile(r"\s*\S+|\s+$")
-
 Script = Iterable[str | Exception] | Callable[[list[BaseMessage]], str | Awaitable[str]]
 """Replies in order, or a function from the messages to the reply; an exception among the replies is raised."""
-
 SCRIPTED_MODELS: tuple[ModelCard, ...] = (
     ModelCard(name="scripted-general", roles=("general",), parameters=7),
     ModelCard(name="scripted-coder", roles=("coder",), parameters=7),

@@ -15,12 +15,12 @@ from qwendesk.settings import Settings
 
 SERVER_ENGINE = "openai"
 """The entry point of the engine that connects to these servers."""
-
 Body = dict[str, Any]
-
 ThinkingSwitch = Callable[[bool | None, int | None], Body]
 """Returns the request fields that turn thinking on or off (None: the default) and limit it to a number of tokens
 (None: no limit)."""
+_VLLM_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
+_LLAMA_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repeat_penalty"}
 
 
 def _by_template_variable(budget: Callable[[int], Body] | None = None) -> ThinkingSwitch:
@@ -70,11 +70,6 @@ class ServerKind:
     """Its field names for settings of ``Sampling`` that OpenAI's API lacks."""
     cloud: bool = False
     """Whether it is a cloud service, which needs a key and offers models of many vendors."""
-
-
-_VLLM_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
-
-_LLAMA_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repeat_penalty"}
 
 
 SERVER_KINDS: dict[str, ServerKind] = {

@@ -1,4 +1,4 @@
-"""Model cards: the properties of a model and the files that hold its weights."""
+"""Model cards: the properties of a model and the files that hold its weights; the best card for a role."""
 
 from __future__ import annotations
 
@@ -89,7 +89,58 @@ class ModelCard:
         """Relative cost of a token: billions of active parameters."""
         return self.active or self.parameters
 
+    def takes_input_of(self, role: Role) -> bool:
+        """Return whether the model takes the input of a role: images for vision, recordings for audio."""
+        return {"vision": self.vision, "audio": self.audio}.get(role, True)
+
 
 def without_media(card: ModelCard) -> ModelCard:
     """Return the card of a model served without its vision and audio projector."""
     return replace(card, vision=False, audio=False) if card.vision or card.audio else card
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedModel:
+    """The model selected for a role: an engine and one of its models."""
+
+    engine: str
+    card: ModelCard
+    fallback_reason: str | None = None
+    """Why a model that is not made for the role is used; None for a model made for it."""
+    pinned: bool = False
+    """Whether the user requested this model, so that no other may replace it."""
+    skipped: tuple[str, ...] = ()
+    """Why each model that was preferred to this one could not answer."""
+
+    @property
+    def name(self) -> str:
+        """Engine and model, as ``engine:model``."""
+        return f"{self.engine}:{self.card.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCandidates:
+    """The models that one for a role is selected from."""
+
+    choice: SelectedModel | None
+    """The first choice; None if no model takes the input of the role."""
+    cards: tuple[ModelCard, ...] = ()
+    """All models of its engine, if another one may be taken."""
+    loaded: frozenset[str] = frozenset()
+    """Names of the models in memory; switching to another one takes time."""
+
+
+def best_for_role(role: Role, cards: list[ModelCard], engine: str) -> SelectedModel | None:
+    """Return the best model for a role: made for it, else able to take its input; larger models first."""
+    able = [card for card in cards if card.takes_input_of(role)]
+    made = [card for card in able if role in card.roles]
+    if made:
+        return SelectedModel(engine, min(made, key=lambda card: (card.roles.index(role), -card.parameters)))
+    if not able:
+        return None
+    chosen = min(able, key=lambda card: (not _thinks(role, card), "general" not in card.roles, -card.parameters))
+    return SelectedModel(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
+
+
+def _thinks(role: Role, card: ModelCard) -> bool:
+    return role == "thinking" and card.thinking != "none"

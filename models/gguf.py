@@ -10,6 +10,19 @@ from pathlib import Path
 MAGIC = b"GGUF"
 _MIN_HEADER_BYTES = 24
 """Size of the shortest header."""
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+"""Bytes of a metadata value by type number; strings (8) and arrays (9) have variable length."""
+_TEXT, _LIST = 8, 9
+_BLOCKS = {
+    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)},
+    **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 30: (1, 2)},
+}
+"""Numbers and bytes of a tensor block, by type number."""
+_SUPPORTED = tuple(MAGIC + version.to_bytes(4, "little") for version in (2, 3))
+"""First bytes of the supported versions."""
+_ALIGNMENT = b"general.alignment"
+_PROJECTOR = "mmproj"
+_QUANT = re.compile(r"[-_.](i?q\d\w*|b?f16|fp16|f32|ud|model)$")
 
 
 def header_fault(file: Path) -> str | None:
@@ -24,19 +37,6 @@ def header_fault(file: Path) -> str | None:
     if not head.startswith(MAGIC):
         return f"is not a GGUF file (it begins with {head[:4]!r})"
     return "ends within its header: it is truncated" if len(head) < _MIN_HEADER_BYTES else None
-
-
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-"""Bytes of a metadata value by type number; strings (8) and arrays (9) have variable length."""
-_TEXT, _LIST = 8, 9
-_BLOCKS = {
-    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)},
-    **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 30: (1, 2)},
-}
-"""Numbers and bytes of a tensor block, by type number."""
-_SUPPORTED = tuple(MAGIC + version.to_bytes(4, "little") for version in (2, 3))
-"""First bytes of the supported versions."""
-_ALIGNMENT = b"general.alignment"
 
 
 def truncation_fault(file: Path) -> str | None:
@@ -109,10 +109,6 @@ class _Header:
         kind, offset = self._numbers("<IQ")
         block, size = _BLOCKS.get(kind, (1, 0))
         return offset + -(-numbers // block) * size
-
-
-_PROJECTOR = "mmproj"
-_QUANT = re.compile(r"[-_.](i?q\d\w*|b?f16|fp16|f32|ud|model)$")
 
 
 def find_projector(file: Path, *, is_multimodal: bool) -> Path | None:

@@ -8,6 +8,12 @@ from typing import Literal, Protocol
 
 from qwendesk.messages import Attachment, Role
 
+TextRole = Literal["general", "coder", "math", "thinking"]
+"""Roles that a text alone can lead to; pictures and recordings are routed by their kind."""
+DecidedBy = Literal["override", "attachment", "rule", "conversation", "classifier", "abstention"]
+"""The ground of a decision, highest precedence first."""
+TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
+
 
 @dataclass(frozen=True, slots=True)
 class ConversationContext:
@@ -23,17 +29,6 @@ class ConversationContext:
     """Pictures of the last message that had any."""
     picture_age: int = 0
     """Age of the pictures in messages of the person: 1 is the last message, 0: no pictures."""
-
-
-TextRole = Literal["general", "coder", "math", "thinking"]
-"""Roles that a text alone can lead to; pictures and recordings are routed by their kind."""
-
-
-DecidedBy = Literal["override", "attachment", "rule", "conversation", "classifier", "abstention"]
-"""The ground of a decision, highest precedence first."""
-
-
-TEXT_ROLES: tuple[TextRole, ...] = ("general", "coder", "math", "thinking")
 
 
 @dataclass(frozen=True, slots=True)

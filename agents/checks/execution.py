@@ -19,9 +19,7 @@ _MAX_CLAIMS = 8
 """Maximum number of statements that are recomputed in an answer."""
 _MAX_LINE_CHARS = 400
 """Maximum length of a line that is searched for calculations."""
-
 _BLOCK = re.compile(r"^```(?:python|py|python3)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
-
 _MAX_DETAIL_CHARS = 300
 
 

@@ -14,20 +14,14 @@ from typing import Literal
 from qwendesk.tools.number_formats import convention_of, joined_groups, plain_digits, readings
 
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_.,])(?<![0-9][-:/])-?\d+(?:[.,]\d+)*(?![0-9_])(?![-:/]\d)")
-
 _TIME = re.compile(
     r"(?<![\d:.,])(\d{1,2})(?::|\.(?=\d\d\s?(?:Uhr|uur)\b))([0-5]\d)(?::[0-5]\d)?(?![\d:])(?:\s?([ap])\.?m\b)?",
     re.IGNORECASE,
 )
-
 _OFFSET = re.compile(r"(?:UTC|GMT)\s?[+-]\d{1,2}(?::?\d{2})?")
-
 _LETTER = re.compile(r"[^\W\d_]")
-
 _LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "ar", "hi", "zh", "ja", "ko")
-
 _UNIT_LENGTHS: tuple[Literal["long"], Literal["short"]] = ("long", "short")
-
 _UNITS = {
     "duration": ("second", "minute", "hour", "day", "week", "month", "year"),
     "mass": ("gram", "kilogram", "pound", "ounce", "tonne"),
@@ -35,7 +29,6 @@ _UNITS = {
     "volume": ("liter", "milliliter"),
     "temperature": ("celsius", "fahrenheit"),
 }
-
 _CURRENCY_SIGNS = {
     "%": "%",
     "€": "EUR",
@@ -54,7 +47,6 @@ _CURRENCY_SIGNS = {
     "chf": "CHF",
     "₹": "INR",
 }
-
 _CURRENCY_PREFIX = re.compile(r"([€$£¥₹]|\b(?:EUR|USD|GBP|CHF))\s?-?\Z")
 
 

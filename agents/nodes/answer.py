@@ -21,9 +21,9 @@ from qwendesk.agents.model_call import (
 from qwendesk.agents.retry_policy import keep_first_answer
 from qwendesk.agents.roles import offered_tools, role_definition, selects_tool
 from qwendesk.agents.state import TurnContext, TurnState
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
+from qwendesk.models.card import SelectedModel
 
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

@@ -28,9 +28,9 @@ from qwendesk.agents.nodes.subquestion import send_subquestions
 from qwendesk.agents.retry_policy import is_repeated, select_retry
 from qwendesk.agents.roles import selects_tool
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
+from qwendesk.models.card import SelectedModel
 from qwendesk.prompts import render
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.routing.policy.decision import route_message, unmet_override
@@ -42,10 +42,8 @@ _ROLE_SCHEMA: dict[str, Any] = {
     "required": ["role"],
     "additionalProperties": False,
 }
-
 _MAX_MESSAGE_CHARS = 2000
 """Characters of the message that the model asked for the role reads."""
-
 _MAX_ANSWER_TOKENS = 24
 
 

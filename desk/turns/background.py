@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Inbound
+from qwendesk.models.card import SelectedModel
 from qwendesk.text_caches import Forgotten
 
 log = logging.getLogger(__name__)

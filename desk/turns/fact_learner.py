@@ -14,10 +14,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.desk.turns.background import FinishedTurn
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import is_grounded
 from qwendesk.memory.records import CATEGORIES, Category, Fact, NewFact, TurnLine
+from qwendesk.models.card import SelectedModel
 from qwendesk.prompt_quoting import indented
 from qwendesk.prompts import render
 

@@ -12,12 +12,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.base import Engine, EngineParts, Progress
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat, Usage
 from qwendesk.engines.concurrency import SingleFlight
 from qwendesk.engines.cpu_threads import available_threads
 from qwendesk.engines.llamacpp.prompt import LlamaPrompt, LlamaPromptRenderer
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
-from qwendesk.engines.stream.chunks import Delta, Usage
 from qwendesk.engines.stream.thinking import THINK_CUTOFF, THINK_OPEN, ThinkingBudget, reusable_thinking
 from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineError, EngineFailed

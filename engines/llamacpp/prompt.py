@@ -12,11 +12,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.engines.audio import TOKENS_PER_SECOND, max_recording_seconds, read_recording
-from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.context_window import context_exceeded, drop_oldest, limit_by_length
-from qwendesk.engines.images import read_image
 from qwendesk.engines.llamacpp.server import LlamaServer
+from qwendesk.engines.media import TOKENS_PER_SECOND, max_recording_seconds, read_image, read_recording
 from qwendesk.engines.message_format import (
     break_control_tokens,
     mark_control_tokens,
@@ -30,18 +29,16 @@ from qwendesk.models.card import ModelCard
 
 _TOKEN_SIDE_PIXELS = 28
 """Side in pixels of the square of an image that one token represents; newer models use larger squares."""
-
 _IMAGE_CONTEXT_FRACTION = 4
 """Divisor of the context window: an image is reduced to take at most this fraction of it."""
-
 _MIN_IMAGE_TOKENS = 16
 """Approximate minimum number of tokens of an image, because models enlarge small ones."""
-
 _MEDIA_MARKER_TOKENS = 4
 """Tokens before and after an image or a recording."""
-
 _PLACEHOLDER_DATA = "AAAA"
 """Replaces the data in the input of the chat template, which does not read it."""
+_MIN_ANSWER_TOKENS = 256
+"""Tokens of the context window that are reserved for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +97,6 @@ def _encode_recording(part: dict[str, Any], context: int) -> EncodedMedia:
     return EncodedMedia(
         b64encode(held.getvalue()).decode("ascii"), math.ceil(sound.seconds * TOKENS_PER_SECOND) + _MEDIA_MARKER_TOKENS
     )
-
-
-_MIN_ANSWER_TOKENS = 256
-"""Tokens of the context window that are reserved for the answer."""
 
 
 @dataclass(frozen=True, slots=True)

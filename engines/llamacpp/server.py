@@ -18,6 +18,17 @@ from qwendesk.engines.cpu_threads import use_passive_waiting
 from qwendesk.errors import EngineError, EngineFailed, EngineUnavailable
 from qwendesk.models.gguf import header_fault, truncation_fault
 
+SLOTS = 4
+"""Number of concurrent answers; each idle slot keeps the prompt of one conversation."""
+SLOTS_WITH_MEDIA = 2
+"""Number of slots of a model with vision or audio; each takes the memory of a whole context window."""
+PROMPT_CACHE_MIB = 256
+"""Memory for the prompts of conversations without a slot."""
+PROMPT_BATCH_TOKENS = 512
+"""Tokens of prompts in one batch. Cancelled requests are noticed and other answers continue only between batches:
+llama.cpp's default of 2048 takes half a minute on a small machine and is not faster."""
+_REPAIR_ADVICE = "Run 'qwendesk models pull NAME' to check the file and download it again."
+
 
 class LlamaClient:
     """Sends requests to one server.
@@ -103,18 +114,6 @@ def _failures() -> Iterator[None]:
         yield
     except httpx.RequestError as error:
         raise EngineFailed(f"llama.cpp broke off: {error!r}. Ask again.") from error
-
-
-SLOTS = 4
-"""Number of concurrent answers; each idle slot keeps the prompt of one conversation."""
-SLOTS_WITH_MEDIA = 2
-"""Number of slots of a model with vision or audio; each takes the memory of a whole context window."""
-PROMPT_CACHE_MIB = 256
-"""Memory for the prompts of conversations without a slot."""
-PROMPT_BATCH_TOKENS = 512
-"""Tokens of prompts in one batch. Cancelled requests are noticed and other answers continue only between batches:
-llama.cpp's default of 2048 takes half a minute on a small machine and is not faster."""
-_REPAIR_ADVICE = "Run 'qwendesk models pull NAME' to check the file and download it again."
 
 
 class LlamaServer:

@@ -11,15 +11,16 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import GenerationOptions, ModelCapabilities, QwenChat
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat, Usage
 from qwendesk.engines.context_window import context_exceeded, estimate_tokens, fit_by_estimate, limit_by_length
-from qwendesk.engines.images import check_images
-from qwendesk.engines.ollama.client import OllamaClient
-from qwendesk.engines.ollama.errors import OllamaRefused
+from qwendesk.engines.media import check_images
+from qwendesk.engines.ollama.client import OllamaClient, OllamaRefused
 from qwendesk.engines.ollama.format import LoadSettings, ServedModel, chat_request, delta_from
-from qwendesk.engines.stream.chunks import Delta, Usage
 from qwendesk.engines.stream.thinking import THINK_CLOSE, THINK_CUTOFF, ThinkingBudget, reusable_thinking
 from qwendesk.models.card import ModelCard
+
+_MAX_ESTIMATE_RATIO = 4
+"""Estimated tokens as a multiple of the context window above which a text cannot fit."""
 
 
 class StreamedThinking:
@@ -58,10 +59,6 @@ class StreamedThinking:
 
 def _cutoff_words() -> str:
     return THINK_CUTOFF.partition(THINK_CLOSE)[0]
-
-
-_MAX_ESTIMATE_RATIO = 4
-"""Estimated tokens as a multiple of the context window above which a text cannot fit."""
 
 
 class OllamaChat(QwenChat):

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat, ResidentModel
+from qwendesk.engines.base import Engine, EngineParts, Progress, ResidentModel
+from qwendesk.engines.chat import QwenChat
 from qwendesk.engines.ollama.chat import OllamaChat
-from qwendesk.engines.ollama.client import OllamaClient
-from qwendesk.engines.ollama.errors import model_missing
+from qwendesk.engines.ollama.client import OllamaClient, model_missing
 from qwendesk.engines.ollama.format import LoadSettings, ServedModel, name_in_file, served_model
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.models.card import ModelCard

@@ -10,10 +10,9 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
-from qwendesk.engines.base import GenerationOptions
-from qwendesk.engines.images import decode_data_url
+from qwendesk.engines.chat import Delta, GenerationOptions, Usage
+from qwendesk.engines.media import decode_data_url
 from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools, write_tools_as_text
-from qwendesk.engines.stream.chunks import Delta, Usage
 from qwendesk.engines.stream.tool_calls import ParsedToolCall
 from qwendesk.errors import EngineError
 from qwendesk.models.card import ModelCard

@@ -10,14 +10,14 @@ from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
 from qwendesk.certificates import trusted_certificates
-from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.base import Engine, EngineParts, Progress
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat
 from qwendesk.engines.context_window import context_exceeded, estimate_tokens, fit_by_estimate, limit_by_length
-from qwendesk.engines.images import check_images
+from qwendesk.engines.media import check_images
 from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools
 from qwendesk.engines.openai.errors import ContextOverflow, openai_errors
 from qwendesk.engines.openai.stream import StreamedAnswer
 from qwendesk.engines.servers import ServerEntry, server_entry
-from qwendesk.engines.stream.chunks import Delta
 from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.card import ModelCard

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from qwendesk.engines.stream.chunks import Delta, Usage
+from qwendesk.engines.chat import Delta, Usage
 from qwendesk.engines.stream.tool_calls import ParsedToolCall
 from qwendesk.errors import EngineFailed
 

@@ -7,7 +7,6 @@ from typing import Literal
 from qwendesk.engines.message_format import break_control_tokens
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-
 THINK_CUTOFF = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
     "</think>\n\n"

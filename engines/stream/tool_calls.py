@@ -12,9 +12,9 @@ from typing import Any
 
 import json_repair
 
-from qwendesk.engines.stream.cleaning import join_surrogates
 from qwendesk.engines.stream.tool_schema import coerce_to_schema
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*(?:"|(\\?\Z))|' r"'(?:\\.|[^'\\])*(?:'|(\\?\Z))|[{}\[\]]", re.S)
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.S)
 _FENCE = re.compile(r"^```\w*\s*|\s*```$")
@@ -270,3 +270,10 @@ def _loads(text: str) -> Any:
         return json_repair.loads(text.rstrip().rstrip("`"), skip_json_loads=True)
     except (ValueError, RecursionError):
         return None
+
+
+def join_surrogates(text: str) -> str:
+    """Return a text with each surrogate pair as one character."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

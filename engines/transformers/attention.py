@@ -15,6 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 _GROWTH_TOKENS = 256
 """Minimum growth of buffers in tokens, so that buffers are rarely copied."""
+PACKED_ATTENTION = "qwendesk_packed"
+"""The name of this attention in transformers."""
 
 
 class SequenceCache:
@@ -87,10 +89,6 @@ def _grown(old: Tensor | None, length: int, size: int, like: Tensor) -> Tensor:
     if old is not None and length:
         new[:, :, :length] = old[:, :, :length]
     return new
-
-
-PACKED_ATTENTION = "qwendesk_packed"
-"""The name of this attention in transformers."""
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from qwendesk.engines.base import Engine, EngineParts, GenerationOptions, ModelCapabilities, Progress, QwenChat
+from qwendesk.engines.base import Engine, EngineParts, Progress
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat, Usage
 from qwendesk.engines.concurrency import SingleFlight
-from qwendesk.engines.stream.chunks import Delta, Usage
 from qwendesk.engines.stream.thinking import THINK_OPEN
 from qwendesk.engines.timeouts import StreamTimeouts
 from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece

@@ -12,8 +12,8 @@ import torch
 
 from qwendesk.engines.transformers.attention import PACKED_ATTENTION, register
 from qwendesk.engines.transformers.device import Device
-from qwendesk.engines.transformers.modality import AudioModality, ImageModality, Modality
 from qwendesk.engines.transformers.model_files import ModelFiles
+from qwendesk.engines.transformers.prompt import AudioModality, ImageModality, Modality
 from qwendesk.engines.transformers.runner import PackedRunner, PlainRunner, Runner
 from qwendesk.engines.transformers.vocabulary import Vocabulary
 from qwendesk.errors import EngineUnavailable, reason

@@ -11,16 +11,14 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from qwendesk.engines.transformers.grammar import GrammarFactory
 from qwendesk.engines.transformers.prefix_cache import CroppableCache, PrefixCache
 from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece
 from qwendesk.engines.transformers.runner import Runner
 from qwendesk.engines.transformers.sequence import Sequence
-from qwendesk.engines.transformers.vocabulary import Vocabulary
+from qwendesk.engines.transformers.vocabulary import GrammarFactory, Vocabulary
 from qwendesk.errors import EngineFailed, EngineUnavailable, QwendeskError, reason
 
 C = TypeVar("C", bound=CroppableCache)
-
 MAX_BATCH = 8
 """Maximum number of answers in the batch; further requests wait."""
 _PROMPT_CHUNK_TOKENS = 512

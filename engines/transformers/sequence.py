@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
-from qwendesk.engines.transformers.grammar import Grammar
 from qwendesk.engines.transformers.prefix_cache import CroppableCache
 from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece
-from qwendesk.engines.transformers.vocabulary import Vocabulary
+from qwendesk.engines.transformers.vocabulary import Grammar, Vocabulary
 from qwendesk.models.card import Sampling
+
+C = TypeVar("C", bound=CroppableCache)
 
 
 class Sampler:
@@ -121,9 +122,6 @@ class TextStream:
         """Return the number of characters at the end that may be the beginning of a stop text."""
         longest = min(len(self._held), max(map(len, self._stop), default=1) - 1)
         return next((n for n in range(longest, 0, -1) if any(w.startswith(self._held[-n:]) for w in self._stop)), 0)
-
-
-C = TypeVar("C", bound=CroppableCache)
 
 
 class Sequence(Generic[C]):

@@ -14,8 +14,7 @@ import httpx
 from qwendesk import __version__
 from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ConfigError, reason
-from qwendesk.models.sources.base import ByteCallback, SourceFailed, SourceSettings
-from qwendesk.models.sources.partial_file import PartialFile
+from qwendesk.models.sources.base import ByteCallback, PartialFile, SourceFailed, SourceSettings
 from qwendesk.proxies import proxy_errors
 
 MAX_IDLE_ATTEMPTS = 3

@@ -1,4 +1,4 @@
-"""Hugging Face and ModelScope: repositories whose listings contain checksums."""
+"""The hubs, whose listings contain checksums: Hugging Face, ModelScope and the Ollama registry."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from qwendesk.models.sources.base import (
     ByteCallback,
     ModelFileKind,
     ModelSource,
+    PartialFile,
     RemoteFile,
     SourceFailed,
     SourceSettings,
 )
 from qwendesk.models.sources.http import SourceClient
-from qwendesk.models.sources.partial_file import PartialFile
 
 _NUMBERED = "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_OLLAMA_KINDS: dict[str, ModelFileKind] = {
+    "application/vnd.ollama.image.model": "model",
+    "application/vnd.ollama.image.projector": "projector",
+}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,6 @@ class _Hub(ModelSource):
     def __init__(self, web: SourceClient, url: str) -> None:
         self._web = web
         self._url = url.rstrip("/")
-        self.place = self.title
-
-    title: str
 
     @abstractmethod
     def _repo(self, weights: Weights) -> str | None:
@@ -84,7 +87,7 @@ class HuggingFace(_Hub):
     """The Hugging Face Hub or a mirror."""
 
     name = "huggingface"
-    title = "Hugging Face"
+    label = "Hugging Face"
 
     def _repo(self, weights: Weights) -> str | None:
         return weights.huggingface
@@ -101,7 +104,7 @@ class ModelScope(_Hub):
     """The ModelScope hub."""
 
     name = "modelscope"
-    title = "ModelScope"
+    label = "ModelScope"
 
     def _repo(self, weights: Weights) -> str | None:
         return weights.modelscope
@@ -118,7 +121,7 @@ class ModelScope(_Hub):
 
 
 def hubs(web: SourceClient, remotes: SourceSettings) -> list[ModelSource]:
-    """Return both hubs."""
+    """Return the hubs of repositories."""
     return [HuggingFace(web, remotes.huggingface_url), ModelScope(web, remotes.modelscope_url)]
 
 
@@ -170,3 +173,52 @@ def _with_catalogue_values(file: RemoteFile, weights: Weights) -> RemoteFile:
         if ours and theirs and ours != theirs:
             raise SourceFailed(f"holds another version of {file.name!r} ({theirs} instead of {ours})")
     return replace(file, bytes=weights.bytes or file.bytes, sha256=weights.sha256 or file.sha256)
+
+
+class OllamaRegistry(ModelSource):
+    """The library behind ``ollama pull``; Ollama need not be installed."""
+
+    name = "ollama"
+    label = "Ollama's registry"
+
+    def __init__(self, web: SourceClient, url: str) -> None:
+        self._web = web
+        self._url = url.rstrip("/")
+
+    def offers(self, card: ModelCard) -> bool:
+        """Return whether the catalogue names a tag and a GGUF file."""
+        return bool(card.ollama and card.weights)
+
+    async def plan(self, card: ModelCard) -> tuple[RemoteFile, ...]:
+        """Return the files in the manifest of the first tag."""
+        name, _, tag = card.ollama[0].partition(":")
+        base = f"{self._url}/v2/{name if '/' in name else f'library/{name}'}"
+        manifest = await self._web.json(f"{base}/manifests/{tag or 'latest'}", _MANIFEST)
+        layers = manifest.get("layers") if isinstance(manifest, dict) else None
+        files = [file for layer in layers or [] if (file := _file(card, base, layer))]
+        self._check(card, files)
+        return tuple(sorted(files, key=lambda file: file.kind))
+
+    async def fetch(self, file: RemoteFile, part: PartialFile, report: ByteCallback) -> None:
+        """Download the blob."""
+        await self._web.download(file.url, part, file.bytes, report)
+
+    def _check(self, card: ModelCard, files: list[RemoteFile]) -> None:
+        kinds = [file.kind for file in files]
+        if kinds.count("model") != 1:
+            raise SourceFailed(f"{card.ollama[0]!r} is not one GGUF file there")
+        if card.weights and card.weights.projector and "projector" not in kinds:
+            raise SourceFailed(f"{card.ollama[0]!r} has no projector of its own there, which llama.cpp needs")
+
+
+def _file(card: ModelCard, base: str, layer: dict[str, Any]) -> RemoteFile | None:
+    kind = _OLLAMA_KINDS.get(str(layer.get("mediaType")))
+    digest = str(layer.get("digest", ""))
+    if not kind or not _DIGEST.fullmatch(digest):
+        return None
+    # quantised separately from the file on the hubs, so it gets another name; its digest is its checksum
+    name = f"{card.name}-ollama.gguf" if kind == "model" else f"mmproj-{card.name}-ollama.gguf"
+    size = layer.get("size")
+    return RemoteFile(
+        name, f"{base}/blobs/{digest}", kind, size if isinstance(size, int) else None, digest.removeprefix("sha256:")
+    )

@@ -8,8 +8,15 @@ from pathlib import Path
 
 from qwendesk.models.card import ModelCard
 from qwendesk.models.gguf import find_projector
-from qwendesk.models.sources.base import ByteCallback, ModelFileKind, ModelSource, RemoteFile, SourceFailed
-from qwendesk.models.sources.partial_file import BLOCK_BYTES, PartialFile
+from qwendesk.models.sources.base import (
+    BLOCK_BYTES,
+    ByteCallback,
+    ModelFileKind,
+    ModelSource,
+    PartialFile,
+    RemoteFile,
+    SourceFailed,
+)
 
 _NUMBERED = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 
@@ -21,7 +28,7 @@ class LocalFile(ModelSource):
 
     def __init__(self, file: Path) -> None:
         self._file = file.expanduser().resolve()
-        self.place = f"file {str(file)!r}"
+        self.label = f"file {str(file)!r}"
 
     def offers(self, card: ModelCard) -> bool:
         """Return True, because the user named the file."""

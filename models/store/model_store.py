@@ -16,17 +16,23 @@ from filelock import FileLock, Timeout
 from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
 from qwendesk.models.card import ModelCard, without_media
 from qwendesk.models.gguf import find_projector
-from qwendesk.models.sources.base import ModelFileKind, ModelSource, ProgressCallback, PullProgress, SourceSettings
+from qwendesk.models.sources.base import (
+    ModelFileKind,
+    ModelSource,
+    ProgressCallback,
+    PullProgress,
+    SourceSettings,
+    file_sha256,
+)
 from qwendesk.models.sources.http import SourceClient, open_client
-from qwendesk.models.sources.hub import hubs
+from qwendesk.models.sources.hub import OllamaRegistry, hubs
 from qwendesk.models.sources.local_file import LocalFile
-from qwendesk.models.sources.ollama_registry import OllamaRegistry
 from qwendesk.models.sources.package_index import PackageIndex
-from qwendesk.models.sources.partial_file import file_sha256
-from qwendesk.models.store.pull import FreeBytes, Pull, free_bytes
-from qwendesk.models.store.record import StoredModel, read_record
+from qwendesk.models.store.pull import FreeBytes, Pull, StoredModel, free_bytes, read_record
 
 _LOCK_POLL_SECONDS = 0.2
+SOURCE_NAMES = ("index", "huggingface", "modelscope", "ollama")
+"""Names of the sources in order of preference."""
 
 
 @asynccontextmanager
@@ -56,10 +62,6 @@ def _try_lock(lock: FileLock) -> bool:
     except Timeout:
         return False
     return True
-
-
-SOURCE_NAMES = ("index", "huggingface", "modelscope", "ollama")
-"""Names of the sources in order of preference."""
 
 
 class ModelStore:

@@ -1,28 +1,97 @@
-"""Download one model: query the sources, use the first that has it, check the files and store them."""
+"""Download one model: query the sources, use the first that has it, check the files and record them in the store."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from qwendesk.errors import ModelStoreError
 from qwendesk.models.card import ModelCard
 from qwendesk.models.gguf import MAGIC, truncation_fault
-from qwendesk.models.sources.base import ModelSource, ProgressCallback, PullProgress, RemoteFile, SourceFailed
-from qwendesk.models.sources.partial_file import PartialFile
-from qwendesk.models.store.record import RECORD_FILE, StoredModel, StoredModelFile, write_record
+from qwendesk.models.sources.base import (
+    ModelSource,
+    PartialFile,
+    ProgressCallback,
+    PullProgress,
+    RemoteFile,
+    SourceFailed,
+)
 
+RECORD_FILE = "model.json"
 PREFERRED_SOURCE_SECONDS = 3.0
 """Seconds to wait for a preferred source before a faster one is used."""
 MIN_FREE_BYTES = 16 << 20
 """Bytes that have to stay free on the disk."""
 Plan = tuple[RemoteFile, ...]
 FreeBytes = Callable[[Path], int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModelFile:
+    """One file of a model in the store."""
+
+    name: str
+    bytes: int
+    sha256: str
+    kind: Literal["model", "projector"] = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model in the store."""
+
+    name: str
+    files: tuple[StoredModelFile, ...]
+    """Files; the first part of the model is first."""
+    source: str
+    """Name of the source."""
+    pulled_at: str
+    """Time of the pull in ISO 8601, UTC."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.bytes for file in self.files)
+
+    def first(self, kind: Literal["model", "projector"]) -> StoredModelFile | None:
+        """Return the first file of a kind; None: there is none."""
+        return next((file for file in self.files if file.kind == kind), None)
+
+    def faults(self, folder: Path) -> list[str]:
+        """Return which files are missing or have another size than recorded."""
+        return [fault for file in self.files if (fault := _fault(folder / file.name, file.bytes))]
+
+
+def read_record(folder: Path) -> StoredModel | None:
+    """Return the record in a model folder; None: there is no valid one."""
+    try:
+        tree = json.loads((folder / RECORD_FILE).read_text("utf-8"))
+        files = tuple(StoredModelFile(**file) for file in tree.pop("files"))
+        record = StoredModel(files=files, **tree)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if record.first("model") else None
+
+
+def write_record(folder: Path, record: StoredModel) -> None:
+    """Write the record atomically."""
+    fresh = folder / f"{RECORD_FILE}.part"
+    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
+    fresh.replace(folder / RECORD_FILE)
+
+
+def _fault(path: Path, size: int) -> str:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    found = path.stat().st_size
+    return "" if found == size else f"{path.name} has {found} bytes instead of {size}"
 
 
 def free_bytes(folder: Path) -> int:
@@ -55,7 +124,7 @@ class Pull:
                 try:
                     return await self._from(source, await plan)
                 except SourceFailed as failed:
-                    failures.append(f"{source.place}: {failed}")
+                    failures.append(f"{source.label}: {failed}")
                     self.progress(PullProgress(self.card.name, source.name, note=failures[-1]))
         raise ModelStoreError(
             f"No source could give {self.card.name!r}. {'. '.join(failures)}. Check the network or the proxy, "
@@ -65,7 +134,7 @@ class Pull:
     async def _from(self, source: ModelSource, plan: Plan) -> StoredModel:
         await asyncio.to_thread(self._make_room, plan)
         stored = []
-        before, sizes = 0, [file.transfer for file in plan]
+        before, sizes = 0, [file.download_bytes for file in plan]
         total = sum(size or 0 for size in sizes) if all(sizes) else None
         for file, size in zip(plan, sizes, strict=True):
             stored.append(await self._file(source, file, self._meter(source, before, total)))
@@ -112,7 +181,8 @@ class Pull:
 
     def _make_room(self, plan: Plan) -> None:
         here = sum(path.stat().st_size for file in plan for path in self.folder.glob(f"{file.part_name}*"))
-        needed = sum(file.bytes or 0 for file in plan) + max(file.scratch for file in plan) - here + MIN_FREE_BYTES
+        needed = sum(file.bytes or 0 for file in plan) - here + MIN_FREE_BYTES
+        needed += max(file.temporary_bytes for file in plan)
         free = self.free(self.folder)
         if free < needed:
             raise ModelStoreError(

@@ -11,6 +11,27 @@ from numpy.typing import NDArray
 
 from qwendesk.routing.signals.cues import KINDS, CueMatcher, fold, load_cues, words_of
 
+_HEAD_CHARS, _TAIL_CHARS = 1600, 500
+"""Characters used of the beginning and the end of a long text."""
+_FIRST_WORDS = 4
+"""Number of words that count as the first of a text."""
+_QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
+_SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
+_SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
+_MAX_GREETING_WORDS, _MAX_GREETING_CHARS, _MIN_REQUEST_CHARS = 14, 90, 8
+"""Maximum words and characters of a greeting, and minimum characters behind it."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_OPERATOR = r"[-+*/×÷^=]"
+_LABEL = re.compile(
+    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№)\s?\d+|(?<!\d)(?<!\d\s)\+\d{5,}"
+    r"|\b[A-Za-z]+-?\d[\w-]*|\b(?:1[5-9]|20)\d\d\b"
+    rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
+)
+"""Dates, times, years and identifiers, which are not used in calculations."""
+_CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
+_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -83,40 +104,6 @@ PATTERNS = (
     _pattern("placeholder", r"_{3,}|\[(?!\d)[^\]\n]{2,40}\]", "gaps to fill"),
 )
 """All patterns, in the order of their features."""
-
-
-_HEAD_CHARS, _TAIL_CHARS = 1600, 500
-"""Characters used of the beginning and the end of a long text."""
-
-_FIRST_WORDS = 4
-"""Number of words that count as the first of a text."""
-
-
-_QUESTION = re.compile(r"[?？؟⁇¿]|(?<=[\u0370-\u03ff]);")
-
-_SENTENCE = re.compile(r"[.!?。！？؟।;\n]+")
-
-_SENTENCE_END = re.compile(r"[.!?;](?=\s)|[。！？।؟\n]")
-
-_MAX_GREETING_WORDS, _MAX_GREETING_CHARS, _MIN_REQUEST_CHARS = 14, 90, 8
-"""Maximum words and characters of a greeting, and minimum characters behind it."""
-
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-_OPERATOR = r"[-+*/×÷^=]"
-
-_LABEL = re.compile(
-    r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b|\b[0-3]\d/[01]\d\b|\b\d{1,2}:\d\d\b|(?:#|№)\s?\d+|(?<!\d)(?<!\d\s)\+\d{5,}"
-    r"|\b[A-Za-z]+-?\d[\w-]*|\b(?:1[5-9]|20)\d\d\b"
-    rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
-)
-"""Dates, times, years and identifiers, which are not used in calculations."""
-
-_CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
-
-_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-
-_DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
 
 
 FEATURE_NAMES = (

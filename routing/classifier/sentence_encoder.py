@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from qwendesk.errors import ConfigError
 from qwendesk.messages import storable_text
-from qwendesk.routing.classifier.linear import Array, LinearModel, fit
 
 EMBEDDING_FEATURES = tuple(f"meaning_{number}" for number in range(384))
 """Names of the embedding's features, behind the structural ones."""
-REGULARIZATION, EMBEDDING_WEIGHT = 0.01, 0.5
-"""L2 penalty on the embedding's weights, and their share beside other features; chosen by leaving sources out."""
 _HEAD_CHARS, _TAIL_CHARS = 500, 200
 """Characters read of the beginning and the end of a long text; each costs time."""
-_STANDARDIZED_NORM = 6.0
-"""Norm of an average text's standardized embedding."""
 _THREADS_VARIABLE = "OMP_NUM_THREADS"
 _ENCODER_LOCK = Lock()
+_SAVE_INTERVAL = 250
+"""Number of questions between two writes of the cache."""
 
 
-def embed(text: str) -> Array:
+def embed(text: str) -> NDArray[np.float64]:
     """Return the embedding of a text; about 50 ms for a short one.
 
     Raises:
@@ -74,13 +76,30 @@ def _one_thread() -> Iterator[None]:
             os.environ[_THREADS_VARIABLE] = before
 
 
-def standardization(vectors: Array) -> tuple[Array, Array]:
-    """Return mean and scale that standardize embeddings."""
-    scale: Array = (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1]) / _STANDARDIZED_NORM
-    return vectors.mean(axis=0), scale
+def cached_embeddings(texts: Sequence[str], file: Path | None = None) -> NDArray[np.float64]:
+    """Return the embeddings of texts, cached in a file, since computing all of them takes minutes."""
+    file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-meanings.npz"
+    known = _read_cache(file)
+    keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    for number, (key, text) in enumerate(missing.items(), 1):
+        known[key] = embed(text).astype(np.float32)
+        if number % _SAVE_INTERVAL == 0 or number == len(missing):
+            sys.stderr.write(f"meanings of questions: {number} of {len(missing)}\n")
+            _write_cache(file, known)
+    return np.array([known[key] for key in keys], dtype=np.float64).reshape(len(keys), len(EMBEDDING_FEATURES))
 
 
-def fit_embeddings(standard: Array, labels: NDArray[np.int64], shares: Array, classes: int) -> LinearModel:
-    """Fit a model of embeddings, scaled by its share beside the other features."""
-    fitted = fit(standard, labels, shares, np.zeros((standard.shape[1], classes)), REGULARIZATION)
-    return LinearModel(fitted.weights * EMBEDDING_WEIGHT, fitted.offsets * EMBEDDING_WEIGHT)
+def _read_cache(file: Path) -> dict[str, NDArray[np.float64]]:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(zip(map(str, arrays["keys"]), arrays["vectors"], strict=True))
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+        return {}  # missing or damaged: the embeddings are computed
+
+
+def _write_cache(file: Path, known: dict[str, NDArray[np.float64]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"new-{file.name}")
+    np.savez(new, keys=np.array(list(known)), vectors=np.array(list(known.values()), dtype=np.float32))
+    new.replace(file)

@@ -9,10 +9,8 @@ from typing import Literal
 import numpy as np
 
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals, TextRole
-from qwendesk.routing.classifier.classifier import ARTEFACTS, Classifier
+from qwendesk.routing.classifier.classifier import ARTEFACTS, Array, Classifier, load_installed
 from qwendesk.routing.classifier.features import FEATURE_NAMES, PATTERNS, extract_features
-from qwendesk.routing.classifier.installed import load_installed
-from qwendesk.routing.classifier.linear import Array
 from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES, embed, load_encoder
 from qwendesk.routing.signals.cues import load_cues
 
@@ -33,7 +31,6 @@ _KIND_REASONS = {
     "talk": "small talk",
     "numbers": "numbers",
 }
-
 _SHAPE_REASONS = {
     "length": "a long text",
     "very_short": "a short text",
@@ -54,6 +51,14 @@ _SHAPE_REASONS = {
     "options_puzzle": "lettered options",
     "options_math": "lettered options",
 }
+EMBEDDING_REASON = "what the whole text is about"
+"""Reason of all embedding features together."""
+_MAX_REASONS = 3
+"""Maximum number of reasons."""
+_IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
+"""1 for embedding features, which are centred before they are explained."""
+_MIN_LOG_ODDS = 0.25
+"""Minimum log-odds of a reason."""
 
 
 def _reason(name: str) -> str:
@@ -63,21 +68,8 @@ def _reason(name: str) -> str:
     return _SHAPE_REASONS.get(name) or _KIND_REASONS.get(kind) or signs.get(kind, "")
 
 
-EMBEDDING_REASON = "what the whole text is about"
-"""Reason of all embedding features together."""
-
 FEATURE_REASONS: tuple[str, ...] = tuple(map(_reason, FEATURE_NAMES))
 """Reason of each feature, in the order of features."""
-
-
-_MAX_REASONS = 3
-"""Maximum number of reasons."""
-
-_IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
-"""1 for embedding features, which are centred before they are explained."""
-
-_MIN_LOG_ODDS = 0.25
-"""Minimum log-odds of a reason."""
 
 
 class TrainedRouter:

@@ -15,6 +15,13 @@ from qwendesk.routing.signals.followup import is_follow_up, refers_to_last_pictu
 
 _MAX_RULE_CHARS = 8000
 """Maximum characters of a message that rules are matched against."""
+_STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")
+"""Roles that keep a conversation for follow-ups on the same topic."""
+_TOPIC_CHANGE_CONFIDENCE = 0.6
+"""Minimum confidence of the words to change the role, or to be about code rather than a picture."""
+_CONVERSATION_CONFIDENCE = 0.8
+"""Confidence of a decision by the conversation: the measured accuracy of its cues."""
+DEFAULT_POLICY = RoutingPolicy()
 
 
 def first_matching_rule(rules: tuple[Rule, ...], signals: Signals) -> tuple[Rule, str] | None:
@@ -55,18 +62,6 @@ def _pattern(phrase: str) -> re.Pattern[str]:
     words = [re.escape(word.rstrip("*")) + (r"\w*+" if word.endswith("*") else "") for word in folded.split(" ")]
     inner = r"\s+".join(words)
     return re.compile(inner if UNSPACED_SCRIPTS.search(folded) else rf"(?<!\w){inner}(?!\w)")
-
-
-_STICKY_ROLES: tuple[Role, ...] = ("coder", "math", "thinking")
-"""Roles that keep a conversation for follow-ups on the same topic."""
-
-_TOPIC_CHANGE_CONFIDENCE = 0.6
-"""Minimum confidence of the words to change the role, or to be about code rather than a picture."""
-
-_CONVERSATION_CONFIDENCE = 0.8
-"""Confidence of a decision by the conversation: the measured accuracy of its cues."""
-
-DEFAULT_POLICY = RoutingPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,6 @@ from qwendesk.routing.signals.language import english_name, language_code
 
 POLICY_FILE = "policy.toml"
 """The file's name in the data folder."""
-
-
 _EITHER = f"{', '.join(TEXT_ROLES[:-1])} or {TEXT_ROLES[-1]}"
 
 

@@ -36,8 +36,6 @@ _OWN_TOPIC_KINDS = (1 << KINDS.index("service")) | (1 << KINDS.index("assist"))
 """Kinds of words that name a separate topic."""
 _MAX_COURTESY_WORDS = 4
 """Maximum words of a courtesy."""
-
-
 _CuePatterns = dict[str, re.Pattern[str]]
 
 

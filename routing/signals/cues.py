@@ -15,32 +15,26 @@ KINDS = (
     "service", "talk", "numbers",
 )  # fmt: skip
 """Kinds of cue words, in the order of their features."""
-
-
 _WORD = re.compile(
     r"[^\s\d!\"$%&'()*,./:;<=>?@\[\\\]^_`{|}~\u00a0-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf×÷\u2000-\u206f"
     r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff65।॥؟،؛-]+"
 )
-
 UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts without spaces between words, and Korean, whose words take suffixes."""
-
 _PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
 """Scripts that join articles and prepositions with the next word."""
-
 _MAX_PREFIX_CHARS = 4
-
 _DIACRITICS = re.compile(
     r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
-
 _LETTER_VARIANTS = str.maketrans("أإآىةيكёıøđłßæ", "ااایهیکеiodlsa")
-
 _MAX_WHOLE_WORD_CHARS = 3
 """Maximum length of a cue that matches whole words only."""
-
 _MAX_NORMALIZED_GROWTH = 4
 """Maximum growth of a text by normalisation; single characters may expand to a sentence."""
+_FILES = ("followup", "picture")
+_NO_POSITION = 1_000_000
+"""Position of a cue that does not occur."""
 
 
 def fold(text: str) -> str:
@@ -143,12 +137,6 @@ def load_cues() -> CueMatcher:
     return CueMatcher(
         (KINDS.index(kind), cue) for kind, lines in tables.items() for line in lines.values() for cue in line.split(",")
     )
-
-
-_FILES = ("followup", "picture")
-
-_NO_POSITION = 1_000_000
-"""Position of a cue that does not occur."""
 
 
 @dataclass(frozen=True, slots=True)

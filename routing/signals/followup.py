@@ -9,24 +9,33 @@ from qwendesk.routing.base import ConversationContext
 from qwendesk.routing.signals.cues import KINDS, CueMatches, fold, load_cues, match_cues, words_of
 from qwendesk.routing.signals.language import is_function_word
 
+_MAX_SHORT_CHARS = 160
+_MAX_SHORT_WORDS = 14
+_MAX_SHORT_CJK_CHARS = 13
+"""Maximum characters of a short message in Chinese, Japanese or Korean."""
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞА-ЯΑ-Ω]\w{2,}")
+_MIN_CONTENT_WORD_CHARS = 4
+"""Minimum length of a content word."""
+_STEM_CHARS = 4
+"""Length of the prefix by which forms of a word match."""
+_KNOWN_CONTEXT_CHARS = 3000
+"""Characters of the last question and answer whose words count as known."""
+_SHARED_CONTEXT_CHARS = 500
+"""Characters of the last answer whose words show that a message refers to it."""
+_MIN_SHARED_WORD_CHARS = 3
+"""Minimum length of a shared word."""
+_NUMBER = re.compile(r"\d+")
+_REFERENCE_CUES = ("opens", "refers", "changes", "shows", "polite")
+_MAX_REFERENCE_CHARS = 600
+"""Characters of a message that are searched for a reference to a picture."""
+_MAX_NEW_WORDS = 2
+"""Maximum new words of a message about a picture."""
+
 
 def _kind_mask(*kinds: str) -> int:
     return sum(1 << KINDS.index(kind) for kind in kinds)
 
-
-_MAX_SHORT_CHARS = 160
-
-_MAX_SHORT_WORDS = 14
-
-_MAX_SHORT_CJK_CHARS = 13
-"""Maximum characters of a short message in Chinese, Japanese or Korean."""
-
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-
-_PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞА-ЯΑ-Ω]\w{2,}")
-
-_MIN_CONTENT_WORD_CHARS = 4
-"""Minimum length of a content word."""
 
 _UNRELATED_KINDS = _kind_mask("service", "assist", "talk")
 """Kinds of words that belong to no specialised role."""
@@ -36,22 +45,6 @@ _KINDS_OF_ROLE: dict[str, int] = {
     "math": _kind_mask("math", "numbers"),
 }
 """Kinds of words of a role's own topic, which are not new to it."""
-
-_STEM_CHARS = 4
-"""Length of the prefix by which forms of a word match."""
-
-_KNOWN_CONTEXT_CHARS = 3000
-"""Characters of the last question and answer whose words count as known."""
-
-_SHARED_CONTEXT_CHARS = 500
-"""Characters of the last answer whose words show that a message refers to it."""
-
-_MIN_SHARED_WORD_CHARS = 3
-"""Minimum length of a shared word."""
-
-_NUMBER = re.compile(r"\d+")
-
-_REFERENCE_CUES = ("opens", "refers", "changes", "shows", "polite")
 
 
 def is_follow_up(text: str, context: ConversationContext, language: str | None = None) -> bool:
@@ -129,13 +122,6 @@ def _cue_position(marks: CueMatches, kind: str) -> int:
 def _stems(context: ConversationContext, characters: int) -> set[str]:
     last = f"{context.questions[-1][:_KNOWN_CONTEXT_CHARS] if context.questions else ''} {context.answer[:characters]}"
     return {word[:_STEM_CHARS] for word in words_of(fold(last))}
-
-
-_MAX_REFERENCE_CHARS = 600
-"""Characters of a message that are searched for a reference to a picture."""
-
-_MAX_NEW_WORDS = 2
-"""Maximum new words of a message about a picture."""
 
 
 def refers_to_last_picture(text: str, context: ConversationContext, turns: int, language: str | None = None) -> bool:

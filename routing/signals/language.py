@@ -21,12 +21,29 @@ if TYPE_CHECKING:
 
 _MAX_GREETING_WORDS = 5
 """Maximum words of a greeting."""
-
 _MAX_NAME_WORDS = 2
 """Maximum capitalised words of a name behind a greeting."""
-
 _REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 """A letter repeated three times or more: "ciaooo"."""
+_NON_LANGUAGE = re.compile(
+    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
+    r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
+    re.DOTALL,
+)
+"""Code, addresses and numbers, which belong to no language."""
+_PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
+"""A capitalised word behind another word: a title or a name."""
+_MAX_TEXT_CHARS = 400
+"""Maximum characters that are used."""
+_MIN_LATIN_LETTERS = 6
+"""Minimum Latin letters of a text with an identifiable language."""
+_MIN_OTHER_WORDS = 3
+"""Minimum words that must remain to remove names."""
+_FUNCTION_WORD_WEIGHT = 1.6
+"""Weight of a function word, in nats."""
+_MIN_PROBABILITY = 0.3
+_MIN_ODDS_OVER_SECOND = 1.5
+"""Minimum odds of the first language over the second, similar languages excepted."""
 
 
 def greeting_language(text: str) -> str | None:
@@ -92,34 +109,6 @@ def _memory_mapped(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             return np.asarray(np.memmap(file, array.dtype, "r", shape=array.shape))
     except OSError:
         return array
-
-
-_NON_LANGUAGE = re.compile(
-    r"```.*?(?:```|$)|`[^`]*`|https?://\S+|[^\s@]{1,64}@\S+|(?<![A-Za-z0-9_./\\-])[A-Za-z0-9_./\\-]*[0-9][A-Za-z0-9_./\\-]*"
-    r"|[^\w\s'\u0300-\u036f\u0900-\u0dff]|\d|_",
-    re.DOTALL,
-)
-"""Code, addresses and numbers, which belong to no language."""
-
-_PROPER_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-ÞĀ-Ž]\w+")
-"""A capitalised word behind another word: a title or a name."""
-
-_MAX_TEXT_CHARS = 400
-"""Maximum characters that are used."""
-
-_MIN_LATIN_LETTERS = 6
-"""Minimum Latin letters of a text with an identifiable language."""
-
-_MIN_OTHER_WORDS = 3
-"""Minimum words that must remain to remove names."""
-
-_FUNCTION_WORD_WEIGHT = 1.6
-"""Weight of a function word, in nats."""
-
-_MIN_PROBABILITY = 0.3
-
-_MIN_ODDS_OVER_SECOND = 1.5
-"""Minimum odds of the first language over the second, similar languages excepted."""
 
 
 def identify_language(text: str) -> str | None:

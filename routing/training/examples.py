@@ -14,7 +14,6 @@ from qwendesk.routing.base import TEXT_ROLES, TextRole
 from qwendesk.routing.signals.cues import fold
 
 _LETTERS, _DIGITS = re.compile(r"[A-Za-z]"), re.compile(r"\d")
-
 _SECRET = re.compile(
     r"-----BEGIN [^-]{3,40}-----.*?(?:-----END [^-]{3,40}-----|$)"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"
@@ -23,22 +22,22 @@ _SECRET = re.compile(
     re.DOTALL,
 )
 """Keys and tokens: known prefixes, or long strings of letters and digits."""
-
 _NAMED_SECRET = re.compile(
     r"(?i)(\b(?:pass(?:word|wort|phrase)?|passwd|pwd|pin|secret|token|api[_ -]?key|contraseña|clave|senha|mot de passe"
     r"|wachtwoord|hasło|пароль)\b\s*(?:[:=]|is\b|ist\b|es\b|è\b|est\b)\s*[\"']?)([^\s\"',;]+)"
 )
-
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
-
 _LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s/@]{1,200}@")
-
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3})?\b")
-
 _LONG_NUMBER = re.compile(r"(?<![\w.])\+?(?:\(?\d{1,4}\)?[ ./-]?){2,6}\d{2,4}(?![\w.])")
-
 _MIN_ACCOUNT_DIGITS = 9
 """Minimum digits of a phone, card or account number."""
+_MAX_QUESTION_CHARS = 4000
+"""Maximum characters of an example."""
+_ROLE_BY_MODEL_NAME = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
+"""Role of a specialised model, by a part of its name."""
+_MIN_QUESTION_CHARS = 2
+"""Minimum letters and digits of an example."""
 
 
 def mask_secrets(text: str) -> str:
@@ -58,16 +57,6 @@ def _mask_number(found: re.Match[str]) -> str:
 def _mask_characters(text: str) -> str:
     """Replace letters and digits, keeping the shape of the text."""
     return _DIGITS.sub("0", _LETTERS.sub("X", text))
-
-
-_MAX_QUESTION_CHARS = 4000
-"""Maximum characters of an example."""
-
-_ROLE_BY_MODEL_NAME = {"coder": "coder", "math": "math", "thinking": "thinking", "qwq": "thinking"}
-"""Role of a specialised model, by a part of its name."""
-
-_MIN_QUESTION_CHARS = 2
-"""Minimum letters and digits of an example."""
 
 
 @dataclass(frozen=True, slots=True)

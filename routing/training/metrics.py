@@ -1,25 +1,29 @@
-"""Measure accuracy, calibration, latency and memory of a router."""
+"""Measure accuracy, calibration, latency and memory of a router; fit the temperatures that calibrate it."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Any, cast
 
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from qwendesk.routing.base import TEXT_ROLES, Router, Signals, TextRole
+from qwendesk.routing.classifier.classifier import DOMAINS, Array, Classifier, softmax
 from qwendesk.routing.training.dataset import LabelledQuestion
 
 _CALIBRATION_BINS = 10
-
 _SELECTIVE_PERCENTAGES = (50, 70, 90)
-
 _MIN_LANGUAGE_QUESTIONS = 8
 """Minimum questions of a language whose accuracy is reported."""
+_TEMPERATURES = np.linspace(0.4, 2.0, 33)
+"""Temperatures that are tried."""
+_CLASSIFIED_DOMAINS = frozenset({"coder", "math"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +135,36 @@ def percentiles(times: Sequence[float]) -> dict[str, float]:
     """Return the median and the 95th percentile of milliseconds."""
     parts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else list(times) * 19
     return {"p50": round(parts[9], 3), "p95": round(parts[18], 3)}
+
+
+def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> Array:
+    """Return the temperatures of domain and thinking with the least log loss on unseen questions."""
+    domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
+    rows = list(seen)
+    if not rows:
+        return np.ones(2)
+    sources = Counter(question.source for question, _, _ in rows)
+    for question, classifier, values in rows:
+        standard = classifier.standardize(values)
+        domain_logits.append(classifier.domain.logits(standard))
+        thinking_logits.append(classifier.thinking.logits(standard))
+        domains.append(DOMAINS.index(question.label) if question.label in _CLASSIFIED_DOMAINS else 0)
+        thinks.append(int(question.label == "thinking"))
+        weights.append(sources[question.source] ** -0.5)
+    other = np.array(domains) == 0
+    weight = np.array(weights)
+    return np.array(
+        [
+            _best_temperature(np.array(domain_logits), np.array(domains), weight),
+            _best_temperature(np.array(thinking_logits)[other], np.array(thinks)[other], weight[other]),
+        ]
+    )
+
+
+def _best_temperature(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
+    """Return the temperature with the least log loss."""
+    at = np.arange(len(labels))
+    losses = [
+        -(weights * np.log(softmax(logits / temperatures)[at, labels] + 1e-9)).sum() for temperatures in _TEMPERATURES
+    ]
+    return float(_TEMPERATURES[int(np.argmin(losses))])

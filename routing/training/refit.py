@@ -13,11 +13,10 @@ import numpy as np
 from qwendesk.routing.classifier.classifier import Classifier
 from qwendesk.routing.classifier.trained_router import choose_role
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
-from qwendesk.routing.training.metrics import scores
+from qwendesk.routing.training.metrics import fit_temperatures, scores
 from qwendesk.routing.training.train import (
     TrainingSet,
     build_training_set,
-    fit_temperatures,
     grade_answers,
     leave_groups_out,
     train,

@@ -21,7 +21,6 @@ _MAX_EXAMPLES = 5
 """Maximum examples of each change."""
 _MAX_EXAMPLE_CHARS = 200
 """Maximum characters of an example."""
-
 DecideFunction = Callable[[Signals], Decision]
 """Returns the current decision for a message."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 import tomllib
 from collections import Counter
@@ -12,67 +11,30 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
-from zipfile import BadZipFile
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from qwendesk.routing.base import TEXT_ROLES
-from qwendesk.routing.classifier.classifier import ARTEFACTS, DOMAINS, Classifier
+from qwendesk.routing.classifier.classifier import ARTEFACTS, DOMAINS, Array, Classifier, LinearModel, softmax
 from qwendesk.routing.classifier.features import FEATURE_NAMES, extract_features
-from qwendesk.routing.classifier.linear import Array, LinearModel, fit, softmax
-from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES, embed, fit_embeddings, standardization
+from qwendesk.routing.classifier.sentence_encoder import cached_embeddings
 from qwendesk.routing.classifier.trained_router import choose_role
 from qwendesk.routing.signals.cues import CueMatcher
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
-from qwendesk.routing.training.metrics import GradedAnswer, accuracy, scores
+from qwendesk.routing.training.metrics import GradedAnswer, accuracy, fit_temperatures, scores
 
-_SAVE_INTERVAL = 250
-"""Number of questions between two writes of the cache."""
-
-
-def cached_embeddings(texts: Sequence[str], file: Path | None = None) -> Array:
-    """Return the embeddings of texts, cached in a file, since computing all of them takes minutes."""
-    file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-meanings.npz"
-    known = _read_cache(file)
-    keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
-    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    for number, (key, text) in enumerate(missing.items(), 1):
-        known[key] = embed(text).astype(np.float32)
-        if number % _SAVE_INTERVAL == 0 or number == len(missing):
-            sys.stderr.write(f"meanings of questions: {number} of {len(missing)}\n")
-            _write_cache(file, known)
-    return np.array([known[key] for key in keys], dtype=np.float64).reshape(len(keys), len(EMBEDDING_FEATURES))
-
-
-def _read_cache(file: Path) -> dict[str, Array]:
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(zip(map(str, arrays["keys"]), arrays["vectors"], strict=True))
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
-        return {}  # missing or damaged: the embeddings are computed
-
-
-def _write_cache(file: Path, known: dict[str, Array]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"new-{file.name}")
-    np.savez(new, keys=np.array(list(known)), vectors=np.array(list(known.values()), dtype=np.float32))
-    new.replace(file)
-
-
+EMBEDDING_REGULARIZATION, EMBEDDING_WEIGHT = 0.01, 0.5
+"""L2 penalty on the embedding's weights, and their share beside other features; chosen by leaving sources out."""
+_STANDARDIZED_NORM = 6.0
+"""Norm of an average text's standardized embedding."""
+_GRADIENT_STEPS = 400
 REGULARIZATION = 0.5
 """Penalty on the distance of weights from the priors; chosen by leaving sources out."""
-
 _MIN_SPREAD = 0.05
 """Added to each feature's standard deviation, to limit the effect of rare features."""
-
-_TEMPERATURES = np.linspace(0.4, 2.0, 33)
-
 _THRESHOLDS = (0.34, 0.5)
 """Minimum probability of a role, and of thinking."""
-
-_CLASSIFIED_DOMAINS = frozenset({"coder", "math"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +116,48 @@ def _stack_models(first: LinearModel, second: LinearModel) -> LinearModel:
     return LinearModel(np.vstack([first.weights, second.weights]), first.offsets + second.offsets)
 
 
+def fit(
+    values: Array, labels: NDArray[np.int64], shares: Array, prior: Array, hold: float, free: Array | None = None
+) -> LinearModel:
+    """Fit a softmax regression with an L2 penalty on the distance from the prior.
+
+    Args:
+        values: standardised features, a row for each question.
+        labels: the class of each question.
+        shares: weights of the questions; they add up to 1.
+        prior: initial weights, features by classes.
+        hold: strength of the penalty.
+        free: 1 for each trainable feature, 0 for the others; None: all.
+    """
+    wanted = np.eye(prior.shape[1])[labels]
+    moves = np.ones((len(prior), 1)) if free is None else free[:, None]
+    weights, offsets = prior.copy(), np.zeros(prior.shape[1])
+    ahead = (weights, offsets)
+    rate = 1.0 / (hold + 0.5 * float(shares @ (values**2).sum(axis=1)) / 4 + 0.25)
+    for step in range(_GRADIENT_STEPS):
+        wrong = (softmax(values @ ahead[0] + ahead[1]) - wanted) * shares[:, None]
+        new = (
+            ahead[0] - rate * moves * (values.T @ wrong + hold * (ahead[0] - prior)),
+            ahead[1] - rate * wrong.sum(axis=0),
+        )
+        push = step / (step + 3)
+        ahead = (new[0] + push * (new[0] - weights), new[1] + push * (new[1] - offsets))
+        weights, offsets = new
+    return LinearModel(weights, offsets)
+
+
+def standardization(vectors: Array) -> tuple[Array, Array]:
+    """Return mean and scale that standardize embeddings."""
+    scale: Array = (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1]) / _STANDARDIZED_NORM
+    return vectors.mean(axis=0), scale
+
+
+def fit_embeddings(standard: Array, labels: NDArray[np.int64], shares: Array, classes: int) -> LinearModel:
+    """Fit a model of embeddings, scaled by its share beside the other features."""
+    fitted = fit(standard, labels, shares, np.zeros((standard.shape[1], classes)), EMBEDDING_REGULARIZATION)
+    return LinearModel(fitted.weights * EMBEDDING_WEIGHT, fitted.offsets * EMBEDDING_WEIGHT)
+
+
 def leave_groups_out(
     everything: TrainingSet, held_out: Callable[[LabelledQuestion], str]
 ) -> list[tuple[LabelledQuestion, Classifier, Array]]:
@@ -172,30 +176,6 @@ def leave_groups_out(
         part = everything.part(out)
         result += [(q, classifier, values) for q, values in zip(part.questions, part.values, strict=True)]
     return result
-
-
-def fit_temperatures(seen: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> Array:
-    """Return the temperatures of domain and thinking with the least log loss on unseen questions."""
-    domain_logits, domains, thinking_logits, thinks, weights = [], [], [], [], []
-    rows = list(seen)
-    if not rows:
-        return np.ones(2)
-    sources = Counter(question.source for question, _, _ in rows)
-    for question, classifier, values in rows:
-        standard = classifier.standardize(values)
-        domain_logits.append(classifier.domain.logits(standard))
-        thinking_logits.append(classifier.thinking.logits(standard))
-        domains.append(DOMAINS.index(question.label) if question.label in _CLASSIFIED_DOMAINS else 0)
-        thinks.append(int(question.label == "thinking"))
-        weights.append(sources[question.source] ** -0.5)
-    other = np.array(domains) == 0
-    weight = np.array(weights)
-    return np.array(
-        [
-            _best_temperature(np.array(domain_logits), np.array(domains), weight),
-            _best_temperature(np.array(thinking_logits)[other], np.array(thinks)[other], weight[other]),
-        ]
-    )
 
 
 def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> list[GradedAnswer]:
@@ -266,15 +246,6 @@ def _trainable_features() -> Array:
     """Return 1 for each trainable feature, 0 for features that depend on how a data set was made."""
     tables = tomllib.loads(resources.files(__package__).joinpath("priors.toml").read_text("utf-8"))
     return np.array([float(name not in tables["held"]["features"]) for name in FEATURE_NAMES])
-
-
-def _best_temperature(logits: Array, labels: NDArray[np.int64], weights: Array) -> float:
-    """Return the temperature with the least log loss."""
-    at = np.arange(len(labels))
-    losses = [
-        -(weights * np.log(softmax(logits / temperatures)[at, labels] + 1e-9)).sum() for temperatures in _TEMPERATURES
-    ]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.engines.base import Engine, QwenChat
+from qwendesk.engines.base import Engine
+from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineError, QwendeskError
 
 WORDS = "Red, green and blue are the colours that I know best of all."

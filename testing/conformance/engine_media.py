@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwendesk.engines.base import Engine, ModelCapabilities, QwenChat
+from qwendesk.engines.base import Engine
+from qwendesk.engines.chat import ModelCapabilities, QwenChat
 from qwendesk.errors import EngineError
 
 STILL: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 12}

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.tools import BaseTool, StructuredTool
 
 from qwendesk import __version__
-from qwendesk.engines.base import QwenChat
+from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineUnavailable, QwendeskError
 from qwendesk.messages import Receipt, Reply
 from qwendesk.testing.quality.base import Answer, Question, ScriptedTool, Suite, SuiteDocument, ToolCall

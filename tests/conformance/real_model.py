@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.engines.base import Engine, QwenChat
+from qwendesk.engines.base import Engine
+from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineError
 from qwendesk.testing.conformance.engine import SECONDS, STILL, WEATHER, collect
 

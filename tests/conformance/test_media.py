@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwendesk.engines.base import Engine, QwenChat
+from qwendesk.engines.base import Engine
+from qwendesk.engines.chat import QwenChat
 from qwendesk.settings import ServerSettings, Settings
 from qwendesk.testing.conformance.engine_media import STILL, PictureConformance, RecordingConformance
 from qwendesk.wiring import build_pool

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from qwendesk.engines.base import QwenChat
+from qwendesk.engines.chat import QwenChat
 from qwendesk.settings import Settings
 from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, serve

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from qwendesk.engines.audio import read_recording
+from qwendesk.engines.media import read_recording
 from qwendesk.errors import EngineError
 
 

@@ -11,12 +11,11 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from qwendesk import Desk, Settings
 from qwendesk.engines import concurrency
+from qwendesk.engines.chat import Delta
 from qwendesk.engines.fallback import Cooldowns
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedChat, ScriptedEngine
-from qwendesk.engines.selected_model import SelectedModel
-from qwendesk.engines.stream.chunks import Delta
 from qwendesk.errors import (
     ConfigError,
     EngineError,
@@ -27,7 +26,7 @@ from qwendesk.errors import (
     QwendeskError,
 )
 from qwendesk.messages import Finished, Notice
-from qwendesk.models.card import ModelCard
+from qwendesk.models.card import ModelCard, SelectedModel
 from qwendesk.settings import FallbackSettings, ServerSettings
 from qwendesk.wiring import build_pool, engine_parts
 

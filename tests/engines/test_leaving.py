@@ -11,8 +11,7 @@ import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from qwendesk.engines.base import GenerationOptions, ModelCapabilities, QwenChat
-from qwendesk.engines.stream.chunks import Delta
+from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat
 from qwendesk.models.card import ModelCard
 
 

@@ -12,12 +12,11 @@ import pytest_asyncio
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
 from qwendesk import Desk
-from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.llamacpp.engine import LlamaCppChat
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineError, EngineUnavailable
-from qwendesk.models.card import Sampling
+from qwendesk.models.card import Sampling, SelectedModel
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.wiring import build_pool, engine_parts
 

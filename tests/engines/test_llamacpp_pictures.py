@@ -17,7 +17,7 @@ from PIL import Image
 pytest.importorskip("gguf")
 
 from qwendesk import Desk
-from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import EngineError, EngineUnavailable
 from qwendesk.models.card import Sampling

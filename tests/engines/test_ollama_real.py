@@ -10,9 +10,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from qwendesk import Desk, Settings
-from qwendesk.engines.base import Engine, GenerationOptions
+from qwendesk.engines.base import Engine
+from qwendesk.engines.chat import Delta, GenerationOptions
 from qwendesk.engines.ollama.chat import OllamaChat
-from qwendesk.engines.stream.chunks import Delta
 from qwendesk.errors import EngineUnavailable
 from qwendesk.models.card import Sampling
 from qwendesk.testing.conformance.engine import AFTER_BUDGET, ANSWER, SCRIPT, STILL, THOUGHT, WEATHER, WORDS, collect

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.engines.base import QwenChat
+from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from qwendesk.settings import FallbackSettings, ServerSettings, Settings
 from qwendesk.wiring import build_pool

@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from qwendesk.app import Desk
-from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.transformers import model_cache
 from qwendesk.engines.transformers.engine import TransformersChat
 from qwendesk.engines.transformers.request import GenerationRequest, TokenPiece

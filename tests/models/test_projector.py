@@ -9,7 +9,7 @@ import pytest
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.gguf import find_projector
 from qwendesk.models.store.model_store import ModelStore
-from qwendesk.models.store.record import StoredModel, StoredModelFile, write_record
+from qwendesk.models.store.pull import StoredModel, StoredModelFile, write_record
 
 MODEL = "Qwen2.5-VL-3B-Instruct-Q4_K_M.gguf"
 

@@ -13,8 +13,7 @@ from qwendesk import Desk, Settings
 from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Signals
 from qwendesk.routing.classifier import sentence_encoder
-from qwendesk.routing.classifier.classifier import ARTEFACTS, load_classifier
-from qwendesk.routing.classifier.installed import install_classifier, read_classifier
+from qwendesk.routing.classifier.classifier import ARTEFACTS, install_classifier, load_classifier, read_classifier
 from qwendesk.routing.classifier.sentence_encoder import EMBEDDING_FEATURES
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.training.dataset import load_questions
@@ -81,7 +80,7 @@ def test_embeddings_are_computed_once(tmp_path: Path, monkeypatch: pytest.Monkey
         asked.append(text)
         return np.full(len(EMBEDDING_FEATURES), float(len(text)))
 
-    monkeypatch.setattr("qwendesk.routing.training.train.embed", embed)
+    monkeypatch.setattr("qwendesk.routing.classifier.sentence_encoder.embed", embed)
     file = tmp_path / "cache" / "meanings.npz"
     first = cached_embeddings(["a", "bb", "a"], file)
     again = cached_embeddings(["bb", "ccc"], file)

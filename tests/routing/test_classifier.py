@@ -16,14 +16,13 @@ import pytest
 
 from qwendesk.errors import ConfigError
 from qwendesk.routing.base import TEXT_ROLES, Signals
-from qwendesk.routing.classifier.classifier import ARTEFACT, load_classifier, read_classifier_file
+from qwendesk.routing.classifier.classifier import ARTEFACT, load_classifier, read_classifier_file, softmax
 from qwendesk.routing.classifier.features import FEATURE_NAMES, clip, extract_features
-from qwendesk.routing.classifier.linear import fit, softmax
 from qwendesk.routing.classifier.trained_router import FEATURE_REASONS, TrainedRouter
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions, parse_questions, read_questions
 from qwendesk.routing.training.metrics import GradedAnswer, scores
-from qwendesk.routing.training.train import build_training_set, leave_groups_out, train
+from qwendesk.routing.training.train import build_training_set, fit, leave_groups_out, train
 
 STRANGE = [
     "",

@@ -10,10 +10,9 @@ import pytest
 
 from qwendesk.agents.model_selection import plan_thinking, refine_selection, supports_language
 from qwendesk.cli.route.policy import default_text, in_force
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import ConfigError
 from qwendesk.messages import Attachment
-from qwendesk.models.card import ModelCard
+from qwendesk.models.card import ModelCard, SelectedModel
 from qwendesk.routing.base import ConversationContext, Decision, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide

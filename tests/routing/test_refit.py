@@ -9,8 +9,15 @@ import pytest
 
 from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Signals
-from qwendesk.routing.classifier.classifier import ARTEFACT, Classifier, load_classifier
-from qwendesk.routing.classifier.installed import install_classifier, load_installed, read_classifier, restore_previous
+from qwendesk.routing.classifier.classifier import (
+    ARTEFACT,
+    Classifier,
+    install_classifier,
+    load_classifier,
+    load_installed,
+    read_classifier,
+    restore_previous,
+)
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
 from qwendesk.routing.training.refit import TOLERANCE, RefitMetrics, RefitResult, refit

@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from qwendesk.desk.turns.conversation_context import background
 from qwendesk.desk.turns.summariser import transcript
 from qwendesk.desk.turns.turn import as_messages
-from qwendesk.engines.base import GenerationOptions
+from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.llamacpp.prompt import LlamaPromptRenderer
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.engines.message_format import break_control_tokens, openai_messages, openai_tools

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from qwendesk.desk.turns.knowledge import DeskKnowledge
-from qwendesk.engines.images import read_image
+from qwendesk.engines.media import read_image
 from qwendesk.errors import EngineError, InputError
 from qwendesk.isolation import NOBODY, Isolation
 from qwendesk.knowledge.base import DEFAULT_OPTIONS

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from qwendesk.engines.base import QwenChat
+from qwendesk.engines.chat import QwenChat
 from qwendesk.settings import Settings
 from qwendesk.wiring import build_pool
 from tests.engines.web_server import Reply, WebServer, serve

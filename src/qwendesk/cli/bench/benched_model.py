@@ -17,9 +17,9 @@ from qwendesk.app import Desk
 from qwendesk.cli.bench.shared_engine import SharedEngine
 from qwendesk.engines.base import Progress, QwenChat
 from qwendesk.engines.pool import ModelPool
-from qwendesk.engines.selected_model import SelectedModel
 from qwendesk.errors import EngineUnavailable
 from qwendesk.memory.records import EVERYBODY
+from qwendesk.models.card import SelectedModel
 from qwendesk.routing.base import Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide

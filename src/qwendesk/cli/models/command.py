@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qwendesk.models.card import ModelCard
     from qwendesk.models.catalogue import Catalogue
     from qwendesk.models.store.model_store import ModelStore
-    from qwendesk.models.store.record import StoredModel
+    from qwendesk.models.store.pull import StoredModel
 
 app = typer.Typer(
     help="List, download and remove models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None

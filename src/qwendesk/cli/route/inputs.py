@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from qwendesk.errors import ConfigError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import PastTurn
-from qwendesk.routing.classifier.installed import read_classifier
+from qwendesk.routing.classifier.classifier import read_classifier
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load_policy, read_policy
 from qwendesk.settings import Settings

@@ -13,8 +13,7 @@ import typer
 
 from qwendesk.cli.route.inputs import moment, stored_turns
 from qwendesk.errors import ConfigError
-from qwendesk.routing.classifier.classifier import ARTEFACTS
-from qwendesk.routing.classifier.installed import install_classifier, restore_previous
+from qwendesk.routing.classifier.classifier import ARTEFACTS, install_classifier, restore_previous
 from qwendesk.routing.training.dataset import read_questions
 from qwendesk.routing.training.examples import CollectedExamples, collect_examples
 from qwendesk.routing.training.refit import RefitMetrics, RefitResult, refit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,12 +12,11 @@ from qwendesk.messages import AnswerReset, Check, Inbound, Role, TextDelta
 from qwendesk.models.card import ModelCard, SelectedModel
 from qwendesk.routing.base import ConversationContext, Decision
 from qwendesk.routing.policy.policy_file import EscalationPolicy
-from qwendesk.routing.signals.cues import fold, match_cues
+from qwendesk.routing.signals.cues import UNSPACED_SCRIPTS, fold, match_cues
 from qwendesk.routing.signals.followup import depends_on_previous, is_short
 
 _MIN_REPEATED_LENGTH = (3, 8)
 """Least number of words, or of characters of a script without spaces, of a question that counts as repeated."""
-_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _COMPARED_MESSAGES = 5
 """Number of the person's last messages that are compared."""
 
@@ -50,7 +48,7 @@ def is_repeated(text: str, context: ConversationContext, language: str | None = 
     if not context.questions:
         return False
     same = _normalize(text)
-    if len(_UNSPACED_SCRIPTS.findall(same)) < _MIN_REPEATED_LENGTH[1] and len(same.split()) < _MIN_REPEATED_LENGTH[0]:
+    if len(UNSPACED_SCRIPTS.findall(same)) < _MIN_REPEATED_LENGTH[1] and len(same.split()) < _MIN_REPEATED_LENGTH[0]:
         return False
     if all(_normalize(question) != same for question in context.questions[-_COMPARED_MESSAGES:]):
         return False
@@ -62,10 +60,10 @@ async def select_retry(
 ) -> RetryStep | None:
     """Return the model of a second try; None if no stronger one is available."""
     settings = context.pool.settings
-    bound = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
-    may = inbound.think is not False and decision.think is not False and context.thinking != "off"
-    cards = [] if bound else await context.pool.models(choice.engine)
-    return stronger_model(decision.role, choice, thinks, cards, bound=bound, may=may)
+    is_fixed = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
+    may_think = inbound.think is not False and decision.think is not False and context.thinking != "off"
+    cards = [] if is_fixed else await context.pool.models(choice.engine)
+    return stronger_model(decision.role, choice, thinks, cards, is_fixed=is_fixed, may_think=may_think)
 
 
 def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
@@ -81,7 +79,7 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
 
 
 def stronger_model(
-    role: Role, choice: SelectedModel, thinks: bool, cards: Sequence[ModelCard], *, bound: bool, may: bool
+    role: Role, choice: SelectedModel, thinks: bool, cards: Sequence[ModelCard], *, is_fixed: bool, may_think: bool
 ) -> RetryStep | None:
     """Return the second try: the next larger model that suits the role, else the same one with thinking on.
 
@@ -90,21 +88,21 @@ def stronger_model(
         choice: the model of the first try.
         thinks: whether that model thought.
         cards: the available models.
-        bound: whether the person, a rule or the settings named the model.
-        may: whether thinking is allowed.
+        is_fixed: whether the person, a rule or the settings named the model.
+        may_think: whether thinking is allowed.
     """
     larger = (
-        [] if bound else [card for card in cards if _can_play(role, card) and card.parameters > choice.card.parameters]
+        [] if is_fixed else [card for card in cards if _suits(role, card) and card.parameters > choice.card.parameters]
     )
     if larger:
         card = min(larger, key=lambda card: (role not in card.roles, card.thinking == "none", card.parameters))
-        return RetryStep(replace(choice, card=card, fallback_reason=None), card.thinking != "none" and may)
-    if may and not thinks and choice.card.thinking == "hybrid":
+        return RetryStep(replace(choice, card=card, fallback_reason=None), card.thinking != "none" and may_think)
+    if may_think and not thinks and choice.card.thinking == "hybrid":
         return RetryStep(choice, think=True)
     return None
 
 
-def _can_play(role: Role, card: ModelCard) -> bool:
+def _suits(role: Role, card: ModelCard) -> bool:
     if role in ("vision", "audio"):
         return card.vision if role == "vision" else card.audio
     return role in card.roles or "general" in card.roles or "thinking" in card.roles

@@ -16,14 +16,14 @@ from qwendesk.settings import Settings
 SERVER_ENGINE = "openai"
 """The entry point of the engine that connects to these servers."""
 Body = dict[str, Any]
-ThinkingSwitch = Callable[[bool | None, int | None], Body]
+ThinkingFields = Callable[[bool | None, int | None], Body]
 """Returns the request fields that turn thinking on or off (None: the default) and limit it to a number of tokens
 (None: no limit)."""
 _VLLM_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
 _LLAMA_SAMPLING = {"top_k": "top_k", "repetition_penalty": "repeat_penalty"}
 
 
-def _by_template_variable(budget: Callable[[int], Body] | None = None) -> ThinkingSwitch:
+def _by_template_variable(budget: Callable[[int], Body] | None = None) -> ThinkingFields:
     """Switch thinking through the chat template's variable."""
 
     def switch(think: bool | None, tokens: int | None) -> Body:
@@ -52,7 +52,7 @@ def _by_effort(think: bool | None, tokens: int | None) -> Body:
     return {"reasoning_effort": "none"} if think is False else {}
 
 
-def _no_switch(think: bool | None, tokens: int | None) -> Body:
+def _no_fields(think: bool | None, tokens: int | None) -> Body:
     return {}
 
 
@@ -64,11 +64,11 @@ class ServerKind:
     """Its default address; None: the address has to be set."""
     docs: str
     """The document that describes the API."""
-    switch: ThinkingSwitch = _no_switch
-    """How thinking is switched."""
+    thinking_fields: ThinkingFields = _no_fields
+    """How thinking is turned on and off."""
     sampling: dict[str, str] = field(default_factory=dict)
     """Its field names for settings of ``Sampling`` that OpenAI's API lacks."""
-    cloud: bool = False
+    is_cloud: bool = False
     """Whether it is a cloud service, which needs a key and offers models of many vendors."""
 
 
@@ -107,28 +107,28 @@ SERVER_KINDS: dict[str, ServerKind] = {
         "https://www.alibabacloud.com/help/en/model-studio/deep-thinking",
         _by_fields,
         {"top_k": "top_k"},
-        cloud=True,
+        is_cloud=True,
     ),
     "openrouter": ServerKind(
         "https://openrouter.ai/api/v1",
         "https://openrouter.ai/docs/use-cases/reasoning-tokens",
         _by_reasoning,
         _VLLM_SAMPLING,
-        cloud=True,
+        is_cloud=True,
     ),
     "together": ServerKind(
         "https://api.together.xyz/v1",
         "https://docs.together.ai/docs/inference/chat/reasoning",
         _by_enabled,
         _VLLM_SAMPLING,
-        cloud=True,
+        is_cloud=True,
     ),
     "fireworks": ServerKind(
         "https://api.fireworks.ai/inference/v1",
         "https://docs.fireworks.ai/guides/reasoning",
         _by_effort,
         _VLLM_SAMPLING,
-        cloud=True,
+        is_cloud=True,
     ),
 }
 
@@ -163,7 +163,7 @@ class ServerEntry:
         if not self.url:
             raise EngineUnavailable(f"The address of the engine {self.name} is not known: set {self.url_setting}.")
         if not self.is_configured:
-            wanted = self.key_setting if self.kind.cloud else f"{self.url_setting}, and {self.key_setting} if needed"
+            wanted = self.key_setting if self.kind.is_cloud else f"{self.url_setting}, and {self.key_setting} if needed"
             raise EngineUnavailable(f"The engine {self.name} is not set up: set {wanted}.")
 
 
@@ -193,9 +193,9 @@ def server_entry(name: str, settings: Settings) -> ServerEntry:
         kind,
         url,
         secret.get_secret_value() if secret else None,
-        is_configured=secret is not None or (named and not kind.cloud),
+        is_configured=secret is not None or (named and not kind.is_cloud),
         url_setting="OPENAI_BASE_URL" if plain else f"{variable}URL",
-        key_setting=f"{kind_name.upper()}_API_KEY" if plain or kind.cloud else f"{variable}API_KEY",
+        key_setting=f"{kind_name.upper()}_API_KEY" if plain or kind.is_cloud else f"{variable}API_KEY",
     )
 
 

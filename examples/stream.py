@@ -10,8 +10,8 @@ async def main() -> None:
     async with Desk() as desk:
         async for event in desk.stream("Find the derivative of x³ + 2x².", conversation="algebra"):
             match event:
-                case Routed(role=role, model=model, why=why):
-                    print(f"[{role}, played by {model}: {why}]")
+                case Routed(role=role, model=model, reason=reason):
+                    print(f"[{role}, played by {model}: {reason}]")
                 case Notice(text=text):
                     print(f"[{text}]")
                 case ToolStarted(name=name, arguments=arguments):

@@ -15,7 +15,7 @@ _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "{": "(", "
 _CHAIN = re.compile(r"(?<![\w.,)\]^])[-(\d][\d\s.,+\-*/^()]*(?:[=≈][-\d\s.,+*/^()]*)+(?![\w(^%])")
 _NUMBER = re.compile(r"\d[\d.,]*")
 _OPERATOR = re.compile(r"\d[\s)]*[-+*/^]")
-_MAX_CLAIMS = 8
+_MAX_EQUATIONS = 8
 """Maximum number of statements that are recomputed in an answer."""
 _MAX_LINE_CHARS = 400
 """Maximum length of a line that is searched for calculations."""
@@ -26,8 +26,8 @@ _MAX_DETAIL_CHARS = 300
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
     checks = []
-    claims = find_claims(text)
-    for left, sign, right in claims[:_MAX_CLAIMS]:
+    equations = find_equations(text)
+    for left, sign, right in equations[:_MAX_EQUATIONS]:
         values = [await _evaluate(side, sandbox, inbound) for side in (left, right)]
         if values[0] is None or values[1] is None:
             continue
@@ -35,20 +35,20 @@ async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound |
         shown = f"{left} {sign} {right}"
         detail = shown if holds else f"{shown}, but it is {values[0]:g}"
         checks.append(Check("arithmetic", "passed" if holds else "failed", detail))
-    if len(claims) > _MAX_CLAIMS:
-        checks.append(Check("arithmetic", "skipped", f"{len(claims) - _MAX_CLAIMS} further sums"))
+    if len(equations) > _MAX_EQUATIONS:
+        checks.append(Check("arithmetic", "skipped", f"{len(equations) - _MAX_EQUATIONS} further sums"))
     return checks
 
 
-def find_claims(text: str) -> list[tuple[str, str, str]]:
+def find_equations(text: str) -> list[tuple[str, str, str]]:
     """Return the equations of a text as (left, sign, right); a chain gives one for each sign."""
     for latex, plain in _LATEX.items():
         text = text.replace(latex, plain)
     lines = (line for line in text.translate(_SIGNS).splitlines() if len(line) <= _MAX_LINE_CHARS)
-    return [claim for line in lines for chain in _CHAIN.findall(line) for claim in _claims(chain)]
+    return [equation for line in lines for chain in _CHAIN.findall(line) for equation in _equations_of(chain)]
 
 
-def _claims(chain: str) -> list[tuple[str, str, str]]:
+def _equations_of(chain: str) -> list[tuple[str, str, str]]:
     parts = re.split(r"([=≈])", chain.strip().rstrip(".,"))
     sides = [part.strip().rstrip(".,").strip() for part in parts[::2]]
     return [

@@ -48,9 +48,9 @@ _SPEAKING_MACHINES = frozenset(
 class HumanQuestion:
     """A question whether a human answers."""
 
-    says: str
+    statement: str
     """The true statement, in the language of the question."""
-    is_all: bool
+    is_only_question: bool
     """Whether the message asks nothing else."""
 
 
@@ -64,7 +64,7 @@ class _LanguageCues:
     claim: re.Pattern[str]
     admits: re.Pattern[str]
     exempt: re.Pattern[str]
-    says: str
+    statement: str
 
     def asks(self, sentence: str) -> bool:
         """Return whether a sentence is a question."""
@@ -90,7 +90,7 @@ def asks_for_human(text: str, language: str | None = None) -> HumanQuestion | No
     for start, end in _sentences_of_person(plain):
         if asking := next((one for one in _by_preference(language) if one.asks(plain[start:end])), None):
             other = re.findall(r"\w+", f"{plain[:start]} {plain[end:]}")
-            return HumanQuestion(asking.says, len(other) <= _MAX_OTHER_WORDS and not _is_text_task(plain))
+            return HumanQuestion(asking.statement, len(other) <= _MAX_OTHER_WORDS and not _is_text_task(plain))
     return None
 
 
@@ -108,7 +108,7 @@ def _is_text_task(text: str) -> bool:
     return any(one.exempt.search(text) for one in _languages())
 
 
-class ClaimGuard:
+class HumanClaimDetector:
     """Detects a claim to be human in a streamed answer.
 
     Args:
@@ -123,10 +123,10 @@ class ClaimGuard:
         self._text = ""
         self._looked = self._came = 0
 
-    def claims(self, piece: str) -> str | None:
+    def feed(self, piece: str) -> str | None:
         """Add a chunk; return the true statement if the text so far claims to be human.
 
-        The text is searched at the end of a sentence and every few words; ``rest`` searches the remainder.
+        The text is searched at the end of a sentence and every few words; ``finish`` searches the remainder.
         """
         self._text += piece
         if len(self._text) - self._came < _CHECK_INTERVAL_CHARS and not _SENTENCE_END.search(piece):
@@ -134,7 +134,7 @@ class ClaimGuard:
         self._came = len(self._text)
         return self._look(final=False)
 
-    def rest(self) -> str | None:
+    def finish(self) -> str | None:
         """Search the remainder; return the true statement if it claims to be human."""
         return self._look(final=True)
 
@@ -161,7 +161,7 @@ def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
         return None
     for one in _by_preference(language):
         if one.claim.search(plain) and not one.admits.search(plain):
-            return one.says
+            return one.statement
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.human_claims import ClaimGuard
+from qwendesk.agents.checks.human_claims import HumanClaimDetector
 from qwendesk.agents.model_call import (
     CollectedStream,
     answer_text,
@@ -61,19 +61,19 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)
-    guard = ClaimGuard(state["inbound"].text, state["language"])
+    detector = HumanClaimDetector(state["inbound"].text, state["language"])
     # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
         async for chunk in chunks:
             collected.add(chunk)
             if thinking := chunk.additional_kwargs.get("reasoning_content"):
                 emit(ThinkingDelta(thinking))
-            if correction := guard.claims(chunk.text):
+            if correction := detector.feed(chunk.text):
                 return _corrected(state, correction, collected, answering.choice, emit)
             if chunk.text:
                 emit(TextDelta(between + chunk.text))
                 between = ""
-    if correction := guard.rest():
+    if correction := detector.finish():
         return _corrected(state, correction, collected, answering.choice, emit)
     message = collected.message()
     return {

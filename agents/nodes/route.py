@@ -85,7 +85,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if judged.subquestions:
         notes = _notify(unmet_override(signals, None), context)
         return {"decision": decision, "subquestions": judged.subquestions, "notes": notes}
-    if asked and asked.is_all:
+    if asked and asked.is_only_question:
         notes = _notify(unmet_override(signals, None), context)
         return {**_answered_by_desk(decision, asked), "role_without_override": without, "notes": notes}
     usage, notes = TokenUsage(), list[str]()
@@ -95,7 +95,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     chosen = await _choose_model(state, context, decision)
     return {
         **chosen,
-        **({"machine_notice": asked.says} if asked else {}),
+        **({"machine_notice": asked.statement} if asked else {}),
         "role_without_override": without,
         "usage": usage,
         "notes": [*unmet, *notes, *chosen["notes"]],
@@ -105,10 +105,10 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 async def route_subquestion(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Choose the model for one question of several, whose role is decided."""
     asked = asks_for_human(state["inbound"].text, state["language"])
-    if asked and asked.is_all:
+    if asked and asked.is_only_question:
         return {**_answered_by_desk(state["decision"], asked), "notes": []}
     chosen = await _choose_model(state, runtime.context, state["decision"])
-    return {**chosen, "machine_notice": asked.says} if asked else chosen
+    return {**chosen, "machine_notice": asked.statement} if asked else chosen
 
 
 async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | list[Send]:
@@ -124,7 +124,7 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
     """Answer the question whether a human answers by a fixed text, because a model's answer may be untrue."""
     decision = replace(decision, signals=("asks whether a human answers",), lacks_picture=False)
-    return {"decision": decision, "machine_notice": asked.says, "choice": None, "think": False, "messages": []}
+    return {"decision": decision, "machine_notice": asked.statement, "choice": None, "think": False, "messages": []}
 
 
 async def _choose_model(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:

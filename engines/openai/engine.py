@@ -67,7 +67,7 @@ class OpenAIEngine(Engine):
         """Return the server's models; of a cloud service the Qwen models only."""
         self._cards = await self._list()
         cards = list((self._cards or {}).values())
-        return [card for card in cards if card.series] if self._server.kind.cloud else cards
+        return [card for card in cards if card.series] if self._server.kind.is_cloud else cards
 
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return the model; the server loads it at its start or with the first request."""
@@ -247,8 +247,8 @@ class OpenAIChat(QwenChat):
             return {}
         body = {name: getattr(options.sampling, field) for field, name in kind.sampling.items()}
         if card.thinking == "hybrid":
-            return body | kind.switch(options.think, options.think_budget)
-        return body | (kind.switch(None, options.think_budget) if card.thinking == "always" else {})
+            return body | kind.thinking_fields(options.think, options.think_budget)
+        return body | (kind.thinking_fields(None, options.think_budget) if card.thinking == "always" else {})
 
 
 def _as_served(card: ModelCard, model: Model) -> ModelCard:

@@ -139,9 +139,9 @@ class Sequence(Generic[C]):
         self._out = 0
         self._thinking = _Thinking(request, vocabulary)
         self._sampler = Sampler(request.sampling, request.seed, request.tokens)
-        self._text = TextStream(vocabulary.backend, vocabulary.silent, request.stop)
+        self._text = TextStream(vocabulary.backend, vocabulary.silent_tokens, request.stop)
         self._grammar = grammar
-        self._ends = vocabulary.ends
+        self._ends = vocabulary.end_tokens
         self._close_thinking()
 
     @property
@@ -210,11 +210,11 @@ class _Thinking:
 
     def follow(self, token: int) -> None:
         """Record a token."""
-        if token == self._vocabulary.think_close:
+        if token == self._vocabulary.think_close_token:
             self.inside = False
         elif self.inside:
             self._left = None if self._left is None else self._left - 1
-        elif token == self._vocabulary.think_open and not self._began:
+        elif token == self._vocabulary.think_open_token and not self._began:
             self.inside = True
         self._began = True
 
@@ -223,4 +223,4 @@ class _Thinking:
         if not self.inside or self._left is None or self._left > 0:
             return ()
         self._left = None
-        return self._vocabulary.closing
+        return self._vocabulary.think_end_tokens

@@ -29,13 +29,13 @@ class Vocabulary:
     """transformers' tokenizer."""
     backend: Tokenizer
     """The underlying tokenizer of the ``tokenizers`` library."""
-    ends: frozenset[int]
+    end_tokens: frozenset[int]
     """Tokens that end an answer."""
-    silent: frozenset[int]
+    silent_tokens: frozenset[int]
     """Tokens that are not part of the text."""
-    think_open: int | None
-    think_close: int | None
-    closing: tuple[int, ...]
+    think_open_token: int | None
+    think_close_token: int | None
+    think_end_tokens: tuple[int, ...]
     """Tokens that close thinking whose budget is used up."""
 
     @classmethod
@@ -53,11 +53,11 @@ class Vocabulary:
         return cls(
             tokenizer,
             backend,
-            ends=_ends(tokenizer, generation, added),
-            silent=frozenset(special - {added.get(tag) for tag in _PARSED_TOKENS}),
-            think_open=added.get(THINK_OPEN),
-            think_close=added.get(THINK_CLOSE),
-            closing=tuple(backend.encode(THINK_CUTOFF, add_special_tokens=False).ids),
+            end_tokens=_ends(tokenizer, generation, added),
+            silent_tokens=frozenset(special - {added.get(tag) for tag in _PARSED_TOKENS}),
+            think_open_token=added.get(THINK_OPEN),
+            think_close_token=added.get(THINK_CLOSE),
+            think_end_tokens=tuple(backend.encode(THINK_CUTOFF, add_special_tokens=False).ids),
         )
 
     def encode(self, text: str, *, plain: bool = False) -> list[int]:
@@ -97,7 +97,7 @@ class GrammarFactory:
                 "A JSON schema needs llguidance: install it with: pip install 'qwendesk[transformers]'"
             ) from error
         if self._prepared is None:
-            ends = sorted(self._vocabulary.ends)
+            ends = sorted(self._vocabulary.end_tokens)
             self._prepared = from_tokenizer(self._vocabulary.tokenizer, eos_token=ends)
         matcher = LLMatcher(self._prepared, LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT))
         if matcher.is_error():

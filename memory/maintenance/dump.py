@@ -33,8 +33,8 @@ _EARLIER_COLUMNS = {
     "to_seq": "to_sequence",
     "learned_seq": "learned_sequence",
     "shown": "listed_facts",
-    "requested_role": "preferred_role",
-    "requested_model": "preferred_model",
+    "wished_role": "preferred_role",
+    "wished_model": "preferred_model",
     "pardoned": "forgiven_runs",
     "verdict": "saved_reply",
     "stop": "cancel_requested",
@@ -42,7 +42,13 @@ _EARLIER_COLUMNS = {
 }
 """Names of columns before the first migration."""
 _EARLIER_KEYS = {
-    "receipt": {"unasked": "role_without_override", "parts": "sub_answers"},
+    "receipt": {
+        "unasked": "role_without_override",
+        "parts": "sub_answers",
+        "wished_role": "requested_role",
+        "wished_model": "requested_model",
+        "thinking_why": "thinking_reason",
+    },
     "payload": {"unreadable": "unsupported_media"},
 }
 """Names of keys in JSON columns before the first migration."""

@@ -9,7 +9,7 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from qwendesk.routing.signals.cues import KINDS, CueMatcher, fold, load_cues, words_of
+from qwendesk.routing.signals.cues import KINDS, UNSPACED_SCRIPTS, CueMatcher, fold, load_cues, words_of
 
 _HEAD_CHARS, _TAIL_CHARS = 1600, 500
 """Characters used of the beginning and the end of a long text."""
@@ -29,7 +29,6 @@ _LABEL = re.compile(
 )
 """Dates, times, years and identifiers, which are not used in calculations."""
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
-_UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
 
 
@@ -39,11 +38,11 @@ class Pattern:
 
     name: str
     pattern: re.Pattern[str]
-    why: str
+    reason: str
 
 
-def _pattern(name: str, pattern: str, why: str, flags: int = 0) -> Pattern:
-    return Pattern(name, re.compile(pattern, flags | re.MULTILINE), why)
+def _pattern(name: str, pattern: str, reason: str, flags: int = 0) -> Pattern:
+    return Pattern(name, re.compile(pattern, flags | re.MULTILINE), reason)
 
 
 PATTERNS = (
@@ -178,7 +177,7 @@ def _interactions(seen: dict[str, float]) -> list[float]:
 
 def _word_count(text: str, words: list[str]) -> float:
     """Return the number of words, estimated for scripts without spaces."""
-    dense = len(_UNSPACED_SCRIPTS.findall(text))
+    dense = len(UNSPACED_SCRIPTS.findall(text))
     return max(1.0, len(words) + dense / 2.5)
 
 

@@ -64,7 +64,7 @@ _MIN_LOG_ODDS = 0.25
 def _reason(name: str) -> str:
     """Return the reason of a feature; empty if it has none for a person."""
     kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last")
-    signs = {pattern.name: pattern.why for pattern in PATTERNS}
+    signs = {pattern.name: pattern.reason for pattern in PATTERNS}
     return _SHAPE_REASONS.get(name) or _KIND_REASONS.get(kind) or signs.get(kind, "")
 
 

@@ -22,7 +22,7 @@ _NUMBERED = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=[^\W\d])")
 _RELATIVE = re.compile(r"\ban?\s+(?:\w+\s+){1,3}?that\s+\w+[^\Ws]s\b", re.IGNORECASE)
 """As in "a function that adds": this "that" refers to nothing before it."""
 _PROPER_NAME = re.compile(r"\s[^\W\d_a-z]\w{3,}")
-_UNSPACED_SCRIPTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_CHINESE_OR_JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _UNSPLITTABLE_SIGNS = ("```", "{", "\\", "$", "|", "\t")
 """Signs of code, formulas and tables, which are not split."""
 _TOPIC_PREFIX_CHARS = 5
@@ -110,7 +110,7 @@ def _split_at_conjunctions(sentence: str, cues: _CuePatterns) -> list[str]:
 
 
 def _is_request(piece: str, cues: _CuePatterns) -> bool:
-    if len(piece.split()) < _MIN_WORDS and not (_UNSPACED_SCRIPTS.search(piece) and len(piece) >= 2 * _MIN_WORDS):
+    if len(piece.split()) < _MIN_WORDS and not (_CHINESE_OR_JAPANESE.search(piece) and len(piece) >= 2 * _MIN_WORDS):
         return False
     asks = piece.rstrip(" \"')»”").endswith(("?", "？", "؟"))
     return asks or bool(cues["start"].search(piece) or cues["end"].search(piece))
@@ -145,7 +145,7 @@ def _has_own_topic(piece: str, cues: _CuePatterns) -> bool:
         for w in words
     )
     matters = any(bits & _OWN_TOPIC_KINDS for _, bits in load_cues().find(words))
-    return named >= _MIN_WORDS or matters or bool(_UNSPACED_SCRIPTS.search(piece))
+    return named >= _MIN_WORDS or matters or bool(_CHINESE_OR_JAPANESE.search(piece))
 
 
 def _domain(decision: Decision) -> str:
@@ -225,6 +225,6 @@ def _alternation(words: list[str], *, anywhere: bool = False) -> str:
         return r"(?!)"
     if anywhere:
         return f"(?:{'|'.join(map(re.escape, words))})"
-    spaced = [re.escape(word) for word in words if not _UNSPACED_SCRIPTS.search(word) and word[0].isalpha()]
-    dense = [re.escape(word) for word in words if _UNSPACED_SCRIPTS.search(word) or not word[0].isalpha()]
+    spaced = [re.escape(word) for word in words if not _CHINESE_OR_JAPANESE.search(word) and word[0].isalpha()]
+    dense = [re.escape(word) for word in words if _CHINESE_OR_JAPANESE.search(word) or not word[0].isalpha()]
     return rf"(?:(?<!\w)(?:{'|'.join(spaced)})(?!\w)" + (rf"|{'|'.join(dense)})" if dense else ")")

@@ -144,27 +144,27 @@ class CueMatches:
     """The words of a text, and the positions of cues by kind."""
 
     words: list[str]
-    at: dict[str, set[int]]
+    positions: dict[str, set[int]]
 
     def has(self, *kinds: str) -> bool:
         """Return whether a cue of one of the kinds occurs."""
-        return any(kind in self.at for kind in kinds)
+        return any(kind in self.positions for kind in kinds)
 
     def first(self, kind: str) -> int:
         """Return the position of the first cue of a kind; a very large number without one."""
-        return min(self.at.get(kind, {_NO_POSITION}))
+        return min(self.positions.get(kind, {_NO_POSITION}))
 
 
 def match_cues(file: str, text: str, language: str | None = None) -> CueMatches:
     """Find the cues of a file in a text; with a known language, short cues of other languages are ignored."""
     kinds, cues = _load_matcher(file, language)
     words = words_of(fold(text))
-    at: dict[str, set[int]] = {}
+    positions: dict[str, set[int]] = {}
     for index, bits in cues.find(words):
         for number, kind in enumerate(kinds):
             if bits >> number & 1:
-                at.setdefault(kind, set()).add(index)
-    return CueMatches(words, at)
+                positions.setdefault(kind, set()).add(index)
+    return CueMatches(words, positions)
 
 
 def warm_up() -> None:

@@ -56,8 +56,8 @@ def is_follow_up(text: str, context: ConversationContext, language: str | None =
         return any(sign.isdigit() for sign in text)
     if marks.has("leaves") and not marks.has("changes"):
         return False
-    tie = topic_overlap(text, marks, context)
-    return tie.news <= _allowed_new_words(marks, tie)
+    overlap = topic_overlap(text, marks, context)
+    return overlap.new_words <= _allowed_new_words(marks, overlap)
 
 
 def is_short(text: str) -> bool:
@@ -79,9 +79,9 @@ def depends_on_previous(marks: CueMatches) -> bool:
 class TopicOverlap:
     """Overlap of a message with the last turn."""
 
-    news: int
+    new_words: int
     """Words without relation to the last turn; names and other topics count twice."""
-    shared: int
+    shared_words: int
     """Words and numbers that occur in both."""
 
 
@@ -89,7 +89,7 @@ def topic_overlap(
     text: str, marks: CueMatches, context: ConversationContext, asked: frozenset[int] = frozenset()
 ) -> TopicOverlap:
     """Return the overlap of a message with the last turn; ``asked`` are positions of further related words."""
-    cued = asked.union(*(marks.at.get(kind, set()) for kind in _REFERENCE_CUES))
+    cued = asked.union(*(marks.positions.get(kind, set()) for kind in _REFERENCE_CUES))
     kinds = dict(load_cues().find(marks.words))
     own = {index for index, bits in kinds.items() if bits & _KINDS_OF_ROLE.get(context.role or "general", 0)}
     content = [w for i, w in enumerate(marks.words) if i not in cued and i not in own and not is_function_word(w)]
@@ -103,20 +103,20 @@ def topic_overlap(
     return TopicOverlap(new + 2 * (elsewhere and not own), shared)
 
 
-def _allowed_new_words(marks: CueMatches, tie: TopicOverlap) -> int:
+def _allowed_new_words(marks: CueMatches, overlap: TopicOverlap) -> int:
     """Return the number of new words that a follow-up may have; -1 if the message is no follow-up."""
     change = _cue_position(marks, "changes") <= 2
     if marks.has("refers"):
         return 4 if change else 2
     if change or _cue_position(marks, "opens") == 0:
         return 2
-    return 0 if tie.shared or _cue_position(marks, "shows") <= 2 else -1
+    return 0 if overlap.shared_words or _cue_position(marks, "shows") <= 2 else -1
 
 
 def _cue_position(marks: CueMatches, kind: str) -> int:
     """Return the position of the first cue of a kind, without courtesies."""
     first = marks.first(kind)
-    return first - sum(index < first for index in marks.at.get("polite", ()))
+    return first - sum(index < first for index in marks.positions.get("polite", ()))
 
 
 def _stems(context: ConversationContext, characters: int) -> set[str]:
@@ -137,13 +137,13 @@ def refers_to_last_picture(text: str, context: ConversationContext, turns: int, 
     if place.has("leaves"):
         return False
     fresh = context.picture_age == 1 and context.role == "vision"
-    seen = frozenset(marks.at.get("look", ())) | frozenset(marks.at.get("noun", ()))
-    tie = topic_overlap(text, place, context, seen)
+    seen = frozenset(marks.positions.get("look", ())) | frozenset(marks.positions.get("noun", ()))
+    overlap = topic_overlap(text, place, context, seen)
     if fresh:
-        about = marks.has("look", "noun") or depends_on_previous(place) or tie.shared > 0
+        about = marks.has("look", "noun") or depends_on_previous(place) or overlap.shared_words > 0
     else:
         about = marks.has("look") and place.has("refers")
-    return about and tie.news <= _MAX_NEW_WORDS
+    return about and overlap.new_words <= _MAX_NEW_WORDS
 
 
 def refers_to_missing_picture(text: str, context: ConversationContext, language: str | None = None) -> bool:

@@ -67,7 +67,7 @@ class TrainingExample:
     label: TextRole
     lang: str
     group: str
-    why: str
+    reason: str
 
     def as_line(self) -> str:
         """Return the example as a line of JSON."""
@@ -115,10 +115,10 @@ def _continued_overrides(ordered: Sequence[PastTurn]) -> Iterator[str]:
     """Yield the turns whose override was set for an earlier question and is still active."""
     last: dict[tuple[str, str], str | None] = {}
     for turn in ordered:
-        key, wish = (turn.channel, turn.conversation), requested_role(turn)
-        if wish and last.get(key) == wish:
+        key, requested = (turn.channel, turn.conversation), requested_role(turn)
+        if requested and last.get(key) == requested:
             yield turn.id
-        last[key] = wish
+        last[key] = requested
 
 
 def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
@@ -126,7 +126,7 @@ def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
     found = _label_by_rating(turn) or _label_by_override(turn, repeated)
     if found is None or isinstance(found, str):
         return found
-    label, why = found
+    label, reason = found
     if turn.kinds:
         return "a file came with it"
     if label not in TEXT_ROLES:
@@ -135,7 +135,7 @@ def _example_of(turn: PastTurn, repeated: bool) -> TrainingExample | str | None:
     if sum(character.isalnum() for character in text) < _MIN_QUESTION_CHARS:
         return "too short"
     group = hashlib.sha256(" ".join(fold(text).split()).encode()).hexdigest()[:12]
-    return TrainingExample(text, label, str((turn.receipt or {}).get("language") or ""), group, why)
+    return TrainingExample(text, label, str((turn.receipt or {}).get("language") or ""), group, reason)
 
 
 def _label_by_rating(turn: PastTurn) -> tuple[str, str] | str | None:
@@ -150,13 +150,13 @@ def _label_by_rating(turn: PastTurn) -> tuple[str, str] | str | None:
 
 
 def _label_by_override(turn: PastTurn, repeated: bool) -> tuple[str, str] | str | None:
-    wish = requested_role(turn)
+    requested = requested_role(turn)
     chosen = (turn.receipt or {}).get("role_without_override") or turn.role
-    if wish is None or wish == chosen:
+    if requested is None or requested == chosen:
         return None
     if repeated:
         return "an earlier wish, only still in force"
-    return wish, f"asked for {wish}, the router would have chosen {chosen or 'nobody'}"
+    return requested, f"asked for {requested}, the router would have chosen {chosen or 'nobody'}"
 
 
 def _thumb(rating: Rating) -> str:

@@ -35,7 +35,7 @@ class ReplayedTurn:
     """Current confidence."""
     before: float | None
     """Confidence at the time of the turn."""
-    why: str
+    reason: str
     rating: int | None
     """Rating of the answer: 1, -1 or None."""
     turn: str
@@ -61,10 +61,10 @@ class Replay:
     turns: int = 0
     compared: int = 0
     unanswered: int = 0
-    wishes: int = 0
-    wishes_met_then: int = 0
+    overrides: int = 0
+    overrides_met_then: int = 0
     """Overrides that equal the router's choice at that time."""
-    wishes_met_now: int = 0
+    overrides_met_now: int = 0
     _contexts: dict[tuple[str, str], ConversationContext] = field(default_factory=dict)
     _moves: dict[tuple[str, str], list[ReplayedTurn]] = field(default_factory=lambda: defaultdict(list))
     _counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(_no_counts))
@@ -82,10 +82,10 @@ class Replay:
             return
         self.compared += 1
         decision = self.decide(signals_of(turn, context))
-        if wish := requested_role(turn):
-            self.wishes += 1
-            self.wishes_met_then += old == wish
-            self.wishes_met_now += decision.role == wish
+        if requested := requested_role(turn):
+            self.overrides += 1
+            self.overrides_met_then += old == requested
+            self.overrides_met_now += decision.role == requested
         if decision.role != old:
             self._move(turn, old, decision)
 
@@ -110,7 +110,7 @@ class Replay:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON types."""
-        names = ("turns", "compared", "unanswered", "changed", "wishes", "wishes_met_then", "wishes_met_now")
+        names = ("turns", "compared", "unanswered", "changed", "overrides", "overrides_met_then", "overrides_met_now")
         return {name: getattr(self, name) for name in names} | {"changes": [asdict(change) for change in self.changes]}
 
     def _move(self, turn: PastTurn, old: str, decision: Decision) -> None:
@@ -154,7 +154,7 @@ def _replayed_turn(turn: PastTurn, decision: Decision, rating: int | None) -> Re
         language=receipt.get("language"),
         confidence=decision.confidence,
         before=receipt.get("confidence"),
-        why=", ".join(decision.signals),
+        reason=", ".join(decision.signals),
         rating=rating,
         turn=turn.id,
     )

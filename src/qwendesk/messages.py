@@ -249,7 +249,7 @@ class Routed:
     role: Role
     model: str
     engine: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qwendesk.agents.checks.execution import check_arithmetic, find_claims
+from qwendesk.agents.checks.execution import check_arithmetic, find_equations
 from qwendesk.tools.sandbox import PythonSandbox
 
 
@@ -43,5 +43,5 @@ async def test_statements_are_recomputed(text: str, outcomes: list[str], sandbox
 
 
 def test_a_long_text_is_read_in_good_time() -> None:
-    assert find_claims("(" * 50_000) == []
-    assert find_claims("1+" * 50_000 + "=") == []
+    assert find_equations("(" * 50_000) == []
+    assert find_equations("1+" * 50_000 + "=") == []

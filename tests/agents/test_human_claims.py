@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.agents.checks.human_claims import ClaimGuard, asks_for_human, claims_to_be_human
+from qwendesk.agents.checks.human_claims import HumanClaimDetector, asks_for_human, claims_to_be_human
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, TextDelta
 from tests.conftest import MakeDesk
 
@@ -43,16 +43,16 @@ def test_the_truth_itself_claims_nothing(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "is_all"),
+    ("question", "is_only_question"),
     [
         ("Hi! Are you human?", True),
         ("Are you human? And please explain how a heat pump works in winter.", False),
         ("Translate this into French. Are you human?", False),
     ],
 )
-def test_what_else_is_asked_is_not_lost(question: str, is_all: bool) -> None:
+def test_what_else_is_asked_is_not_lost(question: str, is_only_question: bool) -> None:
     asked = asks_for_human(question)
-    assert asked and (asked.says, asked.is_all) == (TRUTH, is_all)
+    assert asked and (asked.statement, asked.is_only_question) == (TRUTH, is_only_question)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_what_else_is_asked_is_not_lost(question: str, is_all: bool) -> None:
     ["Translate: I am a human.", "Write a story about a robot that thinks it is a person.", "Schreib ein Gedicht."],
 )
 def test_translations_and_stories_may_say_so(question: str) -> None:
-    guard = ClaimGuard(question)
-    assert guard.claims(CLAIM) is None and guard.rest() is None
+    detector = HumanClaimDetector(question)
+    assert detector.feed(CLAIM) is None and detector.finish() is None
 
 
 def test_a_claim_is_found_while_it_is_written() -> None:
-    guard = ClaimGuard("Who is there?")
-    found = [guard.claims(word) for word in ("Hello, ", "I ", "am ", "a ", "human", ". ", "Really", ".")]
+    detector = HumanClaimDetector("Who is there?")
+    found = [detector.feed(word) for word in ("Hello, ", "I ", "am ", "a ", "human", ". ", "Really", ".")]
     assert [bool(one) for one in found].index(True) == 5
 
 
@@ -84,9 +84,9 @@ def test_a_claim_is_found_while_it_is_written() -> None:
 )
 def test_what_follows_tells_whether_it_is_a_claim(said: str, claims: bool) -> None:
     for size in (1, 3, len(said)):
-        guard = ClaimGuard("Who is there?", "en")
-        found = [guard.claims(said[at : at + size]) for at in range(0, len(said), size)]
-        assert any([*found, guard.rest()]) is claims
+        detector = HumanClaimDetector("Who is there?", "en")
+        found = [detector.feed(said[at : at + size]) for at in range(0, len(said), size)]
+        assert any([*found, detector.finish()]) is claims
 
 
 async def events_of(make_desk: MakeDesk, question: str, said: str) -> tuple[list[Event], int]:

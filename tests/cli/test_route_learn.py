@@ -147,7 +147,7 @@ def test_learning_from_turns_to_a_router_and_back(own_home: Path) -> None:
     assert f"qwendesk route learn --fit '{file}'" in told.stdout
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert len(rows) == 13
-    assert rows[0].keys() == {"text", "label", "lang", "group", "why"}
+    assert rows[0].keys() == {"text", "label", "lang", "group", "reason"}
     assert "hunter2" not in file.read_text("utf-8")
     assert file.stat().st_mode & 0o077 == 0
 

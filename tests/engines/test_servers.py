@@ -69,7 +69,7 @@ async def test_each_is_told_to_think_in_its_own_words(name: str, on: dict[str, A
 
 
 def kind_words(kind: str) -> set[str]:
-    return {*SERVER_KINDS[kind].switch(True, 1), *SERVER_KINDS[kind].switch(False, 1)}
+    return {*SERVER_KINDS[kind].thinking_fields(True, 1), *SERVER_KINDS[kind].thinking_fields(False, 1)}
 
 
 async def test_sampling_has_each_servers_names() -> None:

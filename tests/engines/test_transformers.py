@@ -202,14 +202,14 @@ async def test_a_used_up_budget_closes_the_thinking(load: Load) -> None:
     chat = await load("qwen3")
     vocabulary = (await chat.ready()).vocabulary
     tokens = await tokens_of(chat, "Think.", 60, in_thinking=True, think_budget=7)
-    assert tuple(tokens[7 : 7 + len(vocabulary.closing)]) == vocabulary.closing
-    assert vocabulary.think_close in vocabulary.closing
+    assert tuple(tokens[7 : 7 + len(vocabulary.think_end_tokens)]) == vocabulary.think_end_tokens
+    assert vocabulary.think_close_token in vocabulary.think_end_tokens
     assert len(tokens) == 60, "and the answer follows"
 
 
 async def test_without_a_budget_there_is_no_thinking(load: Load) -> None:
     chat = await load("qwen3")
-    closing = (await chat.ready()).vocabulary.closing
+    closing = (await chat.ready()).vocabulary.think_end_tokens
     tokens = await tokens_of(chat, "Think.", 60, in_thinking=True, think_budget=0)
     assert tuple(tokens[: len(closing)]) == closing and len(tokens) == 60
 

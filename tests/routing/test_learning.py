@@ -51,8 +51,8 @@ def test_an_override_and_a_rating_become_examples() -> None:
         ("How much is it?", "math", "en"),
         ("Sort these cards", "coder", "en"),
     ]
-    assert found.examples[2].why == "asked for coder, the router would have chosen general"
-    assert found.examples[1].why == "rated down: math wished for instead of general"
+    assert found.examples[2].reason == "asked for coder, the router would have chosen general"
+    assert found.examples[1].reason == "rated down: math wished for instead of general"
     assert found.left_out == {}
     assert len({example.group for example in found.examples}) == 3
 
@@ -179,7 +179,7 @@ def test_replay_looks_at_the_routers_own_choice_and_at_wishes() -> None:
     turn = past("Wo ist mein Auto?", "math", requested_role="coder", role_without_override="general")
     report.add(replace(turn, kinds=("image", "document", "image")))
     assert (seen[0].role, seen[0].images, seen[0].audio, seen[0].language) == (None, 2, 0, "de")
-    assert (report.wishes, report.wishes_met_then, report.wishes_met_now) == (1, 0, 1)
+    assert (report.overrides, report.overrides_met_then, report.overrides_met_now) == (1, 0, 1)
     assert (report.changes[0].old, report.changes[0].new) == ("general", "coder")
 
 

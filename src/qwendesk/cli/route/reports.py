@@ -125,10 +125,10 @@ def _replay_text(report: Replay, since: str | None) -> str:
         when = f" since {since}" if since else ""
         return f"No questions are stored{when}: talk with the desk first, or look further back with --since."
     lines = [f"{report.turns} questions, {report.compared} of them answered; {report.changed} would go elsewhere."]
-    if report.wishes:
+    if report.overrides:
         lines.append(
-            f"For {report.wishes} somebody asked for a specialist: the router agreed with {report.wishes_met_then} "
-            f"then, with {report.wishes_met_now} now."
+            f"For {report.overrides} somebody asked for a specialist: "
+            f"the router agreed with {report.overrides_met_then} then, with {report.overrides_met_now} now."
         )
     for change in report.changes:
         lines += ["", _head(change), *map(_line, change.examples)]

@@ -10,9 +10,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.agents.roles import RoleDefinition, selects_tool
-from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
+from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState
 from qwendesk.errors import EngineUnavailable
-from qwendesk.messages import Attachment, Inbound
+from qwendesk.messages import AnswerReset, Attachment, Inbound, TextDelta
 from qwendesk.models.card import SelectedModel
 from qwendesk.prompt_quoting import Block, indented
 from qwendesk.prompts import render
@@ -106,6 +106,18 @@ def answer_text(state: TurnState) -> str:
     tried = state["messages"][state.get("try_start", 0) :]
     texts = [message.text.strip() for message in tried if isinstance(message, AIMessage)]
     return "\n\n".join(text for text in texts if text)
+
+
+def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) -> dict[str, Any]:
+    """Show the first answer again, and return the state with it."""
+    context.emit(AnswerReset(reason, request.first_choice.card.name))
+    context.emit(TextDelta(request.first_answer))
+    return {
+        "kept_answer": request.first_answer,
+        "choice": request.first_choice,
+        "think": request.first_think,
+        "notes": [f"{reason}; the first answer stands"],
+    }
 
 
 def only_reports(state: TurnState) -> bool:

@@ -1,6 +1,7 @@
 """Select the model that answers, and whether it thinks before it answers.
 
-The best available model is selected, or a loaded one that is nearly as good.
+The best available model is selected, or a loaded one that is nearly as good; for a second try a larger one, or the
+same one with thinking.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from math import log2
 from typing import Literal
 
 from qwendesk.agents.roles import role_definition
-from qwendesk.agents.state import TurnContext
+from qwendesk.agents.state import RetryStep, TurnContext
 from qwendesk.engines.base import Progress
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, EngineUnavailable
-from qwendesk.messages import Role
+from qwendesk.messages import Inbound, Role
 from qwendesk.models.card import ModelCard, SelectedModel, best_for_role
 from qwendesk.routing.base import Decision
 from qwendesk.routing.policy.policy_file import ModelPolicy, RoutingPolicy
@@ -182,3 +183,44 @@ def _budget(decision: Decision, policy: RoutingPolicy, max_tokens: int, *, full:
         return max_tokens
     share = min(max((decision.needs_thinking - threshold) / (1 - threshold), 0.0), 1.0)
     return max(1, round(max_tokens * (0.5 + 0.5 * share)))
+
+
+async def select_retry(
+    context: TurnContext, inbound: Inbound, decision: Decision, choice: SelectedModel, thinks: bool
+) -> RetryStep | None:
+    """Return the model of a second try; None if no stronger one is available."""
+    settings = context.pool.settings
+    is_fixed = bool(inbound.model or decision.model or settings.roles.get(decision.role) or settings.model)
+    may_think = inbound.think is not False and decision.think is not False and context.thinking != "off"
+    cards = [] if is_fixed else await context.pool.models(choice.engine)
+    return stronger_model(decision.role, choice, thinks, cards, is_fixed=is_fixed, may_think=may_think)
+
+
+def stronger_model(
+    role: Role, choice: SelectedModel, thinks: bool, cards: Sequence[ModelCard], *, is_fixed: bool, may_think: bool
+) -> RetryStep | None:
+    """Return the second try: the next larger model that suits the role, else the same one with thinking on.
+
+    Args:
+        role: the role of the answer.
+        choice: the model of the first try.
+        thinks: whether that model thought.
+        cards: the available models.
+        is_fixed: whether the person, a rule or the settings named the model.
+        may_think: whether thinking is allowed.
+    """
+    larger = (
+        [] if is_fixed else [card for card in cards if _suits(role, card) and card.parameters > choice.card.parameters]
+    )
+    if larger:
+        card = min(larger, key=lambda card: (role not in card.roles, card.thinking == "none", card.parameters))
+        return RetryStep(replace(choice, card=card, fallback_reason=None), card.thinking != "none" and may_think)
+    if may_think and not thinks and choice.card.thinking == "hybrid":
+        return RetryStep(choice, think=True)
+    return None
+
+
+def _suits(role: Role, card: ModelCard) -> bool:
+    if role in ("vision", "audio"):
+        return card.vision if role == "vision" else card.audio
+    return role in card.roles or "general" in card.roles or "thinking" in card.roles

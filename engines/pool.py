@@ -19,11 +19,10 @@ from qwendesk.engines.fallback import (
     no_model_answered,
 )
 from qwendesk.engines.registry import EngineRegistry
-from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError
+from qwendesk.errors import EngineUnavailable, QwendeskError
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCandidates, ModelCard, SelectedModel, best_for_role
 from qwendesk.models.gguf import header_fault
-from qwendesk.models.sources.base import PullProgress
 from qwendesk.settings import STARTER_MODEL, Settings
 from qwendesk.text_caches import Forgotten
 
@@ -205,7 +204,7 @@ class ModelPool:
                 return
             card = self._parts.catalogue.get(STARTER_MODEL)
             progress(f"First start: fetching {card.name}, once", None)
-            await self._parts.store.pull(card, lambda step: progress(*_pull_progress(step)))
+            await self._parts.store.pull(card, lambda step: progress(*step.described()))
         self._engines.clear_listings()
 
     async def _is_available(self, choice: SelectedModel) -> bool:
@@ -280,7 +279,7 @@ class ModelPool:
         engine, name = self._engines.split(named)
         port = self.engine(engine)
         if port.uses_store:
-            return SelectedModel(engine, self._parts.store.served(self._catalogued(name)))
+            return SelectedModel(engine, self._parts.store.served(self._engines.catalogued(name)))
         cards = {card.name: card for card in await (self.models(engine) if ignore_cooldown else self._cards(engine))}
         card = (
             cards.get(name) or cards.get(f"{name}:latest") or self._parts.catalogue.find_on_server(cards.values(), name)
@@ -289,22 +288,3 @@ class ModelPool:
         if card is None and port.is_listing_complete:
             raise EngineUnavailable(port.explain_missing(name, cards))
         return SelectedModel(engine, card or ModelCard(name=name))
-
-    def _catalogued(self, name: str) -> ModelCard:
-        """Return the catalogue's model; the error also explains a mistyped engine before the model's name."""
-        try:
-            return self._parts.catalogue.get(name)
-        except ConfigError as error:
-            engine, colon, _ = name.partition(":")
-            if not colon or not engine.isalnum():
-                raise
-            names = self._engines.names()
-            raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {names}.") from None
-
-
-def _pull_progress(step: PullProgress) -> tuple[str, float | None]:
-    source = f" from {step.source}" if step.source else ""
-    text = f"Fetching {step.model}{source}" + (f": {step.note}" if step.note else "")
-    if not step.total or step.note:
-        return text, None
-    return f"{text}: {step.done / 1e6:,.0f} of {step.total / 1e6:,.0f} MB", step.done / step.total

@@ -65,6 +65,20 @@ class EngineRegistry:
             raise ConfigError(f"{named!r} names an engine but no model: write {engine}:NAME.")
         return engine, name
 
+    def catalogued(self, name: str) -> ModelCard:
+        """Return the catalogue's model of that name.
+
+        Raises:
+            ConfigError: there is none; the text also explains a mistyped engine before the name.
+        """
+        try:
+            return self._parts.catalogue.get(name)
+        except ConfigError as error:
+            engine, colon, _ = name.partition(":")
+            if not colon or not engine.isalnum():
+                raise
+            raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {self.names()}.") from None
+
     async def models(self, name: str) -> list[ModelCard]:
         """Return the models that an engine can run now.
 

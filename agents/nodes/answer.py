@@ -16,9 +16,9 @@ from qwendesk.agents.model_call import (
     build_prompt,
     call_settings,
     chosen_model,
+    keep_first_answer,
     only_reports,
 )
-from qwendesk.agents.retry_policy import keep_first_answer
 from qwendesk.agents.roles import offered_tools, role_definition, selects_tool
 from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.errors import EngineError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -14,16 +15,17 @@ from qwendesk.agents.checks.tool_results import (
     check_failures,
     check_grounded,
     check_result,
+    is_refusal,
     report_unchecked,
 )
-from qwendesk.agents.model_call import answer_text, chosen_model
-from qwendesk.agents.model_selection import max_thinking_tokens
-from qwendesk.agents.retry_policy import find_fault, keep_first_answer, select_retry
+from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
+from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.roles import role_definition, selects_tool
 from qwendesk.agents.state import RetryRequest, TurnContext, TurnState
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice
 from qwendesk.prompt_quoting import one_line
+from qwendesk.routing.policy.policy_file import EscalationPolicy
 
 _FEEDBACK = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
@@ -72,10 +74,32 @@ def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list
     return checks
 
 
+def _find_fault(
+    text: str, checks: Sequence[Check], *, has_result: bool, policy: EscalationPolicy, not_retryable: Sequence[str] = ()
+) -> str | None:
+    """Return the fault of an answer in words; None if none is known.
+
+    Args:
+        text: the answer.
+        checks: its checks.
+        has_result: whether a tool returned something.
+        policy: the faults that are retried.
+        not_retryable: names of checks that a retry cannot fix.
+    """
+    failed = next((check for check in checks if check.outcome == "failed" and check.name not in not_retryable), None)
+    if policy.empty and not text and not has_result:
+        return "the answer was empty"
+    if policy.refused and is_refusal(text):
+        return "the model said that it cannot help"
+    if policy.checks and failed:
+        return f"the check {failed.name!r} failed: {failed.detail}"
+    return None
+
+
 async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return the request for a second try, at most one a turn."""
     has_result = any(use.ok for use in state["tool_uses"])
-    found = find_fault(
+    found = _find_fault(
         text, checks, has_result=has_result, policy=context.policy.escalate, not_retryable=(ADMITS_FAILURE,)
     )
     if found is None:

@@ -23,9 +23,9 @@ from qwendesk.agents.model_selection import (
     max_thinking_tokens,
     plan_thinking,
     select_model,
+    select_retry,
 )
 from qwendesk.agents.nodes.subquestion import send_subquestions
-from qwendesk.agents.retry_policy import is_repeated, select_retry
 from qwendesk.agents.roles import selects_tool
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.errors import QwendeskError
@@ -34,6 +34,7 @@ from qwendesk.models.card import SelectedModel
 from qwendesk.prompts import render
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.routing.policy.decision import route_message, unmet_override
+from qwendesk.routing.signals.followup import is_repeated
 from qwendesk.routing.signals.language import english_name, identify_language
 
 _ROLE_SCHEMA: dict[str, Any] = {

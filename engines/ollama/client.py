@@ -28,7 +28,7 @@ from qwendesk.errors import EngineError, EngineTimeout, EngineUnavailable, reaso
 _MAX_REASON_CHARS = 300
 """Characters of a server's message that are shown; a proxy can send a whole page."""
 T = TypeVar("T")
-_GRACE_SECONDS = 0.5
+CLOSE_GRACE_SECONDS = 0.5
 """Time for which an abandoned answer is read on."""
 
 
@@ -145,7 +145,7 @@ async def _next(pieces: AsyncGenerator[T, None]) -> tuple[T, ...]:
 
 async def _finish(step: asyncio.Future[tuple[T, ...]], pieces: AsyncGenerator[T, None]) -> None:
     with suppress(Exception):
-        async with asyncio.timeout(_GRACE_SECONDS):
+        async with asyncio.timeout(CLOSE_GRACE_SECONDS):
             found = await step
             while found:
                 found = await _next(pieces)

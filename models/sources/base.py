@@ -191,6 +191,14 @@ class PullProgress:
     note: str = ""
     """Current activity without a download: waiting for another pull, checking, a failed source."""
 
+    def described(self) -> tuple[str, float | None]:
+        """Return a description, and the completed fraction; None: not known."""
+        source = f" from {self.source}" if self.source else ""
+        text = f"Fetching {self.model}{source}" + (f": {self.note}" if self.note else "")
+        if not self.total or self.note:
+            return text, None
+        return f"{text}: {self.done / 1e6:,.0f} of {self.total / 1e6:,.0f} MB", self.done / self.total
+
 
 ProgressCallback = Callable[[PullProgress], None]
 

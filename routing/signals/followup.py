@@ -1,4 +1,4 @@
-"""Detect follow-ups on the last turn, and references to pictures."""
+"""Detect follow-ups on the last turn, repeated questions, and references to pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from qwendesk.routing.base import ConversationContext
-from qwendesk.routing.signals.cues import KINDS, CueMatches, fold, load_cues, match_cues, words_of
+from qwendesk.routing.signals.cues import KINDS, UNSPACED_SCRIPTS, CueMatches, fold, load_cues, match_cues, words_of
 from qwendesk.routing.signals.language import is_function_word
 
 _MAX_SHORT_CHARS = 160
@@ -26,6 +26,10 @@ _SHARED_CONTEXT_CHARS = 500
 _MIN_SHARED_WORD_CHARS = 3
 """Minimum length of a shared word."""
 _NUMBER = re.compile(r"\d+")
+_MIN_REPEATED_LENGTH = (3, 8)
+"""Least number of words, or of characters of a script without spaces, of a question that counts as repeated."""
+_COMPARED_MESSAGES = 5
+"""Number of the person's last messages that are compared."""
 _REFERENCE_CUES = ("opens", "refers", "changes", "shows", "polite")
 _MAX_REFERENCE_CHARS = 600
 """Characters of a message that are searched for a reference to a picture."""
@@ -124,6 +128,18 @@ def _stems(context: ConversationContext, characters: int) -> set[str]:
     return {word[:_STEM_CHARS] for word in words_of(fold(last))}
 
 
+def is_repeated(text: str, context: ConversationContext, language: str | None = None) -> bool:
+    """Return whether the person repeats a question; short follow-ups such as "go on" do not count."""
+    if not context.questions:
+        return False
+    same = _normalize(text)
+    if len(UNSPACED_SCRIPTS.findall(same)) < _MIN_REPEATED_LENGTH[1] and len(same.split()) < _MIN_REPEATED_LENGTH[0]:
+        return False
+    if all(_normalize(question) != same for question in context.questions[-_COMPARED_MESSAGES:]):
+        return False
+    return not (is_short(text) and depends_on_previous(match_cues("followup", text, language)))
+
+
 def refers_to_last_picture(text: str, context: ConversationContext, turns: int, language: str | None = None) -> bool:
     """Return whether a message is about the last picture, which it names or which is at most ``turns`` messages old."""
     if not context.pictures:
@@ -156,3 +172,7 @@ def refers_to_missing_picture(text: str, context: ConversationContext, language:
 
 def _names_picture(marks: CueMatches) -> bool:
     return marks.has("within") or (marks.has("noun") and marks.has("sent"))
+
+
+def _normalize(text: str) -> str:
+    return " ".join(fold(text[:4000]).split()).strip(" .!?。！？؟¿¡")

@@ -439,15 +439,15 @@ async def test_a_part_that_fails_leaves_the_others(make_desk: MakeDesk) -> None:
 
 def break_off(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Let models fail after the first word where a prompt's last message holds a word."""
-    whole = ScriptedChat._deltas
+    whole = ScriptedChat.astream
 
-    async def part(self: Any, messages: Any, options: Any) -> Any:
-        async for delta in whole(self, messages, options):
-            yield delta
+    async def part(self: Any, messages: Any, **options: Any) -> Any:
+        async for chunk in whole(self, messages, **options):
+            yield chunk
             if where in messages[-1].text:
                 raise EngineError("out of order")
 
-    monkeypatch.setattr(ScriptedChat, "_deltas", part)
+    monkeypatch.setattr(ScriptedChat, "astream", part)
 
 
 async def test_a_part_that_breaks_off_shows_what_is_stored(

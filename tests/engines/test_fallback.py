@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 
 from qwendesk import Desk, Settings
 from qwendesk.engines import concurrency
-from qwendesk.engines.chat import Delta
 from qwendesk.engines.fallback import Cooldowns
 from qwendesk.engines.llamacpp.server import LlamaServer
 from qwendesk.engines.pool import ModelPool
@@ -96,11 +95,11 @@ async def test_a_question_that_is_refused_is_refused_everywhere(desks: Desks) ->
 
 
 async def test_after_the_first_word_nobody_begins_again(desks: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def breaks_off(*args: Any) -> AsyncIterator[Delta]:
-        yield Delta(text="So ")
+    async def breaks_off(*args: Any, **options: Any) -> AsyncIterator[AIMessageChunk]:
+        yield AIMessageChunk("So ")
         raise EngineFailed("it broke off")
 
-    monkeypatch.setattr(ScriptedChat, "_deltas", breaks_off)
+    monkeypatch.setattr(ScriptedChat, "astream", breaks_off)
     said = []
     choice = await desks.pool.choose("general")
     assert choice

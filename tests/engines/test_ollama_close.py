@@ -66,7 +66,7 @@ async def test_who_is_cancelled_while_waiting_leaves_in_the_same_way() -> None:
 
 
 async def test_a_long_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(client, "CLOSE_GRACE_SECONDS", 0.01)
     answer, leaving = Answer(10**9), GracefulClose()
     async with aclosing(leaving.read(answer.pieces())) as pieces:
         async for _ in pieces:

@@ -12,9 +12,10 @@ from langchain_core.messages import HumanMessage
 from qwendesk import Desk, Settings
 from qwendesk.engines.base import Engine
 from qwendesk.engines.chat import Delta, GenerationOptions
-from qwendesk.engines.ollama.chat import OllamaChat
+from qwendesk.engines.ollama.client import OllamaClient
+from qwendesk.engines.ollama.format import LoadSettings, chat_request, delta_from, served_model
 from qwendesk.errors import EngineUnavailable
-from qwendesk.models.card import Sampling
+from qwendesk.models.card import ModelCard, Sampling
 from qwendesk.testing.conformance.engine import AFTER_BUDGET, ANSWER, SCRIPT, STILL, THOUGHT, WEATHER, WORDS, collect
 from qwendesk.wiring import build_pool
 from tests.scripted_model import write_gguf
@@ -32,12 +33,16 @@ async def engine(real_ollama: RealOllama) -> AsyncIterator[Engine]:
     await pool.aclose()
 
 
-async def deltas(engine: Engine, tag: str, text: str, **options: object) -> list[Delta]:
+async def deltas(server: RealOllama, tag: str, text: str, **options: object) -> list[Delta]:
     """Return the pieces as they come from the server, before we read anything out of them."""
-    chat = await engine.load(tag)
-    assert isinstance(chat, OllamaChat)
-    given = GenerationOptions(Sampling(temperature=0.0, repetition_penalty=1.0), max_tokens=100, **options)  # type: ignore[arg-type]
-    return [delta async for delta in chat._deltas([HumanMessage(text)], given)]
+    client = OllamaClient(Settings(ollama_host=server.url))
+    try:
+        model = served_model(ModelCard(name=tag), await client.show(tag))
+        given = GenerationOptions(Sampling(temperature=0.0, repetition_penalty=1.0), max_tokens=100, **options)  # type: ignore[arg-type]
+        body = chat_request(LoadSettings(tag, context=512, threads=1), model, [HumanMessage(text)], given)
+        return [delta_from(piece) async for piece in client.chat(body)]
+    finally:
+        await client.aclose()
 
 
 async def test_the_server_says_what_a_model_can_do(engine: Engine, scripted_ollama: dict[str, str]) -> None:
@@ -47,14 +52,14 @@ async def test_the_server_says_what_a_model_can_do(engine: Engine, scripted_olla
     assert able.tools and bare.tools, "where the server offers none, the prompt does"
 
 
-async def test_the_server_splits_thinking_off(engine: Engine, scripted_ollama: dict[str, str]) -> None:
-    pieces = await deltas(engine, scripted_ollama["able"], "@think", think=True)
+async def test_the_server_splits_thinking_off(real_ollama: RealOllama, scripted_ollama: dict[str, str]) -> None:
+    pieces = await deltas(real_ollama, scripted_ollama["able"], "@think", think=True)
     assert "".join(piece.thinking for piece in pieces) == THOUGHT
     assert "".join(piece.text for piece in pieces) == ANSWER
 
 
-async def test_the_server_reads_calls(engine: Engine, scripted_ollama: dict[str, str]) -> None:
-    pieces = await deltas(engine, scripted_ollama["able"], "@two", tools=(WEATHER,))
+async def test_the_server_reads_calls(real_ollama: RealOllama, scripted_ollama: dict[str, str]) -> None:
+    pieces = await deltas(real_ollama, scripted_ollama["able"], "@two", tools=(WEATHER,))
     calls = [call for piece in pieces for call in piece.calls]
     assert [call.arguments_json for call in calls] == ['{"city": "Paris"}', '{"city": "Rome"}']
 

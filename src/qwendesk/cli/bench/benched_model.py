@@ -15,7 +15,8 @@ from langchain_core.tools import BaseTool
 from qwendesk.agents.roles import role_definition
 from qwendesk.app import Desk
 from qwendesk.cli.bench.shared_engine import SharedEngine
-from qwendesk.engines.base import Progress, QwenChat
+from qwendesk.engines.base import Progress
+from qwendesk.engines.chat import QwenChat
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import EngineUnavailable
 from qwendesk.memory.records import EVERYBODY

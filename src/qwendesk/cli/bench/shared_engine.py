@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qwendesk.engines.base import Engine, EngineParts, Progress, QwenChat, ResidentModel
+from qwendesk.engines.base import Engine, EngineParts, Progress, ResidentModel
+from qwendesk.engines.chat import QwenChat
 from qwendesk.models.card import ModelCard
 
 

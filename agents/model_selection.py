@@ -170,7 +170,7 @@ def _should_think(decision: Decision, requested: bool | None, setting: str, poli
     if setting != "auto":
         return setting == "on", f"the setting thinking is {setting}"
     if decision.abstained and policy.abstain.think:
-        return True, "too little speaks for one specialist"
+        return True, "no specialist is likely enough"
     if role_definition(decision.role).thinks:
         return True, "this specialist always does"
     return decision.needs_thinking >= policy.thinking.threshold, f"{decision.needs_thinking:.0%} likely to need it"

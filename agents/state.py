@@ -59,7 +59,7 @@ class RetryRequest:
     reason: str
     step: RetryStep
     with_feedback: bool
-    """Whether the prompt names the fault; after an empty answer or a refusal the question is asked anew."""
+    """Whether the prompt names the fault; after an empty answer or a refusal the question is asked again."""
     first_answer: str
     """The answer that is kept if the second try gives none."""
     first_choice: SelectedModel

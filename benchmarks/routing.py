@@ -65,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="write JSON")
     parser.add_argument("--quick", action="store_true", help="sources left out and speed only")
-    parser.add_argument("--accurate", action="store_true", help="the router that reads meanings; implies --quick")
+    parser.add_argument(
+        "--accurate", action="store_true", help="the router that uses sentence embeddings; implies --quick"
+    )
     parser.add_argument("--svg", type=Path, help="write the picture of calibration to this file")
     parser.add_argument("--docs", type=Path, help="put tables and picture into this page")
     options = parser.parse_args()

@@ -78,8 +78,8 @@ class ModelPool:
         """Return the model for a role: the requested one, the one set for the role, or the best available.
 
         Pulls the starter model into an empty store, unless ``fetch`` is off. A model of the fallback chain replaces
-        one that does not answer or failed lately; a requested model is never replaced. Returns None if no model can
-        play the role at all, such as vision without a model that takes images.
+        one that does not answer or failed lately; a requested model is never replaced. Returns None if no model
+        takes the input of the role, such as images for vision.
 
         Raises:
             ConfigError: the requested model is unknown.

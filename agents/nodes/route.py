@@ -211,7 +211,7 @@ async def _ask_router_model(
     try:
         choice = await _router_model(context)
         if choice is None:
-            return decision, TokenUsage(), ["no model is here to ask where the message belongs"]
+            return decision, TokenUsage(), ["no model is available to ask for the role"]
         model = await context.pool.load(choice)
         said = await model.ainvoke(
             [SystemMessage(render("route", folder=context.prompts)), HumanMessage(signals.text[:_MAX_MESSAGE_CHARS])],
@@ -221,15 +221,15 @@ async def _ask_router_model(
             max_tokens=_MAX_ANSWER_TOKENS,
         )
     except QwendeskError as error:
-        return decision, TokenUsage(), [f"no model could be asked where the message belongs: {error}"]
+        return decision, TokenUsage(), [f"no model could be asked for the role: {error}"]
     usage = said.usage_metadata
     cost = TokenUsage(usage["input_tokens"], usage["output_tokens"]) if usage else TokenUsage()
     tokens = f"{cost.tokens_in} tokens in, {cost.tokens_out} out"
     role = _parse_role(said.text)
     if role is None:
-        return decision, cost, [f"{choice.card.name} was asked where the message belongs and did not say ({tokens})"]
+        return decision, cost, [f"{choice.card.name} was asked for the role and named none ({tokens})"]
     reasons = (f"{choice.card.name} was asked and said {role}",)
-    note = f"asking {choice.card.name} where the message belongs cost {tokens}"
+    note = f"asking {choice.card.name} for the role cost {tokens}"
     asked = replace(
         decision,
         role=role,

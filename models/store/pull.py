@@ -127,7 +127,7 @@ class Pull:
                     failures.append(f"{source.label}: {failed}")
                     self.progress(PullProgress(self.card.name, source.name, note=failures[-1]))
         raise ModelStoreError(
-            f"No source could give {self.card.name!r}. {'. '.join(failures)}. Check the network or the proxy, "
+            f"No source provides {self.card.name!r}. {'. '.join(failures)}. Check the network or the proxy, "
             f"or take a file you have: qwendesk models pull {self.card.name} --from FILE"
         )
 

@@ -151,13 +151,17 @@ def read_classifier(file: Path) -> Classifier:
         raise ConfigError(f"The router {str(file)!r} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
         # numpy reports a file that is not an archive as a pickle
-        fault = f"is no router for this Qwendesk ({error})" if is_zipfile(file) else "is not a router file"
+        fault = (
+            f"is not a router for this version of Qwendesk ({error})" if is_zipfile(file) else "is not a router file"
+        )
         raise ConfigError(
-            f"{str(file)!r} {fault}: make it anew with 'qwendesk route learn --fit', "
-            "or take it back with 'qwendesk route learn --undo'."
+            f"{str(file)!r} {fault}: train it again with 'qwendesk route learn --fit', "
+            "or restore the previous one with 'qwendesk route learn --undo'."
         ) from None
     if not _is_valid(classifier):
-        raise ConfigError(f"{str(file)!r} is no router: its numbers do not hold. Run 'qwendesk route learn --undo'.")
+        raise ConfigError(
+            f"{str(file)!r} is not a valid router: its shapes or numbers are wrong. Run 'qwendesk route learn --undo'."
+        )
     return classifier
 
 
@@ -194,7 +198,7 @@ def restore_previous(folder: Path, artefact: str = ARTEFACT) -> str:
     if file.is_file():
         file.unlink()
         return "The router that ships with Qwendesk is used again."
-    return "There is nothing to take back: the router that ships with Qwendesk is used."
+    return "There is no earlier router: the router that ships with Qwendesk is used."
 
 
 def _previous_file(file: Path) -> Path:

@@ -59,9 +59,7 @@ PATTERNS = (
         "trace", r"Traceback \(most recent|^[^\S\n]+at \w.*\(.*:\d+\)|\b\w+(?:Error|Exception)\b|>>> ", "an error trace"
     ),
     _pattern("call", r"\b[A-Za-z_]\w+\([^()\n]{0,40}\)", "calls of functions"),
-    _pattern(
-        "identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as code has them"
-    ),
+    _pattern("identifier", r"\b[a-z]+_[a-z_]+\b|\b[a-z]{2,}[A-Z][A-Za-z]+\b|\b\w+::\w+|\b\w+->\w+", "names as in code"),
     _pattern("braces", r"[{};]\s*$|=>|==|!=|\+=|&&|\|\|", "signs of code"),
     _pattern(
         "file",
@@ -73,7 +71,7 @@ PATTERNS = (
         "path", r"(?:^|\s)[~.]{0,2}/[\w./*-]+|\b[A-Z]:\\|\s--?[a-z][\w-]*\b|\$[A-Z_]{3,}", "paths or options of a shell"
     ),
     _pattern("tag", r"</?[a-z][\w-]*(?:\s[^<>]*)?>", "tags"),
-    _pattern("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as code has it"),
+    _pattern("json", r"\{\s*\"[^\"]+\"\s*:|\[\s*(?:-?\d+\s*,\s*)+-?\d+\s*\]", "data as in code"),
     _pattern("latex", r"\\(?:[a-zA-Z]{2,}|\[|\()|\$[^$\n]{1,80}\$", "formulas"),
     _pattern(
         "arithmetic",

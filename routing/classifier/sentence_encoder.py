@@ -78,14 +78,14 @@ def _one_thread() -> Iterator[None]:
 
 def cached_embeddings(texts: Sequence[str], file: Path | None = None) -> NDArray[np.float64]:
     """Return the embeddings of texts, cached in a file, since computing all of them takes minutes."""
-    file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-meanings.npz"
+    file = file or Path(platformdirs.user_cache_dir("qwendesk", appauthor=False)) / "router-embeddings.npz"
     known = _read_cache(file)
     keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     for number, (key, text) in enumerate(missing.items(), 1):
         known[key] = embed(text).astype(np.float32)
         if number % _SAVE_INTERVAL == 0 or number == len(missing):
-            sys.stderr.write(f"meanings of questions: {number} of {len(missing)}\n")
+            sys.stderr.write(f"embeddings of questions: {number} of {len(missing)}\n")
             _write_cache(file, known)
     return np.array([known[key] for key in keys], dtype=np.float64).reshape(len(keys), len(EMBEDDING_FEATURES))
 

@@ -34,7 +34,7 @@ _KIND_REASONS = {
 _SHAPE_REASONS = {
     "length": "a long text",
     "very_short": "a short text",
-    "labels": "numbers that name something",
+    "labels": "numbers that identify something",
     "numbers_count": "numbers",
     "numbers_density": "numbers",
     "many_numbers": "numbers",
@@ -114,9 +114,7 @@ class TrainedRouter:
             role=role,
             confidence=round(by_role[role], 3),
             runner_up=runner_up,
-            signals=tuple(explain_role(classifier, values, role))
-            if sure
-            else ("too little speaks for one specialist",),
+            signals=tuple(explain_role(classifier, values, role)) if sure else ("no specialist is likely enough",),
             probabilities=by_role,
             needs_thinking=round(float(needs_thinking), 3),
             abstained=not sure,
@@ -164,4 +162,4 @@ def explain_role(classifier: Classifier, values: Array, role: TextRole) -> list[
     if classifier.uses_embeddings:
         total[EMBEDDING_REASON] = float(gain[len(FEATURE_REASONS) :].sum())
     told = sorted((reason for reason, part in total.items() if part > _MIN_LOG_ODDS), key=lambda reason: -total[reason])
-    return told[:_MAX_REASONS] or ["nothing speaks for a specialist"]
+    return told[:_MAX_REASONS] or ["no sign of a specialised topic"]

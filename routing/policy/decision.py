@@ -197,7 +197,7 @@ def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
     """Return the classifier's decision, or an abstention below the minimum confidence."""
     if not decision.abstained and decision.confidence >= policy.abstain.min_confidence:
         return decision
-    reasons = decision.signals if decision.abstained else ("too little speaks for one specialist",)
+    reasons = decision.signals if decision.abstained else ("no specialist is likely enough",)
     return replace(
         decision,
         role="general",

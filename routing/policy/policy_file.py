@@ -110,7 +110,7 @@ class RuleConditions(_Table):
         for name in (value,) if isinstance(value, str) else value:
             if not english_name(name):
                 hint = f"write {code!r}" if (code := language_code(name)) else "write an ISO 639-1 code such as 'de'"
-                raise ValueError(f"{name!r} is no language that is told apart: {hint}")
+                raise ValueError(f"{name!r} is not a supported language: {hint}")
         return value
 
     @model_validator(mode="after")
@@ -188,7 +188,7 @@ def read_policy(file: Path) -> RoutingPolicy:
         raise ConfigError(f"The policy {str(file)!r} is not valid TOML: {error}.") from None
     except ValidationError as error:
         faults = "; ".join(_fault(dict(fault), text) for fault in error.errors())
-        raise ConfigError(f"The policy {str(file)!r} does not hold: {faults}.") from None
+        raise ConfigError(f"The policy {str(file)!r} is not valid: {faults}.") from None
 
 
 def _fault(fault: dict[str, Any], text: str) -> str:

@@ -70,7 +70,7 @@ def _question(line: str, where: str) -> LabelledQuestion:
     row = _parse_row(line)
     wrong = row if isinstance(row, str) else _row_error(row)
     if isinstance(row, str) or wrong:
-        raise ConfigError(f'{where} is no question: write {{"text": ..., "label": ...}} ({wrong}).')
+        raise ConfigError(f'{where} is not a question: write {{"text": ..., "label": ...}} ({wrong}).')
     text, label = row["text"], row["label"]
     if label not in TEXT_ROLES:
         raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")

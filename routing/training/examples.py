@@ -143,7 +143,7 @@ def _label_by_rating(turn: PastTurn) -> tuple[str, str] | str | None:
     if rating is None:
         return None
     if rating.role and (rating.thumb < 0 or rating.role != turn.role):
-        return rating.role, f"rated {_thumb(rating)}: {rating.role} wished for instead of {turn.role or 'nobody'}"
+        return rating.role, f"rated {_thumb(rating)}: {rating.role} requested instead of {turn.role or 'nobody'}"
     if rating.thumb < 0:
         return "rated down without saying who would have been better"
     return (turn.role, f"rated up: {turn.role} answered") if turn.role else None
@@ -155,7 +155,7 @@ def _label_by_override(turn: PastTurn, repeated: bool) -> tuple[str, str] | str 
     if requested is None or requested == chosen:
         return None
     if repeated:
-        return "an earlier wish, only still in force"
+        return "an earlier override that is still active"
     return requested, f"asked for {requested}, the router would have chosen {chosen or 'nobody'}"
 
 

@@ -61,9 +61,9 @@ def build_training_set(
 
 def train(seen: TrainingSet) -> Classifier:
     """Return an uncalibrated classifier fitted to questions."""
-    signs, meanings = seen.values[:, : len(FEATURE_NAMES)], seen.values[:, len(FEATURE_NAMES) :]
+    signs, embedded = seen.values[:, : len(FEATURE_NAMES)], seen.values[:, len(FEATURE_NAMES) :]
     classifier = _train_on_signs(TrainingSet(seen.questions, signs))
-    return _add_embeddings(classifier, seen.questions, meanings) if meanings.size else classifier
+    return _add_embeddings(classifier, seen.questions, embedded) if embedded.size else classifier
 
 
 def _train_on_signs(seen: TrainingSet) -> Classifier:
@@ -93,10 +93,10 @@ def _train_on_signs(seen: TrainingSet) -> Classifier:
     )
 
 
-def _add_embeddings(signs: Classifier, questions: Sequence[LabelledQuestion], meanings: Array) -> Classifier:
+def _add_embeddings(signs: Classifier, questions: Sequence[LabelledQuestion], embedded: Array) -> Classifier:
     """Return a classifier that adds the log-odds of features and embeddings."""
-    mean, scale = standardization(meanings)
-    standard = (meanings - mean) / scale
+    mean, scale = standardization(embedded)
+    standard = (embedded - mean) / scale
     roles = np.array([TEXT_ROLES.index(question.label) for question in questions])
     shares = _question_weights(questions)
     other = (roles == 0) | (roles == TEXT_ROLES.index("thinking"))
@@ -197,7 +197,9 @@ def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train on all questions, write the file, and print the accuracy with sources left out."""
     parser = argparse.ArgumentParser(description="Train the router and write its artefact.")
-    parser.add_argument("--accurate", action="store_true", help="read meanings too; minutes, the first time")
+    parser.add_argument(
+        "--accurate", action="store_true", help="use sentence embeddings too; takes minutes the first time"
+    )
     parser.add_argument("--output", type=Path, help="the artefact's file; the one that ships, by default")
     options = parser.parse_args(arguments)
     file = (

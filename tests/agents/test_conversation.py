@@ -329,7 +329,7 @@ async def test_a_larger_model_that_cannot_be_loaded_leaves_the_first_answer(make
 
 class Unsure:
     def route(self, signals: Signals) -> Decision:
-        return Decision("general", 0.3, "coder", ("too little speaks for one specialist",), abstained=True)
+        return Decision("general", 0.3, "coder", ("no specialist is likely enough",), abstained=True)
 
 
 def unsure_desk(script: Any, cards: Any) -> Desk:

@@ -76,9 +76,9 @@ def test_eval_of_a_bad_file_is_one_line(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("", "There are no questions"),
-        ('{"text": "a", "label": "math"}\n{"text": "b"', "q.jsonl:2 is no question"),
-        ('{"text": "a"}', "q.jsonl:1 is no question"),
-        ('{"label": "math"}', "q.jsonl:1 is no question"),
+        ('{"text": "a", "label": "math"}\n{"text": "b"', "q.jsonl:2 is not a question"),
+        ('{"text": "a"}', "q.jsonl:1 is not a question"),
+        ('{"label": "math"}', "q.jsonl:1 is not a question"),
         ('{"text": "a", "label": "poet"}', "there are: general, coder, math, thinking"),
     ],
 )
@@ -161,7 +161,7 @@ def test_the_policy_is_shown_written_and_checked(tmp_path: Path) -> None:
     tree = json.loads(RUN.invoke(app, ["policy", "--json"]).stdout)
     rows = {row["name"]: (row["value"], row["from"]) for row in tree["policy"]}
     assert rows["models.model_switch_threshold"] == (0.9, str(file)) and rows["models.languages"] == (True, "default")
-    assert "holds" in RUN.invoke(app, ["policy", "--check", str(file)]).stdout
+    assert "is valid" in RUN.invoke(app, ["policy", "--check", str(file)]).stdout
 
 
 def test_a_wrong_policy_is_one_line_with_its_place(tmp_path: Path) -> None:

@@ -195,5 +195,5 @@ async def test_answers_that_make_no_sense_are_refused(server, store, answer):
     for path in ("/api/models/Us/Tiny-GGUF/tree/main", "/api/v1/models/us/tiny/repo/files"):
         server.put(path, answer, "application/json")
     server.put("/v2/library/tiny/manifests/1b", answer, "application/json")
-    with pytest.raises(ModelStoreError, match="No source could give 'tiny'"):
+    with pytest.raises(ModelStoreError, match="No source provides 'tiny'"):
         await store.pull(CARD)

@@ -52,7 +52,7 @@ def test_an_override_and_a_rating_become_examples() -> None:
         ("Sort these cards", "coder", "en"),
     ]
     assert found.examples[2].reason == "asked for coder, the router would have chosen general"
-    assert found.examples[1].reason == "rated down: math wished for instead of general"
+    assert found.examples[1].reason == "rated down: math requested instead of general"
     assert found.left_out == {}
     assert len({example.group for example in found.examples}) == 3
 
@@ -78,7 +78,7 @@ def test_a_wish_that_stays_in_force_counts_once() -> None:
     turns = [past("Sort these", "coder", **wish), past("Thanks a lot", "coder", **wish)]
     found = collect_examples(reversed(turns))
     assert [example.text for example in found.examples] == ["Sort these"]
-    assert found.left_out == {"an earlier wish, only still in force": 1}
+    assert found.left_out == {"an earlier override that is still active": 1}
 
 
 def test_what_is_left_out_is_told() -> None:

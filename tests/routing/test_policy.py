@@ -243,7 +243,7 @@ def test_no_rule_takes_long(tmp_path: Path) -> None:
         ),
         (
             '[[rule]]\nwhen = {language = ["german"]}\nrole = "math"\n',
-            "'german' is no language that is told apart: write 'de'",
+            "'german' is not a supported language: write 'de'",
         ),
         ('[[rule]]\nwhen = {language = "xx"}\nrole = "math"\n', "write an ISO 639-1 code such as 'de'"),
         ('[[rule]]\nwhen = {contains = ["a*b"]}\nrole = "coder"\n', "'*' only at the end of a word"),

@@ -79,7 +79,7 @@ def test_an_installed_router_is_preferred_and_taken_back_step_by_step(tmp_path: 
     assert role() == "coder"
     assert "ships" in restore_previous(tmp_path)
     assert role() == "general"
-    assert "nothing to take back" in restore_previous(tmp_path)
+    assert "no earlier router" in restore_previous(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

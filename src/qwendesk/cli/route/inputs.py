@@ -44,7 +44,7 @@ def chosen_policy(file: Path | None, settings: Settings) -> RoutingPolicy:
     """Return the policy of a file; None: the current policy.
 
     Raises:
-        ConfigError: it does not hold.
+        ConfigError: it is not valid.
     """
     return read_policy(file) if file else load_policy(settings.data_dir / POLICY_FILE)
 

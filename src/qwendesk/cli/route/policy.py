@@ -39,7 +39,7 @@ def in_force(file: Path) -> list[dict[str, Any]]:
     """Return every value with its source: ``default`` or the file.
 
     Raises:
-        ConfigError: the file does not hold.
+        ConfigError: the file is not valid.
     """
     policy = load_policy(file)
     given = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
@@ -95,11 +95,11 @@ async def check_policy(file: Path) -> None:
     """Read a policy file and print that it is valid.
 
     Raises:
-        ConfigError: it does not; the text names line and field.
+        ConfigError: it is not; the text names line and field.
     """
     policy = read_policy(file)
     rules = f", {len(policy.rule)} rule{'' if len(policy.rule) == 1 else 's'}" if policy.rule else ""
-    typer.echo(f"{file} holds{rules}.")
+    typer.echo(f"{file} is valid{rules}.")
     for doubt in _doubts(policy):
         typer.echo(f"Note: {doubt}", err=True)
 

@@ -91,7 +91,7 @@ def recommend(
         min_tokens_per_second: least acceptable speed.
         limit: maximum number of results.
     """
-    able = [card for card in cards if role in card.roles and _speaks(card, language) and card.weights]
+    able = [card for card in cards if role in card.roles and _supports_language(card, language) and card.weights]
     rated = [_rate(card, machine, role, language) for card in able]
     fitting = [
         each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= min_tokens_per_second
@@ -119,5 +119,5 @@ def _rate(card: ModelCard, machine: MachineResources, role: Role, language: str 
     return Recommendation(card, size, needs, speed, tuple(reasons))
 
 
-def _speaks(card: ModelCard, language: str | None) -> bool:
+def _supports_language(card: ModelCard, language: str | None) -> bool:
     return language is None or language in _COMMON_LANGUAGES or card.languages >= _MANY_LANGUAGES

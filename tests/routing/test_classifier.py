@@ -217,11 +217,11 @@ def test_scores_by_hand() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "no question"),
-        ('{"text": "x"}', "no question"),
-        ("[]", "no question"),
-        ('{"text": null, "label": "math"}', "no question"),
-        ('{"text": "  ", "label": "math"}', "no question"),
+        ("{", "not a question"),
+        ('{"text": "x"}', "not a question"),
+        ("[]", "not a question"),
+        ('{"text": null, "label": "math"}', "not a question"),
+        ('{"text": "  ", "label": "math"}', "not a question"),
         ('{"text": "x", "label": ["math"]}', "math"),
         ('{"text": "x", "label": "Math"}', "there are: general, coder, math, thinking"),
         ('{"text": "x", "label": "art"}', "art"),
